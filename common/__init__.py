@@ -1,0 +1,1 @@
+"""What more than one service uses: lifecycle, Kafka clients, transactions, topics, records, settings, log."""

@@ -1,0 +1,63 @@
+"""A source's header and dialect: what its rows must be read with."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+RowFormat = Literal["csv", "json"]
+
+BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How records and fields are told apart. Each a byte string; `eol` is the usual line ending."""
+
+    delimiter: bytes = b","
+    quote: bytes = b'"'
+    eol: bytes = b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What rows of a source have in common.
+
+    `header` is the header record's exact bytes without its line ending, None where a source has none.
+    `columns` are the names as text, `#1`, `#2`, … where there is no header.
+    """
+
+    header: bytes | None
+    columns: tuple[str, ...]
+    dialect: Dialect = Dialect()
+    row_format: RowFormat = "csv"
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits that tell this schema from every other."""
+        dialect = self.dialect
+        parts = (
+            b"-" if self.header is None else b"+" + self.header,
+            str(len(self.columns)).encode(),
+            dialect.delimiter,
+            dialect.quote,
+            dialect.eol,
+            self.row_format.encode(),
+        )
+        digest = blake2b(digest_size=6)
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "big"))
+            digest.update(part)
+        return digest.hexdigest()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The column names made unique, as `ROW_FORMAT=json` names its fields: a repeated name gets its position."""
+        seen: set[str] = set()
+        keys = []
+        for position, column in enumerate(self.columns, start=1):
+            key = column if column not in seen else f"{column}#{position}"
+            while key in seen:
+                key += "#"
+            seen.add(key)
+            keys.append(key)
+        return tuple(keys)

@@ -1,0 +1,1 @@
+"""Kafka records keyed by category in, one CSV file per category out."""

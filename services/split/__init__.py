@@ -1,0 +1,1 @@
+"""Kafka records in, Kafka records keyed by category out."""
