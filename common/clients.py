@@ -1,0 +1,146 @@
+"""Kafka clients made from the settings, and closed within deadlines."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
+
+from common.errors import ConfigurationError
+from common.session import unless_stopped
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+# A dead producer's open transaction holds back read_committed readers for this long at the most.
+TRANSACTION_TIMEOUT_MS = 15_000
+# A record batch is sent as one; brokers take 1,048,588 bytes unless told otherwise.
+MAX_BATCH_BYTES = 1_000_000
+# What a row may measure, so that key, control record and Kafka's own framing fit into the batch with it.
+MAX_ROW_BYTES = 900_000
+_SESSION_TIMEOUT_MS = 6_000
+_HEARTBEAT_INTERVAL_MS = 1_500
+_REQUEST_TIMEOUT_MS = 10_000
+_STOP_DEADLINE_S = 3.0
+# Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
+_MAX_POLL_INTERVAL_MS = 2**31 - 1
+
+
+def connection(settings: ServiceSettings) -> dict[str, Any]:
+    """The arguments that every client takes."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        "request_timeout_ms": _REQUEST_TIMEOUT_MS,
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        arguments["ssl_context"] = _ssl_context(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        arguments |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": _password(settings),
+        }
+    return arguments
+
+
+def _ssl_context(settings: ServiceSettings) -> ssl.SSLContext:
+    try:
+        return create_ssl_context(cafile=settings.kafka_ssl_ca_location)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"KAFKA_SSL_CA_LOCATION {settings.kafka_ssl_ca_location}: {error}") from None
+
+
+def _password(settings: ServiceSettings) -> str:
+    if settings.kafka_sasl_password is not None:
+        return settings.kafka_sasl_password.get_secret_value()
+    path = settings.kafka_sasl_password_file
+    assert path is not None  # noqa: S101 - the settings' own check has seen to it
+    try:
+        return path.read_text().rstrip("\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: {error.strerror}") from None
+
+
+def new_consumer(settings: ServiceSettings, client_id: str, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer that sees committed records only and never commits or resets an offset by itself."""
+    return AIOKafkaConsumer(
+        client_id=client_id,
+        group_id=group,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=100,
+        session_timeout_ms=_SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
+        max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+        **connection(settings),
+    )
+
+
+@asynccontextmanager
+async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client; Stopped when `stop` is set before it has started."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await unless_stopped(stop, admin.start())
+        yield admin
+    finally:
+        await _within_deadline(admin.close(), "admin client")
+
+
+@asynccontextmanager
+async def open_reader(settings: ServiceSettings, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer without a group: it is assigned by hand."""
+    consumer = new_consumer(settings, client_id)
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await stop_consumer(consumer)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and close, within a deadline."""
+    await _within_deadline(consumer.stop(), "consumer")
+
+
+@asynccontextmanager
+async def open_producer(settings: ServiceSettings, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A started transactional producer.
+
+    Once it is started, an earlier producer with this id is fenced and its transaction is settled. On the way out an
+    open transaction is left to the next start, or the broker's timeout, to abort.
+    """
+    producer = AIOKafkaProducer(
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        max_batch_size=MAX_BATCH_BYTES,
+        # In one request goes one batch per partition, and a broker's limit for a request is 100 MB.
+        max_request_size=100 * MAX_BATCH_BYTES,
+        **connection(settings),
+    )
+    try:
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
+            await producer.start()
+        yield producer
+    finally:
+        await _within_deadline(producer.stop(), "producer")
+        # stop() waits for its broker before it closes the connections, and may have been cut short.
+        await _within_deadline(producer.client.close(), "producer")
+
+
+async def _within_deadline(closing: Any, what: str) -> None:
+    """A client whose broker is gone may wait for ever in its stop (aiokafka 0.14)."""
+    try:
+        async with asyncio.timeout(_STOP_DEADLINE_S):
+            await closing
+    except (TimeoutError, KafkaError) as error:
+        log.debug("not closed cleanly", client=what, error=repr(error))

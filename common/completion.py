@@ -1,0 +1,91 @@
+"""Telling when everything is done: every source known to be started has ended and is carried to the end."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from common.clients import open_reader
+from common.compacted import read_to_end
+from common.progress import Progress, decode_progress
+from common.settings import ServiceSettings
+from common.topics import Groups, Topics
+
+_LOOK_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A consumer group and the partitions it reads."""
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+
+
+def stages(settings: ServiceSettings, topics: Topics) -> tuple[Stage, Stage]:
+    """The stages behind ingest: split and sink."""
+    groups = Groups.under(settings.topic_prefix)
+    numbers = range(settings.partitions)
+    rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
+    categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
+    return Stage(groups.split, rows), Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
+
+
+def all_ended(sources: Mapping[str, Progress]) -> bool:
+    """Whether there is a source, and all there are have ended."""
+    return bool(sources) and all(progress.ended for progress in sources.values())
+
+
+def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether each partition is committed to its end. A group that has committed nothing yet stands at -1."""
+    return all(max(0, committed.get(partition, 0)) >= end for partition, end in ends.items())
+
+
+class Watch:
+    """Looks at the sources and the groups' offsets, each time afresh."""
+
+    def __init__(self, settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient) -> None:
+        self._partitions = [TopicPartition(topics.progress, number) for number in range(settings.partitions)]
+        self._admin = admin
+        self.sources: dict[str, Progress] = {}
+
+    async def read_sources(self, consumer: AIOKafkaConsumer) -> None:
+        """Bring `sources` up to date; the consumer is this watch's own."""
+        if not consumer.assignment():
+            consumer.assign(self._partitions)
+            for partition, beginning in (await consumer.beginning_offsets(self._partitions)).items():
+                consumer.seek(partition, beginning)
+        for partition in self._partitions:
+            for record in await read_to_end(consumer, partition):
+                progress = decode_progress(record.value)
+                self.sources[progress.source] = progress
+
+    async def offsets(
+        self, consumer: AIOKafkaConsumer, stage: Stage
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """What the stage's group has committed, and where its partitions end. The ends are read first."""
+        ends = await consumer.end_offsets(stage.partitions)
+        found = await self._admin.list_consumer_group_offsets(stage.group, partitions=list(stage.partitions))
+        return {partition: point.offset for partition, point in found.items()}, ends
+
+
+async def wait_until_done(
+    settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient, to_pass: Sequence[Stage]
+) -> None:
+    """Wait until all sources known have ended and each of these stages, in their order, has carried everything.
+
+    In their order: what a stage has still to read may become work for the next.
+    """
+    watch = Watch(settings, topics, admin)
+    async with open_reader(settings, "nacre-watch") as consumer:
+        while True:
+            await watch.read_sources(consumer)
+            if all_ended(watch.sources):
+                for stage in to_pass:
+                    if not caught_up(*await watch.offsets(consumer, stage)):
+                        break
+                else:
+                    return
+            await asyncio.sleep(_LOOK_INTERVAL_S)

@@ -1,0 +1,172 @@
+"""One task per assigned partition, begun and ended with the group's rebalances."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+
+from common.clients import stop_consumer
+
+log = structlog.get_logger()
+
+Lane = Callable[[TopicPartition, asyncio.Event], Awaitable[None]]
+
+# A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
+_REVOKE_DEADLINE_S = 4.0
+
+
+class Lanes(ConsumerRebalanceListener):  # type: ignore[misc] - aiokafka has no types
+    """The lanes of this member: `lane(partition, stop)` runs from assignment until `stop` is set.
+
+    The partition is paused when its lane begins; the lane seeks and resumes it. An error in any lane, or in these
+    callbacks (which aiokafka would only log), ends the session: `wait` raises it.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:
+        self._consumer = consumer
+        self._lane = lane
+        self._lanes: dict[TopicPartition, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.assigned = asyncio.Event()
+
+    @property
+    def partitions(self) -> Collection[TopicPartition]:
+        """The partitions this member has."""
+        return self._lanes.keys()
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Begin a lane for each; nothing here may wait, because no heartbeat is sent meanwhile."""
+        try:
+            # Before anything else: getmany could hand out records before a lane has settled where to begin.
+            self._consumer.pause(*assigned)
+            for partition in sorted(assigned):
+                stop = asyncio.Event()
+                task = asyncio.create_task(self._lane(partition, stop))
+                task.add_done_callback(self._on_lane_done)
+                self._lanes[partition] = (task, stop)
+            log.info("partitions assigned", partitions=_names(assigned))
+            self.assigned.set()
+        except Exception as error:  # noqa: BLE001 - aiokafka would only log it
+            self._fail(error)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """End every lane: what is in flight is committed, or given up at the deadline."""
+        try:
+            if revoked:
+                log.info("partitions revoked", partitions=_names(revoked))
+            await self.close()
+        except Exception as error:  # noqa: BLE001 - aiokafka would only log it
+            self._fail(error)
+
+    async def close(self) -> None:
+        """Ask every lane to end and wait for it; cancel those that do not by the deadline."""
+        self.assigned.clear()
+        lanes, self._lanes = self._lanes, {}
+        for _, stop in lanes.values():
+            stop.set()
+        tasks = [task for task, _ in lanes.values()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=_REVOKE_DEADLINE_S)
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("lanes cancelled", count=len(late))
+            await asyncio.wait(late, timeout=_REVOKE_DEADLINE_S)
+
+    async def all_returned(self) -> None:
+        """Wait until this member's lanes have all returned by themselves, of one assignment."""
+        while True:
+            await self.assigned.wait()
+            tasks = [task for task, _ in self._lanes.values()]
+            if tasks:
+                await asyncio.wait(tasks)
+            if self.assigned.is_set() and all(task.done() for task, _ in self._lanes.values()):
+                return
+
+    async def wait(self, *reasons: Awaitable[object]) -> None:
+        """Wait for the first of these reasons to end, or raise what ended a lane."""
+        waiting = [asyncio.ensure_future(reason) for reason in reasons]
+        try:
+            await asyncio.wait([self._failed, *waiting], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._failed, *waiting):
+                if ended.done():
+                    ended.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def _on_lane_done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+            # Whether anybody still waits or not, the error has been seen.
+            self._failed.exception()
+
+
+async def run_lanes(
+    consumer: AIOKafkaConsumer,
+    topics: Collection[str],
+    lane: Lane,
+    stop: asyncio.Event,
+    done: Callable[[], Awaitable[object]] | None = None,
+    *,
+    until_returned: bool = False,
+) -> None:
+    """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
+
+    With `until_returned` it is done when this member's lanes have all returned by themselves.
+    """
+    lanes = Lanes(consumer, lane)
+    consumer.subscribe(topics, listener=lanes)
+
+    async def belong() -> None:
+        await consumer.start()
+        if until_returned:
+            await lanes.all_returned()
+        else:
+            await (done or stop.wait)()
+
+    try:
+        await lanes.wait(belong(), stop.wait())
+    finally:
+        # First the lanes, then the group: the next owner must find nothing of ours under way.
+        await lanes.close()
+        await stop_consumer(consumer)
+
+
+async def fetch(
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    stop: asyncio.Event,
+    timeout_ms: int,
+    sooner: "asyncio.Task[None] | None" = None,
+) -> list[ConsumerRecord]:
+    """The partition's next records; none after the timeout, once `stop` is set, or when `sooner` is done before."""
+    if stop.is_set():
+        return []
+    fetching = asyncio.ensure_future(consumer.getmany(partition, timeout_ms=timeout_ms))
+    stopping = asyncio.ensure_future(stop.wait())
+    waiting = {fetching, stopping} if sooner is None else {fetching, stopping, sooner}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not fetching.done():
+            return []
+        # Between the fetcher giving records out and their coming here nothing waits: none is lost by the cancel below.
+        records: dict[TopicPartition, list[ConsumerRecord]] = fetching.result()
+        return records.get(partition, [])
+    finally:
+        fetching.cancel()
+        stopping.cancel()
+
+
+def _names(partitions: Collection[TopicPartition]) -> list[str]:
+    return [f"{partition.topic}-{partition.partition}" for partition in sorted(partitions)]

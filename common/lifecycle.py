@@ -1,0 +1,88 @@
+"""How every service lives: run until the first signal, drain within a deadline, leave with an exit code.
+
+Exit codes: 0 drained or done · 75 the deadline passed, nothing lost: the rest is replayed · 78 bad configuration ·
+1 crash · 128 + signal number: a second signal ended the process at once, which is safe as well.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+DRAINED = 0
+CRASHED = 1
+DEADLINE_PASSED = 75
+
+
+def leave_on_signal() -> None:
+    """Let a signal during start-up end the process with 0: nothing is begun yet. Call it before slow imports.
+
+    Without it a container's process 1 would not hear a SIGTERM until its loop runs, and others would exit non-zero.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(DRAINED)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+
+
+def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_deadline_s: float) -> int:
+    """Run `serve(stop)` to its end and return the exit code; the first signal sets `stop`.
+
+    `serve` returns when it is done or drained. Signals are handled here and nowhere else.
+    """
+    # Imported here because they are slow and `leave_on_signal` has to come first.
+    import structlog  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415
+
+    from common.errors import ServiceError  # noqa: PLC0415
+
+    log = structlog.get_logger()
+
+    async def live() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def overdue() -> None:
+            log.error("drain deadline passed", drain_deadline_s=drain_deadline_s)
+            _exit_now(DEADLINE_PASSED)
+
+        def on_signal(number: int) -> None:
+            name = signal.Signals(number).name
+            if stop.is_set():
+                log.warning("second signal, leaving at once", signal=name)
+                _exit_now(128 + number)
+            log.info("draining", signal=name, drain_deadline_s=drain_deadline_s)
+            stop.set()
+            # A thread, because what hangs may be the loop.
+            deadline = threading.Timer(drain_deadline_s, overdue)
+            deadline.daemon = True
+            deadline.start()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal, number)
+        try:
+            await serve(stop)
+        except ServiceError as error:
+            log.error("cannot go on", reason=str(error))  # noqa: TRY400 - the one line is the message
+            return error.exit_code
+        except Exception:
+            log.exception("crashed")
+            return CRASHED
+        log.info("drained" if stop.is_set() else "done")
+        return DRAINED
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(live())
+    # A signal between the loop's end and the interpreter's would turn a clean end into a failure.
+    leave_on_signal()
+    return code
+
+
+def _exit_now(code: int) -> None:
+    sys.stderr.flush()
+    os._exit(code)

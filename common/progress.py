@@ -1,0 +1,39 @@
+"""How far each source is read: the state ingest keeps in the compacted topic `progress`, keyed by source."""
+
+from dataclasses import asdict, dataclass
+
+import orjson
+
+from common.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A source as far as it is read, always at a record boundary.
+
+    `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that went on and
+    `rejected` the others; `ended` that the source has ended so far. `unterminated`: the last row had no line ending.
+    `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known.
+    """
+
+    source: str
+    schema: str = ""
+    offset: int = 0
+    line: int = 1
+    tally: Tally = Tally()
+    rejected: int = 0
+    ended: bool = False
+    unterminated: bool = False
+    head: str = ""
+    tail: str = ""
+
+
+def encode_progress(progress: Progress) -> bytes:
+    """As JSON."""
+    return orjson.dumps(asdict(progress))
+
+
+def decode_progress(value: bytes) -> Progress:
+    """The progress that `encode_progress` wrote."""
+    fields = orjson.loads(value)
+    return Progress(**(fields | {"tally": Tally(**fields["tally"])}))

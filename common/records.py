@@ -1,0 +1,132 @@
+"""What travels through the topics besides rows: control records, category keys, rejections.
+
+A row is a Kafka record without headers, but for one whose line ending is not its schema's: that one carries it in the
+header `eol`. A record with the header `nacre` is a control record.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from common.tally import Tally
+
+# A list, because aiokafka takes no other sequence.
+Headers = list[tuple[str, bytes]]
+Category = tuple[str | None, ...]
+
+CONTROL = "nacre"
+EOL = "eol"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the rows behind it come from, up to the next mark. First in every record batch of `rows`.
+
+    `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain` says that none of
+    them holds a quote. A record batch has one producer, so rows behind a mark are never another source's.
+    """
+
+    source: str
+    schema: str
+    line: int
+    offset: int
+    eol: bytes
+    plain: bool
+
+    def passed(self, rows: Sequence[bytes]) -> "Mark":
+        """The mark that stands behind these rows (as CSV)."""
+        breaks = sum(row.count(b"\n") for row in rows) if not self.plain else 0
+        return Mark(
+            self.source,
+            self.schema,
+            self.line + len(rows) + breaks,
+            self.offset + sum(map(len, rows)) + len(rows) * len(self.eol),
+            self.eol,
+            self.plain,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A source has ended: its rows are counted. `parts` is the number of partitions of `rows` that carry this end."""
+
+    source: str
+    tally: Tally
+    rejected: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Bytes that went into no category file, and why. `split` is "" when it holds for every split."""
+
+    source: str
+    line: int
+    offset: int
+    split: str
+    reason: str
+    raw: bytes
+
+
+def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
+    """Value and headers of a control record."""
+    if isinstance(control, Mark):
+        fields: dict[str, Any] = asdict(control) | {"eol": control.eol.decode("latin-1")}
+        return orjson.dumps(fields), [(CONTROL, b"mark")]
+    return orjson.dumps(asdict(control)), [(CONTROL, b"ended")]
+
+
+def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
+    """The control record, or None when the record is a row. ValueError when it is neither."""
+    for name, kind in headers:
+        if name != CONTROL:
+            continue
+        fields = orjson.loads(value)
+        if kind == b"mark":
+            return Mark(**(fields | {"eol": fields["eol"].encode("latin-1")}))
+        if kind == b"ended":
+            return Ended(**(fields | {"tally": Tally(**fields["tally"])}))
+        raise ValueError(f"unknown control record {kind!r}: written by a newer version?")
+    return None
+
+
+def row_eol(headers: Headers) -> bytes | None:
+    """The line ending a row carries with it, None when it has its schema's."""
+    return next((value for name, value in headers if name == EOL), None)
+
+
+def category_key(schema: str, split: str, category: Category) -> bytes:
+    """The key of a category's rows: the same bytes for the same category, whoever writes them."""
+    return orjson.dumps({"schema": schema, "split": split, "category": category})
+
+
+def parse_category_key(key: bytes) -> tuple[str, str, Category]:
+    """Schema id, split name and category of a key."""
+    fields = orjson.loads(key)
+    return fields["schema"], fields["split"], tuple(fields["category"])
+
+
+def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
+    """Value (the raw bytes) and headers of a rejected row."""
+    return rejection.raw, [
+        ("source", rejection.source.encode()),
+        ("line", b"%d" % rejection.line),
+        ("offset", b"%d" % rejection.offset),
+        ("split", rejection.split.encode()),
+        ("reason", rejection.reason.encode()),
+    ]
+
+
+def decode_rejection(headers: Headers, raw: bytes) -> Rejection:
+    """The rejection that `encode_rejection` wrote."""
+    fields = dict(headers)
+    return Rejection(
+        fields["source"].decode(),
+        int(fields["line"]),
+        int(fields["offset"]),
+        fields["split"].decode(),
+        fields["reason"].decode(),
+        raw,
+    )

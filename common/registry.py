@@ -1,0 +1,115 @@
+"""The schemas that are known, kept in a compacted topic and numbered in the order in which they came."""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from common.clients import open_producer, open_reader
+from common.compacted import read_to_end
+from common.errors import ConfigurationError
+from common.schema import Dialect, Schema
+from common.settings import ServiceSettings
+from common.topics import Topics
+from common.transaction import Outbox, Transactions
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A schema and its number, from 1. Files of schema 1 have plain names, later ones a suffix."""
+
+    number: int
+    schema: Schema
+
+
+class Registry:
+    """Looks schemas up, and registers new ones."""
+
+    def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._partition = TopicPartition(topics.schemas, 0)
+        self._known: dict[str, Registered] = {}
+        self._next_offset = 0
+        self._lock = asyncio.Lock()
+
+    async def find(self, schema_id: str) -> Registered:
+        """The schema with this id. ConfigurationError when the topic does not hold it."""
+        if schema_id not in self._known:
+            async with self._lock:
+                if schema_id not in self._known:
+                    await self._read()
+        if schema_id not in self._known:
+            raise ConfigurationError(
+                f"schema {schema_id} is used but topic {self._partition.topic} does not hold it: was that topic deleted?"
+            )
+        return self._known[schema_id]
+
+    async def register(self, schema: Schema) -> Registered:
+        """Give the schema a number, unless it has one.
+
+        All registrations share one transactional id: whoever starts its producer last has fenced the others, and
+        reads what they committed before it writes. So no two schemas get one number.
+        """
+        async with self._lock:
+            while schema.id not in self._known:
+                try:
+                    await self._append(schema)
+                except ProducerFenced:
+                    log.info("another service registers a schema, trying again", schema=schema.id)
+            return self._known[schema.id]
+
+    async def _append(self, schema: Schema) -> None:
+        async with open_producer(self._settings, f"{self._settings.topic_prefix}schemas") as producer:
+            await self._read()
+            if schema.id in self._known:
+                return
+            registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)
+            outbox = Outbox(producer)
+            outbox.put(self._partition.topic, 0, schema.id.encode(), encode_schema(registered))
+            transactions = Transactions(producer)
+            await transactions.commit(outbox)
+            await transactions.settle()
+            self._known[schema.id] = registered
+            log.info("new schema", schema=schema.id, number=registered.number, columns=list(schema.columns))
+
+    async def _read(self) -> None:
+        async with open_reader(self._settings, "nacre-schemas") as consumer:
+            for record in await self._new_records(consumer):
+                self._known[record.key.decode()] = decode_schema(record.value)
+
+    async def _new_records(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+        consumer.assign([self._partition])
+        consumer.seek(self._partition, self._next_offset)
+        records = await read_to_end(consumer, self._partition)
+        self._next_offset = await consumer.position(self._partition)
+        return records
+
+
+def encode_schema(registered: Registered) -> bytes:
+    """A schema as JSON; `columns` are for people, `header` is the header record's exact bytes in base64."""
+    schema = registered.schema
+    return orjson.dumps(
+        {
+            "number": registered.number,
+            "columns": schema.columns,
+            "header": None if schema.header is None else base64.b64encode(schema.header).decode(),
+            "delimiter": schema.dialect.delimiter.decode("latin-1"),
+            "quote": schema.dialect.quote.decode("latin-1"),
+            "eol": schema.dialect.eol.decode("latin-1"),
+            "row_format": schema.row_format,
+        }
+    )
+
+
+def decode_schema(value: bytes) -> Registered:
+    """The schema that `encode_schema` wrote."""
+    fields = orjson.loads(value)
+    dialect = Dialect(*(fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol")))
+    header = None if fields["header"] is None else base64.b64decode(fields["header"])
+    return Registered(fields["number"], Schema(header, tuple(fields["columns"]), dialect, fields["row_format"]))

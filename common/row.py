@@ -1,0 +1,207 @@
+"""One CSV record without its line ending: its fields, and the same row as a JSON object."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, NoReturn
+
+import orjson
+
+from common.schema import Dialect, Schema
+
+# The csv module refuses fields above 128 KiB. The limit belongs to the process, the row size to Kafka's settings.
+csv.field_size_limit(2**31 - 1)
+
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+_TEXT = rb'[^"\\\x00-\x1f]*+'
+_is_number = re.compile(_NUMBER).fullmatch
+
+
+def misfit(found: int, columns: int) -> str:
+    """Why a row of `found` fields is no row of a source with `columns`."""
+    return f"{found} field{'' if found == 1 else 's'}, the header has {columns}"
+
+
+def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
+    """Take a record apart: surrounding quotes removed, doubled quotes undone. ValueError if it is malformed."""
+    if dialect.quote not in row:
+        return row.split(dialect.delimiter)
+    # latin-1 gives every byte one character and back, so whatever the encoding is, it passes unchanged.
+    reader = csv.reader(
+        (row.decode("latin-1"),),
+        delimiter=dialect.delimiter.decode("latin-1"),
+        quotechar=dialect.quote.decode("latin-1"),
+        strict=True,
+    )
+    try:
+        fields = next(reader)
+    except csv.Error as error:
+        raise ValueError(f"not a CSV record: {error}") from None
+    return [field.encode("latin-1") for field in fields]
+
+
+def join_fields(fields: Sequence[bytes], dialect: Dialect) -> bytes:
+    """Put a record together, quoting only fields that hold a delimiter, a quote, CR or LF.
+
+    A single empty field gives the empty record, where csv.writer would write two quotes.
+    """
+    row = dialect.delimiter.join(fields)
+    special = dialect.quote in row or b"\n" in row or b"\r" in row
+    if not special and row.count(dialect.delimiter) == len(fields) - 1:
+        return row
+    return dialect.delimiter.join([_quoted(field, dialect) for field in fields])
+
+
+def _quoted(field: bytes, dialect: Dialect) -> bytes:
+    quote = dialect.quote
+    if quote in field or dialect.delimiter in field or b"\n" in field or b"\r" in field:
+        return quote + field.replace(quote, quote + quote) + quote
+    return field
+
+
+class JsonCodec:
+    """The rows of one schema as JSON objects, and back.
+
+    Keys are `schema.keys` in column order. A field that is a JSON number stays one, digit for digit;
+    every other field is a string. Build it once per schema: it compiles patterns of all columns.
+    """
+
+    __slots__ = ("_all_quoted", "_canonical", "_delimiter", "_dialect", "_keys", "_quote", "_template")
+
+    def __init__(self, schema: Schema) -> None:
+        self._dialect = schema.dialect
+        self._delimiter = schema.dialect.delimiter
+        self._quote = schema.dialect.quote
+        self._keys = schema.keys
+        names = [orjson.dumps(key) + b":" for key in self._keys]
+        # Two groups a column, number or text, of which one is filled; the template puts both in a row.
+        self._template = b"{" + b",".join([name.replace(b"%", b"%%") + b"%b%b" for name in names]) + b"}"
+        quoted = rb'(?:"(%b)"|("%b"))' % (_NUMBER, _TEXT)
+        self._all_quoted = re.compile(b",".join([quoted] * len(names))).fullmatch
+        # Two groups a column: whether a quote opens the value, and the value without quotes.
+        values = [
+            re.escape(name) + rb'(")?+((?(%d)%b|%b))(?(%d)")' % (group, _TEXT, _NUMBER, group)
+            for group, name in zip(range(1, 2 * len(names), 2), names, strict=True)
+        ]
+        self._canonical = re.compile(rb"\{" + b",".join(values) + rb"\}").fullmatch
+
+    def encode(self, row: bytes) -> bytes:
+        """Write a CSV row as a JSON object. ValueError if it is malformed, not UTF-8 or has too few or many fields."""
+        # Nearly every row: each field is put between quotes, and one match of them all frees the numbers.
+        if (row.isascii() or _is_utf8(row)) and self._quote not in row:
+            match = self._all_quoted(b'"' + row.replace(self._delimiter, b'","') + b'"')
+            if match is not None:
+                return self._template % match.groups(b"")
+        return self._encode_any(row)
+
+    def decode(self, value: bytes) -> bytes:
+        """Write a JSON object as a CSV row: the encoded one, byte for byte if it quoted only what needs quotes.
+
+        ValueError if it is no object of exactly the schema's keys, each once and with a text or a number.
+        """
+        # Nearly every value: as `encode` writes it, and no field needs quotes (the pattern has no line breaks).
+        match = self._canonical(value)
+        if match is not None:
+            row: bytes = self._delimiter.join(match.groups()[1::2])
+            plain = self._quote not in row and row.count(self._delimiter) == len(self._keys) - 1
+            if plain and (row.isascii() or _is_utf8(row)):
+                return row
+        return join_fields(self.fields(value), self._dialect)
+
+    def fields(self, value: bytes) -> list[bytes]:
+        """Read the fields of a JSON object in column order. ValueError as in `decode`."""
+        try:
+            row = json.loads(
+                value.decode(),
+                parse_int=str,
+                parse_float=str,
+                parse_constant=_refuse_constant,
+                object_pairs_hook=_distinct,
+            )
+        except UnicodeDecodeError:
+            raise ValueError("not UTF-8") from None
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not a JSON row: {error}") from None
+        if not isinstance(row, dict):
+            raise ValueError("not a JSON object")  # noqa: TRY004 - a row is refused with ValueError alone
+        if missing := [key for key in self._keys if key not in row]:
+            raise ValueError(f"no key {missing[0]!r}")
+        if len(row) != len(self._keys):
+            raise ValueError(f"{len(row)} keys, the header has {len(self._keys)}")
+        return [_text(key, row[key]) for key in self._keys]
+
+    def _encode_any(self, row: bytes) -> bytes:
+        fields = parse_fields(row, self._dialect)
+        if len(fields) != len(self._keys):
+            raise ValueError(misfit(len(fields), len(self._keys)))
+        try:
+            values = [(field, b"") if _is_number(field) else (b"", orjson.dumps(field.decode())) for field in fields]
+        except UnicodeDecodeError:
+            raise ValueError("not UTF-8") from None
+        return self._template % tuple(chain.from_iterable(values))
+
+
+def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
+    """Build a function that reads column `index` of a JSON row as `parse_fields` of the CSV row has it.
+
+    It looks at no other column where it can, so it does not judge the rest of the row. It raises ValueError
+    if the key is absent or holds neither text nor number.
+    """
+    codec = JsonCodec(schema)
+    key = schema.keys[index]
+
+    def from_whole_row(value: bytes) -> bytes:
+        return codec.fields(value)[index]
+
+    # A quote inside a JSON string has a backslash before it, so the name's bytes with none before them begin a
+    # string and end it: a key. Only a name that could go on behind a closing quote may be found elsewhere too.
+    if key.startswith((",", ":", "]", "}", " ")):
+        return from_whole_row
+    name = re.escape(orjson.dumps(key) + b":")
+    # The look-behind stands behind the name because a pattern that starts with plain bytes is searched faster.
+    search = re.compile(
+        rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|(\\(?:[^"\\]|\\.)*+"))|(%b)(?=[ \t\r\n]*+[,}]))'
+        % (name, name, _TEXT, _NUMBER)
+    ).search
+
+    def from_key(value: bytes) -> bytes:
+        match = search(value)
+        if match is None:
+            return from_whole_row(value)
+        text, escaped, number = match.groups()
+        if escaped is not None:
+            decoded: str = orjson.loads(b'"' + text + escaped)
+            return decoded.encode()
+        return number if text is None else text
+
+    return from_key
+
+
+def _is_utf8(row: bytes) -> bool:
+    try:
+        row.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return members
+
+
+def _text(key: str, value: object) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError(f"the value of {key!r} is neither text nor number")  # noqa: TRY004 - as in `fields`
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the value of {key!r} is no Unicode text") from None

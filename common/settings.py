@@ -1,0 +1,112 @@
+"""The settings every service has, and how a service's settings are read: environment variables and equal flags."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.errors import ConfigurationError
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told: the broker, the topics, how to stop and what to log."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_enforce_required=False,
+        cli_hide_none_type=True,
+        nested_model_default_partial_update=False,
+    )
+
+    kafka_bootstrap_servers: str = Field("localhost:9092", description="brokers to ask first, host:port, by commas")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how the brokers are spoken to"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="how the user is proved, with SASL_*"
+    )
+    kafka_sasl_username: str | None = Field(None, description="user name, with SASL_*")
+    kafka_sasl_password: SecretStr | None = Field(None, description="password, with SASL_*; never logged")
+    kafka_sasl_password_file: Path | None = Field(None, description="a file that holds the password instead")
+    kafka_ssl_ca_location: Path | None = Field(
+        None, description="file of the certificate authority, with SSL and SASL_SSL (the system's when not set)"
+    )
+    topic_prefix: str = Field(
+        "nacre.",
+        pattern=r"^[A-Za-z0-9._-]{0,150}$",
+        description="before every topic, group and transactional id, so that pipelines share a broker",
+    )
+    partitions: int = Field(6, ge=1, le=10_000, description="partitions of topics that a service creates")
+    replication_factor: int = Field(1, ge=1, description="replicas of topics that a service creates")
+    drain_deadline_s: float = Field(8, gt=0, description="seconds from the first signal to exit, at the latest")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="console, json, or auto: console on a terminal, else JSON"
+    )
+
+    @model_validator(mode="after")
+    def _check_credentials(self) -> Self:
+        if not self.kafka_security_protocol.startswith("SASL"):
+            return self
+        if self.kafka_sasl_username is None or (
+            self.kafka_sasl_password is None and self.kafka_sasl_password_file is None
+        ):
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol} needs KAFKA_SASL_USERNAME and "
+                "KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)"
+            )
+        return self
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def read_settings(
+    model: type[Settings], argv: Sequence[str], *, program: str, positional: str | None = None
+) -> Settings:
+    """Settings from `argv` before the environment; `positional` names the setting that may come without its flag.
+
+    Raises ConfigurationError with one line for each wrong setting. `--help` prints and exits 0.
+    """
+    arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
+    try:
+        # The keyword arguments are pydantic-settings' own and unknown to the model's signature.
+        return model(_cli_parse_args=arguments, _cli_prog_name=program)  # type: ignore[call-arg]
+    except ValidationError as error:
+        lines = [_explain(item["loc"], item["msg"], item.get("input")) for item in error.errors()]
+        raise ConfigurationError("; ".join(lines)) from None
+
+
+def _explain(location: tuple[int | str, ...], message: str, value: object) -> str:
+    name = ".".join(map(str, location)).upper()
+    message = message.removeprefix("Value error, ")
+    if not name:
+        return message
+    if message == "Field required":
+        return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help tells what it is"
+    shown = "" if "PASSWORD" in name else f" {value!r}"
+    return f"{name}{shown}: {message}"
+
+
+def _name_positional(model: type[ServiceSettings], argv: Sequence[str], positional: str) -> list[str]:
+    switches = {
+        flag
+        for name, field in model.model_fields.items()
+        if field.annotation is bool
+        for flag in (f"--{name.replace('_', '-')}", f"--no-{name.replace('_', '-')}")
+    }
+    named: list[str] = []
+    expects_value = False
+    for argument in argv:
+        is_flag = argument.startswith("-") and argument != "-"
+        if not is_flag and not expects_value:
+            named.append(f"--{positional}={argument}")
+        else:
+            named.append(argument)
+        expects_value = is_flag and "=" not in argument and argument not in switches
+    return named

@@ -1,0 +1,142 @@
+"""Records on their way into Kafka transactions, one transaction after the other."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import OffsetAndMetadata
+
+from common.clients import TRANSACTION_TIMEOUT_MS
+from common.records import Headers
+
+Offsets = dict[TopicPartition, OffsetAndMetadata]
+
+
+class Outbox:
+    """The record batches of one transaction to be, in their order per partition."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._timestamp_ms = int(time.time() * 1000)
+        self.batches: defaultdict[tuple[str, int], list[BatchBuilder]] = defaultdict(list)
+        self.size = 0
+        self.began = time.monotonic()
+
+    def begin_batch(self, topic: str, partition: int) -> BatchBuilder:
+        """A new record batch behind those that the partition has."""
+        batch = self._producer.create_batch()
+        self.batches[topic, partition].append(batch)
+        return batch
+
+    def put(self, topic: str, partition: int, key: bytes | None, value: bytes, headers: Headers | None = None) -> None:
+        """One record."""
+        batches = self.batches[topic, partition]
+        batch = batches[-1] if batches else self.begin_batch(topic, partition)
+        if not self.append(batch, key, value, headers):
+            self.append(self.begin_batch(topic, partition), key, value, headers)
+
+    def append(self, batch: BatchBuilder, key: bytes | None, value: bytes, headers: Headers | None = None) -> bool:
+        """One record into this batch; False when it is full."""
+        before = batch.size()
+        added = batch.append(timestamp=self._timestamp_ms, key=key, value=value, headers=headers or []) is not None
+        self.size += batch.size() - before
+        return added
+
+    def put_rows(self, topic: str, partition: int, key: bytes, rows: Sequence[bytes]) -> None:
+        """Many rows with one key: the hot path."""
+        batches = self.batches[topic, partition]
+        batch = batches[-1] if batches else self.begin_batch(topic, partition)
+        done = self.fill(batch, key, rows)
+        while done < len(rows):
+            done = self.fill(self.begin_batch(topic, partition), key, rows, done)
+
+    def fill(self, batch: BatchBuilder, key: bytes, rows: Sequence[bytes], start: int = 0) -> int:
+        """Put rows from `start` on into a batch until it is full; return the first that found no place.
+
+        An empty batch takes a first row of any size, so that a loop over this always ends.
+        """
+        append = batch.append
+        timestamp = self._timestamp_ms
+        before = batch.size()
+        position = start
+        for row in rows[start:] if start else rows:
+            if append(timestamp=timestamp, key=key, value=row) is None:
+                break
+            position += 1
+        self.size += batch.size() - before
+        return position
+
+    def __bool__(self) -> bool:
+        return bool(self.batches)
+
+    def is_due(self, now: float, commit_interval_ms: int, max_bytes: int) -> bool:
+        """Whether this has been gathered long enough, or is enough. `now` is of time.monotonic."""
+        return bool(self) and (self.size >= max_bytes or now - self.began >= commit_interval_ms / 1000)
+
+
+class Transactions:
+    """Commits one outbox while the next is being filled; never two at once.
+
+    Any error, also one that comes late, is raised by `commit` or `settle`: the caller gives the producer up then and
+    starts again from what is committed.
+    """
+
+    def __init__(self, producer: AIOKafkaProducer, group: str | None = None) -> None:
+        self._producer = producer
+        self._group = group
+        self._in_flight: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is under way."""
+        return self._in_flight is not None and not self._in_flight.done()
+
+    @property
+    def in_flight(self) -> asyncio.Task[None] | None:
+        """The commit under way or last done, to wait for."""
+        return self._in_flight
+
+    def outbox(self) -> Outbox:
+        """An empty outbox for this producer."""
+        return Outbox(self._producer)
+
+    async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
+        """Begin to commit, once the one before is settled."""
+        await self.settle()
+        self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way."""
+        if self._in_flight is not None:
+            await self._in_flight
+            self._in_flight = None
+
+    def give_up(self) -> None:
+        """Stop waiting for what is under way: the next producer with this id settles it."""
+        if self._in_flight is not None:
+            self._in_flight.cancel()
+            self._in_flight.add_done_callback(_take_exception)
+
+    async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
+        # Longer than the broker's own deadline no transaction can last.
+        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+            producer = self._producer
+            await producer.begin_transaction()
+            await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
+            if offsets:
+                await producer.send_offsets_to_transaction(offsets, self._group)
+            await producer.commit_transaction()
+
+    async def _send(self, topic: str, partition: int, batches: list[BatchBuilder]) -> None:
+        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
+        for delivery in sent:
+            await delivery
+
+
+def _take_exception(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

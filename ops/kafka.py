@@ -1,0 +1,244 @@
+"""A real Apache Kafka on this machine without Docker: `nacre kafka`, and the same for the demo and the tests."""
+
+import argparse
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn, Self
+
+from ops import kafka_jars, kafka_settings
+from ops.kafka_jars import KAFKA_VERSION, LocalKafkaError
+
+__all__ = ["LocalKafka", "LocalKafkaError", "main", "supervise"]
+
+_LOG_NAME = "broker.log"
+_LOG_TAIL_LINES = 20
+_POLL_INTERVAL_S = 0.05
+_STOP_DEADLINE_S = 20.0
+
+# How a parent ends the broker, written to the supervisor's standard input; its end without a word: the parent is dead.
+_STOP = b"stop"
+_KILL = b"kill"
+_PR_SET_PDEATHSIG = 1
+
+
+class LocalKafka:
+    """One Kafka node on 127.0.0.1 that does not outlive this process; may be started again on its port and data."""
+
+    # Known from the first start on, and the same after every later one.
+    bootstrap: str
+
+    def __init__(
+        self,
+        port: int | None = None,
+        data_dir: Path | None = None,
+        config: Mapping[str, str] = MappingProxyType({}),
+        *,
+        ready_deadline_s: float = 60.0,
+    ) -> None:
+        self._port = port
+        self._temporary = data_dir is None
+        self.data_dir = (data_dir or Path(tempfile.gettempdir(), f"nacre-kafka-{uuid.uuid4().hex}")).absolute()
+        self._config = config
+        self._ready_deadline_s = ready_deadline_s
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Return when the broker answers; the first start of all downloads it. Raises LocalKafkaError."""
+        if self._supervisor is not None and self._supervisor.poll() is None:
+            raise LocalKafkaError("Kafka runs already")
+        self.kill()
+        if self._port is not None:
+            kafka_settings.check_free(self._port)
+        java, classpath = kafka_jars.java(), kafka_jars.classpath()
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        properties = kafka_settings.broker_properties(self._port or 0, self._config)
+        (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
+        commands = [kafka_settings.broker_command(java, classpath, self.data_dir)]
+        # Kafka writes this file last, so a format that was cut short is done again.
+        if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
+            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir))
+        with (self.data_dir / _LOG_NAME).open("ab") as log:
+            log_start = log.tell()
+            self._supervisor = _spawn_supervisor(commands, log.fileno(), self.data_dir, temporary=self._temporary)
+        try:
+            self._port = self._await_ready(log_start)
+            self.bootstrap = f"{kafka_settings.HOST}:{self._port}"
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """End the broker in good order; its data stays for the next start."""
+        self._end(_STOP)
+
+    def kill(self) -> None:
+        """End the broker with SIGKILL, as a crash would; its data stays for the next start."""
+        self._end(_KILL)
+
+    def close(self) -> None:
+        """Stop the broker and remove its data, unless they are in a folder that the caller named."""
+        self.stop()
+        if self._temporary:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def wait(self) -> NoReturn:
+        """Block until the broker ends by itself, which is an error."""
+        if self._supervisor is not None:
+            self._supervisor.wait()
+        raise self._failure("ended by itself", 0)
+
+    def _await_ready(self, log_start: int) -> int:
+        supervisor = self._supervisor
+        deadline = time.monotonic() + self._ready_deadline_s
+        while True:
+            port = kafka_settings.started_port(self._log(log_start))
+            if port is not None and kafka_settings.answers(port):
+                return port
+            if supervisor is None or supervisor.poll() is not None:
+                raise self._failure("ended before it was ready", log_start)
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready after {self._ready_deadline_s:g} s", log_start)
+            time.sleep(_POLL_INTERVAL_S)
+
+    def _end(self, word: bytes) -> None:
+        # Forgotten first: an interrupt while waiting closes the pipe, and then the supervisor cleans up by itself.
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is None or supervisor.stdin is None:
+            return
+        with supervisor.stdin as pipe:
+            # The broker may have ended by itself before.
+            with suppress(BrokenPipeError):
+                pipe.write(word)
+            supervisor.wait()
+
+    def _log(self, start: int) -> str:
+        with (self.data_dir / _LOG_NAME).open("rb") as log:
+            log.seek(start)
+            return log.read().decode(errors="replace")
+
+    def _failure(self, what: str, log_start: int) -> LocalKafkaError:
+        tail = "\n".join(self._log(log_start).splitlines()[-_LOG_TAIL_LINES:])
+        return LocalKafkaError(f"Kafka {KAFKA_VERSION} {what}; the end of {self.data_dir / _LOG_NAME}:\n{tail}")
+
+
+def supervise(specification: str) -> int:
+    """Be the process between the parent and Java: run the commands in turn until told to end, or the parent is dead."""
+    commands, folder, temporary = json.loads(specification)
+    code = 0
+    for command in commands:
+        code, told = _run(command, folder)
+        if told or code != 0:
+            break
+    parent_is_dead = select.select([0], [], [], 0)[0] and not os.read(0, 1)
+    if temporary and parent_is_dead:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+def main(argv: list[str]) -> int:
+    """Run a local Kafka until SIGINT or SIGTERM."""
+    arguments = _parse(argv)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        if kafka_jars.download_needed():
+            sys.stderr.write(f"downloading Kafka {KAFKA_VERSION} ({kafka_jars.DOWNLOAD_MB} MB), this once\n")
+        with LocalKafka(arguments.port, arguments.data_dir, dict(arguments.config)) as kafka:
+            fate = "removed at exit" if arguments.data_dir is None else "kept"
+            sys.stdout.write(f"Kafka {KAFKA_VERSION} ready at {kafka.bootstrap} (data: {kafka.data_dir}, {fate})\n")
+            sys.stdout.flush()
+            kafka.wait()
+    except KeyboardInterrupt:
+        return 0
+    except (LocalKafkaError, OSError) as error:
+        sys.stderr.write(f"nacre kafka: {error}\n")
+        return 1
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="nacre kafka", description="Run a real Apache Kafka on this machine.")
+    parser.add_argument("--port", type=int, help="default: a free one")
+    parser.add_argument("--data-dir", type=Path, help="keep the data here, and go on with what is there")
+    parser.add_argument(
+        "--config", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="broker setting"
+    )
+    return parser.parse_args(argv)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _spawn_supervisor(commands: list[list[str]], log: int, folder: Path, *, temporary: bool) -> subprocess.Popen[bytes]:
+    code = "import sys; sys.path[:0] = sys.argv[1:2]; from ops.kafka import supervise; sys.exit(supervise(sys.argv[2]))"
+    root = Path(__file__).parents[1]
+    specification = json.dumps([commands, str(folder), temporary])
+    return subprocess.Popen(  # noqa: S603 - our own code and the Java of a wheel
+        [sys.executable, "-P", "-c", code, root, specification],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        # Ctrl-C goes to the terminal's whole group; the supervisor has to outlive it to clean up.
+        start_new_session=True,
+    )
+
+
+def _run(command: list[str], folder: str) -> tuple[int, bool]:
+    """Exit code of `command`, and whether it was the parent's word or death that ended it."""
+    # Only the child holds the writing end, so that the reading end reports its death: one wait for both events.
+    ended, held_by_child = os.pipe()
+    child = subprocess.Popen(  # noqa: S603 - as the parent says
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[held_by_child],
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has no threads
+    )
+    os.close(held_by_child)
+    told = 0 in select.select([0, ended], [], [])[0]
+    if told:
+        if os.read(0, len(_STOP)) == _STOP:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_STOP_DEADLINE_S)
+        child.kill()
+    os.close(ended)
+    return child.wait(), told
+
+
+def _die_with_parent() -> None:
+    """On Linux, Java dies even with a supervisor that was killed itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

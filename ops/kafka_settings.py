@@ -1,0 +1,122 @@
+"""How the local Kafka is set up, started, and seen to be ready."""
+
+import base64
+import json
+import re
+import socket
+import struct
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.kafka_jars import LocalKafkaError
+
+HOST = "127.0.0.1"
+PROPERTIES_NAME = "server.properties"
+DATA_NAME = "kafka"
+
+_ANSWER_DEADLINE_S = 2.0
+# Metadata v1, correlation id 1, client id "nacre", no topics.
+_METADATA_REQUEST = struct.pack(">ihhih5si", 19, 3, 1, 1, 5, b"nacre", 0)
+
+_STARTED = re.compile(r"\[KafkaRaftServer nodeId=\d+\] Kafka Server started")
+_LISTENING = re.compile(r"Awaiting socket connections on \S+:(\d+)\.")
+
+
+def broker_properties(port: int, config: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of one node that is broker and controller; port 0 lets the broker take a free one."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:0",
+        "controller.listener.names": "CONTROLLER",
+        # The only voter is the node itself, which knows the port it took: this one is never connected to.
+        "controller.quorum.bootstrap.servers": f"{HOST}:0",
+        # Relative to the folder that Kafka is started in, so that a folder's name is never a matter of encoding.
+        "log.dirs": DATA_NAME,
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        "share.coordinator.state.topic.num.partitions": "4",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        # After a kill the controller turns the new broker away until the old one's session is over: 9 s by default.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        **config,
+    }
+
+
+def properties_text(properties: Mapping[str, str]) -> str:
+    """Write a Java properties file, which knows JSON's escapes."""
+    return "".join(f"{key}={json.dumps(value)[1:-1]}\n" for key, value in properties.items())
+
+
+def format_command(java: Path, classpath: str, folder: Path) -> list[str]:
+    """Return the command that prepares an empty data folder, too brief for the optimizing compiler to pay."""
+    flags = ["-XX:TieredStopAtLevel=1"]
+    # 16 random bytes as Kafka writes them; a dash in front would read as an option.
+    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+    format_arguments = ["format", "--standalone", "--cluster-id", cluster_id, "--config", PROPERTIES_NAME]
+    return [*_java_command(java, classpath, folder, flags), "kafka.tools.StorageTool", *format_arguments]
+
+
+def broker_command(java: Path, classpath: str, folder: Path) -> list[str]:
+    """Return the command that is the broker."""
+    flags = ["-Xms256m", "-Xmx768m"]
+    return [*_java_command(java, classpath, folder, flags), "kafka.Kafka", PROPERTIES_NAME]
+
+
+def started_port(log: str) -> int | None:
+    """Find the port for clients, the last it listens at, once the log says that Kafka has started."""
+    ports = _LISTENING.findall(log)
+    return int(ports[-1]) if ports and _STARTED.search(log) else None
+
+
+def answers(port: int) -> bool:
+    """Whether the broker says through Kafka's protocol that it is there, and alive to its controller."""
+    try:
+        with (
+            socket.create_connection((HOST, port), _ANSWER_DEADLINE_S) as connection,
+            connection.makefile("rb") as stream,
+        ):
+            connection.sendall(_METADATA_REQUEST)
+            length_bytes = int.from_bytes(stream.read(4))
+            _correlation_id, brokers = struct.unpack_from(">ii", stream.read(length_bytes))
+    except (OSError, struct.error):
+        return False
+    return bool(brokers == 1)
+
+
+def check_free(port: int) -> None:
+    """Raise LocalKafkaError if no broker could listen at the port."""
+    with socket.socket() as probe:
+        # As the broker does: connections of an earlier one that linger do not make the port taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise LocalKafkaError(f"port {port} cannot be used: {error.strerror}") from error
+        except OverflowError as error:
+            raise LocalKafkaError(f"port {port} cannot be used: {error}") from error
+
+
+def _java_command(java: Path, classpath: str, folder: Path, flags: list[str]) -> list[str]:
+    return [
+        str(java),
+        # With a heap as small as this it pauses briefly, and has no threads of its own to take cores from the services.
+        "-XX:+UseSerialGC",
+        *flags,
+        # What a killed Java would leave in the shared temporary folder: its counters, and unpacked native libraries.
+        "-XX:-UsePerfData",
+        f"-Djava.io.tmpdir={folder}",
+        "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+        "-cp",
+        classpath,
+    ]

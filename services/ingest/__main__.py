@@ -1,0 +1,20 @@
+"""`python -m services.ingest`."""
+
+import sys
+
+from common.lifecycle import leave_on_signal
+
+
+def main() -> int:
+    """Run ingest and return the exit code."""
+    leave_on_signal()
+    # These take most of a second; the signals have to be heard before.
+    from common.main import run  # noqa: PLC0415
+    from services.ingest.service import serve  # noqa: PLC0415
+    from services.ingest.settings import IngestSettings  # noqa: PLC0415
+
+    return run("ingest", IngestSettings, serve, positional="input")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

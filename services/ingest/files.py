@@ -1,0 +1,117 @@
+"""The files that INPUT names, reading on where one was left, and telling whether it is still the same file."""
+
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from common.errors import ConfigurationError, SourceError
+from common.progress import Progress
+
+STANDARD_INPUT = "-"
+
+# How many bytes at each end of what was read make its fingerprint.
+_FINGERPRINT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The first and the last bytes of what was read of a source: a changed file does not have both."""
+
+    head: bytes = b""
+    tail: bytes = b""
+
+    def moved(self, used: bytes) -> "Window":
+        """The window after these further bytes."""
+        head = self.head
+        if len(head) < _FINGERPRINT_BYTES:
+            head += used[: _FINGERPRINT_BYTES - len(head)]
+        return Window(head, (self.tail + used[-_FINGERPRINT_BYTES:])[-_FINGERPRINT_BYTES:])
+
+    @property
+    def head_digest(self) -> str:
+        """Fingerprint of the first bytes."""
+        return blake2b(self.head, digest_size=8).hexdigest()
+
+    @property
+    def tail_digest(self) -> str:
+        """Fingerprint of the last bytes."""
+        return blake2b(self.tail, digest_size=8).hexdigest()
+
+
+def find_files(given: str) -> dict[str, Path]:
+    """The files that INPUT names now, by source name (the absolute path as text), sorted.
+
+    Raises ConfigurationError when a path without wildcards is not there at all.
+    """
+    path = Path(given)
+    if path.is_dir():
+        found = [entry for entry in _walk(path) if entry.suffix.lower() == ".csv"]
+    elif path.exists():
+        found = [path]
+    elif glob.has_magic(given):
+        found = [match for match in map(Path, glob.iglob(given, recursive=True)) if match.is_file()]
+    else:
+        raise ConfigurationError(f"INPUT {given}: there is no such file or folder")
+    return {source_name(entry): entry for entry in sorted(found)}
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith("."):
+                yield Path(parent, name)
+
+
+def source_name(path: Path) -> str:
+    """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
+    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+
+
+def source_key(name: str) -> bytes:
+    """The key of a source's rows: short, because every row carries it."""
+    return blake2b(name.encode(), digest_size=6).hexdigest().encode()
+
+
+def read_window(path: Path, progress: Progress) -> Window:
+    """The window of what was read of a file. Raises SourceError unless the file still begins with it."""
+    if progress.offset == 0:
+        return Window()
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size < progress.offset:
+            raise SourceError(
+                f"{path} shrank to {size} bytes, {progress.offset} of it were read already: put it back, or give the "
+                "new content a new name"
+            )
+        file.seek(0)
+        head = file.read(min(progress.offset, _FINGERPRINT_BYTES))
+        file.seek(max(0, progress.offset - _FINGERPRINT_BYTES))
+        window = Window(head, file.read(min(progress.offset, _FINGERPRINT_BYTES)))
+    if (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+        raise _changed(path, progress.offset)
+    return window
+
+
+def read_on(path: Path, offset: int, window: Window, size: int) -> bytes:
+    """Up to `size` bytes of a file from `offset` on. Raises SourceError unless the bytes before are as they were.
+
+    The file is opened for each read: it holds no descriptor between two, and what was moved into its place is seen.
+    """
+    with path.open("rb") as file:
+        file.seek(offset - len(window.tail))
+        before = file.read(len(window.tail))
+        data = file.read(size)
+    if before != window.tail:
+        raise _changed(path, offset)
+    return data
+
+
+def _changed(path: Path, offset: int) -> SourceError:
+    return SourceError(
+        f"{path} changed or shrank within its first {offset} bytes, which were read already: put it back, or give the "
+        "new content a new name"
+    )

@@ -1,0 +1,94 @@
+"""A file being followed: when to look, how much to read, when it has ended."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import structlog
+
+from common.errors import SourceError
+from common.progress import Progress
+from common.transaction import Outbox
+from services.ingest.files import Window, read_on, read_window, source_key
+from services.ingest.source import Shop, Source
+
+log = structlog.get_logger()
+
+_CHUNK_BYTES = 2**20
+# An ended file is looked at this often, in case it grows; the others at every turn.
+_ENDED_LOOK_INTERVAL_S = 1.0
+
+
+class Followed:
+    """A file, read on whenever it has more than was read."""
+
+    def __init__(self, shop: Shop, path: Path, progress: Progress) -> None:
+        self._shop = shop
+        self._path = path
+        self._begun_at = progress
+        self._source: Source | None = None
+        self._chunk_bytes = _CHUNK_BYTES
+        self._size = -1
+        self._grew_at = time.monotonic()
+        self._next_look = 0.0
+        self.trouble = ""
+        self.finished = False
+
+    @property
+    def progress(self) -> Progress:
+        """How far the file is read, the outbox at hand included."""
+        return self._begun_at if self._source is None else self._source.progress
+
+    async def read_on(self, outbox: Outbox) -> bool:
+        """Put the file's next rows into the outbox; False when there are none now.
+
+        A file that cannot be read is told once and tried again; one that changed stays with its trouble until it is
+        as it was.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return False
+        try:
+            moved = await self._read_on(outbox, now)
+        except (OSError, SourceError) as error:
+            trouble = str(error)
+            if trouble != self.trouble:
+                log.error("source cannot be read", source=self.progress.source, reason=trouble)  # noqa: TRY400 - the one line is the message
+            self.trouble = trouble
+            self.finished = self._shop.settings.once
+            self._next_look = now + _ENDED_LOOK_INTERVAL_S
+            return False
+        if self.trouble:
+            log.info("source can be read again", source=self.progress.source)
+            self.trouble = ""
+        return moved
+
+    async def _read_on(self, outbox: Outbox, now: float) -> bool:
+        source = self._source or await self._open()
+        size = (await asyncio.to_thread(self._path.stat)).st_size
+        if size != self._size:
+            self._size, self._grew_at = size, now
+        elif source.progress.ended and source.progress.offset == size:
+            self.finished = True
+            self._next_look = now + _ENDED_LOOK_INTERVAL_S
+            return False
+        offset = source.progress.offset
+        data = await asyncio.to_thread(read_on, self._path, offset, source.window, self._chunk_bytes)
+        to_its_end = len(data) < self._chunk_bytes
+        settings = self._shop.settings
+        at_end = to_its_end and (settings.once or now - self._grew_at >= settings.settle_s)
+        if at_end and source.progress.ended and not data:
+            return False
+        used = await source.take(data, outbox, at_end=at_end)
+        # A record longer than the chunk is read in one piece; `take` rejects one that is too long.
+        self._chunk_bytes = _CHUNK_BYTES if used or to_its_end else 2 * self._chunk_bytes
+        if at_end and used == len(data):
+            log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
+        return used > 0 or at_end
+
+    async def _open(self) -> Source:
+        window: Window = await asyncio.to_thread(read_window, self._path, self._begun_at)
+        address = self._shop.address(self._begun_at.source, source_key(self._begun_at.source))
+        self._source = Source(self._shop, address, self._begun_at, window)
+        log.info("source opened", source=self._begun_at.source, offset=self._begun_at.offset)
+        return self._source

@@ -1,0 +1,194 @@
+"""ingest: files → rows. Rows, and the place where reading goes on, are committed in one transaction."""
+
+import asyncio
+import time
+from functools import partial
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from common.clients import new_consumer, open_admin, open_producer
+from common.compacted import read_to_end
+from common.errors import SourceError
+from common.lanes import run_lanes
+from common.progress import Progress, decode_progress, encode_progress
+from common.registry import Registry
+from common.session import pause, run_sessions, unless_stopped
+from common.topics import Groups, ensure_topics, partition_for
+from common.transaction import Transactions
+from services.ingest.files import STANDARD_INPUT, find_files
+from services.ingest.followed import Followed
+from services.ingest.settings import IngestSettings
+from services.ingest.source import Shop
+from services.ingest.standard_input import carry_standard_input
+
+log = structlog.get_logger()
+
+_OUTBOX_BYTES = 4 * 2**20
+_SCAN_INTERVAL_S = 1.0
+_LOOK_INTERVAL_S = 0.02
+
+
+class Ingest:
+    """The sources of this replica: a source belongs to the partition of `progress` that its name hashes to."""
+
+    def __init__(self, shop: Shop, consumer: AIOKafkaConsumer) -> None:
+        self._shop = shop
+        self._settings = shop.settings
+        self._consumer = consumer
+        self._scan = Scan(shop.settings)
+        self._opened: set[int] = set()
+        self.failed: dict[str, str] = {}
+
+    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
+        prefix = self._settings.topic_prefix
+        async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}") as producer:
+            # Only now: the producer's start has settled whatever a predecessor had under way.
+            known = await self._read_progress(partition)
+            lane = IngestLane(self._shop, partition, Transactions(producer), known)
+            try:
+                lane.follow(await self._scan.files())
+                await lane.commit()
+                await self._all_opened(partition, stop)
+                while not stop.is_set():
+                    lane.follow(await self._scan.files())
+                    if not await lane.take_turn(stop):
+                        if self._settings.once and lane.finished:
+                            break
+                        await pause(stop, _LOOK_INTERVAL_S)
+                await lane.commit()
+                await lane.transactions.settle()
+                self.failed |= lane.failed
+            finally:
+                lane.transactions.give_up()
+
+    async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
+        self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
+        self._consumer.resume(partition)
+        records = await read_to_end(self._consumer, partition)
+        # This lane is the one that writes it from now on.
+        self._consumer.pause(partition)
+        return {record.key.decode(): decode_progress(record.value) for record in records}
+
+    async def _all_opened(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """Wait until each of this replica's lanes has opened its sources.
+
+        Before that none may be read to its end: who waits for every started source to end would leave too early.
+        """
+        self._opened.add(partition.partition)
+        while not stop.is_set() and not self._opened.issuperset(p.partition for p in self._consumer.assignment()):
+            await pause(stop, _LOOK_INTERVAL_S)
+
+
+class IngestLane:
+    """The sources of one partition and the outbox that their rows are gathered in."""
+
+    def __init__(
+        self, shop: Shop, partition: TopicPartition, transactions: Transactions, known: dict[str, Progress]
+    ) -> None:
+        self._shop = shop
+        self._partition = partition
+        self._known = known
+        self._sources: dict[str, Followed] = {}
+        self._touched: set[Followed] = set()
+        self.transactions = transactions
+        self._outbox = transactions.outbox()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every source is read to its end, or cannot be read."""
+        return all(source.finished for source in self._sources.values())
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The sources that cannot be read, and why."""
+        return {name: source.trouble for name, source in self._sources.items() if source.trouble}
+
+    def follow(self, files: dict[str, Path]) -> None:
+        """Take up the files that belong to this lane and are new to it."""
+        for name, path in files.items():
+            if name in self._sources or self._partition.partition != partition_for(
+                name.encode(), self._shop.settings.partitions
+            ):
+                continue
+            source = Followed(self._shop, path, self._known.get(name) or Progress(name))
+            self._sources[name] = source
+            if name not in self._known:
+                self._touched.add(source)
+
+    async def take_turn(self, stop: asyncio.Event) -> bool:
+        """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
+        moved = False
+        for source in list(self._sources.values()):
+            if stop.is_set():
+                break
+            if await source.read_on(self._outbox):
+                moved = True
+                self._touched.add(source)
+            if not self.transactions.busy or self._is_due():
+                await self.commit()
+        return moved
+
+    def _is_due(self) -> bool:
+        return self._outbox.is_due(time.monotonic(), self._shop.settings.commit_interval_ms, _OUTBOX_BYTES)
+
+    async def commit(self) -> None:
+        """Begin to commit what is gathered, with the progress of the sources that gave it."""
+        if not self._touched:
+            return
+        for source in self._touched:
+            progress = source.progress
+            value = encode_progress(progress)
+            self._outbox.put(self._partition.topic, self._partition.partition, progress.source.encode(), value)
+        outbox, self._outbox = self._outbox, self.transactions.outbox()
+        self._touched.clear()
+        await self.transactions.commit(outbox)
+
+
+class Scan:
+    """The files that INPUT names, looked up for all lanes at once; with ONCE a single time."""
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._settings = settings
+        self._lock = asyncio.Lock()
+        self._found: dict[str, Path] | None = None
+        self._at = 0.0
+
+    async def files(self) -> dict[str, Path]:
+        """The files as they were a scan interval ago at the most."""
+        async with self._lock:
+            overdue = not self._settings.once and time.monotonic() - self._at >= _SCAN_INTERVAL_S
+            if self._found is None or overdue:
+                found = await asyncio.to_thread(find_files, self._settings.input)
+                if not found and self._found != found:
+                    log.warning("no input yet: no *.csv file there", input=self._settings.input)
+                self._found = found
+                self._at = time.monotonic()
+            return self._found
+
+
+async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
+    """Carry what INPUT names into Kafka until `stop`, or, with ONCE, to its end.
+
+    Raises SourceError, when all else is done, where ONCE could not read some source.
+    """
+    if settings.input != STANDARD_INPUT:
+        # A name that is not there at all is said before any broker is asked.
+        find_files(settings.input)
+    await run_sessions(partial(_session, settings), stop)
+
+
+async def _session(settings: IngestSettings, stop: asyncio.Event) -> None:
+    async with open_admin(settings, stop) as admin:
+        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+    shop = Shop(settings, topics, Registry(settings, topics))
+    if settings.input == STANDARD_INPUT:
+        await carry_standard_input(shop, stop)
+        return
+    consumer = new_consumer(settings, "nacre-ingest", Groups.under(settings.topic_prefix).ingest)
+    ingest = Ingest(shop, consumer)
+    await run_lanes(consumer, [topics.progress], ingest.carry, stop, until_returned=settings.once)
+    if ingest.failed and not stop.is_set():
+        raise SourceError(f"{len(ingest.failed)} sources were not read: {'; '.join(ingest.failed.values())}")

@@ -1,0 +1,165 @@
+"""One source: its bytes taken record by record into an outbox, its progress moved on."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import cycle
+from typing import Any
+
+from common.clients import MAX_ROW_BYTES
+from common.errors import SourceError
+from common.progress import Progress
+from common.records import Ended
+from common.registry import Registered, Registry
+from common.row import JsonCodec, parse_fields
+from common.schema import Dialect, Schema
+from common.tally import tally
+from common.topics import Topics, partition_for
+from common.transaction import Outbox
+from services.ingest.files import Window
+from services.ingest.framing import Reject, Run, frame, frame_header, header_columns
+from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
+from services.ingest.settings import IngestSettings
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What every source is carried with: settings, topics and schemas."""
+
+    settings: IngestSettings
+    topics: Topics
+    registry: Registry
+
+    def address(self, source: str, key: bytes) -> Address:
+        """Where a source's records go: to one partition, which keeps their order, or to all of them."""
+        partitions = self.settings.partitions
+        if self.settings.order == "source":
+            return Address(source, key, (partition_for(key, partitions),))
+        return Address(source, key, tuple(range(partitions)))
+
+
+class Source:
+    """A source being read. `progress` is where it stands once the outbox at hand is committed."""
+
+    def __init__(self, shop: Shop, address: Address, progress: Progress, window: Window) -> None:
+        self._shop = shop
+        self._address = address
+        self._partitions = cycle(address.partitions)
+        self._registered: Registered | None = None
+        self._codec: JsonCodec | None = None
+        self.progress = progress
+        self.window = window
+
+    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool) -> int:
+        """Put the records in `data`, which begins at `progress.offset`, into the outbox; return the bytes used.
+
+        With `at_end` the last record may lack its line ending, and the source has ended. Raises SourceError when the
+        header cannot be read.
+        """
+        used = self._finish_line(data, outbox) if self.progress.unterminated and data else 0
+        if self._registered is None:
+            used += await self._take_header(data[used:], at_end=at_end)
+        if self._registered is not None:
+            used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
+        if at_end and not self.progress.ended:
+            self.progress = replace(self.progress, ended=True)
+            ended = Ended(
+                self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
+            )
+            pack_end(outbox, self._shop.topics, self._address, ended)
+        return used
+
+    def _finish_line(self, data: bytes, outbox: Outbox) -> int:
+        """What follows a last row that was taken without its line ending: that ending, or bytes that come too late."""
+        ending = _LINE_END.search(data)
+        if ending is not None and ending.start() == 0:
+            self._move(data[: ending.end()], lines=0, unterminated=False)
+            return ending.end()
+        late, used = (data, len(data)) if ending is None else (data[: ending.start()], ending.end())
+        reason = "the rest of a row that was taken as ended, because the file had not grown for SETTLE_S seconds"
+        reject = Reject(late, self.progress.line - 1, self.progress.offset, reason)
+        pack_reject(outbox, self._shop.topics, self._address, reject)
+        self._move(data[:used], lines=0, unterminated=ending is None, rejected=self.progress.rejected + 1)
+        return used
+
+    async def _take_header(self, data: bytes, *, at_end: bool) -> int:
+        if self.progress.schema:
+            self._use(await self._shop.registry.find(self.progress.schema))
+            return 0
+        first = frame_header(data, at_end=at_end)
+        if first is None or not first.record:
+            return 0
+        settings = self._shop.settings
+        try:
+            if settings.header == "first":
+                columns = header_columns(first.record, Dialect(eol=first.eol))
+            else:
+                columns = tuple(f"#{n}" for n in range(1, 1 + len(parse_fields(first.record, Dialect()))))
+        except ValueError as error:
+            raise SourceError(f"{self.progress.source}: its first record cannot be read: {error}") from None
+        header = first.record if settings.header == "first" else None
+        schema = Schema(header, columns, Dialect(eol=first.eol), settings.row_format)
+        self._use(await self._shop.registry.register(schema))
+        used, lines = (first.consumed, first.lines) if header is not None else (0, 0)
+        unterminated = used == len(first.record)
+        self._move(data[:used], lines=lines, schema=schema.id, unterminated=unterminated and used > 0)
+        return used
+
+    def _use(self, registered: Registered) -> None:
+        self._registered = registered
+        self._codec = JsonCodec(registered.schema) if registered.schema.row_format == "json" else None
+
+    def _take_rows(self, data: bytes, registered: Registered, outbox: Outbox, *, at_end: bool) -> int:
+        if not data:
+            return 0
+        schema = registered.schema
+        framed = frame(
+            data,
+            dialect=schema.dialect,
+            columns=len(schema.columns),
+            line=self.progress.line,
+            offset=self.progress.offset,
+            at_end=at_end,
+            max_row_bytes=MAX_ROW_BYTES,
+        )
+        if not framed.consumed:
+            return 0
+        total, rejected = self.progress.tally, self.progress.rejected
+        partition = next(self._partitions)
+        for part in _to_values(framed.parts, self._codec):
+            if isinstance(part, Reject):
+                rejected += 1
+                pack_reject(outbox, self._shop.topics, self._address, part)
+            else:
+                run, values = part
+                total += tally(run.rows)
+                pack_run(outbox, self._shop.topics, self._address, schema.id, run, values, partition)
+        unterminated = at_end and data[framed.consumed - 1 : framed.consumed] not in (b"\n", b"\r")
+        used = data[: framed.consumed]
+        self._move(used, lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated)
+        return framed.consumed
+
+    def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:
+        self.window = self.window.moved(used)
+        self.progress = replace(
+            self.progress,
+            offset=self.progress.offset + len(used),
+            line=self.progress.line + lines,
+            head=self.window.head_digest,
+            tail=self.window.tail_digest,
+            ended=False,
+            **changes,
+        )
+
+
+def _to_values(parts: list[Run | Reject], codec: JsonCodec | None) -> Iterator[tuple[Run, list[bytes]] | Reject]:
+    """Each run with what its records hold."""
+    for part in parts:
+        if isinstance(part, Reject):
+            yield part
+        elif codec is not None:
+            yield from json_parts(part, codec)
+        else:
+            yield part, part.rows

@@ -1,0 +1,89 @@
+"""Standard input as a source: it cannot be read again, so each run is a source of its own."""
+
+import asyncio
+import os
+import threading
+import uuid
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from common.clients import open_producer
+from common.errors import SourceError
+from common.progress import Progress, encode_progress
+from common.topics import partition_for
+from common.transaction import Transactions
+from services.ingest.files import Window, source_key
+from services.ingest.source import Shop, Source
+
+log = structlog.get_logger()
+
+_CHUNK_BYTES = 2**20
+_DESCRIPTOR = 0
+
+
+async def carry_standard_input(shop: Shop, stop: asyncio.Event) -> None:
+    """Carry standard input to its end, or until `stop`; then what was read completely is committed."""
+    settings = shop.settings
+    name = f"stdin-{uuid.uuid4().hex[:12]}"
+    home = partition_for(name.encode(), settings.partitions)
+    source = Source(shop, shop.address(name, source_key(name)), Progress(name), Window())
+    chunks = _read_in_background()
+    log.info("source opened", source=name)
+    async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
+        transactions = Transactions(producer)
+        rest = b""
+        try:
+            while not source.progress.ended:
+                chunk = await _next_chunk(chunks, stop)
+                if chunk is None:
+                    log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                    break
+                outbox = transactions.outbox()
+                rest += chunk
+                used = await source.take(rest, outbox, at_end=not chunk)
+                rest = rest[used:]
+                outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
+                await transactions.commit(outbox)
+            await transactions.settle()
+        except (KafkaError, OSError, TimeoutError) as error:
+            # To begin again is for what can be read again.
+            raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
+        finally:
+            transactions.give_up()
+    log.info("source ended", source=name, rows=source.progress.tally.rows)
+
+
+def _read_in_background() -> "asyncio.Queue[bytes]":
+    """Chunks of standard input, the last one empty.
+
+    By a thread of its own: a loop cannot wait for every kind of standard input, and a daemon thread that is stuck in
+    a read does not hold up the exit.
+    """
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
+
+    def read() -> None:
+        while True:
+            chunk = os.read(_DESCRIPTOR, _CHUNK_BYTES)
+            try:
+                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
+            except RuntimeError:
+                return  # the loop has ended
+            if not chunk:
+                return
+
+    threading.Thread(target=read, name="standard input", daemon=True).start()
+    return chunks
+
+
+async def _next_chunk(chunks: "asyncio.Queue[bytes]", stop: asyncio.Event) -> bytes | None:
+    """The next chunk, or None once `stop` is set."""
+    getting = asyncio.ensure_future(chunks.get())
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([getting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        return getting.result() if getting.done() else None
+    finally:
+        getting.cancel()
+        stopping.cancel()

@@ -1,0 +1,20 @@
+"""`python -m services.sink`."""
+
+import sys
+
+from common.lifecycle import leave_on_signal
+
+
+def main() -> int:
+    """Run sink and return the exit code."""
+    leave_on_signal()
+    # These take most of a second; the signals have to be heard before.
+    from common.main import run  # noqa: PLC0415
+    from services.sink.service import serve  # noqa: PLC0415
+    from services.sink.settings import SinkSettings  # noqa: PLC0415
+
+    return run("sink", SinkSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

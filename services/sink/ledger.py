@@ -1,0 +1,99 @@
+"""What of a partition is safely on disk: the next offset, and each file's length, rows and checksum.
+
+One SQLite database per partition, beside the files. A commit costs what has changed, whatever the number of files, and
+is there whole or not at all. (https://sqlite.org/atomiccommit.html)
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.tally import Tally
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS files (
+    key BLOB PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    length INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    checksum TEXT NOT NULL,
+    open_line INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_SET_FILE = """
+INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+    length = excluded.length, rows = excluded.rows, size = excluded.size, checksum = excluded.checksum,
+    open_line = excluded.open_line
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file as far as it is written: `length` in bytes, the rows in it. `path` is relative to OUTPUT_DIR."""
+
+    key: bytes
+    path: str
+    length: int = 0
+    tally: Tally = Tally()
+    open_line: bool = False
+
+
+class Ledger:
+    """The ledger of one partition. Its callers take turns: nothing here is called twice at the same time.
+
+    Every method raises OSError when the disk fails it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._os_errors():
+            # Made in one thread, used in another, never in two at once.
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A commit is on the disk when it returns, also through a power cut.
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def read(self) -> tuple[dict[str, str], dict[bytes, Entry]]:
+        """The facts about the partition, and every file by key."""
+        with self._os_errors():
+            facts = dict(self._db.execute("SELECT name, value FROM partition"))
+            rows = self._db.execute("SELECT key, path, length, rows, size, checksum, open_line FROM files").fetchall()
+        return facts, {
+            key: Entry(key, path, length, Tally(count, size, int(checksum)), bool(open_line))
+            for key, path, length, count, size, checksum, open_line in rows
+        }
+
+    def commit(self, facts: dict[str, str], entries: Iterable[Entry]) -> None:
+        """Enter these facts and files, all or none."""
+        values = [
+            (entry.key, entry.path, entry.length, entry.tally.rows, entry.tally.size, str(entry.tally.checksum),
+             entry.open_line)
+            for entry in entries
+        ]  # fmt: skip
+        with self._os_errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany(_SET_FACT, facts.items())
+                self._db.executemany(_SET_FILE, values)
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _os_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OSError(f"ledger {self._path}: {error}") from error

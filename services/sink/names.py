@@ -1,0 +1,159 @@
+"""A category's file: one rule from split, category and schema to a path below the output folder, and back.
+
+`Sex/M.csv`, `Sex+Rings/M/15.csv`; a split without columns has one file, `all.csv`. An empty field is `~empty`. Rows of
+the source's second schema go to `M~2.csv`, of the third to `M~3.csv`.
+
+Texts (names of splits, parts of categories) keep their letters, marks and digits of any script, the space, and
+`+-_.,=@()[]#&'!`. Any other character becomes %XX for each byte of its UTF-8, and so do
+
+- a leading dot, dash or space, and a trailing dot or space;
+- the dot of a final `.csv` in any case: only files end so, hence no folder has a file's name;
+- the first character of a Windows device's name (`%43ON`), and of a `rejected` that would name a file at the top, which
+  is the place of the rejected rows;
+- letters outside ASCII that change by case folding other than to their lower case (ß, ς), marks and letters that are
+  invisible or younger than Unicode 3.2 (so that a newer Python names no file anew), and every character outside ASCII
+  where the result were not in NFC, since macOS takes canonically equivalent names for one.
+
+The empty text is `~blank`. What encodes to more than 200 bytes is cut after at most 150 and gets `~` and the 32 hex
+digits of BLAKE2b of the whole text: such a name tells texts apart and cannot be read back. `~` stands for nothing else.
+
+So no two files share a path, none is another's folder, and none lies outside the output folder or is hidden in it.
+Known limit: letters keep their case, so on a file system that ignores case `m.csv` and `M.csv` are one file.
+"""
+
+import re
+import unicodedata
+from hashlib import blake2b
+
+from common.records import Category
+
+_SUFFIX = ".csv"
+_EMPTY = "~empty"
+_BLANK = "~blank"
+_NAME_LIMIT_BYTES = 200
+_CUT_BYTES = 150
+_DIGEST_BYTES = 16
+# Nine digits: a schema's number is never taken for a digest.
+_SCHEMA_NUMBER_LIMIT = 10**9
+
+_SIMPLE = re.compile(r"[A-Za-z0-9+_,=@()\[\]#&'!]+")
+_HARMLESS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 +-_.,=@()[]#&'!")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
+# CONIN$ and COM¹ need no place here: $ and ¹ never stand for themselves.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9]) *(?:\.|\Z)", re.IGNORECASE)
+_REJECTED = "rejected"
+
+_ESCAPES = re.compile(r"(?:%[0-9A-F]{2})+")
+_STEM = re.compile(r"(?P<name>~?[^~]+)(?:~(?P<number>[1-9][0-9]{0,8}))?")
+_CUT_NAME = re.compile(rf"[^~]+~[0-9a-f]{{{2 * _DIGEST_BYTES}}}(?:~[0-9]+)?")
+
+
+def file_path(split: str, category: Category, schema_number: int) -> str:
+    """Name the file of a category: a relative path with `/`. `schema_number` counts a source's schemas from 1."""
+    if not 1 <= schema_number < _SCHEMA_NUMBER_LIMIT:
+        raise ValueError(f"no schema has the number {schema_number}: they count from 1")
+    *folders, name = _components(split, category)
+    return "/".join([*folders, name + (f"~{schema_number}" if schema_number > 1 else "") + _SUFFIX])
+
+
+def parse_path(path: str) -> tuple[str, Category, int]:
+    """Read a path back into split, category and schema number; ValueError where `file_path` never gives it, or cut it.
+
+    A cut name stands for its text by a digest alone, so it cannot be read back.
+    """
+    *folders, file = path.split("/")
+    stem = file.removesuffix(_SUFFIX)
+    for name in (*folders, stem):
+        if _CUT_NAME.fullmatch(name):
+            raise ValueError(f"the name {name!r} in {path!r} was cut: what it stands for is in the file's rows only")
+    match = _STEM.fullmatch(stem)
+    if match is None:
+        raise ValueError(f"{path!r} is no path of a category")
+    number = int(match["number"] or 1)
+    try:
+        split, *category = (_decoded(name) for name in (*folders, match["name"]))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path!r} is no path of a category") from None
+    # Whatever the decoding let pass, only the one true spelling of a path encodes to itself.
+    if split is None or file_path(split, tuple(category), number) != path:
+        raise ValueError(f"{path!r} is no path of a category")
+    return split, tuple(category), number
+
+
+def _components(split: str, category: Category) -> list[str]:
+    """Encode the folders and the file's stem. Only a split without columns has its stem at the top."""
+    if not category and split.lower() == _REJECTED:
+        return [_escaped(split[0]) + split[1:]]
+    return [_encoded(split), *(_EMPTY if part is None else _encoded(part) for part in category)]
+
+
+def _encoded(text: str) -> str:
+    """Encode a text as a folder's name or a file's stem."""
+    if _SIMPLE.fullmatch(text) and len(text) <= _NAME_LIMIT_BYTES and not _DEVICE.match(text):
+        return text
+    if not text:
+        return _BLANK
+    # One character gives one byte or more, so what follows is cut off; it may be a megabyte.
+    pieces = _pieces(text[: _NAME_LIMIT_BYTES + 1])
+    name = "".join(pieces)
+    return name if len(name.encode()) <= _NAME_LIMIT_BYTES else _cut_name(text, pieces)
+
+
+def _pieces(text: str) -> list[str]:
+    """Encode each character of a text: itself, or escaped."""
+    pieces = [character if _passes(character) else _escaped(character) for character in text]
+    for at in _misplaced(text):
+        pieces[at] = _escaped(text[at])
+    if not unicodedata.is_normalized("NFC", "".join(pieces)):
+        pieces = [piece if piece.isascii() else _escaped(piece) for piece in pieces]
+    return pieces
+
+
+def _passes(character: str) -> bool:
+    """Tell whether a character may stand for itself, where it stands aside."""
+    if character.isascii():
+        return character in _HARMLESS
+    kind = unicodedata.ucd_3_2_0.category(character)
+    if kind[0] not in "LM" and kind != "Nd":
+        return False
+    folded = character.casefold()
+    return len(folded) == 1 and folded in (character, character.lower()) and not _INVISIBLE.match(character)
+
+
+def _misplaced(text: str) -> list[int]:
+    """Find the characters that may not stand for themselves for where they stand."""
+    last = len(text) - 1
+    found = []
+    if text[0] in ".- " or _DEVICE.match(text):
+        found.append(0)
+    if text[last] in ". ":
+        found.append(last)
+    if text.lower().endswith(_SUFFIX):
+        found.append(len(text) - len(_SUFFIX))
+    return found
+
+
+def _escaped(text: str) -> str:
+    """Escape every byte. A lone surrogate, as from an undecodable setting, has bytes too."""
+    return "".join(f"%{byte:02X}" for byte in text.encode(errors="surrogatepass"))
+
+
+def _cut_name(text: str, pieces: list[str]) -> str:
+    """Shorten a long name: as many whole characters as fit, and the digest of all."""
+    kept, size = [], 0
+    for piece in pieces:
+        size += len(piece.encode())
+        if size > _CUT_BYTES:
+            break
+        kept.append(piece)
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+    return f"{''.join(kept)}~{digest}"
+
+
+def _decoded(name: str) -> str | None:
+    """Undo the encoding of one name that was not cut."""
+    if name == _EMPTY:
+        return None
+    if name == _BLANK:
+        return ""
+    return _ESCAPES.sub(lambda run: bytes.fromhex(run[0].replace("%", "")).decode(errors="surrogatepass"), name)

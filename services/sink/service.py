@@ -1,0 +1,127 @@
+"""sink: categorized → files. Rows are written as they come; a checkpoint makes them safe, and the ledger knows."""
+
+import asyncio
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from common.clients import new_consumer, open_admin
+from common.completion import stages, wait_until_done
+from common.errors import LostRecordsError, ServiceError
+from common.lanes import fetch, run_lanes
+from common.registry import Registry
+from common.session import run_sessions, unless_stopped
+from common.topics import Groups, Topics, ensure_topics
+from services.sink.checkpoint import should_checkpoint
+from services.sink.files import Lock
+from services.sink.settings import SinkSettings
+from services.sink.shelf import Shelf
+
+log = structlog.get_logger()
+
+_FETCH_TIMEOUT_MS = 200
+_HIDDEN = ".nacre"
+
+
+class Sink:
+    """The partitions of `categorized`, and of `rejected`, that this replica has."""
+
+    def __init__(
+        self, settings: SinkSettings, topics: Topics, cluster: str, consumer: AIOKafkaConsumer, registry: Registry
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._cluster = cluster
+        self._consumer = consumer
+        self._registry = registry
+
+    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
+        name = f"{partition.topic}-{partition.partition}"
+        hidden = self._settings.output_dir / _HIDDEN
+        hidden.mkdir(parents=True, exist_ok=True)
+        lock = Lock(hidden / f"{name}.lock")
+        try:
+            if not await lock.take(stop):
+                return
+            # Only now: while another holds the lock, ledger and files are still moving.
+            shelf = await asyncio.to_thread(Shelf, self._settings.output_dir, hidden / f"{name}.ledger", self._registry)
+            try:
+                await self._fill(partition, shelf, stop)
+            finally:
+                await shelf.close()
+        finally:
+            lock.release()
+
+    async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
+        position = told = await self._seek(partition, await asyncio.to_thread(shelf.open, self._cluster))
+        add = shelf.add_rejections if partition.topic == self._topics.rejected else shelf.add
+        clock = asyncio.get_running_loop().time
+        checkpointed_at = clock()
+        while not stop.is_set():
+            records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
+            ended = bool(records) and await add(records)
+            position = await self._consumer.position(partition)
+            if shelf.busy and not ended:
+                continue
+            await shelf.settle()
+            interval_ms = self._settings.checkpoint_interval_ms
+            if should_checkpoint(clock(), checkpointed_at, interval_ms, dirty=shelf.dirty, ended=ended):
+                await shelf.begin_checkpoint(position)
+                checkpointed_at = clock()
+            elif not shelf.dirty and position > told:
+                await self._tell(partition, position)
+                told = position
+        if shelf.dirty:
+            await shelf.begin_checkpoint(position)
+        await shelf.settle()
+        await self._tell(partition, position)
+
+    async def _seek(self, partition: TopicPartition, next_offset: int | None) -> int:
+        """Go to where the ledger says, and return that offset."""
+        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        offset = beginning if next_offset is None else next_offset
+        if offset < beginning:
+            raise LostRecordsError(partition.topic, partition.partition, offset, beginning)
+        if offset > end:
+            raise ServiceError(
+                f"the ledgers in {self._settings.output_dir} know of {offset} records in topic {partition.topic}, "
+                f"partition {partition.partition}, which has {end}: the topic was made anew. Set another OUTPUT_DIR"
+            )
+        self._consumer.seek(partition, offset)
+        self._consumer.resume(partition)
+        log.info("partition taken up", topic=partition.topic, partition=partition.partition, offset=offset)
+        return offset
+
+    async def _tell(self, partition: TopicPartition, position: int) -> None:
+        """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger."""
+        try:
+            await self._consumer.commit({partition: OffsetAndMetadata(position, "")})
+        except KafkaError as error:
+            log.debug("offset not committed", error=repr(error))
+
+
+async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
+    """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
+    await run_sessions(partial(_session, settings), stop)
+
+
+async def _session(settings: SinkSettings, stop: asyncio.Event) -> None:
+    async with open_admin(settings, stop) as admin:
+        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
+        consumer = new_consumer(settings, "nacre-sink", Groups.under(settings.topic_prefix).sink)
+        sink = Sink(settings, topics, cluster, consumer, Registry(settings, topics))
+        await run_lanes(
+            consumer,
+            [topics.categorized, topics.rejected],
+            sink.carry,
+            stop,
+            partial(wait_until_done, settings, topics, admin, stages(settings, topics))
+            if settings.exit_when_done
+            else None,
+        )

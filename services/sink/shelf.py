@@ -1,0 +1,161 @@
+"""One partition's files and their ledger: brought to the ledger's state, added to, checkpointed."""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from common.errors import ServiceError
+from common.records import parse_category_key
+from common.registry import Registry
+from services.sink.arranging import (
+    REJECTED_KEY,
+    REJECTED_LAYOUT,
+    Layout,
+    Run,
+    arrange,
+    arrange_rejections,
+    layout_of,
+    render,
+)
+from services.sink.files import Folder, sync
+from services.sink.ledger import Entry, Ledger
+from services.sink.names import file_path
+
+log = structlog.get_logger()
+
+_REJECTED_PATH = "rejected.csv"
+_NEXT_OFFSET = "next_offset"
+_CLUSTER = "cluster"
+
+
+class Shelf:
+    """The files of one partition. `add` writes; `checkpoint` makes safe what is written; `open` begins from there."""
+
+    def __init__(self, root: Path, ledger_path: Path, registry: Registry) -> None:
+        self._root = root
+        self._ledger = Ledger(ledger_path)
+        self._folder = Folder(root)
+        self._registry = registry
+        self._entries: dict[bytes, Entry] = {}
+        self._layouts: dict[str, Layout] = {}
+        self._changed: set[bytes] = set()
+        self._checkpoint: asyncio.Task[None] | None = None
+
+    def open(self, cluster: str) -> int | None:
+        """Cut every file back to the ledger; return the next offset, None at the first start.
+
+        ServiceError when the ledger is of another Kafka cluster, whose offsets mean other records.
+        """
+        facts, self._entries = self._ledger.read()
+        known = facts.get(_CLUSTER)
+        if known is None:
+            self._ledger.commit({_CLUSTER: cluster}, [])
+        elif known != cluster:
+            raise ServiceError(
+                f"{self._root} holds the output of Kafka cluster {known}, this is {cluster}: set another OUTPUT_DIR"
+            )
+        for entry in self._entries.values():
+            self._folder.cut_back(entry.path, entry.length)
+        return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None
+
+    @property
+    def dirty(self) -> bool:
+        """Whether anything was written since the last checkpoint began."""
+        return bool(self._changed)
+
+    @property
+    def under_way(self) -> "asyncio.Task[None] | None":
+        """The checkpoint under way, to wait for."""
+        return self._checkpoint
+
+    @property
+    def busy(self) -> bool:
+        """Whether a checkpoint is under way."""
+        return self._checkpoint is not None and not self._checkpoint.done()
+
+    async def add(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Append the rows of these records to their files; True when a source's end came with them."""
+        piles, ended = arrange(records)
+        await self._append(piles)
+        return ended
+
+    async def add_rejections(self, records: Sequence[ConsumerRecord]) -> bool:
+        """Append these records to the file of rejected rows."""
+        piles, ended = arrange_rejections(records)
+        await self._append(piles)
+        return ended
+
+    async def _append(self, piles: dict[bytes, list[Run]]) -> None:
+        await self._claim([key for key in piles if key not in self._entries])
+        for key, runs in piles.items():
+            entry = self._entries[key]
+            layout = await self._layout(key)
+            addition = render(runs, layout, empty=entry.length == 0, open_line=entry.open_line)
+            self._folder.append(entry.path, entry.length, addition.data)
+            self._entries[key] = replace(
+                entry,
+                length=entry.length + len(addition.data),
+                tally=entry.tally + addition.tally,
+                open_line=addition.open_line,
+            )
+            self._changed.add(key)
+
+    async def _claim(self, keys: Sequence[bytes]) -> None:
+        """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
+        if not keys:
+            return
+        entries = [Entry(key, await self._path(key)) for key in keys]
+        for entry in entries:
+            self._folder.check_free(entry.path)
+        await self.settle()
+        await asyncio.to_thread(self._ledger.commit, {}, entries)
+        self._entries |= {entry.key: entry for entry in entries}
+
+    async def _path(self, key: bytes) -> str:
+        if key == REJECTED_KEY:
+            return _REJECTED_PATH
+        schema, split, category = parse_category_key(key)
+        return file_path(split, category, (await self._registry.find(schema)).number)
+
+    async def _layout(self, key: bytes) -> Layout:
+        if key == REJECTED_KEY:
+            return REJECTED_LAYOUT
+        schema, _, _ = parse_category_key(key)
+        if schema not in self._layouts:
+            self._layouts[schema] = layout_of((await self._registry.find(schema)).schema)
+        return self._layouts[schema]
+
+    async def begin_checkpoint(self, next_offset: int) -> None:
+        """Begin to make safe what is written so far: `next_offset` is the first record that is not in it.
+
+        Files may be added to meanwhile: the ledger gets their lengths as they are now.
+        """
+        await self.settle()
+        entries = [self._entries[key] for key in self._changed]
+        self._changed.clear()
+        making_safe = asyncio.to_thread(self._make_safe, next_offset, entries, self._folder.take_new_folders())
+        self._checkpoint = asyncio.create_task(making_safe)
+
+    def _make_safe(self, next_offset: int, entries: Sequence[Entry], folders: Collection[Path]) -> None:
+        # First the files, then the ledger: it must never know of bytes that a power cut could take.
+        sync([self._root / entry.path for entry in entries], folders)
+        self._ledger.commit({_NEXT_OFFSET: str(next_offset)}, entries)
+
+    async def settle(self) -> None:
+        """Wait until no checkpoint is under way."""
+        if self._checkpoint is not None:
+            await self._checkpoint
+            self._checkpoint = None
+
+    async def close(self) -> None:
+        """Close files and ledger, once no checkpoint uses them."""
+        if self._checkpoint is not None:
+            await asyncio.wait([self._checkpoint])
+            if not self._checkpoint.cancelled():
+                self._checkpoint.exception()
+        self._folder.close()
+        self._ledger.close()

@@ -1,0 +1,20 @@
+"""`python -m services.split`."""
+
+import sys
+
+from common.lifecycle import leave_on_signal
+
+
+def main() -> int:
+    """Run split and return the exit code."""
+    leave_on_signal()
+    # These take most of a second; the signals have to be heard before.
+    from common.main import run  # noqa: PLC0415
+    from services.split.service import serve  # noqa: PLC0415
+    from services.split.settings import SplitSettings  # noqa: PLC0415
+
+    return run("split", SplitSettings, serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Rows of one partition → an outbox of categorized rows and rejections."""
+
+from collections.abc import Sequence
+from itertools import chain
+
+from common.records import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
+from common.registry import Registered, Registry
+from common.row import JsonCodec
+from common.topics import Topics, partition_for
+from common.transaction import Outbox
+from services.split.resume import Receipt
+from services.split.routing import Route, compile_route
+from services.split.spans import Cursor, Record, Span, divide
+from services.split.splits import Split
+
+# A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
+_MAX_KEY_BYTES = 65_536
+_MAX_CACHED_PLACES = 100_000
+
+Place = tuple[bytes, int]
+
+
+class SplitRoute:
+    """How rows of one schema go in one split: to which category, and where that category's rows are put."""
+
+    def __init__(self, split: Split, registered: Registered, partitions: int) -> None:
+        self.name = split.name
+        self.route: Route = compile_route(split, registered.schema)
+        self._schema_id = registered.schema.id
+        self._partitions = partitions
+        self._places: dict[Category, Place] = {}
+
+    def place(self, category: Category) -> Place:
+        """The key of a category's rows and the partition it lives in."""
+        place = self._places.get(category)
+        if place is None:
+            key = category_key(self._schema_id, self.name, category)
+            place = key, partition_for(key, self._partitions)
+            if len(self._places) >= _MAX_CACHED_PLACES:
+                self._places.clear()
+            self._places[category] = place
+        return place
+
+
+class SchemaRoutes:
+    """How rows of one schema go in every split."""
+
+    def __init__(self, registered: Registered, splits: Sequence[Split], partitions: int) -> None:
+        self.schema = registered.schema
+        self.splits = [SplitRoute(split, registered, partitions) for split in splits]
+        self._codec = JsonCodec(self.schema) if self.schema.row_format == "json" else None
+
+    def to_csv(self, rows: Sequence[bytes]) -> Sequence[bytes]:
+        """Rows as CSV, as their source has them."""
+        return rows if self._codec is None else [self._codec.decode(row) for row in rows]
+
+
+class Carrier:
+    """Carries one partition's rows; `cursor` and `receipt` stand behind what it has put into outboxes."""
+
+    def __init__(self, topics: Topics, partitions: int, splits: Sequence[Split], registry: Registry) -> None:
+        self._topics = topics
+        self._partitions = partitions
+        self._splits = splits
+        self._registry = registry
+        self._routes: dict[str, SchemaRoutes] = {}
+        self.cursor = Cursor()
+        self.receipt = Receipt(rejected=(0,) * len(splits))
+
+    async def carry(self, records: Sequence[Record], outbox: Outbox) -> None:
+        """Put every row of these records where it belongs, once for each split."""
+        for part in divide(records, self.cursor):
+            if isinstance(part, Ended):
+                self._broadcast(part, outbox)
+            else:
+                self._put_span(part, await self._routes_of(part.mark.schema), outbox)
+
+    async def _routes_of(self, schema_id: str) -> SchemaRoutes:
+        if schema_id not in self._routes:
+            registered = await self._registry.find(schema_id)
+            self._routes[schema_id] = SchemaRoutes(registered, self._splits, self._partitions)
+        return self._routes[schema_id]
+
+    def _put_span(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
+        eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
+        rejected = list(self.receipt.rejected)
+        for number, split in enumerate(routes.splits):
+            routed = split.route(span.rows, span.mark.plain)
+            rejects = list(routed.rejects)
+            for category, rows in routed.groups.items():
+                key, partition = split.place(category)
+                if len(key) > _MAX_KEY_BYTES:
+                    rejects += _too_long(span.rows, rows, len(key))
+                elif eol is None:
+                    outbox.put_rows(self._topics.categorized, partition, key, rows)
+                else:
+                    for row in rows:
+                        outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
+            if rejects:
+                self._reject(span, split.name, sorted(rejects), routes, outbox)
+                rejected[number] += len(rejects)
+        self.receipt = Receipt(self.cursor.mark_offset, self.receipt.rows + len(span.rows), tuple(rejected))
+
+    def _reject(
+        self, span: Span, split: str, rejects: Sequence[tuple[int, str]], routes: SchemaRoutes, outbox: Outbox
+    ) -> None:
+        rows = routes.to_csv(span.rows)
+        place = span.mark.passed(routes.to_csv(list(chain.from_iterable(span.before))))
+        done = 0
+        for index, reason in rejects:
+            place = place.passed(rows[done:index])
+            done = index
+            rejection = Rejection(place.source, place.line, place.offset, split, reason, rows[index])
+            value, headers = encode_rejection(rejection)
+            outbox.put(self._topics.rejected, 0, None, value, headers)
+
+    def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
+        """Put a source's end behind its rows in every partition: each may hold some of them."""
+        value, headers = encode_control(ended)
+        for partition in range(self._partitions):
+            outbox.put(self._topics.categorized, partition, None, value, headers)
+
+
+def _too_long(rows: Sequence[bytes], refused: Sequence[bytes], size: int) -> list[tuple[int, str]]:
+    reason = f"a category of {size} bytes, at most {_MAX_KEY_BYTES}"
+    # By identity: equal rows have the same category, so any of them is as good, but each index counts once.
+    wanted = {id(row) for row in refused}
+    return [(index, reason) for index, row in enumerate(rows) if id(row) in wanted]

@@ -1,0 +1,129 @@
+"""split: rows → categorized. A batch of rows and the offset behind it are committed in one transaction."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+
+from common.clients import new_consumer, open_admin, open_producer
+from common.completion import stages, wait_until_done
+from common.errors import LostRecordsError, ServiceError
+from common.lanes import fetch, run_lanes
+from common.registry import Registry
+from common.session import run_sessions, unless_stopped
+from common.topics import Groups, Topics, ensure_topics
+from common.transaction import Offsets, Outbox, Transactions
+from services.split.carrying import Carrier
+from services.split.resume import decode_receipt, encode_receipt
+from services.split.settings import SplitSettings
+from services.split.splits import Split, parse_split_by
+
+log = structlog.get_logger()
+
+_OUTBOX_BYTES = 4 * 2**20
+_FETCH_TIMEOUT_MS = 200
+
+
+class Splitter:
+    """The partitions of `rows` that this replica has."""
+
+    def __init__(
+        self,
+        settings: SplitSettings,
+        topics: Topics,
+        admin: AIOKafkaAdminClient,
+        consumer: AIOKafkaConsumer,
+        registry: Registry,
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._admin = admin
+        self._consumer = consumer
+        self._registry = registry
+        self._splits: Sequence[Split] = parse_split_by(settings.split_by)
+        self._group = Groups.under(settings.topic_prefix).split
+
+    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """The loop: fetch, route, commit rows and offset together, while the next rows are fetched and routed."""
+        transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
+        async with open_producer(self._settings, transactional_id) as producer:
+            # Only now: the producer's start has settled whatever a predecessor had under way.
+            carrier = Carrier(self._topics, self._settings.partitions, self._splits, self._registry)
+            committed = await self._seek(partition, carrier)
+            transactions = Transactions(producer, self._group)
+            outbox = transactions.outbox()
+            try:
+                while not stop.is_set():
+                    sooner = transactions.in_flight if outbox else None
+                    records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
+                    await self._route(partition, carrier, records, outbox)
+                    position = await self._consumer.position(partition)
+                    # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
+                    idle = not records and not outbox and position > committed
+                    if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
+                        await transactions.commit(outbox, _offsets(partition, position, carrier))
+                        outbox, committed = transactions.outbox(), position
+                if outbox:
+                    await transactions.commit(outbox, _offsets(partition, position, carrier))
+                await transactions.settle()
+            finally:
+                transactions.give_up()
+
+    async def _seek(self, partition: TopicPartition, carrier: Carrier) -> int:
+        """Go to where the committed offset says, and return that offset."""
+        found = await self._admin.list_consumer_group_offsets(self._group, partitions=[partition])
+        point = found.get(partition)
+        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
+        if point is None or point.offset < 0:
+            begin_at = committed = beginning
+        else:
+            committed = point.offset
+            carrier.receipt = decode_receipt(point.metadata, len(self._splits))
+            carrier.cursor.committed = committed
+            begin_at = min(carrier.receipt.mark_offset, committed)
+        if committed < beginning:
+            raise LostRecordsError(partition.topic, partition.partition, committed, beginning)
+        self._consumer.seek(partition, max(begin_at, beginning))
+        self._consumer.resume(partition)
+        log.info("partition taken up", partition=partition.partition, offset=committed)
+        return committed
+
+    async def _route(
+        self, partition: TopicPartition, carrier: Carrier, records: Sequence[ConsumerRecord], outbox: Outbox
+    ) -> None:
+        try:
+            await carrier.carry(records, outbox)
+        except ValueError as error:
+            raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
+
+    def _is_due(self, outbox: Outbox) -> bool:
+        return outbox.is_due(time.monotonic(), self._settings.commit_interval_ms, _OUTBOX_BYTES)
+
+
+def _offsets(partition: TopicPartition, position: int, carrier: Carrier) -> Offsets:
+    return {partition: OffsetAndMetadata(position, encode_receipt(carrier.receipt))}
+
+
+async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
+    """Split rows until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
+    await run_sessions(partial(_session, settings), stop)
+
+
+async def _session(settings: SplitSettings, stop: asyncio.Event) -> None:
+    async with open_admin(settings, stop) as admin:
+        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        consumer = new_consumer(settings, "nacre-split", Groups.under(settings.topic_prefix).split)
+        splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
+        split_stage, _ = stages(settings, topics)
+        await run_lanes(
+            consumer,
+            [topics.rows],
+            splitter.carry,
+            stop,
+            partial(wait_until_done, settings, topics, admin, [split_stage]) if settings.exit_when_done else None,
+        )
