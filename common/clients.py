@@ -52,9 +52,10 @@ def connection(settings: ServiceSettings) -> dict[str, Any]:
 
 def _ssl_context(settings: ServiceSettings) -> ssl.SSLContext:
     try:
-        return create_ssl_context(cafile=settings.kafka_ssl_ca_location)
+        context: ssl.SSLContext = create_ssl_context(cafile=settings.kafka_ssl_ca_location)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"KAFKA_SSL_CA_LOCATION {settings.kafka_ssl_ca_location}: {error}") from None
+    return context
 
 
 def _password(settings: ServiceSettings) -> str:

@@ -1,22 +1,24 @@
 """One task per assigned partition, begun and ended with the group's rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
 from common.clients import stop_consumer
+from common.session import pause
 
 log = structlog.get_logger()
 
-Lane = Callable[[TopicPartition, asyncio.Event], Awaitable[None]]
+Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 
 # A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
 _REVOKE_DEADLINE_S = 4.0
+_LOOK_INTERVAL_S = 0.02
 
 
-class Lanes(ConsumerRebalanceListener):  # type: ignore[misc] - aiokafka has no types
+class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """The lanes of this member: `lane(partition, stop)` runs from assignment until `stop` is set.
 
     The partition is paused when its lane begins; the lane seeks and resumes it. An error in any lane, or in these
@@ -27,7 +29,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc] - aiokafka has no 
         self._consumer = consumer
         self._lane = lane
         self._lanes: dict[TopicPartition, tuple[asyncio.Task[None], asyncio.Event]] = {}
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.assigned = asyncio.Event()
 
     @property
@@ -87,10 +89,10 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc] - aiokafka has no 
 
     async def wait(self, *reasons: Awaitable[object]) -> None:
         """Wait for the first of these reasons to end, or raise what ended a lane."""
-        waiting = [asyncio.ensure_future(reason) for reason in reasons]
+        waiting: list[asyncio.Future[object]] = [asyncio.ensure_future(reason) for reason in reasons]
         try:
             await asyncio.wait([self._failed, *waiting], return_when=asyncio.FIRST_COMPLETED)
-            for ended in (self._failed, *waiting):
+            for ended in [self._failed, *waiting]:
                 if ended.done():
                     ended.result()
         finally:
@@ -166,6 +168,12 @@ async def fetch(
     finally:
         fetching.cancel()
         stopping.cancel()
+
+
+async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
+    """Wait until each partition of this member is in `arrived`, where its lane puts it; or until `stop`."""
+    while not stop.is_set() and not consumer.assignment().issubset(arrived):
+        await pause(stop, _LOOK_INTERVAL_S)
 
 
 def _names(partitions: Collection[TopicPartition]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import orjson
 
-from common.tally import Tally
+from common.tally import NOTHING, Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Progress:
     schema: str = ""
     offset: int = 0
     line: int = 1
-    tally: Tally = Tally()
+    tally: Tally = NOTHING
     rejected: int = 0
     ended: bool = False
     unterminated: bool = False

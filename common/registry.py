@@ -46,7 +46,7 @@ class Registry:
                     await self._read()
         if schema_id not in self._known:
             raise ConfigurationError(
-                f"schema {schema_id} is used but topic {self._partition.topic} does not hold it: was that topic deleted?"
+                f"schema {schema_id} is used, but topic {self._partition.topic} does not hold it: was it deleted?"
             )
         return self._known[schema_id]
 

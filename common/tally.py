@@ -26,3 +26,6 @@ class Tally:
 def tally(rows: Collection[bytes]) -> Tally:
     """The tally of these rows."""
     return Tally(len(rows), sum(map(len, rows)), sum(map(crc32, rows)) % _MODULUS)
+
+
+NOTHING = Tally()

@@ -52,7 +52,8 @@ def find_files(given: str) -> dict[str, Path]:
     elif path.exists():
         found = [path]
     elif glob.has_magic(given):
-        found = [match for match in map(Path, glob.iglob(given, recursive=True)) if match.is_file()]
+        matches = glob.iglob(given, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        found = [match for match in map(Path, matches) if match.is_file()]
     else:
         raise ConfigurationError(f"INPUT {given}: there is no such file or folder")
     return {source_name(entry): entry for entry in sorted(found)}

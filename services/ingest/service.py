@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from common.clients import new_consumer, open_admin, open_producer
 from common.compacted import read_to_end
 from common.errors import SourceError
-from common.lanes import run_lanes
+from common.lanes import all_arrived, run_lanes
 from common.progress import Progress, decode_progress, encode_progress
 from common.registry import Registry
 from common.session import pause, run_sessions, unless_stopped
@@ -38,7 +38,7 @@ class Ingest:
         self._settings = shop.settings
         self._consumer = consumer
         self._scan = Scan(shop.settings)
-        self._opened: set[int] = set()
+        self._opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
@@ -51,7 +51,10 @@ class Ingest:
             try:
                 lane.follow(await self._scan.files())
                 await lane.commit()
-                await self._all_opened(partition, stop)
+                # Before all are opened none may be read to its end: who waits until every started source has ended
+                # would leave too early.
+                self._opened.add(partition)
+                await all_arrived(self._consumer, self._opened, stop)
                 while not stop.is_set():
                     lane.follow(await self._scan.files())
                     if not await lane.take_turn(stop):
@@ -71,15 +74,6 @@ class Ingest:
         # This lane is the one that writes it from now on.
         self._consumer.pause(partition)
         return {record.key.decode(): decode_progress(record.value) for record in records}
-
-    async def _all_opened(self, partition: TopicPartition, stop: asyncio.Event) -> None:
-        """Wait until each of this replica's lanes has opened its sources.
-
-        Before that none may be read to its end: who waits for every started source to end would leave too early.
-        """
-        self._opened.add(partition.partition)
-        while not stop.is_set() and not self._opened.issuperset(p.partition for p in self._consumer.assignment()):
-            await pause(stop, _LOOK_INTERVAL_S)
 
 
 class IngestLane:

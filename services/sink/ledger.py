@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.tally import Tally
+from common.tally import NOTHING, Tally
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +39,7 @@ class Entry:
     key: bytes
     path: str
     length: int = 0
-    tally: Tally = Tally()
+    tally: Tally = NOTHING
     open_line: bool = False
 
 

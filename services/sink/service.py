@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
-from common.lanes import fetch, run_lanes
+from common.lanes import all_arrived, fetch, run_lanes
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
@@ -37,6 +37,7 @@ class Sink:
         self._cluster = cluster
         self._consumer = consumer
         self._registry = registry
+        self._taken_up: set[TopicPartition] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
@@ -58,6 +59,9 @@ class Sink:
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
         position = told = await self._seek(partition, await asyncio.to_thread(shelf.open, self._cluster))
+        # What Kafka knows may be of an OUTPUT_DIR that is gone.
+        await self._tell(partition, position)
+        self._taken_up.add(partition)
         add = shelf.add_rejections if partition.topic == self._topics.rejected else shelf.add
         clock = asyncio.get_running_loop().time
         checkpointed_at = clock()
@@ -97,6 +101,10 @@ class Sink:
         log.info("partition taken up", topic=partition.topic, partition=partition.partition, offset=offset)
         return offset
 
+    async def all_taken_up(self, stop: asyncio.Event) -> None:
+        """Wait until what Kafka knows is what the ledgers of this replica's partitions say."""
+        await all_arrived(self._consumer, self._taken_up, stop)
+
     async def _tell(self, partition: TopicPartition, position: int) -> None:
         """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger."""
         try:
@@ -116,12 +124,10 @@ async def _session(settings: SinkSettings, stop: asyncio.Event) -> None:
         cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
         consumer = new_consumer(settings, "nacre-sink", Groups.under(settings.topic_prefix).sink)
         sink = Sink(settings, topics, cluster, consumer, Registry(settings, topics))
-        await run_lanes(
-            consumer,
-            [topics.categorized, topics.rejected],
-            sink.carry,
-            stop,
-            partial(wait_until_done, settings, topics, admin, stages(settings, topics))
-            if settings.exit_when_done
-            else None,
-        )
+
+        async def done() -> None:
+            await sink.all_taken_up(stop)
+            await wait_until_done(settings, topics, admin, stages(settings, topics))
+
+        finite = done if settings.exit_when_done else None
+        await run_lanes(consumer, [topics.categorized, topics.rejected], sink.carry, stop, finite)

@@ -91,7 +91,7 @@ class Splitter:
         self._consumer.seek(partition, max(begin_at, beginning))
         self._consumer.resume(partition)
         log.info("partition taken up", partition=partition.partition, offset=committed)
-        return committed
+        return int(committed)
 
     async def _route(
         self, partition: TopicPartition, carrier: Carrier, records: Sequence[ConsumerRecord], outbox: Outbox
@@ -119,11 +119,6 @@ async def _session(settings: SplitSettings, stop: asyncio.Event) -> None:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
         consumer = new_consumer(settings, "nacre-split", Groups.under(settings.topic_prefix).split)
         splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
-        split_stage, _ = stages(settings, topics)
-        await run_lanes(
-            consumer,
-            [topics.rows],
-            splitter.carry,
-            stop,
-            partial(wait_until_done, settings, topics, admin, [split_stage]) if settings.exit_when_done else None,
-        )
+        before_sink = stages(settings, topics)[:1]
+        finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
+        await run_lanes(consumer, [topics.rows], splitter.carry, stop, finite)
