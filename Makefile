@@ -1,0 +1,60 @@
+# Nacre. `make help` lists the commands; none needs root or a global install.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit-test integration-test compose-test lint lock up down logs clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Every test has a deadline of its own; these runs have one each as a whole.
+PYTEST := $(BIN)/python -m pytest
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+setup: $(READY) ## make .venv with everything in it, nothing else
+
+$(READY): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nacre needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(READY)
+
+demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
+	@$(BIN)/nacre demo
+
+test: setup ## everything but the long chaos and bench
+	$(PYTEST) tests
+
+unit-test: setup ## the pure parts, without Kafka
+	$(PYTEST) tests/unit
+
+integration-test: setup ## real Kafka, real processes and signals
+	$(PYTEST) tests/integration
+
+compose-test: setup ## the containers, with a real Docker
+	$(PYTEST) tests/compose
+
+lint: setup ## ruff and mypy strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: setup ## pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade pyproject.toml --extra ops --group dev -o requirements-dev.txt
+
+up: ## Kafka and the three services in containers; SPLIT_BY and more from the environment
+	docker compose up --build --detach
+
+down: ## stop and remove them, with Kafka's data
+	docker compose down --volumes
+
+logs: ## follow what they log
+	docker compose logs --follow
+
+clean: ## remove .venv, caches and out/
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
