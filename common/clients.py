@@ -113,8 +113,10 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
 
 
 @asynccontextmanager
-async def open_producer(settings: ServiceSettings, transactional_id: str) -> AsyncIterator[AIOKafkaProducer]:
-    """A started transactional producer.
+async def open_producer(
+    settings: ServiceSettings, transactional_id: str, stop: asyncio.Event | None = None
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A started transactional producer; Stopped when `stop` is set before it has started.
 
     Once it is started, an earlier producer with this id is fenced and its transaction is settled. On the way out an
     open transaction is left to the next start, or the broker's timeout, to abort.
@@ -130,7 +132,7 @@ async def open_producer(settings: ServiceSettings, transactional_id: str) -> Asy
     )
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
-            await producer.start()
+            await unless_stopped(stop or asyncio.Event(), producer.start())
         yield producer
     finally:
         await _within_deadline(producer.stop(), "producer")

@@ -8,9 +8,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common.clients import open_reader
-from common.compacted import read_to_end
 from common.progress import Progress, decode_progress
 from common.settings import ServiceSettings
+from common.topic_reading import read_to_end
 from common.topics import Groups, Topics
 
 _LOOK_INTERVAL_S = 0.1

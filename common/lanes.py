@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
 from common.clients import stop_consumer
-from common.session import pause
+from common.session import Stopped, pause
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ _LOOK_INTERVAL_S = 0.02
 class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """The lanes of this member: `lane(partition, stop)` runs from assignment until `stop` is set.
 
-    The partition is paused when its lane begins; the lane seeks and resumes it. An error in any lane, or in these
+    The partition is paused when its lane begins; the lane seeks and resumes it, and may raise Stopped. An error in any lane, or in these
     callbacks (which aiokafka would only log), ends the session: `wait` raises it.
     """
 
@@ -104,7 +104,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         if task.cancelled():
             return
         error = task.exception()
-        if error is not None:
+        if error is not None and not isinstance(error, Stopped):
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

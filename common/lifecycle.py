@@ -17,14 +17,14 @@ CRASHED = 1
 DEADLINE_PASSED = 75
 
 
-def leave_on_signal() -> None:
-    """Let a signal during start-up end the process with 0: nothing is begun yet. Call it before slow imports.
+def leave_on_signal(code: int = DRAINED) -> None:
+    """Let a signal end the process at once, with this exit code: nothing is begun yet. Call it before slow imports.
 
     Without it a container's process 1 would not hear a SIGTERM until its loop runs, and others would exit non-zero.
     """
 
     def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(DRAINED)
+        os._exit(code)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
@@ -65,6 +65,14 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
+        code = await attempt(stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        # A signal from here on must not turn a clean end into a failure.
+        leave_on_signal(code)
+        return code
+
+    async def attempt(stop: asyncio.Event) -> int:
         try:
             await serve(stop)
         except ServiceError as error:
@@ -77,10 +85,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
         return DRAINED
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(live())
-    # A signal between the loop's end and the interpreter's would turn a clean end into a failure.
-    leave_on_signal()
-    return code
+        return runner.run(live())
 
 
 def _exit_now(code: int) -> None:

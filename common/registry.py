@@ -10,10 +10,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from common.clients import open_producer, open_reader
-from common.compacted import read_to_end
 from common.errors import ConfigurationError
 from common.schema import Dialect, Schema
 from common.settings import ServiceSettings
+from common.topic_reading import read_to_end
 from common.topics import Topics
 from common.transaction import Outbox, Transactions
 

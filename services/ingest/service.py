@@ -9,12 +9,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.clients import new_consumer, open_admin, open_producer
-from common.compacted import read_to_end
 from common.errors import SourceError
 from common.lanes import all_arrived, run_lanes
 from common.progress import Progress, decode_progress, encode_progress
 from common.registry import Registry
 from common.session import pause, run_sessions, unless_stopped
+from common.topic_reading import read_to_end
 from common.topics import Groups, ensure_topics, partition_for
 from common.transaction import Transactions
 from services.ingest.files import STANDARD_INPUT, find_files
@@ -27,7 +27,9 @@ log = structlog.get_logger()
 
 _OUTBOX_BYTES = 4 * 2**20
 _SCAN_INTERVAL_S = 1.0
+# How often files are looked at that have not settled yet, and how often the others.
 _LOOK_INTERVAL_S = 0.02
+_IDLE_LOOK_INTERVAL_S = 0.2
 
 
 class Ingest:
@@ -44,9 +46,9 @@ class Ingest:
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
         prefix = self._settings.topic_prefix
-        async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}") as producer:
+        async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
             # Only now: the producer's start has settled whatever a predecessor had under way.
-            known = await self._read_progress(partition)
+            known = await unless_stopped(stop, self._read_progress(partition))
             lane = IngestLane(self._shop, partition, Transactions(producer), known)
             try:
                 lane.follow(await self._scan.files())
@@ -60,7 +62,7 @@ class Ingest:
                     if not await lane.take_turn(stop):
                         if self._settings.once and lane.finished:
                             break
-                        await pause(stop, _LOOK_INTERVAL_S)
+                        await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
                 await lane.transactions.settle()
                 self.failed |= lane.failed

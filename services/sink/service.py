@@ -58,7 +58,8 @@ class Sink:
             lock.release()
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
-        position = told = await self._seek(partition, await asyncio.to_thread(shelf.open, self._cluster))
+        next_offset = await asyncio.to_thread(shelf.open, self._cluster)
+        position = told = await unless_stopped(stop, self._seek(partition, next_offset))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
         await self._tell(partition, position)
         self._taken_up.add(partition)

@@ -10,12 +10,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from common.clients import new_consumer, open_admin, open_producer
+from common.clients import new_consumer, open_admin, open_producer, open_reader
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
+from common.topic_reading import holds_records
 from common.topics import Groups, Topics, ensure_topics
 from common.transaction import Offsets, Outbox, Transactions
 from services.split.carrying import Carrier
@@ -51,10 +52,10 @@ class Splitter:
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and offset together, while the next rows are fetched and routed."""
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
-        async with open_producer(self._settings, transactional_id) as producer:
+        async with open_producer(self._settings, transactional_id, stop) as producer:
             # Only now: the producer's start has settled whatever a predecessor had under way.
             carrier = Carrier(self._topics, self._settings.partitions, self._splits, self._registry)
-            committed = await self._seek(partition, carrier)
+            committed = await unless_stopped(stop, self._seek(partition, carrier))
             transactions = Transactions(producer, self._group)
             outbox = transactions.outbox()
             try:
@@ -83,15 +84,37 @@ class Splitter:
             begin_at = committed = beginning
         else:
             committed = point.offset
-            carrier.receipt = decode_receipt(point.metadata, len(self._splits))
-            carrier.cursor.committed = committed
-            begin_at = min(carrier.receipt.mark_offset, committed)
+            carrier.cursor.committed = begin_at = committed
+            # An offset set by hand has no receipt; it has to be that of a mark.
+            if point.metadata:
+                carrier.receipt = decode_receipt(point.metadata, len(self._splits))
+                begin_at = min(carrier.receipt.mark_offset, committed)
         if committed < beginning:
             raise LostRecordsError(partition.topic, partition.partition, committed, beginning)
         self._consumer.seek(partition, max(begin_at, beginning))
         self._consumer.resume(partition)
         log.info("partition taken up", partition=partition.partition, offset=committed)
         return int(committed)
+
+    async def check_not_forgotten(self) -> None:
+        """Raise ServiceError when rows were carried but no offset is known any more: all would be carried again.
+
+        A broker forgets the offsets of a group without members (after 7 days, unless told otherwise).
+        """
+        if await self._has_offsets():
+            return
+        partitions = [TopicPartition(self._topics.categorized, number) for number in range(self._settings.partitions)]
+        async with open_reader(self._settings, "nacre-split-check") as reader:
+            carried = await holds_records(reader, partitions)
+        # Asked once more, and last: another replica's first rows and offsets appear at the same moment.
+        if carried and not await self._has_offsets():
+            raise ServiceError(
+                f"topic {self._topics.categorized} holds rows, but group {self._group} has no offsets: the broker has "
+                "forgotten how far `rows` was carried (offsets.retention.minutes). Begin anew with another TOPIC_PREFIX"
+            )
+
+    async def _has_offsets(self) -> bool:
+        return bool(await self._admin.list_consumer_group_offsets(self._group))
 
     async def _route(
         self, partition: TopicPartition, carrier: Carrier, records: Sequence[ConsumerRecord], outbox: Outbox
@@ -119,6 +142,7 @@ async def _session(settings: SplitSettings, stop: asyncio.Event) -> None:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
         consumer = new_consumer(settings, "nacre-split", Groups.under(settings.topic_prefix).split)
         splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
+        await unless_stopped(stop, splitter.check_not_forgotten())
         before_sink = stages(settings, topics)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
         await run_lanes(consumer, [topics.rows], splitter.carry, stop, finite)
