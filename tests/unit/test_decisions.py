@@ -1,0 +1,107 @@
+import os
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.completion import all_ended, caught_up
+from common.errors import ConfigurationError, SourceError
+from common.progress import Progress
+from common.topics import partition_for
+from services.ingest.files import Window, find_files, read_on, read_window, source_name
+from services.sink.checkpoint import should_checkpoint
+
+A, B = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+def test_nothing_is_done_before_a_source_is_known() -> None:
+    assert not all_ended({})
+    assert not all_ended({"a": Progress("a", ended=True), "b": Progress("b")})
+    assert all_ended({"a": Progress("a", ended=True)})
+
+
+def test_a_group_is_behind_until_every_partition_is_committed_to_its_end() -> None:
+    assert caught_up({A: 5, B: -1}, {A: 5, B: 0})
+    assert not caught_up({A: 5}, {A: 5, B: 1})
+    assert not caught_up({A: 4, B: 1}, {A: 5, B: 1})
+
+
+def test_a_checkpoint_comes_at_a_source_s_end_or_when_the_interval_is_over_and_something_was_written() -> None:
+    assert should_checkpoint(10.0, 9.99, 1000, dirty=False, ended=True)
+    assert should_checkpoint(10.0, 9.0, 1000, dirty=True, ended=False)
+    assert not should_checkpoint(10.0, 9.1, 1000, dirty=True, ended=False)
+    assert not should_checkpoint(10.0, 0.0, 1000, dirty=False, ended=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "partition"),
+    # As kafka-clients' Utils.toPositive(Utils.murmur2(key)) % 6 has it.
+    [(b"", 0x106E08D9 % 6), (b"21", (-973932308 & 0x7FFFFFFF) % 6), (b"foobar", (-790332482 & 0x7FFFFFFF) % 6)],
+)
+def test_a_key_goes_where_kafka_s_default_partitioner_puts_it(key: bytes, partition: int) -> None:
+    assert partition_for(key, 6) == partition
+
+
+@given(st.lists(st.binary(max_size=6000), max_size=4))
+def test_a_window_is_the_same_however_the_bytes_came(parts: list[bytes]) -> None:
+    window = Window()
+    for part in parts:
+        window = window.moved(part)
+    data = b"".join(parts)
+    assert window == Window().moved(data)
+    assert (window.head, window.tail) == (data[:4096], data[-4096:])
+
+
+def progress_of(path: Path, offset: int) -> Progress:
+    window = Window().moved(path.read_bytes()[:offset])
+    return Progress(str(path), offset=offset, head=window.head_digest, tail=window.tail_digest)
+
+
+def test_a_file_that_grew_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x" * 5000)
+    progress = progress_of(path, 5000)
+    with path.open("ab") as file:
+        file.write(b"yz")
+    assert read_on(path, 5000, read_window(path, progress), 100) == b"yz"
+
+
+def test_a_file_that_shrank_or_changed_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x" * 5000)
+    progress = progress_of(path, 5000)
+    window = read_window(path, progress)
+    path.write_bytes(b"x" * 4999)
+    with pytest.raises(SourceError, match=r"a\.csv shrank to 4999"):
+        read_window(path, progress)
+    with pytest.raises(SourceError, match="changed or shrank"):
+        read_on(path, 5000, window, 100)
+    for at in (0, 4999):
+        path.write_bytes(b"x" * at + b"!" + b"x" * (5100 - at))
+        with pytest.raises(SourceError, match="changed"):
+            read_window(path, progress)
+
+
+def test_a_folder_gives_its_csv_files_at_any_depth_but_no_hidden_ones(tmp_path: Path) -> None:
+    wanted = [tmp_path / "b.CSV", tmp_path / "in" / "a.csv"]
+    others = [tmp_path / "c.txt", tmp_path / ".d.csv", tmp_path / ".in" / "e.csv", tmp_path / "f.csv.part"]
+    for path in [*wanted, *others]:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert list(find_files(str(tmp_path)).values()) == wanted
+    assert list(find_files(str(tmp_path / "**" / "*.csv")).values()) == [tmp_path / "in" / "a.csv"]
+    assert list(find_files(str(others[0])).values()) == [others[0]]
+    assert find_files(str(tmp_path / "none-*.csv")) == {}
+
+
+def test_an_input_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"INPUT .*nowhere"):
+        find_files(str(tmp_path / "nowhere"))
+
+
+def test_a_name_that_is_not_utf_8_becomes_text(tmp_path: Path) -> None:
+    name = source_name(tmp_path / os.fsdecode(b"caf\xe9.csv"))
+    assert name.endswith(r"caf\xe9.csv")
+    assert name.encode()

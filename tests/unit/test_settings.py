@@ -1,0 +1,93 @@
+from pathlib import Path
+
+import pytest
+
+from common.clients import connection
+from common.errors import ConfigurationError
+from common.settings import read_settings
+from services.ingest.settings import IngestSettings
+from services.sink.settings import SinkSettings
+from services.split.settings import SplitSettings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for model in (IngestSettings, SplitSettings, SinkSettings):
+        for name in model.model_fields:
+            monkeypatch.delenv(name.upper(), raising=False)
+
+
+def ingest(*argv: str) -> IngestSettings:
+    return read_settings(IngestSettings, argv, program="ingest", positional="input")
+
+
+def test_input_comes_by_flag_by_position_or_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ingest("--input", "a.csv").input == "a.csv"
+    assert ingest("a.csv", "--once").input == "a.csv"
+    assert ingest("--once", "a.csv", "--settle-s", "3").input == "a.csv"
+    assert ingest("--settle-s", "3", "-").input == "-"
+    monkeypatch.setenv("INPUT", "b.csv")
+    assert ingest().input == "b.csv"
+    assert ingest("a.csv").input == "a.csv"
+
+
+def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTITIONS", "3")
+    monkeypatch.setenv("TOPIC_PREFIX", "")
+    monkeypatch.setenv("ONCE", "true")
+    assert ingest("a").partitions == 3
+    assert ingest("a", "--partitions", "2").partitions == 2
+    assert ingest("a").topic_prefix == "nacre."
+    assert ingest("a").once is True
+    assert ingest("a", "--no-once").once is False
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ((), "INPUT is not set"),
+        (("a", "--partitions", "0"), "PARTITIONS '0'"),
+        (("a", "--topic-prefix", "a/b"), "TOPIC_PREFIX"),
+        (("a", "--order", "any"), "ORDER 'any'"),
+        (("a", "--kafka-security-protocol", "SASL_SSL"), "KAFKA_SASL_USERNAME"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(argv: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as raised:
+        ingest(*argv)
+    assert "\n" not in str(raised.value)
+    assert raised.value.exit_code == 78
+
+
+def test_a_wrong_split_by_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLIT_BY", "Sex,Rings:number")
+    with pytest.raises(ConfigurationError, match=r"SPLIT_BY .*number"):
+        read_settings(SplitSettings, [], program="split")
+
+
+def test_the_password_may_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n")
+    user = ("--kafka-security-protocol", "SASL_PLAINTEXT", "--kafka-sasl-username", "u")
+    by_file = ingest("a", *user, "--kafka-sasl-password-file", str(secret))
+    direct = ingest("a", *user, "--kafka-sasl-password", "hunter2")
+    for settings in (by_file, direct):
+        assert "hunter2" in connection(settings).values()
+        assert "hunter2" not in repr(settings) + settings.model_dump_json()
+
+
+def test_a_password_file_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:
+    user = ("--kafka-security-protocol", "SASL_PLAINTEXT", "--kafka-sasl-username", "u")
+    settings = ingest("a", *user, "--kafka-sasl-password-file", str(tmp_path / "none"))
+    with pytest.raises(ConfigurationError, match=r"KAFKA_SASL_PASSWORD_FILE .*none"):
+        connection(settings)
+
+
+def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    for model, program in ((IngestSettings, "ingest"), (SplitSettings, "split"), (SinkSettings, "sink")):
+        with pytest.raises(SystemExit) as left:
+            read_settings(model, ["--help"], program=program)
+        assert left.value.code == 0
+        shown = capsys.readouterr().out
+        for name in model.model_fields:
+            assert f"--{name.replace('_', '-')}" in shown

@@ -1,0 +1,153 @@
+"""What ingest packs, split takes apart: every row with its place in the source, wherever batches are cut."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.records import Ended, Headers, Mark, encode_control
+from common.tally import Tally
+from common.topics import Topics
+from common.transaction import Outbox
+from services.ingest.framing import Run
+from services.ingest.packing import Address, pack_end, pack_run
+from services.split.spans import Cursor, Span, divide
+
+TOPICS = Topics.under("t.")
+ADDRESS = Address("/a.csv", b"key", (0,))
+ENDED = Ended("/a.csv", Tally(), 0, 1)
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes
+    headers: Headers
+
+
+@dataclass(frozen=True)
+class Placed:
+    row: bytes
+    line: int
+    offset: int
+    eol: bytes
+
+
+def outbox_of(batch_bytes: int) -> Outbox:
+    producer: Any = SimpleNamespace(create_batch=lambda: BatchBuilder(batch_bytes, 0, is_transactional=1))
+    return Outbox(producer)
+
+
+def batches_of(outbox: Outbox) -> list[list[Record]]:
+    """The records of each batch as Kafka gives them out, offsets counted through."""
+    offset = 0
+    batches = []
+    for builder in outbox.batches[TOPICS.rows, 0]:
+        memory = MemoryRecords(bytes(builder._build()))  # noqa: SLF001 - what the producer sends
+        records = []
+        batch = memory.next_batch()
+        assert batch is not None
+        for record in batch:
+            records.append(Record(offset, record.value, list(record.headers)))
+            offset += 1
+        batches.append(records)
+    return batches
+
+
+def placed(span: Span) -> list[Placed]:
+    mark = span.mark.passed([row for rows in span.before for row in rows])
+    result = []
+    for row in span.rows:
+        result.append(Placed(row, mark.line, mark.offset, mark.eol))
+        mark = mark.passed([row])
+    return result
+
+
+RUNS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from([b"", b"a", b"bb,c", b'"q\nq"', b"d" * 30]), min_size=1, max_size=8),
+        st.sampled_from([b"\n", b"\r\n", b""]),
+    ),
+    max_size=5,
+)
+
+
+def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Record]]]:
+    outbox = outbox_of(batch_bytes)
+    line, offset = 2, 10
+    expected = []
+    for rows, eol in runs:
+        pack_run(outbox, TOPICS, ADDRESS, "schema", Run(rows, eol, line, offset, plain=False), rows, 0)
+        for row in rows:
+            expected.append(Placed(row, line, offset, eol))
+            line += 1 + row.count(b"\n")
+            offset += len(row) + len(eol)
+        # What was rejected between two runs.
+        line, offset = line + 1, offset + 7
+    pack_end(outbox, TOPICS, ADDRESS, ENDED)
+    return expected, batches_of(outbox)
+
+
+@given(RUNS, st.integers(300, 600))
+def test_every_record_batch_begins_with_a_mark(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> None:
+    _, batches = packed(runs, batch_bytes)
+    for batch in batches:
+        assert batch[0].headers
+
+
+@given(RUNS, st.integers(300, 600), st.data())
+def test_every_row_has_its_place_however_the_records_are_fetched(
+    runs: list[tuple[list[bytes], bytes]], batch_bytes: int, data: st.DataObject
+) -> None:
+    expected, batches = packed(runs, batch_bytes)
+    records = [record for batch in batches for record in batch]
+    cursor = Cursor()
+    found: list[Placed] = []
+    ends = 0
+    while records:
+        size = data.draw(st.integers(1, len(records)))
+        fetched, records = records[:size], records[size:]
+        for part in divide(fetched, cursor):
+            if isinstance(part, Ended):
+                ends += 1
+            else:
+                found += placed(part)
+    assert found == expected
+    assert ends == 1
+
+
+@given(RUNS, st.integers(300, 600), st.data())
+def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
+    runs: list[tuple[list[bytes], bytes]], batch_bytes: int, data: st.DataObject
+) -> None:
+    expected, batches = packed(runs, batch_bytes)
+    records = [record for batch in batches for record in batch]
+    cut = data.draw(st.integers(0, len(records)))
+    cursor = Cursor()
+    found = [row for part in divide(records[:cut], cursor) if isinstance(part, Span) for row in placed(part)]
+    # What a restart knows: the offset behind what is carried, and that of the last mark.
+    again = Cursor(committed=cut)
+    parts = list(divide([record for record in records if record.offset >= cursor.mark_offset], again))
+    found += [row for part in parts if isinstance(part, Span) for row in placed(part)]
+    assert found == expected
+    assert sum(isinstance(part, Ended) for part in parts) == (1 if cut < len(records) else 0)
+
+
+def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
+    with pytest.raises(ValueError, match="offset 7"):
+        list(divide([Record(7, b"a,b", [])], Cursor()))
+
+
+def test_an_unknown_control_record_is_an_error() -> None:
+    with pytest.raises(ValueError, match="newer"):
+        list(divide([Record(7, b"{}", [("nacre", b"later")])], Cursor()))
+
+
+def test_a_mark_costs_little() -> None:
+    value, headers = encode_control(Mark("/data/abalone_full.csv", "62b05c09f7fd", 2, 90, b"\n", plain=True))
+    assert len(value) + sum(len(name) + len(text) for name, text in headers) < 150
