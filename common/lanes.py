@@ -21,8 +21,8 @@ _LOOK_INTERVAL_S = 0.02
 class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """The lanes of this member: `lane(partition, stop)` runs from assignment until `stop` is set.
 
-    The partition is paused when its lane begins; the lane seeks and resumes it, and may raise Stopped. An error in any lane, or in these
-    callbacks (which aiokafka would only log), ends the session: `wait` raises it.
+    The partition is paused when its lane begins; the lane seeks and resumes it, and may raise Stopped. Any other error
+    in a lane, or in these callbacks (aiokafka would only log it), ends the session: `wait` raises it.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:

@@ -162,8 +162,8 @@ def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
     name = re.escape(orjson.dumps(key) + b":")
     # The look-behind stands behind the name because a pattern that starts with plain bytes is searched faster.
     search = re.compile(
-        rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|(\\(?:[^"\\]|\\.)*+"))|(%b)(?=[ \t\r\n]*+[,}]))'
-        % (name, name, _TEXT, _NUMBER)
+        rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|((?:\\.%b)++"))|(%b)(?=[ \t\r\n]*+[,}]))'
+        % (name, name, _TEXT, _TEXT, _NUMBER)
     ).search
 
     def from_key(value: bytes) -> bytes:

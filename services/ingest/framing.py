@@ -217,7 +217,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
             return
         reason = _judge_line(data, start, end, rules)
         if reason == _NOT_CLOSED:
-            if after > beyond.stop:
+            if after >= beyond.stop:
                 beyond = _look_beyond(data, after, rules)
             fits = beyond.stop - start <= rules.max_row_bytes
             if fits and beyond.how == "open" and not rules.at_end:
