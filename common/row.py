@@ -14,7 +14,9 @@ from common.schema import Dialect, Schema
 # The csv module refuses fields above 128 KiB. The limit belongs to the process, the row size to Kafka's settings.
 csv.field_size_limit(2**31 - 1)
 
-_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?+[0-9]++)?+"
+# No possessive quantifier behind a group, here and in framing: Python before 3.11.5 matches those wrongly (gh-106052).
+# An atomic group around it says the same.
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?>(?:\.[0-9]++)?)(?>(?:[eE][+-]?+[0-9]++)?)"
 _TEXT = rb'[^"\\\x00-\x1f]*+'
 _is_number = re.compile(_NUMBER).fullmatch
 
@@ -82,7 +84,7 @@ class JsonCodec:
         self._all_quoted = re.compile(b",".join([quoted] * len(names))).fullmatch
         # Two groups a column: whether a quote opens the value, and the value without quotes.
         values = [
-            re.escape(name) + rb'(")?+((?(%d)%b|%b))(?(%d)")' % (group, _TEXT, _NUMBER, group)
+            re.escape(name) + rb'(")?((?(%d)%b|%b))(?(%d)")' % (group, _TEXT, _NUMBER, group)
             for group, name in zip(range(1, 2 * len(names), 2), names, strict=True)
         ]
         self._canonical = re.compile(rb"\{" + b",".join(values) + rb"\}").fullmatch
@@ -162,7 +164,7 @@ def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
     name = re.escape(orjson.dumps(key) + b":")
     # The look-behind stands behind the name because a pattern that starts with plain bytes is searched faster.
     search = re.compile(
-        rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|((?:\\.%b)++"))|(%b)(?=[ \t\r\n]*+[,}]))'
+        rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|((?>(?:\\.%b)+)"))|(%b)(?=[ \t\r\n]*+[,}]))'
         % (name, name, _TEXT, _TEXT, _NUMBER)
     ).search
 

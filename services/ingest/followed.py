@@ -67,7 +67,7 @@ class Followed:
         source = self._source or await self._open()
         size = (await asyncio.to_thread(self._path.stat)).st_size
         if size != self._size:
-            self._size, self._grew_at = size, now
+            self._size, self._grew_at, self.finished = size, now, False
         elif source.progress.ended and source.progress.offset == size:
             self.finished = True
             self._next_look = now + _ENDED_LOOK_INTERVAL_S

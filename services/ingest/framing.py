@@ -287,13 +287,13 @@ def _count_breaks(data: bytes, start: int, end: int) -> int:
     return data.count(b"\n", start, end) + data.count(b"\r", start, end) - pairs
 
 
-# The patterns. Everything repeated is possessive: no byte is looked at twice, whatever does not match.
+# The patterns. Everything repeated is possessive or atomic: no byte is looked at twice, whatever does not match.
 
 
 def _quoted_rest(quote: bytes) -> bytes:
     """What matches from within quotes up to a quote that is not doubled."""
     other = rb"[^%b]*+" % re.escape(quote)
-    return rb"%b(?:%b%b)*+" % (other, re.escape(quote * 2), other)
+    return rb"%b(?>(?:%b%b)*)" % (other, re.escape(quote * 2), other)
 
 
 def _field(delimiter: bytes, quote: bytes) -> bytes:
@@ -307,19 +307,19 @@ def _field(delimiter: bytes, quote: bytes) -> bytes:
 def _fields_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
     """Match as many whole fields as there are."""
     field = _field(delimiter, quote)
-    return re.compile(rb"%b(?:%b%b)*+" % (field, re.escape(delimiter), field))
+    return re.compile(rb"%b(?>(?:%b%b)*)" % (field, re.escape(delimiter), field))
 
 
 @lru_cache
 def _row_pattern(delimiter: bytes, quote: bytes, columns: int) -> re.Pattern[bytes]:
     """Match a record of so many fields (1) and its line ending (2)."""
     field = _field(delimiter, quote)
-    more = rb"(?:%b%b){%d}+" % (re.escape(delimiter), field, columns - 1) if columns > 1 else b""
+    more = rb"(?>(?:%b%b){%d})" % (re.escape(delimiter), field, columns - 1) if columns > 1 else b""
     return re.compile(rb"(%b%b)(\r\n|[\r\n])" % (field, more))
 
 
 @lru_cache
 def _rest_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
     """Match from within quotes up to the closing quote (1) and the whole fields behind it."""
-    more = rb"(?:%b%b)*+" % (re.escape(delimiter), _field(delimiter, quote))
-    return re.compile(rb"%b(?:(%b)%b)?+" % (_quoted_rest(quote), re.escape(quote), more))
+    more = rb"(?>(?:%b%b)*)" % (re.escape(delimiter), _field(delimiter, quote))
+    return re.compile(rb"%b(?>(?:(%b)%b)?)" % (_quoted_rest(quote), re.escape(quote), more))

@@ -89,6 +89,7 @@ def test_joined_fields_come_apart_again(fields: list[bytes], dialect: Dialect) -
         ([b'say "x"', b"c"], b'"say ""x""",c'),
         ([b"a\nb", b"c\rd", b"e"], b'"a\nb","c\rd",e'),
         ([b"", b""], b","),
+        ([b"a\rb"], b'"a\rb"'),
     ],
 )
 def test_only_what_needs_quotes_is_quoted(fields: list[bytes], row: bytes) -> None:
@@ -215,6 +216,14 @@ def test_a_row_that_cannot_be_json_says_why(row: bytes, reason: str) -> None:
 def test_json_that_is_no_row_says_why(value: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         JsonCodec(TWO).decode(value)
+
+
+def test_a_key_is_no_pattern() -> None:
+    schema = Schema(b"a.", ("a.",))
+    with pytest.raises(ValueError, match=r"no key 'a.'"):
+        JsonCodec(schema).decode(b'{"ab":1}')
+    with pytest.raises(ValueError, match=r"no key 'a.'"):
+        json_field_reader(schema, 0)(b'{"ab":1}')
 
 
 @pytest.mark.parametrize(
