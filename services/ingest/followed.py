@@ -15,6 +15,8 @@ from services.ingest.source import Shop, Source
 log = structlog.get_logger()
 
 _CHUNK_BYTES = 2**20
+# So much of a line is read before it is given up: what is held in memory has to have an end.
+_LONGEST_LINE_BYTES = 2**26
 # An ended file is looked at this often, in case it grows; the others at every turn.
 _ENDED_LOOK_INTERVAL_S = 1.0
 
@@ -80,11 +82,19 @@ class Followed:
         if at_end and source.progress.ended and not data:
             return False
         used = await source.take(data, outbox, at_end=at_end)
-        # A record longer than the chunk is read in one piece; `take` rejects one that is too long.
-        self._chunk_bytes = _CHUNK_BYTES if used or to_its_end else 2 * self._chunk_bytes
+        self._fit_chunk(used, to_its_end=to_its_end)
         if at_end and used == len(data):
             log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
         return used > 0 or at_end
+
+    def _fit_chunk(self, used: int, *, to_its_end: bool) -> None:
+        """Read more at once when a record is longer than the chunk; once complete, `take` rejects it if too long."""
+        self._chunk_bytes = _CHUNK_BYTES if used or to_its_end else 2 * self._chunk_bytes
+        if self._chunk_bytes > _LONGEST_LINE_BYTES:
+            raise SourceError(
+                f"{self._path}: line {self.progress.line}, from byte {self.progress.offset} on, does not end within "
+                f"{_LONGEST_LINE_BYTES} bytes: is this a CSV file?"
+            )
 
     async def _open(self) -> Source:
         window: Window = await asyncio.to_thread(read_window, self._path, self._begun_at)

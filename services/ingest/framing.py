@@ -12,7 +12,6 @@ where quotes go wrong at one place for one line, they do for every line between 
 place is found once and kept (`_Beyond`), and each line is then judged by itself and this place.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,14 +20,19 @@ from operator import itemgetter
 from typing import Literal
 
 from common.row import misfit, parse_fields
-from common.schema import BOM, Dialect
+from common.schema import Dialect
+from services.ingest.patterns import (
+    NOT_CLOSED,
+    TEXT_FOLLOWS,
+    count_breaks,
+    fields_end,
+    line_end,
+    rest_pattern,
+    row_pattern,
+)
 
 # How quotes can turn out for a line that ends within them.
 _How = Literal["ends", "breaks", "open"]
-
-_ENDING = re.compile(rb"\r\n|[\r\n]")
-_NOT_CLOSED = "a quote is opened and not closed"
-_TEXT_FOLLOWS = "text follows a closing quote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,6 @@ class Framed:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A source's first record, with its byte order mark if it has one, and the line ending behind it."""
-
-    record: bytes
-    eol: bytes
-    consumed: int
-    lines: int
-
-
 def frame(
     data: bytes, *, dialect: Dialect, columns: int, line: int, offset: int, at_end: bool, max_row_bytes: int
 ) -> Framed:
@@ -97,36 +91,6 @@ def frame(
         return Framed([run], cut, len(rows))
     tail = _frame_any(rest, line + len(rows), offset + cut, rules)
     return Framed([run, *tail.parts], cut + tail.consumed, len(rows) + tail.lines)
-
-
-def frame_header(data: bytes, *, delimiter: bytes = b",", quote: bytes = b'"', at_end: bool) -> Header | None:
-    """Take the first record from the start of a source; None while it is not complete, or if there is not a byte.
-
-    A quote behind a byte order mark opens a field. ValueError if the quotes are wrong.
-    """
-    start = len(BOM) if data.startswith(BOM) else 0
-    stop = _fields_end(data, start, len(data), delimiter, quote)
-    if stop == len(data):
-        return Header(data, b"\n", len(data), _count_breaks(data, 0, len(data)) + 1) if at_end and data else None
-    if data[stop] in quote:
-        if at_end:
-            raise ValueError(f"the header: {_NOT_CLOSED}")
-        return None
-    ending = _ENDING.match(data, stop)
-    if ending is None:
-        raise ValueError(f"the header: {_TEXT_FOLLOWS}")
-    if ending.end() == len(data) and ending[0] == b"\r" and not at_end:
-        return None
-    return Header(data[:stop], ending[0], ending.end(), _count_breaks(data, 0, ending.end()))
-
-
-def header_columns(record: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Read the column names: the whole record as UTF-8, or else as latin-1, without a byte order mark."""
-    names = parse_fields(record.removeprefix(BOM), dialect)
-    try:
-        return tuple([name.decode() for name in names])
-    except UnicodeDecodeError:
-        return tuple([name.decode("latin-1") for name in names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,18 +156,18 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
             rows = [data[start:stop] for start, stop in spans]
             plain = data.find(rules.dialect.quote, begin, end) < 0
             parts.append(Run(rows, eol, next_line, offset + begin, plain))
-            next_line += _count_breaks(data, begin, end) + 1
+            next_line += count_breaks(data, begin, end) + 1
         else:
             for start, stop in spans:
                 parts.append(Reject(data[start:stop], next_line, offset + start, reason))
-                next_line += _count_breaks(data, start, stop) + 1
+                next_line += count_breaks(data, start, stop) + 1
         consumed = end + len(eol)
     return Framed(parts, consumed, next_line - line)
 
 
 def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str | None]]:
     """Yield each complete record's start, end and line ending, and the reason if it is no row."""
-    match_row = _row_pattern(rules.dialect.delimiter, rules.dialect.quote, rules.columns).match
+    match_row = row_pattern(rules.dialect.delimiter, rules.dialect.quote, rules.columns).match
     start, beyond = 0, _Beyond(-1, "open")
     while start < len(data):
         # Up to `beyond`, or without its end, this could run through the same lines again for each of them.
@@ -212,18 +176,18 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
             yield start, row.end(1), row[2], None
             start = row.end()
             continue
-        end, after = _line_end(data, start)
+        end, after = line_end(data, start)
         if end == after and not rules.at_end:
             return
         reason = _judge_line(data, start, end, rules)
-        if reason == _NOT_CLOSED:
+        if reason == NOT_CLOSED:
             if after >= beyond.stop:
                 beyond = _look_beyond(data, after, rules)
             fits = beyond.stop - start <= rules.max_row_bytes
             if fits and beyond.how == "open" and not rules.at_end:
                 return
             if fits and beyond.how == "ends":
-                end, after = _line_end(data, beyond.stop)
+                end, after = line_end(data, beyond.stop)
                 reason = _judge_fields(data[start:end], rules)
             else:
                 reason = _judge_beyond(beyond.how, rules.max_row_bytes, fits=fits)
@@ -232,15 +196,15 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
 
 
 def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> str | None:
-    """Say why the physical line is no row, None if it is one. `_NOT_CLOSED`: what is below it decides."""
+    """Say why the physical line is no row, None if it is one. `NOT_CLOSED`: what is below it decides."""
     if end - start > rules.max_row_bytes:
         return f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed"
     if start == end and rules.columns > 1:
         return "blank line"
-    stop = _fields_end(data, start, end, rules.dialect.delimiter, rules.dialect.quote)
+    stop = fields_end(data, start, end, rules.dialect.delimiter, rules.dialect.quote)
     if stop == end:
         return _judge_fields(data[start:end], rules)
-    return _NOT_CLOSED if data[stop] in rules.dialect.quote else _TEXT_FOLLOWS
+    return NOT_CLOSED if data[stop] in rules.dialect.quote else TEXT_FOLLOWS
 
 
 def _judge_fields(record: bytes, rules: _Rules) -> str | None:
@@ -250,13 +214,13 @@ def _judge_fields(record: bytes, rules: _Rules) -> str | None:
 
 def _judge_beyond(how: _How, max_row_bytes: int, *, fits: bool) -> str:
     if not fits:
-        return f"{_NOT_CLOSED} within {max_row_bytes} bytes"
-    return f"{_TEXT_FOLLOWS} further down" if how == "breaks" else _NOT_CLOSED
+        return f"{NOT_CLOSED} within {max_row_bytes} bytes"
+    return f"{TEXT_FOLLOWS} further down" if how == "breaks" else NOT_CLOSED
 
 
 def _look_beyond(data: bytes, start: int, rules: _Rules) -> _Beyond:
     """Find where the record that is within quotes at `start` leads."""
-    rest = _rest_pattern(rules.dialect.delimiter, rules.dialect.quote).match(data, start)
+    rest = rest_pattern(rules.dialect.delimiter, rules.dialect.quote).match(data, start)
     stop, closed = (rest.end(), rest[1] is not None) if rest else (start, False)
     if stop == len(data):
         # Without the end of the source the last quote seen may be the first half of a doubled one.
@@ -264,62 +228,3 @@ def _look_beyond(data: bytes, start: int, rules: _Rules) -> _Beyond:
     if data[stop] in rules.dialect.quote:
         return _Beyond(len(data), "open")  # another field opens a quote, and data end within it
     return _Beyond(stop, "ends" if data[stop] in b"\r\n" else "breaks")
-
-
-def _fields_end(data: bytes, start: int, end: int, delimiter: bytes, quote: bytes) -> int:
-    """Where the whole fields from `start` end.
-
-    Before `end` this is at a line ending, at text that follows a closing quote, or at a quote that opens a field and
-    is not closed before `end`.
-    """
-    fields = _fields_pattern(delimiter, quote).match(data, start, end)
-    return fields.end() if fields else start
-
-
-def _line_end(data: bytes, start: int) -> tuple[int, int]:
-    """Where the line ending behind `start` begins and ends, the end of data twice if there is none."""
-    ending = _ENDING.search(data, start)
-    return ending.span() if ending else (len(data), len(data))
-
-
-def _count_breaks(data: bytes, start: int, end: int) -> int:
-    pairs = data.count(b"\r\n", start, end)
-    return data.count(b"\n", start, end) + data.count(b"\r", start, end) - pairs
-
-
-# The patterns. Everything repeated is possessive or atomic: no byte is looked at twice, whatever does not match.
-
-
-def _quoted_rest(quote: bytes) -> bytes:
-    """What matches from within quotes up to a quote that is not doubled."""
-    other = rb"[^%b]*+" % re.escape(quote)
-    return rb"%b(?>(?:%b%b)*)" % (other, re.escape(quote * 2), other)
-
-
-def _field(delimiter: bytes, quote: bytes) -> bytes:
-    """What matches a field; at a quote that is not closed it matches nothing, and what is asked for next fails."""
-    quote_mark, apart = re.escape(quote), re.escape(delimiter) + rb"\r\n"
-    quoted = quote_mark + _quoted_rest(quote) + quote_mark
-    return rb"(?:[^%b%b][^%b]*+|%b|)" % (quote_mark, apart, apart, quoted)
-
-
-@lru_cache
-def _fields_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
-    """Match as many whole fields as there are."""
-    field = _field(delimiter, quote)
-    return re.compile(rb"%b(?>(?:%b%b)*)" % (field, re.escape(delimiter), field))
-
-
-@lru_cache
-def _row_pattern(delimiter: bytes, quote: bytes, columns: int) -> re.Pattern[bytes]:
-    """Match a record of so many fields (1) and its line ending (2)."""
-    field = _field(delimiter, quote)
-    more = rb"(?>(?:%b%b){%d})" % (re.escape(delimiter), field, columns - 1) if columns > 1 else b""
-    return re.compile(rb"(%b%b)(\r\n|[\r\n])" % (field, more))
-
-
-@lru_cache
-def _rest_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
-    """Match from within quotes up to the closing quote (1) and the whole fields behind it."""
-    more = rb"(?>(?:%b%b)*)" % (re.escape(delimiter), _field(delimiter, quote))
-    return re.compile(rb"%b(?>(?:(%b)%b)?)" % (_quoted_rest(quote), re.escape(quote), more))

@@ -17,7 +17,8 @@ from common.tally import tally
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.ingest.files import Window
-from services.ingest.framing import Reject, Run, frame, frame_header, header_columns
+from services.ingest.framing import Reject, Run, frame
+from services.ingest.header import frame_header, header_columns
 from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
 

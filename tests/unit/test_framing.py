@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from common.row import parse_fields
 from common.schema import BOM, Dialect
 from services.ingest import framing
-from services.ingest.framing import Framed, Header, Reject, Run, frame, frame_header, header_columns
+from services.ingest.framing import Framed, Reject, Run, frame
+from services.ingest.header import Header, frame_header, header_columns
 
 LF, CRLF = Dialect(), Dialect(eol=b"\r\n")
 PIECES = [

@@ -1,0 +1,68 @@
+"""Where fields, records and lines end, quotes heeded.
+
+Everything repeated in the patterns is possessive or atomic: no byte is looked at twice, whatever does not match.
+"""
+
+import re
+from functools import lru_cache
+
+ENDING = re.compile(rb"\r\n|[\r\n]")
+NOT_CLOSED = "a quote is opened and not closed"
+TEXT_FOLLOWS = "text follows a closing quote"
+
+
+def fields_end(data: bytes, start: int, end: int, delimiter: bytes, quote: bytes) -> int:
+    """Where the whole fields from `start` end.
+
+    Before `end` this is at a line ending, at text that follows a closing quote, or at a quote that opens a field and
+    is not closed before `end`.
+    """
+    fields = _fields_pattern(delimiter, quote).match(data, start, end)
+    return fields.end() if fields else start
+
+
+def line_end(data: bytes, start: int) -> tuple[int, int]:
+    """Where the line ending behind `start` begins and ends, the end of data twice if there is none."""
+    ending = ENDING.search(data, start)
+    return ending.span() if ending else (len(data), len(data))
+
+
+def count_breaks(data: bytes, start: int, end: int) -> int:
+    """How many lines end between `start` and `end`."""
+    pairs = data.count(b"\r\n", start, end)
+    return data.count(b"\n", start, end) + data.count(b"\r", start, end) - pairs
+
+
+def _quoted_rest(quote: bytes) -> bytes:
+    """What matches from within quotes up to a quote that is not doubled."""
+    other = rb"[^%b]*+" % re.escape(quote)
+    return rb"%b(?>(?:%b%b)*)" % (other, re.escape(quote * 2), other)
+
+
+def _field(delimiter: bytes, quote: bytes) -> bytes:
+    """What matches a field; at a quote that is not closed it matches nothing, and what is asked for next fails."""
+    quote_mark, apart = re.escape(quote), re.escape(delimiter) + rb"\r\n"
+    quoted = quote_mark + _quoted_rest(quote) + quote_mark
+    return rb"(?:[^%b%b][^%b]*+|%b|)" % (quote_mark, apart, apart, quoted)
+
+
+@lru_cache
+def _fields_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
+    """Match as many whole fields as there are."""
+    field = _field(delimiter, quote)
+    return re.compile(rb"%b(?>(?:%b%b)*)" % (field, re.escape(delimiter), field))
+
+
+@lru_cache
+def row_pattern(delimiter: bytes, quote: bytes, columns: int) -> re.Pattern[bytes]:
+    """Match a record of so many fields (1) and its line ending (2)."""
+    field = _field(delimiter, quote)
+    more = rb"(?>(?:%b%b){%d})" % (re.escape(delimiter), field, columns - 1) if columns > 1 else b""
+    return re.compile(rb"(%b%b)(\r\n|[\r\n])" % (field, more))
+
+
+@lru_cache
+def rest_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
+    """Match from within quotes up to the closing quote (1) and the whole fields behind it."""
+    more = rb"(?>(?:%b%b)*)" % (re.escape(delimiter), _field(delimiter, quote))
+    return re.compile(rb"%b(?>(?:(%b)%b)?)" % (_quoted_rest(quote), re.escape(quote), more))
