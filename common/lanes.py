@@ -150,7 +150,7 @@ async def fetch(
     partition: TopicPartition,
     stop: asyncio.Event,
     timeout_ms: int,
-    sooner: "asyncio.Task[None] | None" = None,
+    sooner: "asyncio.Future[None] | None" = None,
 ) -> list[ConsumerRecord]:
     """The partition's next records; none after the timeout, once `stop` is set, or when `sooner` is done before."""
     if stop.is_set():

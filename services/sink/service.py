@@ -49,16 +49,16 @@ class Sink:
             if not await lock.take(stop):
                 return
             # Only now: while another holds the lock, ledger and files are still moving.
-            shelf = await asyncio.to_thread(Shelf, self._settings.output_dir, hidden / f"{name}.ledger", self._registry)
+            shelf = Shelf(self._settings.output_dir, hidden / f"{name}.ledger", self._registry)
             try:
                 await self._fill(partition, shelf, stop)
             finally:
-                await shelf.close()
+                shelf.close()
         finally:
             lock.release()
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
-        next_offset = await asyncio.to_thread(shelf.open, self._cluster)
+        next_offset = await shelf.open(self._cluster)
         position = told = await unless_stopped(stop, self._seek(partition, next_offset))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
         await self._tell(partition, position)

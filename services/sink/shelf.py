@@ -1,11 +1,12 @@
 """One partition's files and their ledger: brought to the ledger's state, added to, checkpointed."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
-import structlog
 from aiokafka import ConsumerRecord
 
 from common.errors import ServiceError
@@ -25,7 +26,7 @@ from services.sink.files import Folder, sync
 from services.sink.ledger import Entry, Ledger
 from services.sink.names import file_path
 
-log = structlog.get_logger()
+T = TypeVar("T")
 
 _REJECTED_PATH = "rejected.csv"
 _NEXT_OFFSET = "next_offset"
@@ -33,23 +34,29 @@ _CLUSTER = "cluster"
 
 
 class Shelf:
-    """The files of one partition. `add` writes; `checkpoint` makes safe what is written; `open` begins from there."""
+    """The files of one partition. `add` writes; a checkpoint makes safe what is written; `open` begins from there."""
 
     def __init__(self, root: Path, ledger_path: Path, registry: Registry) -> None:
         self._root = root
         self._ledger = Ledger(ledger_path)
+        # One thread, so that whatever uses the ledger takes turns. A task that waits for it may be cancelled, the
+        # thread may not: `close` waits for it, because behind that the partition's lock is given back.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=ledger_path.name)
         self._folder = Folder(root)
         self._registry = registry
         self._entries: dict[bytes, Entry] = {}
         self._layouts: dict[str, Layout] = {}
         self._changed: set[bytes] = set()
-        self._checkpoint: asyncio.Task[None] | None = None
+        self._checkpoint: asyncio.Future[None] | None = None
 
-    def open(self, cluster: str) -> int | None:
+    async def open(self, cluster: str) -> int | None:
         """Cut every file back to the ledger; return the next offset, None at the first start.
 
         ServiceError when the ledger is of another Kafka cluster, whose offsets mean other records.
         """
+        return await self._in_thread(self._open, cluster)
+
+    def _open(self, cluster: str) -> int | None:
         facts, self._entries = self._ledger.read()
         known = facts.get(_CLUSTER)
         if known is None:
@@ -68,7 +75,7 @@ class Shelf:
         return bool(self._changed)
 
     @property
-    def under_way(self) -> "asyncio.Task[None] | None":
+    def under_way(self) -> "asyncio.Future[None] | None":
         """The checkpoint under way, to wait for."""
         return self._checkpoint
 
@@ -111,8 +118,7 @@ class Shelf:
         entries = [Entry(key, await self._path(key)) for key in keys]
         for entry in entries:
             self._folder.check_free(entry.path)
-        await self.settle()
-        await asyncio.to_thread(self._ledger.commit, {}, entries)
+        await self._in_thread(self._ledger.commit, {}, entries)
         self._entries |= {entry.key: entry for entry in entries}
 
     async def _path(self, key: bytes) -> str:
@@ -137,8 +143,8 @@ class Shelf:
         await self.settle()
         entries = [self._entries[key] for key in self._changed]
         self._changed.clear()
-        making_safe = asyncio.to_thread(self._make_safe, next_offset, entries, self._folder.take_new_folders())
-        self._checkpoint = asyncio.create_task(making_safe)
+        folders = self._folder.take_new_folders()
+        self._checkpoint = self._in_thread(self._make_safe, next_offset, entries, folders)
 
     def _make_safe(self, next_offset: int, entries: Sequence[Entry], folders: Collection[Path]) -> None:
         # First the files, then the ledger: it must never know of bytes that a power cut could take.
@@ -151,11 +157,11 @@ class Shelf:
             await self._checkpoint
             self._checkpoint = None
 
-    async def close(self) -> None:
-        """Close files and ledger, once no checkpoint uses them."""
-        if self._checkpoint is not None:
-            await asyncio.wait([self._checkpoint])
-            if not self._checkpoint.cancelled():
-                self._checkpoint.exception()
+    def close(self) -> None:
+        """Close files and ledger, once nothing uses them. This blocks: it must not be cut short."""
+        self._thread.shutdown(wait=True)
         self._folder.close()
         self._ledger.close()
+
+    def _in_thread(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
