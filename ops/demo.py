@@ -1,0 +1,238 @@
+"""`nacre demo`: rows through a real Kafka and three real services into one CSV per category, shown and proved."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import structlog
+from rich.console import Console
+
+from common.errors import ConfigurationError
+from common.settings import ServiceSettings, read_settings
+from ops import kafka_jars
+from ops.demo_files import REJECTED, DemoError, check, count_input, own_folder, repeat_rows, shown_path
+from ops.demo_proof import ProofError, categories
+from ops.demo_screen import Bars, category_table, proof
+from ops.demo_services import Services
+from ops.demo_watch import Observer, delete_topics
+from ops.kafka import LocalKafka, LocalKafkaError
+from services.split.splits import parse_split_by
+
+_INPUT = Path(__file__).parents[1] / "data" / "abalone_full.csv"
+_OUTPUT_DIR = Path("out", "demo")
+_SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
+_BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
+
+_SHOW_INTERVAL_S = 0.05
+# A broker that has not answered by then is not there; the services themselves would wait for ever.
+_ANSWER_DEADLINE_S = 30.0
+_LAST_LOOK_DEADLINE_S = 5.0
+_DELETE_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is carried, how it is split, and where to."""
+
+    input: Path
+    name: str
+    rows: int
+    split_by: str
+    output_dir: Path
+
+
+def main(argv: list[str]) -> int:
+    """Run the demo; 0 when everything is proved, 1 when not, 128 + signal number when interrupted."""
+    arguments = parse(argv)
+    _keep_quiet()
+    console = Console(highlight=False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Who has set a signal to be ignored, as nohup does, means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        return _run(arguments, console)
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("nacre demo: interrupted, everything is stopped\n")
+        return 128 + int(interrupt.args[0])
+    except (DemoError, ProofError, LocalKafkaError, ConfigurationError, OSError) as error:
+        sys.stderr.write(f"nacre demo: {error}\n")
+        return 1
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """What the command line asks for; exits 2 where it cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="nacre demo",
+        description="Carry a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
+        f"lost or doubled. It starts its own Kafka, unless {_BOOTSTRAP} names one.",
+    )
+    parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
+    parser.add_argument(
+        "--split-by",
+        type=_split_by,
+        default=os.environ.get("SPLIT_BY") or _SPLIT_BY,
+        metavar="SPLITS",
+        help=f"as SPLIT_BY, which is taken when it is set; default: {_SPLIT_BY}",
+    )
+    parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are so many")
+    parser.add_argument(
+        "--output-dir", type=Path, default=_OUTPUT_DIR, metavar="FOLDER", help=f"emptied first; default: {_OUTPUT_DIR}"
+    )
+    return parser.parse_args(argv)
+
+
+def _split_by(text: str) -> str:
+    try:
+        parse_split_by(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def _keep_quiet() -> None:
+    """What the observer's clients log would go through the bars; what ails the services is in their own logs."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # Signs that the terminal's encoding lacks are no reason to fail.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    # The cleaning up that follows has deadlines, and must not be cut short.
+    _ignore_signals()
+    raise KeyboardInterrupt(number)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _run(arguments: argparse.Namespace, console: Console) -> int:
+    began = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nacre-demo-")))
+        order = take_order(arguments, folder)
+        stack.enter_context(own_folder(order.output_dir))
+        splits = parse_split_by(order.split_by)
+        console.print(f"{order.name}: {order.rows:,} rows", style="bold", markup=False, soft_wrap=True)
+        console.print(f"  split by {order.split_by}", markup=False, soft_wrap=True)
+        flags = _reach_kafka(stack, console)
+        settings = read_settings(ServiceSettings, flags, program="nacre demo")
+        observer = Observer(settings, order.output_dir, order.rows, len(splits))
+        if os.environ.get(_BOOTSTRAP):
+            # Put down before the services start, so that they are stopped before it is done.
+            stack.callback(_delete_topics, settings, observer)
+        services = stack.enter_context(Services(_service_arguments(order, flags), folder))
+        with Bars(console) as bars:
+            asyncio.run(_show_until_done(services, observer, bars, settings.kafka_bootstrap_servers))
+        with console.status("reading the files back"):
+            files, findings = check(order.input.read_bytes(), order.name, order.output_dir, splits)
+        console.print(category_table(categories([split.name for split in splits], files)))
+        console.print(proof(findings))
+        _ignore_signals()
+    where = shown_path(order.output_dir)
+    if (order.output_dir / REJECTED).exists():
+        console.print(f"\nrejected rows, and why: {where}/{REJECTED}", markup=False, soft_wrap=True)
+    console.print(f"\n{time.monotonic() - began:.1f} s in all; the files are in {where}", markup=False, soft_wrap=True)
+    return 0 if all(finding.holds for finding in findings) else 1
+
+
+def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
+    """The order that the arguments give; repeated rows go into `folder`. Raises DemoError."""
+    given: Path = arguments.input.absolute()
+    output_dir: Path = arguments.output_dir.resolve()
+    if not given.is_file():
+        raise DemoError(f"--input {given}: there is no such file")
+    if given.resolve().is_relative_to(output_dir):
+        raise DemoError(f"{given} is in the output folder, which is emptied first: name another one with --output-dir")
+    name = shown_path(given)
+    if arguments.rows is not None:
+        repeated = folder / given.name
+        with repeated.open("wb") as file:
+            file.writelines(repeat_rows(given.read_bytes(), arguments.rows))
+        given, name = repeated, f"{name} repeated"
+    rows = count_input(given)
+    if not rows:
+        raise DemoError(f"--input {given}: there is no row in it")
+    return Order(given, name, rows, arguments.split_by, output_dir)
+
+
+def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
+    """The flags that tell the services of the broker: the one in the environment, or one that is started here."""
+    # Its own: what a demo before, or one beside, has left on the broker is nothing to this one.
+    prefix = f"--topic-prefix=demo-{uuid.uuid4().hex[:12]}."
+    if os.environ.get(_BOOTSTRAP):
+        flags = [prefix]
+        console.print(f"  Kafka at {os.environ[_BOOTSTRAP]}, as {_BOOTSTRAP} says", markup=False)
+        return flags
+    began = time.monotonic()
+    if kafka_jars.download_needed():
+        console.print(f"  downloading Kafka {kafka_jars.KAFKA_VERSION} ({kafka_jars.DOWNLOAD_MB} MB), this once")
+    with console.status(f"starting Kafka {kafka_jars.KAFKA_VERSION}"):
+        kafka = stack.enter_context(LocalKafka())
+    # In good order it would take longer, for data that go with it.
+    stack.callback(kafka.kill)
+    took_s = time.monotonic() - began
+    console.print(f"  Kafka {kafka_jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
+    # All that the environment may say of another broker.
+    return [
+        prefix,
+        f"--kafka-bootstrap-servers={kafka.bootstrap}",
+        "--kafka-security-protocol=PLAINTEXT",
+        "--replication-factor=1",
+    ]
+
+
+def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
+    trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
+    # A broker that never answered has none of them.
+    if trouble and observer.standings is not None:
+        sys.stderr.write(f"nacre demo: the topics {settings.topic_prefix}* are left on the broker: {trouble}\n")
+
+
+def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str]]:
+    # Every setting that the outcome depends on is said, so that the environment has no say.
+    shared = [*flags, "--log-format=console", "--log-level=info"]
+    reading = ["--once", "--header=first", "--row-format=csv", "--order=source"]
+    return {
+        "ingest": [*shared, *reading, f"--input={order.input}"],
+        "split": [*shared, "--exit-when-done", f"--split-by={order.split_by}"],
+        "sink": [*shared, "--exit-when-done", f"--output-dir={order.output_dir}"],
+    }
+
+
+async def _show_until_done(services: Services, observer: Observer, bars: Bars, bootstrap: str) -> None:
+    """Show how far the services are until all have ended. DemoError when one fails, or no broker answers."""
+    stop = asyncio.Event()
+    looking = asyncio.create_task(observer.run(stop))
+    deadline = time.monotonic() + _ANSWER_DEADLINE_S
+    while len(finished := services.finished()) < len(services):
+        if observer.standings is not None:
+            bars.show(observer.standings, finished)
+        elif time.monotonic() > deadline:
+            raise DemoError(f"no answer from Kafka at {bootstrap} in {_ANSWER_DEADLINE_S:g} s: {observer.trouble}")
+        await asyncio.sleep(_SHOW_INTERVAL_S)
+    stop.set()
+    await asyncio.wait([looking], timeout=_LAST_LOOK_DEADLINE_S)
+    if observer.standings is not None:
+        bars.show(observer.standings, finished)

@@ -1,0 +1,165 @@
+"""How far each stage is, seen from outside: the topic `progress`, split's committed receipts, sink's ledgers."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
+
+from common.clients import open_admin, open_reader
+from common.completion import Stage, Watch, all_ended, stages
+from common.session import Stopped, pause
+from common.settings import ServiceSettings
+from common.topics import Topics, ensure_topics
+from ops.demo_files import REJECTED
+from services.split.resume import Receipt, decode_receipt
+
+_LOOK_INTERVAL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """How many rows a stage has passed on, of how many."""
+
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standings:
+    """All three stages at a moment: `at_s`, of time.monotonic.
+
+    A row counts once for ingest and split, and once for each split at sink.
+    """
+
+    at_s: float
+    ingest: Stood
+    split: Stood
+    sink: Stood
+
+
+def standings(
+    at_s: float,
+    rows: int,
+    splits: int,
+    passed_on: int,
+    refused: int,
+    receipts: Sequence[Receipt],
+    written: int,
+    rejected: int,
+) -> Standings:
+    """Put together what was seen of a run over `rows` rows.
+
+    ingest has `passed_on` and `refused` rows, split carried what its receipts say, and sink has `written` rows into
+    categories and `rejected` ones, both services' rejections, into their file.
+    """
+    to_split = rows - refused
+    to_sink = to_split * splits
+    return Standings(
+        at_s,
+        Stood(passed_on + refused, rows),
+        Stood(sum(receipt.rows for receipt in receipts), to_split),
+        Stood(min(to_sink, written + max(0, rejected - refused)), to_sink),
+    )
+
+
+class Observer:
+    """Looks again and again. `standings` is what was seen last, None before; `trouble` why nothing can be seen."""
+
+    def __init__(self, settings: ServiceSettings, output_dir: Path, rows: int, splits: int) -> None:
+        self._settings = settings
+        self._output_dir = output_dir
+        self._rows = rows
+        self._splits = splits
+        self.standings: Standings | None = None
+        self.trouble = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop`, and a last time then; begin again whenever Kafka cannot be asked."""
+        while True:
+            try:
+                await self._session(stop)
+            except Stopped:
+                return
+            except (KafkaError, OSError, TimeoutError) as error:
+                self.trouble = _reason(error)
+                if stop.is_set():
+                    return
+                await pause(stop, _LOOK_INTERVAL_S)
+            else:
+                return
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        async with open_admin(self._settings, stop) as admin, open_reader(self._settings, "nacre-demo") as consumer:
+            topics = await ensure_topics(admin, self._settings)
+            watch = Watch(self._settings, topics, admin)
+            to_split, _ = stages(self._settings, topics)
+            while True:
+                last = stop.is_set()
+                self.standings = await self._look(admin, consumer, watch, to_split)
+                if last:
+                    return
+                await pause(stop, _LOOK_INTERVAL_S)
+
+    async def _look(
+        self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage
+    ) -> Standings:
+        at_s = time.monotonic()
+        # With ONCE nothing follows an end; asking all partitions takes longer than all else here.
+        if not all_ended(watch.sources):
+            await watch.read_sources(consumer)
+        found = await admin.list_consumer_group_offsets(to_split.group, partitions=list(to_split.partitions))
+        passed_on = sum(progress.tally.rows for progress in watch.sources.values())
+        refused = sum(progress.rejected for progress in watch.sources.values())
+        # Rows whose quotes are wrong are counted by nobody beforehand.
+        rows = passed_on + refused if all_ended(watch.sources) else max(self._rows, passed_on + refused)
+        return standings(
+            at_s,
+            rows,
+            self._splits,
+            passed_on,
+            refused,
+            [decode_receipt(point.metadata, self._splits) for point in found.values() if point.metadata],
+            *ledger_rows(self._output_dir),
+        )
+
+
+def ledger_rows(output_dir: Path) -> tuple[int, int]:
+    """The rows that sink's ledgers know to be in the categories' files, and in the file of the rejected ones."""
+    written = rejected = 0
+    for path in output_dir.glob(".nacre/*.ledger"):
+        try:
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
+                for name, rows in ledger.execute("SELECT path, rows FROM files"):
+                    if name == REJECTED:
+                        rejected += rows
+                    else:
+                        written += rows
+        except sqlite3.OperationalError:
+            # It is just being made, or closed.
+            continue
+    return written, rejected
+
+
+async def delete_topics(settings: ServiceSettings, deadline_s: float) -> str:
+    """Remove this demo's topics, and with them its groups' offsets; return why not, "" when they are gone."""
+    topics = Topics.under(settings.topic_prefix)
+    try:
+        async with asyncio.timeout(deadline_s), open_admin(settings, asyncio.Event()) as admin:
+            response = await admin.delete_topics(
+                [topics.rows, topics.categorized, topics.rejected, topics.schemas, topics.progress]
+            )
+    except (KafkaError, OSError, TimeoutError) as error:
+        return _reason(error)
+    failed = {for_code(code) for _, code in response.topic_error_codes} - {NoError, UnknownTopicOrPartitionError}
+    return ", ".join(error.__name__ for error in failed)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,77 @@
+"""`nacre settings`: every setting of the three services as one Markdown table, generated from their models."""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from common.settings import ServiceSettings
+from services.ingest.settings import IngestSettings
+from services.sink.settings import SinkSettings
+from services.split.settings import SplitSettings
+
+Models = Mapping[str, type[ServiceSettings]]
+
+MODELS: Models = MappingProxyType({"ingest": IngestSettings, "split": SplitSettings, "sink": SinkSettings})
+
+_HEADINGS = ("setting", "services", "default", "what")
+
+
+def main(argv: list[str]) -> int:
+    """Print the table."""
+    argparse.ArgumentParser(
+        prog="nacre settings", description="Print every setting of the three services, as a Markdown table."
+    ).parse_args(argv)
+    sys.stdout.write(settings_table(MODELS))
+    return 0
+
+
+def settings_table(models: Models) -> str:
+    """One row per setting with the services that have it, those of most services first."""
+    services_by_row: dict[tuple[str, str, str], list[str]] = {}
+    for service, model in models.items():
+        for name, field in model.model_fields.items():
+            # A setting that means something else elsewhere gets a row for each meaning.
+            services_by_row.setdefault((f"`{name.upper()}`", _default(field), _what(field)), []).append(service)
+    rows = [
+        (setting, "all" if len(services) == len(models) else ", ".join(services), default, what)
+        for (setting, default, what), services in sorted(services_by_row.items(), key=lambda row: -len(row[1]))
+    ]
+    return "".join(_lines([_HEADINGS, *rows]))
+
+
+def _lines(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
+    """The rows with their columns in line, but for the last, whose texts are long."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
+    for number, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield f"| {' | '.join([*cells, row[-1]])} |\n"
+        if number == 0:
+            yield f"| {' | '.join(['-' * width for width in widths])} | {'-' * len(row[-1])} |\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "not set"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def _what(field: FieldInfo) -> str:
+    assert field.description is not None, "every setting says what it is"  # noqa: S101 - a test holds it
+    choices = [choice for choice in _choices(field.annotation) if choice not in field.description]
+    return _escaped(field.description + (f": {', '.join(_choices(field.annotation))}" if choices else ""))
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _escaped(text: str) -> str:
+    """Text whose signs are none of Markdown's."""
+    return re.sub(r"([\\|*<\[])", r"\\\1", text)
