@@ -57,10 +57,9 @@ class Watch:
             consumer.assign(self._partitions)
             for partition, beginning in (await consumer.beginning_offsets(self._partitions)).items():
                 consumer.seek(partition, beginning)
-        for partition in self._partitions:
-            for record in await read_to_end(consumer, partition):
-                progress = decode_progress(record.value)
-                self.sources[progress.source] = progress
+        for record in await read_to_end(consumer, *self._partitions):
+            progress = decode_progress(record.value)
+            self.sources[progress.source] = progress
 
     async def offsets(
         self, consumer: AIOKafkaConsumer, stage: Stage

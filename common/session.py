@@ -13,7 +13,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 _FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 2.0
 # A session that lasted this long was a good one: the next failure begins with a short pause again.
 _GOOD_SESSION_S = 10.0
 

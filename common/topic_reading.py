@@ -5,14 +5,16 @@ from collections.abc import Collection
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> list[ConsumerRecord]:
-    """The committed records from the consumer's position to the end as it is now."""
-    end = (await consumer.end_offsets([partition]))[partition]
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> list[ConsumerRecord]:
+    """The committed records from the consumer's positions to the ends as they are now."""
+    # Asked for all at once: each question waits behind a fetch that waits for records.
+    ends = await consumer.end_offsets(partitions)
     records: list[ConsumerRecord] = []
-    # The position, not the last record: what ends a transaction takes an offset and is never handed out.
-    while await consumer.position(partition) < end:
-        fetched = await consumer.getmany(partition, timeout_ms=200)
-        records += fetched.get(partition, [])
+    for partition in partitions:
+        # The position, not the last record: what ends a transaction takes an offset and is never handed out.
+        while await consumer.position(partition) < ends[partition]:
+            fetched = await consumer.getmany(partition, timeout_ms=200)
+            records += fetched.get(partition, [])
     return records
 
 

@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import structlog
+
 from common.records import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
 from common.registry import Registered, Registry
 from common.row import JsonCodec
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.split.resume import Receipt
-from services.split.routing import Route, compile_route
+from services.split.routing import Route, compile_route, missing_columns
 from services.split.spans import Cursor, Record, Span, divide
 from services.split.splits import Split
+
+log = structlog.get_logger()
 
 # A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
 _MAX_KEY_BYTES = 65_536
@@ -78,6 +82,15 @@ class Carrier:
     async def _routes_of(self, schema_id: str) -> SchemaRoutes:
         if schema_id not in self._routes:
             registered = await self._registry.find(schema_id)
+            for split in self._splits:
+                for column in missing_columns(split, registered.schema):
+                    log.warning(
+                        "no such column: the split rejects every row of this schema",
+                        split=split.name,
+                        column=column,
+                        schema=schema_id,
+                        columns=list(registered.schema.columns),
+                    )
             self._routes[schema_id] = SchemaRoutes(registered, self._splits, self._partitions)
         return self._routes[schema_id]
 

@@ -58,6 +58,11 @@ def compile_route(split: Split, schema: Schema) -> Route:
     return _csv_route(schema, indexes, decisions)
 
 
+def missing_columns(split: Split, schema: Schema) -> list[str]:
+    """The split's columns that the schema does not have: every row is rejected by it then."""
+    return [label_of(column) for column in split.columns if _index(column, schema) is None]
+
+
 def _index(column: Column, schema: Schema) -> int | None:
     """Find a column; of several with one name, the first."""
     if isinstance(column.ref, int):
