@@ -49,12 +49,13 @@ lock: setup ## pin the newest versions that pyproject.toml allows, with hashes
 up: ## Kafka and the three services in containers; SPLIT_BY and more from the environment
 	docker compose up --build --detach
 
-down: ## stop and remove them, with Kafka's data
-	docker compose down --volumes
+down: ## stop and remove them; Kafka's data and out/ stay and go on with the next up
+	docker compose down
 
 logs: ## follow what they log
 	docker compose logs --follow
 
-clean: ## remove .venv, caches and out/
+clean: ## remove .venv, caches, out/ and, with Docker, Kafka's data
+	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

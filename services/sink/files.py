@@ -13,7 +13,8 @@ from common.errors import ServiceError
 
 log = structlog.get_logger()
 
-_MAX_OPEN_FILES = 256
+# Per partition; a process may have all of them, and on many systems 1,024 descriptors.
+_MAX_OPEN_FILES = 32
 _LOCK_INTERVAL_S = 0.05
 
 

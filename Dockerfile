@@ -1,0 +1,46 @@
+# One image per service: docker build --target ingest|split|sink --tag NAME .
+# Nothing here needs BuildKit: the classic builder makes the same images.
+
+FROM python:3.13-slim AS build
+# Without a pip of its own: the base's installs into it, and no installer comes with the services.
+RUN python -m venv --without-pip /venv
+COPY requirements.txt /
+RUN pip --python /venv/bin/python install --require-hashes --only-binary :all: --no-cache-dir --no-compile \
+        --disable-pip-version-check --root-user-action ignore --requirement /requirements.txt
+WORKDIR /app
+COPY common common
+COPY services services
+# Readable whatever the checkout's umask was, and compiled for a quick start: the services cannot write here.
+RUN chmod -R a+rX,go-w /app \
+    && mkdir /out \
+    && python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app
+
+
+FROM python:3.13-slim AS runtime
+COPY --from=build /venv /venv
+COPY --from=build /app/common /app/common
+COPY --from=build /app/services/__init__.py /app/services/
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# So that relative paths read as in a checkout: data and out are mounted at /data and /out.
+WORKDIR /
+# A number, so that Kubernetes can see that it is not root. Any other works too: nothing in the image belongs to it.
+USER 10001:10001
+
+
+FROM runtime AS ingest
+COPY --from=build /app/services/ingest /app/services/ingest
+ENV INPUT=/data
+ENTRYPOINT ["python", "-m", "services.ingest"]
+
+
+FROM runtime AS split
+COPY --from=build /app/services/split /app/services/split
+ENTRYPOINT ["python", "-m", "services.split"]
+
+
+FROM runtime AS sink
+COPY --from=build /app/services/sink /app/services/sink
+# A new named volume mounted here gets this owner.
+COPY --from=build --chown=10001:10001 /out /out
+ENV OUTPUT_DIR=/out
+ENTRYPOINT ["python", "-m", "services.sink"]
