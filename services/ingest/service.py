@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from common.clients import new_consumer, open_admin, open_producer
 from common.errors import SourceError
 from common.lanes import all_arrived, run_lanes
+from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, decode_progress, encode_progress
 from common.registry import Registry
 from common.session import pause, run_sessions, unless_stopped
@@ -173,18 +174,20 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
     if settings.input != STANDARD_INPUT:
         # A name that is not there at all is said before any broker is asked.
         find_files(settings.input)
-    await run_sessions(partial(_session, settings), stop)
+    await run_sessions(partial(_session, settings, Slot(settings, "ingest")), stop)
 
 
-async def _session(settings: IngestSettings, stop: asyncio.Event) -> None:
+async def _session(settings: IngestSettings, slot: Slot, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
     shop = Shop(settings, topics, Registry(settings, topics))
     if settings.input == STANDARD_INPUT:
         await carry_standard_input(shop, stop)
         return
-    consumer = new_consumer(settings, "nacre-ingest", Groups.under(settings.topic_prefix).ingest)
+    group = Groups.under(settings.topic_prefix).ingest
+    consumer = new_consumer(settings, slot.client_id, group)
     ingest = Ingest(shop, consumer)
+    await unless_stopped(stop, remove_predecessor(settings, group, slot))
     await run_lanes(consumer, [topics.progress], ingest.carry, stop, until_returned=settings.once)
     if ingest.failed and not stop.is_set():
         raise SourceError(f"{len(ingest.failed)} sources were not read: {'; '.join(ingest.failed.values())}")

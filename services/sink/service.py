@@ -12,6 +12,7 @@ from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import all_arrived, fetch, run_lanes
+from common.predecessor import Slot, remove_predecessor
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
@@ -116,14 +117,15 @@ class Sink:
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(partial(_session, settings), stop)
+    await run_sessions(partial(_session, settings, Slot(settings, "sink")), stop)
 
 
-async def _session(settings: SinkSettings, stop: asyncio.Event) -> None:
+async def _session(settings: SinkSettings, slot: Slot, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
         cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
-        consumer = new_consumer(settings, "nacre-sink", Groups.under(settings.topic_prefix).sink)
+        group = Groups.under(settings.topic_prefix).sink
+        consumer = new_consumer(settings, slot.client_id, group)
         sink = Sink(settings, topics, cluster, consumer, Registry(settings, topics))
 
         async def done() -> None:
@@ -131,4 +133,5 @@ async def _session(settings: SinkSettings, stop: asyncio.Event) -> None:
             await wait_until_done(settings, topics, admin, stages(settings, topics))
 
         finite = done if settings.exit_when_done else None
+        await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(consumer, [topics.categorized, topics.rejected], sink.carry, stop, finite)

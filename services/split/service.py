@@ -14,6 +14,7 @@ from common.clients import new_consumer, open_admin, open_producer, open_reader
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
+from common.predecessor import Slot, remove_predecessor
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import holds_records
@@ -134,15 +135,17 @@ def _offsets(partition: TopicPartition, position: int, carrier: Carrier) -> Offs
 
 async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
     """Split rows until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(partial(_session, settings), stop)
+    await run_sessions(partial(_session, settings, Slot(settings, "split")), stop)
 
 
-async def _session(settings: SplitSettings, stop: asyncio.Event) -> None:
+async def _session(settings: SplitSettings, slot: Slot, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
-        consumer = new_consumer(settings, "nacre-split", Groups.under(settings.topic_prefix).split)
+        group = Groups.under(settings.topic_prefix).split
+        consumer = new_consumer(settings, slot.client_id, group)
         splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
         await unless_stopped(stop, splitter.check_not_forgotten())
         before_sink = stages(settings, topics)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
+        await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(consumer, [topics.rows], splitter.carry, stop, finite)
