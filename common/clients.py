@@ -110,6 +110,8 @@ async def open_reader(settings: ServiceSettings, client_id: str) -> AsyncIterato
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close, within a deadline."""
     await _within_deadline(consumer.stop(), "consumer")
+    # stop() closes the connections last, and may not have come so far.
+    await _within_deadline(consumer._client.close(), "consumer")  # noqa: SLF001 - nothing else closes them
 
 
 @asynccontextmanager
@@ -141,9 +143,21 @@ async def open_producer(
 
 
 async def _within_deadline(closing: Any, what: str) -> None:
-    """A client whose broker is gone may wait for ever in its stop (aiokafka 0.14)."""
+    """A client whose broker is gone may wait for ever in its stop, or end it with a CancelledError (aiokafka 0.14).
+
+    That error is of a task of the client's own, so it must not be taken for a cancellation of ours.
+    """
+    task = asyncio.ensure_future(closing)
     try:
-        async with asyncio.timeout(_STOP_DEADLINE_S):
-            await closing
-    except (TimeoutError, KafkaError) as error:
+        await asyncio.wait([task], timeout=_STOP_DEADLINE_S)
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=_STOP_DEADLINE_S)
+    if not task.done():
+        log.warning("does not close", client=what)
+        return
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if isinstance(error, Exception) and not isinstance(error, KafkaError):
+        raise error
+    if error is not None:
         log.debug("not closed cleanly", client=what, error=repr(error))

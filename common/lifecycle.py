@@ -85,7 +85,11 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
         return DRAINED
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(live())
+        code = runner.run(live())
+    # Python's own end takes every handler away and then still works for a while: what is ignored stays ignored.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
 
 
 def _exit_now(code: int) -> None:

@@ -60,9 +60,9 @@ class Sink:
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
         next_offset = await shelf.open(self._cluster)
-        position = told = await unless_stopped(stop, self._seek(partition, next_offset))
+        position = await unless_stopped(stop, self._seek(partition, next_offset))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
-        await self._tell(partition, position)
+        told = position if await self._tell(partition, position) else -1
         self._taken_up.add(partition)
         add = shelf.add_rejections if partition.topic == self._topics.rejected else shelf.add
         clock = asyncio.get_running_loop().time
@@ -78,8 +78,7 @@ class Sink:
             if should_checkpoint(clock(), checkpointed_at, interval_ms, dirty=shelf.dirty, ended=ended):
                 await shelf.begin_checkpoint(position)
                 checkpointed_at = clock()
-            elif not shelf.dirty and position > told:
-                await self._tell(partition, position)
+            elif not shelf.dirty and position > told and await self._tell(partition, position):
                 told = position
         if shelf.dirty:
             await shelf.begin_checkpoint(position)
@@ -107,12 +106,17 @@ class Sink:
         """Wait until what Kafka knows is what the ledgers of this replica's partitions say."""
         await all_arrived(self._consumer, self._taken_up, stop)
 
-    async def _tell(self, partition: TopicPartition, position: int) -> None:
-        """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger."""
+    async def _tell(self, partition: TopicPartition, position: int) -> bool:
+        """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger.
+
+        False when that failed: it is to be tried again, because who waits until all is done looks at it as well.
+        """
         try:
             await self._consumer.commit({partition: OffsetAndMetadata(position, "")})
         except KafkaError as error:
             log.debug("offset not committed", error=repr(error))
+            return False
+        return True
 
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
