@@ -1,0 +1,111 @@
+"""One Kafka for all tests, and for each test a pipeline of its own."""
+
+import os
+import statistics
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.kafka import LocalKafka
+from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.integration.workload import Workload
+
+_OUTCOME = pytest.StashKey[pytest.TestReport]()
+
+
+@pytest.fixture(scope="session")
+def bootstrap() -> Iterator[str]:
+    """The broker named by KAFKA_BOOTSTRAP_SERVERS, or one of the tests' own."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    with LocalKafka() as kafka:
+        yield kafka.bootstrap
+
+
+@pytest.fixture(scope="session")
+def big_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The abalone data set 60 times in a row: 250,620 rows, work for some seconds."""
+    return _abalone(tmp_path_factory.mktemp("big"), 60)
+
+
+@pytest.fixture(scope="session")
+def huge_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The abalone data set 300 times in a row, because ingest is through with a big file in a fraction of a second."""
+    return _abalone(tmp_path_factory.mktemp("huge"), 300)
+
+
+def _abalone(folder: Path, times: int) -> Path:
+    header, _, rows = ABALONE_FILE.read_bytes().partition(b"\n")
+    path = folder / "abalone.csv"
+    path.write_bytes(header + b"\n" + rows * times)
+    return path
+
+
+@pytest.fixture
+def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Pipeline]]:
+    """Pipelines at any broker; they are ended with the test, their logs printed when it failed."""
+    pipelines: list[Pipeline] = []
+
+    def make(bootstrap: str) -> Pipeline:
+        folder = tmp_path / f"pipeline-{len(pipelines)}"
+        folder.mkdir()
+        pipelines.append(Pipeline(bootstrap, f"test-{uuid.uuid4().hex[:12]}.", folder))
+        return pipelines[-1]
+
+    yield make
+    for pipeline in pipelines:
+        pipeline.close()
+    outcome = request.node.stash.get(_OUTCOME, None)
+    if outcome is not None and outcome.failed:
+        for service in (service for pipeline in pipelines for service in pipeline.services):
+            print(f"\n--- {service.log_path.name}, exit code {service.exit_code}\n{service.log()}")  # noqa: T201
+
+
+@pytest.fixture
+def pipeline(bootstrap: str, make_pipeline: Callable[[str], Pipeline]) -> Pipeline:
+    """A pipeline at the tests' broker."""
+    return make_pipeline(bootstrap)
+
+
+@pytest.fixture
+def workload_for(pipeline: Pipeline, big_file: Path, huge_file: Path) -> Callable[[str], Workload]:
+    """A workload that one service, named, has long enough to do that it can be disturbed several times."""
+
+    def begin(name: str) -> Workload:
+        return Workload(pipeline, huge_file, ("*",)) if name == "ingest" else Workload(pipeline, big_file)
+
+    return begin
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[LocalKafka]:
+    """A broker that a test may stop and kill."""
+    with LocalKafka() as kafka:
+        yield kafka
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep a test's outcome for its fixtures."""
+    report = yield
+    if report.when == "call":
+        item.stash[_OUTCOME] = report
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the durations that tests have recorded: a service's exit after a signal, its return after a kill."""
+    durations: defaultdict[str, list[float]] = defaultdict(list)
+    for report in terminalreporter.getreports("passed"):
+        if report.when == "call":
+            for name, value in report.user_properties:
+                durations[name].append(float(value))
+    for name, values in sorted(durations.items()):
+        terminalreporter.write_line(
+            f"{name}: {len(values)} times, median {statistics.median(values):.2f}, slowest {max(values):.2f}"
+        )

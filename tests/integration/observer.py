@@ -1,0 +1,88 @@
+"""The topics as another client sees them: librdkafka, which shares no code with the services."""
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a record holds, and where it is."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: dict[str, bytes]
+
+
+class Observer:
+    """Reads the topics and groups under one prefix."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self._prefix = prefix
+        self._configuration: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0}
+        self.admin = AdminClient(self._configuration)
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        """The partitions of a topic, none while it is not there."""
+        name = self._prefix + topic
+        known = self.admin.list_topics(timeout=_TIMEOUT_S).topics
+        return [TopicPartition(name, number) for number in sorted(known[name].partitions)] if name in known else []
+
+    def ends(self, topic: str, *, committed: bool = False) -> list[int]:
+        """The end of each partition; with `committed` the end of what a read_committed reader gets to see.
+
+        None while the topic is not there, or has just been made and its leaders are not settled.
+        """
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        asked = dict.fromkeys(self.partitions(topic), latest)
+        answers = self.admin.list_offsets(asked, isolation_level=level, request_timeout=_TIMEOUT_S)
+        try:
+            return [answers[partition].result().offset for partition in asked]
+        except KafkaException as failure:
+            error = failure.args[0]
+            assert error.retriable() or error.code() == KafkaError.NOT_LEADER_FOR_PARTITION, error
+            return []
+
+    def records(self, topic: str) -> list[Record]:
+        """All committed records, partition by partition in their order."""
+        consumer = Consumer(
+            self._configuration
+            | {
+                "group.id": f"{self._prefix}observer",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+            }
+        )
+        partitions = self.partitions(topic)
+        found: list[Record] = []
+        try:
+            consumer.assign([TopicPartition(each.topic, each.partition, 0) for each in partitions])
+            open_partitions = {partition.partition for partition in partitions}
+            end = time.monotonic() + _TIMEOUT_S
+            while open_partitions:
+                assert time.monotonic() < end, f"{topic}: no end seen of partitions {open_partitions}"
+                for message in consumer.consume(10_000, timeout=0.05):
+                    error = message.error()
+                    number = message.partition()
+                    assert number is not None
+                    if error is None:
+                        offset = message.offset()
+                        assert offset is not None
+                        headers = dict(cast("list[tuple[str, bytes]]", message.headers() or []))
+                        found.append(Record(number, offset, message.key(), message.value() or b"", headers))
+                    else:
+                        assert error.code() == KafkaError._PARTITION_EOF, error  # noqa: SLF001 - its name
+                        open_partitions.discard(number)
+        finally:
+            consumer.close()
+        return sorted(found, key=lambda record: (record.partition, record.offset))

@@ -1,0 +1,61 @@
+"""Whatever a CSV file looks like, its rows come out byte for byte."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.pipeline import Pipeline
+
+HEADER = b"Sex,Text,Number"
+# Only what needs quotes is quoted, so that rows carried as JSON can come out as they went in.
+RECORDS = [
+    (b"M", b"M,plain,0.10"),
+    (b"F", b'F,"comma, and ""quotes""",1e5'),
+    (b"M", b'M,"two\nlines",007'),
+    (b"F", b"F,,-0"),
+    (b"M", "M,Ohrschnecke äöü \u1f41a,1.50".encode()),
+    (b"I", b"I,back\\slash\tand tab,+5"),
+    (b"M", b'M,"a\r\nb",12345678901234567890'),
+    (b"F", b"F,'single',3"),
+]
+
+
+@pytest.mark.parametrize("row_format", ["csv", "json"])
+@pytest.mark.parametrize(
+    ("eol", "last_eol"),
+    [
+        pytest.param(b"\n", b"\n", id="lf"),
+        pytest.param(b"\r\n", b"\r\n", id="crlf"),
+        pytest.param(b"\n", b"", id="lf-no-final-newline"),
+        pytest.param(b"\r\n", b"", id="crlf-no-final-newline"),
+    ],
+)
+def test_quotes_line_breaks_and_line_endings_come_out_as_they_went_in(
+    pipeline: Pipeline, tmp_path: Path, row_format: str, eol: bytes, last_eol: bytes
+) -> None:
+    records = [(sex, record + eol) for sex, record in RECORDS]
+    records[-1] = (records[-1][0], RECORDS[-1][1] + last_eol)
+    source = tmp_path / "source.csv"
+    source.write_bytes(HEADER + eol + b"".join(record for _, record in records))
+    pipeline.run(source, "*,Sex", ROW_FORMAT=row_format)
+    expected = {"all.csv": source.read_bytes()}
+    for sex in (b"M", b"F", b"I"):
+        content = b"".join(record for category, record in records if category == sex)
+        expected[f"Sex/{sex.decode()}.csv"] = HEADER + eol + content
+    pipeline.check_files(expected)
+
+
+def test_json_rows_are_objects_with_their_digits_as_written(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(b"\n".join([HEADER, *(record for _, record in RECORDS), b""]))
+    ingest = pipeline.start("ingest", "--once", source, ROW_FORMAT="json")
+    pipeline.finish(ingest)
+    values = [record.value for record in pipeline.observer.records("rows") if not record.headers]
+    numbers = [b"0.10", b"1e5", b'"007"', b"-0", b"1.50", b'"+5"', b"12345678901234567890", b"3"]
+    assert [value.rpartition(b":")[2].removesuffix(b"}") for value in values] == numbers
+    rows = [json.loads(value, parse_int=str, parse_float=str) for value in values]
+    assert [list(row) for row in rows] == [["Sex", "Text", "Number"]] * len(RECORDS)
+    assert [row["Sex"].encode() for row in rows] == [sex for sex, _ in RECORDS]
+    assert rows[1]["Text"] == 'comma, and "quotes"'
+    assert rows[2]["Text"] == "two\nlines"

@@ -1,0 +1,64 @@
+"""The output folder: what is not ours is not touched, and it belongs to one cluster's topics."""
+
+from ops.kafka import LocalKafka
+from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+
+
+def refusal(sink: Service) -> str:
+    assert sink.wait_for_exit() == 1
+    [error] = sink.events("cannot go on")
+    return str(error["reason"])
+
+
+def test_a_file_that_is_there_already_is_not_touched(pipeline: Pipeline) -> None:
+    path = pipeline.output / "Sex" / "M.csv"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"somebody's own\n")
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true"))
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    assert str(path) in refusal(sink)
+    assert path.read_bytes() == b"somebody's own\n"
+    # Moved away, as the message says, all goes on.
+    path.unlink()
+    pipeline.finish(pipeline.start("sink", EXIT_WHEN_DONE="true"))
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+def test_a_file_that_something_else_cut_is_an_error(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    path = pipeline.output / "Sex" / "F.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert str(path) in refusal(pipeline.start("sink"))
+    assert path.read_bytes() == whole[:-1]
+
+
+def test_the_output_of_another_cluster_is_refused(pipeline: Pipeline, own_kafka: LocalKafka) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    sink = pipeline.start("sink", KAFKA_BOOTSTRAP_SERVERS=own_kafka.bootstrap)
+    reason = refusal(sink)
+    assert str(pipeline.output) in reason
+    assert "cluster" in reason
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+def test_the_output_of_another_pipeline_is_refused(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    other = f"{pipeline.prefix}other."
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE, TOPIC_PREFIX=other))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true", TOPIC_PREFIX=other))
+    assert "not this pipeline's" in refusal(pipeline.start("sink", TOPIC_PREFIX=other))
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+def test_the_output_of_a_topic_that_was_deleted_is_refused(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    topic = f"{pipeline.prefix}categorized"
+    pipeline.observer.admin.delete_topics([topic])[topic].result(10)
+    pipeline.wait_until(lambda: not pipeline.observer.partitions("categorized"), "the topic is gone")
+    reason = refusal(pipeline.start("sink"))
+    assert topic in reason
+    assert "made anew" in reason
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))

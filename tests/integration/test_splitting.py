@@ -1,0 +1,62 @@
+"""Rows come through whole and land where they belong."""
+
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from tests.integration.expectation import ABALONE, expected_files, rows_of
+from tests.integration.pipeline import ABALONE_FILE, Pipeline
+
+
+def test_five_splits_at_once_give_the_files_that_a_filter_gives(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, ",".join(ABALONE))
+    source = ABALONE_FILE.read_bytes()
+    pipeline.check_files(expected_files(source, ABALONE.values()))
+    files = pipeline.output_files()
+    assert files["all.csv"] == source
+    counts = {path: len(rows_of(files, path)) for path in files if path.startswith("Sex/")}
+    assert counts == {"Sex/M.csv": 1528, "Sex/I.csv": 1342, "Sex/F.csv": 1307}
+    assert sum(path.startswith("Rings/") for path in files) == 28
+
+
+def test_without_order_every_row_comes_once_over_several_partitions(pipeline: Pipeline, big_file: Path) -> None:
+    pipeline.run(big_file, "*,Sex", ORDER="none")
+    rows_per_partition = pipeline.observer.ends("rows")
+    assert sum(end > 1_000 for end in rows_per_partition) > 1
+    expected = expected_files(big_file.read_bytes(), [ABALONE["*"], ABALONE["Sex"]])
+    found = pipeline.output_files()
+    assert found.keys() == expected.keys()
+    for path, content in expected.items():
+        same = Counter(found[path].split(b"\n")) == Counter(content.split(b"\n"))
+        assert same, path
+
+
+def test_sources_with_one_header_share_files_and_another_header_gets_its_own(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    folder.joinpath("first.csv").write_bytes(b"Sex,Rings\nM,1\nF,2\n")
+    folder.joinpath("second.csv").write_bytes(b"Sex,Rings\nM,3\n")
+    pipeline.run(folder, "Sex")
+    other = tmp_path / "other.csv"
+    other.write_bytes(b"Sex,Rings,Note\nM,4,new\nI,5,new\n")
+    pipeline.run(other, "Sex")
+    files = pipeline.output_files()
+    # Two sources side by side: which comes first is left open.
+    assert sorted(files.pop("Sex/M.csv").splitlines()) == [b"M,1", b"M,3", b"Sex,Rings"]
+    assert files == {
+        "Sex/F.csv": b"Sex,Rings\nF,2\n",
+        "Sex/M~2.csv": b"Sex,Rings,Note\nM,4,new\n",
+        "Sex/I~2.csv": b"Sex,Rings,Note\nI,5,new\n",
+    }
+
+
+def test_standard_input_is_a_source(pipeline: Pipeline) -> None:
+    split = pipeline.start("split", SPLIT_BY="*,Sex", EXIT_WHEN_DONE="true")
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    with subprocess.Popen(["cat", ABALONE_FILE], stdout=subprocess.PIPE) as cat:
+        assert cat.stdout is not None
+        ingest = pipeline.start_ingest_of(cat.stdout)
+    pipeline.finish(ingest, split, sink)
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["*"], ABALONE["Sex"]]))
