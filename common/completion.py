@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common.clients import open_reader
+from common.offsets import committed_offsets
 from common.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
@@ -66,7 +67,7 @@ class Watch:
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         """What the stage's group has committed, and where its partitions end. The ends are read first."""
         ends = await consumer.end_offsets(stage.partitions)
-        found = await self._admin.list_consumer_group_offsets(stage.group, partitions=list(stage.partitions))
+        found = await committed_offsets(self._admin, stage.group, stage.partitions)
         return {partition: point.offset for partition, point in found.items()}, ends
 
 

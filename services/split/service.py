@@ -14,6 +14,7 @@ from common.clients import new_consumer, open_admin, open_producer, open_reader
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
+from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.predecessor import Slot, remove_predecessor
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
@@ -78,10 +79,9 @@ class Splitter:
 
     async def _seek(self, partition: TopicPartition, carrier: Carrier) -> int:
         """Go to where the committed offset says, and return that offset."""
-        found = await self._admin.list_consumer_group_offsets(self._group, partitions=[partition])
-        point = found.get(partition)
+        point = (await committed_offsets(self._admin, self._group, [partition]))[partition]
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
-        if point is None or point.offset < 0:
+        if point.offset == NOTHING_COMMITTED:
             begin_at = committed = beginning
         else:
             committed = point.offset
@@ -104,9 +104,8 @@ class Splitter:
         """
         if await self._has_offsets():
             return
-        partitions = [TopicPartition(self._topics.categorized, number) for number in range(self._settings.partitions)]
         async with open_reader(self._settings, "nacre-split-check") as reader:
-            carried = await holds_records(reader, partitions)
+            carried = await holds_records(reader, self._partitions_of(self._topics.categorized))
         # Asked once more, and last: another replica's first rows and offsets appear at the same moment.
         if carried and not await self._has_offsets():
             raise ServiceError(
@@ -115,7 +114,12 @@ class Splitter:
             )
 
     async def _has_offsets(self) -> bool:
-        return bool(await self._admin.list_consumer_group_offsets(self._group))
+        rows = self._partitions_of(self._topics.rows)
+        points = await committed_offsets(self._admin, self._group, rows)
+        return any(point.offset != NOTHING_COMMITTED for point in points.values())
+
+    def _partitions_of(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
 
     async def _route(
         self, partition: TopicPartition, carrier: Carrier, records: Sequence[ConsumerRecord], outbox: Outbox
