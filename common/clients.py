@@ -12,11 +12,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
+from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
 from common.session import unless_stopped
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
+
+take_refused_writes_for_broken_connections()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -27,7 +30,7 @@ MAX_ROW_BYTES = 900_000
 _SESSION_TIMEOUT_MS = 6_000
 _HEARTBEAT_INTERVAL_MS = 1_500
 _REQUEST_TIMEOUT_MS = 10_000
-_STOP_DEADLINE_S = 3.0
+_STOP_DEADLINE_S = 1.5
 # Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
 

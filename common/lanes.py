@@ -14,7 +14,7 @@ log = structlog.get_logger()
 Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 
 # A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
-_REVOKE_DEADLINE_S = 4.0
+_REVOKE_DEADLINE_S = 2.5
 _LOOK_INTERVAL_S = 0.02
 
 

@@ -5,6 +5,7 @@ import statistics
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,17 @@ from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.workload import Workload
 
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
+_BROKER_LOG_LINES = 20
+
+_brokers: list[LocalKafka] = []
+
+
+@contextmanager
+def _local_kafka() -> Iterator[LocalKafka]:
+    with LocalKafka() as kafka:
+        _brokers.append(kafka)
+        yield kafka
+        _brokers.remove(kafka)
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +35,7 @@ def bootstrap() -> Iterator[str]:
     if given:
         yield given
         return
-    with LocalKafka() as kafka:
+    with _local_kafka() as kafka:
         yield kafka.bootstrap
 
 
@@ -64,6 +76,9 @@ def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ca
     if outcome is not None and outcome.failed:
         for service in (service for pipeline in pipelines for service in pipeline.services):
             print(f"\n--- {service.log_path.name}, exit code {service.exit_code}\n{service.log()}")  # noqa: T201
+        for kafka in _brokers:
+            lines = (kafka.data_dir / "broker.log").read_text(errors="replace").splitlines()[-_BROKER_LOG_LINES:]
+            print(f"\n--- the end of the log of the broker at {kafka.bootstrap}", *lines, sep="\n")  # noqa: T201
 
 
 @pytest.fixture
@@ -85,7 +100,7 @@ def workload_for(pipeline: Pipeline, big_file: Path, huge_file: Path) -> Callabl
 @pytest.fixture
 def own_kafka() -> Iterator[LocalKafka]:
     """A broker that a test may stop and kill."""
-    with LocalKafka() as kafka:
+    with _local_kafka() as kafka:
         yield kafka
 
 
