@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from ops.deferred_signals import deferred_signals
 from ops.demo_files import DemoError
 
 _LOG_TAIL_LINES = 20
@@ -30,7 +31,8 @@ class Services:
     def __enter__(self) -> Self:
         try:
             for name, arguments in self._arguments.items():
-                self._processes[name] = self._start(name, arguments)
+                with deferred_signals():
+                    self._processes[name] = self._start(name, arguments)
         except BaseException:
             self.stop()
             raise

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import NoReturn, Self
 
 from ops import kafka_jars, kafka_settings
+from ops.deferred_signals import deferred_signals
 from ops.kafka_jars import KAFKA_VERSION, LocalKafkaError
 
 __all__ = ["LocalKafka", "LocalKafkaError", "main", "supervise"]
@@ -83,7 +84,8 @@ class LocalKafka:
             commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir))
         with (self.data_dir / _LOG_NAME).open("ab") as log:
             log_start = log.tell()
-            self._supervisor = _spawn_supervisor(commands, log.fileno(), self.data_dir, temporary=self._temporary)
+            with deferred_signals():
+                self._supervisor = _spawn_supervisor(commands, log.fileno(), self.data_dir, temporary=self._temporary)
         try:
             self._port = self._await_ready(log_start)
             self.bootstrap = f"{kafka_settings.HOST}:{self._port}"
