@@ -32,11 +32,6 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.assigned = asyncio.Event()
 
-    @property
-    def partitions(self) -> Collection[TopicPartition]:
-        """The partitions this member has."""
-        return self._lanes.keys()
-
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Begin a lane for each; nothing here may wait, because no heartbeat is sent meanwhile."""
         try:
