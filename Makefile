@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test compose-test lint lock up down logs clean
+.PHONY: help setup demo test unit-test integration-test chaos compose-test lint lock up down logs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,6 +32,9 @@ unit-test: setup ## the pure parts, without Kafka
 
 integration-test: setup ## real Kafka, real processes and signals
 	$(PYTEST) tests/integration
+
+chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run
+	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos
 
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose
