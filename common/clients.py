@@ -72,12 +72,14 @@ def _password(settings: ServiceSettings) -> str:
         raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: {error.strerror}") from None
 
 
-def new_consumer(settings: ServiceSettings, client_id: str, group: str | None = None) -> AIOKafkaConsumer:
-    """A consumer that sees committed records only and never commits or resets an offset by itself."""
+def new_consumer(
+    settings: ServiceSettings, client_id: str, group: str | None = None, isolation_level: str = "read_committed"
+) -> AIOKafkaConsumer:
+    """A consumer that never commits or resets an offset by itself, and sees committed records only unless told."""
     return AIOKafkaConsumer(
         client_id=client_id,
         group_id=group,
-        isolation_level="read_committed",
+        isolation_level=isolation_level,
         enable_auto_commit=False,
         auto_offset_reset="none",
         fetch_max_wait_ms=100,
@@ -100,9 +102,11 @@ async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIte
 
 
 @asynccontextmanager
-async def open_reader(settings: ServiceSettings, client_id: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def open_reader(
+    settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed"
+) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer without a group: it is assigned by hand."""
-    consumer = new_consumer(settings, client_id)
+    consumer = new_consumer(settings, client_id, isolation_level=isolation_level)
     try:
         await consumer.start()
         yield consumer

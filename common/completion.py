@@ -65,7 +65,11 @@ class Watch:
     async def offsets(
         self, consumer: AIOKafkaConsumer, stage: Stage
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """What the stage's group has committed, and where its partitions end. The ends are read first."""
+        """What the stage's group has committed, and where its partitions end. The ends are read first.
+
+        The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
+        marker is still to come are work to do.
+        """
         ends = await consumer.end_offsets(stage.partitions)
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
         return {partition: point.offset for partition, point in found.items()}, ends
@@ -79,12 +83,15 @@ async def wait_until_done(
     In their order: what a stage has still to read may become work for the next.
     """
     watch = Watch(settings, topics, admin)
-    async with open_reader(settings, "nacre-watch") as consumer:
+    async with (
+        open_reader(settings, "nacre-watch") as consumer,
+        open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,
+    ):
         while True:
             await watch.read_sources(consumer)
             if all_ended(watch.sources):
                 for stage in to_pass:
-                    if not caught_up(*await watch.offsets(consumer, stage)):
+                    if not caught_up(*await watch.offsets(ends, stage)):
                         break
                 else:
                     return

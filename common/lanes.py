@@ -7,6 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
 from common.clients import stop_consumer
+from common.readiness import Readiness
 from common.session import Stopped, pause
 
 log = structlog.get_logger()
@@ -113,6 +114,8 @@ async def run_lanes(
     consumer: AIOKafkaConsumer,
     topics: Collection[str],
     lane: Lane,
+    taken_up: Collection[TopicPartition],
+    readiness: Readiness,
     stop: asyncio.Event,
     done: Callable[[], Awaitable[object]] | None = None,
     *,
@@ -120,7 +123,8 @@ async def run_lanes(
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
-    With `until_returned` it is done when this member's lanes have all returned by themselves.
+    Each lane puts its partition into `taken_up` once it is at work: then this replica is ready. With `until_returned`
+    it is done when this member's lanes have all returned by themselves.
     """
     lanes = Lanes(consumer, lane)
     consumer.subscribe(topics, listener=lanes)
@@ -132,9 +136,16 @@ async def run_lanes(
         else:
             await (done or stop.wait)()
 
+    async def tell_ready() -> None:
+        await lanes.assigned.wait()
+        await all_arrived(consumer, taken_up, stop)
+        readiness.set_ready(len(consumer.assignment()))
+
+    telling = asyncio.create_task(tell_ready())
     try:
         await lanes.wait(belong(), stop.wait())
     finally:
+        telling.cancel()
         # First the lanes, then the group: the next owner must find nothing of ours under way.
         await lanes.close()
         await stop_consumer(consumer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from common.clients import open_producer, open_reader
@@ -15,7 +15,7 @@ from common.schema import Dialect, Schema
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
 from common.topics import Topics
-from common.transaction import Outbox, Transactions
+from common.transaction import Transactions
 
 log = structlog.get_logger()
 
@@ -57,6 +57,8 @@ class Registry:
         reads what they committed before it writes. So no two schemas get one number.
         """
         async with self._lock:
+            if schema.id not in self._known:
+                await self._read()
             while schema.id not in self._known:
                 try:
                     await self._append(schema)
@@ -66,29 +68,31 @@ class Registry:
 
     async def _append(self, schema: Schema) -> None:
         async with open_producer(self._settings, f"{self._settings.topic_prefix}schemas") as producer:
-            await self._read()
+            transactions = Transactions(producer, [self._partition])
+            async with open_reader(self._settings, "nacre-schemas") as consumer:
+                await transactions.take_over(consumer)
+                await self._read_with(consumer)
             if schema.id in self._known:
                 return
             registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)
-            outbox = Outbox(producer)
+            outbox = transactions.outbox()
             outbox.put(self._partition.topic, 0, schema.id.encode(), encode_schema(registered))
-            transactions = Transactions(producer)
             await transactions.commit(outbox)
-            await transactions.settle()
+            # Rows that name the schema are written next: who reads them has to find it.
+            await transactions.confirm()
             self._known[schema.id] = registered
             log.info("new schema", schema=schema.id, number=registered.number, columns=list(schema.columns))
 
     async def _read(self) -> None:
         async with open_reader(self._settings, "nacre-schemas") as consumer:
-            for record in await self._new_records(consumer):
-                self._known[record.key.decode()] = decode_schema(record.value)
+            await self._read_with(consumer)
 
-    async def _new_records(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+    async def _read_with(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign([self._partition])
         consumer.seek(self._partition, self._next_offset)
-        records = await read_to_end(consumer, self._partition)
+        for record in await read_to_end(consumer, self._partition):
+            self._known[record.key.decode()] = decode_schema(record.value)
         self._next_offset = await consumer.position(self._partition)
-        return records
 
 
 def encode_schema(registered: Registered) -> bytes:

@@ -5,12 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
 from aiokafka.errors import KafkaError
 
-T = TypeVar("T")
+from common.readiness import Readiness
 
-log = structlog.get_logger()
+T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
@@ -18,23 +17,21 @@ _LONGEST_PAUSE_S = 2.0
 _GOOD_SESSION_S = 10.0
 
 
-async def run_sessions(session: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Run `session(stop)` until it returns; begin again when Kafka, the network or the disk fails it.
+async def run_sessions(session: Callable[[Readiness, asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
 
-    One log line for each change of state: lost with its reason, back again is the next assignment. Any other
-    exception is a defect, or something a person has to mend, and is raised.
+    Any other exception is a defect, or something a person has to mend, and is raised.
     """
+    readiness = Readiness()
     pause_s = _FIRST_PAUSE_S
-    reason = ""
     while not stop.is_set():
         began = time.monotonic()
         try:
-            await session(stop)
+            await session(readiness, stop)
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() - began > _GOOD_SESSION_S:
-                pause_s, reason = _FIRST_PAUSE_S, ""
-            if reason != (reason := f"{type(error).__name__}: {error}".strip(": ")):
-                log.warning("interrupted, beginning again", reason=reason)
+                pause_s = _FIRST_PAUSE_S
+            readiness.set_not_ready(error)
         except Stopped:
             return
         else:

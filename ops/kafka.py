@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -47,12 +47,14 @@ class LocalKafka:
         data_dir: Path | None = None,
         config: Mapping[str, str] = MappingProxyType({}),
         *,
+        cluster: Sequence[str] = (),
         ready_deadline_s: float = 60.0,
     ) -> None:
         self._port = port
         self._temporary = data_dir is None
         self.data_dir = (data_dir or Path(tempfile.gettempdir(), f"nacre-kafka-{uuid.uuid4().hex}")).absolute()
         self._config = config
+        self._cluster = cluster
         self._ready_deadline_s = ready_deadline_s
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -81,7 +83,7 @@ class LocalKafka:
         commands = [kafka_settings.broker_command(java, classpath, self.data_dir)]
         # Kafka writes this file last, so a format that was cut short is done again.
         if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
-            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir))
+            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster))
         with (self.data_dir / _LOG_NAME).open("ab") as log:
             log_start = log.tell()
             with deferred_signals():
@@ -117,7 +119,7 @@ class LocalKafka:
         supervisor = self._supervisor
         deadline = time.monotonic() + self._ready_deadline_s
         while True:
-            port = kafka_settings.started_port(self._log(log_start))
+            port = kafka_settings.started_port(self._log(log_start), self._port)
             if port is not None and kafka_settings.answers(port):
                 return port
             if supervisor is None or supervisor.poll() is not None:

@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.kafka_jars import LocalKafkaError
@@ -56,13 +56,23 @@ def properties_text(properties: Mapping[str, str]) -> str:
     return "".join(f"{key}={json.dumps(value)[1:-1]}\n" for key, value in properties.items())
 
 
-def format_command(java: Path, classpath: str, folder: Path) -> list[str]:
-    """Return the command that prepares an empty data folder, too brief for the optimizing compiler to pay."""
+def random_id() -> str:
+    """Return a new id of a cluster or of a data folder: 16 random bytes as Kafka writes them."""
+    # A dash in front would read as an option.
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
+
+
+def format_command(java: Path, classpath: str, folder: Path, cluster: Sequence[str] = ()) -> list[str]:
+    """Return the command that prepares an empty data folder, too brief for the optimizing compiler to pay.
+
+    `cluster` holds the arguments that name the cluster and its controllers: by default a new one, with this node alone.
+    """
     flags = ["-XX:TieredStopAtLevel=1"]
-    # 16 random bytes as Kafka writes them; a dash in front would read as an option.
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
-    format_arguments = ["format", "--standalone", "--cluster-id", cluster_id, "--config", PROPERTIES_NAME]
-    return [*_java_command(java, classpath, folder, flags), "kafka.tools.StorageTool", *format_arguments]
+    format_arguments = ["format", *(cluster or ["--standalone", "--cluster-id", random_id()])]
+    return [
+        *_java_command(java, classpath, folder, flags),
+        *("kafka.tools.StorageTool", *format_arguments, "--config", PROPERTIES_NAME),
+    ]
 
 
 def broker_command(java: Path, classpath: str, folder: Path) -> list[str]:
@@ -71,10 +81,10 @@ def broker_command(java: Path, classpath: str, folder: Path) -> list[str]:
     return [*_java_command(java, classpath, folder, flags), "kafka.Kafka", PROPERTIES_NAME]
 
 
-def started_port(log: str) -> int | None:
-    """Find the port for clients, the last it listens at, once the log says that Kafka has started."""
+def started_port(log: str, asked: int | None) -> int | None:
+    """Find the port for clients once the log says that Kafka has started: the one asked for, or the last it took."""
     ports = _LISTENING.findall(log)
-    return int(ports[-1]) if ports and _STARTED.search(log) else None
+    return asked or int(ports[-1]) if ports and _STARTED.search(log) else None
 
 
 def answers(port: int) -> bool:
@@ -89,7 +99,7 @@ def answers(port: int) -> bool:
             _correlation_id, brokers = struct.unpack_from(">ii", stream.read(length_bytes))
     except (OSError, struct.error):
         return False
-    return bool(brokers == 1)
+    return bool(brokers > 0)
 
 
 def check_free(port: int) -> None:

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -41,26 +41,45 @@ class Window:
         return blake2b(self.tail, digest_size=8).hexdigest()
 
 
-def find_files(given: str) -> dict[str, Path]:
+class InputError(ConfigurationError, OSError):
+    """INPUT itself is not there, or cannot be looked into.
+
+    Before the service has begun that ends it, as a wrong setting. Once it runs it is a failure of the disk like any
+    other: a folder that was there may come back.
+    """
+
+
+def find_files(given: str, on_error: Callable[[OSError], None] | None = None) -> dict[str, Path]:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    Raises ConfigurationError when a path without wildcards is not there at all.
+    Raises InputError when a path without wildcards is not there at all, or cannot be looked into. A folder further
+    below that cannot be is handed to `on_error` instead.
     """
-    path = Path(given)
-    if path.is_dir():
-        found = [entry for entry in _walk(path) if entry.suffix.lower() == ".csv"]
-    elif path.exists():
-        found = [path]
-    elif glob.has_magic(given):
-        matches = glob.iglob(given, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = [match for match in map(Path, matches) if match.is_file()]
-    else:
-        raise ConfigurationError(f"INPUT {given}: there is no such file or folder")
+    try:
+        found = _find(given, on_error)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
     return {source_name(entry): entry for entry in sorted(found)}
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+def _find(given: str, on_error: Callable[[OSError], None] | None) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        # What `os.walk` would keep to itself.
+        with os.scandir(path):
+            return [entry for entry in _walk(path, on_error) if entry.suffix.lower() == ".csv"]
+    if path.exists():
+        return [path]
+    if glob.has_magic(given):
+        matches = glob.iglob(given, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+        return [match for match in map(Path, matches) if match.is_file()]
+    raise InputError(f"INPUT {given}: there is no such file or folder")
+
+
+def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, onerror=on_error):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):

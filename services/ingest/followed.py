@@ -1,6 +1,7 @@
 """A file being followed: when to look, how much to read, when it has ended."""
 
 import asyncio
+import errno
 import time
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Followed:
         self._grew_at = time.monotonic()
         self._next_look = 0.0
         self.trouble = ""
+        # Of what kind the trouble is: an errno, or 0 where the file can be read and is not what it was.
+        self._trouble_kind: int | None = None
         self.finished = False
 
     @property
@@ -52,18 +55,26 @@ class Followed:
             return False
         try:
             moved = await self._read_on(outbox, now)
-        except (OSError, SourceError) as error:
-            trouble = str(error)
-            if trouble != self.trouble:
-                log.error("source cannot be read", source=self.progress.source, reason=trouble)  # noqa: TRY400 - the one line is the message
-            self.trouble = trouble
-            self.finished = self._shop.settings.once
-            self._next_look = now + _ENDED_LOOK_INTERVAL_S
+        except (TimeoutError, ConnectionError):
+            # Kafka's, not the file's: to register a header takes a transaction.
+            raise
+        except OSError as error:
+            self._on_trouble(f"cannot read {self._path}: {error.strerror}", error.errno or errno.EIO, now)
+            return False
+        except SourceError as error:
+            self._on_trouble(str(error), 0, now)
             return False
         if self.trouble:
             log.info("source can be read again", source=self.progress.source)
-            self.trouble = ""
+            self.trouble, self._trouble_kind = "", None
         return moved
+
+    def _on_trouble(self, trouble: str, kind: int, now: float) -> None:
+        if kind != self._trouble_kind:
+            log.error("source cannot be read", source=self.progress.source, reason=trouble)
+        self.trouble, self._trouble_kind = trouble, kind
+        self.finished = self._shop.settings.once
+        self._next_look = now + _ENDED_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
         source = self._source or await self._open()

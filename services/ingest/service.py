@@ -13,6 +13,7 @@ from common.errors import SourceError
 from common.lanes import all_arrived, run_lanes
 from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, decode_progress, encode_progress
+from common.readiness import Readiness
 from common.registry import Registry
 from common.session import pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
@@ -41,34 +42,38 @@ class Ingest:
         self._settings = shop.settings
         self._consumer = consumer
         self._scan = Scan(shop.settings)
-        self._opened: set[TopicPartition] = set()
+        self.opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
-            # Only now: the producer's start has settled whatever a predecessor had under way.
+            transactions = Transactions(producer, [partition, *self._shop.writes_to()])
+            await unless_stopped(stop, transactions.take_over(self._consumer))
+            # Only now: whatever a predecessor had under way is settled.
             known = await unless_stopped(stop, self._read_progress(partition))
-            lane = IngestLane(self._shop, partition, Transactions(producer), known)
+            lane = IngestLane(self._shop, partition, transactions, known)
             try:
                 lane.follow(await self._scan.files())
                 await lane.commit()
                 # Before all are opened none may be read to its end: who waits until every started source has ended
                 # would leave too early.
-                self._opened.add(partition)
-                await all_arrived(self._consumer, self._opened, stop)
+                self.opened.add(partition)
+                await all_arrived(self._consumer, self.opened, stop)
                 while not stop.is_set():
                     lane.follow(await self._scan.files())
                     if not await lane.take_turn(stop):
                         if self._settings.once and lane.finished:
+                            await transactions.confirm()
                             break
+                        await transactions.confirm_when_idle()
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
-                await lane.transactions.settle()
+                await transactions.settle()
                 self.failed |= lane.failed
             finally:
-                lane.transactions.give_up()
+                transactions.give_up()
 
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
         self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
@@ -177,17 +182,19 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
     await run_sessions(partial(_session, settings, Slot(settings, "ingest")), stop)
 
 
-async def _session(settings: IngestSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
     shop = Shop(settings, topics, Registry(settings, topics))
     if settings.input == STANDARD_INPUT:
-        await carry_standard_input(shop, stop)
+        await carry_standard_input(shop, readiness, stop)
         return
     group = Groups.under(settings.topic_prefix).ingest
     consumer = new_consumer(settings, slot.client_id, group)
     ingest = Ingest(shop, consumer)
     await unless_stopped(stop, remove_predecessor(settings, group, slot))
-    await run_lanes(consumer, [topics.progress], ingest.carry, stop, until_returned=settings.once)
+    await run_lanes(
+        consumer, [topics.progress], ingest.carry, ingest.opened, readiness, stop, until_returned=settings.once
+    )
     if ingest.failed and not stop.is_set():
         raise SourceError(f"{len(ingest.failed)} sources were not read: {'; '.join(ingest.failed.values())}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from common.clients import MAX_ROW_BYTES
 from common.errors import SourceError
 from common.progress import Progress
@@ -39,6 +41,11 @@ class Shop:
         if self.settings.order == "source":
             return Address(source, key, (partition_for(key, partitions),))
         return Address(source, key, tuple(range(partitions)))
+
+    def writes_to(self) -> list[TopicPartition]:
+        """The partitions that rows and rejections of any source may go to."""
+        rows = [TopicPartition(self.topics.rows, number) for number in range(self.settings.partitions)]
+        return [*rows, TopicPartition(self.topics.rejected, 0)]
 
 
 class Source:

@@ -6,11 +6,13 @@ import threading
 import uuid
 
 import structlog
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
 from common.errors import SourceError
 from common.progress import Progress, encode_progress
+from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Transactions
 from services.ingest.files import Window, source_key
@@ -22,7 +24,7 @@ _CHUNK_BYTES = 2**20
 _DESCRIPTOR = 0
 
 
-async def carry_standard_input(shop: Shop, stop: asyncio.Event) -> None:
+async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     """Carry standard input to its end, or until `stop`; then what was read completely is committed."""
     settings = shop.settings
     name = f"stdin-{uuid.uuid4().hex[:12]}"
@@ -31,7 +33,8 @@ async def carry_standard_input(shop: Shop, stop: asyncio.Event) -> None:
     chunks = _read_in_background()
     log.info("source opened", source=name)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
-        transactions = Transactions(producer)
+        transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
+        readiness.set_ready(1)
         rest = b""
         try:
             while not source.progress.ended:
@@ -45,7 +48,7 @@ async def carry_standard_input(shop: Shop, stop: asyncio.Event) -> None:
                 rest = rest[used:]
                 outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
                 await transactions.commit(outbox)
-            await transactions.settle()
+            await transactions.confirm()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error

@@ -4,13 +4,17 @@ One SQLite database per partition, beside the files. A commit costs what has cha
 is there whole or not at all. (https://sqlite.org/atomiccommit.html)
 """
 
+import errno
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import ServiceError
 from common.tally import NOTHING, Tally
+from services.sink.files import DiskError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -31,6 +35,19 @@ INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
     open_line = excluded.open_line
 """
 
+# What a person can mend while sink waits, by SQLite's primary codes. (https://sqlite.org/rescode.html)
+_DISK_FAILURES = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_CANTOPEN: errno.EIO,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_PROTOCOL: errno.EBUSY,
+}
+_DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PRIMARY_CODE = 0xFF
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -46,18 +63,22 @@ class Entry:
 class Ledger:
     """The ledger of one partition. Its callers take turns: nothing here is called twice at the same time.
 
-    Every method raises OSError when the disk fails it.
+    Every method raises DiskError when the disk fails it, ServiceError when the ledger is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with self._os_errors():
+        with self._clear_errors():
             # Made in one thread, used in another, never in two at once.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # A commit is on the disk when it returns, also through a power cut.
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                # A commit is on the disk when it returns, also through a power cut.
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_SCHEMA)
+            except sqlite3.Error:
+                self._db.close()
+                raise
 
     def close(self) -> None:
         """Close the database."""
@@ -65,7 +86,7 @@ class Ledger:
 
     def read(self) -> tuple[dict[str, str], dict[bytes, Entry]]:
         """The facts about the partition, and every file by key."""
-        with self._os_errors():
+        with self._clear_errors():
             facts = dict(self._db.execute("SELECT name, value FROM partition"))
             rows = self._db.execute("SELECT key, path, length, rows, size, checksum, open_line FROM files").fetchall()
         return facts, {
@@ -80,7 +101,7 @@ class Ledger:
              entry.open_line)
             for entry in entries
         ]  # fmt: skip
-        with self._os_errors():
+        with self._clear_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.executemany(_SET_FACT, facts.items())
@@ -92,8 +113,18 @@ class Ledger:
                 raise
 
     @contextmanager
-    def _os_errors(self) -> Iterator[None]:
+    def _clear_errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise OSError(f"ledger {self._path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
+            if code in _DISK_FAILURES:
+                number = _DISK_FAILURES[code]
+                reason = f"{os.strerror(number)} ({error})"
+                raise DiskError(number, f"cannot write ledger {self._path}: {reason}") from error
+            if code in _DAMAGES:
+                raise ServiceError(
+                    f"ledger {self._path} is damaged ({error}): begin anew with another OUTPUT_DIR, which gets "
+                    "everything that Kafka still has"
+                ) from error
+            raise

@@ -13,6 +13,7 @@ from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import all_arrived, fetch, run_lanes
 from common.predecessor import Slot, remove_predecessor
+from common.readiness import Readiness
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
@@ -38,7 +39,7 @@ class Sink:
         self._cluster = cluster
         self._consumer = consumer
         self._registry = registry
-        self._taken_up: set[TopicPartition] = set()
+        self.taken_up: set[TopicPartition] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
@@ -63,7 +64,7 @@ class Sink:
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
         told = position if await self._tell(partition, position) else -1
-        self._taken_up.add(partition)
+        self.taken_up.add(partition)
         add = shelf.add_rejections if partition.topic == self._topics.rejected else shelf.add
         clock = asyncio.get_running_loop().time
         checkpointed_at = clock()
@@ -104,7 +105,7 @@ class Sink:
 
     async def all_taken_up(self, stop: asyncio.Event) -> None:
         """Wait until what Kafka knows is what the ledgers of this replica's partitions say."""
-        await all_arrived(self._consumer, self._taken_up, stop)
+        await all_arrived(self._consumer, self.taken_up, stop)
 
     async def _tell(self, partition: TopicPartition, position: int) -> bool:
         """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger.
@@ -124,7 +125,7 @@ async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     await run_sessions(partial(_session, settings, Slot(settings, "sink")), stop)
 
 
-async def _session(settings: SinkSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
         cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
@@ -138,4 +139,5 @@ async def _session(settings: SinkSettings, slot: Slot, stop: asyncio.Event) -> N
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
-        await run_lanes(consumer, [topics.categorized, topics.rejected], sink.carry, stop, finite)
+        subscribed = [topics.categorized, topics.rejected]
+        await run_lanes(consumer, subscribed, sink.carry, sink.taken_up, readiness, stop, finite)

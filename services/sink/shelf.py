@@ -22,7 +22,7 @@ from services.sink.arranging import (
     layout_of,
     render,
 )
-from services.sink.files import Folder, sync
+from services.sink.files import Folder, check_room, sync
 from services.sink.ledger import Entry, Ledger
 from services.sink.names import file_path
 
@@ -38,6 +38,8 @@ class Shelf:
 
     def __init__(self, root: Path, ledger_path: Path, registry: Registry) -> None:
         self._root = root
+        # Before the ledger is opened, which takes room itself.
+        check_room(ledger_path.parent)
         self._ledger = Ledger(ledger_path)
         # One thread, so that whatever uses the ledger takes turns. A task that waits for it may be cancelled, the
         # thread may not: `close` waits for it, because behind that the partition's lock is given back.

@@ -16,6 +16,7 @@ from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.predecessor import Slot, remove_predecessor
+from common.readiness import Readiness
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import holds_records
@@ -50,15 +51,18 @@ class Splitter:
         self._registry = registry
         self._splits: Sequence[Split] = parse_split_by(settings.split_by)
         self._group = Groups.under(settings.topic_prefix).split
+        self.taken_up: set[TopicPartition] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and offset together, while the next rows are fetched and routed."""
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
         async with open_producer(self._settings, transactional_id, stop) as producer:
-            # Only now: the producer's start has settled whatever a predecessor had under way.
+            transactions = Transactions(producer, self._writes_to(), self._group)
+            await unless_stopped(stop, transactions.take_over(self._consumer))
+            # Only now: whatever a predecessor had under way is settled.
             carrier = Carrier(self._topics, self._settings.partitions, self._splits, self._registry)
             committed = await unless_stopped(stop, self._seek(partition, carrier))
-            transactions = Transactions(producer, self._group)
+            self.taken_up.add(partition)
             outbox = transactions.outbox()
             try:
                 while not stop.is_set():
@@ -71,6 +75,8 @@ class Splitter:
                     if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                         await transactions.commit(outbox, _offsets(partition, position, carrier))
                         outbox, committed = transactions.outbox(), position
+                    elif not outbox:
+                        await transactions.confirm_when_idle()
                 if outbox:
                     await transactions.commit(outbox, _offsets(partition, position, carrier))
                 await transactions.settle()
@@ -118,6 +124,9 @@ class Splitter:
         points = await committed_offsets(self._admin, self._group, rows)
         return any(point.offset != NOTHING_COMMITTED for point in points.values())
 
+    def _writes_to(self) -> list[TopicPartition]:
+        return [*self._partitions_of(self._topics.categorized), TopicPartition(self._topics.rejected, 0)]
+
     def _partitions_of(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
 
@@ -142,7 +151,7 @@ async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
     await run_sessions(partial(_session, settings, Slot(settings, "split")), stop)
 
 
-async def _session(settings: SplitSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def _session(settings: SplitSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
         topics = await unless_stopped(stop, ensure_topics(admin, settings))
         group = Groups.under(settings.topic_prefix).split
@@ -152,4 +161,4 @@ async def _session(settings: SplitSettings, slot: Slot, stop: asyncio.Event) -> 
         before_sink = stages(settings, topics)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
-        await run_lanes(consumer, [topics.rows], splitter.carry, stop, finite)
+        await run_lanes(consumer, [topics.rows], splitter.carry, splitter.taken_up, readiness, stop, finite)

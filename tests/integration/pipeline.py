@@ -40,6 +40,11 @@ class Service:
         self._may_fail = False
 
     @property
+    def process_id(self) -> int:
+        """Its number on this machine."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()

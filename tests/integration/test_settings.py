@@ -91,7 +91,7 @@ def test_the_password_is_never_in_the_log(make_pipeline: Callable[[str], Pipelin
         KAFKA_SASL_PASSWORD=SECRET,
         LOG_LEVEL="debug",
     )
-    pipeline.wait_for_event(service, "interrupted, beginning again")
+    pipeline.wait_for_event(service, "not ready")
     assert service.stop()[0] == 0
     assert "somebody" in service.log()
     assert SECRET not in service.log()
