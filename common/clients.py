@@ -98,7 +98,7 @@ async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIte
         await unless_stopped(stop, admin.start())
         yield admin
     finally:
-        await _within_deadline(admin.close(), "admin client")
+        await within_deadline(admin.close(), "admin client")
 
 
 @asynccontextmanager
@@ -116,9 +116,9 @@ async def open_reader(
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close, within a deadline."""
-    await _within_deadline(consumer.stop(), "consumer")
+    await within_deadline(consumer.stop(), "consumer")
     # stop() closes the connections last, and may not have come so far.
-    await _within_deadline(consumer._client.close(), "consumer")  # noqa: SLF001 - nothing else closes them
+    await within_deadline(consumer._client.close(), "consumer")  # noqa: SLF001 - nothing else closes them
 
 
 @asynccontextmanager
@@ -144,12 +144,12 @@ async def open_producer(
             await unless_stopped(stop or asyncio.Event(), producer.start())
         yield producer
     finally:
-        await _within_deadline(producer.stop(), "producer")
+        await within_deadline(producer.stop(), "producer")
         # stop() waits for its broker before it closes the connections, and may have been cut short.
-        await _within_deadline(producer.client.close(), "producer")
+        await within_deadline(producer.client.close(), "producer")
 
 
-async def _within_deadline(closing: Any, what: str) -> None:
+async def within_deadline(closing: Any, what: str) -> None:
     """A client whose broker is gone may wait for ever in its stop, or end it with a CancelledError (aiokafka 0.14).
 
     That error is of a task of the client's own, so it must not be taken for a cancellation of ours.

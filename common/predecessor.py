@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from common.clients import connection
+from common.clients import connection, within_deadline
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ async def remove_predecessor(settings: ServiceSettings, group: str, slot: Slot) 
     except KafkaError as error:
         log.debug("predecessor not looked for", error=repr(error))
     finally:
-        await client.close()
+        await within_deadline(client.close(), "client")
 
 
 async def _members(client: AIOKafkaClient, coordinator: int, group: str) -> list[Any]:

@@ -38,8 +38,9 @@ class Shelf:
 
     def __init__(self, root: Path, ledger_path: Path, registry: Registry) -> None:
         self._root = root
+        self._hidden = ledger_path.parent
         # Before the ledger is opened, which takes room itself.
-        check_room(ledger_path.parent)
+        check_room(self._hidden)
         self._ledger = Ledger(ledger_path)
         # One thread, so that whatever uses the ledger takes turns. A task that waits for it may be cancelled, the
         # thread may not: `close` waits for it, because behind that the partition's lock is given back.
@@ -67,6 +68,9 @@ class Shelf:
             raise ServiceError(
                 f"{self._root} holds the output of Kafka cluster {known}, this is {cluster}: set another OUTPUT_DIR"
             )
+        # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
+        # written to in vain.
+        sync([], [self._hidden, self._root])
         for entry in self._entries.values():
             self._folder.cut_back(entry.path, entry.length)
         return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None

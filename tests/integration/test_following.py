@@ -28,9 +28,9 @@ def test_a_file_read_twice_with_once_is_carried_once(pipeline: Pipeline) -> None
     expected = expected_files(ABALONE_FILE.read_bytes(), CATEGORIES)
     pipeline.run(ABALONE_FILE, BOTH)
     pipeline.check_files(expected)
-    ends = pipeline.observer.ends("rows")
+    rows = pipeline.observer.records("rows")
     pipeline.run(ABALONE_FILE, BOTH)
-    assert pipeline.observer.ends("rows") == ends
+    assert pipeline.observer.records("rows") == rows
     pipeline.check_files(expected)
 
 
@@ -168,14 +168,14 @@ def test_a_file_that_is_not_what_it_was_is_an_error_and_nothing_is_sent(
     source = tmp_path / "source.csv"
     source.write_bytes(ABALONE_FILE.read_bytes())
     pipeline.run(source, BOTH)
-    ends = pipeline.observer.ends("rows")
+    rows = pipeline.observer.records("rows")
     source.write_bytes(change(ABALONE_FILE.read_bytes()))
     ingest = pipeline.start("ingest", "--once", source)
     assert ingest.wait_for_exit() == 1
     [error] = ingest.events("cannot go on")
     assert str(source) in error["reason"]
     assert reason in error["reason"]
-    assert pipeline.observer.ends("rows") == ends
+    assert pipeline.observer.records("rows") == rows
 
 
 def test_while_one_file_is_in_trouble_the_others_go_on_and_it_comes_back(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""Where a service can be made to die: just before and just after each step that the outside can see."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+BEFORE_AND_AFTER = ("before", "after")
+_INGEST, _SPLIT, _SINK = ("ingest",), ("split",), ("sink",)
+_PRODUCERS = ("ingest", "split")
+_ALL = ("ingest", "split", "sink")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A step of these services. `target` is the function that is wrapped, `module:name`; {service} is filled in.
+
+    `kind` says how it is wrapped, `when` which of its calls count, `repeats` whether a process comes here more than
+    once, `needs` what has to be there so that it comes here at all. An unreached point guards a step that nothing
+    takes today.
+    """
+
+    name: str
+    services: Sequence[str]
+    target: str
+    kind: str = "call"
+    moments: Sequence[str] = BEFORE_AND_AFTER
+    when: Callable[..., bool] = lambda *_, **__: True
+    repeats: bool = True
+    needs: str = ""
+    reached: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A place to die: a point, just before or after it, at its n-th time in the process."""
+
+    point: Point
+    moment: str
+    occurrence: int
+
+    def __str__(self) -> str:
+        """As CRASH_AT has it."""
+        return f"{self.point.name}:{self.moment}:{self.occurrence}"
+
+
+def _transactional_id(producer: Any) -> str:
+    return str(producer._txn_manager.transactional_id)  # noqa: SLF001 - aiokafka keeps it nowhere else
+
+
+def _of_a_lane(producer: Any, *_: object, **__: object) -> bool:
+    return not _transactional_id(producer).endswith("schemas")
+
+
+def _of_the_registry(producer: Any, *_: object, **__: object) -> bool:
+    return _transactional_id(producer).endswith("schemas")
+
+
+def _carries_records() -> bool:
+    # A transaction that only makes sure of the one before is begun and committed elsewhere.
+    task = asyncio.current_task()
+    return task is not None and getattr(task.get_coro(), "__name__", "") == "_transact"
+
+
+def _for_rows(producer: Any, *_: object, **__: object) -> bool:
+    return _of_a_lane(producer) and _carries_records()
+
+
+def _for_a_schema(producer: Any, *_: object, **__: object) -> bool:
+    return _of_the_registry(producer) and _carries_records()
+
+
+def _of_a_member(consumer: Any, *_: object, **__: object) -> bool:
+    return consumer._group_id is not None  # noqa: SLF001 - aiokafka keeps it nowhere else
+
+
+def _creates(_path: object, flags: int, *_: object, **__: object) -> bool:
+    return bool(flags & os.O_CREAT)
+
+
+def _has_keys(_shelf: object, keys: Sequence[bytes]) -> bool:
+    return bool(keys)
+
+
+def _request(kind: str) -> Callable[..., bool]:
+    def is_it(_connection: object, request: object, *_: object, **__: object) -> bool:
+        return type(request).__name__ == f"{kind}Request"
+
+    return is_it
+
+
+def _ends_a_transaction_of_rows() -> Callable[..., bool]:
+    produced: set[str] = set()
+
+    def does_it(_connection: object, request: Any, *_: object, **__: object) -> bool:
+        kind = type(request).__name__
+        if kind == "ProduceRequest":
+            produced.add(request._transactional_id)  # noqa: SLF001 - aiokafka keeps it nowhere else
+        if kind != "EndTxnRequest" or request._transactional_id not in produced:  # noqa: SLF001 - same
+            return False
+        produced.discard(request._transactional_id)  # noqa: SLF001 - same
+        return not request._transactional_id.endswith("schemas")  # noqa: SLF001 - same
+
+    return does_it
+
+
+def _producer_point(name: str, method: str, services: Sequence[str] = _PRODUCERS, **how: Any) -> Point:
+    return Point(name, services, f"aiokafka:AIOKafkaProducer.{method}", **{"when": _of_a_lane, **how})
+
+
+def _registry_point(name: str, target: str, **how: Any) -> Point:
+    return Point(name, _INGEST, target, repeats=False, needs="schema", **{"when": _of_the_registry, **how})
+
+
+def _request_point(
+    name: str, is_it: Callable[..., bool], services: Sequence[str] = _PRODUCERS, *, repeats: bool = True
+) -> Point:
+    """A request that is on its way and not answered: what the broker makes of it, the dead process never learns."""
+    target = "aiokafka.conn:AIOKafkaConnection.send"
+    return Point(name, services, target, kind="request", moments=("unanswered",), when=is_it, repeats=repeats)
+
+
+POINTS = (
+    # How every service begins.
+    Point("topics", _ALL, "services.{service}.service:ensure_topics", repeats=False),
+    Point("predecessor", _ALL, "services.{service}.service:remove_predecessor", repeats=False),
+    Point("assigned", _ALL, "common.lanes:Lanes.on_partitions_assigned", repeats=False),
+    # Transactions.
+    _producer_point("start", "start"),
+    Point("confirm", _PRODUCERS, "common.transaction:complete_forgotten_commit", when=_of_a_lane),
+    _producer_point("begin", "begin_transaction", when=_for_rows),
+    _producer_point("send", "send_batch"),
+    _producer_point("delivery", "send_batch", kind="future", moments=("after",)),
+    _producer_point("offsets", "send_offsets_to_transaction", _SPLIT),
+    _producer_point("commit", "commit_transaction", when=_for_rows),
+    _request_point("start_request", _request("InitProducerId")),
+    _request_point("confirm_request", _request("EndTxn"), repeats=False),
+    _request_point("enlist_request", _request("AddPartitionsToTxn")),
+    _request_point("produce_request", _request("Produce")),
+    _request_point("enlist_offsets_request", _request("AddOffsetsToTxn"), _SPLIT),
+    _request_point("offsets_request", _request("TxnOffsetCommit"), _SPLIT),
+    _request_point("commit_request", _ends_a_transaction_of_rows()),
+    # ingest: sources, and the registration of their schemas.
+    Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
+    Point("window_read", _INGEST, "services.ingest.followed:read_window"),
+    Point("source_read", _INGEST, "services.ingest.followed:read_on"),
+    Point("schema", _INGEST, "common.registry:Registry._append", repeats=False, needs="schema"),
+    _registry_point("schema_start", "aiokafka:AIOKafkaProducer.start"),
+    _registry_point("schema_begin", "aiokafka:AIOKafkaProducer.begin_transaction", when=_for_a_schema),
+    _registry_point("schema_send", "aiokafka:AIOKafkaProducer.send_batch"),
+    _registry_point("schema_delivery", "aiokafka:AIOKafkaProducer.send_batch", kind="future", moments=("after",)),
+    _registry_point("schema_commit", "aiokafka:AIOKafkaProducer.commit_transaction", when=_for_a_schema),
+    _registry_point("schema_confirm", "common.transaction:complete_forgotten_commit"),
+    Point("schema_read", _ALL, "common.registry:Registry._read", repeats=False),
+    # split: where it goes on.
+    Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
+    Point("fetch", ("split", "sink"), "services.{service}.service:fetch"),
+    # sink: files and ledgers.
+    Point("lock", _SINK, "fcntl:flock"),
+    Point("ledger_open", _SINK, "services.sink.ledger:Ledger.__init__"),
+    Point("ledger_read", _SINK, "services.sink.ledger:Ledger.read"),
+    Point("ledger", _SINK, "services.sink.ledger:Ledger.commit"),
+    Point("ledger_commit", _SINK, "sqlite3:connect", kind="COMMIT"),
+    Point("claim", _SINK, "services.sink.shelf:Shelf._claim", when=_has_keys, repeats=False, needs="category"),
+    Point("mkdir", _SINK, "os:mkdir", repeats=False, needs="category"),
+    Point("open", _SINK, "os:open", when=_creates),
+    Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
+    # Behind a torn write, because that leaves something to cut off.
+    Point("truncate", _SINK, "os:truncate", repeats=False),
+    Point("fsync", _SINK, "os:fsync"),
+    Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
+    _request_point("tell_request", _request("OffsetCommit"), _SINK),
+    Point("ftruncate", _SINK, "os:ftruncate", reached=False),
+    Point("rename", _ALL, "os:rename", reached=False),
+    Point("replace", _ALL, "os:replace", reached=False),
+    # How every service ends, after a signal.
+    Point("lanes_close", _ALL, "common.lanes:Lanes.close", repeats=False, needs="signal"),
+    _producer_point("producer_stop", "stop", repeats=False, needs="signal"),
+    Point("shelf_close", _SINK, "services.sink.shelf:Shelf.close", repeats=False, needs="signal"),
+    Point("leave", _ALL, "aiokafka:AIOKafkaConsumer.stop", when=_of_a_member, repeats=False, needs="signal"),
+)
+
+
+def crashes_of(service: str, occurrences: Sequence[int], *, thorough: bool) -> Iterator[Crash]:
+    """The places where this service can be made to die, in the table's order.
+
+    Thorough: every moment at each of these occurrences; otherwise the moments of a point take them in turn.
+    """
+    for point in POINTS:
+        if service in point.services and point.reached:
+            for number, moment in enumerate(point.moments):
+                chosen = occurrences if thorough else [occurrences[number % len(occurrences)]]
+                for occurrence in chosen if point.repeats else (1,):
+                    yield Crash(point, moment, occurrence)
+
+
+def parse_crash(text: str) -> Crash:
+    """Read CRASH_AT: point, moment and occurrence."""
+    name, moment, occurrence = text.split(":")
+    [point] = [point for point in POINTS if point.name == name]
+    if moment not in point.moments:
+        raise ValueError(f"{text}: the moments of {name} are {', '.join(point.moments)}")
+    return Crash(point, moment, int(occurrence))

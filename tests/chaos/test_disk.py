@@ -1,0 +1,187 @@
+"""A full disk, a read-only folder, a damaged ledger under sink: told once, waited for, mended."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import extent
+from tests.chaos.conftest import MakeFlow
+from tests.chaos.flow import Flow
+from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+
+RecordProperty = Callable[[str, object], None]
+
+ONLY_IN_FULL = pytest.mark.skipif(not extent.MINUTES, reason="only in `make chaos`")
+
+
+class Disk:
+    """A small file system, mounted at the output folder of a flow."""
+
+    def __init__(self, folder: Path, size_mib: int) -> None:
+        self.folder = folder
+        self._filler = folder / ".filler"
+        self._mount("-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", str(folder))
+
+    def _mount(self, *arguments: str) -> None:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"this test has to mount a file system, which only root may: {done.stderr.strip()}")
+
+    def fill(self) -> None:
+        """Leave not a byte free."""
+        with self._filler.open("wb", buffering=0) as file:
+            try:
+                while file.write(bytes(2**16)):
+                    pass
+            except OSError:
+                return
+
+    def empty(self) -> None:
+        """Remove what filled it."""
+        self._filler.unlink()
+
+    def grow(self, size_mib: int) -> None:
+        """Make it larger."""
+        self._mount("-o", f"remount,size={size_mib}m", str(self.folder))
+
+    def forbid_writing(self) -> None:
+        """Let nothing be opened for writing. By a mount above: one with files open for writing stays as it is."""
+        # Made ready aside, or something could be opened before the mount forbids it.
+        aside = self.folder.with_name("aside")
+        aside.mkdir(exist_ok=True)
+        self._mount("--bind", str(self.folder), str(aside))
+        self._mount("-o", "remount,bind,ro", str(aside))
+        self._mount("--bind", str(aside), str(self.folder))
+        subprocess.run(["umount", "--lazy", str(aside)], check=True)
+
+    def unmount(self) -> None:
+        """Take the topmost mount away."""
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+    def close(self) -> None:
+        """Take every mount away."""
+        while self.folder.is_mount():
+            self.unmount()
+
+
+MakeDisk = Callable[[Flow, int], Disk]
+
+
+@pytest.fixture
+def make_disk() -> Iterator[MakeDisk]:
+    """Small file systems under a flow. To be asked for before the flow is, so that they outlive it."""
+    disks: list[Disk] = []
+
+    def make(flow: Flow, size_mib: int) -> Disk:
+        disks.append(Disk(flow.pipeline.output, size_mib))
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.close()
+
+
+def wait_for_count(pipeline: Pipeline, service: Service, event: str, count: int) -> float:
+    return pipeline.wait_until(lambda: len(service.events(event)) >= count, f"{service.name}: {count} times {event!r}")
+
+
+def failures(sink: Service) -> list[str]:
+    """What it told of the disk; a broker just started may have kept it from being ready before."""
+    return [line["reason"] for line in sink.events("not ready") if line["reason"].startswith("DiskError: ")]
+
+
+def check_not_ready_once(flow: Flow, sink: Service, words: str) -> None:
+    """It says why, with the path, then tries again and again without a further word."""
+    flow.pipeline.wait_until(partial(failures, sink), "sink tells of the disk")
+    attempts = len(sink.events("partitions assigned"))
+    wait_for_count(flow.pipeline, sink, "partitions assigned", attempts + 3)
+    [told] = failures(sink)
+    assert told.removeprefix("DiskError: cannot write ").removeprefix("ledger ").startswith(f"{flow.pipeline.output}/")
+    assert words in told
+    assert told.endswith(", sink goes on by itself")
+
+
+@pytest.mark.parametrize("way", ["filled by others", pytest.param("outgrown", marks=ONLY_IN_FULL)])
+def test_sink_waits_while_the_disk_is_full_and_goes_on_by_itself(
+    make_disk: MakeDisk, make_flow: MakeFlow, record_property: RecordProperty, way: str
+) -> None:
+    flow = make_flow(rows_per_s=4_000)
+    disk = make_disk(flow, 64 if way == "filled by others" else 10)
+    flow.start_all()
+    [sink] = flow.running["sink"]
+    flow.pipeline.wait_for_event(sink, "ready")
+    if way == "filled by others":
+        disk.fill()
+    check_not_ready_once(flow, sink, "No space left on device")
+    assert len(sink.events("ready")) == 1
+    if way == "filled by others":
+        disk.empty()
+    else:
+        disk.grow(256)
+    took_s = wait_for_count(flow.pipeline, sink, "ready", 2)
+    flow.wait_for_more()
+    account = flow.finish()
+    assert len(failures(sink)) == 1
+    record_property("seconds from room made to ready", took_s)
+    record_property("rows over a full disk", account.rows)
+    record_property("times a reader saw a file cut back, full disk", len(account.reader.shrank))
+
+
+@pytest.mark.parametrize("start", ["before", pytest.param("meanwhile", marks=ONLY_IN_FULL)])
+def test_sink_waits_while_its_folder_is_read_only_and_goes_on_by_itself(
+    make_disk: MakeDisk, make_flow: MakeFlow, record_property: RecordProperty, start: str
+) -> None:
+    flow = make_flow(rows_per_s=4_000)
+    disk = make_disk(flow, 256)
+    flow.start_all()
+    [sink] = flow.running["sink"]
+    flow.pipeline.wait_for_event(sink, "ready")
+    disk.forbid_writing()
+    if start == "meanwhile":
+        flow.kill(sink)
+        sink = flow.start("sink")
+    check_not_ready_once(flow, sink, "Read-only file system")
+    before = len(sink.events("ready"))
+    assert before == (start == "before")
+    disk.unmount()
+    took_s = wait_for_count(flow.pipeline, sink, "ready", before + 1)
+    flow.wait_for_more()
+    account = flow.finish()
+    assert len(failures(sink)) == 1
+    record_property("seconds from writable to ready", took_s)
+    record_property("rows over a read-only folder", account.rows)
+
+
+def lose_pages(data: bytes) -> bytes:
+    return data[:100] + b"\xff" * (len(data) - 100)
+
+
+def replace_all(data: bytes) -> bytes:
+    return b"no ledger\n" * (len(data) // 10)
+
+
+@pytest.mark.parametrize("damage", [lose_pages, pytest.param(replace_all, marks=ONLY_IN_FULL)])
+def test_a_damaged_ledger_ends_sink_with_what_to_do_and_the_files_stay(
+    pipeline: Pipeline, damage: Callable[[bytes], bytes]
+) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    check = partial(pipeline.check_files, expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+    ledgers = {path: path.read_bytes() for path in pipeline.output.glob(".nacre/*.ledger")}
+    for path, data in ledgers.items():
+        path.write_bytes(damage(data))
+    sink = pipeline.start("sink")
+    assert sink.wait_for_exit() == 1
+    [error] = sink.events("cannot go on")
+    assert f"ledger {pipeline.output}/.nacre/" in error["reason"]
+    assert "is damaged" in error["reason"]
+    assert "another OUTPUT_DIR" in error["reason"]
+    check()
+    # Put back, it goes on.
+    for path, data in ledgers.items():
+        path.write_bytes(data)
+    pipeline.finish(pipeline.start("sink", EXIT_WHEN_DONE="true"))
+    check()
