@@ -36,4 +36,7 @@ async def complete_forgotten_commit(
     if group is not None and manager.is_in_transaction():
         while not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 - same
             pass
+    if not manager.is_in_transaction():
+        # Fenced meanwhile, by another producer with this id: that is raised, where a commit would only assert.
+        await manager.wait_for_transaction_end()
     await producer.commit_transaction()
