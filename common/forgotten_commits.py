@@ -22,11 +22,20 @@ _LOOK_INTERVAL_S = 0.005
 async def complete_forgotten_commit(
     producer: AIOKafkaProducer, partitions: Collection[TopicPartition], group: str | None = None
 ) -> None:
-    """Commit a transaction that holds nothing, on these partitions and the group's offsets.
+    """Commit a transaction that holds nothing, on these partitions and the group's offsets; return behind its markers.
 
     No record is written for it: aiokafka adds a partition to a transaction with its first record only, so its own
     means are used here.
     """
+    await _commit_nothing(producer, partitions, group)
+    # A commit is answered before its markers are written. The next one is let in only behind them: without it, a reader
+    # that comes at once would not see what the first has completed.
+    await _commit_nothing(producer, list(partitions)[:1], None)
+
+
+async def _commit_nothing(
+    producer: AIOKafkaProducer, partitions: Collection[TopicPartition], group: str | None
+) -> None:
     manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001 - see above
     await producer.begin_transaction()
     for partition in partitions:
