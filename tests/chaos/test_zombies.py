@@ -289,10 +289,12 @@ def _looking_for_double_writers(flow: Flow) -> Iterator[set[str]]:
 
 
 def _written(output: Path, process: int) -> set[str]:
-    """What a process has open below the output folder, but for locks: those are open while they are waited for."""
+    """The files that a process has open below the output folder, but for locks: those it has while it waits, too."""
     found: set[str] = set()
     with suppress(OSError):
         for descriptor in Path(f"/proc/{process}/fd").iterdir():
             with suppress(OSError):
-                found.add(str(descriptor.readlink()))
+                # Folders are opened too, by anyone who syncs what was renamed there.
+                if descriptor.is_file():
+                    found.add(str(descriptor.readlink()))
     return {path for path in found if path.startswith(f"{output}/") and not path.endswith(".lock")}
