@@ -1,7 +1,9 @@
 """ingest: files → rows. Rows, and the place where reading goes on, are committed in one transaction."""
 
 import asyncio
+import errno
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from common.session import pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
 from common.topics import Groups, ensure_topics, partition_for
 from common.transaction import Transactions
-from services.ingest.files import STANDARD_INPUT, find_files
+from services.ingest.files import STANDARD_INPUT, find_files, source_name
 from services.ingest.followed import Followed
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
@@ -71,7 +73,7 @@ class Ingest:
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
                 await transactions.settle()
-                self.failed |= lane.failed
+                self.failed |= lane.failed | self._scan.failed
             finally:
                 transactions.give_up()
 
@@ -157,18 +159,33 @@ class Scan:
         self._lock = asyncio.Lock()
         self._found: dict[str, Path] | None = None
         self._at = 0.0
+        # The folders that cannot be looked into, and why.
+        self.failed: dict[str, str] = {}
 
     async def files(self) -> dict[str, Path]:
         """The files as they were a scan interval ago at the most."""
         async with self._lock:
             overdue = not self._settings.once and time.monotonic() - self._at >= _SCAN_INTERVAL_S
             if self._found is None or overdue:
-                found = await asyncio.to_thread(find_files, self._settings.input)
+                errors: list[OSError] = []
+                found = await asyncio.to_thread(find_files, self._settings.input, errors.append)
+                self._tell(errors)
                 if not found and self._found != found:
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._found = found
                 self._at = time.monotonic()
             return self._found
+
+    def _tell(self, errors: Sequence[OSError]) -> None:
+        """Each folder once, when it begins to fail and when it no longer does."""
+        # One that has gone since it was seen holds nothing.
+        why = {source_name(Path(error.filename)): error.strerror for error in errors if error.errno != errno.ENOENT}
+        failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
+        for folder in failed.keys() - self.failed.keys():
+            log.error("folder cannot be read", folder=folder, reason=failed[folder])
+        for folder in self.failed.keys() - failed.keys():
+            log.info("folder can be read again", folder=folder)
+        self.failed = failed
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
@@ -197,4 +214,4 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         consumer, [topics.progress], ingest.carry, ingest.opened, readiness, stop, until_returned=settings.once
     )
     if ingest.failed and not stop.is_set():
-        raise SourceError(f"{len(ingest.failed)} sources were not read: {'; '.join(ingest.failed.values())}")
+        raise SourceError(f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}")

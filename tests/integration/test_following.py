@@ -1,5 +1,7 @@
 """Files that are read once, grow, appear, shrink or change."""
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 BOTH = "*,Sex"
 CATEGORIES = [ABALONE["*"], ABALONE["Sex"]]
 HEADER = b"Sex,Number\n"
+# Of the longest name that a folder may have, or nearly.
+DEEP = "d" * 250
 
 
 def follow(pipeline: Pipeline, source: Path, **settings: str) -> Service:
@@ -194,3 +198,36 @@ def test_while_one_file_is_in_trouble_the_others_go_on_and_it_comes_back(pipelin
     pipeline.wait_until(lambda: pipeline.output_files().get("Sex/F.csv") == HEADER + b"F,1\nF,2\n", "F.csv goes on")
     assert len(ingest.events("source cannot be read")) == 1
     assert len(ingest.events("source can be read again")) == 1
+
+
+def dig(folder: Path) -> None:
+    """Folders in each other, down to where their path is longer than the system takes."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    for _ in range(17):
+        os.mkdir(DEEP, dir_fd=descriptor)
+        below = os.open(DEEP, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_told_once_and_the_others_go_on(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    dig(folder)
+    good = folder / "good.csv"
+    good.write_bytes(HEADER + b"M,1\n")
+    ingest = follow(pipeline, folder, SETTLE_S="0.2")
+    pipeline.wait_until(lambda: pipeline.output_files().get("Sex/M.csv") == HEADER + b"M,1\n", "M.csv is there")
+    shutil.rmtree(folder / DEEP)
+    pipeline.wait_for_event(ingest, "folder can be read again")
+    assert len(ingest.events("folder cannot be read")) == 1
+    assert ingest.stop()[0] == 0
+    dig(folder)
+    once = pipeline.start("ingest", "--once", folder)
+    assert once.wait_for_exit() == 1
+    [error] = once.events("cannot go on")
+    assert "1 sources or folders were not read: cannot read" in error["reason"]
+    shutil.rmtree(folder / DEEP)
