@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import random
 from dataclasses import dataclass
 
 import orjson
@@ -18,6 +19,9 @@ from common.topics import Topics
 from common.transaction import Transactions
 
 log = structlog.get_logger()
+
+_FIRST_BACK_OFF_S = 0.1
+_LONGEST_BACK_OFF_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Registry:
         reads what they committed before it writes. So no two schemas get one number.
         """
         async with self._lock:
+            back_off_s = _FIRST_BACK_OFF_S
             if schema.id not in self._known:
                 await self._read()
             while schema.id not in self._known:
@@ -64,14 +69,22 @@ class Registry:
                     await self._append(schema)
                 except ProducerFenced:
                     log.info("another service registers a schema, trying again", schema=schema.id)
+                    # Random, and longer each time: replicas that go on at once fence each other in turn, for ever.
+                    await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
+                    back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
+                    await self._read()
             return self._known[schema.id]
 
     async def _append(self, schema: Schema) -> None:
-        async with open_producer(self._settings, f"{self._settings.topic_prefix}schemas") as producer:
+        transactional_id = f"{self._settings.topic_prefix}schemas"
+        # The producer second: the sooner it commits after its start, the less often another one fences it.
+        async with (
+            open_reader(self._settings, "nacre-schemas") as consumer,
+            open_producer(self._settings, transactional_id) as producer,
+        ):
             transactions = Transactions(producer, [self._partition])
-            async with open_reader(self._settings, "nacre-schemas") as consumer:
-                await transactions.take_over(consumer)
-                await self._read_with(consumer)
+            await transactions.take_over(consumer)
+            await self._read_with(consumer)
             if schema.id in self._known:
                 return
             registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)

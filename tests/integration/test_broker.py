@@ -76,7 +76,7 @@ def test_a_broker_started_again_in_midstream_loses_and_repeats_nothing(
 
 @pytest.mark.timeout(180)
 def test_a_broker_that_hangs_in_midstream_loses_and_repeats_nothing(
-    own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path
+    own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path, record_property: RecordProperty
 ) -> None:
     pipeline = make_pipeline(own_kafka.bootstrap)
     workload = Workload(pipeline, big_file)
@@ -84,5 +84,6 @@ def test_a_broker_that_hangs_in_midstream_loses_and_repeats_nothing(
     split = workload.running["split"]
     before = len(split.events("not ready"))
     with hanging(own_kafka):
-        pipeline.wait_until(lambda: len(split.events("not ready")) > before, "split gives up")
+        gave_up_s = pipeline.wait_until(lambda: len(split.events("not ready")) > before, "split gives up", 60)
+        record_property("seconds until a hanging broker is told as not ready", gave_up_s)
     workload.finish()
