@@ -16,6 +16,7 @@ from tests.integration.workload import Workload
 
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
+_BRIEF_LINES = 12
 
 _brokers: list[LocalKafka] = []
 
@@ -114,7 +115,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the durations that tests have recorded: a service's exit after a signal, its return after a kill."""
+    """Print the durations that tests have recorded: a service's exit after a signal, its return after a kill.
+
+    And each failure once more, in a few lines: its report stands above pages of logs.
+    """
     durations: defaultdict[str, list[float]] = defaultdict(list)
     for report in terminalreporter.getreports("passed"):
         if report.when == "call":
@@ -124,3 +128,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{name}: {len(values)} times, median {statistics.median(values):.2f}, slowest {max(values):.2f}"
         )
+    for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
+        told = [line for line in report.longreprtext.splitlines() if line.startswith(("E  ", "tests/"))]
+        terminalreporter.write_line(f"{report.nodeid}, {report.when}, after {report.duration:.0f} s:")
+        terminalreporter.write_line("\n".join(told[-_BRIEF_LINES:]))
