@@ -83,7 +83,7 @@ class Registry:
             open_producer(self._settings, transactional_id) as producer,
         ):
             transactions = Transactions(producer, [self._partition])
-            await transactions.take_over(consumer)
+            await transactions.take_over()
             await self._read_with(consumer)
             if schema.id in self._known:
                 return
@@ -92,7 +92,7 @@ class Registry:
             outbox.put(self._partition.topic, 0, schema.id.encode(), encode_schema(registered))
             await transactions.commit(outbox)
             # Rows that name the schema are written next: who reads them has to find it.
-            await transactions.confirm()
+            await transactions.settle()
             self._known[schema.id] = registered
             log.info("new schema", schema=schema.id, number=registered.number, columns=list(schema.columns))
 

@@ -5,18 +5,19 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import TRANSACTION_TIMEOUT_MS
 from common.forgotten_commits import complete_forgotten_commit
 from common.records import Headers
+from common.transaction_markers import Consumed, TransactionMarkers
+
+log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
-
-# So long after the last commit it is made sure of. While commits follow each other, each makes sure of the one before.
-_CONFIRM_AFTER_S = 1.0
 
 
 class Outbox:
@@ -84,19 +85,19 @@ class Outbox:
 class Transactions:
     """Commits one outbox while the next is being filled; never two at once.
 
-    `partitions` are those that an outbox may have records for. Any error, also one that comes late, is raised by
-    `commit` or `settle`: the caller gives the producer up then and starts again from what is committed.
+    `partitions` are those that an outbox may have records for, `consumed` the one whose offset goes with them. Any
+    error, also one that comes late, is raised by `commit` or `settle`: the caller gives the producer up then and starts
+    again from what is committed.
     """
 
     def __init__(
-        self, producer: AIOKafkaProducer, partitions: Collection[TopicPartition], group: str | None = None
+        self, producer: AIOKafkaProducer, partitions: Collection[TopicPartition], consumed: Consumed | None = None
     ) -> None:
         self._producer = producer
         self._partitions = partitions
-        self._group = group
+        self._group = None if consumed is None else consumed.group
+        self._markers = TransactionMarkers(producer, consumed)
         self._in_flight: asyncio.Task[None] | None = None
-        # When the last commit of records was answered, as long as it is not made sure of.
-        self._unconfirmed_since: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -117,27 +118,16 @@ class Transactions:
         await self.settle()
         self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
 
-    async def take_over(self, consumer: AIOKafkaConsumer) -> None:
+    async def take_over(self) -> None:
         """Make sure that what a predecessor committed is carried out; call it before reading that."""
-        # Asking their leaders: a marker for a partition that is just being made holds a commit up for 30 s (Kafka 4.3).
-        await consumer.end_offsets(list(self._partitions))
-        await self.confirm()
-
-    async def confirm(self) -> None:
-        """Make sure that what was committed is carried out, also by a broker that was killed behind its answer."""
-        await self.settle()
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
-            await complete_forgotten_commit(self._producer, self._partitions, self._group)
-        self._unconfirmed_since = None
-
-    async def confirm_when_idle(self) -> None:
-        """The same, once nothing was committed for a while; to be called now and then by who has nothing to do."""
-        since = self._unconfirmed_since
-        if since is not None and not self.busy and time.monotonic() - since >= _CONFIRM_AFTER_S:
-            await self.confirm()
+            if unmarked := await self._markers.find_missing(self._partitions):
+                log.warning("completing a commit that the broker forgot", partitions=len(unmarked.partitions))
+                await complete_forgotten_commit(self._producer, unmarked, self._group)
+                await self._markers.wait(self._partitions)
 
     async def settle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until nothing is under way: what was committed can be read then."""
         if self._in_flight is not None:
             await self._in_flight
             self._in_flight = None
@@ -157,8 +147,8 @@ class Transactions:
             if offsets:
                 await producer.send_offsets_to_transaction(offsets, self._group)
             await producer.commit_transaction()
-        if outbox:
-            self._unconfirmed_since = time.monotonic()
+            # Before the next transaction may begin: see forgotten_commits.
+            await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
 
     async def _send(self, topic: str, partition: int, batches: list[BatchBuilder]) -> None:
         sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]

@@ -52,7 +52,7 @@ class Ingest:
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
             transactions = Transactions(producer, [partition, *self._shop.writes_to()])
-            await unless_stopped(stop, transactions.take_over(self._consumer))
+            await unless_stopped(stop, transactions.take_over())
             # Only now: whatever a predecessor had under way is settled.
             known = await unless_stopped(stop, self._read_progress(partition))
             lane = IngestLane(self._shop, partition, transactions, known)
@@ -67,9 +67,8 @@ class Ingest:
                     lane.follow(await self._scan.files())
                     if not await lane.take_turn(stop):
                         if self._settings.once and lane.finished:
-                            await transactions.confirm()
                             break
-                        await transactions.confirm_when_idle()
+                        await transactions.settle()
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
                 await transactions.settle()

@@ -48,7 +48,7 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
                 rest = rest[used:]
                 outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
                 await transactions.commit(outbox)
-            await transactions.confirm()
+            await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error

@@ -22,6 +22,7 @@ from common.session import run_sessions, unless_stopped
 from common.topic_reading import holds_records
 from common.topics import Groups, Topics, ensure_topics
 from common.transaction import Offsets, Outbox, Transactions
+from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
 from services.split.resume import decode_receipt, encode_receipt
 from services.split.settings import SplitSettings
@@ -57,8 +58,8 @@ class Splitter:
         """The loop: fetch, route, commit rows and offset together, while the next rows are fetched and routed."""
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
         async with open_producer(self._settings, transactional_id, stop) as producer:
-            transactions = Transactions(producer, self._writes_to(), self._group)
-            await unless_stopped(stop, transactions.take_over(self._consumer))
+            transactions = Transactions(producer, self._writes_to(), Consumed(self._group, partition))
+            await unless_stopped(stop, transactions.take_over())
             # Only now: whatever a predecessor had under way is settled.
             carrier = Carrier(self._topics, self._settings.partitions, self._splits, self._registry)
             committed = await unless_stopped(stop, self._seek(partition, carrier))
@@ -76,7 +77,7 @@ class Splitter:
                         await transactions.commit(outbox, _offsets(partition, position, carrier))
                         outbox, committed = transactions.outbox(), position
                     elif not outbox:
-                        await transactions.confirm_when_idle()
+                        await transactions.settle()
                 if outbox:
                     await transactions.commit(outbox, _offsets(partition, position, carrier))
                 await transactions.settle()

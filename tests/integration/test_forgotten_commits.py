@@ -1,16 +1,29 @@
-"""The empty commit that completes a forgotten one."""
+"""Commits that the broker has answered and forgotten to carry out: noticed, and completed by who comes next."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from common.forgotten_commits import complete_forgotten_commit
+from common.offsets import committed_offsets
+from common.transaction import Transactions
+from common.transaction_markers import Consumed, TransactionMarkers, Unmarked
+from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 
 _ROUNDS = 30
+
+
+@pytest.fixture(scope="module")
+def lax_bootstrap() -> Iterator[str]:
+    """A broker that lets records into a transaction that its coordinator does not know of."""
+    with LocalKafka(config={"transaction.partition.verification.enable": "false"}) as kafka:
+        yield kafka.bootstrap
 
 
 @asynccontextmanager
@@ -25,29 +38,91 @@ async def open_producer(pipeline: Pipeline) -> AsyncIterator[AIOKafkaProducer]:
             await producer.stop()
 
 
+async def leave_unmarked(pipeline: Pipeline, partition: TopicPartition, consumed: Consumed) -> None:
+    """A row and an offset as a forgotten commit leaves them: sent, with no coordinator that would ever mark them."""
+    async with open_producer(pipeline) as producer:
+        manager = producer._txn_manager  # noqa: SLF001 - no other way leads there
+        await producer.begin_transaction()
+        # As if they had been added to the transaction: so the coordinator is never told.
+        manager._txn_partitions.add(partition)  # noqa: SLF001 - same
+        manager._txn_consumer_group = consumed.group  # noqa: SLF001 - same
+        await (await producer.send(partition.topic, b"forgotten", key=b"key", partition=partition.partition))
+        offset = {consumed.partition: OffsetAndMetadata(7, "")}
+        await manager.add_offsets_to_txn(offset, consumed.group)
+
+
+async def committed_offset(pipeline: Pipeline, consumed: Consumed) -> int:
+    admin = AIOKafkaAdminClient(bootstrap_servers=pipeline.bootstrap)
+    await admin.start()
+    try:
+        found = await committed_offsets(admin, consumed.group, [consumed.partition])
+    finally:
+        await admin.close()
+    return int(found[consumed.partition].offset)
+
+
+def places(pipeline: Pipeline) -> tuple[TopicPartition, Consumed]:
+    rows = TopicPartition(f"{pipeline.prefix}rows", 0)
+    return TopicPartition(f"{pipeline.prefix}schemas", 0), Consumed(f"{pipeline.prefix}group", rows)
+
+
+async def test_a_successor_completes_what_was_forgotten_before_it_reads(
+    lax_bootstrap: str, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(lax_bootstrap)
+    pipeline.run(ABALONE_FILE, "Sex")
+    partition, consumed = places(pipeline)
+    known = pipeline.observer.records("schemas")
+    await leave_unmarked(pipeline, partition, consumed)
+    assert pipeline.observer.records("schemas") == known
+    async with open_producer(pipeline) as successor:
+        markers = TransactionMarkers(successor, consumed)
+        assert await markers.find_missing([partition]) == Unmarked((partition,), offset=True)
+        transactions = Transactions(successor, [partition], consumed)
+        await transactions.take_over()
+        assert not await markers.find_missing([partition])
+        assert [record.value for record in pipeline.observer.records("schemas")][len(known) :] == [b"forgotten"]
+        assert await committed_offset(pipeline, consumed) == 7
+
+
+async def test_no_transaction_begins_behind_one_that_is_not_carried_out(
+    lax_bootstrap: str, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(lax_bootstrap)
+    pipeline.run(ABALONE_FILE, "Sex")
+    partition, consumed = places(pipeline)
+    await leave_unmarked(pipeline, partition, consumed)
+    async with open_producer(pipeline) as successor:
+        # It has not taken over, and commits elsewhere: so the offset is still without its marker behind its commit.
+        transactions = Transactions(successor, [], consumed)
+        outbox = transactions.outbox()
+        outbox.put(f"{pipeline.prefix}progress", 0, b"key", b"value")
+        await transactions.commit(outbox)
+        with pytest.raises(KafkaError, match="not carried out"):
+            await transactions.settle()
+
+
 async def test_a_producer_that_was_fenced_is_told_so(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
-    partition = TopicPartition(f"{pipeline.prefix}schemas", 0)
+    partition, _ = places(pipeline)
     async with open_producer(pipeline) as fenced, open_producer(pipeline) as successor:
         with pytest.raises(KafkaError):
-            await complete_forgotten_commit(fenced, [partition])
+            await complete_forgotten_commit(fenced, Unmarked((partition,)), None)
         before = pipeline.observer.records("schemas")
-        await complete_forgotten_commit(successor, [partition])
+        await complete_forgotten_commit(successor, Unmarked((partition,)), None)
         assert pipeline.observer.records("schemas") == before
 
 
-async def test_all_that_it_completes_can_be_read_when_it_returns(pipeline: Pipeline) -> None:
+async def test_what_is_settled_can_be_read(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
-    partitions = [TopicPartition(f"{pipeline.prefix}rows", number) for number in range(2)]
-    reader = AIOKafkaConsumer(bootstrap_servers=pipeline.bootstrap, isolation_level="read_committed")
-    await reader.start()
-    try:
-        async with open_producer(pipeline) as producer:
-            for _ in range(_ROUNDS):
-                await complete_forgotten_commit(producer, partitions)
-                ends = await reader.end_offsets(partitions[1:])
-                # Behind this one, whatever came late is there.
-                await complete_forgotten_commit(producer, partitions[:1])
-                assert await reader.end_offsets(partitions[1:]) == ends
-    finally:
-        await reader.stop()
+    partition, _ = places(pipeline)
+    [before] = pipeline.observer.ends("schemas", committed=True)
+    async with open_producer(pipeline) as producer:
+        transactions = Transactions(producer, [partition])
+        for number in range(_ROUNDS):
+            outbox = transactions.outbox()
+            outbox.put(partition.topic, partition.partition, b"key", b"value %d" % number)
+            await transactions.commit(outbox)
+            await transactions.settle()
+            # Each takes an offset for itself, and one for its marker.
+            assert pipeline.observer.ends("schemas", committed=True) == [before + 2 * (number + 1)]
