@@ -1,6 +1,5 @@
 """Where a service can be made to die: just before and just after each step that the outside can see."""
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,20 +56,6 @@ def _of_the_registry(producer: Any, *_: object, **__: object) -> bool:
     return _transactional_id(producer).endswith("schemas")
 
 
-def _carries_records() -> bool:
-    # A transaction that only makes sure of the one before is begun and committed elsewhere.
-    task = asyncio.current_task()
-    return task is not None and getattr(task.get_coro(), "__name__", "") == "_transact"
-
-
-def _for_rows(producer: Any, *_: object, **__: object) -> bool:
-    return _of_a_lane(producer) and _carries_records()
-
-
-def _for_a_schema(producer: Any, *_: object, **__: object) -> bool:
-    return _of_the_registry(producer) and _carries_records()
-
-
 def _of_a_member(consumer: Any, *_: object, **__: object) -> bool:
     return consumer._group_id is not None  # noqa: SLF001 - aiokafka keeps it nowhere else
 
@@ -90,19 +75,10 @@ def _request(kind: str) -> Callable[..., bool]:
     return is_it
 
 
-def _ends_a_transaction_of_rows() -> Callable[..., bool]:
-    produced: set[str] = set()
-
-    def does_it(_connection: object, request: Any, *_: object, **__: object) -> bool:
-        kind = type(request).__name__
-        if kind == "ProduceRequest":
-            produced.add(request._transactional_id)  # noqa: SLF001 - aiokafka keeps it nowhere else
-        if kind != "EndTxnRequest" or request._transactional_id not in produced:  # noqa: SLF001 - same
-            return False
-        produced.discard(request._transactional_id)  # noqa: SLF001 - same
-        return not request._transactional_id.endswith("schemas")  # noqa: SLF001 - same
-
-    return does_it
+def _ends_a_transaction_of_rows(_connection: object, request: Any, *_: object, **__: object) -> bool:
+    if type(request).__name__ != "EndTxnRequest":
+        return False
+    return not request._transactional_id.endswith("schemas")  # noqa: SLF001 - aiokafka keeps it nowhere else
 
 
 def _producer_point(name: str, method: str, services: Sequence[str] = _PRODUCERS, **how: Any) -> Point:
@@ -128,30 +104,30 @@ POINTS = (
     Point("assigned", _ALL, "common.lanes:Lanes.on_partitions_assigned", repeats=False),
     # Transactions.
     _producer_point("start", "start"),
-    Point("confirm", _PRODUCERS, "common.transaction:complete_forgotten_commit", when=_of_a_lane),
-    _producer_point("begin", "begin_transaction", when=_for_rows),
+    Point("markers", _PRODUCERS, "common.transaction_markers:TransactionMarkers.find_missing"),
+    _producer_point("begin", "begin_transaction"),
     _producer_point("send", "send_batch"),
     _producer_point("delivery", "send_batch", kind="future", moments=("after",)),
     _producer_point("offsets", "send_offsets_to_transaction", _SPLIT),
-    _producer_point("commit", "commit_transaction", when=_for_rows),
+    _producer_point("commit", "commit_transaction"),
     _request_point("start_request", _request("InitProducerId")),
-    _request_point("confirm_request", _request("EndTxn"), repeats=False),
+    _request_point("markers_request", _request("_DescribeProducers")),
+    _request_point("stable_offset_request", _request("_StableOffsetFetch"), _SPLIT),
     _request_point("enlist_request", _request("AddPartitionsToTxn")),
     _request_point("produce_request", _request("Produce")),
     _request_point("enlist_offsets_request", _request("AddOffsetsToTxn"), _SPLIT),
     _request_point("offsets_request", _request("TxnOffsetCommit"), _SPLIT),
-    _request_point("commit_request", _ends_a_transaction_of_rows()),
+    _request_point("commit_request", _ends_a_transaction_of_rows),
     # ingest: sources, and the registration of their schemas.
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
     Point("window_read", _INGEST, "services.ingest.followed:read_window"),
     Point("source_read", _INGEST, "services.ingest.followed:read_on"),
     Point("schema", _INGEST, "common.registry:Registry._append", repeats=False, needs="schema"),
     _registry_point("schema_start", "aiokafka:AIOKafkaProducer.start"),
-    _registry_point("schema_begin", "aiokafka:AIOKafkaProducer.begin_transaction", when=_for_a_schema),
+    _registry_point("schema_begin", "aiokafka:AIOKafkaProducer.begin_transaction"),
     _registry_point("schema_send", "aiokafka:AIOKafkaProducer.send_batch"),
     _registry_point("schema_delivery", "aiokafka:AIOKafkaProducer.send_batch", kind="future", moments=("after",)),
-    _registry_point("schema_commit", "aiokafka:AIOKafkaProducer.commit_transaction", when=_for_a_schema),
-    _registry_point("schema_confirm", "common.transaction:complete_forgotten_commit"),
+    _registry_point("schema_commit", "aiokafka:AIOKafkaProducer.commit_transaction"),
     Point("schema_read", _ALL, "common.registry:Registry._read", repeats=False),
     # split: where it goes on.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
