@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 
 from common.clients import stop_consumer
 from common.readiness import Readiness
@@ -17,6 +18,7 @@ Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 # A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
 _REVOKE_DEADLINE_S = 2.5
 _LOOK_INTERVAL_S = 0.02
+_BROKER_INTERVAL_S = 1.0
 
 
 class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -123,7 +125,8 @@ async def run_lanes(
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
-    Each lane puts its partition into `taken_up` once it is at work: then this replica is ready. With `until_returned`
+    Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
+    answers. With `until_returned`
     it is done when this member's lanes have all returned by themselves.
     """
     lanes = Lanes(consumer, lane)
@@ -136,12 +139,17 @@ async def run_lanes(
         else:
             await (done or stop.wait)()
 
-    async def tell_ready() -> None:
+    async def tell() -> None:
         await lanes.assigned.wait()
         await all_arrived(consumer, taken_up, stop)
-        readiness.set_ready(len(consumer.assignment()))
+        while True:
+            readiness.set_ready(len(consumer.assignment()))
+            await _wait_for_broker(consumer, answers=False)
+            readiness.set_not_ready(KafkaError("no broker answers"))
+            await _wait_for_broker(consumer, answers=True)
+            await all_arrived(consumer, taken_up, stop)
 
-    telling = asyncio.create_task(tell_ready())
+    telling = asyncio.create_task(tell())
     try:
         await lanes.wait(belong(), stop.wait())
     finally:
@@ -174,6 +182,13 @@ async def fetch(
     finally:
         fetching.cancel()
         stopping.cancel()
+
+
+async def _wait_for_broker(consumer: AIOKafkaConsumer, *, answers: bool) -> None:
+    """Wait until a broker answers, or none does: who has nothing to do would not learn of it otherwise."""
+    client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
+    while await client.force_metadata_update() != answers:  # noqa: ASYNC110 - it offers no event
+        await asyncio.sleep(_BROKER_INTERVAL_S)
 
 
 async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
