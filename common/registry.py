@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import structlog
@@ -119,6 +119,7 @@ def encode_schema(registered: Registered) -> bytes:
             "delimiter": schema.dialect.delimiter.decode("latin-1"),
             "quote": schema.dialect.quote.decode("latin-1"),
             "eol": schema.dialect.eol.decode("latin-1"),
+            "encoding": schema.dialect.encoding,
             "row_format": schema.row_format,
         }
     )
@@ -127,6 +128,7 @@ def encode_schema(registered: Registered) -> bytes:
 def decode_schema(value: bytes) -> Registered:
     """The schema that `encode_schema` wrote."""
     fields = orjson.loads(value)
-    dialect = Dialect(*(fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol")))
+    marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))
+    dialect = replace(Dialect(*marks), encoding=fields["encoding"])
     header = None if fields["header"] is None else base64.b64decode(fields["header"])
     return Registered(fields["number"], Schema(header, tuple(fields["columns"]), dialect, fields["row_format"]))

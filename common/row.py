@@ -28,7 +28,7 @@ def misfit(found: int, columns: int) -> str:
 
 def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
     """Take a record apart: surrounding quotes removed, doubled quotes undone. ValueError if it is malformed."""
-    if dialect.quote not in row:
+    if not dialect.quote or dialect.quote not in row:
         return row.split(dialect.delimiter)
     # latin-1 gives every byte one character and back, so whatever the encoding is, it passes unchanged.
     reader = csv.reader(
@@ -47,12 +47,15 @@ def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
 def join_fields(fields: Sequence[bytes], dialect: Dialect) -> bytes:
     """Put a record together, quoting only fields that hold a delimiter, a quote, CR or LF.
 
-    A single empty field gives the empty record, where csv.writer would write two quotes.
+    A single empty field gives the empty record, where csv.writer would write two quotes. ValueError where nothing is
+    quoted and a field needs it.
     """
     row = dialect.delimiter.join(fields)
-    special = dialect.quote in row or b"\n" in row or b"\r" in row
-    if not special and row.count(dialect.delimiter) == len(fields) - 1:
+    special = b"\n" in row or b"\r" in row or row.count(dialect.delimiter) != len(fields) - 1
+    if not special and (not dialect.quote or dialect.quote not in row):
         return row
+    if not dialect.quote:
+        raise ValueError("a field holds a delimiter or a line break, and QUOTE is none")
     return dialect.delimiter.join([_quoted(field, dialect) for field in fields])
 
 
@@ -67,15 +70,18 @@ class JsonCodec:
     """The rows of one schema as JSON objects, and back.
 
     Keys are `schema.keys` in column order. A field that is a JSON number stays one, digit for digit;
-    every other field is a string. Build it once per schema: it compiles patterns of all columns.
+    every other field is a string. JSON is UTF-8, whatever the rows are in. Build it once per schema: it compiles
+    patterns of all columns.
     """
 
-    __slots__ = ("_all_quoted", "_canonical", "_delimiter", "_dialect", "_keys", "_quote", "_template")
+    __slots__ = ("_all_quoted", "_canonical", "_delimiter", "_dialect", "_encoding", "_keys", "_quote", "_template")
 
     def __init__(self, schema: Schema) -> None:
         self._dialect = schema.dialect
         self._delimiter = schema.dialect.delimiter
-        self._quote = schema.dialect.quote
+        # Where nothing is quoted, no row holds a line break.
+        self._quote = schema.dialect.quote or b"\n"
+        self._encoding = None if schema.dialect.encoding == "utf-8" else schema.dialect.encoding
         self._keys = schema.keys
         names = [orjson.dumps(key) + b":" for key in self._keys]
         # Two groups a column, number or text, of which one is filled; the template puts both in a row.
@@ -90,7 +96,9 @@ class JsonCodec:
         self._canonical = re.compile(rb"\{" + b",".join(values) + rb"\}").fullmatch
 
     def encode(self, row: bytes) -> bytes:
-        """Write a CSV row as a JSON object. ValueError if it is malformed, not UTF-8 or has too few or many fields."""
+        """Write a CSV row as a JSON object. ValueError if it is malformed, no text or has too few or many fields."""
+        if self._encoding is not None:
+            row = _to_utf8(row, self._encoding)
         # Nearly every row: each field is put between quotes, and one match of them all frees the numbers.
         if (row.isascii() or _is_utf8(row)) and self._quote not in row:
             match = self._all_quoted(b'"' + row.replace(self._delimiter, b'","') + b'"')
@@ -105,12 +113,14 @@ class JsonCodec:
         """
         # Nearly every value: as `encode` writes it, and no field needs quotes (the pattern has no line breaks).
         match = self._canonical(value)
+        row: bytes
         if match is not None:
-            row: bytes = self._delimiter.join(match.groups()[1::2])
+            row = self._delimiter.join(match.groups()[1::2])
             plain = self._quote not in row and row.count(self._delimiter) == len(self._keys) - 1
             if plain and (row.isascii() or _is_utf8(row)):
-                return row
-        return join_fields(self.fields(value), self._dialect)
+                return row if self._encoding is None else _from_utf8(row, self._encoding)
+        row = join_fields(self.fields(value), self._dialect)
+        return row if self._encoding is None else _from_utf8(row, self._encoding)
 
     def fields(self, value: bytes) -> list[bytes]:
         """Read the fields of a JSON object in column order. ValueError as in `decode`."""
@@ -187,6 +197,24 @@ def _is_utf8(row: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _to_utf8(row: bytes, encoding: str) -> bytes:
+    try:
+        text = row.decode(encoding)
+        # Some encodings have two ways to write a character, and what comes back has to be what was given.
+        if text.encode(encoding) == row:
+            return text.encode()
+    except UnicodeError:
+        raise ValueError(f"not {encoding}") from None
+    raise ValueError(f"not the way {encoding} is written, so JSON could not give it back")
+
+
+def _from_utf8(row: bytes, encoding: str) -> bytes:
+    try:
+        return row.decode().encode(encoding)
+    except UnicodeError:
+        raise ValueError(f"a character that {encoding} does not have") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -11,11 +11,16 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How records and fields are told apart. Each a byte string; `eol` is the usual line ending."""
+    """How records and fields are told apart: one byte each, `quote` empty where nothing is quoted.
+
+    `eol` is the usual line ending. `encoding` is what a field's bytes are text in, by Python's name for it: in it the
+    delimiter, the quote and line endings are ASCII's bytes, and no other character has one of them.
+    """
 
     delimiter: bytes = b","
     quote: bytes = b'"'
     eol: bytes = b"\n"
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Schema:
             dialect.delimiter,
             dialect.quote,
             dialect.eol,
+            dialect.encoding.encode(),
             self.row_format.encode(),
         )
         digest = blake2b(digest_size=6)

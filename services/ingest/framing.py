@@ -154,7 +154,8 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
         begin, end = spans[0][0], spans[-1][1]
         if reason is None:
             rows = [data[start:stop] for start, stop in spans]
-            plain = data.find(rules.dialect.quote, begin, end) < 0
+            quote = rules.dialect.quote
+            plain = not quote or data.find(quote, begin, end) < 0
             parts.append(Run(rows, eol, next_line, offset + begin, plain))
             next_line += count_breaks(data, begin, end) + 1
         else:

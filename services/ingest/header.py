@@ -17,16 +17,16 @@ class Header:
     lines: int
 
 
-def frame_header(data: bytes, *, delimiter: bytes = b",", quote: bytes = b'"', at_end: bool) -> Header | None:
+def frame_header(data: bytes, dialect: Dialect, *, at_end: bool) -> Header | None:
     """Take the first record from the start of a source; None while it is not complete, or if there is not a byte.
 
     A quote behind a byte order mark opens a field. ValueError if the quotes are wrong.
     """
     start = len(BOM) if data.startswith(BOM) else 0
-    stop = fields_end(data, start, len(data), delimiter, quote)
+    stop = fields_end(data, start, len(data), dialect.delimiter, dialect.quote)
     if stop == len(data):
         return Header(data, b"\n", len(data), count_breaks(data, 0, len(data)) + 1) if at_end and data else None
-    if data[stop] in quote:
+    if data[stop] in dialect.quote:
         if at_end:
             raise ValueError(f"the header: {NOT_CLOSED}")
         return None
@@ -39,9 +39,9 @@ def frame_header(data: bytes, *, delimiter: bytes = b",", quote: bytes = b'"', a
 
 
 def header_columns(record: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Read the column names: the whole record as UTF-8, or else as latin-1, without a byte order mark."""
+    """Read the column names: the whole record in its encoding, or else as latin-1, without a byte order mark."""
     names = parse_fields(record.removeprefix(BOM), dialect)
     try:
-        return tuple([name.decode() for name in names])
+        return tuple([name.decode(dialect.encoding) for name in names])
     except UnicodeDecodeError:
         return tuple([name.decode("latin-1") for name in names])

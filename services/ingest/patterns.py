@@ -42,6 +42,8 @@ def _quoted_rest(quote: bytes) -> bytes:
 def _field(delimiter: bytes, quote: bytes) -> bytes:
     """What matches a field; at a quote that is not closed it matches nothing, and what is asked for next fails."""
     quote_mark, apart = re.escape(quote), re.escape(delimiter) + rb"\r\n"
+    if not quote:
+        return rb"(?:[^%b]*+)" % apart
     quoted = quote_mark + _quoted_rest(quote) + quote_mark
     return rb"(?:[^%b%b][^%b]*+|%b|)" % (quote_mark, apart, apart, quoted)
 

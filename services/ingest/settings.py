@@ -1,11 +1,15 @@
 """What ingest is told."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from common.schema import RowFormat
 from common.settings import ServiceSettings
+from services.ingest.encodings import check_mark, find_encoding
+from services.ingest.opening import Wanted
+
+_AUTO, _NONE, _TAB = "auto", "none", "tab"
 
 
 class IngestSettings(ServiceSettings):
@@ -24,6 +28,12 @@ class IngestSettings(ServiceSettings):
     header: Literal["first", "none"] = Field(
         "first", description="first: the first record names the columns. none: columns are #1, #2, ..."
     )
+    skip_lines: int = Field(0, ge=0, description="lines before the header, or the first row, that are left out")
+    delimiter: str = Field(",", description="between fields: one character, tab, or auto to find it out for each file")
+    quote: str = Field('"', description="around fields: one character, none, or auto to find it out for each file")
+    encoding: str = Field(
+        "utf-8", description="what column names and categories are read in (latin-1, cp1252, ...); bytes pass unchanged"
+    )
     row_format: RowFormat = Field(
         "csv", description="csv: a record's value is the row's exact bytes. json: an object per row"
     )
@@ -32,3 +42,39 @@ class IngestSettings(ServiceSettings):
         description="source: a source's rows keep their order. none: they are spread over all partitions",
     )
     commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _check_delimiter(cls, text: str) -> str:
+        if text not in {_AUTO, _TAB}:
+            check_mark(text, "tab or auto")
+        return text
+
+    @field_validator("quote")
+    @classmethod
+    def _check_quote(cls, text: str) -> str:
+        if text not in {_AUTO, _NONE}:
+            check_mark(text, "none or auto")
+        return text
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, text: str) -> str:
+        return find_encoding(text).name
+
+    @model_validator(mode="after")
+    def _check_dialect(self) -> Self:
+        if self.delimiter == self.quote != _AUTO:
+            raise ValueError(f"DELIMITER and QUOTE are both {self.quote!r}: they have to differ")
+        encoding = find_encoding(self.encoding)
+        for name, mark in (("DELIMITER", self.wanted.delimiter), ("QUOTE", self.wanted.quote)):
+            if mark and encoding.holds(mark):
+                raise ValueError(f"{name} {mark.decode()!r} may be part of a character in ENCODING={self.encoding}")
+        return self
+
+    @property
+    def wanted(self) -> Wanted:
+        """How sources are to be read."""
+        delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
+        quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
+        return Wanted(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)

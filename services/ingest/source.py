@@ -13,16 +13,16 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.records import Ended
 from common.registry import Registered, Registry
-from common.row import JsonCodec, parse_fields
-from common.schema import Dialect, Schema
+from common.row import JsonCodec
 from common.tally import tally
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.ingest.files import Window
 from services.ingest.framing import Reject, Run, frame
-from services.ingest.header import frame_header, header_columns
+from services.ingest.opening import find_opening
 from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
+from services.ingest.sniffing import sniff
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -63,12 +63,12 @@ class Source:
     async def take(self, data: bytes, outbox: Outbox, *, at_end: bool) -> int:
         """Put the records in `data`, which begins at `progress.offset`, into the outbox; return the bytes used.
 
-        With `at_end` the last record may lack its line ending, and the source has ended. Raises SourceError when the
-        header cannot be read.
+        With `at_end` the last record may lack its line ending, and the source has ended. Raises SourceError when its
+        beginning cannot be read.
         """
         used = self._finish_line(data, outbox) if self.progress.unterminated and data else 0
         if self._registered is None:
-            used += await self._take_header(data[used:], at_end=at_end)
+            used += await self._take_opening(data[used:], outbox, at_end=at_end)
         if self._registered is not None:
             used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
         if at_end and not self.progress.ended:
@@ -92,28 +92,27 @@ class Source:
         self._move(data[:used], lines=0, unterminated=ending is None, rejected=self.progress.rejected + 1)
         return used
 
-    async def _take_header(self, data: bytes, *, at_end: bool) -> int:
+    async def _take_opening(self, data: bytes, outbox: Outbox, *, at_end: bool) -> int:
         if self.progress.schema:
             self._use(await self._shop.registry.find(self.progress.schema))
             return 0
-        first = frame_header(data, at_end=at_end)
-        if first is None or not first.record:
-            return 0
-        settings = self._shop.settings
+        progress = self.progress
         try:
-            if settings.header == "first":
-                columns = header_columns(first.record, Dialect(eol=first.eol))
-            else:
-                columns = tuple(f"#{n}" for n in range(1, 1 + len(parse_fields(first.record, Dialect()))))
+            opening = find_opening(
+                data, self._shop.settings.wanted, sniff, line=progress.line, offset=progress.offset, at_end=at_end
+            )
         except ValueError as error:
-            raise SourceError(f"{self.progress.source}: its first record cannot be read: {error}") from None
-        header = first.record if settings.header == "first" else None
-        schema = Schema(header, columns, Dialect(eol=first.eol), settings.row_format)
-        self._use(await self._shop.registry.register(schema))
-        used, lines = (first.consumed, first.lines) if header is not None else (0, 0)
-        unterminated = used == len(first.record)
-        self._move(data[:used], lines=lines, schema=schema.id, unterminated=unterminated and used > 0)
-        return used
+            raise SourceError(f"{progress.source}: its beginning cannot be read: {error}") from None
+        if opening is None:
+            return 0
+        for reject in opening.rejects:
+            pack_reject(outbox, self._shop.topics, self._address, reject)
+        changes: dict[str, Any] = {"rejected": progress.rejected + len(opening.rejects)}
+        if opening.schema is not None:
+            self._use(await self._shop.registry.register(opening.schema))
+            changes["schema"] = opening.schema.id
+        self._move(data[: opening.consumed], lines=opening.lines, unterminated=opening.unterminated, **changes)
+        return opening.consumed
 
     def _use(self, registered: Registered) -> None:
         self._registered = registered

@@ -18,9 +18,9 @@ _INT = re.compile(rb"[ \t]*([+-]?)([0-9]+)[ \t]*")
 _FLOAT = re.compile(rb"[ \t]*([+-]?)(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?)([0-9]+))?[ \t]*")
 
 
-def converter(column: Column) -> Callable[[bytes], str | None]:
+def converter(column: Column, encoding: str) -> Callable[[bytes], str | None]:
     """Make the function from a column's field to its part; ValueError, naming the column, where there is none."""
-    convert = _conversion(column.kind)
+    convert = _conversion(column.kind, encoding)
     label = label_of(column)
 
     def part(field: bytes) -> str | None:
@@ -34,11 +34,11 @@ def converter(column: Column) -> Callable[[bytes], str | None]:
     return part
 
 
-def _conversion(kind: Kind) -> Callable[[bytes], str]:
+def _conversion(kind: Kind, encoding: str) -> Callable[[bytes], str]:
     """Choose the label function of a type."""
     match kind:
         case Text():
-            return _text
+            return partial(_text, encoding=encoding)
         case Int():
             return _int
         case Float(step=Decimal() as step):
@@ -50,11 +50,11 @@ def _conversion(kind: Kind) -> Callable[[bytes], str]:
             return _float
 
 
-def _text(field: bytes) -> str:
+def _text(field: bytes, *, encoding: str) -> str:
     try:
-        return field.decode()
+        return field.decode(encoding)
     except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
+        raise ValueError(f"not {encoding.upper()}: {_shown(field)}") from None
 
 
 def _int(field: bytes) -> str:

@@ -51,11 +51,11 @@ def compile_route(split: Split, schema: Schema) -> Route:
             reason = f"no column {label_of(column)}"
             return lambda rows, _plain: Routed({}, [(index, reason) for index in range(len(rows))])
         indexes.append(index)
-    decisions = _Decisions(split.columns)
     if schema.row_format == "json":
+        decisions = _Decisions(split.columns, "utf-8")
         read_json = _json_reader(schema, indexes)
         return lambda rows, _plain: _route_each(rows, read_json, decisions)
-    return _csv_route(schema, indexes, decisions)
+    return _csv_route(schema, indexes, _Decisions(split.columns, schema.dialect.encoding))
 
 
 def missing_columns(split: Split, schema: Schema) -> list[str]:
@@ -83,9 +83,9 @@ class _Rejection:
 class _Decisions(dict[_Key, Category | _Rejection]):
     """What was decided for each key, across batches; made when asked for, forgotten when there are too many."""
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
+    def __init__(self, columns: tuple[Column, ...], encoding: str) -> None:
         super().__init__()
-        self._converters = [converter(column) for column in columns]
+        self._converters = [converter(column, encoding) for column in columns]
 
     def __missing__(self, key: _Key) -> Category | _Rejection:
         fields = (key,) if isinstance(key, bytes) else key

@@ -70,14 +70,14 @@ def breaks(data: bytes) -> int:
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 
-def items(parts: list[Run | Reject]) -> list[Item]:
+def items(parts: list[Run | Reject], quote: bytes = b'"') -> list[Item]:
     found: list[Item] = []
     for part in parts:
         if isinstance(part, Reject):
             found.append((part.offset, part.line, part.raw, None, kind(part.reason)))
             continue
         offset, line = part.offset, part.line
-        assert part.plain == all(b'"' not in row for row in part.rows)
+        assert part.plain == all(not quote or quote not in row for row in part.rows)
         for row in part.rows:
             found.append((offset, line, row, part.eol, ""))
             offset += len(row) + len(part.eol)
@@ -376,6 +376,16 @@ def test_no_quotes_make_framing_quadratic(nasty: bytes, size: int, columns: int,
     assert framed.consumed == len(data)
 
 
+@given(SOUP, st.integers(1, 3))
+@example(b'"a,b\r\n",c\n', 2)
+def test_where_nothing_is_quoted_a_quote_is_a_byte_like_any_other(data: bytes, columns: int) -> None:
+    bare = Dialect(quote=b"")
+    assert items(whole(data, columns, dialect=bare).parts, b"") == [
+        (offset, line, raw.replace(b"x", b'"'), eol, reason)
+        for offset, line, raw, eol, reason in items(whole(data.replace(b'"', b"x"), columns).parts)
+    ]
+
+
 @given(data=SOUP, with_bom=st.booleans())
 @example(data=b'"a\r\n""b",c\r\nd', with_bom=True)
 @example(data=b"", with_bom=False)
@@ -383,34 +393,34 @@ def test_a_header_is_found_once_it_is_complete_and_is_the_first_record(*, data: 
     source = BOM + data if with_bom else data
     first = spelled_out(data, 1, 10_000)[:1]
     if not source:
-        assert frame_header(source, at_end=True) is None
+        assert frame_header(source, LF, at_end=True) is None
         return
     if first and first[0][4].startswith(REASONS):
         with pytest.raises(ValueError, match="the header: "):
-            frame_header(source, at_end=True)
+            frame_header(source, LF, at_end=True)
         return
-    header = frame_header(source, at_end=True)
+    header = frame_header(source, LF, at_end=True)
     assert header is not None
     raw = first[0][2] if first else b""
     assert header.record == source[: len(source) - len(data)] + raw
     assert source[: header.consumed] in (header.record + header.eol, header.record)
     assert header.lines == breaks(raw) + 1
     for end in range(len(source)):
-        early = frame_header(source[:end], at_end=False)
+        early = frame_header(source[:end], LF, at_end=False)
         assert early in (None, header)
         assert (early is not None) == (end > header.consumed or (end == header.consumed and header.eol != b"\r"))
 
 
 def test_a_header_without_line_ending_is_complete_only_at_the_end() -> None:
-    assert frame_header(b"a,b", at_end=False) is None
-    assert frame_header(b"a,b\r", at_end=False) is None
-    assert frame_header(b"a,b", at_end=True) == Header(b"a,b", b"\n", 3, 1)
-    assert frame_header(b"a,b\r", at_end=True) == Header(b"a,b", b"\r", 4, 1)
-    assert frame_header(b"a,b\rc", at_end=False) == Header(b"a,b", b"\r", 4, 1)
+    assert frame_header(b"a,b", LF, at_end=False) is None
+    assert frame_header(b"a,b\r", LF, at_end=False) is None
+    assert frame_header(b"a,b", LF, at_end=True) == Header(b"a,b", b"\n", 3, 1)
+    assert frame_header(b"a,b\r", LF, at_end=True) == Header(b"a,b", b"\r", 4, 1)
+    assert frame_header(b"a,b\rc", LF, at_end=False) == Header(b"a,b", b"\r", 4, 1)
 
 
 def test_a_header_may_have_its_own_delimiter_and_quote() -> None:
-    header = frame_header(BOM + b"'a\n;';b\r\n1;2\r\n", delimiter=b";", quote=b"'", at_end=False)
+    header = frame_header(BOM + b"'a\n;';b\r\n1;2\r\n", Dialect(b";", b"'"), at_end=False)
     assert header == Header(BOM + b"'a\n;';b", b"\r\n", 12, 2)
     assert header_columns(header.record, Dialect(b";", b"'")) == ("a\n;", "b")
 

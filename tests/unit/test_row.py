@@ -233,3 +233,36 @@ def test_a_key_is_no_pattern() -> None:
 def test_a_field_that_is_absent_or_no_text_is_an_error(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         json_field_reader(TWO, 0)(value)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "shift_jis", "gb18030"])
+def test_rows_in_another_encoding_are_utf8_as_json_and_come_back(encoding: str) -> None:
+    text = {"cp1252": "ä,€", "shift_jis": "表,ｱ", "gb18030": "龙,ä"}[encoding]
+    codec = JsonCodec(Schema(b"a,b", ("a", "b"), Dialect(encoding=encoding)))
+    for row in (text, f'"{text[0]}",{text[2]}'):
+        value = codec.encode(row.encode(encoding))
+        assert json.loads(value) == {"a": text[0], "b": text[2]}
+        assert codec.decode(value) == text.encode(encoding)
+
+
+def test_what_another_encoding_does_not_hold_or_writes_otherwise_says_why() -> None:
+    codec = JsonCodec(Schema(b"a", ("a",), Dialect(encoding="cp1252")))
+    with pytest.raises(ValueError, match="not cp1252"):
+        codec.encode(b"\x81")
+    with pytest.raises(ValueError, match="a character that cp1252 does not have"):
+        codec.decode('{"a":"表"}'.encode())
+    # Two bytes for one character: only the first comes back.
+    doubled = JsonCodec(Schema(b"a", ("a",), Dialect(encoding="cp932")))
+    assert b"\x81\xca".decode("cp932") == b"\xee\xf9".decode("cp932")
+    with pytest.raises(ValueError, match="JSON could not give it back"):
+        doubled.encode(b"\xee\xf9")
+
+
+def test_where_nothing_is_quoted_a_field_is_what_is_between_delimiters() -> None:
+    bare = Dialect(delimiter=b"\t", quote=b"")
+    codec = JsonCodec(Schema(b"a\tb", ("a", "b"), bare))
+    row = b'"x\ty""'
+    assert parse_fields(row, bare) == [b'"x', b'y""']
+    assert codec.decode(codec.encode(row)) == row
+    with pytest.raises(ValueError, match="QUOTE is none"):
+        join_fields([b"a\tb", b"c"], bare)

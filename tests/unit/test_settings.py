@@ -5,6 +5,7 @@ import pytest
 from common.clients import connection
 from common.errors import ConfigurationError
 from common.settings import read_settings
+from services.ingest.opening import Wanted
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
@@ -50,6 +51,13 @@ def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(mo
         (("a", "--topic-prefix", "a/b"), "TOPIC_PREFIX"),
         (("a", "--order", "any"), "ORDER 'any'"),
         (("a", "--kafka-security-protocol", "SASL_SSL"), "KAFKA_SASL_USERNAME"),
+        (("a", "--delimiter", ";;"), "DELIMITER ';;': neither one ASCII character .* tab or auto"),
+        (("a", "--delimiter", "0"), "DELIMITER '0'"),
+        (("a", "--quote", "\u00ab"), "QUOTE '\u00ab': neither one ASCII character .* none or auto"),
+        (("a", "--quote", ","), "DELIMITER and QUOTE are both ','"),
+        (("a", "--encoding", "utf-16"), "ENCODING 'utf-16': no encoding whose rows"),
+        (("a", "--encoding", "shift_jis", "--delimiter", "|"), r"DELIMITER '\|' may be part of a character"),
+        (("a", "--skip-lines", "-1"), "SKIP_LINES"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(argv: tuple[str, ...], message: str) -> None:
@@ -57,6 +65,15 @@ def test_a_wrong_setting_is_one_line_that_names_it(argv: tuple[str, ...], messag
         ingest(*argv)
     assert "\n" not in str(raised.value)
     assert raised.value.exit_code == 78
+
+
+def test_a_dialect_is_what_was_asked_for() -> None:
+    assert ingest("a").wanted == Wanted()
+    assert ingest("a", "--delimiter", "tab", "--quote", "none").wanted == Wanted(delimiter=b"\t", quote=b"")
+    assert ingest("a", "--delimiter", "auto", "--quote", "auto").wanted == Wanted(delimiter=None, quote=None)
+    assert ingest("a", "--encoding", "Latin-1", "--skip-lines", "3").wanted == Wanted(
+        encoding="iso8859-1", skip_lines=3
+    )
 
 
 def test_a_wrong_split_by_says_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,76 @@
+"""Whatever a file is written with, its rows come out byte for byte, and their categories are text."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.expectation import rejections
+from tests.integration.pipeline import Pipeline
+
+TEXT = "Höhe;Text\nklein;'a;b'\nlänger;'it''s\ntwo lines'\nklein;€\n;x\n"
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("row_format", ["csv", "json"])
+def test_other_marks_another_encoding_and_lines_to_skip(pipeline: Pipeline, tmp_path: Path, row_format: str) -> None:
+    preamble, encoded = "Stand: heute\n\n".encode("cp1252"), TEXT.replace("\n", "\r\n").encode("cp1252")
+    source = write(tmp_path / "a.csv", preamble + encoded)
+    settings = {"DELIMITER": ";", "QUOTE": "'", "ENCODING": "cp1252", "SKIP_LINES": "2", "ROW_FORMAT": row_format}
+    pipeline.run(source, "*,Höhe", **settings)
+    header, rest = encoded[: encoded.index(b"\n") + 1], encoded.split(b"\r\n")[1:]
+    pipeline.check_files(
+        {
+            "all.csv": encoded,
+            "Höhe/klein.csv": header + b"\r\n".join([rest[0], rest[3], b""]),
+            "Höhe/länger.csv": header + b"\r\n".join([rest[1], rest[2], b""]),
+            "Höhe/~empty.csv": header + rest[4] + b"\r\n",
+        }
+    )
+
+
+def test_where_nothing_is_quoted_a_quote_opens_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", b'size\tname\n5"\t"bolt\n5"\t"nut\n')
+    pipeline.run(source, "*,size", DELIMITER="tab", QUOTE="none")
+    pipeline.check_files({"all.csv": source.read_bytes(), "size/5%22.csv": source.read_bytes()})
+
+
+def test_each_file_of_a_folder_may_have_its_own_dialect(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = [[str(n), f"2026-01-{n % 28 + 1:02}", f"{n / 7:.2f}"] for n in range(100)]
+    for name, delimiter in (("a", ","), ("b", ";"), ("c", "\t"), ("d", "|")):
+        header = delimiter.join(["number", "day", name])
+        write(folder / f"{name}.csv", "\n".join([header, *map(delimiter.join, rows), ""]).encode())
+    pipeline.run(folder, "day", DELIMITER="auto")
+    written = pipeline.output_files()
+    assert len(written) == 4 * 28
+    assert sum(content.count(b"\n") - 1 for content in written.values()) == 4 * len(rows)
+
+
+def test_what_is_no_text_in_its_encoding_is_rejected_and_told(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", b"name,n\n\xe4,1\n\xc3\xa4,2\n")
+    pipeline.run(source, "*,name")
+    files = pipeline.output_files()
+    assert files["all.csv"] == source.read_bytes()
+    assert files["name/ä.csv"] == b"name,n\n\xc3\xa4,2\n"
+    [told] = rejections(files["rejected.csv"])
+    assert (told["line"], told["split"], told["reason"]) == ("2", "name", "name: not UTF-8: '\\xe4'")
+
+
+@pytest.mark.parametrize("data", [b"\n\n", b"\r\n", b"\xef\xbb\xbf\n\n"])
+def test_a_file_of_blank_lines_ends(pipeline: Pipeline, tmp_path: Path, data: bytes) -> None:
+    pipeline.run(write(tmp_path / "a.csv", data), "*")
+    files = pipeline.output_files()
+    assert files.keys() == {"rejected.csv"}
+    assert {told["reason"] for told in rejections(files["rejected.csv"])} == {"blank line"}
+
+
+def test_a_file_in_utf_16_is_refused_with_what_to_do(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.csv", "a,b\n1,2\n".encode("utf-16"))
+    ingest = pipeline.start("ingest", "--once", source)
+    assert ingest.wait_for_exit() == 1
+    assert "convert it to UTF-8 first" in ingest.log()

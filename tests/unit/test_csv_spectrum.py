@@ -1,0 +1,47 @@
+"""The public set of files that CSV parsers are tried with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.row import parse_fields
+from services.ingest.framing import Run, frame
+from services.ingest.opening import Wanted, find_opening
+from services.ingest.sniffing import sniff
+
+FILES = sorted(Path(__file__).with_name("csv_spectrum").glob("*.csv"))
+
+
+def read(data: bytes, wanted: Wanted) -> list[dict[str, str]]:
+    """Every row of a file by its columns' names."""
+    opening = find_opening(data, wanted, sniff, at_end=True)
+    assert opening is not None
+    assert opening.schema is not None
+    dialect, columns = opening.schema.dialect, opening.schema.columns
+    framed = frame(
+        data[opening.consumed :],
+        dialect=dialect,
+        columns=len(columns),
+        line=1,
+        offset=0,
+        at_end=True,
+        max_row_bytes=1_000_000,
+    )
+    rows: list[bytes] = []
+    for part in framed.parts:
+        assert isinstance(part, Run)
+        rows += part.rows
+    fields = [[field.decode() for field in parse_fields(row, dialect)] for row in rows]
+    return [dict(zip(columns, row, strict=True)) for row in fields]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(delimiter=None, quote=None)], ids=["plain", "auto"])
+def test_every_file_is_read_as_it_is_meant(path: Path, wanted: Wanted) -> None:
+    meant = json.loads(path.with_suffix(".json").read_text())
+    assert read(path.read_bytes(), wanted) == (meant if isinstance(meant, list) else [meant])
+
+
+def test_all_files_are_there() -> None:
+    assert len(FILES) == 12
