@@ -4,13 +4,22 @@ import glob
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+
+import structlog
 
 from common.errors import ConfigurationError, SourceError
 from common.progress import Progress
 
+log = structlog.get_logger()
+
 STANDARD_INPUT = "-"
+# gzip and zstd.
+PACKED_SUFFIXES = frozenset({".gz", ".zst"})
+# What sink keeps its ledgers in.
+_OUTPUT_MARK = ".nacre"
 
 # How many bytes at each end of what was read make its fingerprint.
 _FINGERPRINT_BYTES = 4096
@@ -69,7 +78,7 @@ def _find(given: str, on_error: Callable[[OSError], None] | None) -> list[Path]:
     if path.is_dir():
         # What `os.walk` would keep to itself.
         with os.scandir(path):
-            return [entry for entry in _walk(path, on_error) if entry.suffix.lower() == ".csv"]
+            return [entry for entry in _walk(path, on_error) if _is_csv(entry)]
     if path.exists():
         return [path]
     if glob.has_magic(given):
@@ -80,10 +89,26 @@ def _find(given: str, on_error: Callable[[OSError], None] | None) -> list[Path]:
 
 def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=on_error):
+        if _OUTPUT_MARK in folders and parent != os.fspath(folder):
+            # What comes out would go in again, without end.
+            _tell_left_out(parent)
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):
                 yield Path(parent, name)
+
+
+@cache
+def _tell_left_out(folder: str) -> None:
+    log.warning("an output folder below INPUT is left out", folder=folder)
+
+
+def _is_csv(path: Path) -> bool:
+    """Whether a file in a folder is input, by its name."""
+    packed = path.suffix.lower() in PACKED_SUFFIXES
+    return (path.with_suffix("") if packed else path).suffix.lower() == ".csv"
 
 
 def source_name(path: Path) -> str:

@@ -10,7 +10,8 @@ import structlog
 from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
-from services.ingest.files import Window, read_on, read_window, source_key
+from services.ingest.content import content_of
+from services.ingest.files import Window, source_key
 from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()
@@ -28,6 +29,7 @@ class Followed:
     def __init__(self, shop: Shop, path: Path, progress: Progress) -> None:
         self._shop = shop
         self._path = path
+        self._content = content_of(path)
         self._begun_at = progress
         self._source: Source | None = None
         self._chunk_bytes = _CHUNK_BYTES
@@ -38,6 +40,11 @@ class Followed:
         # Of what kind the trouble is: an errno, or 0 where the file can be read and is not what it was.
         self._trouble_kind: int | None = None
         self.finished = False
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file is compressed."""
+        return self._content.whole_only
 
     @property
     def progress(self) -> Progress:
@@ -81,22 +88,29 @@ class Followed:
         size = (await asyncio.to_thread(self._path.stat)).st_size
         if size != self._size:
             self._size, self._grew_at, self.finished = size, now, False
-        elif source.progress.ended and source.progress.offset == size:
-            self.finished = True
-            self._next_look = now + _ENDED_LOOK_INTERVAL_S
+        elif source.progress.ended and source.progress.size == size:
+            return self._rest(now)
+        settled = self._shop.settings.once or now - self._grew_at >= self._shop.settings.settle_s
+        if self._content.whole_only and not settled:
             return False
         offset = source.progress.offset
-        data = await asyncio.to_thread(read_on, self._path, offset, source.window, self._chunk_bytes)
+        data = await asyncio.to_thread(self._content.read_on, offset, source.window, self._chunk_bytes)
         to_its_end = len(data) < self._chunk_bytes
-        settings = self._shop.settings
-        at_end = to_its_end and (settings.once or now - self._grew_at >= settings.settle_s)
+        at_end = to_its_end and settled
         if at_end and source.progress.ended and not data:
-            return False
-        used = await source.take(data, outbox, at_end=at_end)
+            return self._rest(now)
+        used = await source.take(data, outbox, at_end=at_end, size=size)
+        self._content.keep_from(source.progress.offset)
         self._fit_chunk(used, to_its_end=to_its_end)
         if at_end and used == len(data):
             log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
         return used > 0 or at_end
+
+    def _rest(self, now: float) -> bool:
+        """There is nothing more, unless the file grows."""
+        self.finished = True
+        self._next_look = now + _ENDED_LOOK_INTERVAL_S
+        return False
 
     def _fit_chunk(self, used: int, *, to_its_end: bool) -> None:
         """Read more at once when a record is longer than the chunk; once complete, `take` rejects it if too long."""
@@ -108,7 +122,7 @@ class Followed:
             )
 
     async def _open(self) -> Source:
-        window: Window = await asyncio.to_thread(read_window, self._path, self._begun_at)
+        window: Window = await asyncio.to_thread(self._content.window, self._begun_at)
         address = self._shop.address(self._begun_at.source, source_key(self._begun_at.source))
         self._source = Source(self._shop, address, self._begun_at, window)
         log.info("source opened", source=self._begun_at.source, offset=self._begun_at.offset)

@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 _OUTBOX_BYTES = 4 * 2**20
 _SCAN_INTERVAL_S = 1.0
+# Compressed sources that a lane reads at the same time.
+_MAX_UNPACKING = 4
 # How often files are looked at that have not settled yet, and how often the others.
 _LOOK_INTERVAL_S = 0.02
 _IDLE_LOOK_INTERVAL_S = 0.2
@@ -96,6 +98,7 @@ class IngestLane:
         self._known = known
         self._sources: dict[str, Followed] = {}
         self._touched: set[Followed] = set()
+        self._unpacking: set[Followed] = set()
         self.transactions = transactions
         self._outbox = transactions.outbox()
 
@@ -127,12 +130,21 @@ class IngestLane:
         for source in list(self._sources.values()):
             if stop.is_set():
                 break
+            if source.is_packed and not self._may_unpack(source):
+                continue
             if await source.read_on(self._outbox):
                 moved = True
                 self._touched.add(source)
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         return moved
+
+    def _may_unpack(self, source: Followed) -> bool:
+        """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""
+        self._unpacking = {other for other in self._unpacking if not (other.finished or other.trouble)}
+        if len(self._unpacking) < _MAX_UNPACKING:
+            self._unpacking.add(source)
+        return source in self._unpacking
 
     def _is_due(self) -> bool:
         return self._outbox.is_due(time.monotonic(), self._shop.settings.commit_interval_ms, _OUTBOX_BYTES)

@@ -16,7 +16,8 @@ class IngestSettings(ServiceSettings):
     """ingest reads CSV files and writes each row as a Kafka record, exactly once."""
 
     input: str = Field(
-        description="a file, a folder (its *.csv files, recursive), a glob, or - for standard input; also positional"
+        description="a file, a folder (its *.csv, *.csv.gz and *.csv.zst files, recursive), a glob, or - for standard "
+        "input; also positional"
     )
     once: bool = Field(
         default=False,

@@ -60,11 +60,11 @@ class Source:
         self.progress = progress
         self.window = window
 
-    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool) -> int:
+    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool, size: int = 0) -> int:
         """Put the records in `data`, which begins at `progress.offset`, into the outbox; return the bytes used.
 
-        With `at_end` the last record may lack its line ending, and the source has ended. Raises SourceError when its
-        beginning cannot be read.
+        With `at_end` the last record may lack its line ending, and the source has ended, its file at `size` bytes.
+        Raises SourceError when its beginning cannot be read.
         """
         used = self._finish_line(data, outbox) if self.progress.unterminated and data else 0
         if self._registered is None:
@@ -72,7 +72,7 @@ class Source:
         if self._registered is not None:
             used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
         if at_end and not self.progress.ended:
-            self.progress = replace(self.progress, ended=True)
+            self.progress = replace(self.progress, ended=True, size=size)
             ended = Ended(
                 self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
             )

@@ -1,11 +1,14 @@
 """Whatever a file is written with, its rows come out byte for byte, and their categories are text."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from tests.integration.expectation import rejections
-from tests.integration.pipeline import Pipeline
+from tests.integration.expectation import ABALONE, expected_files, rejections
+from tests.integration.pipeline import ABALONE_FILE, Pipeline
 
 TEXT = "Höhe;Text\nklein;'a;b'\nlänger;'it''s\ntwo lines'\nklein;€\n;x\n"
 
@@ -74,3 +77,49 @@ def test_a_file_in_utf_16_is_refused_with_what_to_do(pipeline: Pipeline, tmp_pat
     ingest = pipeline.start("ingest", "--once", source)
     assert ingest.wait_for_exit() == 1
     assert "convert it to UTF-8 first" in ingest.log()
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_compressed_files_are_read_when_they_are_complete(
+    pipeline: Pipeline, tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    content = ABALONE_FILE.read_bytes()
+    packed = pack(content)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    source = write(folder / f"a.csv{suffix}", packed[: len(packed) // 2])
+    pipeline.start("split", SPLIT_BY="*,Sex")
+    pipeline.start("sink")
+    ingest = pipeline.start("ingest", folder, SETTLE_S="0.2")
+    pipeline.wait_for_event(ingest, "source cannot be read")
+    assert "is not complete" in ingest.log()
+    write(source, packed)
+    pipeline.wait_for_files(expected_files(content, [ABALONE["*"], ABALONE["Sex"]]))
+
+
+@pytest.mark.parametrize(("suffix", "pack"), [(".gz", gzip.compress), (".zst", zstandard.compress)])
+def test_compressed_files_are_read_on_where_a_killed_ingest_was(
+    pipeline: Pipeline, tmp_path: Path, big_file: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    content = big_file.read_bytes()
+    source = write(tmp_path / f"a.csv{suffix}", pack(content))
+    pipeline.start("split", SPLIT_BY="*")
+    pipeline.start("sink")
+    for share in (0.1, 0.4, 0.7):
+        ingest = pipeline.start("ingest", source, SETTLE_S="0")
+        pipeline.wait_for_size(int(len(content) * share))
+        ingest.kill()
+    pipeline.start("ingest", source, SETTLE_S="0")
+    pipeline.wait_for_files({"all.csv": content})
+
+
+def test_more_compressed_files_than_are_unpacked_at_once(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(40):
+        write(folder / f"{number}.csv.gz", gzip.compress(b"name,n\n" + b"%d,1\n" % number * 1000))
+    pipeline.run(folder, "name", PARTITIONS="2")
+    files = pipeline.output_files()
+    assert {name: content.count(b"\n") for name, content in files.items()} == {
+        f"name/{number}.csv": 1001 for number in range(40)
+    }

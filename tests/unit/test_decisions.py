@@ -85,8 +85,14 @@ def test_a_file_that_shrank_or_changed_is_an_error_that_names_it(tmp_path: Path)
 
 
 def test_a_folder_gives_its_csv_files_at_any_depth_but_no_hidden_ones(tmp_path: Path) -> None:
-    wanted = [tmp_path / "b.CSV", tmp_path / "in" / "a.csv"]
-    others = [tmp_path / "c.txt", tmp_path / ".d.csv", tmp_path / ".in" / "e.csv", tmp_path / "f.csv.part"]
+    wanted = [tmp_path / "b.CSV", tmp_path / "c.csv.gz", tmp_path / "d.csv.ZST", tmp_path / "in" / "a.csv"]
+    others = [
+        tmp_path / "c.txt",
+        tmp_path / ".d.csv",
+        tmp_path / ".in" / "e.csv",
+        tmp_path / "f.csv.part",
+        tmp_path / "g.gz",
+    ]
     for path in [*wanted, *others]:
         path.parent.mkdir(exist_ok=True)
         path.touch()
@@ -94,6 +100,16 @@ def test_a_folder_gives_its_csv_files_at_any_depth_but_no_hidden_ones(tmp_path: 
     assert list(find_files(str(tmp_path / "**" / "*.csv")).values()) == [tmp_path / "in" / "a.csv"]
     assert list(find_files(str(others[0])).values()) == [others[0]]
     assert find_files(str(tmp_path / "none-*.csv")) == {}
+
+
+def test_what_a_sink_writes_below_input_is_no_input_unless_it_is_all_of_it(tmp_path: Path) -> None:
+    written = tmp_path / "out" / "Sex" / "M.csv"
+    (tmp_path / "out" / ".nacre").mkdir(parents=True)
+    for path in (tmp_path / "a.csv", written):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert list(find_files(str(tmp_path)).values()) == [tmp_path / "a.csv"]
+    assert list(find_files(str(tmp_path / "out")).values()) == [written]
 
 
 def test_an_input_that_is_not_there_is_an_error_that_names_it(tmp_path: Path) -> None:

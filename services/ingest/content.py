@@ -1,0 +1,178 @@
+"""What is in a file: its bytes as they are, or unpacked. Offsets count those."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from common.errors import SourceError
+from common.progress import Progress
+from services.ingest.files import Window, read_on, read_window
+
+# Of packed bytes, at once: a thousand of them may unpack to 32 MB, if somebody means harm.
+_SLICE_BYTES = 1024
+_SKIP_BYTES = 2**20
+_GZIP_WBITS = 31
+
+
+class Content(Protocol):
+    """A file's content, read from front to back."""
+
+    @property
+    def whole_only(self) -> bool:
+        """Whether it can be read only once nobody writes to it any more."""
+
+    def window(self, progress: Progress) -> Window:
+        """The window of what was read of it. SourceError unless it still begins with that."""
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on; fewer at the end only. SourceError if what is before changed."""
+
+    def keep_from(self, offset: int) -> None:
+        """What is before this offset will not be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """A file as it is."""
+
+    path: Path
+    whole_only = False
+
+    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
+        return read_window(self.path, progress)
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
+        return read_on(self.path, offset, window, size)
+
+    def keep_from(self, offset: int) -> None:  # noqa: D102 - same
+        pass
+
+
+class PackedFile:
+    """A compressed file. Its state is that of the unpacking: a file that has changed is unpacked from its beginning.
+
+    Between two reads it is closed, as a plain one is.
+    """
+
+    whole_only = True
+
+    def __init__(self, path: Path, new_unpacker: Callable[[], Any]) -> None:
+        self._path = path
+        self._new_unpacker = new_unpacker
+        # Where the file was when it was last read: a changed one is another file.
+        self._signature: tuple[int, ...] | None = None
+        self._trouble: SourceError | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._packed_offset = 0
+        self._unpacker: Any = None
+        self._rest = b""
+        # Unpacked and not used yet, from this offset on.
+        self._kept = b""
+        self._kept_from = 0
+
+    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
+        window = self._skip(progress.offset)
+        if progress.offset and (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+            raise self._changed(progress.offset)
+        return window
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
+        if self._has_changed() and self._skip(offset) != window:
+            raise self._changed(offset)
+        self.keep_from(offset)
+        self._kept += self._unpack(size - len(self._kept))
+        return self._kept[:size]
+
+    def keep_from(self, offset: int) -> None:  # noqa: D102 - same
+        self._kept = self._kept[offset - self._kept_from :]
+        self._kept_from = offset
+
+    def _has_changed(self) -> bool:
+        found = self._path.stat()
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        changed = signature != self._signature
+        self._signature = signature
+        if changed:
+            self._trouble = None
+        return changed
+
+    def _skip(self, offset: int) -> Window:
+        """Unpack from the beginning up to here."""
+        self._has_changed()
+        self._begin()
+        window = Window()
+        while self._kept_from < offset:
+            data = self._unpack(min(_SKIP_BYTES, offset - self._kept_from - len(self._kept)))
+            if not data and not self._kept:
+                raise self._changed(offset)
+            self._kept += data
+            used = self._kept[: offset - self._kept_from]
+            window = window.moved(used)
+            self.keep_from(self._kept_from + len(used))
+        return window
+
+    def _unpack(self, size: int) -> bytes:
+        """Unpack at least so many bytes more, fewer at the end only."""
+        if self._trouble is not None:
+            # The same file would give the same again, after as much work.
+            raise self._trouble
+        pieces: list[bytes] = []
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._packed_offset)
+                while size > 0 and (piece := self._next_piece(file)) is not None:
+                    pieces.append(piece)
+                    size -= len(piece)
+                self._packed_offset = file.tell()
+        except OSError:
+            # What was unpacked is lost: begin anew.
+            self._signature = None
+            raise
+        except Exception as error:
+            # Each unpacker has errors of its own.
+            self._trouble = SourceError(f"{self._path} cannot be unpacked: {error}")
+            raise self._trouble from error
+        return b"".join(pieces)
+
+    def _next_piece(self, file: IO[bytes]) -> bytes | None:
+        """What a few more packed bytes give, which may be nothing; None at the end."""
+        packed, self._rest = self._rest or file.read(_SLICE_BYTES), b""
+        if self._unpacker is None:
+            if not packed:
+                return None
+            # A file may be filled up with zeros.
+            packed = packed.lstrip(b"\0")
+            if not packed:
+                return b""
+            self._unpacker = self._new_unpacker()
+        elif not packed:
+            raise EOFError("it ends within its compressed data, so it is not complete")
+        piece: bytes = self._unpacker.decompress(packed)
+        if self._unpacker.eof:
+            # Another compressed stream may follow.
+            self._rest, self._unpacker = self._unpacker.unused_data, None
+        return piece
+
+    def _changed(self, offset: int) -> SourceError:
+        return SourceError(
+            f"{self._path} changed within what its first {offset} unpacked bytes were, which were read already: put it "
+            "back, or give the new content a new name"
+        )
+
+
+def content_of(path: Path) -> Content:
+    """The content of a file, unpacked where its name says that it is packed."""
+    match path.suffix.lower():
+        case ".gz":
+            return PackedFile(path, lambda: zlib.decompressobj(_GZIP_WBITS))
+        case ".zst":
+            # Imported here because most have no need of it.
+            import zstandard  # noqa: PLC0415
+
+            return PackedFile(path, zstandard.ZstdDecompressor().decompressobj)
+        case _:
+            return PlainFile(path)

@@ -1,0 +1,144 @@
+import gzip
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import SourceError
+from common.progress import Progress
+from services.ingest import content
+from services.ingest.content import Content, PackedFile, content_of
+from services.ingest.files import Window
+
+Pack = Callable[[bytes], bytes]
+
+PACKERS = {".gz": gzip.compress, ".zst": zstandard.compress}
+packed_kinds = pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
+
+
+def write(path: Path, data: bytes) -> None:
+    # As a copy that takes its place: with another time of change, also where the clock of the disk is coarse.
+    path.write_bytes(data)
+    found = path.stat()
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
+
+
+def read_all(found: Content, offset: int, window: Window, sizes: list[int]) -> bytes:
+    """Read to the end, each time so much, and use half of it, as a reader of records would."""
+    taken: list[bytes] = []
+    for size in [*sizes, *[100_000] * 100]:
+        data = found.read_on(offset, window, size)
+        if not data:
+            return b"".join(taken)
+        used = data[: (len(data) + 1) // 2]
+        taken.append(used)
+        window, offset = window.moved(used), offset + len(used)
+        found.keep_from(offset)
+    raise AssertionError("it never ends")
+
+
+def progress_at(data: bytes, offset: int) -> Progress:
+    window = Window().moved(data[:offset])
+    return Progress("a", offset=offset, head=window.head_digest, tail=window.tail_digest)
+
+
+@packed_kinds
+@given(
+    parts=st.lists(st.binary(max_size=5000), max_size=3),
+    sizes=st.lists(st.integers(1, 6000), max_size=5),
+    padding=st.integers(0, 2000),
+)
+def test_what_was_packed_comes_back_however_it_is_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    suffix: str,
+    pack: Pack,
+    parts: list[bytes],
+    sizes: list[int],
+    padding: int,
+) -> None:
+    path = tmp_path_factory.mktemp("packed") / f"a.csv{suffix}"
+    path.write_bytes(b"".join(map(pack, parts)) + bytes(padding))
+    data = b"".join(parts)
+    assert read_all(content_of(path), 0, Window(), sizes) == data
+    for offset in {0, len(data) // 2, len(data)}:
+        again = content_of(path)
+        window = again.window(progress_at(data, offset))
+        assert read_all(again, offset, window, sizes) == data[offset:]
+
+
+@packed_kinds
+def test_one_that_is_not_complete_is_an_error_until_it_is(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    data = os.urandom(20_000)
+    packed = pack(data)
+    found = content_of(path)
+    for end in (len(packed) // 2, len(packed) - 1):
+        write(path, packed[:end])
+        for _ in range(2):
+            with pytest.raises(SourceError, match=r"a\.csv.* cannot be unpacked: it ends within its compressed data"):
+                found.read_on(0, Window(), 100_000)
+    write(path, packed)
+    assert found.read_on(0, Window(), 100_000) == data
+
+
+@packed_kinds
+def test_what_is_appended_is_read_on(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    write(path, pack(b"one\n"))
+    found = content_of(path)
+    assert found.read_on(0, Window(), 100) == b"one\n"
+    window = Window().moved(b"one\n")
+    found.keep_from(4)
+    write(path, pack(b"one\n") + pack(b"two\n"))
+    assert found.read_on(4, window, 100) == b"two\n"
+
+
+@packed_kinds
+def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    write(path, pack(b"one\ntwo\n"))
+    found = content_of(path)
+    assert found.read_on(0, Window(), 4) == b"one\n"
+    window = Window().moved(b"one\n")
+    for other in (b"uno\ntwo\n", b"one"):
+        write(path, pack(other))
+        with pytest.raises(SourceError, match="changed within what its first 4 unpacked bytes were"):
+            found.read_on(4, window, 4)
+        with pytest.raises(SourceError, match="changed within"):
+            content_of(path).window(progress_at(b"one\n", 4))
+    write(path, pack(b"one\ntwo\n"))
+    assert found.read_on(4, window, 4) == b"two\n"
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\x1f\x8bxxxxxxxxxxxx", b"\x28\xb5\x2f\xfdxxxxxxxx"])
+def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="cannot be unpacked"):
+        content_of(path).read_on(0, Window(), 100)
+
+
+@packed_kinds
+def test_little_that_unpacks_to_much_is_never_held_whole(
+    tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(pack(bytes(2**28)))
+    longest = 0
+    original = PackedFile._next_piece  # noqa: SLF001 - what it holds at once is the point
+
+    def spied(self: PackedFile, file: object) -> bytes | None:
+        nonlocal longest
+        piece = original(self, file)  # type: ignore[arg-type]
+        longest = max(longest, len(piece or b""))
+        return piece
+
+    monkeypatch.setattr(content.PackedFile, "_next_piece", spied)
+    found = content_of(path)
+    assert len(found.read_on(0, Window(), 2**20)) == 2**20
+    assert longest <= 2**26
