@@ -17,6 +17,10 @@ class SourceError(ServiceError):
     """A source cannot be read on."""
 
 
+class TooManyRejectedError(ServiceError):
+    """More of a source were rejected than MAX_REJECTED allows."""
+
+
 class LostRecordsError(ServiceError):
     """Records were deleted from a topic before they were read."""
 

@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.clients import new_consumer, open_admin, open_producer
-from common.errors import SourceError
+from common.errors import SourceError, TooManyRejectedError
 from common.lanes import all_arrived, run_lanes
 from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, decode_progress, encode_progress
@@ -119,7 +119,9 @@ class IngestLane:
                 name.encode(), self._shop.settings.partitions
             ):
                 continue
-            source = Followed(self._shop, path, self._known.get(name) or Progress(name))
+            progress = self._known.get(name) or Progress(name)
+            self._shop.check_rejected(progress)
+            source = Followed(self._shop, path, progress)
             self._sources[name] = source
             if name not in self._known:
                 self._touched.add(source)
@@ -153,13 +155,20 @@ class IngestLane:
         """Begin to commit what is gathered, with the progress of the sources that gave it."""
         if not self._touched:
             return
-        for source in self._touched:
-            progress = source.progress
+        moved = [source.progress for source in self._touched]
+        for progress in moved:
             value = encode_progress(progress)
             self._outbox.put(self._partition.topic, self._partition.partition, progress.source.encode(), value)
         outbox, self._outbox = self._outbox, self.transactions.outbox()
         self._touched.clear()
         await self.transactions.commit(outbox)
+        try:
+            for progress in moved:
+                self._shop.check_rejected(progress)
+        except TooManyRejectedError:
+            # Whoever is told of them has to find them.
+            await self.transactions.settle()
+            raise
 
 
 class Scan:

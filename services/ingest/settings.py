@@ -8,6 +8,7 @@ from common.schema import RowFormat
 from common.settings import ServiceSettings
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.opening import Wanted
+from services.ingest.tolerance import Tolerance, parse_tolerance
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 
@@ -42,6 +43,11 @@ class IngestSettings(ServiceSettings):
         "source",
         description="source: a source's rows keep their order. none: they are spread over all partitions",
     )
+    max_rejected: str = Field(
+        "none",
+        description="records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, "
+        "of 1,000 records or all), or none",
+    )
     commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
 
     @field_validator("delimiter")
@@ -57,6 +63,11 @@ class IngestSettings(ServiceSettings):
         if text not in {_AUTO, _NONE}:
             check_mark(text, "none or auto")
         return text
+
+    @field_validator("max_rejected")
+    @classmethod
+    def _check_max_rejected(cls, text: str) -> str:
+        return parse_tolerance(text).text
 
     @field_validator("encoding")
     @classmethod
@@ -79,3 +90,8 @@ class IngestSettings(ServiceSettings):
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
         return Wanted(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How many records may be rejected."""
+        return parse_tolerance(self.max_rejected)

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from common.clients import MAX_ROW_BYTES
-from common.errors import SourceError
+from common.errors import SourceError, TooManyRejectedError
 from common.progress import Progress
 from common.records import Ended
 from common.registry import Registered, Registry
@@ -23,6 +23,7 @@ from services.ingest.opening import find_opening
 from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
+from services.ingest.tolerance import find_excess
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -41,6 +42,11 @@ class Shop:
         if self.settings.order == "source":
             return Address(source, key, (partition_for(key, partitions),))
         return Address(source, key, tuple(range(partitions)))
+
+    def check_rejected(self, progress: Progress) -> None:
+        """TooManyRejectedError when more of a source were rejected than may be."""
+        if excess := find_excess(self.settings.tolerance, progress):
+            raise TooManyRejectedError(excess)
 
     def writes_to(self) -> list[TopicPartition]:
         """The partitions that rows and rejections of any source may go to."""

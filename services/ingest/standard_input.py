@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
-from common.errors import SourceError
+from common.errors import SourceError, TooManyRejectedError
 from common.progress import Progress, encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
@@ -48,10 +48,15 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
                 rest = rest[used:]
                 outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
                 await transactions.commit(outbox)
+                shop.check_rejected(source.progress)
             await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
+        except TooManyRejectedError:
+            # Whoever is told of them has to find them.
+            await transactions.settle()
+            raise
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)

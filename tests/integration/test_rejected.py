@@ -72,3 +72,35 @@ def test_rows_in_are_rows_out_and_rejected_in_every_split(pipeline: Pipeline, tm
         refused = sum(rejection["split"] in ("", split) for rejection in found)
         assert written + refused == rows
     assert len(found) == len(places) == 1 + sum(line.endswith(b",x") for line in lines)
+
+
+def test_ingest_stops_once_too_many_are_rejected_and_goes_on_when_more_may_be(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(HEADER + b"".join(b"M,%d,1\n" % n if n % 100 else b"short\n" for n in range(5_000)))
+    pipeline.start("split", SPLIT_BY="*")
+    pipeline.start("sink")
+    for _ in range(2):
+        ingest = pipeline.start("ingest", "--once", source, MAX_REJECTED="0.5%")
+        assert ingest.wait_for_exit() == 1
+        [error] = ingest.events("cannot go on")
+        assert "records were rejected, MAX_REJECTED is 0.5%: look at the reasons in rejected.csv" in error["reason"]
+    # Whoever is told of them finds them.
+    pipeline.wait_until((pipeline.output / "rejected.csv").exists, "rejections are written")
+    pipeline.finish(pipeline.start("ingest", "--once", source, MAX_REJECTED="50"))
+    rows = b"".join(b"M,%d,1\n" % n for n in range(5_000) if n % 100)
+    pipeline.wait_until(lambda: len((pipeline.output / "all.csv").read_bytes()) >= len(HEADER + rows), "all is written")
+    files = pipeline.output_files()
+    assert files["all.csv"] == HEADER + rows
+    assert [int(told["line"]) for told in rejections(files["rejected.csv"])] == [n + 2 for n in range(0, 5_000, 100)]
+
+
+def test_standard_input_stops_once_too_many_are_rejected(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(HEADER + b"short\n" * 3)
+    with source.open("rb") as file:
+        ingest = pipeline.start_ingest_of(file, MAX_REJECTED="2")
+        assert ingest.wait_for_exit() == 1
+    assert "3 of 3 records were rejected, MAX_REJECTED is 2" in ingest.log()
+    assert len(pipeline.observer.records("rejected")) == 3
