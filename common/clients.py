@@ -23,10 +23,8 @@ take_refused_writes_for_broken_connections()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000
-# A record batch is sent as one; brokers take 1,048,588 bytes unless told otherwise.
-MAX_BATCH_BYTES = 1_000_000
-# What a row may measure, so that key, control record and Kafka's own framing fit into the batch with it.
-MAX_ROW_BYTES = 900_000
+# A broker's limit for a request, in which goes one batch per partition.
+_MAX_REQUEST_BYTES = 100 * 2**20
 _SESSION_TIMEOUT_MS = 6_000
 _HEARTBEAT_INTERVAL_MS = 1_500
 _REQUEST_TIMEOUT_MS = 10_000
@@ -134,9 +132,8 @@ async def open_producer(
         client_id=transactional_id,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        max_batch_size=MAX_BATCH_BYTES,
-        # In one request goes one batch per partition, and a broker's limit for a request is 100 MB.
-        max_request_size=100 * MAX_BATCH_BYTES,
+        max_batch_size=settings.max_batch_bytes,
+        max_request_size=_MAX_REQUEST_BYTES,
         **connection(settings),
     )
     try:

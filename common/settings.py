@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.errors import ConfigurationError
 
+_BESIDE_A_ROW_BYTES = 100_000
+
 
 class ServiceSettings(BaseSettings):
     """What every service is told: the broker, the topics, how to stop and what to log."""
@@ -43,11 +45,22 @@ class ServiceSettings(BaseSettings):
     )
     partitions: int = Field(6, ge=1, le=10_000, description="partitions of topics that a service creates")
     replication_factor: int = Field(1, ge=1, description="replicas of topics that a service creates")
+    max_row_bytes: int = Field(
+        900_000,
+        ge=1_000,
+        le=50_000_000,
+        description="bytes; a longer row is rejected. Topics that a service creates take rows of this size",
+    )
     drain_deadline_s: float = Field(8, gt=0, description="seconds from the first signal to exit, at the latest")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console, json, or auto: console on a terminal, else JSON"
     )
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """What a record batch may measure: the longest row, its key, a control record and Kafka's own framing."""
+        return self.max_row_bytes + _BESIDE_A_ROW_BYTES
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:

@@ -1,9 +1,11 @@
 """The topics, and making sure that they are there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
@@ -19,6 +21,9 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
     "max.compaction.lag.ms": "3600000",
 }
+_LIMIT = "max.message.bytes"
+# With it, the default is what brokers take unless told otherwise: 1,048,588.
+_BESIDE_A_BATCH_BYTES = 48_588
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,14 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
     """Create the topics that are missing; whichever service comes first does it.
 
     Raises ConfigurationError where a topic's partition count differs from the settings: it is never altered, because
-    a key's partition, and with it a file's one writer, depends on it.
+    a key's partition, and with it a file's one writer, depends on it; or where it does not take rows of MAX_ROW_BYTES.
     """
     topics = Topics.under(settings.topic_prefix)
+    of_rows = {_LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES)}
     wanted = {
-        topics.rows: (settings.partitions, {}),
-        topics.categorized: (settings.partitions, {}),
-        topics.rejected: (1, {}),
+        topics.rows: (settings.partitions, of_rows),
+        topics.categorized: (settings.partitions, of_rows),
+        topics.rejected: (1, of_rows),
         topics.schemas: (1, _COMPACTED),
         topics.progress: (settings.partitions, _COMPACTED),
     }
@@ -97,7 +103,24 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
                 if count == settings.partitions
                 else f"topic {name} has {existing[name]} partitions and must have {count}: delete it"
             )
+    for name, limit in (await _limits(admin, [name for name in existing if wanted[name][1] is of_rows])).items():
+        if limit < settings.max_batch_bytes:
+            raise ConfigurationError(
+                f"topic {name} takes {limit} bytes at once, MAX_ROW_BYTES={settings.max_row_bytes} needs "
+                f"{settings.max_batch_bytes}: set its {_LIMIT} higher, or MAX_ROW_BYTES lower"
+            )
     return topics
+
+
+async def _limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
+    """How many bytes these topics take at once; those left out that may not be asked."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, {_LIMIT: None}) for name in names]
+    limits: dict[str, int] = {}
+    for answer in await admin.describe_configs(asked) if asked else ():
+        for error_code, _, _, name, entries in answer.resources:
+            if not error_code:
+                limits[name] = next(int(value) for key, value, *_ in entries if key == _LIMIT)
+    return limits
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, names: object) -> dict[str, int]:

@@ -3,15 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.clients import MAX_ROW_BYTES
 from common.records import Ended, Mark, Rejection, encode_control, encode_rejection
 from common.row import JsonCodec
 from common.topics import Topics
 from common.transaction import Outbox
 from services.ingest.framing import Reject, Run
-
-# A rejected record carries this much of what was rejected; the reason then says so.
-_MAX_RAW_BYTES = MAX_ROW_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +42,12 @@ def pack_run(
         done = filled
 
 
-def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject) -> None:
-    """Put what is no row into `rejected`, for every split."""
+def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject, max_raw_bytes: int) -> None:
+    """Put what is no row into `rejected`, for every split; what is longer than that is cut, and its reason says so."""
     reason = reject.reason
-    if len(reject.raw) > _MAX_RAW_BYTES:
-        reason = f"{reason} (only its first {_MAX_RAW_BYTES} bytes are kept here)"
-    rejection = Rejection(address.source, reject.line, reject.offset, "", reason, reject.raw[:_MAX_RAW_BYTES])
+    if len(reject.raw) > max_raw_bytes:
+        reason = f"{reason} (only its first {max_raw_bytes} bytes are kept here)"
+    rejection = Rejection(address.source, reject.line, reject.offset, "", reason, reject.raw[:max_raw_bytes])
     value, headers = encode_rejection(rejection)
     outbox.put(topics.rejected, 0, address.key, value, headers)
 
@@ -63,7 +59,7 @@ def pack_end(outbox: Outbox, topics: Topics, address: Address, ended: Ended) -> 
         outbox.put(topics.rows, partition, address.key, value, headers)
 
 
-def json_parts(run: Run, codec: JsonCodec) -> Iterator[tuple[Run, list[bytes]] | Reject]:
+def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple[Run, list[bytes]] | Reject]:
     """A run with its rows as JSON objects; what has no JSON form is rejected.
 
     A row with a quote stands in a run of its own: its CSV bytes may be others than those its object gives back, and
@@ -76,7 +72,7 @@ def json_parts(run: Run, codec: JsonCodec) -> Iterator[tuple[Run, list[bytes]] |
     for row in run.rows:
         try:
             value = codec.encode(row)
-            problem = "" if len(value) <= MAX_ROW_BYTES else f"{len(value)} bytes as JSON, at most {MAX_ROW_BYTES}"
+            problem = "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
         except ValueError as error:
             problem = str(error)
         if (problem or single) and rows:

@@ -8,7 +8,6 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from common.clients import MAX_ROW_BYTES
 from common.errors import SourceError, TooManyRejectedError
 from common.progress import Progress
 from common.records import Ended
@@ -94,7 +93,7 @@ class Source:
         late, used = (data, len(data)) if ending is None else (data[: ending.start()], ending.end())
         reason = "the rest of a row that was taken as ended, because the file had not grown for SETTLE_S seconds"
         reject = Reject(late, self.progress.line - 1, self.progress.offset, reason)
-        pack_reject(outbox, self._shop.topics, self._address, reject)
+        self._reject(reject, outbox)
         self._move(data[:used], lines=0, unterminated=ending is None, rejected=self.progress.rejected + 1)
         return used
 
@@ -112,7 +111,7 @@ class Source:
         if opening is None:
             return 0
         for reject in opening.rejects:
-            pack_reject(outbox, self._shop.topics, self._address, reject)
+            self._reject(reject, outbox)
         changes: dict[str, Any] = {"rejected": progress.rejected + len(opening.rejects)}
         if opening.schema is not None:
             self._use(await self._shop.registry.register(opening.schema))
@@ -135,16 +134,16 @@ class Source:
             line=self.progress.line,
             offset=self.progress.offset,
             at_end=at_end,
-            max_row_bytes=MAX_ROW_BYTES,
+            max_row_bytes=self._shop.settings.max_row_bytes,
         )
         if not framed.consumed:
             return 0
         total, rejected = self.progress.tally, self.progress.rejected
         partition = next(self._partitions)
-        for part in _to_values(framed.parts, self._codec):
+        for part in _to_values(framed.parts, self._codec, self._shop.settings.max_row_bytes):
             if isinstance(part, Reject):
                 rejected += 1
-                pack_reject(outbox, self._shop.topics, self._address, part)
+                self._reject(part, outbox)
             else:
                 run, values = part
                 total += tally(run.rows)
@@ -153,6 +152,9 @@ class Source:
         used = data[: framed.consumed]
         self._move(used, lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated)
         return framed.consumed
+
+    def _reject(self, reject: Reject, outbox: Outbox) -> None:
+        pack_reject(outbox, self._shop.topics, self._address, reject, self._shop.settings.max_row_bytes)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:
         self.window = self.window.moved(used)
@@ -167,12 +169,14 @@ class Source:
         )
 
 
-def _to_values(parts: list[Run | Reject], codec: JsonCodec | None) -> Iterator[tuple[Run, list[bytes]] | Reject]:
+def _to_values(
+    parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
+) -> Iterator[tuple[Run, list[bytes]] | Reject]:
     """Each run with what its records hold."""
     for part in parts:
         if isinstance(part, Reject):
             yield part
         elif codec is not None:
-            yield from json_parts(part, codec)
+            yield from json_parts(part, codec, max_row_bytes)
         else:
             yield part, part.rows

@@ -7,6 +7,9 @@ from decimal import Decimal
 
 Category = Callable[[bytes], str]
 
+# Rejected rows may be long.
+csv.field_size_limit(2**31 - 1)
+
 
 def path_by(folder: str, *columns: int) -> Category:
     """The path of a plain row's file: these columns' fields, as they are."""

@@ -1,10 +1,12 @@
 """Whatever a CSV file looks like, its rows come out byte for byte."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.integration.expectation import rejections
 from tests.integration.pipeline import Pipeline
 
 HEADER = b"Sex,Text,Number"
@@ -59,3 +61,38 @@ def test_json_rows_are_objects_with_their_digits_as_written(pipeline: Pipeline, 
     assert [row["Sex"].encode() for row in rows] == [sex for sex, _ in RECORDS]
     assert rows[1]["Text"] == 'comma, and "quotes"'
     assert rows[2]["Text"] == "two\nlines"
+
+
+def test_a_field_of_ten_megabytes_passes_where_rows_may_be_so_long_and_else_is_rejected(
+    pipeline: Pipeline, make_pipeline: Callable[[str], Pipeline], tmp_path: Path
+) -> None:
+    source = tmp_path / "source.csv"
+    long = b'M,"' + b"long, " * 1_700_000 + b'",1\n'
+    source.write_bytes(HEADER + b"\n" + b"M,short,0\n" + long + b"F,short,2\n")
+    pipeline.run(source, "*,Sex", MAX_ROW_BYTES="12000000")
+    pipeline.check_files(
+        {
+            "all.csv": source.read_bytes(),
+            "Sex/M.csv": HEADER + b"\nM,short,0\n" + long,
+            "Sex/F.csv": HEADER + b"\nF,short,2\n",
+        }
+    )
+    other = make_pipeline(pipeline.bootstrap)
+    other.run(source, "*")
+    files = other.output_files()
+    assert files["all.csv"] == HEADER + b"\nM,short,0\nF,short,2\n"
+    [told] = rejections(files["rejected.csv"])
+    assert told["line"] == "3"
+    assert told["reason"].startswith(f"a row of {len(long) - 1} bytes, at most 900000 are allowed (only its first")
+    assert told["row"].encode() == long[:900_000]
+
+
+def test_a_topic_that_does_not_take_such_rows_is_an_error_that_says_what_to_do(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(HEADER + b"\nM,a,1\n")
+    pipeline.run(source, "*")
+    ingest = pipeline.start("ingest", "--once", source, MAX_ROW_BYTES="2000000")
+    assert ingest.wait_for_exit() == 78
+    assert "takes 1048588 bytes at once, MAX_ROW_BYTES=2000000 needs 2100000: set its max.message.bytes" in ingest.log()
