@@ -54,6 +54,12 @@ class Registry:
             )
         return self._known[schema_id]
 
+    async def known(self) -> dict[str, Registered]:
+        """Every schema that the topic holds now, by id."""
+        async with self._lock:
+            await self._read()
+        return dict(self._known)
+
     async def register(self, schema: Schema) -> Registered:
         """Give the schema a number, unless it has one.
 

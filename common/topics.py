@@ -1,6 +1,6 @@
 """The topics, and making sure that they are there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -68,14 +68,7 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
     a key's partition, and with it a file's one writer, depends on it; or where it does not take rows of MAX_ROW_BYTES.
     """
     topics = Topics.under(settings.topic_prefix)
-    of_rows = {_LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES)}
-    wanted = {
-        topics.rows: (settings.partitions, of_rows),
-        topics.categorized: (settings.partitions, of_rows),
-        topics.rejected: (1, of_rows),
-        topics.schemas: (1, _COMPACTED),
-        topics.progress: (settings.partitions, _COMPACTED),
-    }
+    wanted = _wanted(settings)
     existing = await _partition_counts(admin, wanted)
     missing = [
         NewTopic(name, count, settings.replication_factor, topic_configs=configs)
@@ -95,25 +88,38 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
         if existing.keys() != wanted.keys():
             # Metadata spreads after the creation is answered.
             raise KafkaError("the topics are not known to all brokers yet")
-    for name, (count, _) in wanted.items():
-        if existing[name] != count:
-            raise ConfigurationError(
-                f"topic {name} has {existing[name]} partitions, PARTITIONS says {count}: set PARTITIONS="
-                f"{existing[name]}, or another TOPIC_PREFIX to begin anew"
-                if count == settings.partitions
-                else f"topic {name} has {existing[name]} partitions and must have {count}: delete it"
-            )
-    for name, limit in (await _limits(admin, [name for name in existing if wanted[name][1] is of_rows])).items():
-        if limit < settings.max_batch_bytes:
-            raise ConfigurationError(
-                f"topic {name} takes {limit} bytes at once, MAX_ROW_BYTES={settings.max_row_bytes} needs "
-                f"{settings.max_batch_bytes}: set its {_LIMIT} higher, or MAX_ROW_BYTES lower"
-            )
+    for misfit in (
+        *partition_misfits(existing, settings),
+        *limit_misfits(await find_limits(admin, existing), settings),
+    ):
+        raise ConfigurationError(misfit)
     return topics
 
 
-async def _limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
-    """How many bytes these topics take at once; those left out that may not be asked."""
+def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings) -> list[str]:
+    """One line for each existing topic whose partition count is not what it must be."""
+    return [
+        f"topic {name} has {existing[name]} partitions, PARTITIONS says {count}: set PARTITIONS="
+        f"{existing[name]}, or another TOPIC_PREFIX to begin anew"
+        if count == settings.partitions
+        else f"topic {name} has {existing[name]} partitions and must have {count}: delete it"
+        for name, (count, _) in _wanted(settings).items()
+        if existing.get(name, count) != count
+    ]
+
+
+def limit_misfits(limits: Mapping[str, int], settings: ServiceSettings) -> list[str]:
+    """One line for each topic of rows that does not take a row of MAX_ROW_BYTES."""
+    return [
+        f"topic {name} takes {limits[name]} bytes at once, MAX_ROW_BYTES={settings.max_row_bytes} needs "
+        f"{settings.max_batch_bytes}: set its {_LIMIT} higher, or MAX_ROW_BYTES lower"
+        for name, (_, configs) in _wanted(settings).items()
+        if _LIMIT in configs and limits.get(name, settings.max_batch_bytes) < settings.max_batch_bytes
+    ]
+
+
+async def find_limits(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
+    """How many bytes each of these topics takes at once; those left out that may not be asked."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name, {_LIMIT: None}) for name in names]
     limits: dict[str, int] = {}
     for answer in await admin.describe_configs(asked) if asked else ():
@@ -121,6 +127,19 @@ async def _limits(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str,
             if not error_code:
                 limits[name] = next(int(value) for key, value, *_ in entries if key == _LIMIT)
     return limits
+
+
+def _wanted(settings: ServiceSettings) -> dict[str, tuple[int, dict[str, str]]]:
+    """Each topic's partition count and configuration."""
+    topics = Topics.under(settings.topic_prefix)
+    of_rows = {_LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES)}
+    return {
+        topics.rows: (settings.partitions, of_rows),
+        topics.categorized: (settings.partitions, of_rows),
+        topics.rejected: (1, of_rows),
+        topics.schemas: (1, _COMPACTED),
+        topics.progress: (settings.partitions, _COMPACTED),
+    }
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient, names: object) -> dict[str, int]:

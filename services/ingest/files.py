@@ -21,6 +21,10 @@ PACKED_SUFFIXES = frozenset({".gz", ".zst"})
 # What sink keeps its ledgers in.
 _OUTPUT_MARK = ".nacre"
 
+CHUNK_BYTES = 2**20
+# So much of a line is read before it is given up: what is held in memory has to have an end.
+_LONGEST_LINE_BYTES = 2**26
+
 # How many bytes at each end of what was read make its fingerprint.
 _FINGERPRINT_BYTES = 4096
 
@@ -153,6 +157,20 @@ def read_on(path: Path, offset: int, window: Window, size: int) -> bytes:
     if before != window.tail:
         raise _changed(path, offset)
     return data
+
+
+def fit_chunk(chunk_bytes: int, path: Path, line: int, offset: int, *, stuck: bool) -> int:
+    """How much to read at once from here on: more where a chunk of this size held no complete record (`stuck`).
+
+    Raises SourceError where the line at `line` and `offset` does not end within what is held in memory.
+    """
+    fitting = 2 * chunk_bytes if stuck else CHUNK_BYTES
+    if fitting > _LONGEST_LINE_BYTES:
+        raise SourceError(
+            f"{path}: line {line}, from byte {offset} on, does not end within {_LONGEST_LINE_BYTES} bytes: "
+            "is this a CSV file?"
+        )
+    return fitting
 
 
 def _changed(path: Path, offset: int) -> SourceError:

@@ -11,14 +11,11 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.content import content_of
-from services.ingest.files import Window, source_key
+from services.ingest.files import CHUNK_BYTES, Window, fit_chunk, source_key
 from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()
 
-_CHUNK_BYTES = 2**20
-# So much of a line is read before it is given up: what is held in memory has to have an end.
-_LONGEST_LINE_BYTES = 2**26
 # An ended file is looked at this often, in case it grows; the others at every turn.
 _ENDED_LOOK_INTERVAL_S = 1.0
 
@@ -32,7 +29,7 @@ class Followed:
         self._content = content_of(path)
         self._begun_at = progress
         self._source: Source | None = None
-        self._chunk_bytes = _CHUNK_BYTES
+        self._chunk_bytes = CHUNK_BYTES
         self._size = -1
         self._grew_at = time.monotonic()
         self._next_look = 0.0
@@ -100,8 +97,11 @@ class Followed:
         if at_end and source.progress.ended and not data:
             return self._rest(now)
         used = await source.take(data, outbox, at_end=at_end, size=size)
-        self._content.keep_from(source.progress.offset)
-        self._fit_chunk(used, to_its_end=to_its_end)
+        progress = source.progress
+        self._content.keep_from(progress.offset)
+        # Once it is complete, `take` rejects a record that is too long.
+        stuck = not used and not to_its_end
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._path, progress.line, progress.offset, stuck=stuck)
         if at_end and used == len(data):
             log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
         return used > 0 or at_end
@@ -111,15 +111,6 @@ class Followed:
         self.finished = True
         self._next_look = now + _ENDED_LOOK_INTERVAL_S
         return False
-
-    def _fit_chunk(self, used: int, *, to_its_end: bool) -> None:
-        """Read more at once when a record is longer than the chunk; once complete, `take` rejects it if too long."""
-        self._chunk_bytes = _CHUNK_BYTES if used or to_its_end else 2 * self._chunk_bytes
-        if self._chunk_bytes > _LONGEST_LINE_BYTES:
-            raise SourceError(
-                f"{self._path}: line {self.progress.line}, from byte {self.progress.offset} on, does not end within "
-                f"{_LONGEST_LINE_BYTES} bytes: is this a CSV file?"
-            )
 
     async def _open(self) -> Source:
         window: Window = await asyncio.to_thread(self._content.window, self._begun_at)

@@ -140,7 +140,7 @@ class Source:
             return 0
         total, rejected = self.progress.tally, self.progress.rejected
         partition = next(self._partitions)
-        for part in _to_values(framed.parts, self._codec, self._shop.settings.max_row_bytes):
+        for part in to_values(framed.parts, self._codec, self._shop.settings.max_row_bytes):
             if isinstance(part, Reject):
                 rejected += 1
                 self._reject(part, outbox)
@@ -169,7 +169,7 @@ class Source:
         )
 
 
-def _to_values(
+def to_values(
     parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
 ) -> Iterator[tuple[Run, list[bytes]] | Reject]:
     """Each run with what its records hold."""

@@ -1,6 +1,7 @@
 """Rows of one partition → an outbox of categorized rows and rejections."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 import structlog
@@ -20,8 +21,18 @@ log = structlog.get_logger()
 # A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
 _MAX_KEY_BYTES = 65_536
 _MAX_CACHED_PLACES = 100_000
+# So many of longer ones could be more than there is memory.
+_LONG_KEY = 1024
 
 Place = tuple[bytes, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A batch of rows: each group with its place; the index of each row that has none and the reason, ascending."""
+
+    groups: list[tuple[Place, list[bytes]]]
+    rejects: list[tuple[int, str]]
 
 
 class SplitRoute:
@@ -40,10 +51,23 @@ class SplitRoute:
         if place is None:
             key = category_key(self._schema_id, self.name, category)
             place = key, partition_for(key, self._partitions)
-            if len(self._places) >= _MAX_CACHED_PLACES:
-                self._places.clear()
-            self._places[category] = place
+            if len(key) <= _LONG_KEY:
+                if len(self._places) >= _MAX_CACHED_PLACES:
+                    self._places.clear()
+                self._places[category] = place
         return place
+
+    def put(self, rows: list[bytes], *, plain: bool) -> Placed:
+        """Where each of these rows goes."""
+        routed = self.route(rows, plain)
+        groups, rejects = [], list(routed.rejects)
+        for category, group in routed.groups.items():
+            place = self.place(category)
+            if len(place[0]) > _MAX_KEY_BYTES:
+                rejects += _too_long(rows, group, len(place[0]))
+            else:
+                groups.append((place, group))
+        return Placed(groups, sorted(rejects))
 
 
 class SchemaRoutes:
@@ -98,20 +122,16 @@ class Carrier:
         eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
         rejected = list(self.receipt.rejected)
         for number, split in enumerate(routes.splits):
-            routed = split.route(span.rows, span.mark.plain)
-            rejects = list(routed.rejects)
-            for category, rows in routed.groups.items():
-                key, partition = split.place(category)
-                if len(key) > _MAX_KEY_BYTES:
-                    rejects += _too_long(span.rows, rows, len(key))
-                elif eol is None:
+            placed = split.put(span.rows, plain=span.mark.plain)
+            for (key, partition), rows in placed.groups:
+                if eol is None:
                     outbox.put_rows(self._topics.categorized, partition, key, rows)
                 else:
                     for row in rows:
                         outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
-            if rejects:
-                self._reject(span, split.name, sorted(rejects), routes, outbox)
-                rejected[number] += len(rejects)
+            if placed.rejects:
+                self._reject(span, split.name, placed.rejects, routes, outbox)
+                rejected[number] += len(placed.rejects)
         self.receipt = Receipt(self.cursor.mark_offset, self.receipt.rows + len(span.rows), tuple(rejected))
 
     def _reject(
