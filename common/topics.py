@@ -41,6 +41,11 @@ class Topics:
         """The names under a prefix."""
         return cls(*(prefix + name for name in ("rows", "categorized", "rejected", "schemas", "progress")))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.rows, self.categorized, self.rejected, self.schemas, self.progress
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -58,7 +63,7 @@ class Groups:
 
 def partition_for(key: bytes, partitions: int) -> int:
     """The partition that Kafka's default partitioner gives a key (murmur2)."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions) if partitions > 1 else 0
 
 
 async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Topics:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 _COMMANDS = {
     "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),
+    "validate": ("ops.validate", "tell what would become of some files, before anything is sent"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
 }
 # What comes with the extra `ops` and not with the services.

@@ -1,0 +1,158 @@
+"""`nacre validate INPUT`: what ingest, split and sink would make of some files, told before anything is sent."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import structlog
+from pydantic import Field, field_validator
+from pydantic_settings import CliToggleFlag
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from common.clients import MAX_ROW_BYTES
+from common.errors import ConfigurationError, SourceError
+from common.registry import Registered
+from common.settings import read_settings
+from ops.demo_files import shown_path
+from ops.validation import Position, Source, read_on, with_step
+from ops.validation_broker import Broker, ask_broker, judge_broker
+from ops.validation_schemas import group_by_schema, number_schema
+from ops.validation_screen import Asked, Validation, findings, show
+from ops.validation_splits import SplitTally
+from services.ingest.files import CHUNK_BYTES, STANDARD_INPUT, find_files, fit_chunk
+from services.ingest.settings import IngestSettings
+from services.ingest.sniffing import sniff
+from services.split.settings import SplitSettings
+from services.split.splits import parse_split_by
+
+_PROGRAM = "nacre validate"
+_INTERRUPTED = 130
+# A table is no wider where there is no terminal that has a width.
+_WIDTH = 200
+
+
+class ValidateSettings(IngestSettings, SplitSettings):
+    """Tell what would become of some files, before anything is sent: the settings are those of ingest and split.
+
+    Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
+    """
+
+    split_by: str = Field("", description="the splits, as for split; without it only the sources are examined")
+    no_broker: CliToggleFlag[bool] = Field(default=False, description="true: no broker is asked whether all fits")
+
+    @field_validator("split_by")
+    @classmethod
+    def _check_split_by(cls, text: str) -> str:
+        if text:
+            parse_split_by(text)
+        return text
+
+
+def main(argv: list[str]) -> int:
+    """Examine the input and print the report; 0 when all is well, 1 when not, 78 for a wrong setting."""
+    _keep_quiet()
+    try:
+        settings = read_settings(ValidateSettings, argv, program=_PROGRAM, positional="input")
+        return _run(settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{_PROGRAM}: interrupted\n")
+        return _INTERRUPTED
+
+
+def _keep_quiet() -> None:
+    """What clients log is in the report, where it matters."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").propagate = False
+    # Signs that the terminal's encoding lacks are no reason to fail.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
+
+
+def _run(settings: ValidateSettings) -> int:
+    if settings.input == STANDARD_INPUT:
+        raise ConfigurationError("INPUT -: standard input can be read only once, which is for ingest; name a file")
+    unread: list[OSError] = []
+    files = find_files(settings.input, unread.append)
+    broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
+    validation = _examine(settings, list(files.values()), broker)
+    validation = replace(validation, unread=[f"cannot read {error.filename}: {error.strerror}" for error in unread])
+    if not settings.no_broker:
+        longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
+        validation = replace(validation, broker=judge_broker(broker, settings, longest_bytes))
+    found_out = [name for name in ("delimiter", "quote") if getattr(settings.wanted, name) is None]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    with console.capture() as captured:
+        show(console, validation, Asked(found_out, frozenset(broker.schemas)))
+    # Tables are padded up to their width, which is nothing to who reads them as text.
+    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    return 0 if all(finding.holds for finding in findings(validation)) else 1
+
+
+def _examine(settings: ValidateSettings, files: Sequence[Path], broker: Broker) -> Validation:
+    """Read all files, one after the other."""
+    splits = parse_split_by(settings.split_by) if settings.split_by else ()
+    tallies = [SplitTally(split) for split in splits]
+    known: dict[str, Registered] = dict(broker.schemas)
+    with _progress() as progress:
+        task = progress.add_task("reading", total=sum(map(_size, files)))
+        advance = partial(progress.advance, task)
+        sources = [_examine_file(settings, path, tallies, known, advance) for path in files]
+    outcomes = [tally.outcome(known) for tally in tallies]
+    return Validation(settings.input, sources, group_by_schema(sources, known), outcomes)
+
+
+def _examine_file(
+    settings: ValidateSettings,
+    path: Path,
+    tallies: Sequence[SplitTally],
+    known: dict[str, Registered],
+    advance: Callable[[int], None],
+) -> Source:
+    """Read a file as ingest does: in chunks, at most one line of it held."""
+    source, position, chunk_bytes = Source(shown_path(path)), Position(), CHUNK_BYTES
+    try:
+        with path.open("rb") as file:
+            at_end = False
+            while not at_end:
+                file.seek(position.offset)
+                data = file.read(chunk_bytes)
+                at_end = len(data) < chunk_bytes
+                step = read_on(data, position, settings.wanted, sniff, at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+                source, position = with_step(source, step), step.position
+                if position.schema is not None:
+                    registered = known[position.schema.id] = number_schema(known, position.schema)
+                    for tally in tallies:
+                        tally.add(source.name, registered, step)
+                chunk_bytes = fit_chunk(
+                    chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not at_end
+                )
+                advance(step.used)
+    except OSError as error:
+        return replace(source, trouble=f"{source.name} cannot be read: {error.strerror}")
+    except SourceError as error:
+        return replace(source, trouble=str(error))
+    except ValueError as error:
+        return replace(source, trouble=f"{source.name}: its beginning cannot be read: {error}")
+    return source
+
+
+def _progress() -> Progress:
+    """A bar on a terminal, gone when all is read."""
+    console = Console(stderr=True)
+    bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    return Progress(*bar, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

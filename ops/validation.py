@@ -1,0 +1,187 @@
+"""What a source holds, from its bytes alone, as ingest would judge them. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from common.records import Mark
+from common.row import JsonCodec, parse_fields
+from common.schema import Schema
+from ops.validation_columns import Fields, with_fields
+from services.ingest.framing import Reject, Run, frame
+from services.ingest.opening import Sniff, Wanted, find_opening
+from services.ingest.source import to_values
+
+MAX_REASONS = 5
+_MAX_PLACES = 3
+# So many rows are taken apart at once: their fields take many times the memory of their bytes.
+_ROWS_AT_ONCE = 10_000
+
+Part = tuple[Run, list[bytes]] | Reject
+
+
+# Bytes to rows
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where reading a source stands; without a schema its first row has not been reached."""
+
+    schema: Schema | None = None
+    line: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the next bytes of a source hold: runs of rows with what their records hold, and what is no row."""
+
+    parts: tuple[Part, ...]
+    used: int
+    position: Position
+
+
+def read_on(data: bytes, position: Position, wanted: Wanted, sniff: Sniff, *, at_end: bool, max_row_bytes: int) -> Step:
+    """Take the complete records from `data`, which begins at `position`; with `at_end` all is used.
+
+    ValueError, one line, where the source's beginning cannot be read.
+    """
+    parts: list[Part] = []
+    used = 0
+    if position.schema is None:
+        opening = find_opening(data, wanted, sniff, line=position.line, offset=position.offset, at_end=at_end)
+        if opening is None:
+            return Step((), 0, position)
+        used = opening.consumed
+        parts += opening.rejects
+        position = Position(opening.schema, position.line + opening.lines, position.offset + used)
+    rest = data[used:]
+    if position.schema is not None and rest:
+        framed = frame(
+            rest,
+            dialect=position.schema.dialect,
+            columns=len(position.schema.columns),
+            line=position.line,
+            offset=position.offset,
+            at_end=at_end,
+            max_row_bytes=max_row_bytes,
+        )
+        parts += to_values(framed.parts, _codec(position.schema))
+        used += framed.consumed
+        position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
+    return Step(tuple(parts), used, position)
+
+
+@lru_cache(maxsize=1)
+def _codec(schema: Schema) -> JsonCodec | None:
+    return JsonCodec(schema) if schema.row_format == "json" else None
+
+
+# Rejections
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why some rows are rejected, how many, and where the first of them are: `source:line`."""
+
+    text: str
+    count: int
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejections:
+    """How many rows are rejected, and the reasons that were met first."""
+
+    count: int = 0
+    reasons: tuple[Reason, ...] = ()
+
+
+def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejections:
+    """The rejections with these, each a reason and a place."""
+    count = known.count
+    reasons = {reason.text: (reason.count, reason.places) for reason in known.reasons}
+    for text, place in found:
+        count += 1
+        if text in reasons or len(reasons) < MAX_REASONS:
+            so_often, places = reasons.get(text, (0, ()))
+            reasons[text] = so_often + 1, places if len(places) == _MAX_PLACES else (*places, place)
+    return Rejections(count, tuple([Reason(text, *rest) for text, rest in reasons.items()]))
+
+
+# Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of a source so far.
+
+    `longest_bytes` is its longest record. `no_text` are rows that are no text in their encoding: they pass, and their
+    fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end.
+    """
+
+    name: str
+    schema: Schema | None = None
+    rows: int = 0
+    longest_bytes: int = 0
+    columns: tuple[Fields, ...] = ()
+    rejections: Rejections = Rejections()
+    no_text: Rejections = Rejections()
+    trouble: str = ""
+
+
+def with_step(source: Source, step: Step) -> Source:
+    """What is known of a source with its next rows."""
+    schema = step.position.schema
+    rejects = [(part.reason, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
+    source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
+    if schema is None:
+        return source
+    columns = source.columns or (Fields(),) * len(schema.columns)
+    rows, longest_bytes, no_text = source.rows, source.longest_bytes, source.no_text
+    for part in step.parts:
+        if isinstance(part, Reject):
+            continue
+        run, values = part
+        rows += len(values)
+        longest_bytes = max(longest_bytes, max(map(len, values), default=0))
+        columns = _with_rows(columns, run, schema)
+        no_text = with_rejects(no_text, _no_text(run, schema.dialect.encoding, source.name))
+    return replace(source, rows=rows, longest_bytes=longest_bytes, columns=columns, no_text=no_text)
+
+
+def _with_rows(columns: tuple[Fields, ...], run: Run, schema: Schema) -> tuple[Fields, ...]:
+    for start in range(0, len(run.rows), _ROWS_AT_ONCE):
+        rows = run.rows[start : start + _ROWS_AT_ONCE]
+        delimiter = schema.dialect.delimiter
+        taken = [row.split(delimiter) if run.plain else parse_fields(row, schema.dialect) for row in rows]
+        columns = tuple(map(with_fields, columns, zip(*taken, strict=True)))
+    return columns
+
+
+def _no_text(run: Run, encoding: str, source: str) -> Iterator[tuple[str, str]]:
+    if _is_text(b"\n".join(run.rows), encoding):
+        return
+    wrong = [index for index, row in enumerate(run.rows) if not _is_text(row, encoding)]
+    for line in lines_of(run, source, wrong):
+        yield f"not {encoding.upper()}", f"{source}:{line}"
+
+
+def _is_text(data: bytes, encoding: str) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def lines_of(run: Run, source: str, indexes: Iterable[int]) -> Iterator[int]:
+    """The lines in which these rows of a run begin, as split tells them; ascending."""
+    mark = Mark(source, "", run.line, run.offset, run.eol, run.plain)
+    done = 0
+    for index in indexes:
+        mark = mark.passed(run.rows[done:index])
+        done = index
+        yield mark.line

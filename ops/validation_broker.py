@@ -1,0 +1,134 @@
+"""Whether the broker and its topics would take what the services send. Nothing is created or written."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from common.clients import MAX_BATCH_BYTES, MAX_ROW_BYTES, open_admin
+from common.registry import Registered, Registry
+from common.settings import ServiceSettings
+from common.topics import Topics, partition_misfits
+from ops.demo_proof import Finding
+
+_ANSWER_DEADLINE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """What a broker says: how many there are, and of the topics that exist their partition counts.
+
+    `batch_limits` are the bytes that a record batch may have, by topic, and by "" in a topic to be created; those
+    that the broker does not tell are left out. `schemas` are those of an earlier run. `trouble` says why nothing is
+    known.
+    """
+
+    brokers: int = 0
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    batch_limits: Mapping[str, int] = field(default_factory=dict)
+    schemas: Mapping[str, Registered] = field(default_factory=dict)
+    trouble: str = ""
+
+
+async def ask_broker(settings: ServiceSettings) -> Broker:
+    """Ask the broker within a few seconds. Raises ConfigurationError where the settings do not let it be asked."""
+    warnings = _Warnings()
+    log = logging.getLogger("aiokafka")
+    log.addHandler(warnings)
+    try:
+        async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+            return await _ask(admin, settings)
+    except TimeoutError:
+        return Broker(trouble=f"no answer within {_ANSWER_DEADLINE_S:g} s")
+    except (KafkaError, OSError) as error:
+        return Broker(trouble=warnings.last or str(error) or repr(error))
+    finally:
+        log.removeHandler(warnings)
+
+
+class _Warnings(logging.Handler):
+    """Keeps the last one: why it cannot connect, aiokafka tells its log alone."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.last = record.getMessage()
+
+
+async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
+    nodes = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
+    topics = Topics.under(settings.topic_prefix)
+    # All topics, because a broker may create those that it is asked for by name.
+    described = {topic["topic"]: topic for topic in await admin.describe_topics()}
+    existing = {
+        name: len(described[name]["partitions"])
+        for name in topics.names
+        if name in described and described[name]["error_code"] == 0
+    }
+    limits = await _batch_limits(admin, list(existing), nodes if len(existing) < len(topics.names) else [])
+    schemas = await Registry(settings, topics).known() if topics.schemas in existing else {}
+    return Broker(len(nodes), existing, limits, schemas)
+
+
+async def _batch_limits(admin: AIOKafkaAdminClient, topics: list[str], nodes: list[int]) -> dict[str, int]:
+    """The limits of these topics and, by "", the least of these brokers."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": None}) for topic in topics]
+    asked += [ConfigResource(ConfigResourceType.BROKER, str(node), {"message.max.bytes": None}) for node in nodes]
+    limits: dict[str, int] = {}
+    for response in await admin.describe_configs(asked):
+        for _, _, kind, resource, entries in response.resources:
+            name = resource if kind == ConfigResourceType.TOPIC else ""
+            # What one may not ask for comes without entries.
+            for _, value, *_ in entries:
+                limits[name] = min(int(value), limits.get(name, int(value)))
+    return limits
+
+
+def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
+    """What of the broker fits the settings and rows of at most `longest_bytes`, and what does not."""
+    where = settings.kafka_bootstrap_servers
+    if broker.trouble:
+        return [Finding(holds=False, text=f"no broker answers at {where}: {broker.trouble}")]
+    names = Topics.under(settings.topic_prefix).names
+    plural = "" if broker.brokers == 1 else "s"
+    findings = [Finding(holds=True, text=f"{where} answers: {broker.brokers} broker{plural}")]
+    misfits = partition_misfits(broker.partitions, settings)
+    findings += [Finding(holds=False, text=misfit) for misfit in misfits]
+    missing = [name for name in names if name not in broker.partitions]
+    if not misfits:
+        findings.append(Finding(holds=True, text=_topics(settings, len(missing), len(names))))
+    if missing and settings.replication_factor > broker.brokers:
+        text = f"topics with REPLICATION_FACTOR={settings.replication_factor} cannot be created on so few brokers"
+        findings.append(Finding(holds=False, text=text))
+    return [*findings, *_batches(broker, longest_bytes)]
+
+
+def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
+    topics = f"{settings.topic_prefix}*"
+    if missing == 0:
+        return f"all {of} topics {topics} exist, with PARTITIONS={settings.partitions}"
+    rest = f"the services create {'them' if missing == of else 'the others'} with PARTITIONS={settings.partitions}"
+    return f"{'none' if missing == of else of - missing} of {of} topics {topics} exist; {rest}"
+
+
+def _batches(broker: Broker, longest_bytes: int) -> list[Finding]:
+    """Rows travel in record batches, which the services fill up to their own limit whatever a row's length is."""
+    tight = {name: limit for name, limit in broker.batch_limits.items() if limit < MAX_BATCH_BYTES}
+    if not tight:
+        row = f"the longest row has {longest_bytes:,} bytes of at most {MAX_ROW_BYTES:,}"
+        return [Finding(holds=True, text=f"{row}, and record batches fit")] if broker.batch_limits else []
+    return [
+        Finding(
+            holds=False,
+            text=f"{f'topic {name}' if name else 'a new topic'} takes record batches of {limit:,} bytes at most, the "
+            f"services write up to {MAX_BATCH_BYTES:,}: raise "
+            f"{'its max.message.bytes' if name else 'message.max.bytes of the brokers'}",
+        )
+        for name, limit in tight.items()
+    ]

@@ -1,0 +1,87 @@
+"""What the fields of a column can be read as, and how many are empty. Pure."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from services.split.labels import converter
+from services.split.splits import Column, Float, Int, Kind
+
+# Of ISO 8601 the form with dashes and colons, also with a blank for the T: other forms are ambiguous, or numbers.
+_DAY = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+
+EMPTY, TEXT = "empty", "text"
+
+
+def _takes(kind: Kind) -> Callable[[bytes], bool]:
+    """Whether a split of this type has a category for a field."""
+    convert = converter(Column(1, kind), "utf-8")
+
+    def takes(field: bytes) -> bool:
+        try:
+            convert(field)
+        except ValueError:
+            return False
+        return True
+
+    return takes
+
+
+def _matches(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
+    """Whether a field looks like this and is a moment of the calendar."""
+
+    def matches(field: bytes) -> bool:
+        if pattern.fullmatch(field) is None:
+            return False
+        try:
+            datetime.fromisoformat(field.decode())
+        except ValueError:
+            return False
+        return True
+
+    return matches
+
+
+# The first that fits is the guess. A day is a timestamp too, and most ints are floats.
+_FITS = MappingProxyType(
+    {
+        "int": _takes(Int()),
+        "float": _takes(Float()),
+        "date": _matches(re.compile(_DAY)),
+        "timestamp": _matches(re.compile(rb"%b(?:[T ]%b)?" % (_DAY, _TIME))),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """What is known of a column's fields: how many are empty, and the types that each of the others fits."""
+
+    kinds: tuple[str, ...] = tuple(_FITS)
+    filled: int = 0
+    empty: int = 0
+
+    @property
+    def guess(self) -> str:
+        """The narrowest type that all fit which are not empty."""
+        if not self.filled:
+            return EMPTY
+        return self.kinds[0] if self.kinds else TEXT
+
+
+def with_fields(known: Fields, fields: Sequence[bytes]) -> Fields:
+    """What is known when these have been seen too. An int and a float are what `:int` and `:float` take."""
+    empty = fields.count(b"")
+    # What fits no longer is not tried again, which makes most columns cheap.
+    distinct = set(fields) - {b""} if known.kinds else ()
+    kinds = tuple([kind for kind in known.kinds if all(map(_FITS[kind], distinct))])
+    return Fields(kinds, known.filled + len(fields) - empty, known.empty + empty)
+
+
+def merged(one: Fields, other: Fields) -> Fields:
+    """What is known of a column of two sources."""
+    kinds = tuple([kind for kind in one.kinds if kind in other.kinds])
+    return Fields(kinds, one.filled + other.filled, one.empty + other.empty)

@@ -1,0 +1,89 @@
+"""Where rows would go in a split: how many files, their names, and what has none. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from heapq import nlargest
+
+from common.records import parse_category_key
+from common.registry import Registered
+from ops.validation import Rejections, Step, lines_of, with_rejects
+from services.ingest.framing import Reject, Run
+from services.sink.names import file_path
+from services.split.carrying import SplitRoute
+from services.split.splits import Split
+
+# So many categories of a split, and so many bytes of their keys, are told apart; of more it is said that there are.
+MAX_CATEGORIES = 100_000
+_MAX_KEYS_BYTES = 64 * 2**20
+_MAX_SAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOutcome:
+    """Where a split puts rows: how many files, of which some are named with their rows, those with most rows first.
+
+    Without `complete` there are more files than were counted.
+    """
+
+    name: str
+    rows: int
+    files: int
+    complete: bool
+    samples: tuple[tuple[str, int], ...]
+    rejections: Rejections
+
+
+class SplitTally:
+    """The categories of one split, as rows come. It holds the routes of one schema at a time."""
+
+    def __init__(self, split: Split, max_categories: int = MAX_CATEGORIES) -> None:
+        self._split = split
+        self._max_categories = max_categories
+        self._route: SplitRoute | None = None
+        self._schema_id = ""
+        self._counts: dict[bytes, int] = {}
+        self._keys_bytes = 0
+        self._complete = True
+        self._rows = 0
+        self._rejections = Rejections()
+
+    def add(self, source: str, registered: Registered, step: Step) -> None:
+        """Count where the rows of a source's next bytes go."""
+        for part in step.parts:
+            if not isinstance(part, Reject):
+                self._add_run(source, self._route_of(registered), *part)
+
+    def _route_of(self, registered: Registered) -> SplitRoute:
+        if self._route is None or self._schema_id != registered.schema.id:
+            # Nothing is sent, and to find out where one of many partitions is costs more than all else.
+            self._route = SplitRoute(self._split, registered, partitions=1)
+            self._schema_id = registered.schema.id
+        return self._route
+
+    def _add_run(self, source: str, route: SplitRoute, run: Run, values: list[bytes]) -> None:
+        placed = route.put(values, plain=run.plain)
+        for (key, _), rows in placed.groups:
+            self._rows += len(rows)
+            if key in self._counts:
+                self._counts[key] += len(rows)
+            elif len(self._counts) < self._max_categories and self._keys_bytes + len(key) <= _MAX_KEYS_BYTES:
+                self._counts[key] = len(rows)
+                self._keys_bytes += len(key)
+            else:
+                self._complete = False
+        if placed.rejects:
+            lines = lines_of(run, source, [index for index, _ in placed.rejects])
+            found = ((reason, f"{source}:{line}") for (_, reason), line in zip(placed.rejects, lines, strict=True))
+            self._rejections = with_rejects(self._rejections, found)
+
+    def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:
+        """What the rows so far come to; `known` has the number of each schema."""
+        # Of equal counts those that came first, so that the same input gives the same report.
+        most = nlargest(_MAX_SAMPLES, self._counts.items(), key=lambda item: item[1])
+        samples = []
+        for key, rows in most:
+            schema_id, split, category = parse_category_key(key)
+            samples.append((file_path(split, category, known[schema_id].number), rows))
+        return SplitOutcome(
+            self._split.name, self._rows, len(self._counts), self._complete, tuple(samples), self._rejections
+        )

@@ -1,0 +1,118 @@
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.schema import BOM, Dialect, Schema
+from ops.validation import MAX_REASONS, Position, Reason, Rejections, Source, Step, read_on, with_rejects, with_step
+from ops.validation_columns import Fields
+from services.ingest.framing import Reject, frame
+from services.ingest.opening import Wanted
+
+PIECES = [b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"\xff", b"a,b\n", b"1,2\n", b'"x\ny",3\n', b"long" * 5]
+SOUP = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)
+WANTED = st.builds(
+    Wanted,
+    header=st.sampled_from(["first", "none"]),
+    skip_lines=st.integers(0, 2),
+    row_format=st.sampled_from(["csv", "json"]),
+)
+MAX_ROW_BYTES = 12
+
+
+def no_sniff(sample: bytes) -> tuple[bytes, bytes]:
+    raise AssertionError(f"nothing is to be found out from {sample!r}")
+
+
+def read(data: bytes, ends: list[int], wanted: Wanted | None = None) -> tuple[Source, list[Step]]:
+    """Read a source of which there is more each time, up to these ends and then all."""
+    source, position = Source("s"), Position()
+    steps: list[Step] = []
+    for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
+        at_end = len(steps) == len(ends)
+        part = data[position.offset : max(end, position.offset)]
+        step = read_on(part, position, wanted or Wanted(), no_sniff, at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+        source, position = with_step(source, step), step.position
+        steps.append(step)
+    return source, steps
+
+
+def judged(data: bytes, wanted: Wanted | None = None) -> Source:
+    return read(data, [], wanted)[0]
+
+
+@given(data=SOUP, ends=st.lists(st.integers(0, 200), max_size=4), wanted=WANTED)
+def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
+    data: bytes, ends: list[int], wanted: Wanted
+) -> None:
+    try:
+        whole, [step] = read(data, [], wanted)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            read(data, ends, wanted)
+        return
+    assert step.position.offset == len(data)
+    in_parts, _ = read(data, ends, wanted)
+    assert in_parts == whole
+
+
+@given(SOUP)
+def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
+    dialect = Dialect()
+    framed = frame(data, dialect=dialect, columns=2, line=2, offset=4, at_end=True, max_row_bytes=MAX_ROW_BYTES)
+    rejects = [part for part in framed.parts if isinstance(part, Reject)]
+    source = judged(b"a,b\n" + data)
+    assert source.rows == sum(len(part.rows) for part in framed.parts if not isinstance(part, Reject))
+    assert source.rejections == with_rejects(Rejections(), [(part.reason, f"s:{part.line}") for part in rejects])
+    assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
+
+
+def test_what_is_known_of_a_source() -> None:
+    source = judged(b'a,b\n1,x\n2,\n\n"3","y\ny"\n4\n5,\xff\n')
+    assert source.schema == Schema(b"a,b", ("a", "b"))
+    assert (source.rows, source.longest_bytes) == (4, 9)
+    assert source.columns == (Fields(("int", "float"), 4, 0), Fields((), 3, 1))
+    assert source.rejections == Rejections(
+        2, (Reason("blank line", 1, ("s:4",)), Reason("1 field, the header has 2", 1, ("s:7",)))
+    )
+    # The line break within quotes is counted.
+    assert source.no_text == Rejections(1, (Reason("not UTF-8", 1, ("s:8",)),))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n"])
+def test_a_source_without_a_row_has_no_schema(data: bytes) -> None:
+    source = judged(data)
+    assert (source.schema, source.rows, source.rejections.count) == (None, 0, len(data))
+
+
+def test_what_has_no_json_form_is_a_bad_row_where_rows_travel_as_json() -> None:
+    wanted = Wanted(row_format="json")
+    source = judged(b"a\n\xff\nb\n", wanted)
+    assert source.rows == 1
+    assert [reason.places for reason in source.rejections.reasons] == [("s:2",)]
+    # A record's length is that of its object.
+    assert source.longest_bytes == len(b'{"a":"b"}')
+
+
+def test_a_beginning_that_cannot_be_read_is_told_as_ingest_tells_it() -> None:
+    with pytest.raises(ValueError, match="UTF-16"):
+        judged(b"\xff\xfea\0")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 9).map(str)), max_size=40), st.integers(0, 40))
+def test_rejections_count_all_and_keep_the_first(found: list[tuple[str, str]], cut: int) -> None:
+    rejections = with_rejects(Rejections(), found)
+    assert with_rejects(with_rejects(Rejections(), found[:cut]), found[cut:]) == rejections
+    assert rejections.count == len(found)
+    kept = list(dict.fromkeys(reason for reason, _ in found))[:MAX_REASONS]
+    assert [reason.text for reason in rejections.reasons] == kept
+    for reason in rejections.reasons:
+        places = [place for text, place in found if text == reason.text]
+        assert (reason.count, list(reason.places)) == (len(places), places[:3])
+
+
+def test_many_rows_at_once_are_taken_apart_in_parts() -> None:
+    source = judged(b"a\n" + b"7\n" * 25_000)
+    assert source == replace(source, rows=25_000, columns=(Fields(("int", "float"), 25_000, 0),))

@@ -1,0 +1,80 @@
+from collections.abc import Mapping
+
+import pytest
+
+from common.settings import ServiceSettings, read_settings
+from common.topics import Topics
+from ops.demo_proof import Finding
+from ops.validation_broker import Broker, judge_broker
+
+TOPICS = Topics.under("nacre.")
+AS_SET: Mapping[str, int] = {
+    TOPICS.rows: 6,
+    TOPICS.categorized: 6,
+    TOPICS.rejected: 1,
+    TOPICS.schemas: 1,
+    TOPICS.progress: 6,
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ServiceSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def judge(broker: Broker, *argv: str) -> list[Finding]:
+    return judge_broker(broker, read_settings(ServiceSettings, argv, program="test"), longest_bytes=46)
+
+
+def not_holding(broker: Broker, *argv: str) -> list[str]:
+    return [finding.text for finding in judge(broker, *argv) if not finding.holds]
+
+
+def test_topics_as_they_are_set_fit() -> None:
+    limits = dict.fromkeys(AS_SET, 1_048_588)
+    assert judge(Broker(1, AS_SET, limits)) == [
+        Finding(holds=True, text="localhost:9092 answers: 1 broker"),
+        Finding(holds=True, text="all 5 topics nacre.* exist, with PARTITIONS=6"),
+        Finding(holds=True, text="the longest row has 46 bytes of at most 900,000, and record batches fit"),
+    ]
+
+
+def test_topics_that_are_missing_are_no_fault() -> None:
+    [_, none, _] = judge(Broker(3, {}, {"": 1_048_588}))
+    assert none.text == "none of 5 topics nacre.* exist; the services create them with PARTITIONS=6"
+    assert not not_holding(Broker(3, {TOPICS.rows: 6}))
+
+
+def test_a_broker_that_tells_no_limit_is_not_judged_by_it() -> None:
+    assert len(judge(Broker(1, AS_SET))) == 2
+
+
+def test_other_partition_counts_do_not_fit() -> None:
+    found = not_holding(Broker(1, AS_SET), "--partitions=3")
+    assert len(found) == 3
+    assert all("PARTITIONS says 3: set PARTITIONS=6" in text for text in found)
+    assert not_holding(Broker(1, {TOPICS.rejected: 2})) == [
+        "topic nacre.rejected has 2 partitions and must have 1: delete it"
+    ]
+
+
+def test_more_replicas_than_brokers_do_not_fit_where_a_topic_is_to_be_created() -> None:
+    [found] = not_holding(Broker(2), "--replication-factor=3")
+    assert "REPLICATION_FACTOR=3" in found
+    assert not not_holding(Broker(2, AS_SET), "--replication-factor=3")
+
+
+def test_a_limit_below_a_record_batch_does_not_fit_whatever_the_longest_row() -> None:
+    found = not_holding(Broker(1, AS_SET, {TOPICS.rows: 500_000, TOPICS.schemas: 1_000_000, "": 999_999}))
+    topic, new = found
+    assert topic.startswith("topic nacre.rows takes record batches of 500,000 bytes at most, the services write up to")
+    assert topic.endswith("raise its max.message.bytes")
+    assert new.startswith("a new topic takes record batches of 999,999 bytes at most")
+    assert new.endswith("raise message.max.bytes of the brokers")
+
+
+def test_no_answer_is_all_there_is_to_say() -> None:
+    assert judge(Broker(trouble="refused")) == [
+        Finding(holds=False, text="no broker answers at localhost:9092: refused")
+    ]

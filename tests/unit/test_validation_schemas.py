@@ -1,0 +1,81 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.registry import Registered
+from common.schema import Dialect, Schema
+from ops.validation import Source
+from ops.validation_columns import Fields, with_fields
+from ops.validation_schemas import differences, dissent, group_by_schema, list_names, number_schema, show_name
+
+COLUMNS = st.lists(st.sampled_from(["a", "b", "c", "A", ""]), min_size=1, max_size=5).map(tuple)
+
+
+def schema(*columns: str) -> Schema:
+    return Schema(",".join(columns).encode(), columns)
+
+
+@given(COLUMNS, COLUMNS)
+def test_schemas_differ_in_nothing_only_if_they_are_the_same(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    found = differences(schema(*one), schema(*other))
+    assert (not found) == (one == other)
+    assert ("columns in another order" in found) == (sorted(one) == sorted(other) and one != other) or any(
+        phrase.startswith(("added", "missing")) for phrase in found
+    )
+
+
+@given(COLUMNS, COLUMNS)
+def test_what_one_schema_adds_the_other_misses(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    there, back = differences(schema(*one), schema(*other)), differences(schema(*other), schema(*one))
+    turned = [phrase.replace("added", "?").replace("missing", "added").replace("?", "missing") for phrase in back]
+    assert sorted(map(sorted, there)) == sorted(map(sorted, turned))
+
+
+def test_each_difference_has_its_phrase() -> None:
+    first = schema("a", "b", "c")
+    assert differences(first, schema("c", "a", "d")) == ["added d", "missing b", "columns in another order"]
+    # A name that comes twice is one column more, and no other order.
+    assert differences(schema("a", "b"), schema("a", "b", "a")) == ["added a"]
+    other = Schema(b"a;b;c", first.columns, Dialect(b";", b"'", b"\r\n", "cp1252"))
+    assert differences(first, other) == [
+        "delimiter semicolon, not comma",
+        "quote single, not double",
+        "line ending CRLF, not LF",
+        "encoding cp1252, not utf-8",
+    ]
+    assert differences(first, Schema(b'"a",b,c', first.columns)) == ["the same column names, written with other bytes"]
+
+
+def test_schemas_keep_their_number_and_new_ones_get_the_next() -> None:
+    known = {schema("a").id: Registered(4, schema("a"))}
+    assert number_schema(known, schema("a")).number == 4
+    assert number_schema(known, schema("b")) == Registered(5, schema("b"))
+    assert number_schema({}, schema("b")).number == 1
+
+
+def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
+    one, two = schema("a"), schema("b")
+    ints, words = with_fields(Fields(), [b"1", b""]), with_fields(Fields(), [b"x"])
+    sources = [
+        Source("1", two, 1, columns=(words,)),
+        Source("2", one, 2, columns=(ints,)),
+        Source("3"),
+        Source("4", one, 1, columns=(words,)),
+        Source("5", one, 2, columns=(ints,)),
+        # Its header is all that it has.
+        Source("6", one),
+    ]
+    known = {one.id: Registered(2, one), two.id: Registered(7, two)}
+    first, second = group_by_schema(sources, known)
+    assert [source.name for source in first.sources] == ["2", "4", "5", "6"]
+    assert first.columns == (Fields((), 3, 2),)
+    assert dissent(first, 0) == "int but for 4 (text)"
+    assert (second.registered.number, second.differences) == (7, ("added b", "missing a"))
+    assert dissent(second, 0) == ""
+
+
+def test_names_are_shown_on_one_line() -> None:
+    assert list_names([*"abcdefghij"]) == "a, b, c, d, e, f, g, h and 2 more"
+    assert show_name("a b") == "a b"
+    assert show_name(" ") == "' '"
+    assert show_name("a\nb") == "'a\\nb'"
+    assert len(show_name("x" * 1000)) == 60

@@ -1,0 +1,99 @@
+"""What `nacre validate` shows where there is no terminal."""
+
+import io
+
+from rich.console import Console
+
+from common.registry import Registered
+from common.schema import Dialect, Schema
+from ops.demo_proof import Finding
+from ops.validation import Reason, Rejections, Source
+from ops.validation_columns import Fields
+from ops.validation_schemas import SchemaGroup
+from ops.validation_screen import Asked, Validation, findings, show
+from ops.validation_splits import SplitOutcome
+
+SCHEMA = Schema(b"a;b", ("a", "[b]"), Dialect(b";"))
+INTS, EMPTY = Fields(("int", "float"), 3, 1), Fields(empty=4)
+BAD = Rejections(9, (Reason("blank line", 5, ("x.csv:3", "x.csv:4", "x.csv:5")), Reason("1 field", 1, ("x.csv:9",))))
+GOOD = Source("x.csv", SCHEMA, 4, columns=(INTS, EMPTY))
+GROUP = SchemaGroup(Registered(1, SCHEMA), (GOOD,), (INTS, EMPTY))
+OUTCOME = SplitOutcome("a", 4, 2, complete=True, samples=(("a/1.csv", 3), ("a/2.csv", 1)), rejections=Rejections())
+
+
+def shown(validation: Validation, asked: Asked | None = None) -> list[str]:
+    console = Console(file=io.StringIO(), width=120)
+    show(console, validation, asked or Asked())
+    assert isinstance(console.file, io.StringIO)
+    return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+
+
+def texts(validation: Validation) -> list[str]:
+    return [f"{finding.holds} {finding.text}" for finding in findings(validation)]
+
+
+def test_all_is_well() -> None:
+    lines = shown(Validation("in", [GOOD], [GROUP], [OUTCOME]), Asked(["delimiter"], frozenset({SCHEMA.id})))
+    assert "x.csv 4 0 1" in lines
+    assert (
+        "schema 1, known from an earlier run: 2 columns, delimiter semicolon, quote double, line ending LF, "
+        "encoding utf-8 (delimiter found out)"
+    ) in " ".join(lines)
+    assert "1 a int 1" in lines
+    assert "2 [b] empty 4" in lines
+    assert "a 2 4 0 a/1.csv 3 a/2.csv 1" in lines
+    assert lines[-2:] == ["✓ 4 rows in 1 source can be read", "✓ every row has a category in each split"]
+
+
+def test_what_would_be_rejected_is_told_by_reason_and_place() -> None:
+    bad = Source("x.csv", SCHEMA, 4, columns=(INTS, EMPTY), rejections=BAD)
+    split = SplitOutcome(
+        "a", 3, 2, complete=False, samples=(), rejections=Rejections(1, (Reason("no", 1, ("x.csv:2",)),))
+    )
+    validation = Validation("in", [bad], [GROUP], [split])
+    lines = shown(validation)
+    assert "a more than 2 3 1 …" in lines
+    assert "every split 5 blank line x.csv:3, x.csv:4, x.csv:5, …" in lines
+    assert "every split 3 other reasons" in lines
+    assert "a 1 no x.csv:2" in lines
+    assert texts(validation) == [
+        "False 9 of 13 rows cannot be read and would be rejected",
+        "False split a would reject 1 row of 4",
+    ]
+
+
+def test_no_file_and_folders_that_cannot_be_looked_into_are_not_well() -> None:
+    assert texts(Validation("in", [], [], [], ["cannot read in/x: Permission denied"])) == [
+        "False cannot read in/x: Permission denied",
+        "False there is no *.csv file at INPUT in",
+    ]
+
+
+def test_many_troubles_and_sources_are_cut_short_the_bad_ones_first() -> None:
+    sources = [Source(f"{number}.csv", trouble=f"{number}.csv is bad" if number > 90 else "") for number in range(103)]
+    validation = Validation("in", sources, [], [])
+    assert texts(validation)[9:11] == ["False 100.csv is bad", "False and 2 more like these"]
+    lines = shown(validation)
+    assert "102.csv 0 0 none" in lines
+    assert "and 63 more sources" in lines
+
+
+def test_another_schema_is_told_by_its_differences() -> None:
+    other = Schema(b"a", ("a",))
+    group = SchemaGroup(Registered(2, other), (Source("y.csv", other),), (INTS,), ("missing [b]", "delimiter comma"))
+    lines = shown(Validation("in", [GOOD], [GROUP, group], []))
+    assert "differs from schema 1: missing [b]; delimiter comma" in lines
+    assert "rows of y.csv go to files of their own" in lines
+
+
+def test_a_type_that_one_source_lacks_is_told() -> None:
+    word = Source("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
+    group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (Fields((), 7, 2), EMPTY))
+    assert "1 a text 2 int but for y.csv (text)" in shown(Validation("in", [GOOD], [group], []))
+
+
+def test_rows_that_are_no_text_are_a_note_and_no_fault() -> None:
+    source = Source("x.csv", SCHEMA, 4, no_text=Rejections(2, (Reason("not UTF-8", 2, ("x.csv:2",)),)))
+    validation = Validation("in", [source], [GROUP], [], broker=[Finding(holds=True, text="answers")])
+    assert any(line.startswith("note: 2 rows are not UTF-8, the first at x.csv:2") for line in shown(validation))
+    assert texts(validation) == ["True 4 rows in 1 source can be read", "True answers"]
