@@ -114,10 +114,17 @@ def _name_positional(model: type[ServiceSettings], argv: Sequence[str], position
         for flag in (f"--{name.replace('_', '-')}", f"--no-{name.replace('_', '-')}")
     }
     named: list[str] = []
+    given: str | None = None
     expects_value = False
     for argument in argv:
         is_flag = argument.startswith("-") and argument != "-"
         if not is_flag and not expects_value:
+            if given is not None:
+                raise ConfigurationError(
+                    f"{positional.upper()} is given twice, {given!r} and {argument!r}: "
+                    "name a folder, or put the glob in quotes"
+                )
+            given = argument
             named.append(f"--{positional}={argument}")
         else:
             named.append(argument)
