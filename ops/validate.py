@@ -32,8 +32,8 @@ from services.split.splits import parse_split_by
 
 _PROGRAM = "nacre validate"
 _INTERRUPTED = 130
-# A table is no wider where there is no terminal that has a width.
-_WIDTH = 200
+# Where there is no terminal, nothing is wrapped.
+_WIDTH = 100_000
 
 
 class ValidateSettings(IngestSettings, SplitSettings):
@@ -42,6 +42,7 @@ class ValidateSettings(IngestSettings, SplitSettings):
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
 
+    input: str = Field(description="a file, a folder (its *.csv files, recursive) or a glob; also positional")
     split_by: str = Field("", description="the splits, as for split; without it only the sources are examined")
     no_broker: CliToggleFlag[bool] = Field(default=False, description="true: no broker is asked whether all fits")
 

@@ -12,7 +12,10 @@ from ops.validation_columns import EMPTY, Fields, merged
 
 
 def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered:
-    """A schema with its number, as ingest gives it one: its own, or the next."""
+    """A schema with its number, as ingest gives it one: its own, or the next.
+
+    Where several are new, ingest may come upon them in another order.
+    """
     registered = known.get(schema.id)
     return registered or Registered(1 + max((other.number for other in known.values()), default=0), schema)
 

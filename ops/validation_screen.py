@@ -85,6 +85,8 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
         _show_sources(console, validation)
     for group in validation.schemas:
         _show_schema(console, group, validation.schemas[0], asked)
+    if sum(group.registered.schema.id not in asked.known for group in validation.schemas) > 1:
+        console.print("note: new schemas are numbered as ingest comes upon them, which may be in another order\n")
     if validation.splits:
         console.print(_splits_table(validation.splits))
     reasons = list(_reasons(validation))
