@@ -14,7 +14,6 @@ from pydantic_settings import CliToggleFlag
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from common.clients import MAX_ROW_BYTES
 from common.errors import ConfigurationError, SourceError
 from common.registry import Registered
 from common.settings import read_settings
@@ -24,7 +23,8 @@ from ops.validation_broker import Broker, ask_broker, judge_broker
 from ops.validation_schemas import group_by_schema, number_schema
 from ops.validation_screen import Asked, Validation, findings, show
 from ops.validation_splits import SplitTally
-from services.ingest.files import CHUNK_BYTES, STANDARD_INPUT, find_files, fit_chunk
+from services.ingest.content import content_of
+from services.ingest.files import CHUNK_BYTES, STANDARD_INPUT, Window, find_files, fit_chunk
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
 from services.split.settings import SplitSettings
@@ -42,7 +42,7 @@ class ValidateSettings(IngestSettings, SplitSettings):
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
 
-    input: str = Field(description="a file, a folder (its *.csv files, recursive) or a glob; also positional")
+    input: str = Field(description="a file, a folder (as for ingest) or a glob; also positional")
     split_by: str = Field("", description="the splits, as for split; without it only the sources are examined")
     no_broker: CliToggleFlag[bool] = Field(default=False, description="true: no broker is asked whether all fits")
 
@@ -120,22 +120,21 @@ def _examine_file(
     """Read a file as ingest does: in chunks, at most one line of it held."""
     source, position, chunk_bytes = Source(shown_path(path)), Position(), CHUNK_BYTES
     try:
-        with path.open("rb") as file:
-            at_end = False
-            while not at_end:
-                file.seek(position.offset)
-                data = file.read(chunk_bytes)
-                at_end = len(data) < chunk_bytes
-                step = read_on(data, position, settings.wanted, sniff, at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
-                source, position = with_step(source, step), step.position
-                if position.schema is not None:
-                    registered = known[position.schema.id] = number_schema(known, position.schema)
-                    for tally in tallies:
-                        tally.add(source.name, registered, step)
-                chunk_bytes = fit_chunk(
-                    chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not at_end
-                )
-                advance(step.used)
+        content, window, at_end = content_of(path), Window(), False
+        while not at_end:
+            data = content.read_on(position.offset, window, chunk_bytes)
+            at_end = len(data) < chunk_bytes
+            step = read_on(data, position, settings.wanted, sniff, at_end=at_end, max_row_bytes=settings.max_row_bytes)
+            window = window.moved(data[: step.used])
+            source, position = with_step(source, step), step.position
+            if position.schema is not None:
+                registered = known[position.schema.id] = number_schema(known, position.schema)
+                for tally in tallies:
+                    tally.add(source.name, registered, step)
+            chunk_bytes = fit_chunk(
+                chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not at_end
+            )
+            advance(step.used)
     except OSError as error:
         return replace(source, trouble=f"{source.name} cannot be read: {error.strerror}")
     except SourceError as error:

@@ -66,7 +66,7 @@ def read_on(data: bytes, position: Position, wanted: Wanted, sniff: Sniff, *, at
             at_end=at_end,
             max_row_bytes=max_row_bytes,
         )
-        parts += to_values(framed.parts, _codec(position.schema))
+        parts += to_values(framed.parts, _codec(position.schema), max_row_bytes)
         used += framed.consumed
         position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return Step(tuple(parts), used, position)

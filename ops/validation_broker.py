@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
-from common.clients import MAX_BATCH_BYTES, MAX_ROW_BYTES, open_admin
+from common.clients import open_admin
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
-from common.topics import Topics, partition_misfits
+from common.topics import Topics, find_limits, limit_misfits, partition_misfits
 from ops.demo_proof import Finding
 
 _ANSWER_DEADLINE_S = 5.0
@@ -22,9 +21,8 @@ _ANSWER_DEADLINE_S = 5.0
 class Broker:
     """What a broker says: how many there are, and of the topics that exist their partition counts.
 
-    `batch_limits` are the bytes that a record batch may have, by topic, and by "" in a topic to be created; those
-    that the broker does not tell are left out. `schemas` are those of an earlier run. `trouble` says why nothing is
-    known.
+    `batch_limits` are the bytes that a record batch may have, by topic, as far as the broker tells. `schemas` are those
+    of an earlier run. `trouble` says why nothing is known.
     """
 
     brokers: int = 0
@@ -62,7 +60,7 @@ class _Warnings(logging.Handler):
 
 
 async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
-    nodes = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
+    brokers = (await admin.describe_cluster())["brokers"]
     topics = Topics.under(settings.topic_prefix)
     # All topics, because a broker may create those that it is asked for by name.
     described = {topic["topic"]: topic for topic in await admin.describe_topics()}
@@ -71,23 +69,9 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
         for name in topics.names
         if name in described and described[name]["error_code"] == 0
     }
-    limits = await _batch_limits(admin, list(existing), nodes if len(existing) < len(topics.names) else [])
+    limits = await find_limits(admin, existing)
     schemas = await Registry(settings, topics).known() if topics.schemas in existing else {}
-    return Broker(len(nodes), existing, limits, schemas)
-
-
-async def _batch_limits(admin: AIOKafkaAdminClient, topics: list[str], nodes: list[int]) -> dict[str, int]:
-    """The limits of these topics and, by "", the least of these brokers."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": None}) for topic in topics]
-    asked += [ConfigResource(ConfigResourceType.BROKER, str(node), {"message.max.bytes": None}) for node in nodes]
-    limits: dict[str, int] = {}
-    for response in await admin.describe_configs(asked):
-        for _, _, kind, resource, entries in response.resources:
-            name = resource if kind == ConfigResourceType.TOPIC else ""
-            # What one may not ask for comes without entries.
-            for _, value, *_ in entries:
-                limits[name] = min(int(value), limits.get(name, int(value)))
-    return limits
+    return Broker(len(brokers), existing, limits, schemas)
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
@@ -106,7 +90,7 @@ def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) 
     if missing and settings.replication_factor > broker.brokers:
         text = f"topics with REPLICATION_FACTOR={settings.replication_factor} cannot be created on so few brokers"
         findings.append(Finding(holds=False, text=text))
-    return [*findings, *_batches(broker, longest_bytes)]
+    return [*findings, *_batches(broker, settings, longest_bytes)]
 
 
 def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
@@ -117,18 +101,7 @@ def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
     return f"{'none' if missing == of else of - missing} of {of} topics {topics} exist; {rest}"
 
 
-def _batches(broker: Broker, longest_bytes: int) -> list[Finding]:
-    """Rows travel in record batches, which the services fill up to their own limit whatever a row's length is."""
-    tight = {name: limit for name, limit in broker.batch_limits.items() if limit < MAX_BATCH_BYTES}
-    if not tight:
-        row = f"the longest row has {longest_bytes:,} bytes of at most {MAX_ROW_BYTES:,}"
-        return [Finding(holds=True, text=f"{row}, and record batches fit")] if broker.batch_limits else []
-    return [
-        Finding(
-            holds=False,
-            text=f"{f'topic {name}' if name else 'a new topic'} takes record batches of {limit:,} bytes at most, the "
-            f"services write up to {MAX_BATCH_BYTES:,}: raise "
-            f"{'its max.message.bytes' if name else 'message.max.bytes of the brokers'}",
-        )
-        for name, limit in tight.items()
-    ]
+def _batches(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
+    misfits = limit_misfits(broker.batch_limits, settings)
+    row = f"the longest row has {longest_bytes:,} bytes of at most {settings.max_row_bytes:,}, and record batches fit"
+    return [Finding(holds=False, text=misfit) for misfit in misfits] or [Finding(holds=True, text=row)]

@@ -8,11 +8,16 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.workload import Workload
+
+# Every test has a deadline of its own; one for each example would tell how busy the machine is.
+hypothesis.settings.register_profile("nacre", deadline=None)
+hypothesis.settings.load_profile("nacre")
 
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
@@ -130,5 +135,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
     for report in (*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")):
         told = [line for line in report.longreprtext.splitlines() if line.startswith(("E  ", "tests/"))]
-        terminalreporter.write_line(f"{report.nodeid}, {report.when}, after {report.duration:.0f} s:")
+        terminalreporter.write_line(f"{report.nodeid}, {report.when}, after {getattr(report, 'duration', 0):.0f} s:")
         terminalreporter.write_line("\n".join(told[-_BRIEF_LINES:]))

@@ -1,5 +1,6 @@
 """`nacre validate` for real: what it tells is what the services do then, and it sends and creates nothing."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -144,7 +145,7 @@ def test_topics_that_do_not_fit_are_told(pipeline: Pipeline) -> None:
     answer = validate_for(pipeline, ABALONE_FILE)
     assert answer.returncode == 1
     assert f"✗ topic {rows} has 4 partitions, PARTITIONS says 6: set PARTITIONS=4" in answer.stdout
-    assert f"✗ topic {rows} takes record batches of 500,000 bytes at most" in answer.stdout
+    assert f"✗ topic {rows} takes 500000 bytes at once, MAX_ROW_BYTES=900000 needs 1000000" in answer.stdout
     assert validate_for(pipeline, ABALONE_FILE, "--no-broker").returncode == 0
 
 
@@ -221,3 +222,9 @@ def test_a_large_file_takes_little_memory_and_an_endless_line_is_told(tmp_path: 
     answer = validate(path, "--no-broker")
     assert answer.returncode == 1
     assert f"✗ {path}: line 2, from byte 4 on, does not end within 67108864 bytes" in answer.stdout
+
+
+def test_a_compressed_file_is_judged_by_what_is_in_it(tmp_path: Path) -> None:
+    packed = tmp_path / "abalone.csv.gz"
+    packed.write_bytes(gzip.compress(ABALONE_FILE.read_bytes()))
+    assert "✓ 4,177 rows in 1 source can be read" in validate(packed, "--no-broker").stdout
