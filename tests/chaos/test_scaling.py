@@ -65,7 +65,7 @@ class Growth:
     [(6, 3, extent.count(1, 20), "kill"), (2, 4, extent.count(1, 4), "stop")],
     ids=["fewer replicas than partitions", "more replicas than partitions"],
 )
-@pytest.mark.timeout(120 + 30 * extent.count(1, 20))
+@pytest.mark.timeout(180 + 60 * extent.count(1, 20))
 def test_rows_pause_only_briefly_while_replicas_come_and_go(
     make_flow: MakeFlow, record_property: RecordProperty, partitions: int, replicas: int, rounds: int, first: str
 ) -> None:
