@@ -14,7 +14,8 @@ from pathlib import Path
 
 from common.errors import ServiceError
 from common.tally import NOTHING, Tally
-from services.sink.files import DiskError
+from services.sink.disk_errors import DiskError
+from services.sink.tree import Tree
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -58,6 +59,14 @@ class Entry:
     length: int = 0
     tally: Tally = NOTHING
     open_line: bool = False
+
+
+def check_ledger(tree: Tree, path: str) -> None:
+    """ServiceError when a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
+    # SQLite takes a path and follows links. What is made a link between this look and its opening is followed: who can
+    # do that can write the ledger itself, and `Tree` refuses whatever path it may then name outside.
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        tree.status(path + suffix)
 
 
 class Ledger:

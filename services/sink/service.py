@@ -18,9 +18,10 @@ from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
 from services.sink.checkpoint import should_checkpoint
-from services.sink.files import Lock
+from services.sink.lock import Lock
 from services.sink.settings import SinkSettings
 from services.sink.shelf import Shelf
+from services.sink.tree import make_root
 
 log = structlog.get_logger()
 
@@ -43,15 +44,15 @@ class Sink:
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
-        name = f"{partition.topic}-{partition.partition}"
-        hidden = self._settings.output_dir / _HIDDEN
-        hidden.mkdir(parents=True, exist_ok=True)
-        lock = Lock(hidden / f"{name}.lock")
+        root = self._settings.output_dir
+        name = f"{_HIDDEN}/{partition.topic}-{partition.partition}"
+        make_root(root)
+        lock = Lock(root, f"{name}.lock")
         try:
             if not await lock.take(stop):
                 return
             # Only now: while another holds the lock, ledger and files are still moving.
-            shelf = Shelf(self._settings.output_dir, hidden / f"{name}.ledger", self._registry)
+            shelf = Shelf(root, f"{name}.ledger", self._registry)
             try:
                 await self._fill(partition, shelf, stop)
             finally:

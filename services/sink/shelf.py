@@ -22,9 +22,10 @@ from services.sink.arranging import (
     layout_of,
     render,
 )
-from services.sink.files import Folder, check_room, sync
-from services.sink.ledger import Entry, Ledger
+from services.sink.files import OpenFiles, check_free, check_room, cut_back, sync
+from services.sink.ledger import Entry, Ledger, check_ledger
 from services.sink.names import file_path
+from services.sink.tree import Tree
 
 T = TypeVar("T")
 
@@ -36,16 +37,18 @@ _CLUSTER = "cluster"
 class Shelf:
     """The files of one partition. `add` writes; a checkpoint makes safe what is written; `open` begins from there."""
 
-    def __init__(self, root: Path, ledger_path: Path, registry: Registry) -> None:
+    def __init__(self, root: Path, ledger_path: str, registry: Registry) -> None:
         self._root = root
-        self._hidden = ledger_path.parent
-        # Before the ledger is opened, which takes room itself.
-        check_room(self._hidden)
-        self._ledger = Ledger(ledger_path)
+        self._hidden, _, name = ledger_path.rpartition("/")
+        with Tree(root) as tree:
+            # Before the ledger is opened, which takes room itself.
+            check_room(tree, f"{ledger_path}.room")
+            check_ledger(tree, ledger_path)
+            self._ledger = Ledger(root / ledger_path)
         # One thread, so that whatever uses the ledger takes turns. A task that waits for it may be cancelled, the
         # thread may not: `close` waits for it, because behind that the partition's lock is given back.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=ledger_path.name)
-        self._folder = Folder(root)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._files = OpenFiles()
         self._registry = registry
         self._entries: dict[bytes, Entry] = {}
         self._layouts: dict[str, Layout] = {}
@@ -70,9 +73,10 @@ class Shelf:
             )
         # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
         # written to in vain.
-        sync([], [self._hidden, self._root])
-        for entry in self._entries.values():
-            self._folder.cut_back(entry.path, entry.length)
+        with Tree(self._root) as tree:
+            sync(tree, [], [self._hidden, ""])
+            for entry in self._entries.values():
+                cut_back(tree, entry.path, entry.length)
         return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None
 
     @property
@@ -104,26 +108,28 @@ class Shelf:
 
     async def _append(self, piles: dict[bytes, list[Run]]) -> None:
         await self._claim([key for key in piles if key not in self._entries])
-        for key, runs in piles.items():
-            entry = self._entries[key]
-            layout = await self._layout(key)
-            addition = render(runs, layout, empty=entry.length == 0, open_line=entry.open_line)
-            self._folder.append(entry.path, entry.length, addition.data)
-            self._entries[key] = replace(
-                entry,
-                length=entry.length + len(addition.data),
-                tally=entry.tally + addition.tally,
-                open_line=addition.open_line,
-            )
-            self._changed.add(key)
+        layouts = [await self._layout(key) for key in piles]
+        with Tree(self._root) as tree:
+            for (key, runs), layout in zip(piles.items(), layouts, strict=True):
+                entry = self._entries[key]
+                addition = render(runs, layout, empty=entry.length == 0, open_line=entry.open_line)
+                self._files.append(tree, entry.path, entry.length, addition.data)
+                self._entries[key] = replace(
+                    entry,
+                    length=entry.length + len(addition.data),
+                    tally=entry.tally + addition.tally,
+                    open_line=addition.open_line,
+                )
+                self._changed.add(key)
 
     async def _claim(self, keys: Sequence[bytes]) -> None:
         """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
         if not keys:
             return
         entries = [Entry(key, await self._path(key)) for key in keys]
-        for entry in entries:
-            self._folder.check_free(entry.path)
+        with Tree(self._root) as tree:
+            for entry in entries:
+                check_free(tree, entry.path)
         await self._in_thread(self._ledger.commit, {}, entries)
         self._entries |= {entry.key: entry for entry in entries}
 
@@ -149,12 +155,13 @@ class Shelf:
         await self.settle()
         entries = [self._entries[key] for key in self._changed]
         self._changed.clear()
-        folders = self._folder.take_new_folders()
+        folders = self._files.take_new_folders()
         self._checkpoint = self._in_thread(self._make_safe, next_offset, entries, folders)
 
-    def _make_safe(self, next_offset: int, entries: Sequence[Entry], folders: Collection[Path]) -> None:
+    def _make_safe(self, next_offset: int, entries: Sequence[Entry], folders: Collection[str]) -> None:
         # First the files, then the ledger: it must never know of bytes that a power cut could take.
-        sync([self._root / entry.path for entry in entries], folders)
+        with Tree(self._root) as tree:
+            sync(tree, [entry.path for entry in entries], folders)
         self._ledger.commit({_NEXT_OFFSET: str(next_offset)}, entries)
 
     async def settle(self) -> None:
@@ -166,7 +173,7 @@ class Shelf:
     def close(self) -> None:
         """Close files and ledger, once nothing uses them. This blocks: it must not be cut short."""
         self._thread.shutdown(wait=True)
-        self._folder.close()
+        self._files.close()
         self._ledger.close()
 
     def _in_thread(self, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":

@@ -60,8 +60,12 @@ def _of_a_member(consumer: Any, *_: object, **__: object) -> bool:
     return consumer._group_id is not None  # noqa: SLF001 - aiokafka keeps it nowhere else
 
 
-def _creates(_path: object, flags: int, *_: object, **__: object) -> bool:
-    return bool(flags & os.O_CREAT)
+def _creates_rows(name: object, flags: int, *_: object, **__: object) -> bool:
+    return bool(flags & os.O_CREAT) and str(name).endswith(".csv")
+
+
+def _below_output(_name: object, *_: object, dir_fd: int | None = None) -> bool:
+    return dir_fd is not None
 
 
 def _has_keys(_shelf: object, keys: Sequence[bytes]) -> bool:
@@ -139,15 +143,14 @@ POINTS = (
     Point("ledger", _SINK, "services.sink.ledger:Ledger.commit"),
     Point("ledger_commit", _SINK, "sqlite3:connect", kind="COMMIT"),
     Point("claim", _SINK, "services.sink.shelf:Shelf._claim", when=_has_keys, repeats=False, needs="category"),
-    Point("mkdir", _SINK, "os:mkdir", repeats=False, needs="category"),
-    Point("open", _SINK, "os:open", when=_creates),
+    Point("mkdir", _SINK, "os:mkdir", when=_below_output, repeats=False, needs="category"),
+    Point("open", _SINK, "os:open", when=_creates_rows),
     Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
     # Behind a torn write, because that leaves something to cut off.
-    Point("truncate", _SINK, "os:truncate", repeats=False),
+    Point("ftruncate", _SINK, "os:ftruncate", repeats=False),
     Point("fsync", _SINK, "os:fsync"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
-    Point("ftruncate", _SINK, "os:ftruncate", reached=False),
     Point("rename", _ALL, "os:rename", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.

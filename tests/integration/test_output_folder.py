@@ -1,5 +1,9 @@
 """The output folder: what is not ours is not touched, and it belongs to one cluster's topics."""
 
+import shutil
+
+import pytest
+
 from ops.kafka import LocalKafka
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
@@ -23,6 +27,50 @@ def test_a_file_that_is_there_already_is_not_touched(pipeline: Pipeline) -> None
     # Moved away, as the message says, all goes on.
     path.unlink()
     pipeline.finish(pipeline.start("sink", EXIT_WHEN_DONE="true"))
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+@pytest.mark.parametrize(
+    "planted",
+    ["Sex", "Sex/M.csv", ".nacre", ".nacre/{prefix}categorized-0.lock", ".nacre/{prefix}categorized-0.ledger"],
+)
+def test_a_planted_link_is_refused_and_what_it_points_to_not_touched(pipeline: Pipeline, planted: str) -> None:
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true"))
+    link = pipeline.output / planted.format(prefix=pipeline.prefix)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    elsewhere = pipeline.folder / "elsewhere"
+    if link.suffix:
+        elsewhere.write_bytes(b"")
+    else:
+        elsewhere.mkdir()
+    link.symlink_to(elsewhere)
+    reason = refusal(pipeline.start("sink", EXIT_WHEN_DONE="true"))
+    assert f"{link} is a symbolic link" in reason
+    assert elsewhere.read_bytes() == b"" if link.suffix else not list(elsewhere.iterdir())
+    # Taken away, as the message says, all goes on.
+    link.unlink()
+    pipeline.finish(pipeline.start("sink", EXIT_WHEN_DONE="true"))
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+def test_a_folder_that_became_a_link_while_sink_was_away_is_not_cut_back(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    folder = pipeline.output / "Sex"
+    shutil.copytree(folder, pipeline.folder / "elsewhere")
+    longer = pipeline.folder / "elsewhere" / "M.csv"
+    longer.write_bytes(longer.read_bytes() + b"theirs")
+    size = longer.stat().st_size
+    folder.rename(pipeline.folder / "moved")
+    folder.symlink_to(pipeline.folder / "elsewhere")
+    assert f"{folder} is a symbolic link" in refusal(pipeline.start("sink"))
+    assert longer.stat().st_size == size
+
+
+def test_the_output_folder_itself_may_be_a_link(pipeline: Pipeline) -> None:
+    (pipeline.folder / "real").mkdir()
+    pipeline.output.symlink_to("real")
+    pipeline.run(ABALONE_FILE, "Sex")
     pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
 
 

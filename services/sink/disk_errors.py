@@ -1,0 +1,39 @@
+"""What the disk does to sink, told with the path and with what a person can do."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "let this user write there",
+    errno.EPERM: "let this user write there",
+}
+
+
+class DiskError(OSError):
+    """The disk fails sink. `text` is the whole message; with `number`, an errno, goes what a person can do."""
+
+    def __init__(self, number: int, text: str) -> None:
+        remedy = _REMEDIES.get(number, "mend it")
+        super().__init__(number, f"{text}: {remedy}, sink goes on by itself")
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """The failure with its path: those of a descriptor know none."""
+    return DiskError(error.errno or errno.EIO, f"cannot write {path}: {error.strerror}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let every failure name the path."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(path, error) from error
