@@ -1,16 +1,16 @@
-"""Category files: cut back to the ledger, appended to, made safe; all of it through a `Tree`."""
+"""Category files: cut back to the ledger, and appended to; all of it through a `Tree`."""
 
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 
 from common.errors import ServiceError
-from services.sink.disk_errors import naming
+from services.sink.disk_errors import disk_error, naming
 from services.sink.tree import Tree
 
 # Per partition; a process may have all of them, and on many systems 1,024 descriptors.
-_MAX_OPEN_FILES = 32
+MAX_OPEN_FILES = 32
 # More than one write takes, and what is cut off when one fails: a disk that was full has not become less so by that.
 _ROOM_BYTES = 4 * 2**20
 
@@ -70,16 +70,21 @@ class OpenFiles:
     def append(self, tree: Tree, path: str, length: int, data: bytes) -> None:
         """Write behind the first `length` bytes. After an error the file is as it was, if the disk can still cut it."""
         descriptor = self._descriptor(tree, path)
-        with naming(tree.root / path):
-            written = 0
-            try:
-                while written < len(data):
-                    written += os.pwrite(descriptor, memoryview(data)[written:], length + written)
-            except OSError:
-                # Where this fails as well, the next `cut_back` does it.
-                with suppress(OSError):
-                    os.ftruncate(descriptor, length)
-                raise
+        if not length:
+            # The file is new, and so may be each folder above it.
+            folder = path
+            while folder:
+                folder = folder.rpartition("/")[0]
+                self._new_folders.add(folder)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.pwrite(descriptor, memoryview(data)[written:], length + written)
+        except OSError as error:
+            # Where this fails as well, the next `cut_back` does it.
+            with suppress(OSError):
+                os.ftruncate(descriptor, length)
+            raise disk_error(tree.root / path, error) from error
 
     def take_new_folders(self) -> Collection[str]:
         """The folders that got new names since this was last asked; "" is the root."""
@@ -96,30 +101,8 @@ class OpenFiles:
         if descriptor is not None:
             self._open.move_to_end(path)
             return descriptor
-        if len(self._open) >= _MAX_OPEN_FILES:
+        if len(self._open) >= MAX_OPEN_FILES:
             os.close(self._open.popitem(last=False)[1])
         descriptor = tree.open(path, os.O_WRONLY | os.O_CREAT, make_folders=True)
         self._open[path] = descriptor
-        # The file may be new, and so may each folder above it.
-        folder = path
-        while folder:
-            folder = folder.rpartition("/")[0]
-            self._new_folders.add(folder)
         return descriptor
-
-
-def sync(tree: Tree, files: Iterable[str], folders: Iterable[str]) -> None:
-    """Make what was written to these files safe from a power cut, and the names that are new in these folders."""
-    for path in files:
-        _fsync(tree, path, os.O_WRONLY)
-    for path in folders:
-        _fsync(tree, path, os.O_RDONLY | os.O_DIRECTORY)
-
-
-def _fsync(tree: Tree, path: str, flags: int) -> None:
-    descriptor = tree.open(path, flags)
-    try:
-        with naming(tree.root / path):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

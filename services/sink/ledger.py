@@ -7,14 +7,15 @@ is there whole or not at all. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from common.errors import ServiceError
-from common.tally import NOTHING, Tally
+from common.tally import Tally
 from services.sink.disk_errors import DiskError
+from services.sink.entries import Entry
 from services.sink.tree import Tree
 
 _SCHEMA = """
@@ -29,12 +30,15 @@ CREATE TABLE IF NOT EXISTS files (
     open_line INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+_FIND_FILES = "SELECT key, path, length, rows, size, checksum, open_line FROM files WHERE key IN"
 _SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _SET_FILE = """
 INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
     length = excluded.length, rows = excluded.rows, size = excluded.size, checksum = excluded.checksum,
     open_line = excluded.open_line
 """
+# SQLite takes 999 in every version.
+_KEYS_PER_QUERY = 900
 
 # What a person can mend while sink waits, by SQLite's primary codes. (https://sqlite.org/rescode.html)
 _DISK_FAILURES = {
@@ -50,17 +54,6 @@ _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY_CODE = 0xFF
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file as far as it is written: `length` in bytes, the rows in it. `path` is relative to OUTPUT_DIR."""
-
-    key: bytes
-    path: str
-    length: int = 0
-    tally: Tally = NOTHING
-    open_line: bool = False
-
-
 def check_ledger(tree: Tree, path: str) -> None:
     """ServiceError when a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
     # SQLite takes a path and follows links. What is made a link between this look and its opening is followed: who can
@@ -70,15 +63,16 @@ def check_ledger(tree: Tree, path: str) -> None:
 
 
 class Ledger:
-    """The ledger of one partition. Its callers take turns: nothing here is called twice at the same time.
+    """The ledger of one partition. Threads that use it take turns, a call each.
 
     Every method raises DiskError when the disk fails it, ServiceError when the ledger is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._turn = Lock()
         with self._clear_errors():
-            # Made in one thread, used in another, never in two at once.
+            # Used in several threads, never in two at once.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
@@ -93,24 +87,35 @@ class Ledger:
         """Close the database."""
         self._db.close()
 
-    def read(self) -> tuple[dict[str, str], dict[bytes, Entry]]:
-        """The facts about the partition, and every file by key."""
-        with self._clear_errors():
-            facts = dict(self._db.execute("SELECT name, value FROM partition"))
-            rows = self._db.execute("SELECT key, path, length, rows, size, checksum, open_line FROM files").fetchall()
-        return facts, {
-            key: Entry(key, path, length, Tally(count, size, int(checksum)), bool(open_line))
-            for key, path, length, count, size, checksum, open_line in rows
-        }
+    def facts(self) -> dict[str, str]:
+        """The facts about the partition."""
+        with self._turn, self._clear_errors():
+            return dict(self._db.execute("SELECT name, value FROM partition"))
+
+    def lengths(self) -> Iterator[tuple[str, int]]:
+        """Path and length of every file, one after the other. Nothing else may be asked for meanwhile."""
+        with self._turn, self._clear_errors():
+            yield from self._db.execute("SELECT path, length FROM files")
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """The entries of those of these keys that have one."""
+        found: dict[bytes, Entry] = {}
+        with self._turn, self._clear_errors():
+            for at in range(0, len(keys), _KEYS_PER_QUERY):
+                some = keys[at : at + _KEYS_PER_QUERY]
+                query = f"{_FIND_FILES} ({','.join('?' * len(some))})"
+                for key, path, length, rows, size, checksum, open_line in self._db.execute(query, some):
+                    found[key] = Entry(key, path, length, Tally(rows, size, int(checksum)), bool(open_line))
+        return found
 
     def commit(self, facts: dict[str, str], entries: Iterable[Entry]) -> None:
         """Enter these facts and files, all or none."""
-        values = [
+        values = (
             (entry.key, entry.path, entry.length, entry.tally.rows, entry.tally.size, str(entry.tally.checksum),
              entry.open_line)
             for entry in entries
-        ]  # fmt: skip
-        with self._clear_errors():
+        )  # fmt: skip
+        with self._turn, self._clear_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._db.executemany(_SET_FACT, facts.items())

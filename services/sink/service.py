@@ -73,14 +73,15 @@ class Sink:
             records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
             ended = bool(records) and await add(records)
             position = await self._consumer.position(partition)
-            if shelf.busy and not ended:
+            if shelf.busy and not (ended or shelf.full):
                 continue
             await shelf.settle()
             interval_ms = self._settings.checkpoint_interval_ms
-            if should_checkpoint(clock(), checkpointed_at, interval_ms, dirty=shelf.dirty, ended=ended):
+            dirty, full = shelf.dirty, shelf.full
+            if should_checkpoint(clock(), checkpointed_at, interval_ms, dirty=dirty, ended=ended, full=full):
                 await shelf.begin_checkpoint(position)
                 checkpointed_at = clock()
-            elif not shelf.dirty and position > told and await self._tell(partition, position):
+            elif not dirty and position > told and await self._tell(partition, position):
                 told = position
         if shelf.dirty:
             await shelf.begin_checkpoint(position)

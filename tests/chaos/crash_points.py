@@ -139,7 +139,8 @@ POINTS = (
     # sink: files and ledgers.
     Point("lock", _SINK, "fcntl:flock"),
     Point("ledger_open", _SINK, "services.sink.ledger:Ledger.__init__"),
-    Point("ledger_read", _SINK, "services.sink.ledger:Ledger.read"),
+    Point("ledger_read", _SINK, "services.sink.ledger:Ledger.facts"),
+    Point("find", _SINK, "services.sink.ledger:Ledger.find"),
     Point("ledger", _SINK, "services.sink.ledger:Ledger.commit"),
     Point("ledger_commit", _SINK, "sqlite3:connect", kind="COMMIT"),
     Point("claim", _SINK, "services.sink.shelf:Shelf._claim", when=_has_keys, repeats=False, needs="category"),
@@ -148,7 +149,10 @@ POINTS = (
     Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
     # Behind a torn write, because that leaves something to cut off.
     Point("ftruncate", _SINK, "os:ftruncate", repeats=False),
+    # Not before there are files.
+    Point("cut_back", _SINK, "services.sink.shelf:cut_back"),
     Point("fsync", _SINK, "os:fsync"),
+    Point("durable", _SINK, "services.sink.shelf:make_durable"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
     Point("rename", _ALL, "os:rename", reached=False),

@@ -29,10 +29,14 @@ def test_a_group_is_behind_until_every_partition_is_committed_to_its_end() -> No
 
 
 def test_a_checkpoint_comes_at_a_source_s_end_or_when_the_interval_is_over_and_something_was_written() -> None:
-    assert should_checkpoint(10.0, 9.99, 1000, dirty=False, ended=True)
-    assert should_checkpoint(10.0, 9.0, 1000, dirty=True, ended=False)
-    assert not should_checkpoint(10.0, 9.1, 1000, dirty=True, ended=False)
-    assert not should_checkpoint(10.0, 0.0, 1000, dirty=False, ended=False)
+    assert should_checkpoint(10.0, 9.99, 1000, dirty=False, ended=True, full=False)
+    assert should_checkpoint(10.0, 9.0, 1000, dirty=True, ended=False, full=False)
+    assert not should_checkpoint(10.0, 9.1, 1000, dirty=True, ended=False, full=False)
+    assert not should_checkpoint(10.0, 0.0, 1000, dirty=False, ended=False, full=False)
+
+
+def test_a_checkpoint_comes_when_memory_is_full_of_changes() -> None:
+    assert should_checkpoint(10.0, 9.99, 1000, dirty=True, ended=False, full=True)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from common.tally import Tally
 from ops.demo_watch import Standings, Stood, ledger_rows, standings
-from services.sink.ledger import Entry, Ledger
+from services.sink.entries import Entry
+from services.sink.ledger import Ledger
 from services.split.resume import Receipt
 
 

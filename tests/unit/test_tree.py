@@ -6,7 +6,8 @@ import pytest
 
 from common.errors import ServiceError
 from services.sink.disk_errors import DiskError
-from services.sink.files import OpenFiles, check_free, check_room, cut_back, sync
+from services.sink.durability import make_durable
+from services.sink.files import OpenFiles, check_free, check_room, cut_back
 from services.sink.ledger import check_ledger
 from services.sink.tree import Tree, make_root
 
@@ -43,8 +44,8 @@ STEPS: dict[str, Step] = {
     "cut back": lambda tree: cut_back(tree, "Sex/M.csv", 1),
     "cut a missing file back": lambda tree: cut_back(tree, "Sex/none.csv", 0),
     "look whether a file is there": lambda tree: check_free(tree, "Sex/new.csv"),
-    "sync a file": lambda tree: sync(tree, ["Sex/M.csv"], []),
-    "sync a folder": lambda tree: sync(tree, [], ["Sex"]),
+    "sync a file": lambda tree: make_durable(tree.root, ["Sex/M.csv"], [], bool),
+    "sync a folder": lambda tree: make_durable(tree.root, [], ["Sex"], bool),
     "try the room": lambda tree: check_room(tree, "Sex/M.csv"),
     "look at a ledger": lambda tree: check_ledger(tree, "Sex/M.csv"),
 }
