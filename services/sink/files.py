@@ -27,10 +27,7 @@ def cut_back(tree: Tree, path: str, length: int) -> None:
         finally:
             os.close(descriptor)
     if size < length:
-        raise ServiceError(
-            f"{tree.root / path} has {size} bytes, its ledger says {length}: something else changed it. Put it back, "
-            "or begin anew with another OUTPUT_DIR"
-        )
+        raise _changed(tree, path, size, length)
 
 
 def check_free(tree: Tree, path: str) -> None:
@@ -69,7 +66,7 @@ class OpenFiles:
 
     def append(self, tree: Tree, path: str, length: int, data: bytes) -> None:
         """Write behind the first `length` bytes. After an error the file is as it was, if the disk can still cut it."""
-        descriptor = self._descriptor(tree, path)
+        descriptor = self._descriptor(tree, path, length)
         if not length:
             # The file is new, and so may be each folder above it.
             folder = path
@@ -96,13 +93,25 @@ class OpenFiles:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _descriptor(self, tree: Tree, path: str) -> int:
+    def _descriptor(self, tree: Tree, path: str, length: int) -> int:
         descriptor = self._open.get(path)
         if descriptor is not None:
             self._open.move_to_end(path)
             return descriptor
         if len(self._open) >= MAX_OPEN_FILES:
             os.close(self._open.popitem(last=False)[1])
-        descriptor = tree.open(path, os.O_WRONLY | os.O_CREAT, make_folders=True)
+        # A file with rows that is gone is not made anew: there would be a hole where its rows have been.
+        descriptor = tree.open(path, os.O_WRONLY | (0 if length else os.O_CREAT), make_folders=not length)
+        size = os.fstat(descriptor).st_size
+        if size != length:
+            os.close(descriptor)
+            raise _changed(tree, path, size, length)
         self._open[path] = descriptor
         return descriptor
+
+
+def _changed(tree: Tree, path: str, size: int, length: int) -> ServiceError:
+    return ServiceError(
+        f"{tree.root / path} has {size} bytes, not {length} as sink left it: something else changed it. Put "
+        "it back, or begin anew with another OUTPUT_DIR"
+    )

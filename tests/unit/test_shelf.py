@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from common.records import Headers, category_key
 from common.registry import Registered
 from common.schema import Schema
 from services.sink import entries as entries_module
+from services.sink.disk_errors import DiskError
 from services.sink.entries import Entry, size_of
 from services.sink.files import MAX_OPEN_FILES
 from services.sink.ledger import Ledger
@@ -157,6 +158,23 @@ async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch:
             held.set()
         await shelf.settle()
     assert contents(root)["0"] == b"Sex,Length\n0,a\n0,b\n0,c\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(os.unlink, "No such file"), (lambda path: os.truncate(path, 5), "5 bytes")]
+)
+async def test_a_file_that_something_else_changed_gets_no_hole(
+    root: Path, change: Callable[[Path], None], told: str
+) -> None:
+    with open_shelf(root) as shelf:
+        await shelf.open("cluster")
+        await shelf.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
+        # The first is no longer open.
+        path = root / "Sex" / "0.csv"
+        change(path)
+        with pytest.raises((DiskError, ServiceError), match=rf"{path}.* {told}"):
+            await shelf.add(rows([0], b"b"))
+        assert not path.exists() or path.stat().st_size == 5
 
 
 async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None:
