@@ -13,6 +13,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
     assert main(["--help"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == [
         "demo",
+        "index",
         "kafka",
         "settings",
     ]
@@ -20,7 +21,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    assert capsys.readouterr().err == "nacre: no command 'demmo'; there are demo, kafka, settings\n"
+    assert capsys.readouterr().err == "nacre: no command 'demmo'; there are demo, index, kafka, settings\n"
 
 
 def test_no_command_prints_the_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,98 @@
+"""`nacre index [OUTPUT_DIR]`: which file holds which category, as sink's ledgers know it, one JSON object a line.
+
+Names of long categories are cut and cannot be read back from their paths: this maps them back. It may be asked at any
+time, also while sinks run; rows and bytes are those of each file's last checkpoint.
+"""
+
+import argparse
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from common.records import parse_category_key
+from services.sink.arranging import REJECTED_KEY
+
+# So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
+_PAGE_ROWS = 1_000
+_PAGE = "SELECT key, path, rows, length FROM files WHERE key > ? ORDER BY key LIMIT ?"
+
+_Row = tuple[bytes, str, int, int]
+
+
+def main(argv: list[str]) -> int:
+    """Print a line for every file."""
+    parser = argparse.ArgumentParser(
+        prog="nacre index",
+        description="Print, for every file that sink has made, a JSON object: path (below OUTPUT_DIR), split, category "
+        "(null for an empty field), schema, rows, bytes (as of the last checkpoint).",
+    )
+    parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
+    output_dir: Path = parser.parse_args(argv).output_dir
+    ledgers = sorted(output_dir.glob(".nacre/*.ledger"))
+    if not ledgers:
+        sys.stderr.write(f"nacre index: {output_dir} has no ledgers: is it the OUTPUT_DIR of a sink?\n")
+        return 1
+    try:
+        for path in ledgers:
+            for line in index_of(path):
+                sys.stdout.buffer.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.flush()
+    except sqlite3.Error as error:
+        sys.stderr.write(f"nacre index: cannot read ledger {path}: {error}\n")
+        return 1
+    except BrokenPipeError:
+        # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
+    """What a ledger knows of its files, one after the other."""
+    page = _read_page(ledger, b"")
+    while page:
+        for key, path, rows, length in page:
+            schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_category_key(key)
+            yield {
+                "path": path,
+                "split": split,
+                "category": category,
+                "schema": schema,
+                "rows": rows,
+                "bytes": length,
+            }
+        page = _read_page(ledger, page[-1][0])
+
+
+def _read_page(ledger: Path, after: bytes) -> list[_Row]:
+    """The next files by key."""
+    while True:
+        # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, or it would
+        # leave two more behind. Whether somebody did after all is seen afterwards.
+        before = is_quiet, _ = _state(ledger)
+        try:
+            page = _query(ledger, "mode=ro&immutable=1" if is_quiet else "mode=ro", after)
+        except sqlite3.Error:
+            if _state(ledger) == before:
+                raise
+        else:
+            if not is_quiet or _state(ledger) == before:
+                return page
+
+
+def _state(ledger: Path) -> tuple[bool, int]:
+    """Whether no sink has the ledger open, and when the file was changed."""
+    return not Path(f"{ledger}-wal").exists(), ledger.stat().st_mtime_ns
+
+
+def _query(ledger: Path, how: str, after: bytes) -> list[_Row]:
+    with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
+            # It is just being made.
+            return []
+        return database.execute(_PAGE, (after, _PAGE_ROWS)).fetchall()

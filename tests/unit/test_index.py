@@ -1,0 +1,95 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from common.records import category_key
+from common.tally import Tally
+from ops.index import main
+from services.sink.entries import Entry
+from services.sink.ledger import Ledger
+from services.sink.names import file_path
+
+Lines = list[dict[str, object]]
+
+
+def entry_of(*category: str | None, rows: int = 0) -> Entry:
+    tally = Tally(rows, 3 * rows)
+    return Entry(category_key("5c4e3a", "s", category), file_path("s", category, 1), 4 * rows, tally)
+
+
+def index_of(folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Lines:
+    assert main([str(folder)]) == 0
+    return [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def hidden(tmp_path: Path) -> Path:
+    hidden = tmp_path / ".nacre"
+    hidden.mkdir()
+    return hidden
+
+
+def test_a_file_is_mapped_back_to_its_category_also_when_its_name_was_cut(
+    hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    long = "é/" * 5_000
+    first, second = Ledger(hidden / "t-0.ledger"), Ledger(hidden / "t-1.ledger")
+    first.commit({}, [entry_of(None, "\0\n", rows=2), entry_of(long, rows=1)])
+    second.commit({}, [Entry(b"rejected", "rejected.csv", 7, Tally(1, 6))])
+    common = {"split": "s", "schema": "5c4e3a"}
+    expected: Lines = [
+        {"path": entry_of(long).path, "category": [long], "rows": 1, "bytes": 4, **common},
+        {"path": "s/~empty/%00%0A.csv", "category": [None, "\0\n"], "rows": 2, "bytes": 8, **common},
+        {"path": "rejected.csv", "category": None, "rows": 1, "bytes": 7, "split": None, "schema": None},
+    ]
+
+    def by_path(lines: Lines) -> Lines:
+        return sorted(lines, key=lambda line: str(line["path"]))
+
+    # While a sink has them open, and behind it.
+    assert by_path(index_of(hidden.parent, capfdbinary)) == by_path(expected)
+    first.close()
+    second.close()
+    assert by_path(index_of(hidden.parent, capfdbinary)) == by_path(expected)
+    # Nothing is left behind.
+    assert sorted(path.name for path in hidden.iterdir()) == ["t-0.ledger", "t-1.ledger"]
+
+
+def test_every_file_of_many_is_told_once(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    ledger = Ledger(hidden / "t-0.ledger")
+    ledger.commit({}, [entry_of(f"{number}") for number in range(2_500)])
+    told = [line["category"] for line in index_of(hidden.parent, capfdbinary)]
+    assert sorted(told, key=str) == sorted(([f"{number}"] for number in range(2_500)), key=str)
+    ledger.close()
+
+
+def test_a_ledger_that_is_just_being_made_has_no_files(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    hidden.joinpath("t-0.ledger").touch()
+    assert index_of(hidden.parent, capfdbinary) == []
+
+
+@pytest.mark.parametrize("content", [None, b"no ledger\n" * 1_000])
+def test_what_cannot_be_read_is_one_line_that_names_it(
+    hidden: Path, capfdbinary: pytest.CaptureFixture[bytes], content: bytes | None
+) -> None:
+    if content is not None:
+        hidden.joinpath("t-0.ledger").write_bytes(content)
+    assert main([str(hidden.parent)]) == 1
+    [line] = capfdbinary.readouterr().err.decode().splitlines()
+    assert str(hidden.parent) in line
+
+
+def test_a_reader_that_has_had_enough_ends_it(hidden: Path) -> None:
+    ledger = Ledger(hidden / "t-0.ledger")
+    ledger.commit({}, [entry_of(f"{number}") for number in range(2_000)])
+    ledger.close()
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "ops", "index", str(hidden.parent)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
