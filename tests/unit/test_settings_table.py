@@ -63,3 +63,11 @@ def test_choices_that_the_text_does_not_name_are_added() -> None:
 def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert capsys.readouterr().out == settings_table(MODELS)
+
+
+def test_compose_hands_on_every_setting_but_those_of_other_brokers() -> None:
+    compose = README.with_name("compose.yaml").read_text()
+    names = {name.upper() for model in MODELS.values() for name in model.model_fields}
+    # Its own broker speaks plainly and has no other beside it, and what is in a container has its place there.
+    names -= {name for name in names if name.startswith("KAFKA_")} | {"REPLICATION_FACTOR", "OUTPUT_DIR"}
+    assert {name for name in names if f"\n      {name}: $" not in compose and f"\n  {name}: $" not in compose} == set()
