@@ -13,6 +13,7 @@ from aiokafka.errors import ProducerFenced
 from common.clients import open_producer, open_reader
 from common.errors import ConfigurationError
 from common.schema import Dialect, Schema
+from common.schema_differences import differences
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
 from common.topics import Topics
@@ -101,6 +102,16 @@ class Registry:
             await transactions.settle()
             self._known[schema.id] = registered
             log.info("new schema", schema=schema.id, number=registered.number, columns=list(schema.columns))
+            self._tell_differences(registered)
+
+    def _tell_differences(self, new: Registered) -> None:
+        """Say in what a schema differs from the first: its rows get files of their own, which may not be meant."""
+        first = min(self._known.values(), key=lambda registered: registered.number)
+        if first.number < new.number:
+            differs = differences(first.schema, new.schema)
+            log.warning(
+                "another schema, kept apart", schema=new.schema.id, files=f"*~{new.number}.csv", differs=differs
+            )
 
     async def _read(self) -> None:
         async with open_reader(self._settings, "nacre-schemas") as consumer:

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from common.schema_differences import dialect_traits, show_name
 from ops.demo_proof import Finding
 from ops.demo_screen import proof
 from ops.validation import Reason, Rejections, Source
-from ops.validation_schemas import SchemaGroup, dialect_traits, dissent, show_name
+from ops.validation_schemas import SchemaGroup, dissent
 from ops.validation_splits import SplitOutcome
 
 _SHOWN_SOURCES = 40

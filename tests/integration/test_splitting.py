@@ -50,6 +50,8 @@ def test_sources_with_one_header_share_files_and_another_header_gets_its_own(
         "Sex/M~2.csv": b"Sex,Rings,Note\nM,4,new\n",
         "Sex/I~2.csv": b"Sex,Rings,Note\nI,5,new\n",
     }
+    [told] = [event for service in pipeline.services for event in service.events("another schema, kept apart")]
+    assert (told["files"], told["differs"]) == ("*~2.csv", ["added Note"])
 
 
 def test_standard_input_is_a_source(pipeline: Pipeline) -> None:

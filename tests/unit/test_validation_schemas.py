@@ -3,9 +3,10 @@ from hypothesis import strategies as st
 
 from common.registry import Registered
 from common.schema import Dialect, Schema
+from common.schema_differences import differences, list_names, show_name
 from ops.validation import Source
 from ops.validation_columns import Fields, with_fields
-from ops.validation_schemas import differences, dissent, group_by_schema, list_names, number_schema, show_name
+from ops.validation_schemas import dissent, group_by_schema, number_schema
 
 COLUMNS = st.lists(st.sampled_from(["a", "b", "c", "A", ""]), min_size=1, max_size=5).map(tuple)
 
