@@ -237,7 +237,7 @@ class Scenario:
         self._exits[what].append(exit_s)
 
 
-@pytest.mark.timeout(90 + 45 * ROUNDS)
+@pytest.mark.timeout(180 + 60 * ROUNDS)
 def test_one_signal_ends_a_service_in_any_phase_and_the_other_replica_takes_over(
     flow: Flow, exits: Exits, record_property: RecordProperty
 ) -> None:
@@ -256,7 +256,7 @@ def test_one_signal_ends_a_service_in_any_phase_and_the_other_replica_takes_over
     flow.finish()
 
 
-@pytest.mark.timeout(90 + 45 * ROUNDS)
+@pytest.mark.timeout(180 + 60 * ROUNDS)
 def test_one_signal_ends_a_service_whose_broker_is_gone_or_not_there_yet(
     own_kafka: LocalKafka, make_flow: MakeFlow, exits: Exits, record_property: RecordProperty
 ) -> None:
@@ -273,7 +273,7 @@ def test_one_signal_ends_a_service_whose_broker_is_gone_or_not_there_yet(
     flow.finish()
 
 
-@pytest.mark.timeout(90 + 10 * ROUNDS)
+@pytest.mark.timeout(120 + 20 * ROUNDS)
 def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
     flow: Flow, record_property: RecordProperty
 ) -> None:

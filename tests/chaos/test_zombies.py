@@ -114,7 +114,7 @@ class Journal:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells who holds a lock and who has a file open")
-@pytest.mark.timeout(120 + 5 * extent.count(3, 50))
+@pytest.mark.timeout(180 + 10 * extent.count(3, 50))
 def test_a_zombie_writes_not_one_byte_after_its_successors_first(
     own_kafka: LocalKafka, make_flow: MakeFlow, record_property: Callable[[str, object], None]
 ) -> None:
