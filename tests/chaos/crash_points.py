@@ -124,8 +124,8 @@ POINTS = (
     _request_point("commit_request", _ends_a_transaction_of_rows),
     # ingest: sources, and the registration of their schemas.
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
-    Point("window_read", _INGEST, "services.ingest.followed:read_window"),
-    Point("source_read", _INGEST, "services.ingest.followed:read_on"),
+    Point("window_read", _INGEST, "services.ingest.content:read_window"),
+    Point("source_read", _INGEST, "services.ingest.content:read_on"),
     Point("schema", _INGEST, "common.registry:Registry._append", repeats=False, needs="schema"),
     _registry_point("schema_start", "aiokafka:AIOKafkaProducer.start"),
     _registry_point("schema_begin", "aiokafka:AIOKafkaProducer.begin_transaction"),

@@ -24,13 +24,12 @@ MIXED = {
     "sub/c.csv": b"Note,Sex,Weight\nx,M,1.5\ny,,2\n",
     "empty.csv": b"",
 }
-# Runs the command and writes the most memory that it had, in KiB.
+# Runs the command and writes the most memory that it had, in KiB. Not by getrusage, which counts the parent's as well.
 MEASURED = """
-import resource, sys
+import pathlib, re, sys
 from ops.__main__ import main
 code = main()
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-sys.stderr.write(str(used // 1024 if sys.platform == "darwin" else used))
+sys.stderr.write(re.search("VmHWM: *\\t *([0-9]+)", pathlib.Path("/proc/self/status").read_text())[1])
 sys.exit(code)
 """
 
@@ -202,6 +201,7 @@ def test_a_dialect_that_is_found_out_is_told(tmp_path: Path) -> None:
     assert "2 when date 0" in lines
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 def test_a_large_file_takes_little_memory_and_an_endless_line_is_told(tmp_path: Path) -> None:
     row = b"%d," + b"x" * 1000 + b"\n"
     path = tmp_path / "large.csv"
