@@ -34,7 +34,11 @@ _PATIENCE_S = 3.0
 _UNSTABLE_OFFSET_COMMIT = 88
 _NO_TAGS: dict[int, bytes] = {}
 _TAGS = ("tags", TaggedFields)
-_PARTITIONS_BY_TOPIC = CompactArray(("topic", CompactString()), ("partitions", CompactArray(Int32)), _TAGS)
+
+
+def _by_topic(partitions: CompactArray) -> tuple[str, CompactArray]:
+    """The field that requests and responses have for partitions, by topic."""
+    return "topics", CompactArray(("topic", CompactString()), ("partitions", partitions), _TAGS)
 
 
 class Consumed(NamedTuple):
@@ -132,41 +136,36 @@ class TransactionMarkers:
         return _UNSTABLE_OFFSET_COMMIT in codes
 
 
+_PRODUCERS = CompactArray(
+    ("producer_id", Int64),
+    ("producer_epoch", Int32),
+    ("last_sequence", Int32),
+    ("last_timestamp", Int64),
+    ("coordinator_epoch", Int32),
+    ("transaction_start_offset", Int64),
+    _TAGS,
+)
+_DESCRIBED = CompactArray(
+    ("partition", Int32),
+    ("error_code", Int16),
+    ("error_message", CompactString()),
+    ("producers", _PRODUCERS),
+    _TAGS,
+)
+_OFFSETS = CompactArray(
+    ("partition", Int32),
+    ("offset", Int64),
+    ("leader_epoch", Int32),
+    ("metadata", CompactString()),
+    ("error_code", Int16),
+    _TAGS,
+)
+
+
 class _DescribeProducersResponseV0(Response):  # type: ignore[misc]  # aiokafka has no types
     API_KEY = 61
     API_VERSION = 0
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString()),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", CompactString()),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("transaction_start_offset", Int64),
-                                _TAGS,
-                            ),
-                        ),
-                        _TAGS,
-                    ),
-                ),
-                _TAGS,
-            ),
-        ),
-        _TAGS,
-    )
+    SCHEMA = Schema(("throttle_time_ms", Int32), _by_topic(_DESCRIBED), _TAGS)
 
 
 class _DescribeProducersRequestV0(RequestStruct):  # type: ignore[misc]  # same
@@ -174,7 +173,7 @@ class _DescribeProducersRequestV0(RequestStruct):  # type: ignore[misc]  # same
     API_VERSION = 0
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _DescribeProducersResponseV0
-    SCHEMA = Schema(("topics", _PARTITIONS_BY_TOPIC), _TAGS)
+    SCHEMA = Schema(_by_topic(CompactArray(Int32)), _TAGS)
 
 
 class _DescribeProducersRequest(Request[_DescribeProducersRequestV0]):  # type: ignore[misc]  # same
@@ -194,29 +193,7 @@ class _DescribeProducersRequest(Request[_DescribeProducersRequestV0]):  # type: 
 class _OffsetFetchResponseV7(Response):  # type: ignore[misc]  # same
     API_KEY = 9
     API_VERSION = 7
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString()),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString()),
-                        ("error_code", Int16),
-                        _TAGS,
-                    ),
-                ),
-                _TAGS,
-            ),
-        ),
-        ("error_code", Int16),
-        _TAGS,
-    )
+    SCHEMA = Schema(("throttle_time_ms", Int32), _by_topic(_OFFSETS), ("error_code", Int16), _TAGS)
 
 
 class _OffsetFetchRequestV7(RequestStruct):  # type: ignore[misc]  # same
@@ -224,7 +201,7 @@ class _OffsetFetchRequestV7(RequestStruct):  # type: ignore[misc]  # same
     API_VERSION = 7
     FLEXIBLE_VERSION = True
     RESPONSE_TYPE = _OffsetFetchResponseV7
-    SCHEMA = Schema(("group", CompactString()), ("topics", _PARTITIONS_BY_TOPIC), ("require_stable", Boolean), _TAGS)
+    SCHEMA = Schema(("group", CompactString()), _by_topic(CompactArray(Int32)), ("require_stable", Boolean), _TAGS)
 
 
 class _StableOffsetFetchRequest(Request[_OffsetFetchRequestV7]):  # type: ignore[misc]  # same
