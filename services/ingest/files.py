@@ -22,6 +22,7 @@ PACKED_SUFFIXES = frozenset({".gz", ".zst"})
 _OUTPUT_MARK = ".nacre"
 
 CHUNK_BYTES = 2**20
+_LEAST_BYTES = 2**14
 # So much of a line is read before it is given up: what is held in memory has to have an end.
 _LONGEST_LINE_BYTES = 2**26
 
@@ -153,7 +154,10 @@ def read_on(path: Path, offset: int, window: Window, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset - len(window.tail))
         before = file.read(len(window.tail))
-        data = file.read(size)
+        # A file that is followed has a few rows more at each look. A megabyte asked for and given back each time leaves
+        # the memory in pieces: a process that followed 12 files grew by up to 70 MB in an hour.
+        there = max(os.fstat(file.fileno()).st_size - offset, _LEAST_BYTES)
+        data = file.read(min(size, there))
     if before != window.tail:
         raise _changed(path, offset)
     return data
