@@ -20,9 +20,15 @@ from services.sink.arranging import REJECTED_KEY
 
 # So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
 _PAGE_ROWS = 1_000
-_PAGE = "SELECT key, path, rows, length FROM files WHERE key > ? ORDER BY key LIMIT ?"
+# Files that are open, with or without an end to come, and files that are finished, once they have their last names.
+_PAGE = """
+SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
+UNION ALL
+SELECT key, part, iif(in_place, final, path), rows, length, in_place FROM finished WHERE (key, part) > (:key, :part)
+ORDER BY 1, 2 LIMIT :count
+"""
 
-_Row = tuple[bytes, str, int, int]
+_Row = tuple[bytes, int, str, int, int, int]
 
 
 def main(argv: list[str]) -> int:
@@ -30,7 +36,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="nacre index",
         description="Print, for every file that sink has made, a JSON object: path (below OUTPUT_DIR), split, category "
-        "(null for an empty field), schema, rows, bytes (as of the last checkpoint).",
+        "(null for an empty field), schema, rows, bytes (as of the last checkpoint; of a finished file before it is "
+        "packed), finished.",
     )
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
     output_dir: Path = parser.parse_args(argv).output_dir
@@ -54,9 +61,9 @@ def main(argv: list[str]) -> int:
 
 def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
     """What a ledger knows of its files, one after the other."""
-    page = _read_page(ledger, b"")
+    page = _read_page(ledger, (b"", -1))
     while page:
-        for key, path, rows, length in page:
+        for key, _, path, rows, length, in_place in page:
             schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_category_key(key)
             yield {
                 "path": path,
@@ -65,11 +72,12 @@ def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
                 "schema": schema,
                 "rows": rows,
                 "bytes": length,
+                "finished": bool(in_place),
             }
-        page = _read_page(ledger, page[-1][0])
+        page = _read_page(ledger, page[-1][:2])
 
 
-def _read_page(ledger: Path, after: bytes) -> list[_Row]:
+def _read_page(ledger: Path, after: tuple[bytes, int]) -> list[_Row]:
     """The next files by key."""
     while True:
         # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, or it would
@@ -90,9 +98,10 @@ def _state(ledger: Path) -> tuple[bool, int]:
     return not Path(f"{ledger}-wal").exists(), ledger.stat().st_mtime_ns
 
 
-def _query(ledger: Path, how: str, after: bytes) -> list[_Row]:
+def _query(ledger: Path, how: str, after: tuple[bytes, int]) -> list[_Row]:
     with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
         if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
             # It is just being made.
             return []
-        return database.execute(_PAGE, (after, _PAGE_ROWS)).fetchall()
+        key, part = after
+        return database.execute(_PAGE, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from common.records import Headers, Rejection, decode_control, decode_rejection, row_eol
+from common.records import Ended, Headers, Rejection, decode_control, decode_rejection, row_eol
 from common.row import JsonCodec, join_fields
 from common.schema import Dialect, Schema
 from common.tally import Tally, tally
@@ -15,6 +15,8 @@ _REJECTED_HEADER = b"source,line,offset,split,reason,row"
 
 # Rows with one line ending; None stands for the file's usual one.
 Run = tuple[bytes | None, list[bytes]]
+# The same with the usual one said.
+EndedRun = tuple[bytes, list[bytes]]
 
 
 class Record(Protocol):
@@ -32,6 +34,11 @@ class Layout:
     header: bytes | None
     eol: bytes
     to_row: Callable[[bytes], bytes] | None
+
+    @property
+    def header_line(self) -> bytes:
+        """What a file begins with."""
+        return b"" if self.header is None else self.header + self.eol
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +58,16 @@ def layout_of(schema: Schema) -> Layout:
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 
-def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], bool]:
-    """The rows of each key in their order, and whether a source's end came with these records."""
+def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
+    """The rows of each key in their order, and the ends of sources that came with these records."""
     usual: defaultdict[bytes, list[bytes]] = defaultdict(list)
     runs: defaultdict[bytes, list[Run]] = defaultdict(list)
-    ended = False
+    ends: list[Ended] = []
     for record in records:
         if not record.headers:
             usual[record.key].append(record.value)
-        elif decode_control(record.headers, record.value) is not None:
-            ended = True
+        elif isinstance(control := decode_control(record.headers, record.value), Ended):
+            ends.append(control)
         else:
             # What came before it for this file comes before it in the file.
             if record.key in usual:
@@ -68,13 +75,13 @@ def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], bool]:
             runs[record.key].append((row_eol(record.headers), [record.value]))
     for key, rows in usual.items():
         runs[key].append((None, rows))
-    return runs, ended
+    return runs, ends
 
 
-def arrange_rejections(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], bool]:
+def arrange_rejections(records: Sequence[Record]) -> dict[bytes, list[Run]]:
     """The lines of the file of rejected rows."""
     rows = [_rejected_row(decode_rejection(record.headers, record.value)) for record in records]
-    return ({REJECTED_KEY: [(None, rows)]} if rows else {}), False
+    return {REJECTED_KEY: [(None, rows)]} if rows else {}
 
 
 def _rejected_row(rejection: Rejection) -> bytes:
@@ -89,12 +96,23 @@ def _rejected_row(rejection: Rejection) -> bytes:
     return join_fields(fields, Dialect())
 
 
+def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
+    """The runs as CSV rows, each run with its line ending."""
+    return [
+        (
+            layout.eol if eol is None else eol,
+            values if layout.to_row is None else [layout.to_row(each) for each in values],
+        )
+        for eol, values in runs
+    ]
+
+
 def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: bool) -> Addition:
     """What these rows add to a file that is `empty`, or ends without a line ending (`open_line`)."""
     pieces: list[bytes] = []
     total = Tally()
     if empty and layout.header is not None:
-        pieces.append(layout.header + layout.eol)
+        pieces.append(layout.header_line)
     elif open_line:
         pieces.append(layout.eol)
     ending = layout.eol

@@ -5,6 +5,7 @@ the ledger; from then on, and not before, the ledger has the entry as well and m
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.tally import NOTHING, Tally
@@ -20,18 +21,39 @@ _OBJECT_BYTES = 600
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file as far as it is written: `length` in bytes, the rows in it. `path` is relative to OUTPUT_DIR."""
+    """A category's open file as far as it is written: `length` in bytes, the rows in it.
+
+    `path` is relative to OUTPUT_DIR; "" says that none is open. A file that will be finished is the category's `part`
+    (from 1), and `final` is its path then; seconds since 1970 say when it was begun and last added to.
+    """
 
     key: bytes
     path: str
     length: int = 0
     tally: Tally = NOTHING
     open_line: bool = False
+    part: int = 0
+    final: str = ""
+    began_at: float = 0.0
+    changed_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a checkpoint makes safe: the open files that have changed, and those that are to be finished."""
+
+    open: Sequence[Entry]
+    finished: Sequence[Entry] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """Where they all are."""
+        return [entry.path for entry in (*self.open, *self.finished)]
 
 
 def size_of(entry: Entry) -> int:
     """About how many bytes of memory an entry takes."""
-    return _OBJECT_BYTES + len(entry.key) + len(entry.path)
+    return _OBJECT_BYTES + len(entry.key) + len(entry.path) + len(entry.final)
 
 
 class Entries:
@@ -40,6 +62,7 @@ class Entries:
     def __init__(self) -> None:
         self._changed: dict[bytes, Entry] = {}
         self._changed_bytes = 0
+        self._finished: list[Entry] = []
         self._under_way: dict[bytes, Entry] = {}
         # In the order in which they came here. That is by their last use: whatever is used changes, and leaves.
         self._kept: OrderedDict[bytes, Entry] = OrderedDict()
@@ -70,10 +93,17 @@ class Entries:
                 self._kept_bytes -= size_of(self._kept.pop(entry.key))
         self._changed[entry.key] = entry
 
-    def begin_checkpoint(self) -> list[Entry]:
+    def finish(self, entry: Entry) -> None:
+        """Take the last state of a file that is to be finished: the category's next rows go into another."""
+        self._changed_bytes += size_of(entry)
+        self._finished.append(entry)
+        self.change(Entry(entry.key, "", part=entry.part + 1))
+
+    def begin_checkpoint(self) -> "Changes":
         """What has changed since this was last called, to be made safe. The checkpoint before has to be over."""
         self._under_way, self._changed, self._changed_bytes = self._changed, {}, 0
-        return list(self._under_way.values())
+        finished, self._finished = self._finished, []
+        return Changes([entry for entry in self._under_way.values() if entry.path], finished)
 
     def end_checkpoint(self) -> None:
         """The ledger has what the checkpoint took."""

@@ -30,6 +30,12 @@ def cut_back(tree: Tree, path: str, length: int) -> None:
         raise _changed(tree, path, size, length)
 
 
+def remove_empty(tree: Tree, path: str) -> None:
+    """Remove a file that has been entered in the ledger and has no rows, if it was made at all."""
+    cut_back(tree, path, 0)
+    tree.remove(path)
+
+
 def check_free(tree: Tree, path: str) -> None:
     """ServiceError when a file is there already that no ledger knows: it is somebody else's."""
     if tree.status(path) is not None:
@@ -82,6 +88,12 @@ class OpenFiles:
             with suppress(OSError):
                 os.ftruncate(descriptor, length)
             raise disk_error(tree.root / path, error) from error
+
+    def let_go(self, path: str) -> None:
+        """Close a file that nothing more is added to."""
+        descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
     def take_new_folders(self) -> Collection[str]:
         """The folders that got new names since this was last asked; "" is the root."""

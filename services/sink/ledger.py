@@ -11,32 +11,63 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from common.errors import ServiceError
 from common.tally import Tally
 from services.sink.disk_errors import DiskError
-from services.sink.entries import Entry
+from services.sink.entries import Changes, Entry
 from services.sink.tree import Tree
 
-_SCHEMA = """
+# Raised with every change of the tables.
+_VERSION = 1
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
-    key BLOB PRIMARY KEY,
+    key BLOB NOT NULL,
+    part INTEGER NOT NULL,
     path TEXT NOT NULL UNIQUE,
+    final TEXT NOT NULL,
     length INTEGER NOT NULL,
     rows INTEGER NOT NULL,
     size INTEGER NOT NULL,
     checksum TEXT NOT NULL,
-    open_line INTEGER NOT NULL
+    open_line INTEGER NOT NULL,
+    began_at REAL,
+    changed_at REAL,
+    PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
+-- Files that stay open have no times, and cost these nothing.
+CREATE INDEX IF NOT EXISTS begun ON files (began_at) WHERE began_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS changed ON files (changed_at) WHERE changed_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS finished (
+    key BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    path TEXT NOT NULL UNIQUE,
+    final TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    checksum TEXT NOT NULL,
+    in_place INTEGER NOT NULL,
+    PRIMARY KEY (key, part)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS on_their_way ON finished (in_place) WHERE in_place = 0;
+PRAGMA user_version = {_VERSION};
 """
-_FIND_FILES = "SELECT key, path, length, rows, size, checksum, open_line FROM files WHERE key IN"
+# The first of a category's open files: a crash may leave the names of further ones, which have no rows.
+_FIND_FILES = "SELECT *, min(part) FROM files WHERE key IN"
+_FIND_PARTS = "SELECT key, max(part) FROM finished WHERE key IN"
+_FIND_DUE = "SELECT * FROM files WHERE began_at <= ? OR changed_at <= ? LIMIT ?"
 _SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _SET_FILE = """
-INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET
+INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) DO UPDATE SET
     length = excluded.length, rows = excluded.rows, size = excluded.size, checksum = excluded.checksum,
-    open_line = excluded.open_line
+    open_line = excluded.open_line, changed_at = excluded.changed_at
 """
+_DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
+_ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+_SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 # SQLite takes 999 in every version.
 _KEYS_PER_QUERY = 900
 
@@ -78,10 +109,20 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 # A commit is on the disk when it returns, also through a power cut.
                 self._db.execute("PRAGMA synchronous=FULL")
+                self._check_version()
                 self._db.executescript(_SCHEMA)
-            except sqlite3.Error:
+            except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
+
+    def _check_version(self) -> None:
+        [(version,)] = self._db.execute("PRAGMA user_version")
+        is_new = self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+        if version != _VERSION and not is_new:
+            raise ServiceError(
+                f"ledger {self._path} is of another version of sink: begin anew with another OUTPUT_DIR, which gets "
+                "everything that Kafka still has"
+            )
 
     def close(self) -> None:
         """Close the database."""
@@ -93,33 +134,65 @@ class Ledger:
             return dict(self._db.execute("SELECT name, value FROM partition"))
 
     def lengths(self) -> Iterator[tuple[str, int]]:
-        """Path and length of every file, one after the other. Nothing else may be asked for meanwhile."""
+        """Path and length of every open file, one after the other. Nothing else may be asked for meanwhile."""
         with self._turn, self._clear_errors():
             yield from self._db.execute("SELECT path, length FROM files")
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-        """The entries of those of these keys that have one."""
+        """The entries of those of these keys that have, or had, a file."""
         found: dict[bytes, Entry] = {}
         with self._turn, self._clear_errors():
             for at in range(0, len(keys), _KEYS_PER_QUERY):
                 some = keys[at : at + _KEYS_PER_QUERY]
-                query = f"{_FIND_FILES} ({','.join('?' * len(some))})"
-                for key, path, length, rows, size, checksum, open_line in self._db.execute(query, some):
-                    found[key] = Entry(key, path, length, Tally(rows, size, int(checksum)), bool(open_line))
+                marks = f"({','.join('?' * len(some))})"
+                for key, part in self._db.execute(f"{_FIND_PARTS} {marks} GROUP BY key", some):
+                    found[key] = Entry(key, "", part=part + 1)
+                for *columns, _ in self._db.execute(f"{_FIND_FILES} {marks} GROUP BY key", some):
+                    entry = _entry(columns)
+                    found[entry.key] = entry
         return found
 
-    def commit(self, facts: dict[str, str], entries: Iterable[Entry]) -> None:
+    def due(self, begun_by: float, changed_by: float, limit: int) -> list[Entry]:
+        """Some of the open files that were begun, or last added to, by these times."""
+        with self._turn, self._clear_errors():
+            return [_entry(columns) for columns in self._db.execute(_FIND_DUE, (begun_by, changed_by, limit))]
+
+    def unused(self, limit: int) -> list[Entry]:
+        """Some of the open files that have no rows."""
+        with self._turn, self._clear_errors():
+            found = self._db.execute("SELECT * FROM files WHERE length = 0 LIMIT ?", (limit,))
+            return [_entry(columns) for columns in found]
+
+    def unfinished(self) -> list[Entry]:
+        """The files that are to be finished, and not known to be in their last place."""
+        with self._turn, self._clear_errors():
+            found = self._db.execute("SELECT *, 0, 0 FROM finished WHERE in_place = 0")
+            return [_entry(columns) for columns in found]
+
+    def commit(self, facts: dict[str, str], changes: Changes) -> None:
         """Enter these facts and files, all or none."""
-        values = (
-            (entry.key, entry.path, entry.length, entry.tally.rows, entry.tally.size, str(entry.tally.checksum),
-             entry.open_line)
-            for entry in entries
-        )  # fmt: skip
+        with self._transaction():
+            self._db.executemany(_SET_FACT, facts.items())
+            self._db.executemany(_DROP_FILE, ((entry.key, entry.part) for entry in changes.finished))
+            self._db.executemany(_ADD_FINISHED, (_columns(entry)[:8] for entry in changes.finished))
+            self._db.executemany(_SET_FILE, map(_columns, changes.open))
+
+    def drop(self, entries: Iterable[Entry]) -> None:
+        """Forget open files that have no rows."""
+        with self._transaction():
+            self._db.executemany(_DROP_FILE, ((entry.key, entry.part) for entry in entries))
+
+    def set_in_place(self, entries: Iterable[Entry]) -> None:
+        """Enter that these finished files are in their last place."""
+        with self._transaction():
+            self._db.executemany(_SET_IN_PLACE, ((entry.key, entry.part) for entry in entries))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._turn, self._clear_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany(_SET_FACT, facts.items())
-                self._db.executemany(_SET_FILE, values)
+                yield
                 self._db.execute("COMMIT")
             except sqlite3.Error:
                 if self._db.in_transaction:
@@ -130,6 +203,11 @@ class Ledger:
     def _clear_errors(self) -> Iterator[None]:
         try:
             yield
+        except sqlite3.IntegrityError as error:
+            raise ServiceError(
+                f"ledger {self._path}: two categories would share a file ({error}): set a PATH_TEMPLATE that keeps "
+                "split and category apart with /, and another OUTPUT_DIR"
+            ) from error
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
             if code in _DISK_FAILURES:
@@ -142,3 +220,18 @@ class Ledger:
                     "everything that Kafka still has"
                 ) from error
             raise
+
+
+def _columns(entry: Entry) -> tuple[object, ...]:
+    tally = entry.tally
+    times = (entry.began_at, entry.changed_at) if entry.final else (None, None)
+    return (
+        entry.key, entry.part, entry.path, entry.final, entry.length, tally.rows, tally.size, str(tally.checksum),
+        entry.open_line, *times,
+    )  # fmt: skip
+
+
+def _entry(columns: Sequence[Any]) -> Entry:
+    key, part, path, final, length, rows, size, checksum, open_line, began_at, changed_at = columns
+    tally = Tally(rows, size, int(checksum))
+    return Entry(key, path, length, tally, bool(open_line), part, final, began_at or 0.0, changed_at or 0.0)

@@ -30,8 +30,9 @@ from common.records import Category
 _SUFFIX = ".csv"
 _EMPTY = "~empty"
 _BLANK = "~blank"
-_NAME_LIMIT_BYTES = 200
-_CUT_BYTES = 150
+NAME_LIMIT_BYTES = 200
+# What a cut name gives up for `~` and the digest, and some more.
+_CUT_BYTES = 50
 _DIGEST_BYTES = 16
 # Nine digits: a schema's number is never taken for a digest.
 _SCHEMA_NUMBER_LIMIT = 10**9
@@ -52,7 +53,7 @@ def file_path(split: str, category: Category, schema_number: int) -> str:
     """Name the file of a category: a relative path with `/`. `schema_number` counts a source's schemas from 1."""
     if not 1 <= schema_number < _SCHEMA_NUMBER_LIMIT:
         raise ValueError(f"no schema has the number {schema_number}: they count from 1")
-    *folders, name = _components(split, category)
+    *folders, name = components(split, category)
     return "/".join([*folders, name + (f"~{schema_number}" if schema_number > 1 else "") + _SUFFIX])
 
 
@@ -80,23 +81,28 @@ def parse_path(path: str) -> tuple[str, Category, int]:
     return split, tuple(category), number
 
 
-def _components(split: str, category: Category) -> list[str]:
+def components(split: str, category: Category) -> list[str]:
     """Encode the folders and the file's stem. Only a split without columns has its stem at the top."""
     if not category and split.lower() == _REJECTED:
-        return [_escaped(split[0]) + split[1:]]
-    return [_encoded(split), *(_EMPTY if part is None else _encoded(part) for part in category)]
+        return [escaped_first(split)]
+    return [encoded(split), *map(encoded_part, category)]
 
 
-def _encoded(text: str) -> str:
-    """Encode a text as a folder's name or a file's stem."""
-    if _SIMPLE.fullmatch(text) and len(text) <= _NAME_LIMIT_BYTES and not _DEVICE.match(text):
+def encoded_part(part: str | None, limit_bytes: int = NAME_LIMIT_BYTES) -> str:
+    """Encode one column's value of a category, None for an empty field."""
+    return _EMPTY if part is None else encoded(part, limit_bytes)
+
+
+def encoded(text: str, limit_bytes: int = NAME_LIMIT_BYTES) -> str:
+    """Encode a text as a folder's name or a file's stem, at most so long."""
+    if _SIMPLE.fullmatch(text) and len(text) <= limit_bytes and not _DEVICE.match(text):
         return text
     if not text:
         return _BLANK
     # One character gives one byte or more, so what follows is cut off; it may be a megabyte.
-    pieces = _pieces(text[: _NAME_LIMIT_BYTES + 1])
+    pieces = _pieces(text[: limit_bytes + 1])
     name = "".join(pieces)
-    return name if len(name.encode()) <= _NAME_LIMIT_BYTES else _cut_name(text, pieces)
+    return name if len(name.encode()) <= limit_bytes else _cut_name(text, pieces, limit_bytes - _CUT_BYTES)
 
 
 def _pieces(text: str) -> list[str]:
@@ -133,17 +139,22 @@ def _misplaced(text: str) -> list[int]:
     return found
 
 
+def escaped_first(name: str) -> str:
+    """Escape a name's first character."""
+    return _escaped(name[0]) + name[1:]
+
+
 def _escaped(text: str) -> str:
     """Escape every byte. A lone surrogate, as from an undecodable setting, has bytes too."""
     return "".join(f"%{byte:02X}" for byte in text.encode(errors="surrogatepass"))
 
 
-def _cut_name(text: str, pieces: list[str]) -> str:
-    """Shorten a long name: as many whole characters as fit, and the digest of all."""
+def _cut_name(text: str, pieces: list[str], room_bytes: int) -> str:
+    """Shorten a long name: as many whole characters as there is room for, and the digest of all."""
     kept, size = [], 0
     for piece in pieces:
         size += len(piece.encode())
-        if size > _CUT_BYTES:
+        if size > room_bytes:
             break
         kept.append(piece)
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

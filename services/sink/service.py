@@ -19,6 +19,7 @@ from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
 from services.sink.checkpoint import should_checkpoint
 from services.sink.lock import Lock
+from services.sink.rolling import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
 from services.sink.shelf import Shelf
 from services.sink.tree import make_root
@@ -41,6 +42,9 @@ class Sink:
         self._consumer = consumer
         self._registry = registry
         self.taken_up: set[TopicPartition] = set()
+        # Set once nothing more is to come; the partitions whose files are finished then.
+        self._all_is_done = asyncio.Event()
+        self._at_rest: set[TopicPartition] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
@@ -52,7 +56,10 @@ class Sink:
             if not await lock.take(stop):
                 return
             # Only now: while another holds the lock, ledger and files are still moving.
-            shelf = Shelf(root, f"{name}.ledger", self._registry)
+            # The rejected rows are one file, which stays open.
+            is_rejected = partition.topic == self._topics.rejected
+            rolling = NOTHING_FINISHED if is_rejected else self._settings.rolling
+            shelf = Shelf(root, f"{name}.ledger", self._registry, rolling)
             try:
                 await self._fill(partition, shelf, stop)
             finally:
@@ -69,10 +76,17 @@ class Sink:
         add = shelf.add_rejections if partition.topic == self._topics.rejected else shelf.add
         clock = asyncio.get_running_loop().time
         checkpointed_at = clock()
+        is_ended = False
         while not stop.is_set():
             records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
             ended = bool(records) and await add(records)
             position = await self._consumer.position(partition)
+            if self._all_is_done.is_set() and not is_ended:
+                shelf.end()
+                is_ended = True
+            await shelf.finish_due()
+            if is_ended and shelf.at_rest:
+                self._at_rest.add(partition)
             if shelf.busy and not (ended or shelf.full):
                 continue
             await shelf.settle()
@@ -104,6 +118,11 @@ class Sink:
         self._consumer.resume(partition)
         log.info("partition taken up", topic=partition.topic, partition=partition.partition, offset=offset)
         return offset
+
+    async def finish_files(self, stop: asyncio.Event) -> None:
+        """Finish every file that is open, where files are finished at all: nothing more is to come."""
+        self._all_is_done.set()
+        await all_arrived(self._consumer, self._at_rest, stop)
 
     async def all_taken_up(self, stop: asyncio.Event) -> None:
         """Wait until what Kafka knows is what the ledgers of this replica's partitions say."""
@@ -138,6 +157,7 @@ async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, sto
         async def done() -> None:
             await sink.all_taken_up(stop)
             await wait_until_done(settings, topics, admin, stages(settings, topics))
+            await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))

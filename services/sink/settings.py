@@ -1,10 +1,15 @@
 """What sink is told."""
 
+from functools import cached_property
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.settings import ServiceSettings
+from services.sink.finishing import SUFFIXES, Packing
+from services.sink.paths import DEFAULT_TEMPLATE, path_rule
+from services.sink.rolling import Limits, Rolling
 
 
 class SinkSettings(ServiceSettings):
@@ -20,3 +25,36 @@ class SinkSettings(ServiceSettings):
     checkpoint_interval_ms: int = Field(
         1000, ge=1, description="milliseconds; what is written is fsynced and entered in the ledger at the latest"
     )
+    path_template: str = Field(
+        DEFAULT_TEMPLATE,
+        description="where a category's file is, below OUTPUT_DIR: {split}, {category}, and with ROLL_* {part} (the "
+        "file's number) and {date} (UTC, when it was begun)",
+    )
+    roll_bytes: int = Field(
+        0, ge=0, description="bytes; a file that has so many is finished, and the next one begun. 0: never"
+    )
+    roll_rows: int = Field(0, ge=0, description="rows; a file that has so many is finished. 0: never")
+    roll_age_s: float = Field(0, ge=0, description="seconds from its first row on; then a file is finished. 0: never")
+    roll_idle_s: float = Field(0, ge=0, description="seconds without a new row; then a file is finished. 0: never")
+    roll_at_end: bool = Field(
+        default=False, description="true: when a source has ended, the files that have rows by then are finished"
+    )
+    compress: Packing = Field("none", description="a finished file is packed: none, gzip or zstd")
+
+    @cached_property
+    def rolling(self) -> Rolling:
+        """How files are named, and when they are finished."""
+        limits = Limits(self.roll_bytes, self.roll_rows, self.roll_age_s, self.roll_idle_s)
+        rolls = limits != Limits() or self.roll_at_end
+        try:
+            rule = path_rule(self.path_template, rolls=rolls, packed_suffix=SUFFIXES[self.compress])
+        except ValueError as error:
+            raise ValueError(f"PATH_TEMPLATE {self.path_template!r}: {error}") from None
+        if self.compress != "none" and not rolls:
+            raise ValueError(f"COMPRESS={self.compress} is for files that are finished: set one of ROLL_* as well")
+        return Rolling(rule, limits, self.roll_at_end)
+
+    @model_validator(mode="after")
+    def _check_rolling(self) -> Self:
+        _ = self.rolling
+        return self

@@ -1,17 +1,21 @@
 """One partition's files and their ledger: brought to the ledger's state, added to, checkpointed."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
+import orjson
 from aiokafka import ConsumerRecord
 
 from common.errors import ServiceError
-from common.records import parse_category_key
+from common.records import Ended, parse_category_key
 from common.registry import Registered
 from services.sink.arranging import (
     REJECTED_KEY,
@@ -22,12 +26,14 @@ from services.sink.arranging import (
     arrange_rejections,
     layout_of,
     render,
+    spelled_out,
 )
 from services.sink.durability import make_durable
-from services.sink.entries import Entries, Entry
-from services.sink.files import OpenFiles, check_free, check_room, cut_back
+from services.sink.entries import Changes, Entries, Entry
+from services.sink.files import OpenFiles, check_free, check_room, cut_back, remove_empty
+from services.sink.finishing import finish
 from services.sink.ledger import Ledger, check_ledger
-from services.sink.names import file_path
+from services.sink.rolling import NEVER, NOTHING_FINISHED, Rolling, portions, with_end
 from services.sink.tree import Tree
 
 T = TypeVar("T")
@@ -35,7 +41,14 @@ T = TypeVar("T")
 _REJECTED_PATH = "rejected.csv"
 _NEXT_OFFSET = "next_offset"
 _CLUSTER = "cluster"
+_RULE = "path_template"
+_ENDS = "ends"
 _MAX_LAYOUTS = 1_000
+# Of the files that a timer finishes at once: a checkpoint comes between these and the next.
+_MAX_DUE = 10_000
+_DUE_INTERVAL_S = 0.5
+# So many checkpoints' finished files may wait until they have their last names; packing takes its time.
+_MAX_FINISHING = 4
 
 
 class Schemas(Protocol):
@@ -45,14 +58,33 @@ class Schemas(Protocol):
         """The schema with this id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Addend:
+    """Rows for the file of an entry, which is finished with them or not."""
+
+    entry: Entry
+    layout: Layout
+    runs: Sequence[Run]
+    full: bool = False
+
+
 class Shelf:
     """The files of one partition. `add` writes; a checkpoint makes safe what is written; `open` begins from there.
 
     However many files there are, few are in memory: those that changed lately, see `Entries`.
     """
 
-    def __init__(self, root: Path, ledger_path: str, schemas: Schemas) -> None:
+    def __init__(
+        self,
+        root: Path,
+        ledger_path: str,
+        schemas: Schemas,
+        rolling: Rolling = NOTHING_FINISHED,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._root = root
+        self._rolling = rolling
+        self._clock = clock
         self._hidden, _, name = ledger_path.rpartition("/")
         with Tree(root) as tree:
             # Before the ledger is opened, which takes room itself.
@@ -64,12 +96,19 @@ class Shelf:
         # lock is given back.
         self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._checkpointing = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
+        self._finishing = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-finishing")
         self._closing = Event()
         self._files = OpenFiles()
         self._schemas = schemas
         self._entries = Entries()
         self._layouts: dict[str, Layout] = {}
         self._checkpoint: asyncio.Future[None] | None = None
+        self._on_their_way: deque[Future[None]] = deque()
+        self._ends: dict[str, int] = {}
+        # What was begun until then is finished, because all that was to come had come.
+        self._ended_at = NEVER
+        self._looked_at = NEVER
+        self._ending = False
 
     async def open(self, cluster: str) -> int | None:
         """Cut every file back to the ledger; return the next offset, None at the first start.
@@ -81,12 +120,19 @@ class Shelf:
     def _open(self, cluster: str) -> int | None:
         facts = self._ledger.facts()
         known = facts.get(_CLUSTER)
+        rule = self._rolling.rule.name
         if known is None:
-            self._ledger.commit({_CLUSTER: cluster}, [])
+            self._ledger.commit({_CLUSTER: cluster, _RULE: rule}, Changes([]))
         elif known != cluster:
             raise ServiceError(
                 f"{self._root} holds the output of Kafka cluster {known}, this is {cluster}: set another OUTPUT_DIR"
             )
+        elif facts[_RULE] != rule:
+            raise ServiceError(
+                f"{self._root} holds files named by PATH_TEMPLATE {facts[_RULE]}, this is {rule}: set that and ROLL_* "
+                "as they were, or another OUTPUT_DIR"
+            )
+        self._ends = orjson.loads(facts.get(_ENDS, b"{}"))
         # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
         # written to in vain.
         make_durable(self._root, [], [self._hidden, ""], self._closing.is_set)
@@ -97,7 +143,19 @@ class Shelf:
                 if self._closing.is_set():
                     break
                 cut_back(tree, path, length)
+            self._remove_unused(tree)
+        self._begin_to_finish(self._ledger.unfinished())
         return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None
+
+    def _remove_unused(self, tree: Tree) -> None:
+        """Forget the files that a crash left without rows, where others would come to stand beside them."""
+        if not self._rolling.rule.rolls:
+            return
+        while (unused := self._ledger.unused(_MAX_DUE)) and not self._closing.is_set():
+            for entry in unused:
+                remove_empty(tree, entry.path)
+            # Only now: what no ledger knows is never touched.
+            self._ledger.drop(unused)
 
     @property
     def dirty(self) -> bool:
@@ -126,32 +184,64 @@ class Shelf:
 
     async def add(self, records: Sequence[ConsumerRecord]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
-        piles, ended = arrange(records)
+        piles, ends = arrange(records)
         await self._append(piles)
-        return ended
+        if self._rolling.at_end:
+            self._take_ends(ends)
+        return bool(ends)
 
     async def add_rejections(self, records: Sequence[ConsumerRecord]) -> bool:
         """Append these records to the file of rejected rows."""
-        piles, ended = arrange_rejections(records)
-        await self._append(piles)
-        return ended
+        await self._append(arrange_rejections(records))
+        return False
 
     async def _append(self, piles: dict[bytes, list[Run]]) -> None:
+        now = self._clock() if self._rolling.rule.rolls else 0.0
         entries = await self._find(piles)
-        layouts = [await self._layout(key) for key in piles]
+        addends: list[Addend] = []
+        for key, runs in piles.items():
+            entry, layout = entries[key], await self._layout(key)
+            addends += self._cut(entry, layout, runs) if self._rolling.rule.rolls else [Addend(entry, layout, runs)]
+        addends = await self._claim(addends, now)
         with Tree(self._root) as tree:
-            for (key, runs), layout in zip(piles.items(), layouts, strict=True):
-                entry = entries[key]
-                addition = render(runs, layout, empty=entry.length == 0, open_line=entry.open_line)
-                self._files.append(tree, entry.path, entry.length, addition.data)
-                self._entries.change(
-                    replace(
-                        entry,
-                        length=entry.length + len(addition.data),
-                        tally=entry.tally + addition.tally,
-                        open_line=addition.open_line,
-                    )
-                )
+            for addend in addends:
+                self._write(tree, addend, now)
+
+    def _write(self, tree: Tree, addend: Addend, now: float) -> None:
+        entry = addend.entry
+        addition = render(addend.runs, addend.layout, empty=entry.length == 0, open_line=entry.open_line)
+        self._files.append(tree, entry.path, entry.length, addition.data)
+        entry = replace(
+            entry,
+            length=entry.length + len(addition.data),
+            tally=entry.tally + addition.tally,
+            open_line=addition.open_line,
+            changed_at=now,
+        )
+        if addend.full:
+            self._finish(entry)
+        else:
+            self._entries.change(entry)
+
+    def _cut(self, entry: Entry, layout: Layout, runs: Sequence[Run]) -> list[Addend]:
+        """The rows as they go into the category's open file and into those that come after it."""
+        size = entry.length if entry.path else len(layout.header_line)
+        cut = portions(
+            spelled_out(runs, layout),
+            self._rolling.limits,
+            size=size,
+            rows=entry.tally.rows,
+            header=len(layout.header_line),
+        )
+        addends = []
+        for number, portion in enumerate(cut):
+            into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
+            addends.append(Addend(into, replace(layout, to_row=None), portion.runs, portion.full))
+        return addends
+
+    def _finish(self, entry: Entry) -> None:
+        self._files.let_go(entry.path)
+        self._entries.finish(entry)
 
     async def _find(self, keys: Collection[bytes]) -> dict[bytes, Entry]:
         """The entries of these keys: from memory, from the ledger, or new."""
@@ -159,25 +249,77 @@ class Shelf:
         missing = [key for key in keys if key not in found]
         if missing:
             found |= await _in_thread(self._looking, self._ledger.find, missing)
-            found |= await self._claim([key for key in missing if key not in found])
+            first = 1 if self._rolling.rule.rolls else 0
+            found |= {key: Entry(key, "", part=first) for key in missing if key not in found}
         return found
 
-    async def _claim(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+    async def _claim(self, addends: list[Addend], now: float) -> list[Addend]:
         """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
-        if not keys:
-            return {}
-        entries = [Entry(key, await self._path(key)) for key in keys]
+        if all(addend.entry.path for addend in addends):
+            return addends
+        claimed = [
+            addend if addend.entry.path else replace(addend, entry=await self._named(addend.entry, now))
+            for addend in addends
+        ]
+        new = [after.entry for before, after in zip(addends, claimed, strict=True) if not before.entry.path]
+        await self._enter(new)
+        return claimed
+
+    async def _enter(self, entries: Sequence[Entry]) -> None:
         with Tree(self._root) as tree:
             for entry in entries:
                 check_free(tree, entry.path)
-        await _in_thread(self._looking, self._ledger.commit, {}, entries)
-        return {entry.key: entry for entry in entries}
+                if entry.final:
+                    check_free(tree, entry.final)
+        await _in_thread(self._looking, self._ledger.commit, {}, Changes(entries))
 
-    async def _path(self, key: bytes) -> str:
-        if key == REJECTED_KEY:
-            return _REJECTED_PATH
-        schema, split, category = parse_category_key(key)
-        return file_path(split, category, (await self._schemas.find(schema)).number)
+    async def _named(self, entry: Entry, now: float) -> Entry:
+        """The entry with its file's path."""
+        if entry.key == REJECTED_KEY:
+            return replace(entry, path=_REJECTED_PATH)
+        schema, split, category = parse_category_key(entry.key)
+        number = (await self._schemas.find(schema)).number
+        date = datetime.fromtimestamp(now, UTC).date().isoformat()
+        place = self._rolling.rule.place(split, category, number, entry.part, date)
+        return replace(entry, path=place.path, final=place.final, began_at=now, changed_at=now)
+
+    def _take_ends(self, ends: Sequence[Ended]) -> None:
+        for end in ends:
+            self._ends, is_last = with_end(self._ends, end)
+            if is_last:
+                self.end()
+
+    def end(self) -> None:
+        """Finish what has been begun: nothing more is to come, or nothing for now."""
+        self._ended_at = self._clock()
+        self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether all is safe, and what `end` asked for is done."""
+        return not (self._ending or self.dirty or self._checkpoint or self._on_their_way)
+
+    async def finish_due(self) -> None:
+        """Finish the files whose time has come: no row has to come for that.
+
+        They get their last names behind the next checkpoint. Raises what has gone wrong with those before.
+        """
+        while self._on_their_way and self._on_their_way[0].done():
+            self._on_their_way.popleft().result()
+        now = self._clock()
+        if not self._rolling.rule.rolls or abs(now - self._looked_at) < _DUE_INTERVAL_S:
+            return
+        self._looked_at = now
+        due = self._rolling.limits.due(now, self._ended_at)
+        # The ledger has each open file, if not as it is now.
+        found = await _in_thread(self._looking, self._ledger.due, due.begun_by, due.changed_by, _MAX_DUE)
+        for known in found:
+            entry = self._entries.find(known.key) or known
+            if entry.path == known.path and due.has(entry):
+                self._finish(entry)
+        if self._ending:
+            # There may be more of them, and these are in the ledger until the next checkpoint.
+            self._ending, self._looked_at = bool(found), NEVER
 
     async def _layout(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
@@ -197,15 +339,32 @@ class Shelf:
         Files may be added to meanwhile: the ledger gets their lengths as they are now.
         """
         await self.settle()
-        entries = self._entries.begin_checkpoint()
+        while len(self._on_their_way) >= _MAX_FINISHING:
+            # Shielded: what has begun to be finished is not called off by whoever waits for it.
+            await asyncio.shield(asyncio.wrap_future(self._on_their_way[0]))
+            self._on_their_way.popleft()
+        changes = self._entries.begin_checkpoint()
         folders = self._files.take_new_folders()
-        self._checkpoint = _in_thread(self._checkpointing, self._make_safe, next_offset, entries, folders)
+        facts = {_NEXT_OFFSET: str(next_offset)}
+        if self._rolling.at_end:
+            facts[_ENDS] = orjson.dumps(self._ends).decode()
+        self._checkpoint = _in_thread(self._checkpointing, self._make_safe, facts, changes, folders)
 
-    def _make_safe(self, next_offset: int, entries: Sequence[Entry], folders: Collection[str]) -> None:
+    def _make_safe(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
         # First the files, then the ledger: it must never know of bytes that a power cut could take. One that is given
         # up because nobody waits for it any more, at `close`, leaves the ledger as it was.
-        if make_durable(self._root, (entry.path for entry in entries), folders, self._closing.is_set):
-            self._ledger.commit({_NEXT_OFFSET: str(next_offset)}, entries)
+        if make_durable(self._root, changes.paths, folders, self._closing.is_set):
+            self._ledger.commit(facts, changes)
+            # Only now: what has its last name must not be cut back and added to.
+            self._begin_to_finish(changes.finished)
+
+    def _begin_to_finish(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            self._on_their_way.append(self._finishing.submit(self._give_last_names, entries))
+
+    def _give_last_names(self, entries: Sequence[Entry]) -> None:
+        if finish(self._root, entries, self._closing.is_set):
+            self._ledger.set_in_place(entries)
 
     async def settle(self) -> None:
         """Wait until no checkpoint is under way."""
@@ -219,6 +378,8 @@ class Shelf:
         self._closing.set()
         self._looking.shutdown(wait=True)
         self._checkpointing.shutdown(wait=True)
+        # After the checkpoint, which gives it its work.
+        self._finishing.shutdown(wait=True)
         self._files.close()
         self._ledger.close()
 

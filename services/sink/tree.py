@@ -70,6 +70,14 @@ class Tree:
         except OSError as error:
             raise self._named(path, error) from error
 
+    def rename(self, path: str, to: str) -> None:
+        """Give a file another name in its folder, in one step; what has that name is replaced."""
+        try:
+            folder, name = self._place(path, make=False)
+            os.rename(name, to.rpartition("/")[2], src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError as error:
+            raise self._named(path, error) from error
+
     def _place(self, path: str, *, make: bool) -> tuple[int, str]:
         """The folder a path lies in, to be used before the next call, and the name there."""
         folder, _, name = path.rpartition("/")

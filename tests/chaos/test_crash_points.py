@@ -324,7 +324,12 @@ def _is_a_rename(call: ast.Call) -> bool:
     return is_replace or call.func.attr in ("rename", "renames", "link", "move")
 
 
-def test_no_service_renames_a_file_so_that_the_points_not_reached_are_not_missing() -> None:
+def test_no_service_renames_a_file_but_where_one_is_finished_so_that_no_point_is_missing() -> None:
     for path in [*PROJECT.glob("services/**/*.py"), *PROJECT.glob("common/*.py")]:
+        if path.name == "tree.py":
+            # The one place, at which tests/integration/test_rolling.py lets sink die.
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
-            assert not (isinstance(node, ast.Call) and _is_a_rename(node)), f"{path}:{node.lineno}: set `reached`"
+            assert not (
+                isinstance(node, ast.Call) and _is_a_rename(node) and ast.unparse(node.func) != "tree.rename"
+            ), f"{path}:{node.lineno}: set `reached`"

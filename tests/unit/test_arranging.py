@@ -74,8 +74,8 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Record], 
 
 def test_a_source_s_end_is_told_and_is_no_row() -> None:
     value, headers = encode_control(Ended("s", Tally(), 0, 1))
-    assert arrange([Record(b"", value, headers)]) == ({}, True)
-    assert arrange([record(b"k", b"1,2", None)])[1] is False
+    assert arrange([Record(b"", value, headers)]) == ({}, [Ended("s", Tally(), 0, 1)])
+    assert arrange([record(b"k", b"1,2", None)])[1] == []
 
 
 def test_json_rows_become_csv_rows_again() -> None:
@@ -94,7 +94,7 @@ def test_a_schema_without_header_gives_files_without_header() -> None:
 @given(st.builds(Rejection, st.just("/s.csv"), st.just(7), st.just(99), st.text(max_size=3), st.text(), st.binary()))
 def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> None:
     value, headers = encode_rejection(rejection)
-    piles, _ = arrange_rejections([Record(b"", value, headers)])
+    piles = arrange_rejections([Record(b"", value, headers)])
     (_, [row]) = piles[REJECTED_KEY][0]
     fields = parse_fields(row, Dialect())
     assert fields == [b"/s.csv", b"7", b"99", rejection.split.encode(), rejection.reason.encode(), rejection.raw]

@@ -40,7 +40,7 @@ def test_memory_has_an_entry_s_newest_state_or_the_ledger_has_it(steps: list[int
             entries.change(truth[entry.key])
             changed.add(entry.key)
         elif step == "begin" and under_way is None:
-            under_way = entries.begin_checkpoint()
+            under_way = list(entries.begin_checkpoint().open)
             assert {entry.key: entry for entry in under_way} == {key: truth[key] for key in changed}
             changed.clear()
         elif step == "end" and under_way is not None:

@@ -9,7 +9,7 @@ import pytest
 from common.records import category_key
 from common.tally import Tally
 from ops.index import main
-from services.sink.entries import Entry
+from services.sink.entries import Changes, Entry
 from services.sink.ledger import Ledger
 from services.sink.names import file_path
 
@@ -38,13 +38,21 @@ def test_a_file_is_mapped_back_to_its_category_also_when_its_name_was_cut(
 ) -> None:
     long = "é/" * 5_000
     first, second = Ledger(hidden / "t-0.ledger"), Ledger(hidden / "t-1.ledger")
-    first.commit({}, [entry_of(None, "\0\n", rows=2), entry_of(long, rows=1)])
-    second.commit({}, [Entry(b"rejected", "rejected.csv", 7, Tally(1, 6))])
-    common = {"split": "s", "schema": "5c4e3a"}
+    first.commit({}, Changes([entry_of(None, "\0\n", rows=2), entry_of(long, rows=1)]))
+    second.commit({}, Changes([Entry(b"rejected", "rejected.csv", 7, Tally(1, 6))]))
+    common = {"split": "s", "schema": "5c4e3a", "finished": False}
     expected: Lines = [
         {"path": entry_of(long).path, "category": [long], "rows": 1, "bytes": 4, **common},
         {"path": "s/~empty/%00%0A.csv", "category": [None, "\0\n"], "rows": 2, "bytes": 8, **common},
-        {"path": "rejected.csv", "category": None, "rows": 1, "bytes": 7, "split": None, "schema": None},
+        {
+            "path": "rejected.csv",
+            "category": None,
+            "rows": 1,
+            "bytes": 7,
+            "split": None,
+            "schema": None,
+            "finished": False,
+        },
     ]
 
     def by_path(lines: Lines) -> Lines:
@@ -61,7 +69,7 @@ def test_a_file_is_mapped_back_to_its_category_also_when_its_name_was_cut(
 
 def test_every_file_of_many_is_told_once(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ledger = Ledger(hidden / "t-0.ledger")
-    ledger.commit({}, [entry_of(f"{number}") for number in range(2_500)])
+    ledger.commit({}, Changes([entry_of(f"{number}") for number in range(2_500)]))
     told = [line["category"] for line in index_of(hidden.parent, capfdbinary)]
     assert sorted(told, key=str) == sorted(([f"{number}"] for number in range(2_500)), key=str)
     ledger.close()
@@ -85,7 +93,7 @@ def test_what_cannot_be_read_is_one_line_that_names_it(
 
 def test_a_reader_that_has_had_enough_ends_it(hidden: Path) -> None:
     ledger = Ledger(hidden / "t-0.ledger")
-    ledger.commit({}, [entry_of(f"{number}") for number in range(2_000)])
+    ledger.commit({}, Changes([entry_of(f"{number}") for number in range(2_000)]))
     ledger.close()
     reading, writing = os.pipe()
     os.close(reading)

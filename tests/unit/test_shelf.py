@@ -16,9 +16,10 @@ from common.registry import Registered
 from common.schema import Schema
 from services.sink import entries as entries_module
 from services.sink.disk_errors import DiskError
-from services.sink.entries import Entry, size_of
+from services.sink.entries import Changes, Entry, size_of
 from services.sink.files import MAX_OPEN_FILES
 from services.sink.ledger import Ledger
+from services.sink.paths import DEFAULT_RULE
 from services.sink.shelf import Shelf
 
 SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
@@ -179,7 +180,7 @@ async def test_a_file_that_something_else_changed_gets_no_hole(
 
 async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None:
     ledger = Ledger(root / LEDGER)
-    ledger.commit({"cluster": "cluster"}, [Entry(b"k", "../outside.csv")])
+    ledger.commit({"cluster": "cluster", "path_template": DEFAULT_RULE.name}, Changes([Entry(b"k", "../outside.csv")]))
     ledger.close()
     outside = root.parent / "outside.csv"
     outside.write_bytes(b"theirs")

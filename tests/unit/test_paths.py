@@ -1,0 +1,86 @@
+"""PATH_TEMPLATE: which paths it gives, and which templates are refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.records import Category
+from services.sink.names import file_path
+from services.sink.paths import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
+
+texts = st.text(max_size=8) | st.sampled_from(["rejected", "M-000001", "a=b", "x.csv", "..", "a" * 300])
+categories = st.lists(texts | st.none(), max_size=3).map(tuple)
+
+
+@given(texts, categories, st.integers(1, 12))
+def test_the_default_is_the_rule_of_names(split: str, category: Category, number: int) -> None:
+    assert DEFAULT_RULE.place(split, category, number) == Place(file_path(split, category, number))
+
+
+@pytest.mark.parametrize(
+    ("template", "suffix", "place"),
+    [
+        (DEFAULT_TEMPLATE, "", Place("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv")),
+        (DEFAULT_TEMPLATE, ".gz", Place("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv.gz")),
+        (
+            "{split}={category}/{date}/part-{part}.csv",
+            ".zst",
+            Place("Sex=M~2/2026-11-25/part-000007.csv.open", "Sex=M~2/2026-11-25/part-000007.csv.zst"),
+        ),
+    ],
+)
+def test_a_file_that_will_be_finished_has_two_places(template: str, suffix: str, place: Place) -> None:
+    rule = path_rule(template, rolls=True, packed_suffix=suffix)
+    assert rule.place("Sex", ("M",), 2, 7, "2026-11-25") == place
+
+
+def test_a_split_without_columns_has_a_file_in_every_template() -> None:
+    assert path_rule(DEFAULT_TEMPLATE, rolls=True).place("all", (), 1, 1).final == "all-000001.csv"
+    assert path_rule("by {split}/x {category}.csv", rolls=False).place("all", (), 2).path == "by all/x ~all~2.csv"
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{split}/{category}-{part}.csv", "{split}={category}/part-{part}.csv", "{part}/{category}/{split}.csv"],
+)
+@given(st.lists(st.tuples(st.just("Sex"), categories, st.integers(1, 12), st.integers(1, 10**7)), unique=True))
+def test_no_two_files_of_a_split_share_a_path(template: str, files: list[tuple[str, Category, int, int]]) -> None:
+    rule = path_rule(template, rolls=True)
+    # A split has one number of columns.
+    files = [file for file in files if len(file[1]) == 1]
+    places = [rule.place(*file) for file in files]
+    assert len({path.lower() for place in places for path in (place.path, place.final)}) >= 2 * len(
+        {(split, tuple((part or "~").lower() for part in category), *rest) for split, category, *rest in files}
+    )
+    for place in places:
+        assert all(0 < len(name.encode()) <= 250 for name in place.path.split("/"))
+        assert not place.path.startswith(("/", ".", "rejected.csv"))
+
+
+@pytest.mark.parametrize(
+    ("template", "rolls", "told"),
+    [
+        ("{category}.csv", False, "needs {split}"),
+        ("{split}.csv", False, "needs {split} and {category}"),
+        ("{split}/{category}/{category}.csv", False, "each once"),
+        ("{split}{category}.csv", False, "between two placeholders"),
+        ("{split}/{category}{part}.csv", True, "between two placeholders"),
+        ("{split}/{category}-1{part}.csv", True, "no digit"),
+        ("{split}/{category}-{part}.csv", False, "set one of ROLL_"),
+        ("{split}/{date}/{category}.csv", False, "set one of ROLL_"),
+        ("{split}/{category}-{part}-{part}.csv", True, "twice"),
+        ("{split}/{colour}/{category}.csv", False, "no others"),
+        ("{split}/{category}.txt", False, "end with .csv"),
+        ("/data/{split}/{category}.csv", False, "empty or begin with"),
+        ("../{split}/{category}.csv", False, "empty or begin with"),
+        (".nacre/{split}/{category}.csv", False, "empty or begin with"),
+        ("{split}//{category}.csv", False, "empty or begin with"),
+        ("{split}.csv/{category}.csv", False, "no folder"),
+        ("{split}/a\0{category}.csv", False, "may hold letters"),
+        ("{split}/~{category}.csv", False, "may hold letters"),
+        ("{split}/" + 21 * "a" + "{category}.csv", False, "longer than 20 bytes"),
+    ],
+)
+def test_a_template_that_would_lose_files_is_refused(template: str, rolls: object, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        path_rule(template, rolls=bool(rolls))
