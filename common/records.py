@@ -18,6 +18,7 @@ Category = tuple[str | None, ...]
 
 CONTROL = "nacre"
 EOL = "eol"
+REPLAYED = "replayed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class Mark:
     """Where the rows behind it come from, up to the next mark. First in every record batch of `rows`.
 
     `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain` says that none of
-    them holds a quote. A record batch has one producer, so rows behind a mark are never another source's.
+    them holds a quote. A record batch has one producer, so rows behind a mark are never another source's. `split`
+    names the only split that the rows are for, "" stands for all.
     """
 
     source: str
@@ -34,6 +36,7 @@ class Mark:
     offset: int
     eol: bytes
     plain: bool
+    split: str = ""
 
     def passed(self, rows: Sequence[bytes]) -> "Mark":
         """The mark that stands behind these rows (as CSV)."""
@@ -45,6 +48,7 @@ class Mark:
             self.offset + sum(map(len, rows)) + len(rows) * len(self.eol),
             self.eol,
             self.plain,
+            self.split,
         )
 
 
@@ -70,10 +74,20 @@ class Rejection:
     raw: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A note in `rejected`: the row that was rejected at this Kafka offset was sent again, in the same transaction."""
+
+    offset: int
+
+
 def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
     if isinstance(control, Mark):
         fields: dict[str, Any] = asdict(control) | {"eol": control.eol.decode("latin-1")}
+        if not control.split:
+            # Nearly every mark; and a split of an earlier version knows no such field.
+            del fields["split"]
         return orjson.dumps(fields), [(CONTROL, b"mark")]
     return orjson.dumps(asdict(control)), [(CONTROL, b"ended")]
 
@@ -120,9 +134,16 @@ def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
     ]
 
 
-def decode_rejection(headers: Headers, raw: bytes) -> Rejection:
-    """The rejection that `encode_rejection` wrote."""
+def encode_replayed(note: Replayed) -> tuple[bytes, Headers]:
+    """Value (nothing) and headers of a note that a rejected row was replayed."""
+    return b"", [(REPLAYED, b"%d" % note.offset)]
+
+
+def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed:
+    """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or a note that one was replayed."""
     fields = dict(headers)
+    if REPLAYED in fields:
+        return Replayed(int(fields[REPLAYED]))
     return Rejection(
         fields["source"].decode(),
         int(fields["line"]),

@@ -20,13 +20,20 @@ class Address:
 
 
 def pack_run(
-    outbox: Outbox, topics: Topics, address: Address, schema_id: str, run: Run, values: list[bytes], partition: int
+    outbox: Outbox,
+    topics: Topics,
+    address: Address,
+    schema_id: str,
+    run: Run,
+    values: list[bytes],
+    partition: int,
+    split: str = "",
 ) -> None:
     """Put a run's rows behind a mark; `values` are what the records hold, row for row.
 
     Every record batch begins with a mark: only a batch is sure to stay together when producers write side by side.
     """
-    mark = Mark(address.source, schema_id, run.line, run.offset, run.eol, run.plain)
+    mark = Mark(address.source, schema_id, run.line, run.offset, run.eol, run.plain, split)
     batches = outbox.batches[topics.rows, partition]
     batch = batches[-1] if batches else None
     done = 0

@@ -80,7 +80,9 @@ def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], list[End
 
 def arrange_rejections(records: Sequence[Record]) -> dict[bytes, list[Run]]:
     """The lines of the file of rejected rows."""
-    rows = [_rejected_row(decode_rejection(record.headers, record.value)) for record in records]
+    told = [decode_rejection(record.headers, record.value) for record in records]
+    # Notes of what was replayed stand between them.
+    rows = [_rejected_row(rejection) for rejection in told if isinstance(rejection, Rejection)]
     return {REJECTED_KEY: [(None, rows)]} if rows else {}
 
 

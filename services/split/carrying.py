@@ -121,7 +121,13 @@ class Carrier:
     def _put_span(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
         eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
         rejected = list(self.receipt.rejected)
+        only = span.mark.split
+        if only and all(split.name != only for split in routes.splits):
+            reason = f"replayed for split {only}, which SPLIT_BY does not have"
+            self._reject(span, only, [(index, reason) for index in range(len(span.rows))], routes, outbox)
         for number, split in enumerate(routes.splits):
+            if only not in {"", split.name}:
+                continue
             placed = split.put(span.rows, plain=span.mark.plain)
             for (key, partition), rows in placed.groups:
                 if eol is None:
