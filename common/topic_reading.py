@@ -1,6 +1,6 @@
 """Reading topics from a place to their end."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
@@ -16,6 +16,17 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
             fetched = await consumer.getmany(partition, timeout_ms=200)
             records += fetched.get(partition, [])
     return records
+
+
+async def read_until(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
+) -> AsyncIterator[Sequence[ConsumerRecord]]:
+    """The committed records from the partition's beginning to that offset, a fetch at a time."""
+    consumer.assign([partition])
+    consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
+    while await consumer.position(partition) < end:
+        fetched = await consumer.getmany(partition, timeout_ms=200)
+        yield [record for record in fetched.get(partition, []) if record.offset < end]
 
 
 async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> bool:

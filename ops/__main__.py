@@ -9,6 +9,7 @@ _COMMANDS = {
     "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "index": ("ops.index", "tell which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),
+    "rejected": ("ops.rejected", "list, show and replay the rows that were rejected"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
     "validate": ("ops.validate", "tell what would become of some files, before anything is sent"),
 }

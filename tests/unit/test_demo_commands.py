@@ -15,6 +15,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "demo",
         "index",
         "kafka",
+        "rejected",
         "settings",
         "validate",
     ]
@@ -22,7 +23,8 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    assert capsys.readouterr().err == "nacre: no command 'demmo'; there are demo, index, kafka, settings, validate\n"
+    names = "demo, index, kafka, rejected, settings, validate"
+    assert capsys.readouterr().err == f"nacre: no command 'demmo'; there are {names}\n"
 
 
 def test_no_command_prints_the_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:

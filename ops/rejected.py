@@ -1,0 +1,183 @@
+"""`nacre rejected list | show | replay`: rejected rows looked at, mended, and sent again exactly once."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import orjson
+import structlog
+from aiokafka.errors import KafkaError, ProducerFenced
+
+from common.errors import ConfigurationError
+from common.records import Rejection
+from common.settings import ServiceSettings, read_settings
+from ops.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
+from ops.replaying import Outcome, find_partitions, open_rejected, replay
+
+_PROGRAM = "nacre rejected"
+_INTERRUPTED = 130
+_MAX_TOLD = 100
+_HEADER = ",".join(COLUMNS).encode() + b"\n"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the exit code of a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").propagate = False
+    try:
+        options = _parser().parse_args(argv)
+        settings = read_settings(ServiceSettings, [], program=_PROGRAM)
+        return asyncio.run(_run(settings, options))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+        return error.exit_code
+    except ProducerFenced:
+        sys.stderr.write(f"{_PROGRAM}: another replay has begun and goes on with the rest\n")
+    except (KafkaError, OSError, TimeoutError) as error:
+        if isinstance(error, BrokenPipeError):
+            # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}; what a replay has not sent, the next one sends\n")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{_PROGRAM}: interrupted; what a replay has not sent, the next one sends\n")
+        return _INTERRUPTED
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    filters = _Parser(add_help=False)
+    filters.add_argument("--reason", default="", metavar="TEXT", help="only where the reason has this text in it")
+    filters.add_argument("--source", help="only rows of this source")
+    filters.add_argument("--split", help="only rows that this split rejected; '' for those that ingest rejected")
+    filters.add_argument(
+        "--id", type=int, action="append", default=[], help="only the row with this id; may be repeated"
+    )
+    parser = _Parser(
+        prog=_PROGRAM,
+        description="Look at rejected rows and send them again. The broker and the topics are those of the settings "
+        "KAFKA_* and TOPIC_PREFIX in the environment.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", parents=[filters], help="count them by reason, split and source")
+    listing.add_argument("--json", action="store_true", help="print JSON lines")
+    showing = commands.add_parser("show", parents=[filters], help="print the rows as CSV, to be mended and replayed")
+    showing.add_argument("--limit", type=int, help="so many rows at most")
+    showing.add_argument("--all", action="store_true", help="also those that were replayed already")
+    replaying = commands.add_parser(
+        "replay", parents=[filters], help="send rows again; without --yes tell what would be sent"
+    )
+    replaying.add_argument(
+        "--from", dest="file", help="a file that `show` printed, with its rows mended; - for standard input"
+    )
+    replaying.add_argument("--yes", action="store_true", help="do it")
+    return parser
+
+
+async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
+    # As they are, not as PARTITIONS says: rows have to come to their source's partition.
+    settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
+    wanted = Wanted(options.reason, options.source, options.split, frozenset(options.id))
+    if options.command == "list":
+        return await _list(settings, wanted, as_json=options.json)
+    if options.command == "show":
+        return await _show(settings, wanted, options.limit, replayed_too=options.all)
+    mended = None if options.file is None else _read_file(options.file)
+    return _tell(await replay(settings, wanted, mended, send=options.yes, refuse=_Teller()), sent=options.yes)
+
+
+async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> int:
+    groups = Groups()
+    async with open_rejected(settings) as rejected:
+        async for number, rejection in rejected.rejections(wanted):
+            groups.add(rejection.reason, rejection, replayed=number in rejected.replayed)
+    rows = [
+        (reason, split, source, group.rows, group.replayed, group.first_line, group.last_line)
+        for (reason, split, source), group in groups.groups.items()
+    ]
+    headings = ("reason", "split", "source", "rows", "replayed", "first line", "last line")
+    if as_json:
+        names = [heading.replace(" ", "_") for heading in headings]
+        for row in rows:
+            sys.stdout.buffer.write(orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
+    elif rows:
+        sys.stdout.write(table(headings, [(row[0], split_shown(row[1]), *map(str, row[2:])) for row in rows]))
+    else:
+        sys.stdout.write("no rejected rows\n")
+    sys.stdout.flush()
+    return 0
+
+
+async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *, replayed_too: bool) -> int:
+    sys.stdout.buffer.write(_HEADER)
+    count = 0
+    async with open_rejected(settings) as rejected:
+        async for number, rejection in rejected.rejections(wanted):
+            if limit is not None and count >= limit:
+                break
+            if replayed_too or number not in rejected.replayed:
+                sys.stdout.buffer.write(shown(number, rejection))
+                count += 1
+    sys.stdout.flush()
+    return 0
+
+
+def _read_file(name: str) -> dict[int, Mended]:
+    """The mended rows. Its bytes are read as latin-1, which gives every byte back."""
+    try:
+        if name == "-":
+            sys.stdin.reconfigure(encoding="latin-1", newline="")  # type: ignore[union-attr]  # it is a text file here
+            return read_mended(sys.stdin)
+        with Path(name).open(encoding="latin-1", newline="") as file:
+            return read_mended(file)
+    except OSError as error:
+        raise ConfigurationError(f"--from {name}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"--from {name}: {error}") from None
+
+
+class _Teller:
+    """Tells of rows that cannot be sent, so many at most: the table has them all."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def __call__(self, number: int, rejection: Rejection, why: str) -> None:
+        """Tell of this one."""
+        self._told += 1
+        if self._told <= _MAX_TOLD:
+            sys.stderr.write(f"{_PROGRAM}: id {number} ({rejection.source}:{rejection.line}): {why}\n")
+
+
+def _tell(outcome: Outcome, *, sent: bool) -> int:
+    """Print what was done or would be; return the exit code."""
+    rows = [
+        ("sent" if sent else "would be sent", split_shown(split), source, str(group.rows))
+        for (_, split, source), group in outcome.sent.groups.items()
+    ]
+    rows += [
+        (f"cannot be sent: {why}", split_shown(split), source, str(group.rows))
+        for (why, split, source), group in outcome.refused.groups.items()
+    ]
+    if rows:
+        sys.stdout.write(table(("what", "split", "source", "rows"), rows))
+    if outcome.done_before:
+        sys.stdout.write(f"{outcome.done_before} rows were replayed before\n")
+    if not rows and not outcome.done_before:
+        sys.stdout.write("nothing to replay\n")
+    if outcome.sent.groups and not sent:
+        sys.stdout.write("nothing was sent: --yes sends\n")
+    if outcome.unknown:
+        sys.stderr.write(f"{_PROGRAM}: no rejected row has the id {', '.join(map(str, outcome.unknown[:_MAX_TOLD]))}\n")
+    return 1 if outcome.refusals or outcome.unknown else 0

@@ -1,0 +1,229 @@
+"""What `nacre rejected` decides: which rejected rows are meant, which can be sent again, and as what. Pure."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from common.records import Rejection
+from common.row import JsonCodec, join_fields
+from common.schema import Dialect, Schema
+from services.ingest.framing import Reject, Run, frame
+
+COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
+_TO_MATCH = ("id", "source", "line", "offset", "split", "row")
+# Reasons may hold the values that they are about: of more groups than this it is said that there are.
+MAX_GROUPS = 10_000
+_MANY = "(other reasons)"
+_EVERY = "(all)"
+
+
+class Offsets:
+    """A set of Kafka offsets, a bit each, so that millions cost little."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, offset: int) -> None:
+        """Take an offset in."""
+        if len(self._bits) <= offset >> 3:
+            self._bits.extend(bytes((offset >> 3) + 1 - len(self._bits)))
+        self._bits[offset >> 3] |= 1 << (offset & 7)
+
+    def __contains__(self, offset: int) -> bool:
+        return len(self._bits) > offset >> 3 and bool(self._bits[offset >> 3] & (1 << (offset & 7)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rejections are meant; None means any. `reason` is part of the reason, `split` "" what ingest rejected."""
+
+    reason: str = ""
+    source: str | None = None
+    split: str | None = None
+    ids: frozenset[int] = frozenset()
+
+    def __call__(self, number: int, rejection: Rejection) -> bool:
+        """Whether this one is."""
+        return (
+            self.reason in rejection.reason
+            and self.source in {None, rejection.source}
+            and self.split in {None, rejection.split}
+            and (not self.ids or number in self.ids)
+        )
+
+
+@dataclass(slots=True)
+class Group:
+    """Rejections with one reason, split and source: how many, how many of them replayed, first and last line."""
+
+    rows: int = 0
+    replayed: int = 0
+    first_line: int = 0
+    last_line: int = 0
+
+    def add(self, line: int, *, replayed: bool) -> None:
+        """Count one more."""
+        self.first_line = min(self.first_line, line) if self.rows else line
+        self.last_line = max(self.last_line, line)
+        self.rows += 1
+        self.replayed += replayed
+
+
+class Groups:
+    """Groups by reason, split and source, in the order in which they came; no more than so many are told apart."""
+
+    def __init__(self, most: int = MAX_GROUPS) -> None:
+        self._most = most
+        self.groups: dict[tuple[str, str, str], Group] = {}
+
+    def add(self, reason: str, rejection: Rejection, *, replayed: bool = False) -> None:
+        """Count a rejection under this reason."""
+        key = reason, rejection.split, rejection.source
+        if key not in self.groups and len(self.groups) >= self._most:
+            key = _MANY, "", ""
+        self.groups.setdefault(key, Group()).add(rejection.line, replayed=replayed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A row that can be sent again: what the record in `rows` holds, and the CSV row it comes from."""
+
+    schema_id: str
+    run: Run
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """A row of a file that `show` printed, with the place it was printed with."""
+
+    source: bytes
+    line: bytes
+    offset: bytes
+    split: bytes
+    row: bytes
+
+    def is_of(self, rejection: Rejection) -> bool:
+        """Whether it is that rejection's row."""
+        place = b"%d" % rejection.line, b"%d" % rejection.offset
+        return (self.source, self.line, self.offset, self.split) == (
+            rejection.source.encode(),
+            *place,
+            rejection.split.encode(),
+        )
+
+
+class Judge:
+    """Tells whether rows can be sent again, by the schemas of their sources."""
+
+    def __init__(self, schema_ids: Mapping[str, str], schemas: Mapping[str, Schema], max_row_bytes: int) -> None:
+        self._schema_ids = schema_ids
+        self._schemas = schemas
+        self._max_row_bytes = max_row_bytes
+        self._codecs: dict[str, JsonCodec] = {}
+
+    def __call__(self, rejection: Rejection, row: bytes) -> Sending:
+        """How this row is sent in place of the rejected bytes. ValueError: why it cannot be."""
+        schema_id = self._schema_ids.get(rejection.source, "")
+        if not schema_id:
+            raise ValueError("the source has no schema: its header was rejected")
+        if schema_id not in self._schemas:
+            raise ValueError(f"schema {schema_id} is not known")
+        schema = self._schemas[schema_id]
+        if not rejection.split and row == rejection.raw:
+            # They may be a part of a row only, or cut: as they are they never become one.
+            raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
+        check_row(row, schema, self._max_row_bytes)
+        plain = not schema.dialect.quote or schema.dialect.quote not in row
+        run = Run([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
+        return Sending(schema_id, run, self._encode(row, schema_id, schema))
+
+    def _encode(self, row: bytes, schema_id: str, schema: Schema) -> bytes:
+        if schema.row_format != "json":
+            return row
+        if schema_id not in self._codecs:
+            self._codecs[schema_id] = JsonCodec(schema)
+        value = self._codecs[schema_id].encode(row)
+        if len(value) > self._max_row_bytes:
+            raise ValueError(f"{len(value)} bytes as JSON, at most {self._max_row_bytes}")
+        return value
+
+
+def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
+    """Raise ValueError unless ingest would read these bytes as one row of this schema."""
+    framed = frame(
+        row + schema.dialect.eol,
+        dialect=schema.dialect,
+        columns=len(schema.columns),
+        line=1,
+        offset=0,
+        at_end=True,
+        max_row_bytes=max_row_bytes,
+    )
+    match framed.parts:
+        case [Run(rows=[only])] if only == row:
+            return
+        case [Reject(reason=reason, raw=raw)] if raw == row:
+            raise ValueError(reason)
+    raise ValueError("not one record: a line break outside quotes, or quotes that do not match")
+
+
+def shown(number: int, rejection: Rejection) -> bytes:
+    """A rejection as a line of CSV, its bytes as they are."""
+    fields = (
+        b"%d" % number,
+        rejection.source.encode(),
+        b"%d" % rejection.line,
+        b"%d" % rejection.offset,
+        rejection.split.encode(),
+        rejection.reason.encode(),
+        rejection.raw,
+    )
+    return join_fields(fields, Dialect()) + b"\n"
+
+
+def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
+    """The rows of a file that `show` printed, by id; its bytes come as latin-1. ValueError, one line: what is wrong."""
+    reader = csv.reader(_without_bom(lines), strict=True)
+    try:
+        header = next(reader, [])
+        if missing := [column for column in _TO_MATCH if column not in header]:
+            raise ValueError(f"no column {missing[0]}: it must have those of `nacre rejected show`")
+        found: dict[int, Mended] = {}
+        for fields in reader:
+            if not fields:
+                continue
+            if len(fields) != len(header):
+                raise ValueError(f"line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
+            number, *rest = (dict(zip(header, fields, strict=True))[column] for column in _TO_MATCH)
+            if not (number.isascii() and number.isdigit()):
+                raise ValueError(f"line {reader.line_num}: the id {number!r} is no number")
+            if int(number) in found:
+                raise ValueError(f"line {reader.line_num}: id {number} is there twice")
+            found[int(number)] = Mended(*(text.encode("latin-1") for text in rest))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
+    return found
+
+
+def _without_bom(lines: Iterable[str]) -> Iterator[str]:
+    """The lines without the mark that spreadsheets put before them."""
+    for number, line in enumerate(lines):
+        yield line.removeprefix("\xef\xbb\xbf") if number == 0 else line
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns in line, without what a terminal would take for a command."""
+    cells = [[_printable(cell) for cell in row] for row in (headings, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join(lines) + "\n"
+
+
+def split_shown(split: str) -> str:
+    """A rejection's split as people read it."""
+    return split or _EVERY
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

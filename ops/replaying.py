@@ -1,0 +1,194 @@
+"""The topic `rejected` read for `nacre rejected`, and rows of it sent again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from common.clients import open_admin, open_producer, open_reader
+from common.errors import ConfigurationError
+from common.progress import decode_progress
+from common.records import Rejection, Replayed, decode_rejection, encode_replayed
+from common.registry import Registry
+from common.settings import ServiceSettings
+from common.topic_reading import read_until
+from common.topics import Topics, partition_for
+from common.transaction import Outbox, Transactions
+from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
+from services.ingest.files import source_key
+from services.ingest.packing import Address, pack_run
+
+_ANSWER_DEADLINE_S = 5.0
+_ROWS_PER_TRANSACTION = 500
+_BYTES_PER_TRANSACTION = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The topic up to the end that it had when it was opened, and which of its rows are replayed by then."""
+
+    consumer: AIOKafkaConsumer
+    topics: Topics
+    end: int
+    replayed: Offsets
+
+    async def rejections(self, wanted: Wanted) -> AsyncIterator[tuple[int, Rejection]]:
+        """The rejections that are wanted, with their ids, in their order."""
+        async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
+            for record in records:
+                told = decode_rejection(record.headers, record.value)
+                if isinstance(told, Rejection) and wanted(record.offset, told):
+                    yield record.offset, told
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a replay does, or would do: rows by where they go, those that cannot go by why, and how many went before."""
+
+    sent: Groups = field(default_factory=Groups)
+    refused: Groups = field(default_factory=Groups)
+    refusals: int = 0
+    done_before: int = 0
+    unknown: list[int] = field(default_factory=list)
+
+
+async def find_partitions(settings: ServiceSettings) -> int:
+    """How many partitions `rows` has. ConfigurationError where the topics are not there or no broker answers."""
+    try:
+        async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+            return await _count_partitions(admin, Topics.under(settings.topic_prefix))
+    except TimeoutError:
+        raise TimeoutError(f"no answer within {_ANSWER_DEADLINE_S:g} s") from None
+
+
+async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
+    # All topics, because a broker may create those that it is asked for by name.
+    existing = {topic["topic"]: topic for topic in await admin.describe_topics() if topic["error_code"] == 0}
+    for name in topics.names:
+        if name not in existing:
+            raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
+    return len(existing[topics.rows]["partitions"])
+
+
+@asynccontextmanager
+async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
+    """The topic as it is now."""
+    topics = Topics.under(settings.topic_prefix)
+    partition = TopicPartition(topics.rejected, 0)
+    async with (
+        open_reader(settings, "nacre-rejected") as consumer,
+        open_reader(settings, "nacre-rejected-end", "read_uncommitted") as ends,
+    ):
+        # The end of what is not committed yet: behind another producer's open transaction may stand notes of what was
+        # replayed, and who did not wait for them would send those rows again.
+        end = (await ends.end_offsets([partition]))[partition]
+        replayed = Offsets()
+        async for records in read_until(consumer, partition, end):
+            for record in records:
+                told = decode_rejection(record.headers, record.value)
+                if isinstance(told, Replayed):
+                    replayed.add(told.offset)
+        yield Rejected(consumer, topics, end, replayed)
+
+
+async def replay(
+    settings: ServiceSettings,
+    wanted: Wanted,
+    mended: Mapping[int, Mended] | None,
+    *,
+    send: bool,
+    refuse: Callable[[int, Rejection, str], None],
+) -> Outcome:
+    """Send the wanted rows again, or find out what that would do; mended ones where there are any, others as they are.
+
+    Only one replay is at work at a time: who starts its producer last has fenced the others, and reads only then what
+    they have sent. Each transaction holds rows and the notes that they were replayed, so that one which dies anywhere
+    is gone on with by the next.
+    """
+    if not send:
+        return await _replay(settings, wanted, mended, None, refuse)
+    topics = Topics.under(settings.topic_prefix)
+    async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
+        rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+        transactions = Transactions(producer, [*rows, TopicPartition(topics.rejected, 0)])
+        await transactions.take_over()
+        try:
+            outcome = await _replay(settings, wanted, mended, transactions, refuse)
+            await transactions.settle()
+        finally:
+            transactions.give_up()
+    return outcome
+
+
+async def _replay(
+    settings: ServiceSettings,
+    wanted: Wanted,
+    mended: Mapping[int, Mended] | None,
+    transactions: Transactions | None,
+    refuse: Callable[[int, Rejection, str], None],
+) -> Outcome:
+    outcome, outbox, gathered = Outcome(), None if transactions is None else transactions.outbox(), 0
+    unknown = set(mended or ())
+    async with open_rejected(settings) as rejected:
+        judge = await _judge(settings, rejected)
+        async for number, rejection in rejected.rejections(Wanted()):
+            unknown.discard(number)
+            if (mended is not None and number not in mended) or not wanted(number, rejection):
+                continue
+            if number in rejected.replayed:
+                outcome.done_before += 1
+                continue
+            try:
+                sending = _judge_one(judge, rejection, None if mended is None else mended[number])
+            except ValueError as error:
+                outcome.refused.add(str(error), rejection)
+                outcome.refusals += 1
+                refuse(number, rejection, str(error))
+                continue
+            outcome.sent.add("", rejection)
+            if transactions is not None and outbox is not None:
+                _pack(outbox, settings, rejected.topics, number, rejection, sending)
+                gathered += 1
+                if gathered >= _ROWS_PER_TRANSACTION or outbox.size >= _BYTES_PER_TRANSACTION:
+                    await transactions.commit(outbox)
+                    outbox, gathered = transactions.outbox(), 0
+        if transactions is not None and outbox:
+            await transactions.commit(outbox)
+    outcome.unknown = sorted(unknown)
+    return outcome
+
+
+def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sending:
+    if mended is not None and not mended.is_of(rejection):
+        raise ValueError("source, line, offset or split are not those of the rejected row with this id")
+    return judge(rejection, rejection.raw if mended is None else mended.row)
+
+
+def _pack(
+    outbox: Outbox, settings: ServiceSettings, topics: Topics, number: int, rejection: Rejection, sending: Sending
+) -> None:
+    """Put a row behind a mark of its own, and the note that it was replayed."""
+    key = source_key(rejection.source)
+    partition = partition_for(key, settings.partitions)
+    address = Address(rejection.source, key, (partition,))
+    pack_run(outbox, topics, address, sending.schema_id, sending.run, [sending.value], partition, rejection.split)
+    value, headers = encode_replayed(Replayed(number))
+    outbox.put(topics.rejected, 0, key, value, headers)
+
+
+async def _judge(settings: ServiceSettings, rejected: Rejected) -> Judge:
+    """The judge of all sources as they are now."""
+    registered = await Registry(settings, rejected.topics).known()
+    schemas = {schema_id: each.schema for schema_id, each in registered.items()}
+    schema_ids: dict[str, str] = {}
+    for number in range(settings.partitions):
+        partition = TopicPartition(rejected.topics.progress, number)
+        end = (await rejected.consumer.end_offsets([partition]))[partition]
+        async for records in read_until(rejected.consumer, partition, end):
+            for record in records:
+                progress = decode_progress(record.value)
+                schema_ids[progress.source] = progress.schema
+    return Judge(schema_ids, schemas, settings.max_row_bytes)

@@ -1,0 +1,268 @@
+"""Which rejected rows are meant and which can be sent again; a replayed row goes to its own split alone."""
+
+import asyncio
+import csv
+import io
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.records import (
+    Headers,
+    Mark,
+    Rejection,
+    Replayed,
+    decode_control,
+    decode_rejection,
+    encode_control,
+    encode_rejection,
+    encode_replayed,
+    parse_category_key,
+)
+from common.registry import Registered
+from common.schema import Dialect, Schema
+from common.topics import Topics
+from common.transaction import Outbox
+from ops.rejections import (
+    COLUMNS,
+    Groups,
+    Judge,
+    Mended,
+    Offsets,
+    Wanted,
+    check_row,
+    read_mended,
+    shown,
+    table,
+)
+from services.sink.arranging import REJECTED_KEY, arrange_rejections
+from services.split.carrying import Carrier
+from services.split.splits import parse_split_by
+
+TOPICS = Topics.under("t.")
+SCHEMA = Schema(b"Sex,Rings", ("Sex", "Rings"))
+REJECTION = Rejection("/a.csv", 7, 99, "Rings", "Rings: no int: 'x'", b"M,x")
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+REJECTIONS = st.builds(Rejection, TEXTS, st.integers(1, 10**9), st.integers(0, 10**12), TEXTS, TEXTS, st.binary())
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes
+    headers: Headers
+    key: bytes = b""
+
+
+def judge_of(schema: Schema = SCHEMA) -> Judge:
+    return Judge({"/a.csv": "s", "/none.csv": "", "/lost.csv": "gone"}, {"s": schema}, 1_000)
+
+
+def records_of(outbox: Outbox, topic: str) -> list[Any]:
+    found: list[Any] = []
+    for (name, _), builders in outbox.batches.items():
+        for builder in builders if name == topic else ():
+            memory = MemoryRecords(bytes(builder._build()))  # noqa: SLF001 - what the producer sends
+            batch = memory.next_batch()
+            assert batch is not None
+            found += list(batch)
+    return found
+
+
+def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Replayed]]:
+    """The splits that get a row behind such a mark, and what is rejected."""
+    registered = Registered(1, SCHEMA)
+
+    async def find(_schema_id: str) -> Registered:
+        return registered
+
+    registry: Any = SimpleNamespace(find=find)
+    producer: Any = SimpleNamespace(create_batch=lambda: BatchBuilder(10_000, 0, is_transactional=1))
+    outbox = Outbox(producer)
+    carrier = Carrier(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
+    value, headers = encode_control(Mark("/a.csv", "s", 7, 99, b"\n", plain=True, split=split))
+    asyncio.run(carrier.carry([Record(0, value, headers), Record(1, row, [])], outbox))
+    placed = [(parse_category_key(each.key)[1], each.value) for each in records_of(outbox, TOPICS.categorized)]
+    rejected = [decode_rejection(list(each.headers), each.value) for each in records_of(outbox, TOPICS.rejected)]
+    return placed, rejected
+
+
+def test_a_replayed_row_goes_to_its_split_alone() -> None:
+    assert carried("Rings", b"M,7") == ([("Rings", b"M,7")], [])
+
+
+def test_a_row_for_every_split_goes_to_all() -> None:
+    placed, rejected = carried("", b"M,7")
+    assert sorted(placed) == sorted((split.name, b"M,7") for split in parse_split_by("*,Sex,Rings:int"))
+    assert rejected == []
+
+
+def test_a_replayed_row_that_is_wrong_again_is_rejected_again_in_its_place() -> None:
+    placed, [rejected] = carried("Rings", b"M,x")
+    assert placed == []
+    assert isinstance(rejected, Rejection)
+    assert (rejected.source, rejected.line, rejected.offset, rejected.split) == ("/a.csv", 7, 99, "Rings")
+
+
+def test_a_row_for_a_split_that_is_no_more_does_not_vanish() -> None:
+    placed, [rejected] = carried("Height", b"M,7")
+    assert placed == []
+    assert rejected == Rejection(
+        "/a.csv", 7, 99, "Height", "replayed for split Height, which SPLIT_BY does not have", b"M,7"
+    )
+
+
+def test_a_mark_of_an_earlier_version_is_for_every_split() -> None:
+    fields = {"source": "/a", "schema": "s", "line": 1, "offset": 2, "eol": "\n", "plain": True}
+    mark = decode_control([("nacre", b"mark")], orjson.dumps(fields))
+    assert mark == Mark("/a", "s", 1, 2, b"\n", plain=True)
+    # And the other way round.
+    assert orjson.loads(encode_control(Mark("/a", "s", 1, 2, b"\n", plain=True))[0]) == fields
+
+
+@given(TEXTS)
+def test_a_mark_keeps_its_split(split: str) -> None:
+    mark = Mark("/a", "s", 1, 2, b"\n", plain=True, split=split)
+    value, headers = encode_control(mark)
+    assert decode_control(headers, value) == mark
+    assert mark.passed([b"x"]).split == split
+
+
+@given(st.integers(0, 2**62))
+def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
+    value, headers = encode_replayed(Replayed(number))
+    assert decode_rejection(headers, value) == Replayed(number)
+    assert arrange_rejections([Record(0, value, headers)]) == ({}, False)
+    rejection, of_rejection = encode_rejection(REJECTION)
+    piles, _ = arrange_rejections([Record(0, rejection, of_rejection), Record(1, value, headers)])
+    assert len(piles[REJECTED_KEY][0][1]) == 1
+
+
+@given(st.sets(st.integers(0, 5_000)), st.sets(st.integers(0, 5_000)))
+def test_offsets_are_a_set(some: set[int], others: set[int]) -> None:
+    offsets = Offsets()
+    for offset in some:
+        offsets.add(offset)
+    assert {offset for offset in some | others if offset in offsets} == some
+
+
+@given(st.lists(REJECTIONS, max_size=6))
+def test_what_show_prints_is_read_back_with_its_bytes(rejections: list[Rejection]) -> None:
+    text = b",".join(column.encode() for column in COLUMNS) + b"\n"
+    text += b"".join(shown(number, each) for number, each in enumerate(rejections))
+    found = read_mended(io.StringIO(text.decode("latin-1"), newline=""))
+    assert found.keys() == set(range(len(rejections)))
+    for number, rejection in enumerate(rejections):
+        assert found[number].is_of(rejection)
+        assert found[number].row == rejection.raw
+
+
+def test_a_spreadsheet_s_mark_and_line_endings_do_no_harm() -> None:
+    lines = ["\xef\xbb\xbfid,source,line,offset,split,reason,row\r\n", '3,/a.csv,7,99,Rings,why,"M,8"\r\n']
+    assert read_mended(lines) == {3: Mended(b"/a.csv", b"7", b"99", b"Rings", b"M,8")}
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ([], "no column id"),
+        (["id,source,line,offset,split\n"], "no column row"),
+        (["id,source,line,offset,split,row\n", "1,a\n"], "line 2: 2 fields"),
+        (["id,source,line,offset,split,row\n", "x,a,1,1,,r\n"], "no number"),
+        (["id,source,line,offset,split,row\n", "1,a,1,1,,r\n", "1,a,1,1,,r\n"], "twice"),
+        (["id,source,line,offset,split,row\n", '1,a,1,1,,"r\n'], "line 2"),
+    ],
+)
+def test_a_file_that_show_did_not_print_is_told_in_one_line(lines: list[str], why: str) -> None:
+    with pytest.raises(ValueError, match=why) as told:
+        read_mended(lines)
+    assert "\n" not in str(told.value)
+
+
+@given(REJECTIONS, TEXTS)
+def test_a_mended_row_is_of_its_own_rejection_alone(rejection: Rejection, other: str) -> None:
+    line, offset = b"%d" % rejection.line, b"%d" % rejection.offset
+    mended = Mended(rejection.source.encode(), line, offset, other.encode(), b"")
+    assert mended.is_of(rejection) == (other == rejection.split)
+
+
+def test_a_row_that_fits_is_sent_with_its_place() -> None:
+    sending = judge_of()(REJECTION, b'"M",8')
+    assert (sending.run.line, sending.run.offset, sending.run.plain, sending.value) == (7, 99, False, b'"M",8')
+
+
+def test_json_values_are_objects() -> None:
+    schema = Schema(b"Sex,Rings", ("Sex", "Rings"), row_format="json")
+    assert orjson.loads(judge_of(schema)(REJECTION, b"M,8").value) == {"Sex": "M", "Rings": 8}
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (b"M", "1 field, the header has 2"),
+        (b"M,8,9", "3 fields"),
+        (b"M,8\nF,9", "not one record"),
+        (b"M,8\n", "not one record"),
+        (b"M,8\r", "not one record"),
+        (b'M,"8', "not closed"),
+        (b"", "blank line"),
+        (b"M," + b"8" * 2_000, "at most 1000"),
+    ],
+)
+def test_what_is_not_one_row_of_the_schema_is_not_sent(row: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        judge_of()(REJECTION, row)
+
+
+@pytest.mark.parametrize(
+    ("source", "split", "why"),
+    [("/none.csv", "", "no schema"), ("/new.csv", "", "no schema"), ("/lost.csv", "", "gone"), ("/a.csv", "", "mend")],
+)
+def test_a_row_that_has_no_way_is_told(source: str, split: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        judge_of()(Rejection(source, 1, 0, split, "why", b"M,8"), b"M,8")
+
+
+@given(st.lists(st.text("ab\",\n\r '", max_size=6), min_size=2, max_size=2))
+def test_every_row_that_a_csv_writer_writes_can_be_sent(fields: list[str]) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file, lineterminator="", quoting=csv.QUOTE_ALL).writerow(fields)
+    check_row(file.getvalue().encode(), SCHEMA, 1_000)
+
+
+def test_a_row_is_read_in_its_source_s_dialect() -> None:
+    schema = Schema(b"a;b", ("a", "b"), Dialect(b";", b"'", b"\r\n"))
+    check_row(b"'x;y';z", schema, 100)
+    with pytest.raises(ValueError, match="1 field"):
+        check_row(b"x,y", schema, 100)
+
+
+def test_filters_meet() -> None:
+    assert Wanted()(3, REJECTION)
+    assert Wanted("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
+    assert not Wanted(split="")(3, REJECTION)
+    assert not Wanted(ids=frozenset([4]))(3, REJECTION)
+    assert not Wanted("other")(3, REJECTION)
+
+
+def test_groups_are_counted_and_no_more_than_so_many_told_apart() -> None:
+    groups = Groups(most=2)
+    for line in (5, 3, 9):
+        groups.add("why", Rejection("/a", line, 0, "s", "why", b""), replayed=line == 3)
+    group = groups.groups["why", "s", "/a"]
+    assert (group.rows, group.replayed, group.first_line, group.last_line) == (3, 1, 3, 9)
+    for number in range(10):
+        groups.add(str(number), REJECTION)
+    assert len(groups.groups) == 3
+    assert sum(group.rows for group in groups.groups.values()) == 13
+
+
+def test_a_table_holds_nothing_that_a_terminal_obeys() -> None:
+    assert table(("a", "b"), [("x\x1b[2J", "1")]) == "a         b\nx\\x1b[2J  1\n"
