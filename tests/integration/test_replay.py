@@ -1,0 +1,174 @@
+"""`nacre rejected` for real: rows that were rejected are mended and come to their files, each exactly once."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.integration.expectation import rejections
+from tests.integration.pipeline import PROJECT, Pipeline, wait_until
+
+HEADER = b"Sex,Rings\n"
+SPLITS = "*,Sex,Rings:int"
+
+
+def nacre(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "ops", "rejected", *arguments],
+        cwd=PROJECT,
+        env=environment(pipeline),
+        input=given,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def environment(pipeline: Pipeline) -> dict[str, str]:
+    return {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": pipeline.bootstrap, "TOPIC_PREFIX": pipeline.prefix}
+
+
+def show(pipeline: Pipeline, *filters: str) -> list[dict[str, str]]:
+    shown = nacre(pipeline, "show", *filters)
+    assert shown.returncode == 0, shown.stderr
+    return rejections(shown.stdout)
+
+
+def as_file(rows: list[dict[str, str]]) -> bytes:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode("latin-1")
+
+
+def carry_on(pipeline: Pipeline, split_by: str = SPLITS, **settings: str) -> dict[str, bytes]:
+    """Let split and sink carry what is there."""
+    split = pipeline.start("split", SPLIT_BY=split_by, EXIT_WHEN_DONE="true", **settings)
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true", **settings)
+    pipeline.finish(split, sink)
+    return pipeline.output_files()
+
+
+def write(tmp_path: Path, *rows: bytes) -> Path:
+    source = tmp_path / "source.csv"
+    source.write_bytes(HEADER + b"".join(row + b"\n" for row in rows))
+    return source
+
+
+@pytest.mark.parametrize("row_format", ["csv", "json"])
+def test_mended_rows_come_to_the_splits_that_lack_them(pipeline: Pipeline, tmp_path: Path, row_format: str) -> None:
+    pipeline.run(write(tmp_path, b"M,1", b"F,x", b"I", b"M,2"), SPLITS, ROW_FORMAT=row_format)
+    before = pipeline.output_files()
+    listed = [json.loads(line) for line in nacre(pipeline, "list", "--json").stdout.splitlines()]
+    assert [(group["split"], group["rows"], group["replayed"]) for group in listed] == [("", 1, 0), ("Rings", 1, 0)]
+    rows = show(pipeline)
+    mended = [row | {"row": {"I": "I,3", "F,x": "F,4"}[row["row"]]} for row in rows]
+
+    ends = pipeline.observer.ends("rows"), pipeline.observer.ends("rejected")
+    dry = nacre(pipeline, "replay", "--from", "-", given=as_file(mended))
+    assert (dry.returncode, b"--yes" in dry.stdout) == (0, True), dry.stderr
+    assert (pipeline.observer.ends("rows"), pipeline.observer.ends("rejected")) == ends
+
+    for attempt in range(2):
+        sent = nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended))
+        assert sent.returncode == 0, sent.stderr
+        assert (b"2 rows were replayed before" in sent.stdout) == (attempt == 1)
+    assert show(pipeline) == []
+    assert len(show(pipeline, "--all")) == 2
+    expected = before | {
+        "all.csv": before["all.csv"] + b"I,3\n",
+        "Sex/I.csv": HEADER + b"I,3\n",
+        "Rings/3.csv": HEADER + b"I,3\n",
+        "Rings/4.csv": HEADER + b"F,4\n",
+    }
+    assert carry_on(pipeline) == expected
+    listed = [json.loads(line) for line in nacre(pipeline, "list", "--json").stdout.splitlines()]
+    assert [(group["rows"], group["replayed"]) for group in listed] == [(1, 1), (1, 1)]
+
+
+def test_what_is_rejected_again_is_a_new_record_and_waits(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS)
+    [first] = show(pipeline)
+    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    files = carry_on(pipeline)
+    assert len(rejections(files["rejected.csv"])) == 2
+    [again] = show(pipeline)
+    assert int(again["id"]) > int(first["id"])
+    assert {name: again[name] for name in ("source", "line", "offset", "split", "row")} == {
+        name: first[name] for name in ("source", "line", "offset", "split", "row")
+    }
+    # SPLIT_BY is mended: as they are.
+    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    files = carry_on(pipeline, "*,Sex,Rings")
+    assert files["Rings/x.csv"] == HEADER + b"F,x\n"
+    assert files["all.csv"] == HEADER + b"M,1\nF,x\n"
+    assert show(pipeline) == []
+
+
+def test_a_split_that_is_no_more_rejects_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.run(write(tmp_path, b"F,x"), SPLITS)
+    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    carry_on(pipeline, "*,Sex")
+    [again] = show(pipeline)
+    assert (again["split"], again["row"]) == ("Rings", "F,x")
+    assert "SPLIT_BY does not have" in again["reason"]
+
+
+def test_rows_that_cannot_go_are_told_and_the_others_go(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.run(write(tmp_path, b"I", b"F,x"), SPLITS)
+    told = nacre(pipeline, "replay", "--yes")
+    assert told.returncode == 1
+    assert b"mend them first" in told.stderr
+    assert [row["row"] for row in show(pipeline)] == ["I"]
+    [row] = show(pipeline)
+    for changes in ({"row": "I,1,2"}, {"row": "I,1\nF,2"}, {"row": "I,1", "line": "77"}, {"row": "I,1", "id": "999"}):
+        ends = pipeline.observer.ends("rows")
+        told = nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file([row | changes]))
+        assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
+        assert pipeline.observer.ends("rows") == ends
+    assert nacre(pipeline, "replay", "--from", str(tmp_path / "none.csv")).returncode == 78
+    assert nacre(pipeline, "list", "--what").returncode == 78
+
+
+def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: Path) -> None:
+    rows = 20_000
+    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int")
+    rejected = len(show(pipeline))
+    assert rejected == rows
+    kills = 0
+    for _ in range(3):
+        noted = sum(pipeline.observer.ends("rejected"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "rejected", "replay", "--yes"],
+            cwd=PROJECT,
+            env=environment(pipeline),
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(
+            lambda noted=noted, process=process: (  # type: ignore[misc]  # bound, not free
+                process.poll() is not None or sum(pipeline.observer.ends("rejected")) > noted
+            ),
+            "a note appears",
+        )
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+    assert kills
+    finished = nacre(pipeline, "replay", "--yes")
+    assert finished.returncode == 0, finished.stderr
+    notes = Counter(
+        record.headers["replayed"] for record in pipeline.observer.records("rejected") if "replayed" in record.headers
+    )
+    assert len(notes) == rows
+    assert set(notes.values()) == {1}
+    files = carry_on(pipeline, "*,Rings")
+    written = files["Rings/x.csv"].splitlines()[1:]
+    assert len(written) == len(set(written)) == rows
+    assert files["all.csv"].count(b"\n") == rows + 1
