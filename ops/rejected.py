@@ -34,7 +34,10 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str]) -> int:
     """Run the command; 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").propagate = False
+    client_log = logging.getLogger("aiokafka")
+    client_log.propagate = False
+    # Without any, Python prints warnings by itself.
+    client_log.addHandler(logging.NullHandler())
     try:
         options = _parser().parse_args(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
@@ -49,9 +52,11 @@ def main(argv: list[str]) -> int:
             # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}; what a replay has not sent, the next one sends\n")
+        sys.stderr.write(
+            f"{_PROGRAM}: {str(error) or repr(error)}; a replay that broke off goes on when it is run again\n"
+        )
     except KeyboardInterrupt:
-        sys.stderr.write(f"{_PROGRAM}: interrupted; what a replay has not sent, the next one sends\n")
+        sys.stderr.write(f"{_PROGRAM}: interrupted; a replay goes on when it is run again\n")
         return _INTERRUPTED
     return 1
 
