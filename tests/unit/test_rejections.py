@@ -139,9 +139,9 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert arrange_rejections([Record(0, value, headers)]) == ({}, False)
+    assert arrange_rejections([Record(0, value, headers)]) == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles, _ = arrange_rejections([Record(0, rejection, of_rejection), Record(1, value, headers)])
+    piles = arrange_rejections([Record(0, rejection, of_rejection), Record(1, value, headers)])
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
