@@ -12,7 +12,7 @@ def give_large_blocks_back() -> None:
     """Let large blocks go back to the system as they are freed, and threads share two arenas. Only glibc has a say.
 
     Without this glibc raises its own threshold to the largest block that was freed, up to 32 MiB. Chunks, batches and
-    fetches then lie between small blocks in an arena for each thread: split grew by up to 150 MB an hour under load.
+    fetches then lie between small blocks, in an arena for each thread.
     """
     # Another C library has no such function, and needs none.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
