@@ -27,7 +27,7 @@ def cut_back(tree: Tree, path: str, length: int) -> None:
         finally:
             os.close(descriptor)
     if size < length:
-        raise _changed(tree, path, size, length)
+        raise changed(tree, path, size, length)
 
 
 def remove_empty(tree: Tree, path: str) -> None:
@@ -117,12 +117,13 @@ class OpenFiles:
         size = os.fstat(descriptor).st_size
         if size != length:
             os.close(descriptor)
-            raise _changed(tree, path, size, length)
+            raise changed(tree, path, size, length)
         self._open[path] = descriptor
         return descriptor
 
 
-def _changed(tree: Tree, path: str, size: int, length: int) -> ServiceError:
+def changed(tree: Tree, path: str, size: int, length: int) -> ServiceError:
+    """The error for a file that has not the length that sink left it with."""
     return ServiceError(
         f"{tree.root / path} has {size} bytes, not {length} as sink left it: something else changed it. Put "
         "it back, or begin anew with another OUTPUT_DIR"

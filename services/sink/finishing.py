@@ -13,10 +13,10 @@ from typing import IO, Any, Literal
 
 import structlog
 
-from common.errors import ServiceError
 from services.sink.disk_errors import naming
 from services.sink.durability import make_durable
 from services.sink.entries import Entry
+from services.sink.files import changed
 from services.sink.tree import Tree
 
 log = structlog.get_logger()
@@ -51,10 +51,7 @@ def _finish(tree: Tree, entry: Entry, unpacked: list[str], given_up: Callable[[]
             log.warning("a finished file is not there: taken away already?", path=entry.final)
         return True
     if status.st_size != entry.length:
-        raise ServiceError(
-            f"{tree.root / entry.path} has {status.st_size} bytes, not {entry.length} as sink left it: something else "
-            "changed it. Put it back, or begin anew with another OUTPUT_DIR"
-        )
+        raise changed(tree, entry.path, status.st_size, entry.length)
     packing = packing_of(entry.final)
     if packing == "none":
         tree.rename(entry.path, entry.final)
