@@ -68,10 +68,6 @@ def _below_output(_name: object, *_: object, dir_fd: int | None = None) -> bool:
     return dir_fd is not None
 
 
-def _has_keys(_shelf: object, keys: Sequence[bytes]) -> bool:
-    return bool(keys)
-
-
 def _request(kind: str) -> Callable[..., bool]:
     def is_it(_connection: object, request: object, *_: object, **__: object) -> bool:
         return type(request).__name__ == f"{kind}Request"
@@ -143,7 +139,7 @@ POINTS = (
     Point("find", _SINK, "services.sink.ledger:Ledger.find"),
     Point("ledger", _SINK, "services.sink.ledger:Ledger.commit"),
     Point("ledger_commit", _SINK, "sqlite3:connect", kind="COMMIT"),
-    Point("claim", _SINK, "services.sink.shelf:Shelf._claim", when=_has_keys, repeats=False, needs="category"),
+    Point("claim", _SINK, "services.sink.shelf:Shelf._enter", repeats=False, needs="category"),
     Point("mkdir", _SINK, "os:mkdir", when=_below_output, repeats=False, needs="category"),
     Point("open", _SINK, "os:open", when=_creates_rows),
     Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
