@@ -21,12 +21,16 @@ class Feeder:
         # Of the rows that ingest does not reject: what the file of all rows comes to.
         self.good_bytes = len(HEADER)
         self._all_rows = all_rows
-        self._per_tick = max(1, round(rows_per_s * _TICK_S / sources))
+        self.set_pace(rows_per_s)
         self._ended = threading.Event()
         for path in self.inputs.values():
             path.write_bytes(HEADER)
         self._thread = threading.Thread(target=self._feed, name="feeder")
         self._thread.start()
+
+    def set_pace(self, rows_per_s: int) -> None:
+        """Feed so many rows a second from now on, as far as the pipeline takes them."""
+        self._per_tick = max(1, round(rows_per_s * _TICK_S / len(self.inputs)))
 
     @property
     def pending_bytes(self) -> int:
@@ -45,11 +49,12 @@ class Feeder:
             due = max(due, time.monotonic() - 1) + _TICK_S
             if self.pending_bytes > _BACKLOG_BYTES:
                 continue
+            per_tick = self._per_tick
             for source, path in self.inputs.items():
-                data = make_rows(source, numbers[source], self._per_tick)
+                data = make_rows(source, numbers[source], per_tick)
                 with path.open("ab") as file:
                     file.write(data)
-                numbers[source] += self._per_tick
+                numbers[source] += per_tick
                 self.good_bytes += sum(len(row) for row in data.splitlines(keepends=True) if _is_good(row))
             self.rows = sum(numbers.values())
 
