@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
-import orjson
 from aiokafka import ConsumerRecord
 
 from common.errors import ServiceError
-from common.records import Ended, parse_category_key
+from common.records import parse_category_key
 from common.registry import Registered
 from services.sink.arranging import (
     REJECTED_KEY,
@@ -31,9 +29,9 @@ from services.sink.arranging import (
 from services.sink.durability import make_durable
 from services.sink.entries import Changes, Entries, Entry
 from services.sink.files import OpenFiles, check_free, check_room, cut_back, remove_empty
-from services.sink.finishing import finish
+from services.sink.finisher import Finisher
 from services.sink.ledger import Ledger, check_ledger
-from services.sink.rolling import NEVER, NOTHING_FINISHED, Rolling, portions, with_end
+from services.sink.rolling import NOTHING_FINISHED, Due, Rolling, portions
 from services.sink.tree import Tree
 
 T = TypeVar("T")
@@ -46,9 +44,6 @@ _ENDS = "ends"
 _MAX_LAYOUTS = 1_000
 # Of the files that a timer finishes at once: a checkpoint comes between these and the next.
 _MAX_DUE = 10_000
-_DUE_INTERVAL_S = 0.5
-# So many checkpoints' finished files may wait until they have their last names; packing takes its time.
-_MAX_FINISHING = 4
 
 
 class Schemas(Protocol):
@@ -96,19 +91,14 @@ class Shelf:
         # lock is given back.
         self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._checkpointing = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
-        self._finishing = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-finishing")
         self._closing = Event()
+        # Has a thread of its own, too: packing takes its time.
+        self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)
         self._files = OpenFiles()
         self._schemas = schemas
         self._entries = Entries()
         self._layouts: dict[str, Layout] = {}
         self._checkpoint: asyncio.Future[None] | None = None
-        self._on_their_way: deque[Future[None]] = deque()
-        self._ends: dict[str, int] = {}
-        # What was begun until then is finished, because all that was to come had come.
-        self._ended_at = NEVER
-        self._looked_at = NEVER
-        self._ending = False
 
     async def open(self, cluster: str) -> int | None:
         """Cut every file back to the ledger; return the next offset, None at the first start.
@@ -132,7 +122,6 @@ class Shelf:
                 f"{self._root} holds files named by PATH_TEMPLATE {facts[_RULE]}, this is {rule}: set that and ROLL_* "
                 "as they were, or another OUTPUT_DIR"
             )
-        self._ends = orjson.loads(facts.get(_ENDS, b"{}"))
         # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
         # written to in vain.
         make_durable(self._root, [], [self._hidden, ""], self._closing.is_set)
@@ -144,7 +133,7 @@ class Shelf:
                     break
                 cut_back(tree, path, length)
             self._remove_unused(tree)
-        self._begin_to_finish(self._ledger.unfinished())
+        self._finisher.take_up(facts.get(_ENDS, "{}"))
         return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None
 
     def _remove_unused(self, tree: Tree) -> None:
@@ -186,8 +175,7 @@ class Shelf:
         """Append the rows of these records to their files; True when a source's end came with them."""
         piles, ends = arrange(records)
         await self._append(piles)
-        if self._rolling.at_end:
-            self._take_ends(ends)
+        self._finisher.take_ends(ends)
         return bool(ends)
 
     async def add_rejections(self, records: Sequence[ConsumerRecord]) -> bool:
@@ -283,43 +271,25 @@ class Shelf:
         place = self._rolling.rule.place(split, category, number, entry.part, date)
         return replace(entry, path=place.path, final=place.final, began_at=now, changed_at=now)
 
-    def _take_ends(self, ends: Sequence[Ended]) -> None:
-        for end in ends:
-            self._ends, is_last = with_end(self._ends, end)
-            if is_last:
-                self.end()
-
     def end(self) -> None:
-        """Finish what has been begun: nothing more is to come, or nothing for now."""
-        self._ended_at = self._clock()
-        self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
+        """Finish what has been begun: nothing more is to come."""
+        self._finisher.end()
 
     @property
     def at_rest(self) -> bool:
         """Whether all is safe, and what `end` asked for is done."""
-        return not (self._ending or self.dirty or self._checkpoint or self._on_their_way)
+        return self._finisher.at_rest and not (self.dirty or self._checkpoint)
 
     async def finish_due(self) -> None:
-        """Finish the files whose time has come: no row has to come for that.
+        """Finish the files whose time has come; they get their last names behind the next checkpoint."""
+        for entry in await self._finisher.find_due(self._look_up_due, self._as_it_is):
+            self._finish(entry)
 
-        They get their last names behind the next checkpoint. Raises what has gone wrong with those before.
-        """
-        while self._on_their_way and self._on_their_way[0].done():
-            self._on_their_way.popleft().result()
-        now = self._clock()
-        if not self._rolling.rule.rolls or abs(now - self._looked_at) < _DUE_INTERVAL_S:
-            return
-        self._looked_at = now
-        due = self._rolling.limits.due(now, self._ended_at)
-        # The ledger has each open file, if not as it is now.
-        found = await _in_thread(self._looking, self._ledger.due, due.begun_by, due.changed_by, _MAX_DUE)
-        for known in found:
-            entry = self._entries.find(known.key) or known
-            if entry.path == known.path and due.has(entry):
-                self._finish(entry)
-        if self._ending:
-            # There may be more of them, and these are in the ledger until the next checkpoint.
-            self._ending, self._looked_at = bool(found), NEVER
+    async def _look_up_due(self, due: Due) -> Sequence[Entry]:
+        return await _in_thread(self._looking, self._ledger.due, due.begun_by, due.changed_by, _MAX_DUE)
+
+    def _as_it_is(self, known: Entry) -> Entry:
+        return self._entries.find(known.key) or known
 
     async def _layout(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
@@ -339,15 +309,12 @@ class Shelf:
         Files may be added to meanwhile: the ledger gets their lengths as they are now.
         """
         await self.settle()
-        while len(self._on_their_way) >= _MAX_FINISHING:
-            # Shielded: what has begun to be finished is not called off by whoever waits for it.
-            await asyncio.shield(asyncio.wrap_future(self._on_their_way[0]))
-            self._on_their_way.popleft()
+        await self._finisher.has_room()
         changes = self._entries.begin_checkpoint()
         folders = self._files.take_new_folders()
         facts = {_NEXT_OFFSET: str(next_offset)}
-        if self._rolling.at_end:
-            facts[_ENDS] = orjson.dumps(self._ends).decode()
+        if (ends := self._finisher.ends) is not None:
+            facts[_ENDS] = ends
         self._checkpoint = _in_thread(self._checkpointing, self._make_safe, facts, changes, folders)
 
     def _make_safe(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
@@ -356,15 +323,7 @@ class Shelf:
         if make_durable(self._root, changes.paths, folders, self._closing.is_set):
             self._ledger.commit(facts, changes)
             # Only now: what has its last name must not be cut back and added to.
-            self._begin_to_finish(changes.finished)
-
-    def _begin_to_finish(self, entries: Sequence[Entry]) -> None:
-        if entries:
-            self._on_their_way.append(self._finishing.submit(self._give_last_names, entries))
-
-    def _give_last_names(self, entries: Sequence[Entry]) -> None:
-        if finish(self._root, entries, self._closing.is_set):
-            self._ledger.set_in_place(entries)
+            self._finisher.begin(changes.finished)
 
     async def settle(self) -> None:
         """Wait until no checkpoint is under way."""
@@ -379,7 +338,7 @@ class Shelf:
         self._looking.shutdown(wait=True)
         self._checkpointing.shutdown(wait=True)
         # After the checkpoint, which gives it its work.
-        self._finishing.shutdown(wait=True)
+        self._finisher.close()
         self._files.close()
         self._ledger.close()
 

@@ -1,0 +1,110 @@
+"""When a partition's files are finished, and the thread that gives them their last names."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import orjson
+
+from common.records import Ended
+from services.sink.entries import Entry
+from services.sink.finishing import finish
+from services.sink.ledger import Ledger
+from services.sink.rolling import NEVER, Due, Rolling, with_end
+
+# A file that a timer finishes may be this late.
+_DUE_INTERVAL_S = 0.5
+# So many checkpoints' finished files may wait until they have their last names; packing takes its time.
+_MAX_UNDER_WAY = 4
+
+
+class Finisher:
+    """Tells which files are due, and gives those that a checkpoint has made safe their last names."""
+
+    def __init__(
+        self, root: Path, ledger: Ledger, rolling: Rolling, clock: Callable[[], float], is_closing: Callable[[], bool]
+    ) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._rolling = rolling
+        self._clock = clock
+        self._is_closing = is_closing
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
+        self._under_way: deque[Future[None]] = deque()
+        self._ends: dict[str, int] = {}
+        # What was begun until then is finished, because all that was to come had come.
+        self._ended_at = NEVER
+        self._looked_at = NEVER
+        self._ending = False
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether all that was asked for is done."""
+        return not (self._ending or self._under_way)
+
+    @property
+    def ends(self) -> str | None:
+        """The ends of sources that were seen, for the ledger; None where they do not matter."""
+        return orjson.dumps(self._ends).decode() if self._rolling.at_end else None
+
+    def take_up(self, ends: str) -> None:
+        """Go on from the ends in the ledger, and with the files that it says are to be finished."""
+        self._ends = orjson.loads(ends)
+        self.begin(self._ledger.unfinished())
+
+    def take_ends(self, ends: Sequence[Ended]) -> None:
+        """Count these; behind the last end of a source all that has rows by now is due."""
+        if not self._rolling.at_end:
+            return
+        for end in ends:
+            self._ends, is_last = with_end(self._ends, end)
+            if is_last:
+                self.end()
+
+    def end(self) -> None:
+        """Finish what has been begun: nothing more is to come, or nothing for now."""
+        self._ended_at = self._clock()
+        self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
+
+    async def find_due(
+        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], now: Callable[[Entry], Entry]
+    ) -> list[Entry]:
+        """The open files whose time has come: no row has to come for that.
+
+        `look_up` asks the ledger, which has each open file, if not as it is now. Raises what has gone wrong with those
+        before.
+        """
+        while self._under_way and self._under_way[0].done():
+            self._under_way.popleft().result()
+        at = self._clock()
+        if not self._rolling.rule.rolls or abs(at - self._looked_at) < _DUE_INTERVAL_S:
+            return []
+        self._looked_at = at
+        due = self._rolling.limits.due(at, self._ended_at)
+        found = await look_up(due)
+        if self._ending:
+            # There may be more of them, and these are in the ledger until the next checkpoint.
+            self._ending, self._looked_at = bool(found), NEVER
+        return [entry for known in found if (entry := now(known)).path == known.path and due.has(entry)]
+
+    async def has_room(self) -> None:
+        """Wait until there are not too many files under way. Raises what has gone wrong with them."""
+        while len(self._under_way) >= _MAX_UNDER_WAY:
+            # Shielded: what has begun to be finished is not called off by whoever waits for it.
+            await asyncio.shield(asyncio.wrap_future(self._under_way[0]))
+            self._under_way.popleft()
+
+    def begin(self, entries: Sequence[Entry]) -> None:
+        """Begin to give these their last names: they are safe, and the ledger knows that they are to be finished."""
+        if entries:
+            self._under_way.append(self._thread.submit(self._give_last_names, entries))
+
+    def _give_last_names(self, entries: Sequence[Entry]) -> None:
+        if finish(self._root, entries, self._is_closing):
+            self._ledger.set_in_place(entries)
+
+    def close(self) -> None:
+        """Wait for the thread, behind whatever may still give it work."""
+        self._thread.shutdown(wait=True)
