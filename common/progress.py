@@ -12,8 +12,8 @@ class Progress:
     """A source as far as it is read, always at a record boundary.
 
     `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that went on and
-    `rejected` the others; `ended` that the source has ended so far, with its file at `size` bytes. `unterminated`: the
-    last row had no line ending.
+    `rejected` the others; `ended` that the source has ended so far, with its file at `size` bytes, last changed at
+    `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending.
     `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known.
     """
 
@@ -25,6 +25,7 @@ class Progress:
     rejected: int = 0
     ended: bool = False
     size: int = 0
+    changed_at_ns: int = 0
     unterminated: bool = False
     head: str = ""
     tail: str = ""

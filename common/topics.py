@@ -35,16 +35,17 @@ class Topics:
     rejected: str
     schemas: str
     progress: str
+    sources: str
 
     @classmethod
     def under(cls, prefix: str) -> "Topics":
         """The names under a prefix."""
-        return cls(*(prefix + name for name in ("rows", "categorized", "rejected", "schemas", "progress")))
+        return cls(*(prefix + name for name in ("rows", "categorized", "rejected", "schemas", "progress", "sources")))
 
     @property
     def names(self) -> tuple[str, ...]:
         """All of them."""
-        return self.rows, self.categorized, self.rejected, self.schemas, self.progress
+        return self.rows, self.categorized, self.rejected, self.schemas, self.progress, self.sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,7 @@ def _wanted(settings: ServiceSettings) -> dict[str, tuple[int, dict[str, str]]]:
         topics.rejected: (1, of_rows),
         topics.schemas: (1, _COMPACTED),
         topics.progress: (settings.partitions, _COMPACTED),
+        topics.sources: (1, _COMPACTED),
     }
 
 

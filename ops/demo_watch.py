@@ -152,9 +152,7 @@ async def delete_topics(settings: ServiceSettings, deadline_s: float) -> str:
     topics = Topics.under(settings.topic_prefix)
     try:
         async with asyncio.timeout(deadline_s), open_admin(settings, asyncio.Event()) as admin:
-            response = await admin.delete_topics(
-                [topics.rows, topics.categorized, topics.rejected, topics.schemas, topics.progress]
-            )
+            response = await admin.delete_topics(list(topics.names))
     except (KafkaError, OSError, TimeoutError) as error:
         return _reason(error)
     failed = {for_code(code) for _, code in response.topic_error_codes} - {NoError, UnknownTopicOrPartitionError}

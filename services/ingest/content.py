@@ -8,7 +8,7 @@ from typing import IO, Any, Protocol
 
 from common.errors import SourceError
 from common.progress import Progress
-from services.ingest.files import Window, read_on, read_window
+from services.ingest.files import Window, open_file, read_on, read_window
 
 # Of packed bytes, at once: a thousand of them may unpack to 32 MB, if somebody means harm.
 _SLICE_BYTES = 1024
@@ -18,6 +18,10 @@ _GZIP_WBITS = 31
 
 class Content(Protocol):
     """A file's content, read from front to back."""
+
+    path: Path
+    # Which file is to be at this path, "" for any. MovedError from any reading when another one is.
+    expected: str
 
     @property
     def whole_only(self) -> bool:
@@ -33,18 +37,19 @@ class Content(Protocol):
         """What is before this offset will not be read again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PlainFile:
     """A file as it is."""
 
     path: Path
+    expected: str = ""
     whole_only = False
 
     def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
-        return read_window(self.path, progress)
+        return read_window(self.path, progress, self.expected)
 
     def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        return read_on(self.path, offset, window, size)
+        return read_on(self.path, offset, window, size, self.expected)
 
     def keep_from(self, offset: int) -> None:  # noqa: D102 - same
         pass
@@ -59,7 +64,8 @@ class PackedFile:
     whole_only = True
 
     def __init__(self, path: Path, new_unpacker: Callable[[], Any]) -> None:
-        self._path = path
+        self.path = path
+        self.expected = ""
         self._new_unpacker = new_unpacker
         # Where the file was when it was last read: a changed one is another file.
         self._signature: tuple[int, ...] | None = None
@@ -92,7 +98,7 @@ class PackedFile:
         self._kept_from = offset
 
     def _has_changed(self) -> bool:
-        found = self._path.stat()
+        found = self.path.stat()
         signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         changed = signature != self._signature
         self._signature = signature
@@ -122,7 +128,7 @@ class PackedFile:
             raise self._trouble
         pieces: list[bytes] = []
         try:
-            with self._path.open("rb") as file:
+            with open_file(self.path, self.expected) as file:
                 file.seek(self._packed_offset)
                 while size > 0 and (piece := self._next_piece(file)) is not None:
                     pieces.append(piece)
@@ -134,7 +140,7 @@ class PackedFile:
             raise
         except Exception as error:
             # Each unpacker has errors of its own.
-            self._trouble = SourceError(f"{self._path} cannot be unpacked: {error}")
+            self._trouble = SourceError(f"{self.path} cannot be unpacked: {error}")
             raise self._trouble from error
         return b"".join(pieces)
 
@@ -159,14 +165,14 @@ class PackedFile:
 
     def _changed(self, offset: int) -> SourceError:
         return SourceError(
-            f"{self._path} changed within what its first {offset} unpacked bytes were, which were read already: put it "
+            f"{self.path} changed within what its first {offset} unpacked bytes were, which were read already: put it "
             "back, or give the new content a new name"
         )
 
 
-def content_of(path: Path) -> Content:
-    """The content of a file, unpacked where its name says that it is packed."""
-    match path.suffix.lower():
+def content_of(path: Path, suffix: str | None = None) -> Content:
+    """The content of a file, unpacked where its name says that it is packed, or the suffix that it had before."""
+    match (path.suffix if suffix is None else suffix).lower():
         case ".gz":
             return PackedFile(path, lambda: zlib.decompressobj(_GZIP_WBITS))
         case ".zst":

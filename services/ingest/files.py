@@ -1,17 +1,20 @@
 """The files that INPUT names, reading on where one was left, and telling whether it is still the same file."""
 
+import errno
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 
 from common.errors import ConfigurationError, SourceError
 from common.progress import Progress
+from services.ingest.places import Found
 
 log = structlog.get_logger()
 
@@ -116,6 +119,45 @@ def _is_csv(path: Path) -> bool:
     return (path.with_suffix("") if packed else path).suffix.lower() == ".csv"
 
 
+def file_of(stat: os.stat_result) -> str:
+    """Which file this is, whatever it is called."""
+    return f"{stat.st_dev}:{stat.st_ino}"
+
+
+def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
+    """Each file as it is now; one that cannot be asked has no more than its path."""
+    return {name: _found(path) for name, path in files.items()}
+
+
+def _found(path: Path) -> Found:
+    try:
+        stat = path.stat()
+    except OSError:
+        return Found(path)
+    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns)
+
+
+def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
+    """Those of these files (with their last paths) that are in the same folder under any other name, each with it.
+
+    An editor's backup copy, whose name ends with ~, is not taken for the source.
+    """
+    beside: dict[str, tuple[str, Found]] = {}
+    inodes = {int(file.rpartition(":")[2]) for file in lost}
+    for folder in {os.path.dirname(path) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
+        try:
+            with os.scandir(folder) as entries:
+                # Its inode costs nothing, all else a question to the system.
+                paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
+        except OSError:
+            continue
+        for path in paths:
+            found = _found(path)
+            if found.file in lost:
+                beside[found.file] = (source_name(path), found)
+    return beside
+
+
 def source_name(path: Path) -> str:
     """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
     return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
@@ -126,11 +168,30 @@ def source_key(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=6).hexdigest().encode()
 
 
-def read_window(path: Path, progress: Progress) -> Window:
+class MovedError(OSError):
+    """Another file is at this path now."""
+
+
+def open_file(path: Path, expected: str) -> BinaryIO:
+    """Open a file to read. MovedError when it is not the expected one ("" for any)."""
+    file = path.open("rb")
+    if expected and file_of(os.fstat(file.fileno())) != expected:
+        file.close()
+        raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+    return file
+
+
+def check_readable(path: Path) -> None:
+    """OSError unless there is a file that can be read."""
+    with path.open("rb"):
+        pass
+
+
+def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
     """The window of what was read of a file. Raises SourceError unless the file still begins with it."""
     if progress.offset == 0:
         return Window()
-    with path.open("rb") as file:
+    with open_file(path, expected) as file:
         size = file.seek(0, os.SEEK_END)
         if size < progress.offset:
             raise SourceError(
@@ -146,12 +207,12 @@ def read_window(path: Path, progress: Progress) -> Window:
     return window
 
 
-def read_on(path: Path, offset: int, window: Window, size: int) -> bytes:
+def read_on(path: Path, offset: int, window: Window, size: int, expected: str = "") -> bytes:
     """Up to `size` bytes of a file from `offset` on. Raises SourceError unless the bytes before are as they were.
 
     The file is opened for each read: it holds no descriptor between two, and what was moved into its place is seen.
     """
-    with path.open("rb") as file:
+    with open_file(path, expected) as file:
         file.seek(offset - len(window.tail))
         before = file.read(len(window.tail))
         # A file that is followed has a few rows more at each look. A megabyte asked for and given back each time leaves

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import time
 from pathlib import Path
 
@@ -11,32 +12,37 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.content import content_of
-from services.ingest.files import CHUNK_BYTES, Window, fit_chunk, source_key
+from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk, source_key
+from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()
 
-# An ended file is looked at this often, in case it grows; the others at every turn.
-_ENDED_LOOK_INTERVAL_S = 1.0
+# A file that cannot be read is tried this often; the others at every turn, but for one that has ended.
+_TROUBLE_LOOK_INTERVAL_S = 1.0
 
 
 class Followed:
     """A file, read on whenever it has more than was read."""
 
-    def __init__(self, shop: Shop, path: Path, progress: Progress) -> None:
+    def __init__(self, shop: Shop, found: Found, progress: Progress) -> None:
         self._shop = shop
-        self._path = path
-        self._content = content_of(path)
+        home, _ = home_and_number(progress.source)
+        self._home = home
+        self._content = content_of(found.path, Path(home).suffix)
         self._begun_at = progress
         self._source: Source | None = None
         self._chunk_bytes = CHUNK_BYTES
         self._size = -1
         self._grew_at = time.monotonic()
         self._next_look = 0.0
+        self._found = found
+        self._gone = self._lost = False
         self.trouble = ""
         # Of what kind the trouble is: an errno, or 0 where the file can be read and is not what it was.
         self._trouble_kind: int | None = None
         self.finished = False
+        self.see(found)
 
     @property
     def is_packed(self) -> bool:
@@ -48,11 +54,39 @@ class Followed:
         """How far the file is read, the outbox at hand included."""
         return self._begun_at if self._source is None else self._source.progress
 
+    def see(self, found: Found) -> None:
+        """The file is here now: look at it if it has changed, and do not take another one for it."""
+        self._content.path = found.path
+        # With ONCE nobody looks where the file has gone to: whatever is there is told.
+        once = self._shop.settings.once
+        self._content.expected = "" if once else found.file
+        if self._gone or self._lost or found != self._found:
+            self._next_look = 0.0
+        self._found, self._gone = found, False
+        self._lost = not (once or found.file)
+
+    def lose(self) -> None:
+        """Nobody knows where the file is: only tell why it is not at its path."""
+        self._lost, self._next_look = True, 0.0
+
+    def is_this(self, found: Found) -> bool:
+        """Whether this file, with the same inode, is the source's: it holds what was read. Raises OSError."""
+        progress = self.progress
+        # One that was written anew, and got the inode of one deleted, may have the same bytes, but has another time.
+        unchanged = progress.ended and found.size == progress.size
+        if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
+            return False
+        try:
+            content_of(found.path, Path(self._home).suffix).window(progress)
+        except SourceError:
+            return False
+        return True
+
     async def read_on(self, outbox: Outbox) -> bool:
         """Put the file's next rows into the outbox; False when there are none now.
 
         A file that cannot be read is told once and tried again; one that changed stays with its trouble until it is
-        as it was.
+        as it was. One that is not where it was waits until it is known where it is.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -63,7 +97,10 @@ class Followed:
             # Kafka's, not the file's: to register a header takes a transaction.
             raise
         except OSError as error:
-            self._on_trouble(f"cannot read {self._path}: {error.strerror}", error.errno or errno.EIO, now)
+            if self._content.expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
+                self._gone, self._next_look = True, math.inf
+                return False
+            self._on_trouble(f"cannot read {self._content.path}: {error.strerror}", error.errno or errno.EIO, now)
             return False
         except SourceError as error:
             self._on_trouble(str(error), 0, now)
@@ -78,15 +115,20 @@ class Followed:
             log.error("source cannot be read", source=self.progress.source, reason=trouble)
         self.trouble, self._trouble_kind = trouble, kind
         self.finished = self._shop.settings.once
-        self._next_look = now + _ENDED_LOOK_INTERVAL_S
+        self._next_look = now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
+        if self._lost:
+            await asyncio.to_thread(check_readable, self._content.path)
+            self._next_look = now + _TROUBLE_LOOK_INTERVAL_S
+            return False
         source = self._source or await self._open()
-        size = (await asyncio.to_thread(self._path.stat)).st_size
+        stat = await asyncio.to_thread(self._content.path.stat)
+        size = stat.st_size
         if size != self._size:
             self._size, self._grew_at, self.finished = size, now, False
         elif source.progress.ended and source.progress.size == size:
-            return self._rest(now)
+            return self._rest()
         settled = self._shop.settings.once or now - self._grew_at >= self._shop.settings.settle_s
         if self._content.whole_only and not settled:
             return False
@@ -95,26 +137,27 @@ class Followed:
         to_its_end = len(data) < self._chunk_bytes
         at_end = to_its_end and settled
         if at_end and source.progress.ended and not data:
-            return self._rest(now)
-        used = await source.take(data, outbox, at_end=at_end, size=size)
+            return self._rest()
+        used = await source.take(data, outbox, at_end=at_end, size=size, changed_at_ns=stat.st_mtime_ns)
         progress = source.progress
         self._content.keep_from(progress.offset)
         # Once it is complete, `take` rejects a record that is too long.
         stuck = not used and not to_its_end
-        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._path, progress.line, progress.offset, stuck=stuck)
+        path = self._content.path
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, path, progress.line, progress.offset, stuck=stuck)
         if at_end and used == len(data):
             log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
         return used > 0 or at_end
 
-    def _rest(self, now: float) -> bool:
-        """There is nothing more, unless the file grows."""
+    def _rest(self) -> bool:
+        """There is nothing more, until it is seen to have changed."""
         self.finished = True
-        self._next_look = now + _ENDED_LOOK_INTERVAL_S
+        self._next_look = math.inf
         return False
 
     async def _open(self) -> Source:
         window: Window = await asyncio.to_thread(self._content.window, self._begun_at)
-        address = self._shop.address(self._begun_at.source, source_key(self._begun_at.source))
+        address = self._shop.address(self._begun_at.source, source_key(self._home))
         self._source = Source(self._shop, address, self._begun_at, window)
         log.info("source opened", source=self._begun_at.source, offset=self._begun_at.offset)
         return self._source

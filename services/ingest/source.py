@@ -65,10 +65,11 @@ class Source:
         self.progress = progress
         self.window = window
 
-    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool, size: int = 0) -> int:
+    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool, size: int = 0, changed_at_ns: int = 0) -> int:
         """Put the records in `data`, which begins at `progress.offset`, into the outbox; return the bytes used.
 
-        With `at_end` the last record may lack its line ending, and the source has ended, its file at `size` bytes.
+        With `at_end` the last record may lack its line ending, and the source has ended, its file at `size` bytes
+        and last changed at `changed_at_ns`.
         Raises SourceError when its beginning cannot be read.
         """
         used = self._finish_line(data, outbox) if self.progress.unterminated and data else 0
@@ -77,7 +78,7 @@ class Source:
         if self._registered is not None:
             used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
         if at_end and not self.progress.ended:
-            self.progress = replace(self.progress, ended=True, size=size)
+            self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
             ended = Ended(
                 self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
             )

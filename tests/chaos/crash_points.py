@@ -9,6 +9,8 @@ BEFORE_AND_AFTER = ("before", "after")
 _INGEST, _SPLIT, _SINK = ("ingest",), ("split",), ("sink",)
 _PRODUCERS = ("ingest", "split")
 _ALL = ("ingest", "split", "sink")
+# The topics that all replicas write to, one after the other.
+_AGREED = ("schemas", "sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,14 @@ def _transactional_id(producer: Any) -> str:
 
 
 def _of_a_lane(producer: Any, *_: object, **__: object) -> bool:
-    return not _transactional_id(producer).endswith("schemas")
+    return not _transactional_id(producer).endswith(_AGREED)
 
 
-def _of_the_registry(producer: Any, *_: object, **__: object) -> bool:
-    return _transactional_id(producer).endswith("schemas")
+def _of_writer_to(topic: str) -> Callable[..., bool]:
+    def is_it(producer: Any, *_: object, **__: object) -> bool:
+        return _transactional_id(producer).endswith(topic)
+
+    return is_it
 
 
 def _of_a_member(consumer: Any, *_: object, **__: object) -> bool:
@@ -78,15 +83,29 @@ def _request(kind: str) -> Callable[..., bool]:
 def _ends_a_transaction_of_rows(_connection: object, request: Any, *_: object, **__: object) -> bool:
     if type(request).__name__ != "EndTxnRequest":
         return False
-    return not request._transactional_id.endswith("schemas")  # noqa: SLF001 - aiokafka keeps it nowhere else
+    return not request._transactional_id.endswith(_AGREED)  # noqa: SLF001 - aiokafka keeps it nowhere else
 
 
 def _producer_point(name: str, method: str, services: Sequence[str] = _PRODUCERS, **how: Any) -> Point:
     return Point(name, services, f"aiokafka:AIOKafkaProducer.{method}", **{"when": _of_a_lane, **how})
 
 
-def _registry_point(name: str, target: str, **how: Any) -> Point:
-    return Point(name, _INGEST, target, repeats=False, needs="schema", **{"when": _of_the_registry, **how})
+def _agreement_points(topic: str) -> Iterator[Point]:
+    """The steps of a write to this topic: of the schema, or of the place, of a file that was not there."""
+    producer = "aiokafka:AIOKafkaProducer."
+    for method in ("start", "begin_transaction", "send_batch", "commit_transaction"):
+        name = f"{topic}_{method}"
+        yield Point(name, _INGEST, producer + method, when=_of_writer_to(topic), repeats=False, needs="schema")
+    yield Point(
+        f"{topic}_delivery",
+        _INGEST,
+        f"{producer}send_batch",
+        kind="future",
+        moments=("after",),
+        when=_of_writer_to(topic),
+        repeats=False,
+        needs="schema",
+    )
 
 
 def _request_point(
@@ -118,17 +137,14 @@ POINTS = (
     _request_point("enlist_offsets_request", _request("AddOffsetsToTxn"), _SPLIT),
     _request_point("offsets_request", _request("TxnOffsetCommit"), _SPLIT),
     _request_point("commit_request", _ends_a_transaction_of_rows),
-    # ingest: sources, and the registration of their schemas.
+    # ingest: sources, and what replicas agree on: which file is which source, and the numbers of schemas.
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
     Point("window_read", _INGEST, "services.ingest.content:read_window"),
     Point("source_read", _INGEST, "services.ingest.content:read_on"),
-    Point("schema", _INGEST, "common.registry:Registry._append", repeats=False, needs="schema"),
-    _registry_point("schema_start", "aiokafka:AIOKafkaProducer.start"),
-    _registry_point("schema_begin", "aiokafka:AIOKafkaProducer.begin_transaction"),
-    _registry_point("schema_send", "aiokafka:AIOKafkaProducer.send_batch"),
-    _registry_point("schema_delivery", "aiokafka:AIOKafkaProducer.send_batch", kind="future", moments=("after",)),
-    _registry_point("schema_commit", "aiokafka:AIOKafkaProducer.commit_transaction"),
-    Point("schema_read", _ALL, "common.registry:Registry._read", repeats=False),
+    Point("agree", _INGEST, "common.fenced_topic:FencedTopic._append", needs="schema"),
+    *_agreement_points("sources"),
+    *_agreement_points("schemas"),
+    Point("agreed_read", _ALL, "common.fenced_topic:FencedTopic.read", repeats=False),
     # split: where it goes on.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
     Point("fetch", ("split", "sink"), "services.{service}.service:fetch"),

@@ -30,8 +30,7 @@ def make_loop(path: Path) -> None:
 
 
 def shrink(path: Path) -> None:
-    content = path.with_suffix(".away").read_bytes()
-    path.write_bytes(content[: len(content) // 2])
+    path.write_bytes(HEADER + make_rows(path.stem, 0, ROWS // 2))
 
 
 def empty(path: Path) -> None:
@@ -79,8 +78,10 @@ def test_sources_in_trouble_are_told_once_and_read_on_when_mended_while_others_f
         lambda: {str(path) for path in paths.values()} <= {line["source"] for line in ingest.events("source ended")},
         "each has ended so far",
     )
+    # Not where ingest finds them under their new names.
+    away = {path: pipeline.folder / f"{name}.away" for name, path in paths.items()}
     for name, path in paths.items():
-        path.rename(path.with_suffix(".away"))
+        path.rename(away[path])
         TROUBLES[name][0](path)
     pipeline.wait_until(
         lambda: len(ingest.events("source cannot be read")) >= len(paths), "each source in trouble is told"
@@ -100,7 +101,7 @@ def test_sources_in_trouble_are_told_once_and_read_on_when_mended_while_others_f
         flow.wait_for_more()
     for name, path in paths.items():
         remove(path)
-        path.with_suffix(".away").rename(path)
+        away[path].rename(path)
         append(path, name)
     if disturbed == "running":
         took_s = pipeline.wait_until(

@@ -1,0 +1,164 @@
+"""The sources of one partition of `progress`: which they are, where their files are, and whose turn it is."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+from aiokafka import TopicPartition
+
+from common.errors import TooManyRejectedError
+from common.progress import Progress, encode_progress
+from common.transaction import Transactions
+from services.ingest.followed import Followed
+from services.ingest.places import Found, Place, Seen, earlier
+from services.ingest.scan import Moves, Scan
+from services.ingest.source import Shop
+
+log = structlog.get_logger()
+
+_OUTBOX_BYTES = 4 * 2**20
+# Compressed sources that a lane reads at the same time.
+_MAX_UNPACKING = 4
+
+
+class IngestLane:
+    """The sources of one partition and the outbox that their rows are gathered in."""
+
+    def __init__(
+        self, shop: Shop, scan: Scan, partition: TopicPartition, transactions: Transactions, known: dict[str, Progress]
+    ) -> None:
+        self._shop = shop
+        self._scan = scan
+        self._partition = partition
+        self._known = known
+        self._seen: Seen | None = None
+        # When a source's file was first not seen.
+        self._missed_at: dict[str, float] = {}
+        self._sources: dict[str, Followed] = {}
+        self._touched: set[Followed] = set()
+        self._unpacking: set[Followed] = set()
+        self.transactions = transactions
+        self._outbox = transactions.outbox()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every source is read to its end, or cannot be read."""
+        return all(source.finished for source in self._sources.values())
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The sources that cannot be read, and why."""
+        return {name: source.trouble for name, source in self._sources.items() if source.trouble}
+
+    async def follow(self) -> None:
+        """Take up the sources that belong to this lane and are new to it, and go after the files that were moved."""
+        seen = await self._scan.look()
+        if seen is self._seen:
+            return
+        # Agreed first, then read: of a file that was renamed again meanwhile, another replica has to know whose it is.
+        while moves := await self._take_up(seen):
+            await self._scan.settle(moves)
+            for source, (old, new) in moves.items():
+                if old.path != new.path and self._scan.places.of[source] == new:
+                    log.info("source was renamed", source=source, before=old.path, now=new.path)
+        self._seen = seen
+
+    async def _take_up(self, seen: Seen) -> Moves:
+        """See to every source that is where it was; return the places of the others, old and new."""
+        moves: Moves = {}
+        for source in sorted(self._scan.of_partition[self._partition.partition]):
+            place = self._scan.places.of[source]
+            found = seen.at_place(place)
+            if found is not None:
+                self._missed_at.pop(source, None)
+                self._see(source, found)
+            elif (new := await self._new_place(source, place, seen)) != place:
+                moves[source] = place, new
+        return moves
+
+    def _see(self, source: str, found: Found) -> None:
+        if source in self._sources:
+            self._sources[source].see(found)
+            return
+        followed = self._sources[source] = Followed(self._shop, found, self._progress(source))
+        self._shop.check_rejected(followed.progress)
+        if source not in self._known:
+            self._touched.add(followed)
+
+    def _progress(self, source: str) -> Progress:
+        if source in self._sources:
+            return self._sources[source].progress
+        return self._known.get(source) or Progress(source)
+
+    async def _new_place(self, source: str, place: Place, seen: Seen) -> Place:
+        """Where a source is whose file is no longer at its place."""
+        if not place.file and place.path not in seen.files:
+            return place
+        followed = self._sources.get(source) or Followed(self._shop, Found(Path(place.path)), self._progress(source))
+        for path, found in seen.elsewhere(place):
+            # A file that INPUT does not name is nobody's unless something of it was read.
+            if (path in seen.files or followed.progress.offset) and await asyncio.to_thread(followed.is_this, found):
+                return Place(path, place.file)
+        at_path = seen.files.get(place.path)
+        if at_path is not None and self._scan.places.source_of(at_path.file) in {None, source}:
+            # The same source, written anew, or another file under its name: reading on tells.
+            return Place(place.path, at_path.file)
+        # One look may miss a file that is renamed meanwhile under both of its names.
+        if seen.at > self._missed_at.setdefault(source, seen.at):
+            followed.lose()
+            return Place(place.path)
+        return place
+
+    async def take_turn(self, stop: asyncio.Event) -> bool:
+        """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
+        moved = False
+        for source in list(self._in_order()):
+            if stop.is_set():
+                break
+            if await source.read_on(self._outbox):
+                moved = True
+                self._touched.add(source)
+            if not self.transactions.busy or self._is_due():
+                await self.commit()
+        return moved
+
+    def _in_order(self) -> Iterator[Followed]:
+        """The sources whose turn it is."""
+        for name, source in self._sources.items():
+            before = self._sources.get(earlier(name) or "")
+            # What is left of a rotated file comes before the rows of the one that took its name.
+            if before is not None and not (before.finished or before.trouble):
+                continue
+            if not source.is_packed or self._may_unpack(source):
+                yield source
+
+    def _may_unpack(self, source: Followed) -> bool:
+        """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""
+        self._unpacking = {other for other in self._unpacking if not (other.finished or other.trouble)}
+        if len(self._unpacking) < _MAX_UNPACKING:
+            self._unpacking.add(source)
+        return source in self._unpacking
+
+    def _is_due(self) -> bool:
+        return self._outbox.is_due(time.monotonic(), self._shop.settings.commit_interval_ms, _OUTBOX_BYTES)
+
+    async def commit(self) -> None:
+        """Begin to commit what is gathered, with the progress of the sources that gave it."""
+        if not self._touched:
+            return
+        moved = [source.progress for source in self._touched]
+        for progress in moved:
+            value = encode_progress(progress)
+            self._outbox.put(self._partition.topic, self._partition.partition, progress.source.encode(), value)
+        outbox, self._outbox = self._outbox, self.transactions.outbox()
+        self._touched.clear()
+        await self.transactions.commit(outbox)
+        try:
+            for progress in moved:
+                self._shop.check_rejected(progress)
+        except TooManyRejectedError:
+            # Whoever is told of them has to find them.
+            await self.transactions.settle()
+            raise

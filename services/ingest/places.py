@@ -1,0 +1,125 @@
+"""Which file is which source: a file is known by itself, not by its name, so that it may be renamed or rotated."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import orjson
+
+_NUMBERED = re.compile(r"(.+)//([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file as it was seen: its device and inode as `file` ("" where it could not be asked), and size in bytes."""
+
+    path: Path
+    file: str = ""
+    size: int = -1
+    changed_at_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source's file was seen last, and which file that was; "" where none is known to be it any more."""
+
+    path: str
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the input, at an instant of time.monotonic.
+
+    `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources that lie in the same folder
+    under names that INPUT does not have.
+    """
+
+    at: float = 0.0
+    files: Mapping[str, Found] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, Found]] = field(default_factory=dict)
+    by_file: Mapping[str, str] = field(default_factory=dict)
+
+    def at_place(self, place: Place) -> Found | None:
+        """The file at this place, if it is still the same."""
+        found = self.files.get(place.path)
+        if found is None and place.file in self.beside:
+            path, beside = self.beside[place.file]
+            found = beside if path == place.path else None
+        return found if found is not None and found.file == place.file else None
+
+    def elsewhere(self, place: Place) -> Iterator[tuple[str, Found]]:
+        """Where this place's file is now, by what tells it: the input first."""
+        if place.file in self.by_file:
+            path = self.by_file[place.file]
+            yield path, self.files[path]
+        if place.file in self.beside:
+            yield self.beside[place.file]
+
+
+class Places:
+    """Every source's place.
+
+    A source is named after the path that its file had first. When that was renamed, a later file of this path is
+    `path//2`: an absolute path does not hold two slashes.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[str, Place] = {}
+        self._at: dict[str, str] = {}
+        self._of_file: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+
+    def put(self, source: str, place: Place) -> None:
+        """The source is here from now on."""
+        before = self.of.get(source)
+        if before is not None:
+            for known, key in ((self._at, before.path), (self._of_file, before.file)):
+                if known.get(key) == source:
+                    del known[key]
+        self.of[source] = place
+        self._at[place.path] = source
+        if place.file:
+            self._of_file[place.file] = source
+        home, number = home_and_number(source)
+        self._numbers[home] = max(number, self._numbers.get(home, 0))
+
+    def source_of(self, file: str) -> str | None:
+        """The source that this file is."""
+        return self._of_file.get(file)
+
+    def new_sources(self, files: Mapping[str, Found]) -> dict[str, Place]:
+        """Names for the files that are no source yet, and whose path no source has."""
+        named: dict[str, Place] = {}
+        taken: set[str] = set()
+        for path, found in files.items():
+            if path in self._at or found.file in self._of_file or found.file in taken:
+                continue
+            number = self._numbers.get(path, 0) + 1
+            named[path if number == 1 else f"{path}//{number}"] = Place(path, found.file)
+            if found.file:
+                taken.add(found.file)
+        return named
+
+
+def home_and_number(source: str) -> tuple[str, int]:
+    """The path that a source is named after, and the how manyth file of that path it is."""
+    match = _NUMBERED.fullmatch(source)
+    return (match[1], int(match[2])) if match else (source, 1)
+
+
+def earlier(source: str) -> str | None:
+    """The source whose file had the same path before."""
+    home, number = home_and_number(source)
+    return None if number == 1 else home if number == 2 else f"{home}//{number - 1}"  # noqa: PLR2004 - the second
+
+
+def encode_place(place: Place) -> bytes:
+    """As JSON."""
+    return orjson.dumps(asdict(place))
+
+
+def decode_place(value: bytes) -> Place:
+    """The place that `encode_place` wrote."""
+    return Place(**orjson.loads(value))

@@ -1,0 +1,129 @@
+"""Looking at the input, for all lanes at once, and agreeing with other replicas which file is which source."""
+
+import asyncio
+import errno
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from common.fenced_topic import Entry, FencedTopic
+from common.topics import Topics, partition_for
+from services.ingest.files import find_files, look_at, look_beside, source_name
+from services.ingest.places import Place, Places, Seen, decode_place, encode_place, home_and_number
+from services.ingest.settings import IngestSettings
+
+log = structlog.get_logger()
+
+_SCAN_INTERVAL_S = 1.0
+
+# Sources with their old and new places.
+Moves = dict[str, tuple[Place, Place]]
+
+
+class Scan:
+    """The files that INPUT names and the sources that they are; with ONCE looked up a single time."""
+
+    def __init__(self, settings: IngestSettings, topics: Topics) -> None:
+        self._settings = settings
+        self._topic = FencedTopic(settings, topics.sources)
+        self._lock = asyncio.Lock()
+        self._seen: Seen | None = None
+        self._read_at = -1.0
+        self._told: set[str] = set()
+        self.places = Places()
+        # The sources of each partition of `progress`, by the path that they are named after.
+        self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
+        # The folders that cannot be looked into, and why.
+        self.failed: dict[str, str] = {}
+
+    async def look(self) -> Seen:
+        """The input as it was a scan interval ago at the most, every file of it named as a source."""
+        async with self._lock:
+            if self._seen is None or not (self._settings.once or time.monotonic() - self._seen.at < _SCAN_INTERVAL_S):
+                seen, errors = await asyncio.to_thread(self._look)
+                self._tell(errors)
+                if not seen.files and (self._seen is None or self._seen.files):
+                    log.warning("no input yet: no *.csv file there", input=self._settings.input)
+                if self.places.new_sources(seen.files):
+                    await self._read()
+                    await self._settle(seen, {})
+                self._tell_second_names(seen)
+                self._seen = seen
+            return self._seen
+
+    async def refresh(self, since: float) -> None:
+        """Know what other replicas agreed on until `since`, of time.monotonic."""
+        async with self._lock:
+            if self._read_at < since:
+                await self._read()
+
+    async def settle(self, moves: Moves) -> None:
+        """Agree that these sources are at new places, each (old, new); files that this leaves free become sources."""
+        async with self._lock:
+            await self._settle(self._seen or Seen(), moves)
+
+    async def _settle(self, seen: Seen, moves: Moves) -> None:
+        if not moves and not self.places.new_sources(seen.files):
+            return
+        for key, value in await self._topic.append(partial(self._decide, seen, moves)):
+            self._put(key.decode(), decode_place(value))
+
+    def _decide(self, seen: Seen, moves: Moves, records: Sequence[ConsumerRecord]) -> list[Entry]:
+        self._take(records)
+        # Another replica that has the source now may have been here before.
+        agreed = {source: new for source, (old, new) in moves.items() if self.places.of[source] == old}
+        after = Places()
+        for source, place in (self.places.of | agreed).items():
+            after.put(source, place)
+        changed = agreed | after.new_sources(seen.files)
+        return [(source.encode(), encode_place(place)) for source, place in changed.items()]
+
+    async def _read(self) -> None:
+        self._read_at = time.monotonic()
+        self._take(await self._topic.read())
+
+    def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            self._put(record.key.decode(), decode_place(record.value))
+
+    def _put(self, source: str, place: Place) -> None:
+        if source not in self.places.of:
+            home, _ = home_and_number(source)
+            self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
+        self.places.put(source, place)
+
+    def _look(self) -> tuple[Seen, list[OSError]]:
+        at = time.monotonic()
+        errors: list[OSError] = []
+        files = look_at(find_files(self._settings.input, errors.append))
+        by_file: dict[str, str] = {}
+        for path, found in files.items():
+            if found.file:
+                by_file.setdefault(found.file, path)
+        lost = {place.file: place.path for place in self.places.of.values() if place.file and place.file not in by_file}
+        return Seen(at, files, look_beside(lost), by_file), errors
+
+    def _tell_second_names(self, seen: Seen) -> None:
+        for path, found in seen.files.items():
+            source = self.places.source_of(found.file)
+            if source is None or path in self._told:
+                continue
+            first = self.places.of[source].path
+            if first != path and first in seen.files and seen.files[first].file == found.file:
+                self._told.add(path)
+                log.warning("a second name of one file: it is read once", path=path, source=source)
+
+    def _tell(self, errors: Sequence[OSError]) -> None:
+        """Each folder once, when it begins to fail and when it no longer does."""
+        # One that has gone since it was seen holds nothing.
+        why = {source_name(Path(error.filename)): error.strerror for error in errors if error.errno != errno.ENOENT}
+        failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
+        for folder in failed.keys() - self.failed.keys():
+            log.error("folder cannot be read", folder=folder, reason=failed[folder])
+        for folder in self.failed.keys() - failed.keys():
+            log.info("folder can be read again", folder=folder)
+        self.failed = failed

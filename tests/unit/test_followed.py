@@ -1,0 +1,76 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from common.progress import Progress
+from common.topics import Topics
+from services.ingest.files import Window, look_at, look_beside, source_name
+from services.ingest.followed import Followed
+from services.ingest.places import Found
+from services.ingest.settings import IngestSettings
+from services.ingest.source import Shop
+
+CONTENT = b"Sex,Length\nM,1\nF,2\n"
+
+
+def look(path: Path) -> Found:
+    return look_at({"": path})[""]
+
+
+def read_to_its_end(path: Path) -> Followed:
+    window = Window().moved(path.read_bytes())
+    found = look(path)
+    progress = Progress(
+        source_name(path),
+        offset=found.size,
+        ended=True,
+        size=found.size,
+        changed_at_ns=found.changed_at_ns,
+        head=window.head_digest,
+        tail=window.tail_digest,
+    )
+    shop = Shop(IngestSettings.model_validate({"input": str(path)}), Topics.under(""), None)  # type: ignore[arg-type] # not asked here
+    return Followed(shop, found, progress)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "a.csv"
+    made.write_bytes(CONTENT)
+    return made
+
+
+def test_a_renamed_file_is_the_source_s_also_when_it_grew(path: Path) -> None:
+    followed = read_to_its_end(path)
+    renamed = path.rename(path.with_name("b.csv.1"))
+    assert followed.is_this(look(renamed))
+    with renamed.open("ab") as file:
+        file.write(b"M,3\n")
+    assert followed.is_this(look(renamed))
+
+
+def test_a_file_with_the_same_inode_and_other_content_is_another(path: Path) -> None:
+    followed = read_to_its_end(path)
+    path.write_bytes(CONTENT.replace(b"M", b"I"))
+    assert not followed.is_this(look(path))
+    path.write_bytes(CONTENT[:-1])
+    assert not followed.is_this(look(path))
+
+
+def test_a_file_written_anew_with_the_same_bytes_and_inode_is_another(path: Path) -> None:
+    followed = read_to_its_end(path)
+    before = path.stat()
+    path.write_bytes(CONTENT)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert look(path).file == look(path.rename(path.with_name("b.csv"))).file
+    assert not followed.is_this(look(path.with_name("b.csv")))
+
+
+def test_a_file_is_found_beside_its_place_but_not_as_an_editor_s_copy(path: Path) -> None:
+    file = look(path).file
+    for name, is_found in (("a.csv.1", True), ("a.csv~", False), (".a.csv", True)):
+        path = path.rename(path.with_name(name))
+        found = look_beside({file: str(path.with_name("a.csv"))})
+        assert found == ({file: (source_name(path), look(path))} if is_found else {})
+    assert look_beside({file: str(path.with_name("gone") / "a.csv")}) == {}
