@@ -58,7 +58,7 @@ class Watch:
             consumer.assign(self._partitions)
             for partition, beginning in (await consumer.beginning_offsets(self._partitions)).items():
                 consumer.seek(partition, beginning)
-        for record in await read_to_end(consumer, *self._partitions):
+        async for record in read_to_end(consumer, *self._partitions):
             progress = decode_progress(record.value)
             self.sources[progress.source] = progress
 

@@ -76,6 +76,6 @@ class FencedTopic:
     async def _read_with(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
         consumer.assign([self._partition])
         consumer.seek(self._partition, self._next_offset)
-        records = await read_to_end(consumer, self._partition)
+        records = [record async for record in read_to_end(consumer, self._partition)]
         self._next_offset = await consumer.position(self._partition)
         return records

@@ -5,17 +5,20 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> list[ConsumerRecord]:
+# Of small ones at once: what is read of a topic that was not compacted for an hour must not be in memory as a whole.
+_MAX_RECORDS = 1_000
+
+
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[ConsumerRecord]:
     """The committed records from the consumer's positions to the ends as they are now."""
     # Asked for all at once: each question waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
-    records: list[ConsumerRecord] = []
     for partition in partitions:
         # The position, not the last record: what ends a transaction takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
-            fetched = await consumer.getmany(partition, timeout_ms=200)
-            records += fetched.get(partition, [])
-    return records
+            fetched = await consumer.getmany(partition, timeout_ms=200, max_records=_MAX_RECORDS)
+            for record in fetched.get(partition, ()):
+                yield record
 
 
 async def read_until(

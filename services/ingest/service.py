@@ -80,10 +80,11 @@ class Ingest:
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
         self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
         self._consumer.resume(partition)
-        records = await read_to_end(self._consumer, partition)
+        # Most are outdated: there is one for each commit since the topic was compacted.
+        latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
         # This lane is the one that writes it from now on.
         self._consumer.pause(partition)
-        return {record.key.decode(): decode_progress(record.value) for record in records}
+        return {source: decode_progress(value) for source, value in latest.items()}
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
