@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-
 # Of small ones at once: what is read of a topic that was not compacted for an hour must not be in memory as a whole.
 _MAX_RECORDS = 1_000
 
