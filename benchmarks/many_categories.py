@@ -1,22 +1,26 @@
 """`python -m benchmarks.many_categories [COUNT …]`: what many categories cost sink, without Kafka.
 
-One shelf in a temporary folder (TMPDIR says where) gets rows of COUNT categories in turn. That is the worst order: no
-file is written to twice before all others are. Each line is one count, by a process of its own:
+One shelf in a temporary folder (TMPDIR says where) gets rows of COUNT categories in turn. The table is also written to
+benchmarks/results/categories.json. Each line is one count, by a process of its own:
 
-- rows per append: with more categories fewer rows of a batch go to one file, and an append costs the same;
-- an append of a new file, and of one that is there; without the checkpoints, which a service does meanwhile;
+- a new file;
+- a row, where each batch has 100 rows of each of 10 categories, and the next batch the next 10: the same work for every
+  count, but for what is no longer in memory;
+- an append, where each batch has 10,000 rows of as many categories as there are. That is the worst order: no file is
+  written to twice before all others are;
 - a checkpoint, by the files that changed;
 - a start, by the files that are there;
 - the most entries in memory, and the most memory beyond that of a process that has only begun.
 """
 
 import asyncio
+import json
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,15 +30,16 @@ from common.registry import Registered
 from common.schema import Schema
 from services.sink.shelf import Shelf
 
-_COUNTS = (10, 1_000, 10_000, 100_000)
-_ROWS = 200_000
-_ROWS_PER_BATCH = 10_000
+_COUNTS = (10, 100, 1_000, 10_000, 100_000)
+_WORST_ROWS = 200_000
+_WORST_ROWS_PER_BATCH = 10_000
+_CATEGORIES_PER_BATCH = 10
+_ROWS_PER_CATEGORY = 100
+_LEAST_BATCHES = 1_000
 _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 _SCHEMA_ID = _SCHEMA.id
 _LEDGER = ".nacre/categorized-0.ledger"
-_HEADING = (
-    "categories  rows/append  new file, us  append, us  checkpoint, us/file  start, us/file  entries  memory, MiB"
-)
+_RESULTS = Path(__file__).parent / "results" / "categories.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Schemas:
 class Cost:
     """What writing took: seconds and files, of the appends and of the checkpoints."""
 
+    rows: int = 0
     append_s: float = 0.0
     appends: int = 0
     checkpoint_s: float = 0.0
@@ -65,15 +71,25 @@ class Cost:
     entries: int = 0
 
 
-def batches(categories: int, rows: int) -> Iterator[list[Any]]:
+def worst(categories: int, rows: int) -> Iterator[list[Any]]:
     """So many rows, in turn of each category."""
-    for begin in range(0, rows, _ROWS_PER_BATCH):
-        numbers = range(begin, min(begin + _ROWS_PER_BATCH, rows))
+    for begin in range(0, rows, _WORST_ROWS_PER_BATCH):
+        numbers = range(begin, min(begin + _WORST_ROWS_PER_BATCH, rows))
         yield [Row(category_key(_SCHEMA_ID, "Sex", (f"{n % categories}",)), b"%d,0.455" % n) for n in numbers]
 
 
-async def write(shelf: Shelf, categories: int, rows: int) -> Cost:
-    """Write so many rows, with a checkpoint whenever memory is full of changes and in the end."""
+def in_groups(categories: int) -> Iterator[list[Any]]:
+    """Batches that are all alike, of a few categories each, until each category had its turn."""
+    for number in range(max(_LEAST_BATCHES, categories // _CATEGORIES_PER_BATCH)):
+        first = number * _CATEGORIES_PER_BATCH
+        keys = [
+            category_key(_SCHEMA_ID, "Sex", (f"{n % categories}",)) for n in range(first, first + _CATEGORIES_PER_BATCH)
+        ]
+        yield [Row(key, b"%d,0.455" % n) for n in range(_ROWS_PER_CATEGORY) for key in keys]
+
+
+async def write(shelf: Shelf, batches: Iterable[list[Any]]) -> Cost:
+    """Write these batches, with a checkpoint whenever memory is full of changes and in the end."""
     cost = Cost()
     changed: set[bytes] = set()
 
@@ -85,12 +101,13 @@ async def write(shelf: Shelf, categories: int, rows: int) -> Cost:
         cost.checkpointed += len(changed)
         changed.clear()
 
-    for batch in batches(categories, rows):
+    for batch in batches:
         keys = {row.key for row in batch}
         began = time.perf_counter()
         await shelf.add(batch)
         cost.append_s += time.perf_counter() - began
         cost.appends += len(keys)
+        cost.rows += len(batch)
         cost.entries = max(cost.entries, shelf.entries_in_memory)
         changed |= keys
         if shelf.full:
@@ -99,24 +116,55 @@ async def write(shelf: Shelf, categories: int, rows: int) -> Cost:
     return cost
 
 
-async def measure(root: Path, categories: int) -> str:
-    """Make all files, write to them, begin anew; return the line of the table."""
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one count costs, in microseconds but for what is counted."""
+
+    categories: int
+    new_file: float
+    row: float
+    append: float
+    checkpoint_file: float
+    start_file: float
+    entries: int
+    memory_mib: float
+
+
+_HEADING = "categories  new file, us  row, us  append, us  checkpoint, us/file  start, us/file  entries  memory, MiB"
+
+
+def shown(line: Line) -> str:
+    """A line of the table."""
+    return (
+        f"{line.categories:10,} {line.new_file:13.0f} {line.row:8.2f} {line.append:11.0f} {line.checkpoint_file:20.0f} "
+        f"{line.start_file:15.0f} {line.entries:8,} {line.memory_mib:12.0f}"
+    )
+
+
+async def measure(root: Path, categories: int) -> Line:
+    """Make all files, write to them in both orders, begin anew."""
     root.joinpath(".nacre").mkdir()
     begun_kib = peak_kib()
     shelf = Shelf(root, _LEDGER, Schemas())
     await shelf.open("cluster")
-    new = await write(shelf, categories, categories)
-    old = await write(shelf, categories, _ROWS)
+    new = await write(shelf, worst(categories, categories))
+    grouped = await write(shelf, in_groups(categories))
+    old = await write(shelf, worst(categories, _WORST_ROWS))
     shelf.close()
     began = time.perf_counter()
     shelf = Shelf(root, _LEDGER, Schemas())
     await shelf.open("cluster")
     start_s = time.perf_counter() - began
     shelf.close()
-    return (
-        f"{categories:10,} {_ROWS / old.appends:12.0f} {1e6 * new.append_s / new.appends:13.0f} "
-        f"{1e6 * old.append_s / old.appends:11.0f} {1e6 * old.checkpoint_s / old.checkpointed:20.0f} "
-        f"{1e6 * start_s / categories:15.0f} {old.entries:8,} {(peak_kib() - begun_kib) / 1024:12.0f}"
+    return Line(
+        categories,
+        1e6 * new.append_s / new.appends,
+        1e6 * grouped.append_s / grouped.rows,
+        1e6 * old.append_s / old.appends,
+        1e6 * old.checkpoint_s / old.checkpointed,
+        1e6 * start_s / categories,
+        max(grouped.entries, old.entries),
+        (peak_kib() - begun_kib) / 1024,
     )
 
 
@@ -130,13 +178,17 @@ def main() -> int:
     match sys.argv[1:]:
         case ["--one", count]:
             with TemporaryDirectory() as root:
-                sys.stdout.write(asyncio.run(measure(Path(root), int(count))) + "\n")
+                sys.stdout.write(json.dumps(asdict(asyncio.run(measure(Path(root), int(count))))))
         case counts:
             sys.stdout.write(_HEADING + "\n")
-            sys.stdout.flush()
+            lines: list[dict[str, Any]] = []
             for count in map(str, counts or _COUNTS):
                 command = [sys.executable, "-m", "benchmarks.many_categories", "--one", count]
-                subprocess.run(command, check=True)
+                lines.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+                sys.stdout.write(shown(Line(**lines[-1])) + "\n")
+                sys.stdout.flush()
+            _RESULTS.parent.mkdir(exist_ok=True)
+            _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
     return 0
 
 

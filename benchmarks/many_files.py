@@ -1,0 +1,168 @@
+"""`python -m benchmarks.many_files [COUNT …]`: what many input files cost ingest, with a real Kafka.
+
+COUNT files of 100 rows each, in one folder. The table is also written to benchmarks/results/files.json. Its lines, each
+for one count:
+
+- seconds and rows/s until `ingest --once` has read and committed all of them;
+- seconds until a second `ingest --once`, which knows them all and finds nothing new, is done;
+- of an ingest that stays: seconds to ready, the processor it takes while nothing changes, its memory, and how long a
+  row appended to one of the files takes to be in Kafka.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from confluent_kafka import Consumer, TopicPartition
+
+from ops.kafka import LocalKafka
+
+_COUNTS = (10, 100, 1_000, 10_000)
+_ROWS = 100
+_HEADER = b"Sex,Number\n"
+_IDLE_S = 10.0
+_APPENDS = 20
+_PARTITIONS = 6
+_RESULTS = Path(__file__).parent / "results" / "files.json"
+_HEADING = " files  read, s  rows/s  again, s  ready, s  idle, % of a core  memory, MiB  appended row, s"
+
+
+def make_files(folder: Path, count: int) -> None:
+    """Make so many files."""
+    content = _HEADER + b"".join(b"%s,%d\n" % (b"MFI"[number % 3 :][:1], number) for number in range(_ROWS))
+    for number in range(count):
+        folder.joinpath(f"{number:05}.csv").write_bytes(content)
+
+
+class Ingest:
+    """ingest of a folder, as a process."""
+
+    def __init__(self, kafka: LocalKafka, prefix: str, folder: Path, *arguments: str) -> None:
+        self._log_path = folder.parent / "ingest.log"
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "TOPIC_PREFIX": prefix,
+            "LOG_FORMAT": "json",
+        }
+        with self._log_path.open("wb") as log:
+            command = [sys.executable, "-m", "services.ingest", str(folder), *arguments]
+            self.began = time.perf_counter()
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def wait_for_exit(self) -> float:
+        """Return the seconds it took; it has to end well."""
+        if self._process.wait():
+            sys.exit(self._log_path.read_text()[-2000:])
+        return time.perf_counter() - self.began
+
+    def wait_for(self, event: str) -> float:
+        """Return the seconds until it has logged this."""
+        wait_until(lambda: f'"event":"{event}"' in self._log_path.read_text())
+        return time.perf_counter() - self.began
+
+    def processor_s(self) -> float:
+        """How long it has used a processor."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_mib(self) -> float:
+        """The memory it has in use that is its own."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.partition("RssAnon:")[2].split()[0]) / 1024
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        self.wait_for_exit()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for the condition."""
+    while not condition():
+        time.sleep(0.005)
+
+
+class Ends:
+    """How many records, with what ends transactions, are in the topic of rows."""
+
+    def __init__(self, kafka: LocalKafka, prefix: str) -> None:
+        self._consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "unused"})
+        self._partitions = [TopicPartition(f"{prefix}rows", number) for number in range(_PARTITIONS)]
+
+    def total(self) -> int:
+        """Of all partitions, now."""
+        return sum(self._consumer.get_watermark_offsets(each, timeout=10)[1] for each in self._partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one count costs."""
+
+    files: int
+    read_s: float
+    again_s: float
+    ready_s: float
+    idle_percent: float
+    memory_mib: float
+    appended_s: float
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        return (
+            f"{self.files:6,} {self.read_s:8.1f} {self.files * _ROWS / self.read_s:7,.0f} {self.again_s:9.1f} "
+            f"{self.ready_s:9.1f} {self.idle_percent:19.1f} {self.memory_mib:12.0f} {self.appended_s:16.2f}"
+        )
+
+
+def measure(kafka: LocalKafka, folder: Path, count: int) -> Line:
+    """Measure one count."""
+    prefix = f"files-{count}."
+    make_files(folder, count)
+    read_s = Ingest(kafka, prefix, folder, "--once").wait_for_exit()
+    again_s = Ingest(kafka, prefix, folder, "--once").wait_for_exit()
+    ingest = Ingest(kafka, prefix, folder)
+    ready_s = ingest.wait_for("ready")
+    time.sleep(2.0)
+    used_s, began = ingest.processor_s(), time.perf_counter()
+    time.sleep(_IDLE_S)
+    idle = (ingest.processor_s() - used_s) / (time.perf_counter() - began)
+    ends, appended_s = Ends(kafka, prefix), []
+    for number in range(_APPENDS):
+        before = ends.total()
+        began = time.perf_counter()
+        with folder.joinpath(f"{number % count:05}.csv").open("ab") as file:
+            file.write(b"M,0\n")
+        wait_until(lambda before=before: ends.total() > before)  # type: ignore[misc]
+        appended_s.append(time.perf_counter() - began)
+    memory_mib = ingest.memory_mib()
+    ingest.stop()
+    return Line(count, read_s, again_s, ready_s, 100 * idle, memory_mib, statistics.median(appended_s))
+
+
+def main() -> int:
+    """Measure each count with topics of its own."""
+    lines: list[Line] = []
+    with LocalKafka() as kafka:
+        sys.stdout.write(_HEADING + "\n")
+        for count in [int(text) for text in sys.argv[1:]] or _COUNTS:
+            with TemporaryDirectory() as root:
+                folder = Path(root) / "in"
+                folder.mkdir()
+                lines.append(measure(kafka, folder, count))
+                sys.stdout.write(f"{lines[-1]}\n")
+                sys.stdout.flush()
+    _RESULTS.parent.mkdir(exist_ok=True)
+    _RESULTS.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
