@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 VENV := .venv
-PLOTS := .venv-plots
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Every test has a deadline of its own; these runs have one each as a whole.
@@ -40,14 +40,15 @@ chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a ru
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose
 
-bench: setup $(PLOTS)/.ready ## what many categories and many files cost, with plots
+bench: setup $(BENCH)/.ready ## Nacre beside others at the same work; many categories, many files; with plots
+	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.many_categories
 	$(BIN)/python -m benchmarks.many_files
-	$(PLOTS)/bin/python -m benchmarks.plots
+	$(BENCH)/bin/python -m benchmarks.plots
 
-$(PLOTS)/.ready: requirements-plots.txt
-	@$(PYTHON) -m venv $(PLOTS)
-	@$(PLOTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-plots.txt
+$(BENCH)/.ready: requirements-bench.txt
+	@$(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
 lint: setup ## ruff and mypy strict
@@ -59,7 +60,7 @@ lock: setup ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade pyproject.toml --extra ops --group dev -o requirements-dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade --python-version 3.11 --group plots -o requirements-plots.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --upgrade --python-version 3.11 --group bench -o requirements-bench.txt
 
 up: ## Kafka and the three services in containers; SPLIT_BY and more from the environment
 	docker compose up --build --detach
@@ -72,5 +73,5 @@ logs: ## follow what they log
 
 clean: ## remove .venv, caches, out/ and, with Docker, Kafka's data
 	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
-	rm -rf $(VENV) $(PLOTS) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(BENCH) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
