@@ -108,7 +108,7 @@ def main() -> int:
     arguments = parse()
     app = application(arguments)
     {"ingest": add_ingest, "split": add_split, "sink": add_sink}[arguments.stage](app, arguments)
-    sys.argv[1:] = ["worker", "--loglevel", "warning", "--without-web"]
+    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
     app.main()
     return 0
 
