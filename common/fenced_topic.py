@@ -25,24 +25,25 @@ Entry = tuple[bytes, bytes]
 class FencedTopic:
     """Reads on in the topic, and appends what is decided with all of it known.
 
-    All writers share one transactional id: whoever starts its producer last has fenced the others, and reads what they
-    committed before it writes. So no two of them decide from the same state.
+    `take` gets the records that came, each once. All writers share one transactional id: whoever starts its producer
+    last has fenced the others, and reads what they committed before it writes. So no two decide from the same state.
     """
 
-    def __init__(self, settings: ServiceSettings, topic: str) -> None:
+    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[ConsumerRecord]], None]) -> None:
         self._settings = settings
+        self._take = take
         self._partition = TopicPartition(topic, 0)
         self._next_offset = 0
 
-    async def read(self) -> list[ConsumerRecord]:
-        """The records that came since the last time."""
+    async def read(self) -> None:
+        """Take the records that came since the last time."""
         async with open_reader(self._settings, f"nacre-{self._partition.topic}") as consumer:
-            return await self._read_with(consumer)
+            await self._read_with(consumer)
 
-    async def append(self, decide: Callable[[list[ConsumerRecord]], Sequence[Entry]]) -> Sequence[Entry]:
-        """Append, and return, what `decide` makes of the records that came since the last time, once it is committed.
+    async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+        """Append, and return, what is decided once all records are taken; it is committed then.
 
-        It is called again, with those that came meanwhile, whenever another writer was quicker.
+        `decide` is called again, with those taken that came meanwhile, whenever another writer was quicker.
         """
         back_off_s = _FIRST_BACK_OFF_S
         while True:
@@ -54,7 +55,7 @@ class FencedTopic:
                 await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
                 back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
 
-    async def _append(self, decide: Callable[[list[ConsumerRecord]], Sequence[Entry]]) -> Sequence[Entry]:
+    async def _append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
         # The topic's name has the prefix already. The producer second: the sooner it commits after its start, the less
         # often another one fences it.
         async with (
@@ -63,7 +64,8 @@ class FencedTopic:
         ):
             transactions = Transactions(producer, [self._partition])
             await transactions.take_over()
-            entries = decide(await self._read_with(consumer))
+            await self._read_with(consumer)
+            entries = decide()
             if entries:
                 outbox = transactions.outbox()
                 for key, value in entries:
@@ -73,9 +75,11 @@ class FencedTopic:
                 await transactions.settle()
             return entries
 
-    async def _read_with(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+    async def _read_with(self, consumer: AIOKafkaConsumer) -> None:
         consumer.assign([self._partition])
         consumer.seek(self._partition, self._next_offset)
         records = [record async for record in read_to_end(consumer, self._partition)]
-        self._next_offset = await consumer.position(self._partition)
-        return records
+        next_offset = await consumer.position(self._partition)
+        # Nothing is waited for between the two: whoever breaks this off has both or neither.
+        self._take(records)
+        self._next_offset = next_offset

@@ -33,7 +33,7 @@ class Registry:
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
         self._name = topics.schemas
-        self._topic = FencedTopic(settings, topics.schemas)
+        self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}
         self._lock = asyncio.Lock()
 
@@ -42,7 +42,7 @@ class Registry:
         if schema_id not in self._known:
             async with self._lock:
                 if schema_id not in self._known:
-                    self._take(await self._topic.read())
+                    await self._topic.read()
         if schema_id not in self._known:
             raise ConfigurationError(
                 f"schema {schema_id} is used, but topic {self._name} does not hold it: was it deleted?"
@@ -52,14 +52,14 @@ class Registry:
     async def known(self) -> dict[str, Registered]:
         """Every schema that the topic holds now, by id."""
         async with self._lock:
-            self._take(await self._topic.read())
+            await self._topic.read()
         return dict(self._known)
 
     async def register(self, schema: Schema) -> Registered:
         """Give the schema a number, unless it has one. No two schemas get one number."""
         async with self._lock:
             if schema.id not in self._known:
-                self._take(await self._topic.read())
+                await self._topic.read()
             if schema.id not in self._known:
                 for _, value in await self._topic.append(partial(self._number, schema)):
                     registered = decode_schema(value)
@@ -68,9 +68,8 @@ class Registry:
                     self._tell_differences(registered)
             return self._known[schema.id]
 
-    def _number(self, schema: Schema, records: Sequence[ConsumerRecord]) -> list[Entry]:
-        """The schema as an entry with the next number; nothing where these records hold it."""
-        self._take(records)
+    def _number(self, schema: Schema) -> list[Entry]:
+        """The schema as an entry with the next number; nothing where it has one."""
         if schema.id in self._known:
             return []
         registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)

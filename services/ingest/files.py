@@ -125,8 +125,9 @@ def file_of(stat: os.stat_result) -> str:
 
 
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
-    """Each file as it is now; one that cannot be asked has no more than its path."""
-    return {name: _found(path) for name, path in files.items()}
+    """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
+    looked_at = ((name, _found(path)) for name, path in files.items())
+    return {name: found for name, found in looked_at if found.file or os.path.lexists(found.path)}
 
 
 def _found(path: Path) -> Found:

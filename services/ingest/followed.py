@@ -4,6 +4,7 @@ import asyncio
 import errno
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -12,7 +13,7 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.content import content_of
-from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk, source_key
+from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, file_of, fit_chunk, source_key
 from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
 
@@ -37,7 +38,7 @@ class Followed:
         self._grew_at = time.monotonic()
         self._next_look = 0.0
         self._found = found
-        self._gone = self._lost = False
+        self._gone = self._lost = self._overwritten = False
         self.trouble = ""
         # Of what kind the trouble is: an errno, or 0 where the file can be read and is not what it was.
         self._trouble_kind: int | None = None
@@ -62,22 +63,31 @@ class Followed:
         self._content.expected = "" if once else found.file
         if self._gone or self._lost or found != self._found:
             self._next_look = 0.0
+            self.finished = False
         self._found, self._gone = found, False
-        self._lost = not (once or found.file)
+        self._lost, self._overwritten = not (once or found.file), False
 
-    def lose(self) -> None:
-        """Nobody knows where the file is: only tell why it is not at its path."""
-        self._lost, self._next_look = True, 0.0
+    def lose(self, *, overwritten: bool) -> None:
+        """Nobody knows where the file is, or another source's was renamed over it: tell that, and read no more."""
+        self._lost, self._overwritten, self._next_look = True, overwritten, 0.0
 
     def is_this(self, found: Found) -> bool:
-        """Whether this file, with the same inode, is the source's: it holds what was read. Raises OSError."""
+        """Whether this file, with the same inode, is the source's: it holds what was read.
+
+        Raises OSError, MovedError when another one has its name by now.
+        """
         progress = self.progress
         # One that was written anew, and got the inode of one deleted, may have the same bytes, but has another time.
         unchanged = progress.ended and found.size == progress.size
         if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
             return False
+        content = content_of(found.path, Path(self._home).suffix)
+        content.expected = found.file
+        if unchanged and progress.changed_at_ns and content.whole_only:
+            # To unpack all of it again takes long.
+            return True
         try:
-            content_of(found.path, Path(self._home).suffix).window(progress)
+            content.window(progress)
         except SourceError:
             return False
         return True
@@ -92,6 +102,9 @@ class Followed:
         if now < self._next_look:
             return False
         try:
+            if self._lost:
+                await self._tell_loss()
+                return False
             moved = await self._read_on(outbox, now)
         except (TimeoutError, ConnectionError):
             # Kafka's, not the file's: to register a header takes a transaction.
@@ -115,20 +128,19 @@ class Followed:
             log.error("source cannot be read", source=self.progress.source, reason=trouble)
         self.trouble, self._trouble_kind = trouble, kind
         self.finished = self._shop.settings.once
-        self._next_look = now + _TROUBLE_LOOK_INTERVAL_S
+        # One that is lost is found by a look at all files, not by this.
+        self._next_look = math.inf if self._lost else now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
-        if self._lost:
-            await asyncio.to_thread(check_readable, self._content.path)
-            self._next_look = now + _TROUBLE_LOOK_INTERVAL_S
-            return False
         source = self._source or await self._open()
         stat = await asyncio.to_thread(self._content.path.stat)
+        if self._content.expected not in {"", file_of(stat)}:
+            raise MovedError
         size = stat.st_size
         if size != self._size:
             self._size, self._grew_at, self.finished = size, now, False
         elif source.progress.ended and source.progress.size == size:
-            return self._rest()
+            return self._rest(source, stat.st_mtime_ns)
         settled = self._shop.settings.once or now - self._grew_at >= self._shop.settings.settle_s
         if self._content.whole_only and not settled:
             return False
@@ -137,7 +149,7 @@ class Followed:
         to_its_end = len(data) < self._chunk_bytes
         at_end = to_its_end and settled
         if at_end and source.progress.ended and not data:
-            return self._rest()
+            return self._rest(source, stat.st_mtime_ns)
         used = await source.take(data, outbox, at_end=at_end, size=size, changed_at_ns=stat.st_mtime_ns)
         progress = source.progress
         self._content.keep_from(progress.offset)
@@ -149,11 +161,25 @@ class Followed:
             log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
         return used > 0 or at_end
 
-    def _rest(self) -> bool:
-        """There is nothing more, until it is seen to have changed."""
+    async def _tell_loss(self) -> None:
+        self._next_look = math.inf
+        await asyncio.to_thread(check_readable, self._content.path)
+        # What can be read there is no news: the next look tells what it is.
+        if self._overwritten and not self.progress.ended:
+            raise SourceError(
+                f"{self._content.path} is another file now, and the one read to byte {self.progress.offset} is gone"
+            )
+        self.finished = self.finished or self._overwritten
+
+    def _rest(self, source: Source, changed_at_ns: int) -> bool:
+        """There is nothing more, until it is seen to have changed. True when its time is to be kept."""
         self.finished = True
         self._next_look = math.inf
-        return False
+        # Touched and renamed, it would be taken for another.
+        is_touched = source.progress.changed_at_ns != changed_at_ns
+        if is_touched:
+            source.progress = replace(source.progress, changed_at_ns=changed_at_ns)
+        return is_touched
 
     async def _open(self) -> Source:
         window: Window = await asyncio.to_thread(self._content.window, self._begun_at)

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
@@ -11,8 +10,9 @@ from aiokafka import TopicPartition
 from common.errors import TooManyRejectedError
 from common.progress import Progress, encode_progress
 from common.transaction import Transactions
+from services.ingest.files import MovedError
 from services.ingest.followed import Followed
-from services.ingest.places import Found, Place, Seen, earlier
+from services.ingest.places import Found, Place, Seen, earlier, home_and_number
 from services.ingest.scan import Moves, Scan
 from services.ingest.source import Shop
 
@@ -97,26 +97,42 @@ class IngestLane:
         if not place.file and place.path not in seen.files:
             return place
         followed = self._sources.get(source) or Followed(self._shop, Found(Path(place.path)), self._progress(source))
+        home, _ = home_and_number(source)
+        is_another = False
         for path, found in seen.elsewhere(place):
-            # A file that INPUT does not name is nobody's unless something of it was read.
-            if (path in seen.files or followed.progress.offset) and await asyncio.to_thread(followed.is_this, found):
+            # Of a file that INPUT does not name something has to have been read, or its name has to tell.
+            if not (path in seen.files or followed.progress.offset or path.startswith(home)):
+                continue
+            try:
+                is_this = await asyncio.to_thread(followed.is_this, found)
+            except (FileNotFoundError, MovedError):
+                # It was renamed again: the next look tells.
+                return place
+            except OSError:
+                # Who reads on tells what is wrong with it.
+                is_this = True
+            if is_this:
                 return Place(path, place.file)
+            is_another = True
         at_path = seen.files.get(place.path)
-        if at_path is not None and self._scan.places.source_of(at_path.file) in {None, source}:
+        if at_path is not None and self._scan.places.may_take(source, place.path, at_path.file):
             # The same source, written anew, or another file under its name: reading on tells.
             return Place(place.path, at_path.file)
         # One look may miss a file that is renamed meanwhile under both of its names.
-        if seen.at > self._missed_at.setdefault(source, seen.at):
-            followed.lose()
+        missed_before = seen.at > self._missed_at.setdefault(source, seen.at)
+        if is_another or (missed_before and not self._scan.is_blind_to(place.path)):
+            followed.lose(overwritten=at_path is not None and bool(at_path.file))
             return Place(place.path)
         return place
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
         """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
         moved = False
-        for source in list(self._in_order()):
+        for name, source in list(self._sources.items()):
             if stop.is_set():
                 break
+            if not self._is_its_turn(name, source):
+                continue
             if await source.read_on(self._outbox):
                 moved = True
                 self._touched.add(source)
@@ -124,15 +140,12 @@ class IngestLane:
                 await self.commit()
         return moved
 
-    def _in_order(self) -> Iterator[Followed]:
-        """The sources whose turn it is."""
-        for name, source in self._sources.items():
-            before = self._sources.get(earlier(name) or "")
-            # What is left of a rotated file comes before the rows of the one that took its name.
-            if before is not None and not (before.finished or before.trouble):
-                continue
-            if not source.is_packed or self._may_unpack(source):
-                yield source
+    def _is_its_turn(self, name: str, source: Followed) -> bool:
+        before = self._sources.get(earlier(name) or "")
+        # What is left of a rotated file comes before the rows of the one that took its name.
+        if before is not None and not (before.finished or before.trouble):
+            return False
+        return not source.is_packed or self._may_unpack(source)
 
     def _may_unpack(self, source: Followed) -> bool:
         """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""

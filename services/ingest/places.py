@@ -7,7 +7,8 @@ from pathlib import Path
 
 import orjson
 
-_NUMBERED = re.compile(r"(.+)//([0-9]+)")
+# A path may hold line breaks.
+_NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class Places:
 
     def __init__(self) -> None:
         self.of: dict[str, Place] = {}
-        self._at: dict[str, str] = {}
+        # More than one while rotated files are found one after the other, or where one was renamed over another.
+        self._at: dict[str, set[str]] = {}
         self._of_file: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
 
@@ -75,11 +77,11 @@ class Places:
         """The source is here from now on."""
         before = self.of.get(source)
         if before is not None:
-            for known, key in ((self._at, before.path), (self._of_file, before.file)):
-                if known.get(key) == source:
-                    del known[key]
+            self._at[before.path].discard(source)
+            if self._of_file.get(before.file) == source:
+                del self._of_file[before.file]
         self.of[source] = place
-        self._at[place.path] = source
+        self._at.setdefault(place.path, set()).add(source)
         if place.file:
             self._of_file[place.file] = source
         home, number = home_and_number(source)
@@ -89,12 +91,37 @@ class Places:
         """The source that this file is."""
         return self._of_file.get(file)
 
+    def may_take(self, source: str, path: str, file: str) -> bool:
+        """Whether another file at this source's path may be the source's: no other source has more right to it."""
+        heir = max(self._at[path], key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each))
+        return bool(file) and heir == source and self._of_file.get(file) in {None, source}
+
+    def with_moves(self, moves: Mapping[str, tuple[Place, Place]]) -> tuple["Places", dict[str, Place]]:
+        """What it comes to when these sources move (old, new), and those that do.
+
+        One does not that is no longer at its old place, because another replica has it by now, nor one to a file that
+        is another source.
+        """
+        after = Places()
+        for source, place in self.of.items():
+            after.put(source, place)
+        moved = {}
+        for source, (old, new) in moves.items():
+            if after.of[source] == old and after.source_of(new.file) in {None, source}:
+                after.put(source, new)
+                moved[source] = new
+        return after, moved
+
+    def holds(self, path: str) -> bool:
+        """Whether any source is at this path."""
+        return bool(self._at.get(path))
+
     def new_sources(self, files: Mapping[str, Found]) -> dict[str, Place]:
         """Names for the files that are no source yet, and whose path no source has."""
         named: dict[str, Place] = {}
         taken: set[str] = set()
         for path, found in files.items():
-            if path in self._at or found.file in self._of_file or found.file in taken:
+            if self.holds(path) or found.file in self._of_file or found.file in taken:
                 continue
             number = self._numbers.get(path, 0) + 1
             named[path if number == 1 else f"{path}//{number}"] = Place(path, found.file)

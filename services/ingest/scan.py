@@ -4,6 +4,7 @@ import asyncio
 import errno
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from aiokafka import ConsumerRecord
 from common.fenced_topic import Entry, FencedTopic
 from common.topics import Topics, partition_for
 from services.ingest.files import find_files, look_at, look_beside, source_name
-from services.ingest.places import Place, Places, Seen, decode_place, encode_place, home_and_number
+from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class Scan:
 
     def __init__(self, settings: IngestSettings, topics: Topics) -> None:
         self._settings = settings
-        self._topic = FencedTopic(settings, topics.sources)
+        self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
         self._read_at = -1.0
@@ -48,7 +49,7 @@ class Scan:
                 self._tell(errors)
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
-                if self.places.new_sources(seen.files):
+                if not all(self._is_settled(path, found) for path, found in seen.files.items()):
                     await self._read()
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
@@ -64,27 +65,41 @@ class Scan:
     async def settle(self, moves: Moves) -> None:
         """Agree that these sources are at new places, each (old, new); files that this leaves free become sources."""
         async with self._lock:
-            await self._settle(self._seen or Seen(), moves)
+            if self._seen is not None and await self._settle(self._seen, moves):
+                # Another look for every lane: one of the new sources may be theirs.
+                self._seen = replace(self._seen)
 
-    async def _settle(self, seen: Seen, moves: Moves) -> None:
+    def _is_settled(self, path: str, found: Found) -> bool:
+        """Whether it is known which source a file is, and that it is at this path."""
+        if path in self._told:
+            return True
+        if not found.file:
+            return self.places.holds(path)
+        source = self.places.source_of(found.file)
+        return source is not None and self.places.of[source].path == path
+
+    async def _settle(self, seen: Seen, moves: Moves) -> bool:
+        """Whether any source is new."""
         if not moves and not self.places.new_sources(seen.files):
-            return
+            return False
+        known = set(self.places.of)
         for key, value in await self._topic.append(partial(self._decide, seen, moves)):
             self._put(key.decode(), decode_place(value))
+        return self.places.of.keys() != known
 
-    def _decide(self, seen: Seen, moves: Moves, records: Sequence[ConsumerRecord]) -> list[Entry]:
-        self._take(records)
-        # Another replica that has the source now may have been here before.
-        agreed = {source: new for source, (old, new) in moves.items() if self.places.of[source] == old}
-        after = Places()
-        for source, place in (self.places.of | agreed).items():
-            after.put(source, place)
-        changed = agreed | after.new_sources(seen.files)
+    def _decide(self, seen: Seen, moves: Moves) -> list[Entry]:
+        after, moved = self.places.with_moves(moves)
+        changed = moved | after.new_sources(seen.files)
         return [(source.encode(), encode_place(place)) for source, place in changed.items()]
 
     async def _read(self) -> None:
-        self._read_at = time.monotonic()
-        self._take(await self._topic.read())
+        at = time.monotonic()
+        await self._topic.read()
+        self._read_at = at
+
+    def is_blind_to(self, path: str) -> bool:
+        """Whether this path is in a folder that cannot be looked into."""
+        return any(path.startswith(f"{folder}/") for folder in self.failed)
 
     def _take(self, records: Sequence[ConsumerRecord]) -> None:
         for record in records:
@@ -112,8 +127,8 @@ class Scan:
             source = self.places.source_of(found.file)
             if source is None or path in self._told:
                 continue
-            first = self.places.of[source].path
-            if first != path and first in seen.files and seen.files[first].file == found.file:
+            place = self.places.of[source]
+            if place.path != path and seen.at_place(place) is not None:
                 self._told.add(path)
                 log.warning("a second name of one file: it is read once", path=path, source=source)
 

@@ -1,0 +1,278 @@
+"""Which file a source is followed to: real files and looks at them; the topic of places is a list."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from structlog.testing import capture_logs
+
+from common.progress import Progress
+from common.topics import Topics
+from services.ingest import scan as scan_module
+from services.ingest.files import Window, look_at, source_name
+from services.ingest.lane import IngestLane
+from services.ingest.places import Place
+from services.ingest.scan import Scan
+from services.ingest.settings import IngestSettings
+from services.ingest.source import Shop
+
+CONTENT = b"Sex,Length\nM,1\nF,2\n"
+
+
+class Topic:
+    """What replicas agreed on, shared by all of a test's."""
+
+    agreed: list[Any]
+
+    def __init__(self, _settings: object, _name: str, take: Callable[[Sequence[Any]], None]) -> None:
+        self._take = take
+        self._read = 0
+
+    async def read(self) -> None:
+        """Take what came."""
+        records, self._read = self.agreed[self._read :], len(self.agreed)
+        self._take(records)
+
+    async def append(self, decide: Callable[[], Sequence[tuple[bytes, bytes]]]) -> Sequence[tuple[bytes, bytes]]:
+        """Take what came, and add what is decided."""
+        await self.read()
+        entries = decide()
+        self.agreed += [SimpleNamespace(key=key, value=value) for key, value in entries]
+        return entries
+
+
+class Replica:
+    """The one lane of an ingest, and what it has read of each source."""
+
+    def __init__(self, folder: Path, progress: dict[str, Progress], *, once: bool = False) -> None:
+        settings = IngestSettings.model_validate({"input": str(folder), "once": once, "partitions": 1})
+        shop = Shop(settings, Topics.under(""), None)  # type: ignore[arg-type] # not asked here
+        self.scan = Scan(settings, shop.topics)
+        transactions: Any = SimpleNamespace(outbox=lambda: None)
+        self.lane = IngestLane(shop, self.scan, TopicPartition("progress", 0), transactions, progress)
+
+    async def look(self, times: int = 1) -> None:
+        """Look at the input anew, so often."""
+        for _ in range(times):
+            await self.lane.follow()
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where each source's file is, by the names of both; "" where it is nowhere."""
+        return {
+            source.rpartition("/in/")[2]: Path(place.path).name if place.file else ""
+            for source, place in self.scan.places.of.items()
+        }
+
+    async def troubles(self) -> list[str]:
+        """What a turn tells of sources in trouble."""
+        with capture_logs() as logs:
+            for source in self.lane._sources.values():  # noqa: SLF001 - a turn needs a producer
+                source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+                await source.read_on(None)  # type: ignore[arg-type] # same
+        return [line["reason"] for line in logs if line["event"] == "source cannot be read"]
+
+
+async def nothing(*_: object) -> bool:
+    return False
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(Topic, "agreed", [], raising=False)
+    monkeypatch.setattr(scan_module, "FencedTopic", Topic)
+    monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
+    made = tmp_path / "in"
+    made.mkdir()
+    return made
+
+
+def read_to_its_end(*paths: Path) -> dict[str, Progress]:
+    """The progress of sources with these files."""
+    known = {}
+    for path in paths:
+        window, found = Window().moved(path.read_bytes()), look_at({"": path})[""]
+        known[source_name(path)] = Progress(
+            source_name(path),
+            offset=found.size,
+            ended=True,
+            size=found.size,
+            changed_at_ns=found.changed_at_ns,
+            head=window.head_digest,
+            tail=window.tail_digest,
+        )
+    return known
+
+
+def write(path: Path, content: bytes = CONTENT) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+async def test_a_renamed_file_is_followed_and_what_takes_its_name_is_a_source_of_its_own(folder: Path) -> None:
+    replica = Replica(folder, read_to_its_end(write(folder / "a.csv")))
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    write(folder / "a.csv", b"Sex,Length\nI,3\n")
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+
+
+async def test_an_unreadable_renamed_file_is_followed_and_told_not_a_failure_of_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(folder, read_to_its_end(write(folder / "a.csv")))
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    [source] = replica.lane._sources.values()  # noqa: SLF001 - root may read all
+    monkeypatch.setattr(source, "is_this", refuse)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv"}
+
+
+async def test_a_file_renamed_between_listing_and_asking_is_no_input_of_that_look(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    files = {source_name(path): path, "gone": folder / "gone.csv"}
+    assert list(look_at(files)) == [source_name(path)]
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_source_in_the_same_look(
+    folder: Path, *, once: bool
+) -> None:
+    progress = read_to_its_end(write(folder / "a.csv"))
+    await Replica(folder, progress).look()
+    # The same inode, other content.
+    write(folder / "a.csv", b"Sex,Length\nI,3\nI,4\n").rename(folder / "b.csv")
+    replica = Replica(folder, progress, once=once)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "", "b.csv": "b.csv"}
+    assert not replica.lane.finished
+
+
+async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(folder: Path) -> None:
+    progress = read_to_its_end(write(folder / "a.csv"))
+    await Replica(folder, progress).look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    write(folder / "a.csv", b"Sex,Length\nI,3\n")
+    replica = Replica(folder, progress, once=True)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+    assert len(replica.lane._sources) == 2  # noqa: SLF001 - it is followed
+
+
+async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path) -> None:
+    progress = read_to_its_end(write(folder / "a.csv"))
+    owner, other = Replica(folder, progress), Replica(folder, {})
+    await owner.look()
+    await other.look()
+    write(folder / "a.csv", b"Sex,Length\nI,3\nI,4\n").rename(folder / "c.csv")
+    await owner.look(2)
+    await other.look()
+    assert other.paths == owner.paths == {"a.csv": "", "c.csv": "c.csv"}
+
+
+async def test_a_file_that_was_not_begun_is_found_under_a_rotated_name_but_not_under_any(folder: Path) -> None:
+    for name, expected in (("a.csv.1", "a.csv.1"), ("other", "")):
+        write(folder / "a.csv")
+        replica = Replica(folder, {})
+        Topic.agreed = []
+        await replica.look()
+        (folder / "a.csv").rename(folder / name)
+        await replica.look(3)
+        assert replica.paths == {"a.csv": expected}
+        (folder / name).unlink()
+
+
+async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it_was_read_to_its_end(
+    folder: Path,
+) -> None:
+    write(folder / "a.csv")
+    write(folder / "b.csv", CONTENT + b"I,3\n")
+    write(folder / "c.csv", CONTENT + b"I,4\n")
+    progress = read_to_its_end(*(folder / name for name in ("a.csv", "b.csv", "c.csv")))
+    name = source_name(folder / "b.csv")
+    progress[name] = Progress(name, offset=11)
+    replica = Replica(folder, progress)
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "b.csv", "b.csv": "", "c.csv": "c.csv"}
+    [trouble] = await replica.troubles()
+    assert "is another file now, and the one read to byte 11 is gone" in trouble
+    (folder / "b.csv").rename(folder / "c.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "c.csv", "b.csv": "", "c.csv": ""}
+    assert not any("c.csv is another file" in each for each in await replica.troubles())
+
+
+async def test_what_takes_the_place_of_a_file_renamed_over_another_is_the_renamed_one_s(folder: Path) -> None:
+    write(folder / "a.csv", b"")
+    write(folder / "b.csv")
+    replica = Replica(folder, read_to_its_end(folder / "b.csv"))
+    await replica.look()
+    (folder / "b.csv").rename(folder / "a.csv")
+    await replica.look(4)
+    write(folder / "a.part", CONTENT + b"I,3\n").rename(folder / "a.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "", "b.csv": "a.csv"}
+
+
+async def test_a_file_that_is_gone_is_given_up_at_the_second_look_only(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    write(folder / "b.csv")
+    replica = Replica(folder, read_to_its_end(path))
+    await replica.look()
+    away = path.rename(folder.parent / "away")
+    await replica.look()
+    assert replica.paths["a.csv"] == "a.csv"
+    await replica.look()
+    assert replica.paths["a.csv"] == ""
+    [trouble] = await replica.troubles()
+    assert "No such file" in trouble
+    assert not await replica.troubles()
+    away.rename(path)
+    await replica.look(2)
+    assert replica.paths["a.csv"] == "a.csv"
+
+
+async def test_files_in_a_folder_that_cannot_be_looked_into_are_not_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(folder / "a.csv")
+    replica = Replica(folder, read_to_its_end(path))
+    await replica.look()
+    path.rename(folder.parent / "away")
+    monkeypatch.setattr(replica.scan, "is_blind_to", lambda path: path.startswith(str(folder)))
+    await replica.look(3)
+    assert replica.paths == {"a.csv": "a.csv"}
+
+
+async def test_two_replicas_that_both_find_a_move_agree(folder: Path) -> None:
+    progress = read_to_its_end(write(folder / "a.csv"))
+    first, second = Replica(folder, progress), Replica(folder, progress)
+    for replica in (first, second):
+        await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    for replica in (first, second):
+        await replica.look(2)
+    assert first.paths == second.paths == {"a.csv": "b.csv"}
+    assert len(Topic.agreed) == 2
+
+
+def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
+    from services.ingest.places import Places, home_and_number  # noqa: PLC0415 - only here
+
+    path = "/in/a\nb.csv"
+    assert home_and_number(f"{path}//2") == (path, 2)
+    known = Places()
+    known.put(path, Place("/in/x", "1"))
+    known.put(f"{path}//2", Place("/in/y", "2"))
+    assert list(known.new_sources(look_at({path: Path(__file__)}))) == [f"{path}//3"]
