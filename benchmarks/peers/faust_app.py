@@ -1,5 +1,6 @@
 """faust-streaming: agents, with exactly-once processing."""
 
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -30,7 +31,6 @@ def application(arguments: Arguments) -> Any:
         producer_linger=0.005,
         producer_max_batch_size=1_000_000,
         stream_buffer_maxsize=_ROWS_PER_BATCH,
-        loop="uvloop",
         datadir=str(arguments.output.parent / f"{arguments.prefix}faust-{arguments.stage}"),
     )
 
@@ -44,8 +44,9 @@ def add_ingest(app: Any, arguments: Arguments) -> None:
     """Rows of a file."""
     rows = topic(app, arguments, "rows")
 
-    @app.task  # type: ignore[untyped-decorator] # it has no types
-    async def send() -> None:
+    # A worker has to consume something: this is a command, as faust has them for what only sends.
+    @app.command()  # type: ignore[untyped-decorator] # it has no types
+    async def ingest(_self: Any) -> None:
         sent = []
         with arguments.input.open("rb") as file:
             file.readline()
@@ -57,7 +58,6 @@ def add_ingest(app: Any, arguments: Arguments) -> None:
                     sent.clear()
         for each in sent:
             await each
-        await app.stop()
 
 
 def add_split(app: Any, arguments: Arguments) -> None:
@@ -73,7 +73,7 @@ def add_split(app: Any, arguments: Arguments) -> None:
                 await categorized.send(key=row.split(b",", 1)[0], value=row)
             left -= len(rows)
             if left <= 0:
-                app.loop.create_task(app.stop())
+                signal.raise_signal(signal.SIGTERM)
 
 
 def add_sink(app: Any, arguments: Arguments) -> None:
@@ -100,7 +100,7 @@ def add_sink(app: Any, arguments: Arguments) -> None:
                 files.checkpoint(offsets)
                 checkpointed = time.monotonic()
             if left <= 0:
-                app.loop.create_task(app.stop())
+                signal.raise_signal(signal.SIGTERM)
 
 
 def main() -> int:
@@ -108,7 +108,8 @@ def main() -> int:
     arguments = parse()
     app = application(arguments)
     {"ingest": add_ingest, "split": add_split, "sink": add_sink}[arguments.stage](app, arguments)
-    sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
+    what = ["ingest"] if arguments.stage == "ingest" else ["worker", "--loglevel", "warn", "--without-web"]
+    sys.argv[1:] = ["--loop", "uvloop", *what]
     app.main()
     return 0
 
