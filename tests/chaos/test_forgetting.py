@@ -1,17 +1,15 @@
 """Kill -9 while sink, with more categories than it keeps in memory, forgets them and looks them up again."""
 
-import os
 import random
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import extent
-from tests.integration.pipeline import PROJECT, Pipeline, Service
+from tests.integration.pipeline import Pipeline
 
 CATEGORIES = 2_000
 KILLS = extent.count(4, 40)
@@ -26,30 +24,6 @@ def make_rows(chance: random.Random, count: int) -> list[bytes]:
         category = chance.randrange(20) if chance.random() < 0.2 else chance.randrange(CATEGORIES)
         rows.append(b"c%d,%d\n" % (category, number))
     return rows
-
-
-def start_forgetful(pipeline: Pipeline, forgotten: Path, **settings: str) -> Service:
-    """A sink with little memory."""
-    log_path = pipeline.folder / f"{len(pipeline.services):02}-sink.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.small_memory", "services.sink"],
-            cwd=PROJECT,
-            env={
-                **os.environ,
-                **settings,
-                "KAFKA_BOOTSTRAP_SERVERS": pipeline.bootstrap,
-                "TOPIC_PREFIX": pipeline.prefix,
-                "OUTPUT_DIR": str(pipeline.output),
-                "FORGOTTEN": str(forgotten),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    service = Service("sink", process, log_path)
-    pipeline.services.append(service)
-    return service
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
@@ -68,13 +42,16 @@ def test_a_sink_that_is_killed_while_it_forgets_entries_loses_and_repeats_nothin
     settings = {"PARTITIONS": "2", "CHECKPOINT_INTERVAL_MS": "100"}
     pipeline.start("ingest", source, **settings)
     pipeline.start("split", SPLIT_BY="Category", **settings)
-    sink = start_forgetful(pipeline, forgotten, **settings)
+    start_forgetful = partial(
+        pipeline.start_under, "tests.chaos.small_memory", "sink", FORGOTTEN=str(forgotten), **settings
+    )
+    sink = start_forgetful()
     for number in range(KILLS):
         # Behind so many bytes: that is at any instant, and never when all is done.
         target = size * (number + chance.random()) / (KILLS + 1)
         pipeline.wait_until(lambda target=target: pipeline.output_size() >= target, "more rows are written", 60)  # type: ignore[misc]
         sink.kill()
-        sink = start_forgetful(pipeline, forgotten, **settings)
+        sink = start_forgetful()
     pipeline.wait_for_size(size)
     assert sink.stop()[0] == 0
     pipeline.check_files(content)

@@ -58,7 +58,9 @@ class Shuffled:
         after = next(self._names)
         other = self._random.choice(list(self.paths))
         kind = self._random.choice(["rename", "rename", "rotate", "swap"])
-        if kind == "rename" or not {name, other} <= known:
+        # What is begun has to have a name that INPUT has.
+        may_rotate = before.suffix == ".csv" or kind == "swap"
+        if kind == "rename" or not may_rotate or not {name, other} <= known:
             before.rename(after)
             self.paths[name] = after
         elif kind == "rotate":

@@ -105,23 +105,27 @@ class Pipeline:
 
     def start(self, name: str, *arguments: str | Path, **settings: str) -> Service:
         """Start a service with these settings as environment variables."""
-        return self._start(name, arguments, settings, subprocess.DEVNULL)
+        return self._start(name, [f"services.{name}", *arguments], settings, subprocess.DEVNULL)
+
+    def start_under(self, launcher: str, name: str, **settings: str) -> Service:
+        """Start a service by a module of the tests that changes something in it."""
+        return self._start(name, [launcher, f"services.{name}"], settings, subprocess.DEVNULL)
 
     def start_ingest_of(self, standard_input: IO[bytes], **settings: str) -> Service:
         """Start an ingest that reads its standard input."""
-        return self._start("ingest", ["-"], settings, standard_input)
+        return self._start("ingest", ["services.ingest", "-"], settings, standard_input)
 
     def _start(
         self,
         name: str,
-        arguments: Sequence[str | Path],
+        module: Sequence[str | Path],
         settings: Mapping[str, str],
         standard_input: int | IO[bytes],
     ) -> Service:
         log_path = self.folder / f"{len(self.services):02}-{name}.log"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}", *map(str, arguments)],
+                [sys.executable, "-m", *map(str, module)],
                 cwd=PROJECT,
                 env={**os.environ, **self._settings, **settings},
                 stdin=standard_input,

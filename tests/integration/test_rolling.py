@@ -1,11 +1,8 @@
 """Files that are finished: by rows, by idle time, at the end; named, packed, and never changed again."""
 
 import gzip
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.expectation import ABALONE, expected_files, path_by
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, Pipeline, Service
+from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>[0-9]{6,})\.csv(?P<suffix>\.gz|\.open)?")
 
@@ -123,24 +120,11 @@ def test_a_sink_that_dies_at_each_step_of_finishing_a_file_loses_and_repeats_not
     settings = {"ROLL_ROWS": "50", "COMPRESS": packing, "EXIT_WHEN_DONE": "true", "CHECKPOINT_INTERVAL_MS": "20"}
     places = [f"{point}:{moment}:1" for point in ("rename", "in_place") for moment in ("before", "after")]
     for place in [*places, "rename:after:3", "rename:before:9"]:
-        process = subprocess.run(
-            [sys.executable, "-m", "tests.chaos.crashing", "services.sink"],
-            cwd=PROJECT,
-            env={
-                **os.environ,
-                **settings,
-                "KAFKA_BOOTSTRAP_SERVERS": pipeline.bootstrap,
-                "TOPIC_PREFIX": pipeline.prefix,
-                "OUTPUT_DIR": str(pipeline.output),
-                "CRASH_AT": place,
-                "CRASH_LOG": str(crash_log),
-            },
-            check=False,
-            timeout=60,
-            capture_output=True,
+        sink = pipeline.start_under(
+            "tests.chaos.crashing", "sink", CRASH_AT=place, CRASH_LOG=str(crash_log), **settings
         )
-        hit = process.returncode == -signal.SIGKILL
-        assert hit or process.returncode == 0, process.stderr
+        hit = sink.wait_for_exit(60) == -signal.SIGKILL
+        assert hit or sink.exit_code == 0, sink.log()
         if not hit:
             break
     assert len(crash_log.read_text().splitlines()) >= 3

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from common.progress import Progress
 from common.topics import Topics
-from services.ingest.files import Window, look_at, look_beside, source_name
+from services.ingest.files import look_at, look_beside, source_name
 from services.ingest.followed import Followed
 from services.ingest.places import Found
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
+from tests.unit.read_sources import read_to_its_end
 
 CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
@@ -18,20 +18,10 @@ def look(path: Path) -> Found:
     return look_at({"": path})[""]
 
 
-def read_to_its_end(path: Path) -> Followed:
-    window = Window().moved(path.read_bytes())
-    found = look(path)
-    progress = Progress(
-        source_name(path),
-        offset=found.size,
-        ended=True,
-        size=found.size,
-        changed_at_ns=found.changed_at_ns,
-        head=window.head_digest,
-        tail=window.tail_digest,
-    )
+def follow(path: Path) -> Followed:
+    """A source that is read to its end."""
     shop = Shop(IngestSettings.model_validate({"input": str(path)}), Topics.under(""), None)  # type: ignore[arg-type] # not asked here
-    return Followed(shop, found, progress)
+    return Followed(shop, look(path), read_to_its_end(path))
 
 
 @pytest.fixture
@@ -42,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_renamed_file_is_the_source_s_also_when_it_grew(path: Path) -> None:
-    followed = read_to_its_end(path)
+    followed = follow(path)
     renamed = path.rename(path.with_name("b.csv.1"))
     assert followed.is_this(look(renamed))
     with renamed.open("ab") as file:
@@ -51,7 +41,7 @@ def test_a_renamed_file_is_the_source_s_also_when_it_grew(path: Path) -> None:
 
 
 def test_a_file_with_the_same_inode_and_other_content_is_another(path: Path) -> None:
-    followed = read_to_its_end(path)
+    followed = follow(path)
     path.write_bytes(CONTENT.replace(b"M", b"I"))
     assert not followed.is_this(look(path))
     path.write_bytes(CONTENT[:-1])
@@ -59,7 +49,7 @@ def test_a_file_with_the_same_inode_and_other_content_is_another(path: Path) -> 
 
 
 def test_a_file_written_anew_with_the_same_bytes_and_inode_is_another(path: Path) -> None:
-    followed = read_to_its_end(path)
+    followed = follow(path)
     before = path.stat()
     path.write_bytes(CONTENT)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))

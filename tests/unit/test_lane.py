@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from common.progress import Progress
 from common.topics import Topics
 from services.ingest import scan as scan_module
-from services.ingest.files import Window, look_at, source_name
+from services.ingest.files import look_at, source_name
 from services.ingest.lane import IngestLane
 from services.ingest.places import Place
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
+from tests.unit.read_sources import read_to_its_end
 
 CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
@@ -90,21 +91,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def read_to_its_end(*paths: Path) -> dict[str, Progress]:
+def read(*paths: Path) -> dict[str, Progress]:
     """The progress of sources with these files."""
-    known = {}
-    for path in paths:
-        window, found = Window().moved(path.read_bytes()), look_at({"": path})[""]
-        known[source_name(path)] = Progress(
-            source_name(path),
-            offset=found.size,
-            ended=True,
-            size=found.size,
-            changed_at_ns=found.changed_at_ns,
-            head=window.head_digest,
-            tail=window.tail_digest,
-        )
-    return known
+    return {source_name(path): read_to_its_end(path) for path in paths}
 
 
 def write(path: Path, content: bytes = CONTENT) -> Path:
@@ -113,7 +102,7 @@ def write(path: Path, content: bytes = CONTENT) -> Path:
 
 
 async def test_a_renamed_file_is_followed_and_what_takes_its_name_is_a_source_of_its_own(folder: Path) -> None:
-    replica = Replica(folder, read_to_its_end(write(folder / "a.csv")))
+    replica = Replica(folder, read(write(folder / "a.csv")))
     await replica.look()
     (folder / "a.csv").rename(folder / "b.csv")
     write(folder / "a.csv", b"Sex,Length\nI,3\n")
@@ -124,7 +113,7 @@ async def test_a_renamed_file_is_followed_and_what_takes_its_name_is_a_source_of
 async def test_an_unreadable_renamed_file_is_followed_and_told_not_a_failure_of_all(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = Replica(folder, read_to_its_end(write(folder / "a.csv")))
+    replica = Replica(folder, read(write(folder / "a.csv")))
     await replica.look()
     (folder / "a.csv").rename(folder / "b.csv")
 
@@ -147,7 +136,7 @@ async def test_a_file_renamed_between_listing_and_asking_is_no_input_of_that_loo
 async def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_source_in_the_same_look(
     folder: Path, *, once: bool
 ) -> None:
-    progress = read_to_its_end(write(folder / "a.csv"))
+    progress = read(write(folder / "a.csv"))
     await Replica(folder, progress).look()
     # The same inode, other content.
     write(folder / "a.csv", b"Sex,Length\nI,3\nI,4\n").rename(folder / "b.csv")
@@ -158,7 +147,7 @@ async def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_source_in_the_sam
 
 
 async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(folder: Path) -> None:
-    progress = read_to_its_end(write(folder / "a.csv"))
+    progress = read(write(folder / "a.csv"))
     await Replica(folder, progress).look()
     (folder / "a.csv").rename(folder / "b.csv")
     write(folder / "a.csv", b"Sex,Length\nI,3\n")
@@ -169,7 +158,7 @@ async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(
 
 
 async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path) -> None:
-    progress = read_to_its_end(write(folder / "a.csv"))
+    progress = read(write(folder / "a.csv"))
     owner, other = Replica(folder, progress), Replica(folder, {})
     await owner.look()
     await other.look()
@@ -197,7 +186,7 @@ async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it
     write(folder / "a.csv")
     write(folder / "b.csv", CONTENT + b"I,3\n")
     write(folder / "c.csv", CONTENT + b"I,4\n")
-    progress = read_to_its_end(*(folder / name for name in ("a.csv", "b.csv", "c.csv")))
+    progress = read(*(folder / name for name in ("a.csv", "b.csv", "c.csv")))
     name = source_name(folder / "b.csv")
     progress[name] = Progress(name, offset=11)
     replica = Replica(folder, progress)
@@ -216,7 +205,7 @@ async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it
 async def test_what_takes_the_place_of_a_file_renamed_over_another_is_the_renamed_one_s(folder: Path) -> None:
     write(folder / "a.csv", b"")
     write(folder / "b.csv")
-    replica = Replica(folder, read_to_its_end(folder / "b.csv"))
+    replica = Replica(folder, read(folder / "b.csv"))
     await replica.look()
     (folder / "b.csv").rename(folder / "a.csv")
     await replica.look(4)
@@ -228,7 +217,7 @@ async def test_what_takes_the_place_of_a_file_renamed_over_another_is_the_rename
 async def test_a_file_that_is_gone_is_given_up_at_the_second_look_only(folder: Path) -> None:
     path = write(folder / "a.csv")
     write(folder / "b.csv")
-    replica = Replica(folder, read_to_its_end(path))
+    replica = Replica(folder, read(path))
     await replica.look()
     away = path.rename(folder.parent / "away")
     await replica.look()
@@ -247,7 +236,7 @@ async def test_files_in_a_folder_that_cannot_be_looked_into_are_not_given_up(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(folder / "a.csv")
-    replica = Replica(folder, read_to_its_end(path))
+    replica = Replica(folder, read(path))
     await replica.look()
     path.rename(folder.parent / "away")
     monkeypatch.setattr(replica.scan, "is_blind_to", lambda path: path.startswith(str(folder)))
@@ -256,7 +245,7 @@ async def test_files_in_a_folder_that_cannot_be_looked_into_are_not_given_up(
 
 
 async def test_two_replicas_that_both_find_a_move_agree(folder: Path) -> None:
-    progress = read_to_its_end(write(folder / "a.csv"))
+    progress = read(write(folder / "a.csv"))
     first, second = Replica(folder, progress), Replica(folder, progress)
     for replica in (first, second):
         await replica.look()

@@ -4,16 +4,13 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from common.errors import ServiceError
-from common.records import Headers, category_key
-from common.registry import Registered
-from common.schema import Schema
+from common.records import category_key
 from services.sink import entries as entries_module
 from services.sink.disk_errors import DiskError
 from services.sink.entries import Changes, Entry, size_of
@@ -21,23 +18,9 @@ from services.sink.files import MAX_OPEN_FILES
 from services.sink.ledger import Ledger
 from services.sink.paths import DEFAULT_RULE
 from services.sink.shelf import Shelf
+from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
 
-SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
-LEDGER = ".nacre/categorized-0.ledger"
 ROOM = 20
-
-
-@dataclass(frozen=True)
-class Row:
-    key: bytes
-    value: bytes
-    headers: Headers = field(default_factory=list)
-
-
-class Schemas:
-    async def find(self, _schema_id: str) -> Registered:
-        """Knows one schema."""
-        return Registered(1, SCHEMA)
 
 
 def rows(numbers: Sequence[int], value: bytes) -> list[Any]:

@@ -3,7 +3,6 @@
 import gzip
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,15 @@ import pytest
 import zstandard
 
 from common.errors import ServiceError
-from common.records import Ended, Headers, category_key, encode_control
-from common.registry import Registered
-from common.schema import Schema
+from common.records import Ended, category_key, encode_control
 from common.tally import Tally
 from ops.index import index_of
 from services.sink.paths import path_rule
 from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
+from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
 
-SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
-LEDGER = ".nacre/categorized-0.ledger"
 HEADER = b"Sex,Length\n"
-
-
-@dataclass(frozen=True)
-class Row:
-    key: bytes
-    value: bytes
-    headers: Headers = field(default_factory=list)
-
-
-class Schemas:
-    async def find(self, _schema_id: str) -> Registered:
-        """Knows one schema."""
-        return Registered(1, SCHEMA)
 
 
 class Clock:
