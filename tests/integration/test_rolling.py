@@ -32,8 +32,9 @@ def joined(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def finished(pipeline: Pipeline) -> dict[str, bytes]:
-    """The files that are finished."""
-    return {path: content for path, content in pipeline.output_files().items() if path.endswith((".csv", ".csv.gz"))}
+    """The files that are finished. Others may get another name while they are looked at."""
+    paths = [path for path in pipeline.output.rglob("*") if path.name.endswith((".csv", ".csv.gz"))]
+    return {str(path.relative_to(pipeline.output)): path.read_bytes() for path in paths}
 
 
 def is_further(pipeline: Pipeline, sink: Service, count: int) -> bool:
