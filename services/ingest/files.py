@@ -5,6 +5,7 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -157,6 +158,14 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
             if found.file in lost:
                 beside[found.file] = (source_name(path), found)
     return beside
+
+
+def may_name(given: str, name: str) -> bool:
+    """Whether INPUT names a file with this source name, were it there."""
+    path = Path(given)
+    if path.is_dir():
+        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(Path(name))
+    return fnmatchcase(name, source_name(path)) or name == source_name(path)
 
 
 def source_name(path: Path) -> str:

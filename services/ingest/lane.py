@@ -74,6 +74,8 @@ class IngestLane:
             if found is not None:
                 self._missed_at.pop(source, None)
                 self._see(source, found)
+            elif not self._scan.is_ours(source, seen):
+                continue
             elif (new := await self._new_place(source, place, seen)) != place:
                 moves[source] = place, new
         return moves
@@ -114,16 +116,17 @@ class IngestLane:
             if is_this:
                 return Place(path, place.file)
             is_another = True
+        # One look may miss a file that is renamed meanwhile under all of its names. With ONCE there is no other.
+        missed_before = seen.at > self._missed_at.setdefault(source, seen.at) or self._shop.settings.once
+        is_gone = is_another or not place.file or (missed_before and not self._scan.is_blind_to(place.path))
         at_path = seen.files.get(place.path)
+        if not is_gone:
+            return place
         if at_path is not None and self._scan.places.may_take(source, place.path, at_path.file):
             # The same source, written anew, or another file under its name: reading on tells.
             return Place(place.path, at_path.file)
-        # One look may miss a file that is renamed meanwhile under both of its names.
-        missed_before = seen.at > self._missed_at.setdefault(source, seen.at)
-        if is_another or (missed_before and not self._scan.is_blind_to(place.path)):
-            followed.lose(overwritten=at_path is not None and bool(at_path.file))
-            return Place(place.path)
-        return place
+        followed.lose(overwritten=at_path is not None and bool(at_path.file))
+        return Place(place.path)
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
         """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""

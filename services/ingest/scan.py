@@ -13,13 +13,15 @@ from aiokafka import ConsumerRecord
 
 from common.fenced_topic import Entry, FencedTopic
 from common.topics import Topics, partition_for
-from services.ingest.files import find_files, look_at, look_beside, source_name
+from services.ingest.files import find_files, look_at, look_beside, may_name, source_name
 from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
 
 log = structlog.get_logger()
 
 _SCAN_INTERVAL_S = 1.0
+# A folder that is listed while a file in it is renamed may show neither of its names.
+_MOST_LOOKS = 3
 
 # Sources with their old and new places.
 Moves = dict[str, tuple[Place, Place]]
@@ -35,6 +37,7 @@ class Scan:
         self._seen: Seen | None = None
         self._read_at = -1.0
         self._told: set[str] = set()
+        self._named: set[str] = set()
         self.places = Places()
         # The sources of each partition of `progress`, by the path that they are named after.
         self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
@@ -97,6 +100,10 @@ class Scan:
         await self._topic.read()
         self._read_at = at
 
+    def is_ours(self, source: str, seen: Seen) -> bool:
+        """Whether this INPUT is about the source: another one may have been before."""
+        return source in self._named or self.places.of[source].file in seen.by_file
+
     def is_blind_to(self, path: str) -> bool:
         """Whether this path is in a folder that cannot be looked into."""
         return any(path.startswith(f"{folder}/") for folder in self.failed)
@@ -108,10 +115,20 @@ class Scan:
     def _put(self, source: str, place: Place) -> None:
         if source not in self.places.of:
             home, _ = home_and_number(source)
+            if may_name(self._settings.input, home):
+                self._named.add(source)
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
         self.places.put(source, place)
 
     def _look(self) -> tuple[Seen, list[OSError]]:
+        for _ in range(_MOST_LOOKS):
+            seen, errors, missed = self._look_once()
+            if not missed:
+                break
+        return seen, errors
+
+    def _look_once(self) -> tuple[Seen, list[OSError], bool]:
+        """What is there now, and whether any source's file is not."""
         at = time.monotonic()
         errors: list[OSError] = []
         files = look_at(find_files(self._settings.input, errors.append))
@@ -119,8 +136,10 @@ class Scan:
         for path, found in files.items():
             if found.file:
                 by_file.setdefault(found.file, path)
-        lost = {place.file: place.path for place in self.places.of.values() if place.file and place.file not in by_file}
-        return Seen(at, files, look_beside(lost), by_file), errors
+        places = [self.places.of[source] for source in self._named]
+        lost = {place.file: place.path for place in places if place.file and place.file not in by_file}
+        beside = look_beside(lost)
+        return Seen(at, files, beside, by_file), errors, len(beside) < len(lost)
 
     def _tell_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():

@@ -256,6 +256,36 @@ async def test_two_replicas_that_both_find_a_move_agree(folder: Path) -> None:
     assert len(Topic.agreed) == 2
 
 
+async def test_a_file_of_another_input_is_neither_followed_nor_given_up(folder: Path) -> None:
+    first, second = write(folder / "a.csv"), write(folder / "b.csv")
+    progress = read(first)
+    await Replica(first, progress).look()
+    replica = Replica(second, progress)
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "a.csv", "b.csv": "b.csv"}
+    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the second is followed
+    renamed = first.rename(folder / "c.csv")
+    replica = Replica(renamed, progress)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "c.csv", "b.csv": "b.csv"}
+    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the renamed one
+
+
+async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_took_its_name(
+    folder: Path,
+) -> None:
+    path = write(folder / "a.csv")
+    replica = Replica(folder, read(path))
+    await replica.look()
+    away = path.rename(folder.parent / "away")
+    write(path, b"Sex,Length\nI,3\n")
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv"}
+    away.rename(folder / "b.csv")
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+
+
 def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
     from services.ingest.places import Places, home_and_number  # noqa: PLC0415 - only here
 
