@@ -13,6 +13,7 @@ AS_SET: Mapping[str, int] = {
     TOPICS.categorized: 6,
     TOPICS.rejected: 1,
     TOPICS.schemas: 1,
+    TOPICS.sources: 1,
     TOPICS.progress: 6,
 }
 
@@ -35,14 +36,14 @@ def test_topics_as_they_are_set_fit() -> None:
     limits = dict.fromkeys(AS_SET, 1_048_588)
     assert judge(Broker(1, AS_SET, limits)) == [
         Finding(holds=True, text="localhost:9092 answers: 1 broker"),
-        Finding(holds=True, text="all 5 topics nacre.* exist, with PARTITIONS=6"),
+        Finding(holds=True, text="all 6 topics nacre.* exist, with PARTITIONS=6"),
         Finding(holds=True, text="the longest row has 46 bytes of at most 900,000, and record batches fit"),
     ]
 
 
 def test_topics_that_are_missing_are_no_fault() -> None:
     [_, none, _] = judge(Broker(3, {}, {}))
-    assert none.text == "none of 5 topics nacre.* exist; the services create them with PARTITIONS=6"
+    assert none.text == "none of 6 topics nacre.* exist; the services create them with PARTITIONS=6"
     assert not not_holding(Broker(3, {TOPICS.rows: 6}))
 
 
