@@ -18,7 +18,7 @@ from common.topic_reading import read_until
 from common.topics import Topics, partition_for
 from common.transaction import Outbox, Transactions
 from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
-from services.ingest.files import source_key
+from services.ingest.finding import source_key
 from services.ingest.packing import Address, pack_run
 
 _ANSWER_DEADLINE_S = 5.0

@@ -24,7 +24,8 @@ from ops.validation_schemas import group_by_schema, number_schema
 from ops.validation_screen import Asked, Validation, findings, show
 from ops.validation_splits import SplitTally
 from services.ingest.content import content_of
-from services.ingest.files import CHUNK_BYTES, STANDARD_INPUT, Window, find_files, fit_chunk
+from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
+from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
 from services.split.settings import SplitSettings

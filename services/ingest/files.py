@@ -1,29 +1,20 @@
-"""The files that INPUT names, reading on where one was left, and telling whether it is still the same file."""
+"""Reading on where a file was left, and telling whether it is still the same file."""
 
 import errno
-import glob
 import os
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
 
-from common.errors import ConfigurationError, SourceError
+from common.errors import SourceError
 from common.progress import Progress
-from services.ingest.places import Found
+from services.ingest.finding import file_of
 
 log = structlog.get_logger()
 
-STANDARD_INPUT = "-"
-# gzip and zstd.
-PACKED_SUFFIXES = frozenset({".gz", ".zst"})
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
 
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
@@ -57,125 +48,6 @@ class Window:
     def tail_digest(self) -> str:
         """Fingerprint of the last bytes."""
         return blake2b(self.tail, digest_size=8).hexdigest()
-
-
-class InputError(ConfigurationError, OSError):
-    """INPUT itself is not there, or cannot be looked into.
-
-    Before the service has begun that ends it, as a wrong setting. Once it runs it is a failure of the disk like any
-    other: a folder that was there may come back.
-    """
-
-
-def find_files(given: str, on_error: Callable[[OSError], None] | None = None) -> dict[str, Path]:
-    """The files that INPUT names now, by source name (the absolute path as text), sorted.
-
-    Raises InputError when a path without wildcards is not there at all, or cannot be looked into. A folder further
-    below that cannot be is handed to `on_error` instead.
-    """
-    try:
-        found = _find(given, on_error)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
-    return {source_name(entry): entry for entry in sorted(found)}
-
-
-def _find(given: str, on_error: Callable[[OSError], None] | None) -> list[Path]:
-    path = Path(given)
-    if path.is_dir():
-        # What `os.walk` would keep to itself.
-        with os.scandir(path):
-            return [entry for entry in _walk(path, on_error) if _is_csv(entry)]
-    if path.exists():
-        return [path]
-    if glob.has_magic(given):
-        matches = glob.iglob(given, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return [match for match in map(Path, matches) if match.is_file()]
-    raise InputError(f"INPUT {given}: there is no such file or folder")
-
-
-def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, onerror=on_error):
-        if _OUTPUT_MARK in folders and parent != os.fspath(folder):
-            # What comes out would go in again, without end.
-            _tell_left_out(parent)
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                yield Path(parent, name)
-
-
-@cache
-def _tell_left_out(folder: str) -> None:
-    log.warning("an output folder below INPUT is left out", folder=folder)
-
-
-def _is_csv(path: Path) -> bool:
-    """Whether a file in a folder is input, by its name."""
-    packed = path.suffix.lower() in PACKED_SUFFIXES
-    return (path.with_suffix("") if packed else path).suffix.lower() == ".csv"
-
-
-def file_of(stat: os.stat_result) -> str:
-    """Which file this is, whatever it is called."""
-    return f"{stat.st_dev}:{stat.st_ino}"
-
-
-def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
-    """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
-    looked_at = ((name, _found(path)) for name, path in files.items())
-    return {name: found for name, found in looked_at if found.file or os.path.lexists(found.path)}
-
-
-def _found(path: Path) -> Found:
-    try:
-        stat = path.stat()
-    except OSError:
-        return Found(path)
-    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns)
-
-
-def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
-    """Those of these files (with their last paths) that are in the same folder under any other name, each with it.
-
-    An editor's backup copy, whose name ends with ~, is not taken for the source.
-    """
-    beside: dict[str, tuple[str, Found]] = {}
-    inodes = {int(file.rpartition(":")[2]) for file in lost}
-    for folder in {os.path.dirname(path) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
-        try:
-            with os.scandir(folder) as entries:
-                # Its inode costs nothing, all else a question to the system.
-                paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
-        except OSError:
-            continue
-        for path in paths:
-            found = _found(path)
-            if found.file in lost:
-                beside[found.file] = (source_name(path), found)
-    return beside
-
-
-def may_name(given: str, name: str) -> bool:
-    """Whether INPUT names a file with this source name, were it there."""
-    path = Path(given)
-    if path.is_dir():
-        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(Path(name))
-    return fnmatchcase(name, source_name(path)) or name == source_name(path)
-
-
-def source_name(path: Path) -> str:
-    """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
-    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
-
-
-def source_key(name: str) -> bytes:
-    """The key of a source's rows: short, because every row carries it."""
-    return blake2b(name.encode(), digest_size=6).hexdigest().encode()
 
 
 class MovedError(OSError):

@@ -13,7 +13,8 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.content import content_of
-from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, file_of, fit_chunk, source_key
+from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk
+from services.ingest.finding import file_of, source_key
 from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
 

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 
 from common.fenced_topic import Entry, FencedTopic
 from common.topics import Topics, partition_for
-from services.ingest.files import find_files, look_at, look_beside, may_name, source_name
+from services.ingest.finding import find_files, look_at, look_beside, may_name, source_name
 from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
 

@@ -19,7 +19,7 @@ from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
 from common.topics import Groups, ensure_topics
 from common.transaction import Transactions
-from services.ingest.files import STANDARD_INPUT, find_files
+from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.lane import IngestLane
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings

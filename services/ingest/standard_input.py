@@ -15,7 +15,8 @@ from common.progress import Progress, encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Transactions
-from services.ingest.files import Window, source_key
+from services.ingest.files import Window
+from services.ingest.finding import source_key
 from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()

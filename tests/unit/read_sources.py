@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from common.progress import Progress
-from services.ingest.files import Window, look_at, source_name
+from services.ingest.files import Window
+from services.ingest.finding import look_at, source_name
 
 
 def read_to_its_end(path: Path) -> Progress:

@@ -10,7 +10,8 @@ from common.completion import all_ended, caught_up
 from common.errors import ConfigurationError, SourceError
 from common.progress import Progress
 from common.topics import partition_for
-from services.ingest.files import Window, find_files, read_on, read_window, source_name
+from services.ingest.files import Window, read_on, read_window
+from services.ingest.finding import find_files, source_name
 from services.sink.checkpoint import should_checkpoint
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)

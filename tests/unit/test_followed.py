@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from common.topics import Topics
-from services.ingest.files import look_at, look_beside, source_name
+from services.ingest.finding import look_at, look_beside, source_name
 from services.ingest.followed import Followed
 from services.ingest.places import Found
 from services.ingest.settings import IngestSettings

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from common.progress import Progress
 from common.topics import Topics
 from services.ingest import scan as scan_module
-from services.ingest.files import look_at, source_name
+from services.ingest.finding import look_at, source_name
 from services.ingest.lane import IngestLane
 from services.ingest.places import Place
 from services.ingest.scan import Scan
