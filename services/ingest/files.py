@@ -7,14 +7,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
-import structlog
-
 from common.errors import SourceError
 from common.progress import Progress
 from services.ingest.finding import file_of
-
-log = structlog.get_logger()
-
 
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
