@@ -14,12 +14,14 @@ from aiokafka.helpers import create_ssl_context
 
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
+from common.record_batches import give_out_batches, in_batches
 from common.session import unless_stopped
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
 take_refused_writes_for_broken_connections()
+give_out_batches()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000
@@ -73,13 +75,17 @@ def _password(settings: ServiceSettings) -> str:
 def new_consumer(
     settings: ServiceSettings, client_id: str, group: str | None = None, isolation_level: str = "read_committed"
 ) -> AIOKafkaConsumer:
-    """A consumer that never commits or resets an offset by itself, and sees committed records only unless told."""
+    """A consumer that never commits or resets an offset by itself, and sees committed records only unless told.
+
+    What it reads comes from `read_on`.
+    """
     return AIOKafkaConsumer(
         client_id=client_id,
         group_id=group,
         isolation_level=isolation_level,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        value_deserializer=in_batches,
         fetch_max_wait_ms=100,
         session_timeout_ms=_SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import stop_consumer
 from common.readiness import Readiness
+from common.record_batches import read_on
+from common.records import Record
 from common.session import Stopped, pause
 
 log = structlog.get_logger()
@@ -165,20 +168,19 @@ async def fetch(
     stop: asyncio.Event,
     timeout_ms: int,
     sooner: "asyncio.Future[None] | None" = None,
-) -> list[ConsumerRecord]:
+) -> list[Record]:
     """The partition's next records; none after the timeout, once `stop` is set, or when `sooner` is done before."""
     if stop.is_set():
         return []
-    fetching = asyncio.ensure_future(consumer.getmany(partition, timeout_ms=timeout_ms))
+    fetching = asyncio.ensure_future(read_on(consumer, partition, timeout_ms))
     stopping = asyncio.ensure_future(stop.wait())
-    waiting = {fetching, stopping} if sooner is None else {fetching, stopping, sooner}
+    waiting: set[asyncio.Future[Any]] = {fetching, stopping} if sooner is None else {fetching, stopping, sooner}
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not fetching.done():
             return []
         # Between the fetcher giving records out and their coming here nothing waits: none is lost by the cancel below.
-        records: dict[TopicPartition, list[ConsumerRecord]] = fetching.result()
-        return records.get(partition, [])
+        return fetching.result()
     finally:
         fetching.cancel()
         stopping.cancel()

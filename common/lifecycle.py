@@ -40,6 +40,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
     import uvloop  # noqa: PLC0415
 
     from common.errors import ServiceError  # noqa: PLC0415
+    from common.memory import collect_by_the_clock  # noqa: PLC0415
 
     log = structlog.get_logger()
 
@@ -65,7 +66,9 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal, number)
+        collecting = asyncio.create_task(collect_by_the_clock())
         code = await attempt(stop)
+        collecting.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         # A signal from here on must not turn a clean end into a failure.

@@ -7,10 +7,10 @@ from functools import partial
 
 import structlog
 
-from common.allocator import give_large_blocks_back
 from common.errors import ConfigurationError
 from common.lifecycle import run_service
 from common.log import set_up_log
+from common.memory import keep_large_blocks
 from common.settings import Settings, read_settings
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ def run(
     except ConfigurationError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
-    give_large_blocks_back()
+    keep_large_blocks()
     set_up_log(settings, service)
     # Secret settings print as asterisks.
     log.info("starting", **settings.model_dump(mode="json", exclude_none=True))

@@ -2,33 +2,34 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-# Of small ones at once: what is read of a topic that was not compacted for an hour must not be in memory as a whole.
-_MAX_RECORDS = 1_000
+from common.record_batches import read_on
+from common.records import Record
+
+_TIMEOUT_MS = 200
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[ConsumerRecord]:
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
     """The committed records from the consumer's positions to the ends as they are now."""
     # Asked for all at once: each question waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
         # The position, not the last record: what ends a transaction takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
-            fetched = await consumer.getmany(partition, timeout_ms=200, max_records=_MAX_RECORDS)
-            for record in fetched.get(partition, ()):
+            # One batch at a time: what was not compacted for an hour must not be in memory as a whole.
+            for record in await read_on(consumer, partition, _TIMEOUT_MS, 1):
                 yield record
 
 
 async def read_until(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
-) -> AsyncIterator[Sequence[ConsumerRecord]]:
+) -> AsyncIterator[Sequence[Record]]:
     """The committed records from the partition's beginning to that offset, a fetch at a time."""
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:
-        fetched = await consumer.getmany(partition, timeout_ms=200)
-        yield [record for record in fetched.get(partition, []) if record.offset < end]
+        yield [record for record in await read_on(consumer, partition, _TIMEOUT_MS) if record.offset < end]
 
 
 async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> bool:
@@ -40,6 +41,6 @@ async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[Topic
         consumer.seek(partition, beginnings[partition])
     for partition in partitions:
         while await consumer.position(partition) < ends[partition]:
-            if (await consumer.getmany(partition, timeout_ms=200)).get(partition):
+            if await read_on(consumer, partition, _TIMEOUT_MS):
                 return True
     return False

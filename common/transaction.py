@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
+from common.batch_filling import fill
 from common.clients import TRANSACTION_TIMEOUT_MS
 from common.forgotten_commits import complete_forgotten_commit
 from common.records import Headers
@@ -63,14 +64,8 @@ class Outbox:
 
         An empty batch takes a first row of any size, so that a loop over this always ends.
         """
-        append = batch.append
-        timestamp = self._timestamp_ms
         before = batch.size()
-        position = start
-        for row in rows[start:] if start else rows:
-            if append(timestamp=timestamp, key=key, value=row) is None:
-                break
-            position += 1
+        position = start + fill(batch, self._timestamp_ms, key, rows[start:] if start else rows)
         self.size += batch.size() - before
         return position
 

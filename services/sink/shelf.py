@@ -10,10 +10,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import ConsumerRecord
-
 from common.errors import ServiceError
-from common.records import parse_category_key
+from common.records import Record, parse_category_key
 from common.registry import Registered
 from services.sink.arranging import (
     REJECTED_KEY,
@@ -171,14 +169,14 @@ class Shelf:
         """Whether a checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
-    async def add(self, records: Sequence[ConsumerRecord]) -> bool:
+    async def add(self, records: Sequence[Record]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
         piles, ends = arrange(records)
         await self._append(piles)
         self._finisher.take_ends(ends)
         return bool(ends)
 
-    async def add_rejections(self, records: Sequence[ConsumerRecord]) -> bool:
+    async def add_rejections(self, records: Sequence[Record]) -> bool:
         """Append these records to the file of rejected rows."""
         await self._append(arrange_rejections(records))
         return False

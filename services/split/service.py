@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
@@ -17,6 +17,7 @@ from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
+from common.records import Record
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import holds_records
@@ -132,7 +133,7 @@ class Splitter:
         return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
 
     async def _route(
-        self, partition: TopicPartition, carrier: Carrier, records: Sequence[ConsumerRecord], outbox: Outbox
+        self, partition: TopicPartition, carrier: Carrier, records: Sequence[Record], outbox: Outbox
     ) -> None:
         try:
             await carrier.carry(records, outbox)
