@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 from common.records import Ended, Headers, Rejection, decode_control, decode_rejection, row_eol
 from common.row import JsonCodec, join_fields
 from common.schema import Dialect, Schema
-from common.tally import Tally, tally
 
 REJECTED_KEY = b"rejected"
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
@@ -43,10 +44,10 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What is appended to a file, and what rows are in it. `open_line`: it does not end with a line ending."""
+    """What is appended to a file, and how many rows are in it. `open_line`: it does not end with a line ending."""
 
     data: bytes
-    tally: Tally
+    rows: int
     open_line: bool
 
 
@@ -60,6 +61,8 @@ REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
     """The rows of each key in their order, and the ends of sources that came with these records."""
+    if not any(map(attrgetter("headers"), records)):
+        return arrange_plain(records), []
     usual: defaultdict[bytes, list[bytes]] = defaultdict(list)
     runs: defaultdict[bytes, list[Run]] = defaultdict(list)
     ends: list[Ended] = []
@@ -76,6 +79,15 @@ def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], list[End
     for key, rows in usual.items():
         runs[key].append((None, rows))
     return runs, ends
+
+
+def arrange_plain(records: Sequence[Record]) -> dict[bytes, list[Run]]:
+    """What `arrange` does with records that are all rows with their file's usual line ending: the hot path."""
+    rows: dict[bytes, list[bytes]] = {}
+    # split sends one category's rows together. To see that two keys are the same is less work than to look one up.
+    for key, together in groupby(records, attrgetter("key")):
+        rows.setdefault(key, []).extend([record.value for record in together])
+    return {key: [(None, values)] for key, values in rows.items()}
 
 
 def arrange_rejections(records: Sequence[Record]) -> dict[bytes, list[Run]]:
@@ -112,7 +124,7 @@ def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
 def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: bool) -> Addition:
     """What these rows add to a file that is `empty`, or ends without a line ending (`open_line`)."""
     pieces: list[bytes] = []
-    total = Tally()
+    total = 0
     if empty and layout.header is not None:
         pieces.append(layout.header_line)
     elif open_line:
@@ -124,5 +136,5 @@ def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: bool)
             pieces.append(layout.eol)
         ending = layout.eol if eol is None else eol
         pieces.append(ending.join(rows) + ending)
-        total += tally(rows)
+        total += len(rows)
     return Addition(b"".join(pieces), total, open_line=not ending)

@@ -8,8 +8,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.tally import NOTHING, Tally
-
 # Per partition, by `size_of`. A checkpoint is due when so much has changed since the last one began, and so much may be
 # on its way into the ledger at the same time.
 MAX_CHANGED_BYTES = 16 * 2**20
@@ -21,7 +19,7 @@ _OBJECT_BYTES = 600
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A category's open file as far as it is written: `length` in bytes, the rows in it.
+    """A category's open file as far as it is written: `length` in bytes, the rows in it, the CRC-32 of its bytes.
 
     `path` is relative to OUTPUT_DIR; "" says that none is open. A file that will be finished is the category's `part`
     (from 1), and `final` is its path then; seconds since 1970 say when it was begun and last added to.
@@ -30,7 +28,8 @@ class Entry:
     key: bytes
     path: str
     length: int = 0
-    tally: Tally = NOTHING
+    rows: int = 0
+    checksum: int = 0
     open_line: bool = False
     part: int = 0
     final: str = ""

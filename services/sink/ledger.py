@@ -14,13 +14,12 @@ from threading import Lock
 from typing import Any
 
 from common.errors import ServiceError
-from common.tally import Tally
 from services.sink.disk_errors import DiskError
 from services.sink.entries import Changes, Entry
 from services.sink.tree import Tree
 
 # Raised with every change of the tables.
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
@@ -30,8 +29,7 @@ CREATE TABLE IF NOT EXISTS files (
     final TEXT NOT NULL,
     length INTEGER NOT NULL,
     rows INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    checksum TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     open_line INTEGER NOT NULL,
     began_at REAL,
     changed_at REAL,
@@ -47,8 +45,7 @@ CREATE TABLE IF NOT EXISTS finished (
     final TEXT NOT NULL,
     length INTEGER NOT NULL,
     rows INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    checksum TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     in_place INTEGER NOT NULL,
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
@@ -61,12 +58,12 @@ _FIND_PARTS = "SELECT key, max(part) FROM finished WHERE key IN"
 _FIND_DUE = "SELECT * FROM files WHERE began_at <= ? OR changed_at <= ? LIMIT ?"
 _SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _SET_FILE = """
-INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) DO UPDATE SET
-    length = excluded.length, rows = excluded.rows, size = excluded.size, checksum = excluded.checksum,
-    open_line = excluded.open_line, changed_at = excluded.changed_at
+INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) DO UPDATE SET
+    length = excluded.length, rows = excluded.rows, checksum = excluded.checksum, open_line = excluded.open_line,
+    changed_at = excluded.changed_at
 """
 _DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
-_ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+_ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
 _SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 # SQLite takes 999 in every version.
 _KEYS_PER_QUERY = 900
@@ -174,7 +171,7 @@ class Ledger:
         with self._transaction():
             self._db.executemany(_SET_FACT, facts.items())
             self._db.executemany(_DROP_FILE, ((entry.key, entry.part) for entry in changes.finished))
-            self._db.executemany(_ADD_FINISHED, (_columns(entry)[:8] for entry in changes.finished))
+            self._db.executemany(_ADD_FINISHED, (_columns(entry)[:7] for entry in changes.finished))
             self._db.executemany(_SET_FILE, map(_columns, changes.open))
 
     def drop(self, entries: Iterable[Entry]) -> None:
@@ -223,15 +220,13 @@ class Ledger:
 
 
 def _columns(entry: Entry) -> tuple[object, ...]:
-    tally = entry.tally
     times = (entry.began_at, entry.changed_at) if entry.final else (None, None)
     return (
-        entry.key, entry.part, entry.path, entry.final, entry.length, tally.rows, tally.size, str(tally.checksum),
-        entry.open_line, *times,
+        entry.key, entry.part, entry.path, entry.final, entry.length, entry.rows, entry.checksum, entry.open_line,
+        *times,
     )  # fmt: skip
 
 
 def _entry(columns: Sequence[Any]) -> Entry:
-    key, part, path, final, length, rows, size, checksum, open_line, began_at, changed_at = columns
-    tally = Tally(rows, size, int(checksum))
-    return Entry(key, path, length, tally, bool(open_line), part, final, began_at or 0.0, changed_at or 0.0)
+    key, part, path, final, length, rows, checksum, open_line, began_at, changed_at = columns
+    return Entry(key, path, length, rows, checksum, bool(open_line), part, final, began_at or 0.0, changed_at or 0.0)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol, TypeVar
+from zlib import crc32
 
 from common.errors import ServiceError
 from common.records import Record, parse_category_key
@@ -200,7 +201,8 @@ class Shelf:
         entry = replace(
             entry,
             length=entry.length + len(addition.data),
-            tally=entry.tally + addition.tally,
+            rows=entry.rows + addition.rows,
+            checksum=crc32(addition.data, entry.checksum),
             open_line=addition.open_line,
             changed_at=now,
         )
@@ -216,7 +218,7 @@ class Shelf:
             spelled_out(runs, layout),
             self._rolling.limits,
             size=size,
-            rows=entry.tally.rows,
+            rows=entry.rows,
             header=len(layout.header_line),
         )
         addends = []

@@ -44,9 +44,7 @@ def divide(records: Sequence[Record], cursor: Cursor) -> Iterator[Span | Ended]:
     Raises ValueError for a row that no mark stands before.
     """
     start = 0
-    for index, record in enumerate(records):
-        if not record.headers:
-            continue
+    for index, record in [(index, record) for index, record in enumerate(records) if record.headers]:
         yield from _span(records[start:index], cursor)
         start = index + 1
         control = decode_control(record.headers, record.value)

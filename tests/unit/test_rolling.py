@@ -44,7 +44,7 @@ def test_rows_are_cut_where_a_file_is_full(
 
 
 def test_a_file_is_due_by_its_age_by_its_rest_or_by_the_end_of_what_was_to_come() -> None:
-    entry = Entry(b"k", "k.csv.open", 5, NOTHING, part=1, final="k.csv", began_at=100.0, changed_at=160.0)
+    entry = Entry(b"k", "k.csv.open", 5, 1, part=1, final="k.csv", began_at=100.0, changed_at=160.0)
     assert not Limits().due(1e12, NEVER).has(entry)
     assert [Limits(age_s=60).due(now, NEVER).has(entry) for now in (159.9, 160.0)] == [False, True]
     assert [Limits(idle_s=60).due(now, NEVER).has(entry) for now in (219.9, 220.0)] == [False, True]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -76,6 +77,9 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
     assert contents(root) == expected
     ledger = Ledger(root / LEDGER)
     assert dict(ledger.lengths()) == {f"Sex/{name}.csv": len(content) for name, content in expected.items()}
+    entries = ledger.find([category_key(SCHEMA.id, "Sex", (f"{number}",)) for number in range(count)]).values()
+    checksums = {entry.path: entry.checksum for entry in entries}
+    assert checksums == {f"Sex/{name}.csv": crc32(content) for name, content in expected.items()}
     ledger.close()
 
 
