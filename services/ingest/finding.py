@@ -16,8 +16,8 @@ from services.ingest.places import Found
 log = structlog.get_logger()
 
 STANDARD_INPUT = "-"
-# gzip and zstd.
-PACKED_SUFFIXES = frozenset({".gz", ".zst"})
+# Plain, gzip and zstd.
+_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
 # What sink keeps its ledgers in.
 _OUTPUT_MARK = ".nacre"
 
@@ -42,24 +42,27 @@ def find_files(given: str, on_error: Callable[[OSError], None] | None = None) ->
         raise
     except OSError as error:
         raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
-    return {source_name(entry): entry for entry in sorted(found)}
+    return found
 
 
-def _find(given: str, on_error: Callable[[OSError], None] | None) -> list[Path]:
+def _find(given: str, on_error: Callable[[OSError], None] | None) -> dict[str, Path]:
     path = Path(given)
     if path.is_dir():
         # What `os.walk` would keep to itself.
         with os.scandir(path):
-            return [entry for entry in _walk(path, on_error) if _is_csv(entry)]
+            # As text: there may be thousands, and a Path costs ten times as much to look at as its file does.
+            root = source_name(path).rstrip("/")
+            return {f"{root}/{_text(below)}": path / below for below in sorted(_walk(path, on_error))}
     if path.exists():
-        return [path]
+        return {source_name(path): path}
     if glob.has_magic(given):
-        matches = glob.iglob(given, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return [match for match in map(Path, matches) if match.is_file()]
+        matches = map(Path, sorted(glob.iglob(given, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        return {source_name(match): match for match in matches if match.is_file()}
     raise InputError(f"INPUT {given}: there is no such file or folder")
 
 
-def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[Path]:
+def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[str]:
+    """The paths of input below a folder, seen from there."""
     for parent, folders, names in os.walk(folder, onerror=on_error):
         if _OUTPUT_MARK in folders and parent != os.fspath(folder):
             # What comes out would go in again, without end.
@@ -67,9 +70,10 @@ def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[
             folders.clear()
             continue
         folders[:] = [name for name in folders if not name.startswith(".")]
+        inner = os.path.relpath(parent, folder) + "/" if parent != os.fspath(folder) else ""
         for name in names:
-            if not name.startswith("."):
-                yield Path(parent, name)
+            if _is_csv(name):
+                yield inner + name
 
 
 @cache
@@ -77,10 +81,9 @@ def _tell_left_out(folder: str) -> None:
     log.warning("an output folder below INPUT is left out", folder=folder)
 
 
-def _is_csv(path: Path) -> bool:
+def _is_csv(name: str) -> bool:
     """Whether a file in a folder is input, by its name."""
-    packed = path.suffix.lower() in PACKED_SUFFIXES
-    return (path.with_suffix("") if packed else path).suffix.lower() == ".csv"
+    return not name.startswith(".") and name.lower().endswith(_SUFFIXES)
 
 
 def file_of(stat: os.stat_result) -> str:
@@ -127,13 +130,17 @@ def may_name(given: str, name: str) -> bool:
     """Whether INPUT names a file with this source name, were it there."""
     path = Path(given)
     if path.is_dir():
-        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(Path(name))
+        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(name.rpartition("/")[2])
     return fnmatchcase(name, source_name(path)) or name == source_name(path)
 
 
 def source_name(path: Path) -> str:
     """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
-    return os.fsencode(path.absolute()).decode("utf-8", "backslashreplace")
+    return _text(os.fspath(path.absolute()))
+
+
+def _text(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def source_key(name: str) -> bytes:

@@ -20,6 +20,8 @@ from services.ingest.settings import IngestSettings
 log = structlog.get_logger()
 
 _SCAN_INTERVAL_S = 1.0
+# Looking at tens of thousands of files takes longer, and then comes less often: a tenth of the time is enough.
+_LOOKING_SHARE = 0.1
 # A folder that is listed while a file in it is renamed may show neither of its names.
 _MOST_LOOKS = 3
 
@@ -35,6 +37,7 @@ class Scan:
         self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
+        self._next_look_at = 0.0
         self._read_at = -1.0
         self._told: set[str] = set()
         self._named: set[str] = set()
@@ -45,9 +48,9 @@ class Scan:
         self.failed: dict[str, str] = {}
 
     async def look(self) -> Seen:
-        """The input as it was a scan interval ago at the most, every file of it named as a source."""
+        """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
-            if self._seen is None or not (self._settings.once or time.monotonic() - self._seen.at < _SCAN_INTERVAL_S):
+            if self._seen is None or not (self._settings.once or time.monotonic() < self._next_look_at):
                 seen, errors = await asyncio.to_thread(self._look)
                 self._tell(errors)
                 if not seen.files and (self._seen is None or self._seen.files):
@@ -57,6 +60,8 @@ class Scan:
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
                 self._seen = seen
+                took_s = time.monotonic() - seen.at
+                self._next_look_at = seen.at + max(_SCAN_INTERVAL_S, took_s / _LOOKING_SHARE)
             return self._seen
 
     async def refresh(self, since: float) -> None:

@@ -1,5 +1,6 @@
 """Which file a source is followed to: real files and looks at them; the topic of places is a list."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,6 +87,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Topic, "agreed", [], raising=False)
     monkeypatch.setattr(scan_module, "FencedTopic", Topic)
     monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_LOOKING_SHARE", math.inf)
     made = tmp_path / "in"
     made.mkdir()
     return made
