@@ -1,7 +1,8 @@
 """`python -m benchmarks.many_categories [COUNT …]`: what many categories cost sink, without Kafka.
 
-One shelf in a temporary folder (TMPDIR says where) gets rows of COUNT categories in turn. The table is also written to
-benchmarks/results/categories.json. Each line is one count, by a process of its own:
+Six shelves, for the six partitions that a pipeline has unless told otherwise, in a temporary folder (TMPDIR says where)
+get rows of COUNT categories in turn. The table is also written to benchmarks/results/categories.json. Each line is one
+count, by a process of its own:
 
 - a new file;
 - a row, where each batch has 100 rows of each of 10 categories, and the next batch the next 10: the same work for every
@@ -19,7 +20,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ from typing import Any
 from common.records import Headers, category_key
 from common.registry import Registered
 from common.schema import Schema
+from common.topics import partition_for
 from services.sink.shelf import Shelf
 
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
@@ -38,7 +40,7 @@ _ROWS_PER_CATEGORY = 100
 _LEAST_BATCHES = 1_000
 _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 _SCHEMA_ID = _SCHEMA.id
-_LEDGER = ".nacre/categorized-0.ledger"
+_PARTITIONS = 6
 _RESULTS = Path(__file__).parent / "results" / "categories.json"
 
 
@@ -71,26 +73,33 @@ class Cost:
     entries: int = 0
 
 
-def worst(categories: int, rows: int) -> Iterator[list[Any]]:
+def keys_of(categories: int) -> list[list[bytes]]:
+    """The keys of so many categories, those of each partition that has any."""
+    keys: list[list[bytes]] = [[] for _ in range(_PARTITIONS)]
+    for number in range(categories):
+        key = category_key(_SCHEMA_ID, "Sex", (f"{number}",))
+        keys[partition_for(key, _PARTITIONS)].append(key)
+    return [some for some in keys if some]
+
+
+def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[Any]]:
     """So many rows, in turn of each category."""
     for begin in range(0, rows, _WORST_ROWS_PER_BATCH):
         numbers = range(begin, min(begin + _WORST_ROWS_PER_BATCH, rows))
-        yield [Row(category_key(_SCHEMA_ID, "Sex", (f"{n % categories}",)), b"%d,0.455" % n) for n in numbers]
+        yield [Row(keys[n % len(keys)], b"%d,0.455" % n) for n in numbers]
 
 
-def in_groups(categories: int) -> Iterator[list[Any]]:
+def in_groups(keys: Sequence[bytes]) -> Iterator[list[Any]]:
     """Batches that are all alike, of a few categories each, until each category had its turn."""
-    for number in range(max(_LEAST_BATCHES, categories // _CATEGORIES_PER_BATCH)):
+    for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys) // _CATEGORIES_PER_BATCH)):
         first = number * _CATEGORIES_PER_BATCH
-        keys = [
-            category_key(_SCHEMA_ID, "Sex", (f"{n % categories}",)) for n in range(first, first + _CATEGORIES_PER_BATCH)
-        ]
-        yield [Row(key, b"%d,0.455" % n) for n in range(_ROWS_PER_CATEGORY) for key in keys]
+        some = [keys[n % len(keys)] for n in range(first, first + _CATEGORIES_PER_BATCH)]
+        yield [Row(key, b"%d,0.455" % n) for key in some for n in range(_ROWS_PER_CATEGORY)]
 
 
-async def write(shelf: Shelf, batches: Iterable[list[Any]]) -> Cost:
+async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Any]]) -> None:
     """Write these batches, with a checkpoint whenever memory is full of changes and in the end."""
-    cost = Cost()
+    entries = 0
     changed: set[bytes] = set()
 
     async def checkpoint() -> None:
@@ -108,12 +117,12 @@ async def write(shelf: Shelf, batches: Iterable[list[Any]]) -> Cost:
         cost.append_s += time.perf_counter() - began
         cost.appends += len(keys)
         cost.rows += len(batch)
-        cost.entries = max(cost.entries, shelf.entries_in_memory)
+        entries = max(entries, shelf.entries_in_memory)
         changed |= keys
         if shelf.full:
             await checkpoint()
     await checkpoint()
-    return cost
+    cost.entries += entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +150,34 @@ def shown(line: Line) -> str:
     )
 
 
+async def open_shelves(root: Path, count: int) -> list[Shelf]:
+    """A shelf for each partition."""
+    shelves = [Shelf(root, f".nacre/categorized-{number}.ledger", Schemas()) for number in range(count)]
+    for shelf in shelves:
+        await shelf.open("cluster")
+    return shelves
+
+
 async def measure(root: Path, categories: int) -> Line:
     """Make all files, write to them in both orders, begin anew."""
     root.joinpath(".nacre").mkdir()
+    keys = keys_of(categories)
     begun_kib = peak_kib()
-    shelf = Shelf(root, _LEDGER, Schemas())
-    await shelf.open("cluster")
-    new = await write(shelf, worst(categories, categories))
-    grouped = await write(shelf, in_groups(categories))
-    old = await write(shelf, worst(categories, _WORST_ROWS))
-    shelf.close()
+    shelves = await open_shelves(root, len(keys))
+    new, grouped, old = Cost(), Cost(), Cost()
+    for shelf, some in zip(shelves, keys, strict=True):
+        await write(new, shelf, worst(some, len(some)))
+    for shelf, some in zip(shelves, keys, strict=True):
+        await write(grouped, shelf, in_groups(some))
+    for shelf, some in zip(shelves, keys, strict=True):
+        await write(old, shelf, worst(some, _WORST_ROWS // len(keys)))
+    for shelf in shelves:
+        shelf.close()
     began = time.perf_counter()
-    shelf = Shelf(root, _LEDGER, Schemas())
-    await shelf.open("cluster")
+    shelves = await open_shelves(root, len(keys))
     start_s = time.perf_counter() - began
-    shelf.close()
+    for shelf in shelves:
+        shelf.close()
     return Line(
         categories,
         1e6 * new.append_s / new.appends,
