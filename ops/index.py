@@ -24,7 +24,8 @@ _PAGE_ROWS = 1_000
 _PAGE = """
 SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
 UNION ALL
-SELECT key, part, iif(in_place, final, path), rows, length, in_place FROM finished WHERE (key, part) > (:key, :part)
+SELECT key, part, iif(in_place = 1, final, path), rows, length, in_place = 1 FROM finished
+WHERE (key, part) > (:key, :part)
 ORDER BY 1, 2 LIMIT :count
 """
 

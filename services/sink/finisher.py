@@ -10,7 +10,7 @@ import orjson
 
 from common.records import Ended
 from services.sink.entries import Entry
-from services.sink.finishing import finish
+from services.sink.finishing import pack, packing_of, put_in_place
 from services.sink.ledger import Ledger
 from services.sink.rolling import NEVER, Due, Rolling, with_end
 
@@ -18,6 +18,8 @@ from services.sink.rolling import NEVER, Due, Rolling, with_end
 _DUE_INTERVAL_S = 0.5
 # So many checkpoints' finished files may wait until they have their last names; packing takes its time.
 _MAX_UNDER_WAY = 4
+# So many files get their last names together. A stop that comes meanwhile gives up what it has packed of them.
+_AT_ONCE = 100
 
 
 class Finisher:
@@ -52,6 +54,9 @@ class Finisher:
     def take_up(self, ends: str) -> None:
         """Go on from the ends in the ledger, and with the files that it says are to be finished."""
         self._ends = orjson.loads(ends)
+        # First those that were further.
+        if packed := self._ledger.packed():
+            self._under_way.append(self._thread.submit(self._put_in_place, packed))
         self.begin(self._ledger.unfinished())
 
     def take_ends(self, ends: Sequence[Ended]) -> None:
@@ -102,7 +107,15 @@ class Finisher:
             self._under_way.append(self._thread.submit(self._give_last_names, entries))
 
     def _give_last_names(self, entries: Sequence[Entry]) -> None:
-        if finish(self._root, entries, self._is_closing):
+        for at in range(0, len(entries), _AT_ONCE):
+            some = entries[at : at + _AT_ONCE]
+            if not pack(self._root, some, self._is_closing):
+                return
+            self._ledger.set_packed([entry for entry in some if packing_of(entry.final) != "none"])
+            self._put_in_place(some)
+
+    def _put_in_place(self, entries: Sequence[Entry]) -> None:
+        if put_in_place(self._root, entries, self._is_closing):
             self._ledger.set_in_place(entries)
 
     def close(self) -> None:

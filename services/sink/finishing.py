@@ -1,12 +1,13 @@
 """A file that is finished gets its last name, packed or not, in one step; it is never changed again.
 
-The ledger knows that it is to be finished, and has its last length, before anything here begins. So each step may be
-done again after a crash.
+The ledger knows that it is to be finished, and has its last length, before anything here begins; and that its packed
+copy is whole before that gets the last name. So each step may be done again after a crash, and what has had its last
+name does not get it once more: whoever takes finished files away would have it twice.
 """
 
 import gzip
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -27,42 +28,53 @@ _CHUNK_BYTES = 2**20
 _UNDER_WAY = ".tmp"
 
 
-def finish(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
-    """Give these files their last names, and make them safe. False when it was given up before that."""
-    entries = list(entries)
-    unpacked: list[str] = []
+def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
+    """Write a packed copy beside each of these files that is to be packed. False when it was given up: none is left."""
+    packed: list[str] = []
     with Tree(root) as tree:
         for entry in entries:
-            if given_up() or not _finish(tree, entry, unpacked, given_up):
+            packing = packing_of(entry.final)
+            if packing == "none":
+                continue
+            packed.append(entry.final + _UNDER_WAY)
+            if given_up() or not _pack(tree, entry, packing, given_up):
+                break
+        else:
+            if make_durable(root, [], {path.rpartition("/")[0] for path in packed}, given_up):
+                return True
+        for path in packed:
+            tree.remove(path)
+    return False
+
+
+def put_in_place(root: Path, entries: Collection[Entry], given_up: Callable[[], bool]) -> bool:
+    """Give these files, or their packed copies, their last names, and make them safe. False when it was given up."""
+    with Tree(root) as tree:
+        for entry in entries:
+            if given_up():
                 return False
+            _rename(tree, entry)
         if not make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, given_up):
             return False
         # Only now: a power cut must not take the packed file's name and leave neither.
-        for path in unpacked:
-            tree.remove(path)
+        for entry in entries:
+            if packing_of(entry.final) != "none":
+                tree.remove(entry.path)
     return True
 
 
-def _finish(tree: Tree, entry: Entry, unpacked: list[str], given_up: Callable[[], bool]) -> bool:
-    status = tree.status(entry.path)
+def _rename(tree: Tree, entry: Entry) -> None:
+    is_packed = packing_of(entry.final) != "none"
+    ready = entry.final + _UNDER_WAY if is_packed else entry.path
+    status = tree.status(ready)
     if status is None:
         # This was done before a crash. Whoever takes finished files away may have been here since.
         if tree.status(entry.final) is None:
             log.warning("a finished file is not there: taken away already?", path=entry.final)
-        return True
-    if status.st_size != entry.length:
+        return
+    if not is_packed and status.st_size != entry.length:
         raise changed(tree, entry.path, status.st_size, entry.length)
-    packing = packing_of(entry.final)
-    if packing == "none":
-        tree.rename(entry.path, entry.final)
-        return True
-    under_way = entry.final + _UNDER_WAY
-    if not _pack(tree, entry.path, under_way, packing, given_up):
-        tree.remove(under_way)
-        return False
-    tree.rename(under_way, entry.final)
-    unpacked.append(entry.path)
-    return True
+    tree.rename(ready, entry.final)
 
 
 def packing_of(path: str) -> Packing:
@@ -70,23 +82,35 @@ def packing_of(path: str) -> Packing:
     return next((packing for packing, suffix in SUFFIXES.items() if suffix and path.endswith(suffix)), "none")
 
 
-def _pack(tree: Tree, path: str, to: str, packing: Packing, given_up: Callable[[], bool]) -> bool:
+def _pack(tree: Tree, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
     """Write a packed copy and make it safe; False when it was given up."""
-    with _opened(tree, path, os.O_RDONLY) as file, _opened(tree, to, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as packed:
-        with naming(tree.root / to), _packer(packing, packed) as packer:
+    to = entry.final + _UNDER_WAY
+    status = tree.status(entry.path)
+    if status is None:
+        # Somebody has removed it. What may be left of a copy is not whole.
+        tree.remove(to)
+        return True
+    if status.st_size != entry.length:
+        raise changed(tree, entry.path, status.st_size, entry.length)
+    with (
+        os.fdopen(tree.open(entry.path, os.O_RDONLY), "rb") as file,
+        # Closing it writes as well, after an error once more.
+        _written(tree, to) as packed,
+    ):
+        with _packer(packing, packed) as packer:
             while chunk := file.read(_CHUNK_BYTES):
                 if given_up():
                     return False
                 packer.write(chunk)
-        with naming(tree.root / to):
-            packed.flush()
-            os.fsync(packed.fileno())
+        packed.flush()
+        os.fsync(packed.fileno())
     return True
 
 
 @contextmanager
-def _opened(tree: Tree, path: str, flags: int) -> Iterator[IO[bytes]]:
-    with os.fdopen(tree.open(path, flags), "rb" if flags == os.O_RDONLY else "wb") as file:
+def _written(tree: Tree, path: str) -> Iterator[IO[bytes]]:
+    descriptor = tree.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with naming(tree.root / path), os.fdopen(descriptor, "wb") as file:
         yield file
 
 

@@ -7,7 +7,7 @@ is there whole or not at all. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -50,6 +50,8 @@ CREATE TABLE IF NOT EXISTS finished (
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS on_their_way ON finished (in_place) WHERE in_place = 0;
+-- -1: not in its place, but its packed copy is whole.
+CREATE INDEX IF NOT EXISTS packed ON finished (in_place) WHERE in_place = -1;
 PRAGMA user_version = {_VERSION};
 """
 # The first of a category's open files: a crash may leave the names of further ones, which have no rows.
@@ -64,6 +66,7 @@ INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) 
 """
 _DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
 _ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+_SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 _SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 # SQLite takes 999 in every version.
 _KEYS_PER_QUERY = 900
@@ -161,9 +164,16 @@ class Ledger:
             return [_entry(columns) for columns in found]
 
     def unfinished(self) -> list[Entry]:
-        """The files that are to be finished, and not known to be in their last place."""
+        """The files that are to be finished, not known to be packed or in their last place."""
+        return self._finished("in_place = 0")
+
+    def packed(self) -> list[Entry]:
+        """The files whose packed copies are whole, and not known to be in their last place."""
+        return self._finished("in_place = -1")
+
+    def _finished(self, where: str) -> list[Entry]:
         with self._turn, self._clear_errors():
-            found = self._db.execute("SELECT *, 0, 0 FROM finished WHERE in_place = 0")
+            found = self._db.execute(f"SELECT *, 0, 0 FROM finished WHERE {where}")  # noqa: S608 - of the two above
             return [_entry(columns) for columns in found]
 
     def commit(self, facts: dict[str, str], changes: Changes) -> None:
@@ -178,6 +188,12 @@ class Ledger:
         """Forget open files that have no rows."""
         with self._transaction():
             self._db.executemany(_DROP_FILE, ((entry.key, entry.part) for entry in entries))
+
+    def set_packed(self, entries: Collection[Entry]) -> None:
+        """Enter that the packed copies of these finished files are whole and safe."""
+        if entries:
+            with self._transaction():
+                self._db.executemany(_SET_PACKED, ((entry.key, entry.part) for entry in entries))
 
     def set_in_place(self, entries: Iterable[Entry]) -> None:
         """Enter that these finished files are in their last place."""

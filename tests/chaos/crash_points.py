@@ -169,6 +169,7 @@ POINTS = (
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
     # Only where files are finished: tests/integration/test_rolling.py comes here.
     Point("rename", _SINK, "os:rename", reached=False),
+    Point("packed", _SINK, "services.sink.ledger:Ledger.set_packed", reached=False),
     Point("in_place", _SINK, "services.sink.ledger:Ledger.set_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.

@@ -1,34 +1,15 @@
 """Files that are finished: by rows, by idle time, at the end; named, packed, and never changed again."""
 
 import gzip
-import re
 import signal
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.integration.expectation import ABALONE, expected_files, path_by
+from tests.integration.parts import joined
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
-
-_PART = re.compile(r"(?P<stem>.+)-(?P<part>[0-9]{6,})\.csv(?P<suffix>\.gz|\.open)?")
-
-
-def joined(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Each category's files put together, as one file without a number would be."""
-    whole: dict[str, bytes] = {}
-    parts: dict[str, int] = {}
-    for path in sorted(files):
-        found = _PART.fullmatch(path)
-        assert found is not None, path
-        name = f"{found['stem']}.csv"
-        parts[name] = parts.get(name, 0) + 1
-        assert int(found["part"]) == parts[name]
-        content = gzip.decompress(files[path]) if found["suffix"] == ".gz" else files[path]
-        header, _, rows = content.partition(b"\n")
-        whole[name] = whole.get(name, header + b"\n") + rows
-    return whole
 
 
 def finished(pipeline: Pipeline) -> dict[str, bytes]:
@@ -119,7 +100,7 @@ def test_a_sink_that_dies_at_each_step_of_finishing_a_file_loses_and_repeats_not
     pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true"))
     crash_log = pipeline.folder / "crashes"
     settings = {"ROLL_ROWS": "50", "COMPRESS": packing, "EXIT_WHEN_DONE": "true", "CHECKPOINT_INTERVAL_MS": "20"}
-    places = [f"{point}:{moment}:1" for point in ("rename", "in_place") for moment in ("before", "after")]
+    places = [f"{point}:{moment}:1" for point in ("packed", "rename", "in_place") for moment in ("before", "after")]
     for place in [*places, "rename:after:3", "rename:before:9"]:
         sink = pipeline.start_under(
             "tests.chaos.crashing", "sink", CRASH_AT=place, CRASH_LOG=str(crash_log), **settings
