@@ -1,5 +1,6 @@
 """A full disk, a read-only folder, a damaged ledger under sink: told once, waited for, mended."""
 
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from services.sink.finishing import SUFFIXES, Packing
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
 from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.parts import joined
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 
 RecordProperty = Callable[[str, object], None]
 
+HEADER = b"Side,Noise\n"
 ONLY_IN_FULL = pytest.mark.skipif(not extent.MINUTES, reason="only in `make chaos`")
 
 
@@ -31,14 +34,14 @@ class Disk:
         if done.returncode:
             pytest.skip(f"this test has to mount a file system, which only root may: {done.stderr.strip()}")
 
-    def fill(self) -> None:
-        """Leave not a byte free."""
+    def fill(self, but_bytes: int = 0) -> None:
+        """Leave not a byte free, or only so many."""
         with self._filler.open("wb", buffering=0) as file:
             try:
                 while file.write(bytes(2**16)):
                     pass
             except OSError:
-                return
+                file.truncate(file.tell() - but_bytes)
 
     def empty(self) -> None:
         """Remove what filled it."""
@@ -68,16 +71,16 @@ class Disk:
             self.unmount()
 
 
-MakeDisk = Callable[[Flow, int], Disk]
+MakeDisk = Callable[[Path, int], Disk]
 
 
 @pytest.fixture
 def make_disk() -> Iterator[MakeDisk]:
-    """Small file systems under a flow. To be asked for before the flow is, so that they outlive it."""
+    """Small file systems at output folders. To be asked for before a flow is, so that they outlive it."""
     disks: list[Disk] = []
 
-    def make(flow: Flow, size_mib: int) -> Disk:
-        disks.append(Disk(flow.pipeline.output, size_mib))
+    def make(folder: Path, size_mib: int) -> Disk:
+        disks.append(Disk(folder, size_mib))
         return disks[-1]
 
     yield make
@@ -94,15 +97,16 @@ def failures(sink: Service) -> list[str]:
     return [line["reason"] for line in sink.events("not ready") if line["reason"].startswith("DiskError: ")]
 
 
-def check_not_ready_once(flow: Flow, sink: Service, words: str) -> None:
-    """It says why, with the path, then tries again and again without a further word."""
-    flow.pipeline.wait_until(partial(failures, sink), "sink tells of the disk")
+def check_not_ready_once(pipeline: Pipeline, sink: Service, words: str) -> str:
+    """It says why, with the path, then tries again and again without a further word. Return what it says."""
+    pipeline.wait_until(partial(failures, sink), "sink tells of the disk")
     attempts = len(sink.events("partitions assigned"))
-    wait_for_count(flow.pipeline, sink, "partitions assigned", attempts + 3)
+    wait_for_count(pipeline, sink, "partitions assigned", attempts + 3)
     [told] = failures(sink)
-    assert told.removeprefix("DiskError: cannot write ").removeprefix("ledger ").startswith(f"{flow.pipeline.output}/")
+    assert told.removeprefix("DiskError: cannot write ").removeprefix("ledger ").startswith(f"{pipeline.output}/")
     assert words in told
     assert told.endswith(", sink goes on by itself")
+    return told
 
 
 @pytest.mark.parametrize("way", ["filled by others", pytest.param("outgrown", marks=ONLY_IN_FULL)])
@@ -110,13 +114,13 @@ def test_sink_waits_while_the_disk_is_full_and_goes_on_by_itself(
     make_disk: MakeDisk, make_flow: MakeFlow, record_property: RecordProperty, way: str
 ) -> None:
     flow = make_flow(rows_per_s=4_000)
-    disk = make_disk(flow, 64 if way == "filled by others" else 10)
+    disk = make_disk(flow.pipeline.output, 64 if way == "filled by others" else 10)
     flow.start_all()
     [sink] = flow.running["sink"]
     flow.pipeline.wait_for_event(sink, "ready")
     if way == "filled by others":
         disk.fill()
-    check_not_ready_once(flow, sink, "No space left on device")
+    check_not_ready_once(flow.pipeline, sink, "No space left on device")
     assert len(sink.events("ready")) == 1
     if way == "filled by others":
         disk.empty()
@@ -136,7 +140,7 @@ def test_sink_waits_while_its_folder_is_read_only_and_goes_on_by_itself(
     make_disk: MakeDisk, make_flow: MakeFlow, record_property: RecordProperty, start: str
 ) -> None:
     flow = make_flow(rows_per_s=4_000)
-    disk = make_disk(flow, 256)
+    disk = make_disk(flow.pipeline.output, 256)
     flow.start_all()
     [sink] = flow.running["sink"]
     flow.pipeline.wait_for_event(sink, "ready")
@@ -144,7 +148,7 @@ def test_sink_waits_while_its_folder_is_read_only_and_goes_on_by_itself(
     if start == "meanwhile":
         flow.kill(sink)
         sink = flow.start("sink")
-    check_not_ready_once(flow, sink, "Read-only file system")
+    check_not_ready_once(flow.pipeline, sink, "Read-only file system")
     before = len(sink.events("ready"))
     assert before == (start == "before")
     disk.unmount()
@@ -154,6 +158,61 @@ def test_sink_waits_while_its_folder_is_read_only_and_goes_on_by_itself(
     assert len(failures(sink)) == 1
     record_property("seconds from writable to ready", took_s)
     record_property("rows over a read-only folder", account.rows)
+
+
+@pytest.mark.parametrize("packing", ["gzip", pytest.param("zstd", marks=ONLY_IN_FULL)])
+def test_sink_waits_while_there_is_no_room_for_a_packed_file_and_goes_on_by_itself(
+    make_disk: MakeDisk, pipeline: Pipeline, tmp_path: Path, packing: Packing
+) -> None:
+    pipeline.output.mkdir()
+    disk = make_disk(pipeline.output, 64)
+    source = tmp_path / "rows.csv"
+    # Packed it is half as long.
+    noise = random.Random(1)  # noqa: S311 - it is to be repeatable
+    rows = [b"%s,%s\n" % (b"AB"[n % 2 :][:1], noise.randbytes(1_000).hex().encode()) for n in range(10_000)]
+    settings = {"COMPRESS": packing, "ROLL_ROWS": "1000000", "PARTITIONS": "1"}
+    source.write_bytes(HEADER + b"".join(rows[:10]))
+    pipeline.run(source, "Side", **settings)
+    first = finished_files(pipeline.output)
+    assert len(first) == 2
+    source.write_bytes(HEADER + b"".join(rows))
+    pipeline.finish(pipeline.start("ingest", "--once", source, **settings))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Side", EXIT_WHEN_DONE="true", **settings))
+    sink = pipeline.start("sink", **settings)
+    opened = [pipeline.output / "Side" / f"{side}-000002.csv.open" for side in "AB"]
+    size = 2 * len(HEADER) + sum(map(len, rows[10:]))
+    pipeline.wait_until(
+        lambda: sum(path.stat().st_size for path in opened if path.exists()) == size, "the open files have all rows"
+    )
+    assert sink.stop()[0] == 0
+    # Enough for sink to begin, too little for what it has to pack.
+    disk.fill(but_bytes=int(4.5 * 2**20))
+    sink = pipeline.start("sink", ROLL_IDLE_S="0.1", **settings)
+    told = check_not_ready_once(pipeline, sink, "No space left on device")
+    assert told.startswith(f"DiskError: cannot write {pipeline.output}/Side/")
+    assert f"-000002.csv{SUFFIXES[packing]}.tmp: " in told
+    assert finished_files(pipeline.output) == first
+    assert sum(path.stat().st_size for path in opened) == size
+    disk.empty()
+    wait_for_count(pipeline, sink, "ready", 2)
+    pipeline.wait_until(lambda: not any(path.exists() for path in opened), "all files are finished")
+    assert sink.stop()[0] == 0
+    assert len(failures(sink)) == 1
+    last = finished_files(pipeline.output)
+    assert len(last) == 4
+    assert {path: state for path, state in last.items() if path in first} == first
+    assert joined(pipeline.output_files()) == {
+        f"Side/{side}.csv": HEADER + b"".join(rows["AB".index(side) :: 2]) for side in "AB"
+    }
+
+
+def finished_files(output: Path) -> dict[Path, tuple[int, int, bytes]]:
+    """What makes known whether a finished file has been touched."""
+    return {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes())
+        for path in output.glob("Side/*")
+        if path.suffix in SUFFIXES.values()
+    }
 
 
 def lose_pages(data: bytes) -> bytes:
