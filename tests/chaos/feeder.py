@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.rows import COLUMNS, HEADER, make_rows
@@ -14,13 +15,13 @@ _BACKLOG_BYTES = 3_000_000
 class Feeder:
     """Appends rows to a few files at a steady pace, in a thread of its own, until it is told to end."""
 
-    def __init__(self, folder: Path, all_rows: Path, sources: int, rows_per_s: int) -> None:
+    def __init__(self, folder: Path, written_bytes: Callable[[], int], sources: int, rows_per_s: int) -> None:
         folder.mkdir()
         self.inputs = {f"s{number}": folder / f"s{number}.csv" for number in range(sources)}
         self.rows = 0
         # Of the rows that ingest does not reject: what the file of all rows comes to.
         self.good_bytes = len(HEADER)
-        self._all_rows = all_rows
+        self._written_bytes = written_bytes
         self.set_pace(rows_per_s)
         self._ended = threading.Event()
         for path in self.inputs.values():
@@ -35,7 +36,7 @@ class Feeder:
     @property
     def pending_bytes(self) -> int:
         """How much was fed and is not written out."""
-        return self.good_bytes - (self._all_rows.stat().st_size if self._all_rows.exists() else 0)
+        return self.good_bytes - self._written_bytes()
 
     def end(self) -> None:
         """Feed no more."""

@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import gzip
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from tests.chaos.reader import Report, Watched, check
 from tests.chaos.rows import COLUMNS, HEADER, make_rows, paths_of
 from tests.chaos.transactions import open_transactions
 from tests.chaos.verifier import differences, expected_content, found_content
+from tests.chaos.written import Finished, Written
 from tests.integration.observer import Observer
 from tests.integration.pipeline import wait_until
 
@@ -132,6 +134,43 @@ def test_rows_of_different_sources_may_come_in_any_order(folder: Folder) -> None
 def test_a_missing_file_is_told(folder: Folder) -> None:
     (folder.output / "Rings" / "9.csv").unlink()
     assert any("Rings/9.csv" in told for told in folder.told())
+
+
+def test_finished_and_open_files_count_as_one_and_none_may_be_missing(folder: Folder) -> None:
+    path = folder.output / "Rings" / "9.csv"
+    header, *rows = path.read_bytes().splitlines(keepends=True)
+    path.unlink()
+    parts = [rows[:1], rows[1:2], rows[2:]]
+    with gzip.open(path.with_name("9-000001.csv.gz"), "wb") as file:
+        file.write(header + b"".join(parts[0]))
+    path.with_name("9-000002.csv").write_bytes(header + b"".join(parts[1]))
+    path.with_name("9-000003.csv.open").write_bytes(header + b"".join(parts[2]))
+    assert folder.told() == []
+    expected = expected_content(folder.inputs)
+    # As they are for a moment.
+    path.with_name("9-000002.csv.gz.tmp").write_bytes(b"half a copy")
+    path.with_name("9-000002.csv.open").write_bytes(path.with_name("9-000002.csv").read_bytes())
+    assert Written(folder.output).everything() == expected.size
+    path.with_name("9-000002.csv").unlink()
+    path.with_name("9-000002.csv.open").unlink()
+    path.with_name("9-000002.csv.gz.tmp").unlink()
+    assert any("part 2 is not" in told for told in folder.told())
+
+
+def test_a_finished_file_that_is_made_anew_is_told_and_an_open_one_is_not(folder: Folder) -> None:
+    finished, is_open = (folder.output / "Rings" / name for name in ("9-000001.csv.gz", "9-000002.csv.open"))
+    finished.write_bytes(b"packed")
+    is_open.write_bytes(HEADER)
+    seen = Finished(folder.output)
+    seen.look()
+    is_open.write_bytes(HEADER + b"more")
+    assert seen.changes() == []
+    again = finished.with_name("again")
+    again.write_bytes(finished.read_bytes())
+    again.rename(finished)
+    assert seen.changes() == ["Rings/9-000001.csv.gz was finished, and is another"]
+    finished.unlink()
+    assert seen.changes() == ["Rings/9-000001.csv.gz was finished, and is gone"]
 
 
 @pytest.mark.parametrize("content", [HEADER, b""])

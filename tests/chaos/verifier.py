@@ -1,14 +1,16 @@
 """Compares output with input, row by row and with no code of the services: what a filter over the input would give."""
 
 import csv
+import gzip
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
 from tests.chaos.rows import COLUMNS, HEADER, SPLITS, paths_of, source_of
+from tests.integration.parts import part_of
 
 _REJECTED_HEADER = ["source", "line", "offset", "split", "reason", "row"]
 
@@ -60,6 +62,11 @@ class Content:
         return sum(digest.size for digest in self.streams.values()) + len(HEADER) * len(self.paths)
 
     @property
+    def rows_out(self) -> int:
+        """The rows of all files together, those in rejected.csv too."""
+        return sum(digest.rows for digest in self.streams.values()) + self.rejections
+
+    @property
     def rejections(self) -> int:
         """How many there are."""
         return sum(map(len, self.rejected.values()))
@@ -102,18 +109,27 @@ def _expect(content: Content, source: str, line: int, offset: int, row: bytes) -
 
 
 def found_content(output: Path) -> Content:
-    """What is in an output folder."""
+    """What is in an output folder: finished and open files of a category count as one."""
     content = Content()
+    parts: Counter[str] = Counter()
     for path in files_in(output):
         if path == "rejected.csv":
             _read_rejected(content, (output / path).read_bytes())
             continue
-        with (output / path).open("rb") as file:
+        name, number = whole(path)
+        parts[name] += 1
+        assert number == parts[name], f"{path} is there, part {parts[name]} is not, or twice"
+        with gzip.open(output / path) if path.endswith(".gz") else (output / path).open("rb") as file:
             header = file.readline()
             assert header == HEADER, f"{path} begins with {header!r}"
             for row in file:
-                content.streams[path, source_of(row)].add(row)
+                content.streams[name, source_of(row)].add(row)
     return content
+
+
+def whole(path: str) -> tuple[str, int]:
+    """The file that this one is a part of, and its number; a file of its own is the first."""
+    return part_of(path) or (path, 1)
 
 
 def files_in(output: Path) -> Iterator[str]:
