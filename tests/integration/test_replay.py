@@ -34,6 +34,22 @@ def environment(pipeline: Pipeline) -> dict[str, str]:
     return {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": pipeline.bootstrap, "TOPIC_PREFIX": pipeline.prefix}
 
 
+def begin_replay(pipeline: Pipeline) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "ops", "rejected", "replay", "--yes"],
+        cwd=PROJECT,
+        env=environment(pipeline),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def notes(pipeline: Pipeline) -> Counter[bytes]:
+    """How often each rejected row was noted to be replayed."""
+    records = pipeline.observer.records("rejected")
+    return Counter(record.headers["replayed"] for record in records if "replayed" in record.headers)
+
+
 def show(pipeline: Pipeline, *filters: str) -> list[dict[str, str]]:
     shown = nacre(pipeline, "show", *filters)
     assert shown.returncode == 0, shown.stderr
@@ -144,31 +160,68 @@ def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: P
     assert rejected == rows
     kills = 0
     for _ in range(3):
-        noted = sum(pipeline.observer.ends("rejected"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ops", "rejected", "replay", "--yes"],
-            cwd=PROJECT,
-            env=environment(pipeline),
-            stdout=subprocess.DEVNULL,
-        )
+        end = sum(pipeline.observer.ends("rejected"))
+        process = begin_replay(pipeline)
         wait_until(
-            lambda noted=noted, process=process: (  # type: ignore[misc]  # bound, not free
-                process.poll() is not None or sum(pipeline.observer.ends("rejected")) > noted
+            lambda end=end, process=process: (  # type: ignore[misc]  # bound, not free
+                process.poll() is not None or sum(pipeline.observer.ends("rejected")) > end
             ),
             "a note appears",
         )
         kills += process.poll() is None
         process.kill()
-        process.wait()
+        process.communicate()
     assert kills
     finished = nacre(pipeline, "replay", "--yes")
     assert finished.returncode == 0, finished.stderr
-    notes = Counter(
-        record.headers["replayed"] for record in pipeline.observer.records("rejected") if "replayed" in record.headers
-    )
-    assert len(notes) == rows
-    assert set(notes.values()) == {1}
+    noted = notes(pipeline)
+    assert len(noted) == rows
+    assert set(noted.values()) == {1}
     files = carry_on(pipeline, "*,Rings")
     written = files["Rings/x.csv"].splitlines()[1:]
     assert len(written) == len(set(written)) == rows
     assert files["all.csv"].count(b"\n") == rows + 1
+
+
+@pytest.mark.parametrize("overlap", ["begun together", "begun while another sends"])
+def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
+    pipeline: Pipeline, tmp_path: Path, overlap: str
+) -> None:
+    rows = 10_000
+    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int")
+    end = sum(pipeline.observer.ends("rejected"))
+    replays = [begin_replay(pipeline)]
+    if overlap == "begun while another sends":
+        wait_until(lambda: sum(pipeline.observer.ends("rejected")) > end, "a note appears")
+    replays.append(begin_replay(pipeline))
+    told = [process.communicate(timeout=60) for process in replays]
+    codes = [process.returncode for process in replays]
+    # Who came last has done all that was left; who was before is done too, or told of it.
+    assert 0 in codes, told
+    for code, (out, err) in zip(codes, told, strict=True):
+        assert code == 0 or (code == 1 and b"another replay has begun and goes on with the rest" in err), (out, err)
+    noted = notes(pipeline)
+    assert len(noted) == rows
+    assert set(noted.values()) == {1}
+    files = carry_on(pipeline, "*,Rings")
+    written = files["Rings/x.csv"].splitlines()[1:]
+    assert len(written) == len(set(written)) == rows
+    assert files["all.csv"].count(b"\n") == rows + 1
+
+
+def test_rows_of_a_source_that_is_spread_over_all_partitions_are_replayed_once(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    rows = [b"%d,%s" % (number, b"x" if number % 10 == 0 else b"1") for number in range(5_000)]
+    settings = {"ORDER": "none", "PARTITIONS": "3"}
+    pipeline.run(write(tmp_path, *rows), "*,Rings:int", **settings)
+    assert all(pipeline.observer.ends("rows"))
+    for attempt in range(2):
+        sent = nacre(pipeline, "replay", "--yes")
+        assert sent.returncode == 0, sent.stderr
+        assert (b"500 rows were replayed before" in sent.stdout) == (attempt == 1)
+    assert set(notes(pipeline).values()) == {1}
+    files = carry_on(pipeline, "*,Rings", PARTITIONS="3")
+    assert sorted(files["all.csv"].splitlines()[1:]) == sorted(rows)
+    assert sorted(files["Rings/x.csv"].splitlines()[1:]) == sorted(rows[::10])
+    assert sorted(files["Rings/1.csv"].splitlines()[1:]) == sorted(row for row in rows if row.endswith(b",1"))
