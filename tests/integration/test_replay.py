@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -185,7 +186,7 @@ def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: P
 
 @pytest.mark.parametrize("overlap", ["begun together", "begun while another sends"])
 def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
-    pipeline: Pipeline, tmp_path: Path, overlap: str
+    pipeline: Pipeline, tmp_path: Path, record_property: Callable[[str, object], None], overlap: str
 ) -> None:
     rows = 10_000
     pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int")
@@ -200,6 +201,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     assert 0 in codes, told
     for code, (out, err) in zip(codes, told, strict=True):
         assert code == 0 or (code == 1 and b"another replay has begun and goes on with the rest" in err), (out, err)
+    record_property(f"replays fenced, {overlap}", codes.count(1))
     noted = notes(pipeline)
     assert len(noted) == rows
     assert set(noted.values()) == {1}
