@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,10 +15,13 @@ DOWNLOAD_MB = 45
 # More connections at once are slowed down by some networks, and do not help on the others.
 _CONNECTIONS = 8
 
+# SHA-256 by `artifact:version`, by group.
+Jars = Mapping[str, Mapping[str, str]]
+
 # What jgo.resolve("org.apache.kafka:kafka_2.13:4.3.0+org.slf4j:slf4j-simple:1.7.36") answers, with the SHA-256 of each
 # jar. Written down because asking again reads some 80 POMs, which takes longer than the jars themselves, and because
 # jgo only warns when a sum differs. slf4j-simple is what makes Kafka write its log: it brings no such binding itself.
-_SHA256_BY_GROUP: dict[str, dict[str, str]] = {
+_BROKER: Jars = {
     "org.apache.kafka": {
         "kafka_2.13:4.3.0": "e3669cb733f657689f71cba145af51022f29cebba81d8bf69699274b46c70da8",
         "kafka-clients:4.3.0": "97a5b492d4ad658fd2dfba969fa0e403c2e38c971fb1e083da4e391471925fc1",
@@ -126,20 +130,20 @@ class LocalKafkaError(Exception):
 
 
 def download_needed() -> bool:
-    """Whether `classpath` will use the network."""
-    return bool(_missing())
+    """Whether the broker's `classpath` will use the network."""
+    return bool(_missing(_BROKER))
 
 
-def classpath() -> str:
+def classpath(jars: Jars = _BROKER) -> str:
     """Java's class path for Kafka, downloading what is missing; processes that do so at once wait for each other."""
-    if _missing():
+    if _missing(jars):
         try:
-            _download()
+            _download(jars)
         except (OSError, RuntimeError) as error:
             raise LocalKafkaError(
                 f"cannot download Kafka {KAFKA_VERSION}: {_root_cause(error)}; run it again when the network is there",
             ) from error
-    return os.pathsep.join(str(_path(coordinates)) for coordinates in _jars())
+    return os.pathsep.join(str(_path(coordinates)) for coordinates in _by_coordinates(jars))
 
 
 def java() -> Path:
@@ -151,9 +155,9 @@ def java() -> Path:
     return Path(JAVA)
 
 
-def _jars() -> dict[str, str]:
+def _by_coordinates(jars: Jars) -> dict[str, str]:
     """SHA-256 by `group:artifact:version`, in the order of the class path."""
-    return {f"{group}:{jar}": sha256 for group, jars in _SHA256_BY_GROUP.items() for jar, sha256 in jars.items()}
+    return {f"{group}:{jar}": sha256 for group, sha256s in jars.items() for jar, sha256 in sha256s.items()}
 
 
 def _cache() -> Path:
@@ -165,11 +169,11 @@ def _path(coordinates: str) -> Path:
     return _cache() / f"{artifact}-{version}.jar"
 
 
-def _missing() -> dict[str, str]:
-    return {coordinates: sha256 for coordinates, sha256 in _jars().items() if not _path(coordinates).exists()}
+def _missing(jars: Jars) -> dict[str, str]:
+    return {jar: sha256 for jar, sha256 in _by_coordinates(jars).items() if not _path(jar).exists()}
 
 
-def _download() -> None:
+def _download(jars: Jars) -> None:
     _cache().mkdir(parents=True, exist_ok=True)
     with (_cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -180,7 +184,7 @@ def _download() -> None:
             tempfile.TemporaryDirectory(prefix="partial-", dir=_cache()) as staging,
             ThreadPoolExecutor(_CONNECTIONS) as pool,
         ):
-            fetched = [pool.submit(_fetch, jar, sha256, Path(staging)) for jar, sha256 in _missing().items()]
+            fetched = [pool.submit(_fetch, jar, sha256, Path(staging)) for jar, sha256 in _missing(jars).items()]
             try:
                 for future in fetched:
                     future.result()
