@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -73,13 +73,13 @@ Command = Callable[[str, Run], tuple[list[str], dict[str, str]]]
 class Contender:
     """Somebody at the work.
 
-    `topics` are those that have to be there; `files` is where the categories' files are. `share` of the rows is enough
-    for who is slow.
+    `topics` are those that have to be there, with their partitions; `files` is where the categories' files are. `share`
+    of the rows is less for who is slow, and more for who is slow at first.
     """
 
     name: str
     command: Command
-    topics: Sequence[str] = ()
+    topics: Mapping[str, int] = field(default_factory=dict)
     files: str = ""
     share: float = 1.0
     is_checked: bool = True
@@ -120,9 +120,14 @@ def peer(module: str, *arguments: str, python: str = sys.executable) -> Command:
     return command
 
 
+def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
+    """Kafka's own: Connect at both ends of a Streams application."""
+    return peer("kafka_streams" if stage == "split" else "kafka_connect")(stage, run)
+
+
 # The other libraries live in a virtual environment of their own: `make bench` makes it.
 _PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
-_TOPICS = ("rows", "categorized", "progress")
+_TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
 CONTENDERS = (
     Contender("nacre", nacre("csv"), files="Sex"),
     Contender("confluent-kafka", peer("confluent_loops"), _TOPICS),
@@ -131,6 +136,14 @@ CONTENDERS = (
     Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.3),
     Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.3),
     Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.03),
+    Contender(
+        "Kafka Connect and Streams",
+        connect_and_streams,
+        # Connect's source cannot say which partition, and the rows of a file have an order.
+        {"rows": 1, "categorized": _PARTITIONS},
+        share=3.0,
+        is_checked=False,
+    ),
     Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, is_checked=False),
 )
 
@@ -143,6 +156,8 @@ def run_stage(contender: Contender, stage: str, run: Run) -> float:
     took_s = time.perf_counter() - began
     if done.returncode:
         sys.exit(f"{contender.name}, {stage}: exit {done.returncode}\n{(done.stdout + done.stderr).decode()[-3000:]}")
+    # What a peer says of itself.
+    sys.stderr.write(done.stdout.decode())
     return took_s
 
 
@@ -168,7 +183,7 @@ def measure(contender: Contender, kafka: LocalKafka, folder: Path, work: Work, l
     seconds: dict[str, float] = {}
     for way in ("alone", "together"):
         run = Run(kafka.bootstrap, f"{label}-{way}.", work, folder / f"{label}-{way}")
-        make_topics(kafka, [run.prefix + topic for topic in contender.topics])
+        make_topics(kafka, {run.prefix + topic: partitions for topic, partitions in contender.topics.items()})
         if way == "alone":
             seconds |= {stage: run_stage(contender, stage, run) for stage in STAGES}
         else:
@@ -178,11 +193,11 @@ def measure(contender: Contender, kafka: LocalKafka, folder: Path, work: Work, l
     return seconds
 
 
-def make_topics(kafka: LocalKafka, names: Sequence[str]) -> None:
-    """Topics for who makes none."""
-    if names:
+def make_topics(kafka: LocalKafka, topics: Mapping[str, int]) -> None:
+    """Topics for who makes none, with their partitions."""
+    if topics:
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-        for done in admin.create_topics([NewTopic(name, _PARTITIONS, 1) for name in names]).values():
+        for done in admin.create_topics([NewTopic(name, count, 1) for name, count in topics.items()]).values():
             done.result()
 
 
