@@ -10,18 +10,16 @@ for one count:
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from confluent_kafka import Consumer, TopicPartition
 
+from benchmarks.processes import Service, wait_until
 from ops.kafka import LocalKafka
 
 _COUNTS = (10, 100, 1_000, 10_000)
@@ -42,60 +40,12 @@ def make_files(folder: Path, count: int) -> None:
         folder.joinpath(f"{number:05}.csv").write_bytes(content)
 
 
-class Ingest:
-    """ingest of a folder, as a process."""
-
-    def __init__(self, kafka: LocalKafka, prefix: str, folder: Path, *arguments: str) -> None:
-        self._log_path = folder.parent / "ingest.log"
-        environment = {
-            **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
-            "TOPIC_PREFIX": prefix,
-            "LOG_FORMAT": "json",
-        }
-        with self._log_path.open("wb") as log:
-            command = [sys.executable, "-m", "services.ingest", str(folder), *arguments]
-            self.began = time.perf_counter()
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-
-    def wait_for_exit(self) -> float:
-        """Return the seconds it took; it has to end well."""
-        if self._process.wait():
-            sys.exit(self._log_path.read_text()[-2000:])
-        return time.perf_counter() - self.began
-
-    def wait_for(self, event: str) -> float:
-        """Return the seconds until it has logged this."""
-        wait_until(lambda: f'"event":"{event}"' in self._log_path.read_text())
-        return time.perf_counter() - self.began
-
-    def processor_s(self) -> float:
-        """How long it has used a processor."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def wait_for_rest(self) -> None:
-        """Wait until it has looked at every file: for a second it took less than half of a core."""
-        used_s = -1.0
-        while used_s < 0 or self.processor_s() - used_s > _RESTING_S:
-            used_s = self.processor_s()
-            time.sleep(1.0)
-
-    def memory_mib(self) -> float:
-        """The memory it has in use that is its own."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.partition("RssAnon:")[2].split()[0]) / 1024
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.terminate()
-        self.wait_for_exit()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for the condition."""
-    while not condition():
-        time.sleep(0.005)
+def wait_for_rest(ingest: Service) -> None:
+    """Wait until it has looked at every file: for a second it took less than half of a core."""
+    used_s = -1.0
+    while used_s < 0 or ingest.processor_s() - used_s > _RESTING_S:
+        used_s = ingest.processor_s()
+        time.sleep(1.0)
 
 
 class Ends:
@@ -134,11 +84,11 @@ def measure(kafka: LocalKafka, folder: Path, count: int) -> Line:
     """Measure one count."""
     prefix = f"files-{count}."
     make_files(folder, count)
-    read_s = Ingest(kafka, prefix, folder, "--once").wait_for_exit()
-    again_s = Ingest(kafka, prefix, folder, "--once").wait_for_exit()
-    ingest = Ingest(kafka, prefix, folder)
+    read_s = Service("ingest", kafka, prefix, folder, "--once").wait_for_exit()
+    again_s = Service("ingest", kafka, prefix, folder, "--once").wait_for_exit()
+    ingest = Service("ingest", kafka, prefix, folder)
     ready_s = ingest.wait_for("ready")
-    ingest.wait_for_rest()
+    wait_for_rest(ingest)
     used_s, began = ingest.processor_s(), time.perf_counter()
     time.sleep(_IDLE_S)
     idle = (ingest.processor_s() - used_s) / (time.perf_counter() - began)
@@ -150,7 +100,7 @@ def measure(kafka: LocalKafka, folder: Path, count: int) -> Line:
             file.write(b"M,0\n")
         wait_until(lambda before=before: ends.total() > before)  # type: ignore[misc]
         appended_s.append(time.perf_counter() - began)
-    memory_mib = ingest.memory_mib()
+    memory_mib = ingest.memory_mib("RssAnon")
     ingest.stop()
     return Line(count, read_s, again_s, ready_s, 100 * idle, memory_mib, statistics.median(appended_s))
 
