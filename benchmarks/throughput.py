@@ -28,7 +28,7 @@ from ops.kafka import LocalKafka
 
 STAGES = ("ingest", "split", "sink")
 ALL = "all three"
-_ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
+ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
 _RESULTS = Path(__file__).parent / "results" / "throughput.json"
 _PARTITIONS = 6
 _FEW_ROWS = 1_000
@@ -45,7 +45,7 @@ class Work:
 
 def make_work(folder: Path, rows: int) -> Work:
     """So many abalone rows, again and again."""
-    header, *lines = _ABALONE.read_bytes().splitlines(keepends=True)
+    header, *lines = ABALONE.read_bytes().splitlines(keepends=True)
     repeated = (lines * (rows // len(lines) + 1))[:rows]
     path = folder / f"{rows}.csv"
     path.write_bytes(header + b"".join(repeated))

@@ -1,0 +1,124 @@
+"""`python -m benchmarks.growth [--most-rows N] [--only NAME …]`: what a row costs as one thing grows.
+
+The three services at once, from start to exit, as one thing is another: rows; bytes of a row, with as many bytes in all;
+partitions; replicas of each service. Where partitions and replicas grow, the input is many files, because one source
+is in one partition. A figure is of the time that the rows take more than a few rows do, as in throughput.py. Also
+written to benchmarks/results/growth.json; `--most-rows 10000000` takes longer.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.processes import Service
+from benchmarks.throughput import remove_topics
+from ops.kafka import LocalKafka
+
+_FEW_ROWS = 1_000
+_BYTES = 40_000_000
+_CATEGORIES = b"MFI"
+_HEADER = b"Sex,Number\n"
+_RESULTS = Path(__file__).parent / "results" / "growth.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done, and by how many."""
+
+    rows: int = 500_000
+    row_bytes: int = 46
+    files: int = 1
+    partitions: int = 6
+    replicas: int = 1
+
+
+_SPREAD = Work(files=24)
+# By what grows: the works that differ in it alone, but for the rows that make up the same bytes.
+_CURVES: Mapping[str, list[Work]] = {
+    "rows": [Work(rows) for rows in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)],
+    "row_bytes": [Work(_BYTES // width, width) for width in (20, 200, 2_000, 20_000)],
+    "partitions": [replace(_SPREAD, partitions=count) for count in (1, 3, 6, 12, 24)],
+    "replicas": [replace(_SPREAD, replicas=count) for count in (1, 2, 4)],
+}
+
+
+def write_input(folder: Path, work: Work) -> int:
+    """Write the files, each with its share of the rows; return the bytes that come out."""
+    folder.mkdir()
+    digits = work.row_bytes - len(b"M,\n")
+    for name in range(work.files):
+        with folder.joinpath(f"{name:02}.csv").open("wb") as file:
+            file.write(_HEADER)
+            file.writelines(
+                b"%c,%0*d\n" % (_CATEGORIES[number % 3], digits, number)
+                for number in range(name, work.rows, work.files)
+            )
+    return work.rows * work.row_bytes + len(_CATEGORIES) * len(_HEADER)
+
+
+def run(kafka: LocalKafka, work: Work) -> float:
+    """Return the seconds from the first start to the last exit."""
+    prefix = "growth."
+    with TemporaryDirectory() as root, ExitStack() as stack:
+        source, output = Path(root) / "in", Path(root) / "out"
+        expected_bytes = write_input(source, work)
+        start = partial(_start, stack, kafka, prefix, PARTITIONS=str(work.partitions), LOG_LEVEL="warning")
+        began = time.perf_counter()
+        services = []
+        for _ in range(work.replicas):
+            services += [
+                start("ingest", source, "--once"),
+                start("split", "--exit-when-done", SPLIT_BY="Sex"),
+                start("sink", "--exit-when-done", OUTPUT_DIR=str(output)),
+            ]
+        for service in services:
+            service.wait_for_exit()
+        took_s = time.perf_counter() - began
+        found_bytes = sum(path.stat().st_size for path in output.glob("Sex/*.csv"))
+        if found_bytes != expected_bytes:
+            sys.exit(f"{work}: {found_bytes} bytes came out, not {expected_bytes}")
+    remove_topics(kafka, prefix)
+    return took_s
+
+
+def _start(
+    stack: ExitStack, kafka: LocalKafka, prefix: str, name: str, *arguments: str | Path, **settings: str
+) -> Service:
+    return stack.enter_context(Service(name, kafka, prefix, *arguments, **settings))
+
+
+def main() -> int:
+    """Measure each work of each curve."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--most-rows", type=int, default=3_000_000)
+    parser.add_argument("--only", nargs="*", choices=_CURVES, default=list(_CURVES))
+    asked = parser.parse_args()
+    lines: list[dict[str, float]] = []
+    sys.stdout.write("| | rows | rows/s | µs per row | few rows, s |\n" + "| --- " * 5 + "|\n")
+    with LocalKafka() as kafka:
+        for name in asked.only:
+            for work in _CURVES[name]:
+                if work.rows > asked.most_rows:
+                    continue
+                few_s = run(kafka, replace(work, rows=_FEW_ROWS))
+                row_s = max(run(kafka, work) - few_s, 0.001) / (work.rows - _FEW_ROWS)
+                grown = getattr(work, name)
+                lines.append({name: grown, "rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s})
+                sys.stdout.write(
+                    f"| {grown:,} {name} | {work.rows:,} | {1 / row_s:,.0f} | {1e6 * row_s:.1f} | {few_s:.1f} |\n"
+                )
+                sys.stdout.flush()
+    _RESULTS.parent.mkdir(exist_ok=True)
+    _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
