@@ -40,10 +40,15 @@ chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a ru
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose
 
-bench: setup $(BENCH)/.ready ## Nacre beside others at the same work; many categories, many files; with plots
+bench: setup $(BENCH)/.ready ## Nacre beside others and a database at the same work; what grows with what; with plots
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.many_categories
 	$(BIN)/python -m benchmarks.many_files
+	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.start_stop
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.database
 	$(BENCH)/bin/python -m benchmarks.plots
 
 $(BENCH)/.ready: requirements-bench.txt

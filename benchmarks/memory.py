@@ -28,7 +28,7 @@ _HEADING = "| rows | ingest, steady, MiB | peak | split, steady | peak | sink, s
 
 
 def write_rows(path: Path, rows: int) -> int:
-    """Write so many abalone rows, a few at a time; return the bytes that their category files have, with a header each."""
+    """Write so many abalone rows, a few at a time; return the bytes of their category files, each with a header."""
     header, *lines = ABALONE.read_bytes().splitlines(keepends=True)
     endless = cycle(lines)
     with path.open("wb") as file:

@@ -16,43 +16,71 @@ _PLOTS = Path(__file__).parents[1] / "docs" / "plots"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One of the plots beside each other: what is drawn against the count, and what it is called."""
+    """One of the plots beside each other: what is drawn against which count, and what it is called."""
 
+    count: str
     title: str
     unit: str
     columns: dict[str, str]
 
 
-_CATEGORIES = (
-    Panel("a row", "µs", {"row": "a row, ten categories at a time"}),
-    Panel(
-        "a file",
-        "µs",
-        {
-            "new_file": "made",
-            "append": "appended to, worst order",
-            "checkpoint_file": "in a checkpoint",
-            "start_file": "at a start",
-        },
+_COST = {"us_per_row": "all three services"}
+_FIGURES = {
+    "categories": (
+        Panel("categories", "a row", "µs", {"row": "a row, ten categories at a time"}),
+        Panel(
+            "categories",
+            "a file",
+            "µs",
+            {
+                "new_file": "made",
+                "append": "appended to, worst order",
+                "checkpoint_file": "in a checkpoint",
+                "start_file": "at a start",
+            },
+        ),
+        Panel("categories", "memory", "MiB", {"memory_mib": "beyond a process just begun"}),
     ),
-    Panel("memory", "MiB", {"memory_mib": "beyond a process just begun"}),
-)
-_FILES = (
-    Panel("all files", "s", {"read_s": "read, 100 rows each", "again_s": "looked at again", "ready_s": "to ready"}),
-    Panel("a row appended", "s", {"appended_s": "until it is in Kafka"}),
-    Panel("nothing to do", "% of a core", {"idle_percent": "ingest"}),
-    Panel("memory", "MiB", {"memory_mib": "ingest"}),
-)
+    "files": (
+        Panel(
+            "files",
+            "all files",
+            "s",
+            {"read_s": "read, 100 rows each", "again_s": "looked at again", "ready_s": "to ready"},
+        ),
+        Panel("files", "a row appended", "s", {"appended_s": "until it is in Kafka"}),
+        Panel("files", "nothing to do", "% of a core", {"idle_percent": "ingest"}),
+        Panel("files", "memory", "MiB", {"memory_mib": "ingest"}),
+    ),
+    "latency": (
+        Panel("slower_percent", "from append to its file", "ms", {"latency_ms": "a row of 10,000 each second"}),
+    ),
+    "memory": (
+        Panel("rows", "steady", "MiB", {f"{name}_steady": name for name in ("ingest", "split", "sink")}),
+        Panel("rows", "peak", "MiB", {f"{name}_peak": name for name in ("ingest", "split", "sink")}),
+    ),
+    "growth": tuple(Panel(count, "a row", "µs", _COST) for count in ("rows", "row_bytes", "partitions", "replicas")),
+}
+# What a count is called, where that is not its name.
+_COUNTS = {"slower_percent": "% of the rows that are slower", "row_bytes": "bytes of a row"}
 
 
-def draw(name: str, count: str, panels: Sequence[Panel]) -> None:
+def draw(name: str, panels: Sequence[Panel]) -> None:
     """Draw one file of results."""
     lines: list[dict[str, Any]] = json.loads((_RESULTS / f"{name}.json").read_bytes())
-    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.4), layout="constrained")
-    for panel, axis in zip(panels, axes, strict=True):
+    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.4), layout="constrained", squeeze=False)
+    for panel, axis in zip(panels, axes[0], strict=True):
+        counted = [line for line in lines if panel.count in line]
         for column, label in panel.columns.items():
-            axis.plot([line[count] for line in lines], [line[column] for line in lines], marker="o", label=label)
-        axis.set(title=panel.title, xlabel=count, ylabel=panel.unit, xscale="log", yscale="log")
+            x, y = ([line[each] for line in counted] for each in (panel.count, column))
+            axis.plot(x, y, marker="o", label=label)
+        axis.set(
+            title=panel.title,
+            xlabel=_COUNTS.get(panel.count, panel.count),
+            ylabel=panel.unit,
+            xscale="log",
+            yscale="log",
+        )
         axis.grid(visible=True, which="major", alpha=0.3)
         # Decades only: a curve that is flat looks it.
         low, high = axis.get_ylim()
@@ -66,9 +94,9 @@ def main() -> int:
     """Draw all there are results of."""
     # The same results give the same bytes, and text that can be searched.
     mpl.rcParams |= {"svg.hashsalt": "nacre", "svg.fonttype": "none"}
-    for name, count, panels in (("categories", "categories", _CATEGORIES), ("files", "files", _FILES)):
+    for name, panels in _FIGURES.items():
         if (_RESULTS / f"{name}.json").exists():
-            draw(name, count, panels)
+            draw(name, panels)
     return 0
 
 

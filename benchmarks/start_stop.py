@@ -41,7 +41,7 @@ def measure(kafka: LocalKafka, folder: Path, times: int) -> dict[str, dict[str, 
         services = {name: started(name) for name in STAGES}
         for service in services.values():
             service.wait_for("ready")
-        services["sink"].wait_until(lambda: (output / "Sex").exists())
+        services["sink"].wait_until((output / "Sex").exists)
         for _ in range(times):
             for name in STAGES:
                 time.sleep(_AT_WORK_S)
