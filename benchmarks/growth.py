@@ -111,8 +111,11 @@ def main() -> int:
                 if work.rows > asked.most_rows:
                     continue
                 few_s = min(run(kafka, replace(work, rows=_FEW_ROWS)) for _ in range(_FEW_TIMES))
-                row_s = max(run(kafka, work) - few_s, 0.001) / (work.rows - _FEW_ROWS)
+                row_s = (run(kafka, work) - few_s) / (work.rows - _FEW_ROWS)
                 grown = getattr(work, name)
+                if row_s <= 0:
+                    sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | lost in the noise | | {few_s:.1f} |\n")
+                    continue
                 lines.append({name: grown, "rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s})
                 sys.stdout.write(
                     f"| {grown:,} {name} | {work.rows:,} | {1 / row_s:,.0f} | {1e6 * row_s:.1f} | {few_s:.1f} |\n"
