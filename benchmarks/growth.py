@@ -21,7 +21,7 @@ from benchmarks.processes import Service
 from benchmarks.throughput import remove_topics
 from ops.kafka import LocalKafka
 
-_FEW_ROWS = 1_000
+_FEW_ROWS = 100
 _FEW_TIMES = 2
 _BYTES = 40_000_000
 _CATEGORIES = b"MFI"
@@ -102,7 +102,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=_CURVES, default=list(_CURVES))
     asked = parser.parse_args()
     lines: list[dict[str, float]] = []
-    sys.stdout.write("| | rows | rows/s | µs per row | few rows, s |\n" + "| --- " * 5 + "|\n")
+    sys.stdout.write("| | rows | rows/s | µs per row | MB/s | few rows, s |\n" + "| --- " * 6 + "|\n")
     with LocalKafka() as kafka:
         # The first of all finds a broker that has not warmed up.
         run(kafka, Work(rows=_FEW_ROWS))
@@ -114,12 +114,12 @@ def main() -> int:
                 row_s = (run(kafka, work) - few_s) / (work.rows - _FEW_ROWS)
                 grown = getattr(work, name)
                 if row_s <= 0:
-                    sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | lost in the noise | | {few_s:.1f} |\n")
+                    sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | lost in the noise | | | {few_s:.1f} |\n")
                     continue
-                lines.append({name: grown, "rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s})
-                sys.stdout.write(
-                    f"| {grown:,} {name} | {work.rows:,} | {1 / row_s:,.0f} | {1e6 * row_s:.1f} | {few_s:.1f} |\n"
-                )
+                mb_per_s = work.row_bytes / row_s / 1e6
+                lines.append({name: grown, "rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s, "mb_per_s": mb_per_s})
+                cells = f"{1 / row_s:,.0f} | {1e6 * row_s:.1f} | {mb_per_s:.1f} | {few_s:.1f}"
+                sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | {cells} |\n")
                 sys.stdout.flush()
     _RESULTS.parent.mkdir(exist_ok=True)
     _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")

@@ -59,7 +59,12 @@ _FIGURES = {
         Panel("rows", "steady", "MiB", {f"{name}_steady": name for name in ("ingest", "split", "sink")}),
         Panel("rows", "peak", "MiB", {f"{name}_peak": name for name in ("ingest", "split", "sink")}),
     ),
-    "growth": tuple(Panel(count, "a row", "µs", _COST) for count in ("rows", "row_bytes", "partitions", "replicas")),
+    "growth": (
+        Panel("rows", "a row", "µs", _COST),
+        Panel("row_bytes", "bytes", "MB/s", {"mb_per_s": "all three services"}),
+        Panel("partitions", "a row", "µs", _COST),
+        Panel("replicas", "a row", "µs", _COST),
+    ),
 }
 # What a count is called, where that is not its name.
 _COUNTS = {"slower_percent": "% of the rows that are slower", "row_bytes": "bytes of a row"}
