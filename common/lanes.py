@@ -1,7 +1,7 @@
 """One task per assigned partition, begun and ended with the group's rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 import structlog
@@ -168,8 +168,8 @@ async def fetch(
     stop: asyncio.Event,
     timeout_ms: int,
     sooner: "asyncio.Future[None] | None" = None,
-) -> list[Record]:
-    """The partition's next records; none after the timeout, once `stop` is set, or when `sooner` is done before."""
+) -> list[Iterable[Record]]:
+    """The partition's next batches; none after the timeout, once `stop` is set, or when `sooner` is done before."""
     if stop.is_set():
         return []
     fetching = asyncio.ensure_future(read_on(consumer, partition, timeout_ms))

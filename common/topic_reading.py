@@ -18,8 +18,9 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
         # The position, not the last record: what ends a transaction takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
             # One batch at a time: what was not compacted for an hour must not be in memory as a whole.
-            for record in await read_on(consumer, partition, _TIMEOUT_MS, 1):
-                yield record
+            for batch in await read_on(consumer, partition, _TIMEOUT_MS, 1):
+                for record in batch:
+                    yield record
 
 
 async def read_until(
@@ -29,7 +30,8 @@ async def read_until(
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:
-        yield [record for record in await read_on(consumer, partition, _TIMEOUT_MS) if record.offset < end]
+        batches = await read_on(consumer, partition, _TIMEOUT_MS)
+        yield [record for batch in batches for record in batch if record.offset < end]
 
 
 async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> bool:
@@ -41,6 +43,6 @@ async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[Topic
         consumer.seek(partition, beginnings[partition])
     for partition in partitions:
         while await consumer.position(partition) < ends[partition]:
-            if await read_on(consumer, partition, _TIMEOUT_MS):
+            if any(map(list, await read_on(consumer, partition, _TIMEOUT_MS))):
                 return True
     return False

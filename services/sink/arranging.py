@@ -1,7 +1,6 @@
 """Records → rows per key → bytes per file, in the records' order."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -59,38 +58,44 @@ def layout_of(schema: Schema) -> Layout:
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 
-def arrange(records: Sequence[Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
+def arrange(records: Iterable[Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
     """The rows of each key in their order, and the ends of sources that came with these records."""
-    if not any(map(attrgetter("headers"), records)):
-        return arrange_plain(records), []
-    usual: defaultdict[bytes, list[bytes]] = defaultdict(list)
-    runs: defaultdict[bytes, list[Run]] = defaultdict(list)
+    runs: dict[bytes, list[Run]] = {}
     ends: list[Ended] = []
-    for record in records:
-        if not record.headers:
-            usual[record.key].append(record.value)
-        elif isinstance(control := decode_control(record.headers, record.value), Ended):
-            ends.append(control)
-        else:
-            # What came before it for this file comes before it in the file.
-            if record.key in usual:
-                runs[record.key].append((None, usual.pop(record.key)))
-            runs[record.key].append((row_eol(record.headers), [record.value]))
-    for key, rows in usual.items():
-        runs[key].append((None, rows))
+    odd: list[tuple[int, Record]] = []
+
+    def put_aside(index: int, record: Record) -> bytes:
+        odd.append((index, record))
+        return b""
+
+    # split sends one category's rows together, and to see that two keys are the same is less work than to look one up.
+    for key, together in groupby(records, attrgetter("key")):
+        values = [put_aside(index, record) if record.headers else record.value for index, record in enumerate(together)]
+        start = 0
+        for index, record in odd:
+            _add(runs, key, values[start:index])
+            start = index + 1
+            if isinstance(control := decode_control(record.headers, record.value), Ended):
+                ends.append(control)
+            else:
+                runs.setdefault(key, []).append((row_eol(record.headers), [record.value]))
+        _add(runs, key, values[start:] if start else values)
+        odd.clear()
     return runs, ends
 
 
-def arrange_plain(records: Sequence[Record]) -> dict[bytes, list[Run]]:
-    """What `arrange` does with records that are all rows with their file's usual line ending: the hot path."""
-    rows: dict[bytes, list[bytes]] = {}
-    # split sends one category's rows together. To see that two keys are the same is less work than to look one up.
-    for key, together in groupby(records, attrgetter("key")):
-        rows.setdefault(key, []).extend([record.value for record in together])
-    return {key: [(None, values)] for key, values in rows.items()}
+def _add(runs: dict[bytes, list[Run]], key: bytes, rows: list[bytes]) -> None:
+    """Add rows with their file's usual line ending."""
+    if not rows:
+        return
+    of_key = runs.setdefault(key, [])
+    if of_key and of_key[-1][0] is None:
+        of_key[-1][1].extend(rows)
+    else:
+        of_key.append((None, rows))
 
 
-def arrange_rejections(records: Sequence[Record]) -> dict[bytes, list[Run]]:
+def arrange_rejections(records: Iterable[Record]) -> dict[bytes, list[Run]]:
     """The lines of the file of rejected rows."""
     told = [decode_rejection(record.headers, record.value) for record in records]
     # Notes of what was replayed stand between them.

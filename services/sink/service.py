@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from itertools import chain
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -78,8 +79,8 @@ class Sink:
         checkpointed_at = clock()
         is_ended = False
         while not stop.is_set():
-            records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
-            ended = bool(records) and await add(records)
+            batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
+            ended = bool(batches) and await add(chain.from_iterable(batches))
             position = await self._consumer.position(partition)
             if self._all_is_done.is_set() and not is_ended:
                 shelf.end()

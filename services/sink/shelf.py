@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -170,14 +170,14 @@ class Shelf:
         """Whether a checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
-    async def add(self, records: Sequence[Record]) -> bool:
+    async def add(self, records: Iterable[Record]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
         piles, ends = arrange(records)
         await self._append(piles)
         self._finisher.take_ends(ends)
         return bool(ends)
 
-    async def add_rejections(self, records: Sequence[Record]) -> bool:
+    async def add_rejections(self, records: Iterable[Record]) -> bool:
         """Append these records to the file of rejected rows."""
         await self._append(arrange_rejections(records))
         return False

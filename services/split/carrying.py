@@ -1,6 +1,6 @@
 """Rows of one partition → an outbox of categorized rows and rejections."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -95,7 +95,7 @@ class Carrier:
         self.cursor = Cursor()
         self.receipt = Receipt(rejected=(0,) * len(splits))
 
-    async def carry(self, records: Sequence[Record], outbox: Outbox) -> None:
+    async def carry(self, records: Iterable[Record], outbox: Outbox) -> None:
         """Put every row of these records where it belongs, once for each split."""
         for part in divide(records, self.cursor):
             if isinstance(part, Ended):

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -69,11 +70,11 @@ class Splitter:
             try:
                 while not stop.is_set():
                     sooner = transactions.in_flight if outbox else None
-                    records = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
-                    await self._route(partition, carrier, records, outbox)
+                    batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
+                    await self._route(partition, carrier, chain.from_iterable(batches), outbox)
                     position = await self._consumer.position(partition)
                     # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
-                    idle = not records and not outbox and position > committed
+                    idle = not batches and not outbox and position > committed
                     if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                         await transactions.commit(outbox, _offsets(partition, position, carrier))
                         outbox, committed = transactions.outbox(), position
@@ -133,7 +134,7 @@ class Splitter:
         return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
 
     async def _route(
-        self, partition: TopicPartition, carrier: Carrier, records: Sequence[Record], outbox: Outbox
+        self, partition: TopicPartition, carrier: Carrier, records: Iterable[Record], outbox: Outbox
     ) -> None:
         try:
             await carrier.carry(records, outbox)

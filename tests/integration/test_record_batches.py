@@ -83,7 +83,8 @@ def test_batches_hold_the_records_that_are_given_one_by_one(
                 consumer.seek(partition, start)
                 rows: list[Row] = []
                 while await consumer.position(partition) < end:
-                    rows += map(row_of, await read_on(consumer, partition, 200, most_batches))
+                    for batch in await read_on(consumer, partition, 200, most_batches):
+                        rows += map(row_of, batch)
                 assert rows == [row for row in plain if row[0] >= start]
 
     asyncio.run(compare())

@@ -12,7 +12,6 @@ from services.sink.arranging import (
     REJECTED_LAYOUT,
     Layout,
     arrange,
-    arrange_plain,
     arrange_rejections,
     layout_of,
     render,
@@ -108,5 +107,5 @@ def test_usual_rows_are_arranged_as_one_by_one(records: list[Record]) -> None:
     expected: dict[bytes, list[bytes]] = {}
     for item in records:
         expected.setdefault(item.key, []).append(item.value)
-    arranged = arrange_plain(records)
+    arranged, _ = arrange(records)
     assert list(arranged.items()) == [(key, [(None, rows)]) for key, rows in expected.items()]
