@@ -20,7 +20,7 @@ from benchmarks.throughput import STAGES
 from ops.kafka import LocalKafka
 
 _ROWS = 2_000_000
-_ROWS_EACH_TIME = 600_000
+_ROWS_EACH_TIME = 4_000_000
 # A service that was started works so long before it is ended, or the next one is.
 _AT_WORK_S = 1.0
 _RESULTS = Path(__file__).parent / "results" / "start_stop.json"
@@ -56,7 +56,7 @@ def measure(kafka: LocalKafka, folder: Path, times: int) -> dict[str, dict[str, 
 def main() -> int:
     """Measure, once."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--times", type=int, default=15)
+    parser.add_argument("--times", type=int, default=7)
     asked = parser.parse_args()
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         seconds = measure(kafka, Path(root), asked.times)
