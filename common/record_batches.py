@@ -7,6 +7,7 @@ batch looks like one record. `tests/integration/test_record_batches.py` reads th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -79,8 +80,8 @@ class _PartitionBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiok
         """The batch from the next offset on: a fetch brings the whole batch that the offset is in."""
         start: int = self.next_fetch_offset
         if whole.batch.base_offset >= start:
-            records: Iterable[Record] = whole.batch
-            return records
+            # A batch that is at its end is not to be asked once more; a chain is not asked again.
+            return chain(whole.batch)
         return [record for record in whole.batch if record.offset >= start]
 
 

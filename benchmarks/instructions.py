@@ -1,0 +1,139 @@
+"""`python -m benchmarks.instructions`: processor instructions that each row costs in the pure hot functions.
+
+Counted by valgrind (callgrind), so that neither other work nor the processor's speed makes a difference. A count is of
+one build of Python: benchmarks/results/instructions.json has a table for each that it was run with. `make test` counts
+again and fails where a function costs more than a tenth more (`tests/integration/test_instructions.py`).
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from functools import reduce
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from common.batch_filling import fill
+from common.records import Mark, category_key, encode_control
+from common.schema import Schema
+from common.tally import tally
+from services.ingest.framing import frame
+from services.sink.arranging import arrange, layout_of, render
+from services.split.routing import compile_route
+from services.split.spans import Cursor, divide
+from services.split.splits import parse_split_by
+
+RESULTS = Path(__file__).parent / "results" / "instructions.json"
+_ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
+_ROWS = 2_000
+_TIMES = 5
+_BATCH_BYTES = 2**20
+_TIMESTAMP_MS = 1_764_000_000_000
+# Counting begins and ends with this C function, `functools.reduce`: nothing else here calls it.
+_COUNTED = "functools_reduce"
+
+
+def make_cases() -> Mapping[str, Callable[[], object]]:
+    """Each function with its work for so many rows."""
+    header, *lines = _ABALONE.read_bytes().splitlines()
+    rows = lines[:_ROWS]
+    data = b"".join(row + b"\n" for row in rows)
+    schema = Schema(header, tuple(header.decode().split(",")))
+    [split] = parse_split_by("Sex")
+    route = compile_route(split, schema)
+    layout = layout_of(schema)
+    key = category_key(schema.id, "Sex", ("M",))
+    mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
+
+    def new_batch() -> BatchBuilder:
+        return BatchBuilder(_BATCH_BYTES, 0, is_transactional=1)
+
+    def fetched(batch: BatchBuilder) -> bytes:
+        return bytes(batch._build())  # noqa: SLF001 - what the broker would give
+
+    marked, keyed = new_batch(), new_batch()
+    marked.append(timestamp=_TIMESTAMP_MS, key=b"0123456789ab", value=mark_value, headers=mark_headers)
+    fill(marked, _TIMESTAMP_MS, b"0123456789ab", rows)
+    fill(keyed, _TIMESTAMP_MS, key, rows)
+    of_rows, of_categorized = fetched(marked), fetched(keyed)
+    return MappingProxyType(
+        {
+            "ingest: frame": lambda: frame(
+                data,
+                dialect=schema.dialect,
+                columns=len(schema.columns),
+                line=2,
+                offset=0,
+                at_end=False,
+                max_row_bytes=_BATCH_BYTES,
+            ),
+            "ingest: tally": lambda: tally(rows),
+            "ingest, split: fill": lambda: fill(new_batch(), _TIMESTAMP_MS, key, rows),
+            "split: divide": lambda: list(divide(chain(MemoryRecords(of_rows).next_batch()), Cursor())),
+            "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
+            "sink: arrange": lambda: arrange(chain(MemoryRecords(of_categorized).next_batch())),
+            "sink: render": lambda: render([(None, rows)], layout, empty=False, open_line=False),
+        }
+    )
+
+
+def count_all() -> dict[str, int]:
+    """Instructions for each row, by function."""
+    with TemporaryDirectory() as folder:
+        out = Path(folder, "counts")
+        subprocess.run(
+            [  # noqa: S607 - wherever it is installed
+                "valgrind",
+                "--tool=callgrind",
+                f"--callgrind-out-file={out}",
+                f"--toggle-collect={_COUNTED}",
+                f"--dump-after={_COUNTED}",
+                sys.executable,
+                "-m",
+                "benchmarks.instructions",
+                "--work",
+            ],
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            capture_output=True,
+            check=True,
+        )
+        names = list(make_cases())
+        dumps = sorted(out.parent.glob("counts.*"), key=lambda path: int(path.suffix[1:]))[-len(names) :]
+        totals = [re.search(r"^totals: (\d+)", dump.read_text(), re.MULTILINE) for dump in dumps]
+        counts = [int(total[1]) for total in totals if total is not None]
+    return {name: round(count / (_TIMES * _ROWS)) for name, count in zip(names, counts, strict=True)}
+
+
+def work() -> None:
+    """Do all of it, each function within one call of `reduce`."""
+    for case in make_cases().values():
+        reduce(lambda _, once: once(), [case] * _TIMES, None)
+
+
+def read_table() -> dict[str, dict[str, int]]:
+    """The table of each build of Python."""
+    tables: dict[str, dict[str, int]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return tables
+
+
+def main() -> int:
+    """Count and write the table."""
+    if sys.argv[1:] == ["--work"]:
+        work()
+        return 0
+    counts = count_all()
+    sys.stdout.write("| function | instructions per row |\n| --- | --- |\n")
+    sys.stdout.writelines(f"| {name} | {count:,} |\n" for name, count in counts.items())
+    RESULTS.write_text(json.dumps(read_table() | {sys.version: counts}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
