@@ -85,7 +85,7 @@ class Contender:
     is_checked: bool = True
 
 
-def nacre(row_format: str) -> Command:
+def nacre(row_format: str = "csv", compression: str = "none") -> Command:
     """Nacre's services, as they are."""
 
     def command(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
@@ -97,6 +97,7 @@ def nacre(row_format: str) -> Command:
             "SPLIT_BY": "Sex",
             "OUTPUT_DIR": str(run.output),
             "ROW_FORMAT": row_format,
+            "KAFKA_COMPRESSION": compression,
         }
         return [sys.executable, "-m", f"services.{stage}", *arguments], settings
 
@@ -129,12 +130,14 @@ def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]
 _PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
 _TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
 CONTENDERS = (
-    Contender("nacre", nacre("csv"), files="Sex"),
+    Contender("nacre", nacre(), files="Sex"),
+    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex"),
+    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex"),
     Contender("confluent-kafka", peer("confluent_loops"), _TOPICS),
     Contender("nacre, json", nacre("json"), files="Sex"),
     Contender("confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS),
     Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.3),
-    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.3),
+    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.05),
     Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.03),
     Contender(
         "Kafka Connect and Streams",

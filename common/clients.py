@@ -140,6 +140,7 @@ async def open_producer(
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
         max_batch_size=settings.max_batch_bytes,
         max_request_size=_MAX_REQUEST_BYTES,
+        compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression,
         **connection(settings),
     )
     try:

@@ -38,6 +38,9 @@ class ServiceSettings(BaseSettings):
     kafka_ssl_ca_location: Path | None = Field(
         None, description="file of the certificate authority, with SSL and SASL_SSL (the system's when not set)"
     )
+    kafka_compression: Literal["none", "gzip", "lz4", "zstd"] = Field(
+        "none", description="how record batches are packed on their way to the brokers, and kept there"
+    )
     topic_prefix: str = Field(
         "nacre.",
         pattern=r"^[A-Za-z0-9._-]{0,150}$",

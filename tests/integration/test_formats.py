@@ -1,11 +1,15 @@
 """Whatever a CSV file looks like, its rows come out byte for byte."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from common.batch_filling import fill
+from common.clients import open_producer
+from common.settings import ServiceSettings
 from tests.integration.expectation import rejections
 from tests.integration.pipeline import Pipeline
 
@@ -46,6 +50,26 @@ def test_quotes_line_breaks_and_line_endings_come_out_as_they_went_in(
         content = b"".join(record for category, record in records if category == sex)
         expected[f"Sex/{sex.decode()}.csv"] = HEADER + eol + content
     pipeline.check_files(expected)
+
+
+# The number of each in a record batch's attributes. (https://kafka.apache.org/documentation/#recordbatch)
+@pytest.mark.parametrize(("compression", "number"), [("gzip", 1), ("lz4", 3), ("zstd", 4)])
+def test_packed_record_batches_change_no_row(
+    pipeline: Pipeline, big_file: Path, bootstrap: str, compression: str, number: int
+) -> None:
+    pipeline.run(big_file, "*", KAFKA_COMPRESSION=compression)
+    pipeline.check_files({"all.csv": big_file.read_bytes()})
+
+    async def pack() -> bytes:
+        settings = ServiceSettings.model_validate(
+            {"kafka_bootstrap_servers": bootstrap, "kafka_compression": compression}
+        )
+        async with open_producer(settings, f"packing-{compression}") as producer:
+            batch = producer.create_batch()
+            fill(batch, 0, b"key", [b"row"] * 100)
+            return bytes(batch._build())  # noqa: SLF001 - what is sent
+
+    assert asyncio.run(pack())[22] & 0b111 == number
 
 
 def test_json_rows_are_objects_with_their_digits_as_written(pipeline: Pipeline, tmp_path: Path) -> None:
