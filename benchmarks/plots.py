@@ -1,6 +1,7 @@
 """`python -m benchmarks.plots`: draws docs/plots/*.svg from what the benchmarks wrote to benchmarks/results."""
 
 import json
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 _RESULTS = Path(__file__).parent / "results"
 _PLOTS = Path(__file__).parents[1] / "docs" / "plots"
@@ -95,6 +97,22 @@ def draw(name: str, panels: Sequence[Panel]) -> None:
     figure.savefig(_PLOTS / f"{name}.svg", metadata={"Date": None})
 
 
+def draw_rates() -> None:
+    """Draw who does how many rows in a second, at each stage."""
+    rates: dict[str, dict[str, list[float]]] = json.loads((_RESULTS / "throughput.json").read_bytes())["rates"]
+    names = list(rates)[::-1]
+    stages = list(next(iter(rates.values())))
+    figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3.4), layout="constrained", sharey=True)
+    for stage, axis in zip(stages, axes, strict=True):
+        medians = [statistics.median(rates[name][stage]) for name in names]
+        colours = ["tab:blue" if name.startswith("nacre") else "tab:gray" for name in names]
+        bars = axis.barh(names, medians, color=colours)
+        axis.bar_label(bars, [f"{median:,.0f}" for median in medians], padding=2, fontsize="small")
+        axis.set(title=stage, xlabel="rows/s", xlim=(0, 1.35 * max(medians)))
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+    figure.savefig(_PLOTS / "throughput.svg", metadata={"Date": None})
+
+
 def main() -> int:
     """Draw all there are results of."""
     # The same results give the same bytes, and text that can be searched.
@@ -102,6 +120,7 @@ def main() -> int:
     for name, panels in _FIGURES.items():
         if (_RESULTS / f"{name}.json").exists():
             draw(name, panels)
+    draw_rates()
     return 0
 
 
