@@ -5,8 +5,8 @@ get rows of COUNT categories in turn. The table is also written to benchmarks/re
 count, by a process of its own:
 
 - a new file;
-- a row, where each batch has 100 rows of each of 10 categories, and the next batch the next 10: the same work for every
-  count, but for what is no longer in memory;
+- a row, where each batch has 100 rows of one category, and the next batch the next: the same work for every count, but
+  for what is no longer in memory;
 - an append, where each batch has 10,000 rows of as many categories as there are. That is the worst order: no file is
   written to twice before all others are;
 - a checkpoint, by the files that changed;
@@ -35,7 +35,7 @@ from services.sink.shelf import Shelf
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
 _WORST_ROWS = 200_000
 _WORST_ROWS_PER_BATCH = 10_000
-_CATEGORIES_PER_BATCH = 10
+_CATEGORIES_PER_BATCH = 1
 _ROWS_PER_CATEGORY = 100
 _LEAST_BATCHES = 1_000
 _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
@@ -90,7 +90,7 @@ def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[Any]]:
 
 
 def in_groups(keys: Sequence[bytes]) -> Iterator[list[Any]]:
-    """Batches that are all alike, of a few categories each, until each category had its turn."""
+    """Batches that are all alike, of one category each, until each category had its turn."""
     for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys) // _CATEGORIES_PER_BATCH)):
         first = number * _CATEGORIES_PER_BATCH
         some = [keys[n % len(keys)] for n in range(first, first + _CATEGORIES_PER_BATCH)]

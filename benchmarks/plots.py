@@ -29,7 +29,7 @@ class Panel:
 _COST = {"us_per_row": "all three services"}
 _FIGURES = {
     "categories": (
-        Panel("categories", "a row", "µs", {"row": "a row, ten categories at a time"}),
+        Panel("categories", "a row", "µs", {"row": "a row, one category at a time"}),
         Panel(
             "categories",
             "a file",
