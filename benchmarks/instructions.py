@@ -12,15 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import reduce
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
-
-from common.batch_filling import fill
+from common.new_batch import NewBatch
+from common.record_batches import RecordBatch
 from common.records import Mark, category_key, encode_control
 from common.schema import Schema
 from common.tally import tally
@@ -52,17 +49,18 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     key = category_key(schema.id, "Sex", ("M",))
     mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
 
-    def new_batch() -> BatchBuilder:
-        return BatchBuilder(_BATCH_BYTES, 0, is_transactional=1)
+    def put() -> NewBatch:
+        batch = NewBatch(_BATCH_BYTES)
+        batch.put_rows(_TIMESTAMP_MS, key, rows, 0)
+        return batch
 
-    def fetched(batch: BatchBuilder) -> bytes:
-        return bytes(batch._build())  # noqa: SLF001 - what the broker would give
+    def fetched(batch: NewBatch) -> RecordBatch:
+        return RecordBatch(memoryview(batch._build()), 0)  # noqa: SLF001 - what the broker would give
 
-    marked, keyed = new_batch(), new_batch()
+    marked = NewBatch(_BATCH_BYTES)
     marked.append(timestamp=_TIMESTAMP_MS, key=b"0123456789ab", value=mark_value, headers=mark_headers)
-    fill(marked, _TIMESTAMP_MS, b"0123456789ab", rows)
-    fill(keyed, _TIMESTAMP_MS, key, rows)
-    of_rows, of_categorized = fetched(marked), fetched(keyed)
+    marked.put_rows(_TIMESTAMP_MS, b"0123456789ab", rows, 0)
+    of_rows, of_categorized = fetched(marked), fetched(put())
     return MappingProxyType(
         {
             "ingest: frame": lambda: frame(
@@ -75,10 +73,10 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
                 max_row_bytes=_BATCH_BYTES,
             ),
             "ingest: tally": lambda: tally(rows),
-            "ingest, split: fill": lambda: fill(new_batch(), _TIMESTAMP_MS, key, rows),
-            "split: divide": lambda: list(divide(chain(MemoryRecords(of_rows).next_batch()), Cursor())),
+            "ingest, split: put rows": put,
+            "split: divide": lambda: list(divide(of_rows.parts(), Cursor())),
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
-            "sink: arrange": lambda: arrange(chain(MemoryRecords(of_categorized).next_batch())),
+            "sink: arrange": lambda: arrange(of_categorized.parts()),
             "sink: render": lambda: render([(None, rows)], layout, empty=False, open_line=False),
         }
     )

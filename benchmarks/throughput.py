@@ -134,6 +134,7 @@ CONTENDERS = (
     Contender("nacre, lz4", nacre(compression="lz4"), files="Sex"),
     Contender("nacre, zstd", nacre(compression="zstd"), files="Sex"),
     Contender("confluent-kafka", peer("confluent_loops"), _TOPICS),
+    Contender("confluent-kafka, zstd", peer("confluent_loops", "--compression", "zstd"), _TOPICS),
     Contender("nacre, json", nacre("json"), files="Sex"),
     Contender("confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS),
     Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.3),

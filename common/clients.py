@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from aiokafka.helpers import create_ssl_context
 
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
+from common.new_batch import NewBatch
 from common.record_batches import give_out_batches, in_batches
 from common.session import unless_stopped
 from common.settings import ServiceSettings
@@ -138,11 +140,10 @@ async def open_producer(
         client_id=transactional_id,
         transactional_id=transactional_id,
         transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-        max_batch_size=settings.max_batch_bytes,
         max_request_size=_MAX_REQUEST_BYTES,
-        compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression,
         **connection(settings),
     )
+    producer.create_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
             await unless_stopped(stop or asyncio.Event(), producer.start())

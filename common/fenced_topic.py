@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from common.clients import open_producer, open_reader
-from common.records import Record
 from common.settings import ServiceSettings
+from common.stretches import Single
 from common.topic_reading import read_to_end
 from common.transaction import Transactions
 
@@ -30,7 +30,7 @@ class FencedTopic:
     last has fenced the others, and reads what they committed before it writes. So no two decide from the same state.
     """
 
-    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Record]], None]) -> None:
+    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Single]], None]) -> None:
         self._settings = settings
         self._take = take
         self._partition = TopicPartition(topic, 0)

@@ -1,7 +1,7 @@
 """One task per assigned partition, begun and ended with the group's rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
 import structlog
@@ -10,8 +10,7 @@ from aiokafka.errors import KafkaError
 
 from common.clients import stop_consumer
 from common.readiness import Readiness
-from common.record_batches import read_on
-from common.records import Record
+from common.record_batches import RecordBatch, read_on
 from common.session import Stopped, pause
 
 log = structlog.get_logger()
@@ -168,7 +167,7 @@ async def fetch(
     stop: asyncio.Event,
     timeout_ms: int,
     sooner: "asyncio.Future[None] | None" = None,
-) -> list[Iterable[Record]]:
+) -> list[RecordBatch]:
     """The partition's next batches; none after the timeout, once `stop` is set, or when `sooner` is done before."""
     if stop.is_set():
         return []

@@ -6,7 +6,7 @@ header `eol`. A record with the header `nacre` is a control record.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
@@ -19,15 +19,6 @@ Category = tuple[str | None, ...]
 CONTROL = "nacre"
 EOL = "eol"
 REPLAYED = "replayed"
-
-
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    offset: int
-    key: bytes
-    value: bytes
-    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ import structlog
 
 from common.errors import ConfigurationError
 from common.fenced_topic import Entry, FencedTopic
-from common.records import Record
 from common.schema import Dialect, Schema
 from common.schema_differences import differences
 from common.settings import ServiceSettings
+from common.stretches import Single
 from common.topics import Topics
 
 log = structlog.get_logger()
@@ -75,7 +75,7 @@ class Registry:
         registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)
         return [(schema.id.encode(), encode_schema(registered))]
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _take(self, records: Sequence[Single]) -> None:
         self._known |= {record.key.decode(): decode_schema(record.value) for record in records}
 
     def _tell_differences(self, new: Registered) -> None:

@@ -4,11 +4,11 @@ import csv
 import json
 import re
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, NoReturn
 
 import orjson
 
+from common.loops import csv_rows, json_rows
 from common.schema import Dialect, Schema
 
 # The csv module refuses fields above 128 KiB. The limit belongs to the process, the row size to Kafka's settings.
@@ -70,55 +70,53 @@ class JsonCodec:
     """The rows of one schema as JSON objects, and back.
 
     Keys are `schema.keys` in column order. A field that is a JSON number stays one, digit for digit;
-    every other field is a string. JSON is UTF-8, whatever the rows are in. Build it once per schema: it compiles
-    patterns of all columns.
+    every other field is a string. JSON is UTF-8, whatever the rows are in.
     """
 
-    __slots__ = ("_all_quoted", "_canonical", "_delimiter", "_dialect", "_encoding", "_keys", "_quote", "_template")
+    __slots__ = ("_delimiter", "_dialect", "_encoding", "_keys", "_quote", "_template", "names")
 
     def __init__(self, schema: Schema) -> None:
         self._dialect = schema.dialect
         self._delimiter = schema.dialect.delimiter
-        # Where nothing is quoted, no row holds a line break.
-        self._quote = schema.dialect.quote or b"\n"
+        self._quote = schema.dialect.quote
         self._encoding = None if schema.dialect.encoding == "utf-8" else schema.dialect.encoding
         self._keys = schema.keys
-        names = [orjson.dumps(key) + b":" for key in self._keys]
-        # Two groups a column, number or text, of which one is filled; the template puts both in a row.
-        self._template = b"{" + b",".join([name.replace(b"%", b"%%") + b"%b%b" for name in names]) + b"}"
-        quoted = rb'(?:"(%b)"|("%b"))' % (_NUMBER, _TEXT)
-        self._all_quoted = re.compile(b",".join([quoted] * len(names))).fullmatch
-        # Two groups a column: whether a quote opens the value, and the value without quotes.
-        values = [
-            re.escape(name) + rb'(")?((?(%d)%b|%b))(?(%d)")' % (group, _TEXT, _NUMBER, group)
-            for group, name in zip(range(1, 2 * len(names), 2), names, strict=True)
-        ]
-        self._canonical = re.compile(rb"\{" + b",".join(values) + rb"\}").fullmatch
+        # What stands before each value.
+        starts = [b"{", *[b","] * (len(self._keys) - 1)]
+        self.names = [start + orjson.dumps(key) + b":" for start, key in zip(starts, self._keys, strict=True)]
+        self._template = b"%b".join([name.replace(b"%", b"%%") for name in self.names]) + b"%b}"
+
+    def encode_usual(self, rows: list[bytes]) -> list[bytes | None]:
+        """Each row as `encode` writes it; None for those that have to be looked at closely: the hot path."""
+        if self._encoding is not None:
+            return [None] * len(rows)
+        return json_rows(rows, self.names, self._delimiter, self._quote)
 
     def encode(self, row: bytes) -> bytes:
         """Write a CSV row as a JSON object. ValueError if it is malformed, no text or has too few or many fields."""
         if self._encoding is not None:
             row = _to_utf8(row, self._encoding)
-        # Nearly every row: each field is put between quotes, and one match of them all frees the numbers.
-        if (row.isascii() or _is_utf8(row)) and self._quote not in row:
-            match = self._all_quoted(b'"' + row.replace(self._delimiter, b'","') + b'"')
-            if match is not None:
-                return self._template % match.groups(b"")
-        return self._encode_any(row)
+        fields = parse_fields(row, self._dialect)
+        if len(fields) != len(self._keys):
+            raise ValueError(misfit(len(fields), len(self._keys)))
+        try:
+            values = [field if _is_number(field) else orjson.dumps(field.decode()) for field in fields]
+        except UnicodeDecodeError:
+            raise ValueError("not UTF-8") from None
+        return self._template % tuple(values)
+
+    def decode_all(self, values: list[bytes]) -> list[bytes]:
+        """Write each value as `decode` does: the hot path."""
+        if self._encoding is not None:
+            return [self.decode(value) for value in values]
+        rows = csv_rows(values, self.names, self._delimiter, self._quote)
+        return [self.decode(value) if row is None else row for row, value in zip(rows, values, strict=True)]
 
     def decode(self, value: bytes) -> bytes:
         """Write a JSON object as a CSV row: the encoded one, byte for byte if it quoted only what needs quotes.
 
         ValueError if it is no object of exactly the schema's keys, each once and with a text or a number.
         """
-        # Nearly every value: as `encode` writes it, and no field needs quotes (the pattern has no line breaks).
-        match = self._canonical(value)
-        row: bytes
-        if match is not None:
-            row = self._delimiter.join(match.groups()[1::2])
-            plain = self._quote not in row and row.count(self._delimiter) == len(self._keys) - 1
-            if plain and (row.isascii() or _is_utf8(row)):
-                return row if self._encoding is None else _from_utf8(row, self._encoding)
         row = join_fields(self.fields(value), self._dialect)
         return row if self._encoding is None else _from_utf8(row, self._encoding)
 
@@ -143,16 +141,6 @@ class JsonCodec:
         if len(row) != len(self._keys):
             raise ValueError(f"{len(row)} keys, the header has {len(self._keys)}")
         return [_text(key, row[key]) for key in self._keys]
-
-    def _encode_any(self, row: bytes) -> bytes:
-        fields = parse_fields(row, self._dialect)
-        if len(fields) != len(self._keys):
-            raise ValueError(misfit(len(fields), len(self._keys)))
-        try:
-            values = [(field, b"") if _is_number(field) else (b"", orjson.dumps(field.decode())) for field in fields]
-        except UnicodeDecodeError:
-            raise ValueError("not UTF-8") from None
-        return self._template % tuple(chain.from_iterable(values))
 
 
 def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
@@ -189,14 +177,6 @@ def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
         return number if text is None else text
 
     return from_key
-
-
-def _is_utf8(row: bytes) -> bool:
-    try:
-        row.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _to_utf8(row: bytes, encoding: str) -> bytes:

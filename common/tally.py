@@ -1,8 +1,8 @@
 """How many rows there were, and which: the sums that receipts are made of."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from zlib import crc32
+
+from common.loops import sums
 
 _MODULUS = 2**64
 
@@ -23,9 +23,9 @@ class Tally:
         return Tally(self.rows + other.rows, self.size + other.size, (self.checksum + other.checksum) % _MODULUS)
 
 
-def tally(rows: Collection[bytes]) -> Tally:
+def tally(rows: list[bytes]) -> Tally:
     """The tally of these rows."""
-    return Tally(len(rows), sum(map(len, rows)), sum(map(crc32, rows)) % _MODULUS)
+    return Tally(len(rows), *sums(rows))
 
 
 NOTHING = Tally()

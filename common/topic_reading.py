@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.record_batches import read_on
-from common.records import Record
+from common.record_batches import parts_of, read_on
+from common.stretches import Single, one_by_one
 
 _TIMEOUT_MS = 200
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Single]:
     """The committed records from the consumer's positions to the ends as they are now."""
     # Asked for all at once: each question waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
@@ -18,20 +18,19 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
         # The position, not the last record: what ends a transaction takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
             # One batch at a time: what was not compacted for an hour must not be in memory as a whole.
-            for batch in await read_on(consumer, partition, _TIMEOUT_MS, 1):
-                for record in batch:
-                    yield record
+            for record in one_by_one(parts_of(await read_on(consumer, partition, _TIMEOUT_MS, 1))):
+                yield record
 
 
 async def read_until(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
-) -> AsyncIterator[Sequence[Record]]:
+) -> AsyncIterator[Sequence[Single]]:
     """The committed records from the partition's beginning to that offset, a fetch at a time."""
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:
         batches = await read_on(consumer, partition, _TIMEOUT_MS)
-        yield [record for batch in batches for record in batch if record.offset < end]
+        yield [record for record in one_by_one(parts_of(batches)) if record.offset < end]
 
 
 async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> bool:
@@ -43,6 +42,6 @@ async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[Topic
         consumer.seek(partition, beginnings[partition])
     for partition in partitions:
         while await consumer.position(partition) < ends[partition]:
-            if any(map(list, await read_on(consumer, partition, _TIMEOUT_MS))):
+            if any(parts_of(await read_on(consumer, partition, _TIMEOUT_MS))):
                 return True
     return False

@@ -3,16 +3,15 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
-from common.batch_filling import fill
 from common.clients import TRANSACTION_TIMEOUT_MS
 from common.forgotten_commits import complete_forgotten_commit
+from common.new_batch import NewBatch
 from common.records import Headers
 from common.transaction_markers import Consumed, TransactionMarkers
 
@@ -27,13 +26,13 @@ class Outbox:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
         self._timestamp_ms = int(time.time() * 1000)
-        self.batches: defaultdict[tuple[str, int], list[BatchBuilder]] = defaultdict(list)
+        self.batches: defaultdict[tuple[str, int], list[NewBatch]] = defaultdict(list)
         self.size = 0
         self.began = time.monotonic()
 
-    def begin_batch(self, topic: str, partition: int) -> BatchBuilder:
+    def begin_batch(self, topic: str, partition: int) -> NewBatch:
         """A new record batch behind those that the partition has."""
-        batch = self._producer.create_batch()
+        batch: NewBatch = self._producer.create_batch()
         self.batches[topic, partition].append(batch)
         return batch
 
@@ -44,14 +43,14 @@ class Outbox:
         if not self.append(batch, key, value, headers):
             self.append(self.begin_batch(topic, partition), key, value, headers)
 
-    def append(self, batch: BatchBuilder, key: bytes | None, value: bytes, headers: Headers | None = None) -> bool:
+    def append(self, batch: NewBatch, key: bytes | None, value: bytes, headers: Headers | None = None) -> bool:
         """One record into this batch; False when it is full."""
         before = batch.size()
         added = batch.append(timestamp=self._timestamp_ms, key=key, value=value, headers=headers or []) is not None
         self.size += batch.size() - before
         return added
 
-    def put_rows(self, topic: str, partition: int, key: bytes, rows: Sequence[bytes]) -> None:
+    def put_rows(self, topic: str, partition: int, key: bytes, rows: list[bytes]) -> None:
         """Many rows with one key: the hot path."""
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else self.begin_batch(topic, partition)
@@ -59,13 +58,13 @@ class Outbox:
         while done < len(rows):
             done = self.fill(self.begin_batch(topic, partition), key, rows, done)
 
-    def fill(self, batch: BatchBuilder, key: bytes, rows: Sequence[bytes], start: int = 0) -> int:
+    def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
         """Put rows from `start` on into a batch until it is full; return the first that found no place.
 
         An empty batch takes a first row of any size, so that a loop over this always ends.
         """
         before = batch.size()
-        position = start + fill(batch, self._timestamp_ms, key, rows[start:] if start else rows)
+        position = batch.put_rows(self._timestamp_ms, key, rows, start)
         self.size += batch.size() - before
         return position
 
@@ -145,7 +144,7 @@ class Transactions:
             # Before the next transaction may begin: see forgotten_commits.
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
 
-    async def _send(self, topic: str, partition: int, batches: list[BatchBuilder]) -> None:
+    async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]
         # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
         for delivery in sent:

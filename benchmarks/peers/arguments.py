@@ -16,6 +16,7 @@ class Arguments:
     input: Path
     output: Path
     row_format: str
+    compression: str
 
 
 def parse() -> Arguments:
@@ -28,4 +29,5 @@ def parse() -> Arguments:
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--row-format", default="csv", choices=["csv", "json"])
+    parser.add_argument("--compression", default="none")
     return Arguments(**vars(parser.parse_args()))

@@ -42,6 +42,7 @@ def new_producer(arguments: Arguments, name: str) -> Producer:
             "bootstrap.servers": arguments.bootstrap,
             "transactional.id": f"{arguments.prefix}{name}",
             "linger.ms": 5,
+            "compression.type": arguments.compression,
             "batch.size": 1_000_000,
             "batch.num.messages": 100_000,
             "queue.buffering.max.messages": 1_000_000,

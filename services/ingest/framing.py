@@ -14,11 +14,11 @@ place is found once and kept (`_Beyond`), and each line is then judged by itself
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
+from common.loops import even_rows
 from common.row import misfit, parse_fields
 from common.schema import Dialect
 from services.ingest.patterns import (
@@ -82,7 +82,8 @@ def frame(
     rules = _Rules(dialect, columns, max_row_bytes, at_end)
     # A CR at the end may be half of CRLF, so what has CR alone is left to _frame_any.
     cut = data.rfind(eol) + len(eol) if eol.endswith(b"\n") and eol in data else 0
-    rows = _even_rows(data[:cut], rules) if cut else None
+    marks = dialect.delimiter, dialect.quote, eol
+    rows = even_rows(data[:cut], *marks, columns, max_row_bytes) if cut else None
     if rows is None:
         return _frame_any(data, line, offset, rules)
     run = Run(rows, eol, line, offset, plain=True)
@@ -112,35 +113,6 @@ class _Beyond:
 
     stop: int
     how: _How
-
-
-def _even_rows(data: bytes, rules: _Rules) -> list[bytes] | None:
-    """Split whole lines that have no quote, one kind of ending and the right number of fields; None for others."""
-    dialect = rules.dialect
-    row_marks = dialect.delimiter * (rules.columns - 1) + dialect.eol
-    marks = data.translate(None, _unmarked(dialect.delimiter, dialect.quote))
-    if marks != row_marks * (len(marks) // len(row_marks)) or _has_longer(data, dialect.eol, rules.max_row_bytes):
-        return None
-    rows = data.split(dialect.eol)
-    rows.pop()  # what is behind the last line ending: nothing
-    return rows
-
-
-@lru_cache
-def _unmarked(delimiter: bytes, quote: bytes) -> bytes:
-    """Every byte that tells nothing about where fields and records end."""
-    return bytes(set(range(256)) - set(delimiter + quote + b"\r\n"))
-
-
-def _has_longer(data: bytes, eol: bytes, max_row_bytes: int) -> bool:
-    """Whether one of some whole lines is too long, in leaps of nearly that length."""
-    start = 0
-    while len(data) - start > max_row_bytes + len(eol):
-        last = data.rfind(eol, start, start + max_row_bytes + len(eol))
-        if last < 0:
-            return True
-        start = last + len(eol)
-    return False
 
 
 def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:

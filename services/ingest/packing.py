@@ -72,13 +72,17 @@ def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple
     A row with a quote stands in a run of its own: its CSV bytes may be others than those its object gives back, and
     the next mark sets line and offset right.
     """
+    usual = codec.encode_usual(run.rows)
+    if run.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
+        yield run, [value for value in usual if value is not None]
+        return
     single = not run.plain
     rows: list[bytes] = []
     values: list[bytes] = []
     line, offset = first_line, first_offset = run.line, run.offset
-    for row in run.rows:
+    for row, quick in zip(run.rows, usual, strict=True):
         try:
-            value = codec.encode(row)
+            value = codec.encode(row) if quick is None else quick
             problem = "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
         except ValueError as error:
             problem = str(error)

@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 
 from common.fenced_topic import Entry, FencedTopic
-from common.records import Record
+from common.stretches import Single
 from common.topics import Topics, partition_for
 from services.ingest.finding import find_files, look_at, look_beside, may_name, source_name
 from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
@@ -113,7 +113,7 @@ class Scan:
         """Whether this path is in a folder that cannot be looked into."""
         return any(path.startswith(f"{folder}/") for folder in self.failed)
 
-    def _take(self, records: Sequence[Record]) -> None:
+    def _take(self, records: Sequence[Single]) -> None:
         for record in records:
             self._put(record.key.decode(), decode_place(record.value))
 

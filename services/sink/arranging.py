@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from typing import Protocol
 
-from common.records import Ended, Headers, Rejection, decode_control, decode_rejection, row_eol
+from common.records import Ended, Rejection, decode_control, decode_rejection, row_eol
 from common.row import JsonCodec, join_fields
 from common.schema import Dialect, Schema
+from common.stretches import Single, Stretch, one_by_one
 
 REJECTED_KEY = b"rejected"
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
@@ -19,21 +17,13 @@ Run = tuple[bytes | None, list[bytes]]
 EndedRun = tuple[bytes, list[bytes]]
 
 
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    key: bytes
-    value: bytes
-    headers: Headers
-
-
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written: its header, its usual line ending, and how a record's value becomes a row."""
+    """How a file is written: its header, its usual line ending, and how records' values become rows."""
 
     header: bytes | None
     eol: bytes
-    to_row: Callable[[bytes], bytes] | None
+    to_rows: Callable[[list[bytes]], list[bytes]] | None
 
     @property
     def header_line(self) -> bytes:
@@ -52,42 +42,30 @@ class Addition:
 
 def layout_of(schema: Schema) -> Layout:
     """The layout of a category file."""
-    return Layout(schema.header, schema.dialect.eol, JsonCodec(schema).decode if schema.row_format == "json" else None)
+    return Layout(
+        schema.header, schema.dialect.eol, JsonCodec(schema).decode_all if schema.row_format == "json" else None
+    )
 
 
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 
-def arrange(records: Iterable[Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
+def arrange(parts: Iterable[Stretch | Single]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
     """The rows of each key in their order, and the ends of sources that came with these records."""
     runs: dict[bytes, list[Run]] = {}
     ends: list[Ended] = []
-    odd: list[tuple[int, Record]] = []
-
-    def put_aside(index: int, record: Record) -> bytes:
-        odd.append((index, record))
-        return b""
-
-    # split sends one category's rows together, and to see that two keys are the same is less work than to look one up.
-    for key, together in groupby(records, attrgetter("key")):
-        values = [put_aside(index, record) if record.headers else record.value for index, record in enumerate(together)]
-        start = 0
-        for index, record in odd:
-            _add(runs, key, values[start:index])
-            start = index + 1
-            if isinstance(control := decode_control(record.headers, record.value), Ended):
-                ends.append(control)
-            else:
-                runs.setdefault(key, []).append((row_eol(record.headers), [record.value]))
-        _add(runs, key, values[start:] if start else values)
-        odd.clear()
+    for part in parts:
+        if isinstance(part, Stretch):
+            _add(runs, part.key, part.rows)
+        elif isinstance(control := decode_control(part.headers, part.value), Ended):
+            ends.append(control)
+        else:
+            runs.setdefault(part.key, []).append((row_eol(part.headers), [part.value]))
     return runs, ends
 
 
 def _add(runs: dict[bytes, list[Run]], key: bytes, rows: list[bytes]) -> None:
     """Add rows with their file's usual line ending."""
-    if not rows:
-        return
     of_key = runs.setdefault(key, [])
     if of_key and of_key[-1][0] is None:
         of_key[-1][1].extend(rows)
@@ -95,9 +73,9 @@ def _add(runs: dict[bytes, list[Run]], key: bytes, rows: list[bytes]) -> None:
         of_key.append((None, rows))
 
 
-def arrange_rejections(records: Iterable[Record]) -> dict[bytes, list[Run]]:
+def arrange_rejections(parts: Iterable[Stretch | Single]) -> dict[bytes, list[Run]]:
     """The lines of the file of rejected rows."""
-    told = [decode_rejection(record.headers, record.value) for record in records]
+    told = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
     # Notes of what was replayed stand between them.
     rows = [_rejected_row(rejection) for rejection in told if isinstance(rejection, Rejection)]
     return {REJECTED_KEY: [(None, rows)]} if rows else {}
@@ -120,7 +98,7 @@ def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     return [
         (
             layout.eol if eol is None else eol,
-            values if layout.to_row is None else [layout.to_row(each) for each in values],
+            values if layout.to_rows is None else layout.to_rows(values),
         )
         for eol, values in runs
     ]
@@ -136,7 +114,7 @@ def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: bool)
         pieces.append(layout.eol)
     ending = layout.eol
     for number, (eol, values) in enumerate(runs):
-        rows = values if layout.to_row is None else [layout.to_row(value) for value in values]
+        rows = values if layout.to_rows is None else layout.to_rows(values)
         if number and not ending:
             pieces.append(layout.eol)
         ending = layout.eol if eol is None else eol

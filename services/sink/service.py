@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from itertools import chain
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -15,6 +14,7 @@ from common.errors import LostRecordsError, ServiceError
 from common.lanes import all_arrived, fetch, run_lanes
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
+from common.record_batches import parts_of
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topics import Groups, Topics, ensure_topics
@@ -80,7 +80,7 @@ class Sink:
         is_ended = False
         while not stop.is_set():
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
-            ended = bool(batches) and await add(chain.from_iterable(batches))
+            ended = bool(batches) and await add(parts_of(batches))
             position = await self._consumer.position(partition)
             if self._all_is_done.is_set() and not is_ended:
                 shelf.end()

@@ -12,8 +12,9 @@ from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 from common.errors import ServiceError
-from common.records import Record, parse_category_key
+from common.records import parse_category_key
 from common.registry import Registered
+from common.stretches import Single, Stretch
 from services.sink.arranging import (
     REJECTED_KEY,
     REJECTED_LAYOUT,
@@ -170,16 +171,16 @@ class Shelf:
         """Whether a checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
-    async def add(self, records: Iterable[Record]) -> bool:
+    async def add(self, parts: Iterable[Stretch | Single]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
-        piles, ends = arrange(records)
+        piles, ends = arrange(parts)
         await self._append(piles)
         self._finisher.take_ends(ends)
         return bool(ends)
 
-    async def add_rejections(self, records: Iterable[Record]) -> bool:
+    async def add_rejections(self, parts: Iterable[Stretch | Single]) -> bool:
         """Append these records to the file of rejected rows."""
-        await self._append(arrange_rejections(records))
+        await self._append(arrange_rejections(parts))
         return False
 
     async def _append(self, piles: dict[bytes, list[Run]]) -> None:
@@ -224,7 +225,7 @@ class Shelf:
         addends = []
         for number, portion in enumerate(cut):
             into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
-            addends.append(Addend(into, replace(layout, to_row=None), portion.runs, portion.full))
+            addends.append(Addend(into, replace(layout, to_rows=None), portion.runs, portion.full))
         return addends
 
     def _finish(self, entry: Entry) -> None:

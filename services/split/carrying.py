@@ -9,11 +9,12 @@ import structlog
 from common.records import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
 from common.registry import Registered, Registry
 from common.row import JsonCodec
+from common.stretches import Single, Stretch
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.split.resume import Receipt
 from services.split.routing import Route, compile_route, missing_columns
-from services.split.spans import Cursor, Record, Span, divide
+from services.split.spans import Cursor, Span, divide
 from services.split.splits import Split
 
 log = structlog.get_logger()
@@ -78,9 +79,9 @@ class SchemaRoutes:
         self.splits = [SplitRoute(split, registered, partitions) for split in splits]
         self._codec = JsonCodec(self.schema) if self.schema.row_format == "json" else None
 
-    def to_csv(self, rows: Sequence[bytes]) -> Sequence[bytes]:
+    def to_csv(self, rows: list[bytes]) -> list[bytes]:
         """Rows as CSV, as their source has them."""
-        return rows if self._codec is None else [self._codec.decode(row) for row in rows]
+        return rows if self._codec is None else self._codec.decode_all(rows)
 
 
 class Carrier:
@@ -95,9 +96,9 @@ class Carrier:
         self.cursor = Cursor()
         self.receipt = Receipt(rejected=(0,) * len(splits))
 
-    async def carry(self, records: Iterable[Record], outbox: Outbox) -> None:
+    async def carry(self, parts: Iterable[Stretch | Single], outbox: Outbox) -> None:
         """Put every row of these records where it belongs, once for each split."""
-        for part in divide(records, self.cursor):
+        for part in divide(parts, self.cursor):
             if isinstance(part, Ended):
                 self._broadcast(part, outbox)
             else:

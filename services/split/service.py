@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,9 +17,10 @@ from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
-from common.records import Record
+from common.record_batches import parts_of
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
+from common.stretches import Single, Stretch
 from common.topic_reading import holds_records
 from common.topics import Groups, Topics, ensure_topics
 from common.transaction import Offsets, Outbox, Transactions
@@ -71,7 +71,7 @@ class Splitter:
                 while not stop.is_set():
                     sooner = transactions.in_flight if outbox else None
                     batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
-                    await self._route(partition, carrier, chain.from_iterable(batches), outbox)
+                    await self._route(partition, carrier, parts_of(batches), outbox)
                     position = await self._consumer.position(partition)
                     # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
                     idle = not batches and not outbox and position > committed
@@ -134,10 +134,10 @@ class Splitter:
         return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
 
     async def _route(
-        self, partition: TopicPartition, carrier: Carrier, records: Iterable[Record], outbox: Outbox
+        self, partition: TopicPartition, carrier: Carrier, parts: Iterable[Stretch | Single], outbox: Outbox
     ) -> None:
         try:
-            await carrier.carry(records, outbox)
+            await carrier.carry(parts, outbox)
         except ValueError as error:
             raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
 

@@ -2,18 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Protocol
 
-from common.records import Ended, Headers, Mark, decode_control
-
-
-class Record(Protocol):
-    """What is read of a Kafka record."""
-
-    offset: int
-    value: bytes
-    headers: Headers
+from common.records import Ended, Mark, decode_control
+from common.stretches import Single, Stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +30,21 @@ class Cursor:
     since: tuple[Sequence[bytes], ...] = ()
 
 
-def divide(records: Iterable[Record], cursor: Cursor) -> Iterator[Span | Ended]:
+def divide(parts: Iterable[Stretch | Single], cursor: Cursor) -> Iterator[Span | Ended]:
     """The spans and ends in these records, in their order; the cursor moves on behind them.
 
     Raises ValueError for rows that no mark stands before.
     """
-    rest = iter(records)
-    for first in rest:
-        if cursor.mark is None and not first.headers:
-            raise ValueError(f"the row at offset {first.offset} has no mark before it: ingest did not write it")
-        some = chain((first,), rest)
-        yield from _divide_again(some, cursor) if first.offset < cursor.committed else _divide_new(some, cursor)
-
-
-def _divide_new(records: Iterable[Record], cursor: Cursor) -> Iterator[Span | Ended]:
-    """What `divide` does where no record is carried yet: the hot path, without a look at offsets."""
-    marked: list[tuple[int, Record]] = []
-
-    def put_aside(index: int, record: Record) -> bytes:
-        marked.append((index, record))
-        return b""
-
-    values = [put_aside(index, record) if record.headers else record.value for index, record in enumerate(records)]
-    start = 0
-    for index, record in marked:
-        yield from _span(cursor, values[start:index])
-        yield from _control(cursor, record)
-        start = index + 1
-    yield from _span(cursor, values[start:])
-
-
-def _divide_again(records: Iterable[Record], cursor: Cursor) -> Iterator[Span | Ended]:
-    """What `divide` does where some records may be carried already."""
-    carried: list[bytes] = []
-    rows: list[bytes] = []
-    for record in records:
-        if record.headers:
-            yield from _span(cursor, rows, carried)
-            carried, rows = [], []
-            yield from _control(cursor, record)
+    for part in parts:
+        if isinstance(part, Single):
+            yield from _control(cursor, part)
         else:
-            (carried if record.offset < cursor.committed else rows).append(record.value)
-    yield from _span(cursor, rows, carried)
+            # How many of these rows are carried already.
+            done = min(max(cursor.committed - part.offset, 0), len(part.rows))
+            yield from _span(cursor, part, done)
 
 
-def _control(cursor: Cursor, record: Record) -> Iterator[Ended]:
+def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
     control = decode_control(record.headers, record.value)
     if isinstance(control, Mark):
         cursor.mark, cursor.mark_offset, cursor.since = control, record.offset, ()
@@ -91,12 +52,13 @@ def _control(cursor: Cursor, record: Record) -> Iterator[Ended]:
         yield control
 
 
-def _span(cursor: Cursor, rows: list[bytes], carried: Sequence[bytes] = ()) -> Iterator[Span]:
-    """The span of these rows, if there are any; those carried stand before them, behind the same mark."""
+def _span(cursor: Cursor, stretch: Stretch, done: int) -> Iterator[Span]:
+    """The span of the rows behind the first `done`, which are carried already."""
+    if cursor.mark is None:
+        raise ValueError(f"the row at offset {stretch.offset} has no mark before it: ingest did not write it")
+    carried, rows = (stretch.rows[:done], stretch.rows[done:]) if done else ([], stretch.rows)
     if carried:
         cursor.since += (carried,)
     if rows:
-        if cursor.mark is None:
-            raise ValueError("a row behind a source's end has no mark before it: ingest did not write it")
         before, cursor.since = cursor.since, (*cursor.since, rows)
         yield Span(cursor.mark, before, rows)

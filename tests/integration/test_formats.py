@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from common.batch_filling import fill
 from common.clients import open_producer
 from common.settings import ServiceSettings
 from tests.integration.expectation import rejections
@@ -66,7 +65,7 @@ def test_packed_record_batches_change_no_row(
         )
         async with open_producer(settings, f"packing-{compression}") as producer:
             batch = producer.create_batch()
-            fill(batch, 0, b"key", [b"row"] * 100)
+            batch.put_rows(0, b"key", [b"row"] * 100, 0)
             return bytes(batch._build())  # noqa: SLF001 - what is sent
 
     assert asyncio.run(pack())[22] & 0b111 == number

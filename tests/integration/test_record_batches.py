@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from common.clients import open_reader
-from common.record_batches import read_on
+from common.record_batches import parts_of, read_on
 from common.settings import ServiceSettings
+from common.stretches import one_by_one
 
 Row = tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
@@ -83,8 +84,7 @@ def test_batches_hold_the_records_that_are_given_one_by_one(
                 consumer.seek(partition, start)
                 rows: list[Row] = []
                 while await consumer.position(partition) < end:
-                    for batch in await read_on(consumer, partition, 200, most_batches):
-                        rows += map(row_of, batch)
+                    rows += map(row_of, one_by_one(parts_of(await read_on(consumer, partition, 200, most_batches))))
                 assert rows == [row for row in plain if row[0] >= start]
 
     asyncio.run(compare())

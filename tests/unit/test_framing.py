@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from common.loops import even_rows
 from common.row import parse_fields
 from common.schema import BOM, Dialect
 from services.ingest import framing
@@ -265,7 +266,7 @@ def test_even_rows_do_not_meet_the_slow_path(dialect: Dialect, monkeypatch: pyte
 @pytest.mark.parametrize("bad", [b"1,2,3,4", b"1,2", b"", b"1,2\r,3", b"1,2,3\r4,5,6", b"1,2,3456", b'1,"2,3"'])
 def test_an_uneven_row_among_even_ones_is_noticed(bad: bytes) -> None:
     data = b"1,2,3\n" * 3 + bad + b"\n" + b"1,2,3\n" * 3
-    assert framing._even_rows(data, framing._Rules(LF, 3, 7, at_end=True)) is None  # noqa: SLF001 - its doors
+    assert even_rows(data, LF.delimiter, LF.quote, LF.eol, 3, 7) is None
 
 
 def test_rows_as_long_as_allowed_pass_and_one_byte_more_does_not() -> None:

@@ -3,19 +3,17 @@
 import asyncio
 import csv
 import io
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.new_batch import NewBatch
 from common.records import (
-    Headers,
     Mark,
     Rejection,
     Replayed,
@@ -28,6 +26,7 @@ from common.records import (
 )
 from common.registry import Registered
 from common.schema import Dialect, Schema
+from common.stretches import Single, Stretch
 from common.topics import Topics
 from common.transaction import Outbox
 from ops.rejections import (
@@ -53,14 +52,6 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 REJECTIONS = st.builds(Rejection, TEXTS, st.integers(1, 10**9), st.integers(0, 10**12), TEXTS, TEXTS, st.binary())
 
 
-@dataclass
-class Record:
-    offset: int
-    value: bytes
-    headers: Headers
-    key: bytes = b""
-
-
 def judge_of(schema: Schema = SCHEMA) -> Judge:
     return Judge({"/a.csv": "s", "/none.csv": "", "/lost.csv": "gone"}, {"s": schema}, 1_000)
 
@@ -84,11 +75,11 @@ def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejec
         return registered
 
     registry: Any = SimpleNamespace(find=find)
-    producer: Any = SimpleNamespace(create_batch=lambda: BatchBuilder(10_000, 0, is_transactional=1))
+    producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(10_000))
     outbox = Outbox(producer)
     carrier = Carrier(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
     value, headers = encode_control(Mark("/a.csv", "s", 7, 99, b"\n", plain=True, split=split))
-    asyncio.run(carrier.carry([Record(0, value, headers), Record(1, row, [])], outbox))
+    asyncio.run(carrier.carry([Single(0, b"", value, headers), Stretch(1, b"", [row])], outbox))
     placed = [(parse_category_key(each.key)[1], each.value) for each in records_of(outbox, TOPICS.categorized)]
     rejected = [decode_rejection(list(each.headers), each.value) for each in records_of(outbox, TOPICS.rejected)]
     return placed, rejected
@@ -139,9 +130,9 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert arrange_rejections([Record(0, value, headers)]) == {}
+    assert arrange_rejections([Single(0, b"", value, headers)]) == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles = arrange_rejections([Record(0, rejection, of_rejection), Record(1, value, headers)])
+    piles = arrange_rejections([Single(0, b"", rejection, of_rejection), Single(1, b"", value, headers)])
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 

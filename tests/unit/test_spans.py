@@ -5,29 +5,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.records import Ended, Headers, Mark, encode_control
+from common.new_batch import NewBatch
+from common.records import Ended, Mark, encode_control
+from common.stretches import Single, Stretch
 from common.tally import Tally
 from common.topics import Topics
 from common.transaction import Outbox
 from services.ingest.framing import Run
 from services.ingest.packing import Address, pack_end, pack_run
 from services.split.spans import Cursor, Span, divide
+from tests.unit.stretching import stretched
 
 TOPICS = Topics.under("t.")
 ADDRESS = Address("/a.csv", b"key", (0,))
 ENDED = Ended("/a.csv", Tally(), 0, 1)
-
-
-@dataclass
-class Record:
-    offset: int
-    value: bytes
-    headers: Headers
 
 
 @dataclass(frozen=True)
@@ -39,11 +34,11 @@ class Placed:
 
 
 def outbox_of(batch_bytes: int) -> Outbox:
-    producer: Any = SimpleNamespace(create_batch=lambda: BatchBuilder(batch_bytes, 0, is_transactional=1))
+    producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(batch_bytes))
     return Outbox(producer)
 
 
-def batches_of(outbox: Outbox) -> list[list[Record]]:
+def batches_of(outbox: Outbox) -> list[list[Single]]:
     """The records of each batch as Kafka gives them out, offsets counted through."""
     offset = 0
     batches = []
@@ -53,7 +48,7 @@ def batches_of(outbox: Outbox) -> list[list[Record]]:
         batch = memory.next_batch()
         assert batch is not None
         for record in batch:
-            records.append(Record(offset, record.value, list(record.headers)))
+            records.append(Single(offset, record.key, record.value, list(record.headers)))
             offset += 1
         batches.append(records)
     return batches
@@ -77,7 +72,7 @@ RUNS = st.lists(
 )
 
 
-def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Record]]]:
+def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Single]]]:
     outbox = outbox_of(batch_bytes)
     line, offset = 2, 10
     expected = []
@@ -112,7 +107,7 @@ def test_every_row_has_its_place_however_the_records_are_fetched(
     while records:
         size = data.draw(st.integers(1, len(records)))
         fetched, records = records[:size], records[size:]
-        for part in divide(fetched, cursor):
+        for part in divide(stretched(fetched), cursor):
             if isinstance(part, Ended):
                 ends += 1
             else:
@@ -129,10 +124,10 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
     records = [record for batch in batches for record in batch]
     cut = data.draw(st.integers(0, len(records)))
     cursor = Cursor()
-    found = [row for part in divide(records[:cut], cursor) if isinstance(part, Span) for row in placed(part)]
+    found = [row for part in divide(stretched(records[:cut]), cursor) if isinstance(part, Span) for row in placed(part)]
     # What a restart knows: the offset behind what is carried, and that of the last mark.
     again = Cursor(committed=cut)
-    parts = list(divide([record for record in records if record.offset >= cursor.mark_offset], again))
+    parts = list(divide(stretched(record for record in records if record.offset >= cursor.mark_offset), again))
     found += [row for part in parts if isinstance(part, Span) for row in placed(part)]
     assert found == expected
     assert sum(isinstance(part, Ended) for part in parts) == (1 if cut < len(records) else 0)
@@ -140,12 +135,12 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
 
 def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
     with pytest.raises(ValueError, match="offset 7"):
-        list(divide([Record(7, b"a,b", [])], Cursor()))
+        list(divide([Stretch(7, b"k", [b"a,b"])], Cursor()))
 
 
 def test_an_unknown_control_record_is_an_error() -> None:
     with pytest.raises(ValueError, match="newer"):
-        list(divide([Record(7, b"{}", [("nacre", b"later")])], Cursor()))
+        list(divide([Single(7, b"k", b"{}", [("nacre", b"later")])], Cursor()))
 
 
 def test_a_mark_costs_little() -> None:

@@ -1,0 +1,38 @@
+"""The loops over rows: in C where they were compiled, otherwise in plain Python, which takes twice the time."""
+
+try:
+    from common.compiled import (
+        csv_rows,
+        even_rows,
+        json_rows,
+        pile_up,
+        put_rows,
+        stretches,
+        sums,
+        take_fields,
+        take_json_fields,
+    )
+except ImportError:
+    from common.plain import (
+        csv_rows,
+        even_rows,
+        json_rows,
+        pile_up,
+        put_rows,
+        stretches,
+        sums,
+        take_fields,
+        take_json_fields,
+    )
+
+__all__ = [
+    "csv_rows",
+    "even_rows",
+    "json_rows",
+    "pile_up",
+    "put_rows",
+    "stretches",
+    "sums",
+    "take_fields",
+    "take_json_fields",
+]

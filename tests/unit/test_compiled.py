@@ -1,0 +1,187 @@
+"""The compiled loops against their plain twins, and against the careful ways that they save."""
+
+from contextlib import suppress
+
+import pytest
+from aiokafka.errors import CorruptRecordException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common import plain
+from common.new_batch import NewBatch
+from common.row import JsonCodec, join_fields
+from common.schema import Dialect, Schema
+
+compiled = pytest.importorskip("common.compiled", reason="no compiler")
+
+KEYS = st.sampled_from([None, b"", b"k", b"l" * 70])
+HEADERS = st.lists(st.tuples(st.sampled_from(["", "eol"]), st.binary(max_size=3)), max_size=1)
+VALUES = st.binary(max_size=80)
+ROWS = st.lists(VALUES)
+CODECS = st.sampled_from(["none", "gzip", "lz4", "zstd"])
+
+
+def batch_of(records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str = "none") -> bytes:
+    batch = NewBatch(2**20, codec)
+    for number, (key, value, headers) in enumerate(records):
+        batch.append(timestamp=number * 1000, key=key, value=value, headers=headers)
+    return bytes(batch._build())  # noqa: SLF001 - what is sent
+
+
+@given(st.lists(st.tuples(KEYS, VALUES, HEADERS), min_size=1, max_size=30), CODECS, st.integers(0, 35))
+def test_a_batch_is_taken_apart_alike(
+    records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str, start: int
+) -> None:
+    batch = batch_of(records, codec)
+    parts = compiled.stretches(batch, start)
+    assert parts == plain.stretches(batch, start)
+    assert compiled.stretches(memoryview(batch), start) == parts
+
+
+@given(st.data())
+def test_no_damaged_batch_reads_beyond_itself(data: st.DataObject) -> None:
+    batch = bytearray(batch_of([(b"key", b"value" * 3, [("eol", b"\r\n")]), (b"key", b"x", [])]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        batch[data.draw(st.integers(0, len(batch) - 1))] = data.draw(st.integers(0, 255))
+    del batch[data.draw(st.integers(0, len(batch))) :]
+    # The checksum is seen to before. Here any error will do, and none: what must not be is a crash.
+    with suppress(Exception):
+        assert isinstance(compiled.stretches(batch, 0), list)
+
+
+def test_a_batch_that_is_cut_short_is_corrupt() -> None:
+    batch = batch_of([(b"key", b"value", [])])
+    for size in range(len(batch)):
+        with pytest.raises(CorruptRecordException):
+            compiled.stretches(batch[:size], 0)
+    with pytest.raises(CorruptRecordException):
+        compiled.stretches(batch + b"\0", 0)
+
+
+@given(
+    st.integers(0, 400),
+    st.sampled_from([0, 1, 63, 64, 8191, 8192, 2**21]),
+    st.integers(-(2**40), 2**40),
+    st.binary(max_size=70),
+    ROWS,
+    st.data(),
+)
+def test_rows_are_put_alike(
+    limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(rows)))
+    ours, twin = bytearray(b"head"), bytearray(b"head")
+    arguments = (limit, number, later_ms, key, rows, start)
+    assert compiled.put_rows(ours, *arguments) == plain.put_rows(twin, *arguments)
+    assert ours == twin
+
+
+@given(st.lists(st.binary(max_size=100)))
+def test_sums_are_alike(rows: list[bytes]) -> None:
+    assert compiled.sums(rows) == plain.sums(rows)
+
+
+PIECES = st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b'"', b"bc", b"", b";"])
+
+
+@given(
+    st.lists(st.sampled_from([b"a,b", b"a;b", b"", b",", b"a", b"a,b,c", b'"a",b', b"a\r,b"]), max_size=6),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.sampled_from([b",", b";"]),
+    st.sampled_from([b'"', b"'", b""]),
+    st.integers(1, 3),
+    st.integers(0, 6),
+    PIECES,
+)
+def test_even_rows_are_alike(
+    rows: list[bytes],
+    eol: bytes,
+    usual_eol: bytes,
+    delimiter: bytes,
+    quote: bytes,
+    columns: int,
+    limit: int,
+    tail: bytes,
+) -> None:
+    for data in (b"".join(row + eol for row in rows), b"".join(row + eol for row in rows) + tail):
+        arguments = (data, delimiter, quote, usual_eol, columns, limit)
+        assert compiled.even_rows(*arguments) == plain.even_rows(*arguments)
+
+
+@given(st.lists(st.lists(st.binary(max_size=4).map(lambda field: field.replace(b",", b"")), min_size=3, max_size=3)))
+def test_fields_are_taken_alike(rows: list[list[bytes]]) -> None:
+    joined = [b",".join(row) for row in rows]
+    for column in range(3):
+        fields = [row[column] for row in rows]
+        assert compiled.take_fields(joined, b",", column) == plain.take_fields(joined, b",", column) == fields
+
+
+def test_a_field_that_is_missing_is_an_index_error() -> None:
+    for loops in (compiled, plain):
+        with pytest.raises(IndexError):
+            loops.take_fields([b"a,b", b"a"], b",", 1)
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"M", b"F"]), st.binary(max_size=2))))
+def test_rows_are_piled_up_alike(pairs: list[tuple[bytes, bytes]]) -> None:
+    keys, rows = [key for key, _ in pairs], [row for _, row in pairs]
+    piles: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
+    compiled.pile_up(keys, rows, piles[0])
+    plain.pile_up(keys, rows, piles[1])
+    assert piles[0] == piles[1]
+    with pytest.raises(ValueError, match="keys"):
+        compiled.pile_up([*keys, b"M"], rows, piles[0])
+    with pytest.raises(KeyError):
+        compiled.pile_up([b"I"], [b""], piles[0])
+
+
+# JSON: where the compiled loop says something, it is what the codec says.
+
+FIELDS = st.one_of(
+    st.sampled_from([b"", b"0", b"-0", b"07", b"1.50", b"-1e9", b"1E+05", b"1.", b".5", b"-", b"1e", b"+1", b"\xff"]),
+    st.text(alphabet='aé\u2028"\\,;\t1.-', max_size=5).map(str.encode),
+)
+DIALECTS = st.sampled_from([Dialect(), Dialect(delimiter=b";", quote=b"'"), Dialect(quote=b""), Dialect(b".", b"1")])
+COLUMNS = ("a", 'é"', "c%")
+
+
+@given(st.lists(st.lists(FIELDS, min_size=1, max_size=4)), DIALECTS)
+def test_json_is_written_as_the_codec_writes_it(rows: list[list[bytes]], dialect: Dialect) -> None:
+    codec = JsonCodec(Schema(None, COLUMNS, dialect, "json"))
+    joined = [dialect.delimiter.join(row) for row in rows]
+    for row, value in zip(
+        joined, compiled.json_rows(joined, codec.names, dialect.delimiter, dialect.quote), strict=True
+    ):
+        assert value is None or value == codec.encode(row)
+
+
+def test_usual_json_is_not_left_to_the_codec() -> None:
+    schema = Schema(None, COLUMNS, Dialect(), "json")
+    codec = JsonCodec(schema)
+    rows = ["M,0.455,é".encode(), b",-1e5,x y", b"1,2,3"]
+    values = compiled.json_rows(rows, codec.names, b",", b'"')
+    assert values == [codec.encode(row) for row in rows]
+    assert compiled.csv_rows(values, codec.names, b",", b'"') == rows
+    for column in range(3):
+        fields = [row.split(b",")[column] for row in rows]
+        assert compiled.take_json_fields(values, codec.names, column) == fields
+
+
+@given(st.lists(FIELDS, min_size=3, max_size=3), DIALECTS, st.data())
+def test_json_is_read_as_the_codec_reads_it(fields: list[bytes], dialect: Dialect, data: st.DataObject) -> None:
+    schema = Schema(None, COLUMNS, dialect, "json")
+    codec = JsonCodec(schema)
+    try:
+        value = bytearray(codec.encode(join_fields(fields, dialect)))
+    except ValueError:
+        return
+    # As it was written, or with a byte in it that may be wrong.
+    if data.draw(st.booleans()):
+        value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.sampled_from(b'a0,;".:{}\\- \x00\xc3'))
+    [row] = compiled.csv_rows([bytes(value)], codec.names, dialect.delimiter, dialect.quote)
+    assert row is None or row == codec.decode(bytes(value))
+    for column in range(3):
+        [field] = compiled.take_json_fields([bytes(value)], codec.names, column)
+        if row is not None:
+            assert field == codec.fields(bytes(value))[column]
