@@ -1,9 +1,9 @@
-"""`python -m benchmarks.growth [--most-rows N] [--only NAME …]`: what a row costs as one thing grows.
+"""`python -m benchmarks.growth [--only NAME …]`: what a row costs as one thing grows.
 
 The three services at once, from start to exit, as one thing grows: the rows; the bytes of a row, with as many in all;
 the partitions; the replicas of each service. Where partitions and replicas grow, the input is many files, because one
 source is in one partition. A figure is of the time that the rows take more than a few do, as in throughput.py. Also
-written to benchmarks/results/growth.json; `--most-rows 10000000` takes longer.
+written to benchmarks/results/growth.json.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from ops.kafka import LocalKafka
 
 _FEW_ROWS = 100
 _FEW_TIMES = 2
-_BYTES = 40_000_000
+_BYTES = 200_000_000
 _CATEGORIES = b"MFI"
 _HEADER = b"Sex,Number\n"
 _RESULTS = Path(__file__).parent / "results" / "growth.json"
@@ -33,7 +33,7 @@ _RESULTS = Path(__file__).parent / "results" / "growth.json"
 class Work:
     """What is to be done, and by how many."""
 
-    rows: int = 500_000
+    rows: int = 3_000_000
     row_bytes: int = 46
     files: int = 1
     partitions: int = 6
@@ -98,7 +98,6 @@ def _start(
 def main() -> int:
     """Measure each work of each curve."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--most-rows", type=int, default=3_000_000)
     parser.add_argument("--only", nargs="*", choices=_CURVES, default=list(_CURVES))
     asked = parser.parse_args()
     lines: list[dict[str, float]] = []
@@ -108,8 +107,6 @@ def main() -> int:
         run(kafka, Work(rows=_FEW_ROWS))
         for name in asked.only:
             for work in _CURVES[name]:
-                if work.rows > asked.most_rows:
-                    continue
                 few_s = min(run(kafka, replace(work, rows=_FEW_ROWS)) for _ in range(_FEW_TIMES))
                 row_s = (run(kafka, work) - few_s) / (work.rows - _FEW_ROWS)
                 grown = getattr(work, name)

@@ -20,7 +20,7 @@ from benchmarks.throughput import STAGES
 from ops.kafka import LocalKafka
 
 _ROWS = 2_000_000
-_ROWS_EACH_TIME = 4_000_000
+_ROWS_EACH_TIME = 8_000_000
 # A service that was started works so long before it is ended, or the next one is.
 _AT_WORK_S = 1.0
 _RESULTS = Path(__file__).parent / "results" / "start_stop.json"

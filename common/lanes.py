@@ -21,6 +21,8 @@ Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 _REVOKE_DEADLINE_S = 2.5
 _LOOK_INTERVAL_S = 0.02
 _BROKER_INTERVAL_S = 1.0
+# Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
+_MOST_BATCHES = 16
 
 
 class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -171,7 +173,7 @@ async def fetch(
     """The partition's next batches; none after the timeout, once `stop` is set, or when `sooner` is done before."""
     if stop.is_set():
         return []
-    fetching = asyncio.ensure_future(read_on(consumer, partition, timeout_ms))
+    fetching = asyncio.ensure_future(read_on(consumer, partition, timeout_ms, _MOST_BATCHES))
     stopping = asyncio.ensure_future(stop.wait())
     waiting: set[asyncio.Future[Any]] = {fetching, stopping} if sooner is None else {fetching, stopping, sooner}
     try:

@@ -5,6 +5,7 @@ Exit codes: 0 drained or done · 75 the deadline passed, nothing lost: the rest 
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -17,8 +18,15 @@ CRASHED = 1
 DEADLINE_PASSED = 75
 
 
+def begin() -> None:
+    """What comes before slow imports: they make a hundred thousand objects, of which none is garbage."""
+    leave_on_signal()
+    # A fifth of the imports' time went there. From when the service runs, `collect_by_the_clock` does it.
+    gc.disable()
+
+
 def leave_on_signal(code: int = DRAINED) -> None:
-    """Let a signal end the process at once, with this exit code: nothing is begun yet. Call it before slow imports.
+    """Let a signal end the process at once, with this exit code: nothing is begun yet.
 
     Without it a container's process 1 would not hear a SIGTERM until its loop runs, and others would exit non-zero.
     """
@@ -35,7 +43,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
     `serve` returns when it is done or drained. Signals are handled here and nowhere else.
     """
-    # Imported here because they are slow and `leave_on_signal` has to come first.
+    # Imported here because they are slow and `begin` has to come first.
     import structlog  # noqa: PLC0415
     import uvloop  # noqa: PLC0415
 

@@ -12,6 +12,8 @@ try:
         take_fields,
         take_json_fields,
     )
+
+    KIND = "compiled"
 except ImportError:
     from common.plain import (
         csv_rows,
@@ -25,7 +27,10 @@ except ImportError:
         take_json_fields,
     )
 
+    KIND = "plain"
+
 __all__ = [
+    "KIND",
     "csv_rows",
     "even_rows",
     "json_rows",

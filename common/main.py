@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from common import loops
 from common.errors import ConfigurationError
 from common.lifecycle import run_service
 from common.log import set_up_log
@@ -33,5 +34,5 @@ def run(
     keep_large_blocks()
     set_up_log(settings, service)
     # Secret settings print as asterisks.
-    log.info("starting", **settings.model_dump(mode="json", exclude_none=True))
+    log.info("starting", loops=loops.KIND, **settings.model_dump(mode="json", exclude_none=True))
     return run_service(partial(serve, settings), drain_deadline_s=settings.drain_deadline_s)

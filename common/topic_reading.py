@@ -17,8 +17,8 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
     for partition in partitions:
         # The position, not the last record: what ends a transaction takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
-            # One batch at a time: what was not compacted for an hour must not be in memory as a whole.
-            for record in one_by_one(parts_of(await read_on(consumer, partition, _TIMEOUT_MS, 1))):
+            # A batch at a time: what was not compacted for an hour must not be in memory as a whole.
+            for record in one_by_one(parts_of(await read_on(consumer, partition, _TIMEOUT_MS))):
                 yield record
 
 

@@ -2,12 +2,12 @@
 
 import sys
 
-from common.lifecycle import leave_on_signal
+from common.lifecycle import begin
 
 
 def main() -> int:
     """Run sink and return the exit code."""
-    leave_on_signal()
+    begin()
     # These take most of a second; the signals have to be heard before.
     from common.main import run  # noqa: PLC0415
     from services.sink.service import serve  # noqa: PLC0415
