@@ -70,8 +70,9 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self._tell_time(timestamp_ms)
         later_ms = timestamp_ms - self._first_ms
         done = put_rows(self._data, self._max_bytes, self._count, later_ms, key, rows, start)
-        self._count += done - start
-        self._last_ms = max(self._last_ms, timestamp_ms)
+        if done > start:
+            self._count += done - start
+            self._last_ms = max(self._last_ms, timestamp_ms)
         if done < len(rows):
             self.close()
         return done

@@ -1,11 +1,14 @@
-"""A batch is what aiokafka's own builder makes of the same records, byte for byte."""
+"""A batch is what aiokafka's own builder makes of the same records, byte for byte.
+
+Theirs is given a byte more: compiled, it refuses the record that would fill a batch to its last byte.
+"""
 
 from typing import Any
 
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.new_batch import NewBatch
@@ -14,6 +17,8 @@ from common.packing import CODECS
 BATCH_BYTES = 512
 TIMESTAMP_MS = 1_764_000_000_000
 ROWS = st.lists(st.binary(max_size=200), max_size=20)
+# The longest second row that finds room: behind the head, an empty row, and its own nine bytes.
+LAST_BYTE = BATCH_BYTES - 61 - 7 - 9
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=200)), max_size=2)
 
 
@@ -28,11 +33,13 @@ def state(batch: Any) -> tuple[int, int, bool]:
     return batch.size(), batch.record_count(), batch.closed()
 
 
+@example([b"", bytes(LAST_BYTE)], [], b"", 0, [])
+@example([b"", bytes(LAST_BYTE + 1)], [], b"", 0, [])
 @given(ROWS, ROWS, st.binary(max_size=200), st.integers(-3, 1_000_000), HEADERS)
 def test_a_batch_is_filled_as_record_by_record(
     first: list[bytes], second: list[bytes], key: bytes, later_ms: int, headers: list[tuple[str, bytes]]
 ) -> None:
-    ours, theirs = NewBatch(BATCH_BYTES), BatchBuilder(BATCH_BYTES, 0, is_transactional=1)
+    ours, theirs = NewBatch(BATCH_BYTES), BatchBuilder(BATCH_BYTES + 1, 0, is_transactional=1)
     for rows, later in ((first, 0), (second, later_ms)):
         closed = ours.closed()
         assert ours.put_rows(TIMESTAMP_MS + later, key, rows, 0) == put_one_by_one(theirs, later, key, rows)
