@@ -14,9 +14,9 @@ from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
 from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
 
-CATEGORIES = 20_000
-PORTION = 2_000
-KEPT = 1_000
+CATEGORIES = 4_000
+PORTION = 400
+KEPT = 200
 HEADER = b"Sex,Length\n"
 
 
