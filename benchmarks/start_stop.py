@@ -1,8 +1,8 @@
-"""`python -m benchmarks.start_stop [--times N]`: how long a service takes to be ready, and to end, under full load.
+"""`python -m benchmarks.start_stop [--times N]`: how long a service takes to be ready, and to end.
 
-The three services carry a file that none of them comes to the end of. In turn each is ended with SIGTERM and started
-again: seconds from its start to ready, and from the signal to its exit, with 0. Also written to
-benchmarks/results/start_stop.json.
+Once where there is nothing to do, and once under full load: the three services carry a file that none of them comes to
+the end of. In turn each is ended with SIGTERM and started again: seconds from its start to ready, and from the signal
+to its exit, with 0. Also written to benchmarks/results/start_stop.json.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 from benchmarks.memory import write_rows
 from benchmarks.processes import Service
@@ -23,34 +24,65 @@ _ROWS = 2_000_000
 _ROWS_EACH_TIME = 8_000_000
 # A service that was started works so long before it is ended, or the next one is.
 _AT_WORK_S = 1.0
+_AT_REST_S = 0.2
 _RESULTS = Path(__file__).parent / "results" / "start_stop.json"
 
 
-def measure(kafka: LocalKafka, folder: Path, times: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds of each service to ready and to its exit, so many times."""
+Seconds = dict[str, dict[str, list[float]]]
+
+
+def measure_idle(kafka: LocalKafka, folder: Path, times: int) -> Seconds:
+    """Seconds of each service to ready and to its exit, so many times, with one row and then no more."""
+    path = folder / "row.csv"
+    path.write_text("Sex,Length\nM,0.455\n")
+    with Pipeline(kafka, "idle.", path, folder / "idle") as pipeline:
+        return pipeline.restart(times, _AT_REST_S)
+
+
+def measure_loaded(kafka: LocalKafka, folder: Path, times: int) -> Seconds:
+    """Seconds of each service to ready and to its exit, so many times, in the middle of a file."""
     path, output = folder / "rows.csv", folder / "out"
     expected_bytes = write_rows(path, _ROWS + times * _ROWS_EACH_TIME)
-    arguments = {"ingest": [path]}
-    seconds: dict[str, dict[str, list[float]]] = {name: {"ready": [], "exit": []} for name in STAGES}
-    with ExitStack() as stack:
-
-        def started(name: str) -> Service:
-            settings = {"SPLIT_BY": "Sex", "OUTPUT_DIR": str(output)}
-            return stack.enter_context(Service(name, kafka, "restarts.", *arguments.get(name, []), **settings))
-
-        services = {name: started(name) for name in STAGES}
-        for service in services.values():
-            service.wait_for("ready")
-        services["sink"].wait_until((output / "Sex").exists)
-        for _ in range(times):
-            for name in STAGES:
-                time.sleep(_AT_WORK_S)
-                seconds[name]["exit"].append(services[name].stop())
-                services[name] = started(name)
-                seconds[name]["ready"].append(services[name].wait_for("ready"))
+    with Pipeline(kafka, "loaded.", path, output) as pipeline:
+        seconds = pipeline.restart(times, _AT_WORK_S)
         if sum(each.stat().st_size for each in output.glob("Sex/*.csv")) >= expected_bytes:
             sys.exit("the load was not full: all rows were in their files before the end")
     return seconds
+
+
+class Pipeline:
+    """The three services, each started when the one before is ready, until the first rows are in their files."""
+
+    def __init__(self, kafka: LocalKafka, prefix: str, path: Path, output: Path, **settings: str) -> None:
+        self._kafka, self._prefix, self._path, self._output = kafka, prefix, path, output
+        self._settings = {"SPLIT_BY": "Sex", "OUTPUT_DIR": str(output), **settings}
+        self._running = ExitStack()
+        self._services: dict[str, Service] = {}
+
+    def __enter__(self) -> Self:
+        for name in STAGES:
+            self._start(name)
+        self._services["sink"].wait_until((self._output / "Sex").exists)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def _start(self, name: str) -> float:
+        arguments = [self._path] if name == "ingest" else []
+        service = Service(name, self._kafka, self._prefix, *arguments, **self._settings)
+        self._services[name] = self._running.enter_context(service)
+        return service.wait_for("ready")
+
+    def restart(self, times: int, between_s: float) -> Seconds:
+        """End and start each of them in turn, so long after the last was ready."""
+        seconds: Seconds = {name: {"ready": [], "exit": []} for name in STAGES}
+        for _ in range(times):
+            for name, took in seconds.items():
+                time.sleep(between_s)
+                took["exit"].append(self._services[name].stop())
+                took["ready"].append(self._start(name))
+        return seconds
 
 
 def main() -> int:
@@ -59,14 +91,18 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=7)
     asked = parser.parse_args()
     with LocalKafka() as kafka, TemporaryDirectory() as root:
-        seconds = measure(kafka, Path(root), asked.times)
-    sys.stdout.write("| | start to ready, s: median | slowest | SIGTERM to exit, s: median | slowest |\n")
-    sys.stdout.write("| --- " * 5 + "|\n")
-    for name, took in seconds.items():
-        cells = [f"{pick(took[what]):.2f}" for what in ("ready", "exit") for pick in (statistics.median, max)]
-        sys.stdout.write(f"| {name} | " + " | ".join(cells) + " |\n")
+        measured = {
+            "nothing to do": measure_idle(kafka, Path(root), asked.times),
+            "full load": measure_loaded(kafka, Path(root), asked.times),
+        }
+    sys.stdout.write("| | | start to ready, s: median | slowest | SIGTERM to exit, s: median | slowest |\n")
+    sys.stdout.write("| --- " * 6 + "|\n")
+    for load, seconds in measured.items():
+        for name, took in seconds.items():
+            cells = [f"{pick(took[what]):.2f}" for what in ("ready", "exit") for pick in (statistics.median, max)]
+            sys.stdout.write(f"| {load} | {name} | " + " | ".join(cells) + " |\n")
     _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(seconds, indent=1) + "\n")
+    _RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
     return 0
 
 
