@@ -21,14 +21,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common.records import Headers, category_key
+from common.records import category_key
 from common.registry import Registered
 from common.schema import Schema
+from common.stretches import Stretch
 from common.topics import partition_for
 from services.sink.shelf import Shelf
 
@@ -42,15 +43,6 @@ _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 _SCHEMA_ID = _SCHEMA.id
 _PARTITIONS = 6
 _RESULTS = Path(__file__).parent / "results" / "categories.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What is read of a Kafka record."""
-
-    key: bytes
-    value: bytes
-    headers: Headers = field(default_factory=list)
 
 
 class Schemas:
@@ -82,22 +74,22 @@ def keys_of(categories: int) -> list[list[bytes]]:
     return [some for some in keys if some]
 
 
-def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[Any]]:
+def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[Stretch]]:
     """So many rows, in turn of each category."""
     for begin in range(0, rows, _WORST_ROWS_PER_BATCH):
         numbers = range(begin, min(begin + _WORST_ROWS_PER_BATCH, rows))
-        yield [Row(keys[n % len(keys)], b"%d,0.455" % n) for n in numbers]
+        yield [Stretch(n, keys[n % len(keys)], [b"%d,0.455" % n]) for n in numbers]
 
 
-def in_groups(keys: Sequence[bytes]) -> Iterator[list[Any]]:
+def in_groups(keys: Sequence[bytes]) -> Iterator[list[Stretch]]:
     """Batches that are all alike, of one category each, until each category had its turn."""
     for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys) // _CATEGORIES_PER_BATCH)):
         first = number * _CATEGORIES_PER_BATCH
         some = [keys[n % len(keys)] for n in range(first, first + _CATEGORIES_PER_BATCH)]
-        yield [Row(key, b"%d,0.455" % n) for key in some for n in range(_ROWS_PER_CATEGORY)]
+        yield [Stretch(0, key, [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]) for key in some]
 
 
-async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Any]]) -> None:
+async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Stretch]]) -> None:
     """Write these batches, with a checkpoint whenever memory is full of changes and in the end."""
     entries = 0
     changed: set[bytes] = set()
@@ -111,12 +103,12 @@ async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Any]]) -> None:
         changed.clear()
 
     for batch in batches:
-        keys = {row.key for row in batch}
+        keys = {stretch.key for stretch in batch}
         began = time.perf_counter()
         await shelf.add(batch)
         cost.append_s += time.perf_counter() - began
         cost.appends += len(keys)
-        cost.rows += len(batch)
+        cost.rows += sum(len(stretch.rows) for stretch in batch)
         entries = max(entries, shelf.entries_in_memory)
         changed |= keys
         if shelf.full:

@@ -27,7 +27,6 @@ _AT_WORK_S = 1.0
 _AT_REST_S = 0.2
 _RESULTS = Path(__file__).parent / "results" / "start_stop.json"
 
-
 Seconds = dict[str, dict[str, list[float]]]
 
 
@@ -53,9 +52,9 @@ def measure_loaded(kafka: LocalKafka, folder: Path, times: int) -> Seconds:
 class Pipeline:
     """The three services, each started when the one before is ready, until the first rows are in their files."""
 
-    def __init__(self, kafka: LocalKafka, prefix: str, path: Path, output: Path, **settings: str) -> None:
+    def __init__(self, kafka: LocalKafka, prefix: str, path: Path, output: Path) -> None:
         self._kafka, self._prefix, self._path, self._output = kafka, prefix, path, output
-        self._settings = {"SPLIT_BY": "Sex", "OUTPUT_DIR": str(output), **settings}
+        self._settings = {"SPLIT_BY": "Sex", "OUTPUT_DIR": str(output)}
         self._running = ExitStack()
         self._services: dict[str, Service] = {}
 

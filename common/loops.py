@@ -1,4 +1,4 @@
-"""The loops over rows: in C where they were compiled, otherwise in plain Python, which takes twice the time."""
+"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly."""
 
 try:
     from common.compiled import (

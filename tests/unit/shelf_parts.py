@@ -1,22 +1,16 @@
 """What a shelf without Kafka is given: rows, and a registry that knows one schema."""
 
-from dataclasses import dataclass, field
-
-from common.records import Headers
 from common.registry import Registered
 from common.schema import Schema
+from common.stretches import Stretch
 
 SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 LEDGER = ".nacre/categorized-0.ledger"
 
 
-@dataclass(frozen=True)
-class Row:
-    """What is read of a Kafka record."""
-
-    key: bytes
-    value: bytes
-    headers: Headers = field(default_factory=list)
+def row(key: bytes, value: bytes) -> Stretch:
+    """A record as it is read, of one row."""
+    return Stretch(0, key, [value])
 
 
 class Schemas:

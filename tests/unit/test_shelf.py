@@ -5,13 +5,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import pytest
 
 from common.errors import ServiceError
 from common.records import category_key
+from common.stretches import Stretch
 from services.sink import entries as entries_module
 from services.sink.disk_errors import DiskError
 from services.sink.entries import Changes, Entry, size_of
@@ -19,13 +19,13 @@ from services.sink.files import MAX_OPEN_FILES
 from services.sink.ledger import Ledger
 from services.sink.paths import DEFAULT_RULE
 from services.sink.shelf import Shelf
-from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
+from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 ROOM = 20
 
 
-def rows(numbers: Sequence[int], value: bytes) -> list[Any]:
-    return [Row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
+def rows(numbers: Sequence[int], value: bytes) -> list[Stretch]:
+    return [row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
 
 
 @pytest.fixture

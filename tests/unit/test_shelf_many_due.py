@@ -3,16 +3,16 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.records import category_key
+from common.stretches import Stretch
 from services.sink import entries
 from services.sink.paths import path_rule
 from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
-from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
+from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 CATEGORIES = 4_000
 PORTION = 400
@@ -28,8 +28,8 @@ class Clock:
         return self.now
 
 
-def rows(numbers: range) -> list[Any]:
-    return [Row(category_key(SCHEMA.id, "Sex", (f"{n}",)), b"%d,%d" % (n, n)) for n in numbers]
+def rows(numbers: range) -> list[Stretch]:
+    return [row(category_key(SCHEMA.id, "Sex", (f"{n}",)), b"%d,%d" % (n, n)) for n in numbers]
 
 
 def open_files_known(root: Path) -> int:

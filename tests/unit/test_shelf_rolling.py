@@ -11,12 +11,13 @@ import zstandard
 
 from common.errors import ServiceError
 from common.records import Ended, category_key, encode_control
+from common.stretches import Single, Stretch
 from common.tally import Tally
 from ops.index import index_of
 from services.sink.paths import path_rule
 from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
-from tests.unit.shelf_parts import LEDGER, SCHEMA, Row, Schemas
+from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 HEADER = b"Sex,Length\n"
 
@@ -29,13 +30,13 @@ class Clock:
         return self.now
 
 
-def rows(sex: str, *lengths: int) -> list[Any]:
-    return [Row(category_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
+def rows(sex: str, *lengths: int) -> list[Stretch | Single]:
+    return [row(category_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
 
 
-def end_of(source: str, parts: int) -> list[Any]:
+def end_of(source: str, parts: int) -> list[Stretch | Single]:
     value, headers = encode_control(Ended(source, Tally(), 0, parts))
-    return [Row(b"", value, headers)]
+    return [Single(0, b"", value, headers)]
 
 
 def rolling(limits: Limits = Limits(), suffix: str = "", *, at_end: bool = False) -> Rolling:  # noqa: B008 - it is frozen
