@@ -8,6 +8,9 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
 
 _TIMEOUT_S = 10.0
+# Kafka counts these as retriable, librdkafka does not. A topic just made answers so: its partitions are told to clients
+# before its broker leads them (the first), and lead before they know their own epoch (the second, some microseconds).
+_UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Observer:
             return [answers[partition].result().offset for partition in asked]
         except KafkaException as failure:
             error = failure.args[0]
-            assert error.retriable() or error.code() == KafkaError.NOT_LEADER_FOR_PARTITION, error
+            assert error.retriable() or error.code() in _UNSETTLED, error
             return []
 
     def records(self, topic: str) -> list[Record]:
