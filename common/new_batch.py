@@ -6,8 +6,8 @@
 import struct
 
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.record.util import calc_crc32c
 
+from common.crc32c import crc32c
 from common.loops import put_rows
 from common.packing import CODECS, pack
 from common.records import Headers
@@ -108,7 +108,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
             self._data, 0, 0, size, -1, _MAGIC, 0, attributes, self._count - 1, *times, *self._sequence, self._count
         )
         with memoryview(self._data) as whole:
-            struct.pack_into(">I", self._data, _CRC_AT, calc_crc32c(whole[_CHECKED_FROM:]))
+            struct.pack_into(">I", self._data, _CRC_AT, crc32c(whole[_CHECKED_FROM:]))
 
     def size(self) -> int:
         """Bytes so far."""

@@ -12,11 +12,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 
+from common.crc32c import crc32c
 from common.loops import stretches
 from common.stretches import Single, Stretch
 
 _SIZE_AT = 8
 _BEHIND_SIZE_AT = 12
+_CRC_AT = 17
+_CHECKED_FROM = 21
 
 
 def in_batches(_value: bytes) -> bytes:
@@ -77,6 +80,11 @@ class _Batch:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batch, name)
+
+    def validate_crc(self) -> bool:
+        """Whether its bytes are those that it was sent with."""
+        expected = int.from_bytes(self._content[_CRC_AT:_CHECKED_FROM], "big")
+        return crc32c(self._content[_CHECKED_FROM:]) == expected
 
     def __next__(self) -> Any:
         # Of a control batch the record itself is looked at.
