@@ -16,6 +16,7 @@ from aiokafka.helpers import create_ssl_context
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
 from common.new_batch import NewBatch
+from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
 from common.session import unless_stopped
 from common.settings import ServiceSettings
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 take_refused_writes_for_broken_connections()
 give_out_batches()
+write_produce_requests_at_once()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000

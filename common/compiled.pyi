@@ -3,6 +3,7 @@ from common.plain import even_rows as even_rows
 from common.plain import json_rows as json_rows
 from common.plain import pile_up as pile_up
 from common.plain import put_rows as put_rows
+from common.plain import size_of as size_of
 from common.plain import stretches as stretches
 from common.plain import sums as sums
 from common.plain import take_fields as take_fields

@@ -14,6 +14,10 @@ from aiokafka.errors import CorruptRecordException
 from common.packing import unpack
 from common.stretches import Single, Stretch
 
+cdef extern from "Python.h":
+    ctypedef struct PyByteArrayObject:
+        Py_ssize_t ob_alloc  # bytes there is room for
+
 # Record batches
 
 cdef enum:
@@ -182,6 +186,9 @@ def put_rows(
             break
         after += size
         number += 1
+    if after >= (<PyByteArrayObject*>batch).ob_alloc:
+        # Twice the room: each time that it grows, all that is in it may be copied.
+        PyByteArray_Resize(batch, max(after, min(2 * after, limit)))
     PyByteArray_Resize(batch, after)
     to = <uint8_t*>PyByteArray_AS_STRING(batch) + before
     number = first
@@ -237,11 +244,26 @@ cdef uint32_t crc32(const uint8_t* data, Py_ssize_t size) noexcept:
         )
         data += 8
         size -= 8
+    if size >= 4:
+        value ^= data[0] | <uint32_t>data[1] << 8 | <uint32_t>data[2] << 16 | <uint32_t>data[3] << 24
+        value = (
+            crc_table[3][value & 0xFF] ^ crc_table[2][value >> 8 & 0xFF]
+            ^ crc_table[1][value >> 16 & 0xFF] ^ crc_table[0][value >> 24]
+        )
+        data += 4
+        size -= 4
     while size:
         value = value >> 8 ^ crc_table[0][(value ^ data[0]) & 0xFF]
         data += 1
         size -= 1
     return value ^ 0xFFFFFFFF
+
+
+def size_of(list rows not None):
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(rows)):
+        size += len(<bytes?><object>PyList_GET_ITEM(rows, index))
+    return size
 
 
 def sums(list rows not None):

@@ -63,6 +63,11 @@ def put_rows(
 # Rows
 
 
+def size_of(rows: list[bytes]) -> int:
+    """The rows' bytes."""
+    return sum(map(len, rows))
+
+
 def sums(rows: list[bytes]) -> tuple[int, int]:
     """The rows' bytes, and the sum of their CRC-32 modulo 2**64."""
     return sum(map(len, rows)), sum(map(crc32, rows)) % 2**64

@@ -4,12 +4,12 @@ A row is a Kafka record without headers, but for one whose line ending is not it
 header `eol`. A record with the header `nacre` is a control record.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 
+from common.loops import size_of
 from common.tally import Tally
 
 # A list, because aiokafka takes no other sequence.
@@ -38,14 +38,14 @@ class Mark:
     plain: bool
     split: str = ""
 
-    def passed(self, rows: Sequence[bytes]) -> "Mark":
+    def passed(self, rows: list[bytes]) -> "Mark":
         """The mark that stands behind these rows (as CSV)."""
         breaks = sum(row.count(b"\n") for row in rows) if not self.plain else 0
         return Mark(
             self.source,
             self.schema,
             self.line + len(rows) + breaks,
-            self.offset + sum(map(len, rows)) + len(rows) * len(self.eol),
+            self.offset + size_of(rows) + len(rows) * len(self.eol),
             self.eol,
             self.plain,
             self.split,

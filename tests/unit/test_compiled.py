@@ -79,6 +79,7 @@ def test_rows_are_put_alike(
 @given(st.lists(st.binary(max_size=100)))
 def test_sums_are_alike(rows: list[bytes]) -> None:
     assert compiled.sums(rows) == plain.sums(rows)
+    assert compiled.size_of(rows) == plain.size_of(rows)
 
 
 PIECES = st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b'"', b"bc", b"", b";"])
