@@ -31,6 +31,9 @@ write_produce_requests_at_once()
 TRANSACTION_TIMEOUT_MS = 15_000
 # A broker's limit for a request, in which goes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
+# Of all partitions together; a batch that is larger comes by itself. Several copies of it are in memory at a time, and
+# more at once is no faster.
+_FETCH_BYTES = 2**20
 _SESSION_TIMEOUT_MS = 6_000
 _HEARTBEAT_INTERVAL_MS = 1_500
 _REQUEST_TIMEOUT_MS = 10_000
@@ -91,6 +94,7 @@ def new_consumer(
         auto_offset_reset="none",
         value_deserializer=in_batches,
         fetch_max_wait_ms=100,
+        fetch_max_bytes=_FETCH_BYTES,
         session_timeout_ms=_SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
