@@ -18,7 +18,7 @@ from services.sink.rolling import NEVER, Due, Rolling, with_end
 _DUE_INTERVAL_S = 0.5
 # So many checkpoints' finished files may wait until they have their last names; packing takes its time.
 _MAX_UNDER_WAY = 4
-# So many files get their last names together. A stop that comes meanwhile gives up what it has packed of them.
+# So many files get their last names together. A stop gives up what it has packed of them, and waits for the renames.
 _AT_ONCE = 100
 
 
@@ -108,15 +108,18 @@ class Finisher:
 
     def _give_last_names(self, entries: Sequence[Entry]) -> None:
         for at in range(0, len(entries), _AT_ONCE):
+            if self._is_closing():
+                return
             some = entries[at : at + _AT_ONCE]
             if not pack(self._root, some, self._is_closing):
                 return
+            # From here on a stop waits for them: before it no copy is left, behind it nothing but copies.
             self._ledger.set_packed([entry for entry in some if packing_of(entry.final) != "none"])
             self._put_in_place(some)
 
     def _put_in_place(self, entries: Sequence[Entry]) -> None:
-        if put_in_place(self._root, entries, self._is_closing):
-            self._ledger.set_in_place(entries)
+        put_in_place(self._root, entries)
+        self._ledger.set_in_place(entries)
 
     def close(self) -> None:
         """Wait for the thread, behind whatever may still give it work."""

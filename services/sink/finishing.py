@@ -47,20 +47,19 @@ def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> 
     return False
 
 
-def put_in_place(root: Path, entries: Collection[Entry], given_up: Callable[[], bool]) -> bool:
-    """Give these files, or their packed copies, their last names, and make them safe. False when it was given up."""
+def put_in_place(root: Path, entries: Collection[Entry]) -> None:
+    """Give these files, or their packed copies, their last names, and make them safe.
+
+    A stop does not hold it up: half done, it would leave a packed copy beside the file that it is of.
+    """
     with Tree(root) as tree:
         for entry in entries:
-            if given_up():
-                return False
             _rename(tree, entry)
-        if not make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, given_up):
-            return False
+        make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, lambda: False)
         # Only now: a power cut must not take the packed file's name and leave neither.
         for entry in entries:
             if packing_of(entry.final) != "none":
                 tree.remove(entry.path)
-    return True
 
 
 def _rename(tree: Tree, entry: Entry) -> None:

@@ -217,6 +217,38 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
     }
 
 
+@pytest.mark.parametrize(("suffix", "at"), [("", at) for at in range(9)] + [(".gz", at) for at in range(16)])
+async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half_of_it(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock)
+    await shelf.open("cluster")
+    await shelf.add(rows("M", 1, 2) + rows("F", 3))
+    calls = 0
+
+    def stopping(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                shelf._closing.set()  # noqa: SLF001 - as close() does, which waits for the thread that is here
+            return real(*arguments, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "rename", "unlink"):
+            patch.setattr(os, name, stopping(name))
+        await checkpoint(shelf, 3)
+        shelf.close()
+    assert calls > at
+    stems = ["F-000001.csv", "M-000001.csv", "M-000002.csv"]
+    # All begun or all finished: they get their last names together.
+    assert list(files(root)) in ([f"{stem}.open" for stem in stems], [f"{stem}{suffix}" for stem in stems])
+
+
 async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
     await shelf.open("cluster")
