@@ -20,9 +20,11 @@ from services.sink.tree import Tree
 
 # Raised with every change of the tables.
 _VERSION = 2
+# In one transaction: of a ledger that was made by half nobody could say whether it is of another version.
 _SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
+BEGIN IMMEDIATE;
+CREATE TABLE partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
     key BLOB NOT NULL,
     part INTEGER NOT NULL,
     path TEXT NOT NULL UNIQUE,
@@ -36,9 +38,9 @@ CREATE TABLE IF NOT EXISTS files (
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 -- Files that stay open have no times, and cost these nothing.
-CREATE INDEX IF NOT EXISTS begun ON files (began_at) WHERE began_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS changed ON files (changed_at) WHERE changed_at IS NOT NULL;
-CREATE TABLE IF NOT EXISTS finished (
+CREATE INDEX begun ON files (began_at) WHERE began_at IS NOT NULL;
+CREATE INDEX changed ON files (changed_at) WHERE changed_at IS NOT NULL;
+CREATE TABLE finished (
     key BLOB NOT NULL,
     part INTEGER NOT NULL,
     path TEXT NOT NULL UNIQUE,
@@ -49,10 +51,11 @@ CREATE TABLE IF NOT EXISTS finished (
     in_place INTEGER NOT NULL,
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS on_their_way ON finished (in_place) WHERE in_place = 0;
+CREATE INDEX on_their_way ON finished (in_place) WHERE in_place = 0;
 -- -1: not in its place, but its packed copy is whole.
-CREATE INDEX IF NOT EXISTS packed ON finished (in_place) WHERE in_place = -1;
+CREATE INDEX packed ON finished (in_place) WHERE in_place = -1;
 PRAGMA user_version = {_VERSION};
+COMMIT;
 """
 # The first of a category's open files: a crash may leave the names of further ones, which have no rows.
 _FIND_FILES = "SELECT *, min(part) FROM files WHERE key IN"
@@ -109,20 +112,22 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 # A commit is on the disk when it returns, also through a power cut.
                 self._db.execute("PRAGMA synchronous=FULL")
-                self._check_version()
-                self._db.executescript(_SCHEMA)
+                if self._is_new():
+                    self._db.executescript(_SCHEMA)
             except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
 
-    def _check_version(self) -> None:
+    def _is_new(self) -> bool:
         [(version,)] = self._db.execute("PRAGMA user_version")
-        is_new = self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
-        if version != _VERSION and not is_new:
-            raise ServiceError(
-                f"ledger {self._path} is of another version of sink: begin anew with another OUTPUT_DIR, which gets "
-                "everything that Kafka still has"
-            )
+        if version == _VERSION:
+            return False
+        if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+            return True
+        raise ServiceError(
+            f"ledger {self._path} is of another version of sink: begin anew with another OUTPUT_DIR, which gets "
+            "everything that Kafka still has"
+        )
 
     def close(self) -> None:
         """Close the database."""
