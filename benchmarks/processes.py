@@ -26,6 +26,8 @@ class Service:
             "LOG_FORMAT": "json",
             **settings,
         }
+        # The images have them compiled; here the first start does it.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-m", f"services.{name}", *map(str, arguments)]
         self.began = time.perf_counter()
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)

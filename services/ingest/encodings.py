@@ -2,6 +2,7 @@
 
 import codecs
 from dataclasses import dataclass
+from functools import cache
 
 _ASCII = bytes(range(0x80))
 
@@ -18,10 +19,14 @@ class Encoding:
         return mark[0] in self.inner
 
 
+@cache
 def find_encoding(name: str) -> Encoding:
     """The encoding of this name. ValueError where rows cannot be framed in it."""
     try:
         known = codecs.lookup(name).name
+        if known == "utf-8":
+            # By its design; to try each byte would take a twentieth of a start.
+            return Encoding(known, frozenset())
         # A codec from bytes to bytes, as hex is, has no text.
         is_ascii = _ASCII.decode(known) == _ASCII.decode("ascii")
     except (LookupError, UnicodeError, ValueError):
