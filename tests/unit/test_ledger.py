@@ -30,7 +30,7 @@ def test_a_kill_at_any_statement_leaves_a_ledger_that_opens(tmp_path: Path, monk
             kept.append(tmp_path / f"{len(kept)}")
             shutil.copytree(path.parent, kept[-1])
 
-        connection = real(path, **named)
+        connection: sqlite3.Connection = real(path, **named)
         connection.set_trace_callback(keep)
         return connection
 
