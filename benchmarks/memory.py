@@ -1,9 +1,9 @@
 """`python -m benchmarks.memory [COUNT …]`: the memory of each service by the rows that went through it.
 
 COUNT abalone rows in one file, through the three services at once, which stay until all is in the files. Steady is the
-median of what a service had in use (VmRSS) in the second half of that time, peak the most it ever had (VmHWM). Also
-written to benchmarks/results/memory.json. The 20 million rows of the figures in docs/performance.md are asked for:
-`python -m benchmarks.memory 1000000 20000000`.
+median of what a service had in use (VmRSS) in the second half of that time, peak the most it ever had (VmHWM); of both
+the median of three rounds, in which the counts take turns. Also written to benchmarks/results/memory.json. The 20
+million rows of the figures in docs/performance.md are asked for: `python -m benchmarks.memory 1000000 20000000`.
 """
 
 import json
@@ -21,6 +21,7 @@ from benchmarks.throughput import ABALONE
 from ops.kafka import LocalKafka
 
 _COUNTS = (100_000, 1_000_000)
+_ROUNDS = 3
 _LOOK_INTERVAL_S = 0.1
 _ROWS_PER_WRITE = 100_000
 _RESULTS = Path(__file__).parent / "results" / "memory.json"
@@ -61,23 +62,30 @@ def measure(kafka: LocalKafka, folder: Path, rows: int) -> dict[str, float]:
         for service in services:
             peaks[service.name] = service.memory_mib("VmHWM")
             service.stop()
-    told: dict[str, float] = {"rows": rows}
+    told: dict[str, float] = {}
     for name, mib in samples.items():
         told |= {f"{name}_steady": statistics.median(mib[len(mib) // 2 :]), f"{name}_peak": peaks[name]}
     return told
 
 
 def main() -> int:
-    """Measure each count with services and topics of its own."""
-    lines: list[dict[str, float]] = []
+    """Measure each count with services and topics of its own, in each round."""
+    counts = [int(text) for text in sys.argv[1:]] or _COUNTS
+    measured: defaultdict[int, list[dict[str, float]]] = defaultdict(list)
+    for _ in range(_ROUNDS):
+        for rows in counts:
+            # A broker of its own, too: the disk does not hold the rows of all counts.
+            with LocalKafka() as kafka, TemporaryDirectory() as root:
+                told = measure(kafka, Path(root), rows)
+            measured[rows].append(told)
+            sys.stderr.write(f"{rows:,} rows: " + ", ".join(f"{what} {mib:.1f}" for what, mib in told.items()) + "\n")
+    lines = [
+        {"rows": rows} | {what: statistics.median(told[what] for told in rounds) for what in rounds[0]}
+        for rows, rounds in measured.items()
+    ]
     sys.stdout.write(_HEADING)
-    for rows in [int(text) for text in sys.argv[1:]] or _COUNTS:
-        # A broker of its own, too: the disk does not hold the rows of all counts.
-        with LocalKafka() as kafka, TemporaryDirectory() as root:
-            lines.append(measure(kafka, Path(root), rows))
-        count, *mib = lines[-1].values()
+    for count, *mib in (line.values() for line in lines):
         sys.stdout.write(f"| {count:,.0f} | " + " | ".join(f"{each:.1f}" for each in mib) + " |\n")
-        sys.stdout.flush()
     _RESULTS.parent.mkdir(exist_ok=True)
     _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
     return 0
