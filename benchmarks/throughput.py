@@ -3,9 +3,9 @@
 The work: N abalone rows, one CSV file → Kafka → split by Sex → a CSV file for each, exactly once. Each stage alone,
 then all three at once, by processes that end when all is done. The output is compared with a filter over the input.
 
-A figure is rows per second of the time that N rows take more than a few do: what a process needs to start and to end
-does not count. The table says the median of the rounds, the slowest and the fastest. All of it is also written to
-benchmarks/results/throughput.json.
+A figure is rows per second of the time that N rows take more than a few do, in the median of the rounds: what a process
+needs to start and to end does not count. The table says the median of the rounds, the slowest and the fastest. It is
+also written to benchmarks/results/throughput.json, with the seconds that each run took.
 """
 
 import argparse
@@ -213,6 +213,13 @@ def remove_topics(kafka: LocalKafka, label: str) -> None:
         done.result()
 
 
+def rates_of(seconds: Mapping[int, Sequence[float]]) -> list[float]:
+    """Rows per second of each round, from the rounds' seconds by the number of rows: a few, and many."""
+    few, many = sorted(seconds)
+    least_s = statistics.median(seconds[few])
+    return [(many - few) / (whole_s - least_s) for whole_s in seconds[many]]
+
+
 def shown(results: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """The table: rows/s, and Nacre's ratio to each."""
     columns = (*STAGES, ALL)
@@ -243,24 +250,26 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="contenders, by name")
     asked = parser.parse_args()
     contenders = [each for each in CONTENDERS if not asked.only or each.name in asked.only]
-    results: dict[str, dict[str, list[float]]] = {each.name: {} for each in contenders}
+    if min(each.share for each in contenders) * asked.rows < 2 * _FEW_ROWS:
+        parser.error(
+            f"--rows {asked.rows}: too few, some do a part of them and it has to be {2 * _FEW_ROWS:,} at least"
+        )
+    seconds: dict[str, dict[str, dict[int, list[float]]]] = {each.name: {} for each in contenders}
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         folder = Path(root)
         few = make_work(folder, _FEW_ROWS)
         works = {each.share: make_work(folder, round(each.share * asked.rows)) for each in contenders}
         for turn in range(asked.rounds):
             for number, contender in enumerate(contenders):
-                label = f"{turn}-{number}"
-                many = works[contender.share]
-                least = measure(contender, kafka, folder, few, f"{label}-few")
-                whole = measure(contender, kafka, folder, many, f"{label}-many")
-                for what, seconds in whole.items():
-                    rate = (many.rows - few.rows) / max(seconds - least[what], 0.001)
-                    results[contender.name].setdefault(what, []).append(rate)
-                    sys.stderr.write(f"{contender.name}, {what}: {rate:,.0f} rows/s; few rows {least[what]:.2f} s\n")
+                for work in (few, works[contender.share]):
+                    measured = measure(contender, kafka, folder, work, f"{turn}-{number}-{work.rows}")
+                    for what, took_s in measured.items():
+                        seconds[contender.name].setdefault(what, {}).setdefault(work.rows, []).append(took_s)
+                        sys.stderr.write(f"{contender.name}, {what}: {work.rows:,} rows in {took_s:.2f} s\n")
+    results = {name: {what: rates_of(each) for what, each in stages.items()} for name, stages in seconds.items()}
     sys.stdout.write(shown(results) + "\n")
     _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps({"rows": asked.rows, "rates": results}, indent=1) + "\n")
+    _RESULTS.write_text(json.dumps({"rows": asked.rows, "rates": results, "seconds": seconds}, indent=1) + "\n")
     return 0
 
 
