@@ -10,7 +10,7 @@ import orjson
 
 from common.records import Ended
 from services.sink.entries import Entry
-from services.sink.finishing import pack, packing_of, put_in_place
+from services.sink.finishing import pack, packing_of, put_in_place, remove_copies
 from services.sink.ledger import Ledger
 from services.sink.rolling import NEVER, Due, Rolling, with_end
 
@@ -54,10 +54,9 @@ class Finisher:
     def take_up(self, ends: str) -> None:
         """Go on from the ends in the ledger, and with the files that it says are to be finished."""
         self._ends = orjson.loads(ends)
-        # First those that were further.
-        if packed := self._ledger.packed():
-            self._under_way.append(self._thread.submit(self._put_in_place, packed))
-        self.begin(self._ledger.unfinished())
+        packed, unfinished = self._ledger.packed(), self._ledger.unfinished()
+        if packed or unfinished:
+            self._under_way.append(self._thread.submit(self._go_on, packed, unfinished))
 
     def take_ends(self, ends: Sequence[Ended]) -> None:
         """Count these; behind the last end of a source all that has rows by now is due."""
@@ -105,6 +104,13 @@ class Finisher:
         """Begin to give these their last names: they are safe, and the ledger knows that they are to be finished."""
         if entries:
             self._under_way.append(self._thread.submit(self._give_last_names, entries))
+
+    def _go_on(self, packed: Sequence[Entry], unfinished: Sequence[Entry]) -> None:
+        # First those that were further; then what a kill left of a copy goes, because a stop may come before it is
+        # written anew.
+        self._put_in_place(packed)
+        remove_copies(self._root, unfinished)
+        self._give_last_names(unfinished)
 
     def _give_last_names(self, entries: Sequence[Entry]) -> None:
         for at in range(0, len(entries), _AT_ONCE):

@@ -47,6 +47,14 @@ def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> 
     return False
 
 
+def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
+    """Remove what is left of a packed copy beside each of these files, whole or not."""
+    with Tree(root) as tree:
+        for entry in entries:
+            if packing_of(entry.final) != "none":
+                tree.remove(entry.final + _UNDER_WAY)
+
+
 def put_in_place(root: Path, entries: Collection[Entry]) -> None:
     """Give these files, or their packed copies, their last names, and make them safe.
 
