@@ -20,6 +20,7 @@ from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
 from common.session import unless_stopped
 from common.settings import ServiceSettings
+from common.transaction_state import is_left_uncommitted
 
 log = structlog.get_logger()
 
@@ -139,8 +140,8 @@ async def open_producer(
 ) -> AsyncIterator[AIOKafkaProducer]:
     """A started transactional producer; Stopped when `stop` is set before it has started.
 
-    Once it is started, an earlier producer with this id is fenced and its transaction is settled. On the way out an
-    open transaction is left to the next start, or the broker's timeout, to abort.
+    Once it is started, an earlier producer with this id is fenced and its transaction is settled; `owes_abort` tells
+    whether by an abort. On the way out an open transaction is left to the next start, or the broker's timeout.
     """
     producer = AIOKafkaProducer(
         client_id=transactional_id,
@@ -150,6 +151,7 @@ async def open_producer(
         **connection(settings),
     )
     producer.create_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
+    _ask_before_start(producer, transactional_id)
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
             await unless_stopped(stop or asyncio.Event(), producer.start())
@@ -158,6 +160,18 @@ async def open_producer(
         await within_deadline(producer.stop(), "producer")
         # stop() waits for its broker before it closes the connections, and may have been cut short.
         await within_deadline(producer.client.close(), "producer")
+
+
+def _ask_before_start(producer: AIOKafkaProducer, transactional_id: str) -> None:
+    """Let its start ask how the predecessor's transaction stands, once it is connected and before it settles that."""
+    sender = producer._sender  # noqa: SLF001 - the second of the two steps that a start has
+    start = sender.start
+
+    async def ask_and_start() -> None:
+        producer.owes_abort = await is_left_uncommitted(producer.client, transactional_id)
+        await start()
+
+    sender.start = ask_and_start
 
 
 async def within_deadline(closing: Any, what: str) -> None:

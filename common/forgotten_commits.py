@@ -8,9 +8,10 @@ transaction ends: its markers end both. If that one is a commit of more rows, a 
 offset meanwhile has carried rows twice; if it is aborted, rows are lost.
 
 So a producer asks for the markers of its commit before it begins the next transaction, and for those of its
-predecessor's before anything committed is read; where one is missing, it commits a transaction that holds nothing
-there. That can only complete a commit, never an abort: a transaction that nobody has committed is aborted when the
-producer starts, and a producer starts only with a broker that is back.
+predecessor's before anything committed is read; where one is missing, it ends a transaction that holds nothing there,
+in the way the predecessor's was ended. An abort may be forgotten as well, also the one that a start brings about. So
+before a producer starts it asks how its predecessor's transaction stands: what is open or aborted then may not be
+committed any more, and everything else was committed.
 """
 
 import asyncio
@@ -22,8 +23,10 @@ from common.transaction_markers import Unmarked
 _LOOK_INTERVAL_S = 0.005
 
 
-async def complete_forgotten_commit(producer: AIOKafkaProducer, unmarked: Unmarked, group: str | None) -> None:
-    """Commit a transaction that holds nothing, where markers are missing.
+async def complete_forgotten_end(
+    producer: AIOKafkaProducer, unmarked: Unmarked, group: str | None, *, is_abort: bool
+) -> None:
+    """Commit or abort a transaction that holds nothing, where markers are missing.
 
     No record is written for it: aiokafka adds a partition to a transaction with its first record only, so its own
     means are used here.
@@ -40,4 +43,4 @@ async def complete_forgotten_commit(producer: AIOKafkaProducer, unmarked: Unmark
     if not manager.is_in_transaction():
         # Fenced meanwhile, by another producer with this id: that is raised, where a commit would only assert.
         await manager.wait_for_transaction_end()
-    await producer.commit_transaction()
+    await (producer.abort_transaction() if is_abort else producer.commit_transaction())

@@ -37,10 +37,14 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._lane = lane
         self._lanes: dict[TopicPartition, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._is_over = False
         self.assigned = asyncio.Event()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Begin a lane for each; nothing here may wait, because no heartbeat is sent meanwhile."""
+        if self._is_over:
+            # Nobody would end them: they would go on beside the next session's, and keep their partitions' locks.
+            return
         try:
             # Before anything else: getmany could hand out records before a lane has settled where to begin.
             self._consumer.pause(*assigned)
@@ -62,6 +66,11 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             await self.close()
         except Exception as error:  # noqa: BLE001 - aiokafka would only log it
             self._fail(error)
+
+    async def finish(self) -> None:
+        """End every lane, and begin no other, whatever the group assigns until it is left."""
+        self._is_over = True
+        await self.close()
 
     async def close(self) -> None:
         """Ask every lane to end and wait for it; cancel those that do not by the deadline."""
@@ -159,7 +168,7 @@ async def run_lanes(
     finally:
         telling.cancel()
         # First the lanes, then the group: the next owner must find nothing of ours under way.
-        await lanes.close()
+        await lanes.finish()
         await stop_consumer(consumer)
 
 

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import TRANSACTION_TIMEOUT_MS
-from common.forgotten_commits import complete_forgotten_commit
+from common.forgotten_commits import complete_forgotten_end
 from common.new_batch import NewBatch
 from common.records import Headers
 from common.transaction_markers import Consumed, TransactionMarkers
@@ -113,11 +113,13 @@ class Transactions:
         self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
 
     async def take_over(self) -> None:
-        """Make sure that what a predecessor committed is carried out; call it before reading that."""
+        """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
             if unmarked := await self._markers.find_missing(self._partitions):
-                log.warning("completing a commit that the broker forgot", partitions=len(unmarked.partitions))
-                await complete_forgotten_commit(self._producer, unmarked, self._group)
+                is_abort = self._producer.owes_abort
+                ended = "an abort" if is_abort else "a commit"
+                log.warning("completing what the broker forgot", ended_by=ended, partitions=len(unmarked.partitions))
+                await complete_forgotten_end(self._producer, unmarked, self._group, is_abort=is_abort)
                 await self._markers.wait(self._partitions)
 
     async def settle(self) -> None:

@@ -130,6 +130,7 @@ POINTS = (
     _producer_point("offsets", "send_offsets_to_transaction", _SPLIT),
     _producer_point("commit", "commit_transaction"),
     _request_point("start_request", _request("InitProducerId")),
+    _request_point("predecessor_s_end_request", _request("_DescribeTransactions")),
     _request_point("markers_request", _request("_DescribeProducers")),
     _request_point("stable_offset_request", _request("_StableOffsetFetch"), _SPLIT),
     _request_point("enlist_request", _request("AddPartitionsToTxn")),

@@ -9,8 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.forgotten_commits import complete_forgotten_commit
-from common.offsets import committed_offsets
+from common import clients
+from common.forgotten_commits import complete_forgotten_end
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.settings import ServiceSettings
 from common.transaction import Transactions
 from common.transaction_markers import Consumed, TransactionMarkers, Unmarked
 from ops.kafka import LocalKafka
@@ -30,6 +32,7 @@ def lax_bootstrap() -> Iterator[str]:
 async def open_producer(pipeline: Pipeline) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(bootstrap_servers=pipeline.bootstrap, transactional_id=f"{pipeline.prefix}same")
     await producer.start()
+    producer.owes_abort = False
     try:
         yield producer
     finally:
@@ -85,6 +88,46 @@ async def test_a_successor_completes_what_was_forgotten_before_it_reads(
         assert await committed_offset(pipeline, consumed) == 7
 
 
+async def test_a_successor_completes_a_forgotten_abort_with_an_abort(
+    lax_bootstrap: str, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(lax_bootstrap)
+    pipeline.run(ABALONE_FILE, "Sex")
+    partition, consumed = places(pipeline)
+    known = pipeline.observer.records("schemas")
+    await leave_unmarked(pipeline, partition, consumed)
+    async with open_producer(pipeline) as successor:
+        successor.owes_abort = True
+        markers = TransactionMarkers(successor, consumed)
+        assert await markers.find_missing([partition]) == Unmarked((partition,), offset=True)
+        await Transactions(successor, [partition], consumed).take_over()
+        assert not await markers.find_missing([partition])
+        assert pipeline.observer.records("schemas") == known
+        assert await committed_offset(pipeline, consumed) == NOTHING_COMMITTED
+
+
+@pytest.mark.parametrize("end", ["", "abort_transaction", "commit_transaction"])
+async def test_an_abort_is_owed_unless_the_predecessor_committed(pipeline: Pipeline, end: str) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": pipeline.bootstrap})
+    transactional_id = f"{pipeline.prefix}predecessor"
+    async with clients.open_producer(settings, transactional_id) as first:
+        # Nobody has been here before.
+        assert not first.owes_abort
+        await first.begin_transaction()
+        outbox = Transactions(first, []).outbox()
+        outbox.put(f"{pipeline.prefix}rows", 0, b"key", b"value")
+        [batch] = outbox.batches[f"{pipeline.prefix}rows", 0]
+        await (await first.send_batch(batch, f"{pipeline.prefix}rows", partition=0))
+        if end:
+            await getattr(first, end)()
+    async with clients.open_producer(settings, transactional_id) as second:
+        assert second.owes_abort == (end != "commit_transaction")
+    async with clients.open_producer(settings, transactional_id) as third:
+        # The second has settled it.
+        assert not third.owes_abort
+
+
 async def test_no_transaction_begins_behind_one_that_is_not_carried_out(
     lax_bootstrap: str, make_pipeline: Callable[[str], Pipeline]
 ) -> None:
@@ -107,9 +150,9 @@ async def test_a_producer_that_was_fenced_is_told_so(pipeline: Pipeline) -> None
     partition, _ = places(pipeline)
     async with open_producer(pipeline) as fenced, open_producer(pipeline) as successor:
         with pytest.raises(KafkaError):
-            await complete_forgotten_commit(fenced, Unmarked((partition,)), None)
+            await complete_forgotten_end(fenced, Unmarked((partition,)), None, is_abort=False)
         before = pipeline.observer.records("schemas")
-        await complete_forgotten_commit(successor, Unmarked((partition,)), None)
+        await complete_forgotten_end(successor, Unmarked((partition,)), None, is_abort=False)
         assert pipeline.observer.records("schemas") == before
 
 
