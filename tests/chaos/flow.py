@@ -21,6 +21,7 @@ from tests.chaos.written import Written
 from tests.integration.pipeline import PROJECT, SERVICES, Pipeline, Service, wait_until
 
 _CAUGHT_UP_DEADLINE_S = 120.0
+_PENDING_DEADLINE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -84,22 +85,25 @@ class Flow:
 
     def kill(self, service: Service) -> None:
         """Kill -9, with work pending."""
-        self.check_pending()
+        self.wait_for_pending()
         service.kill()
         self.running[service.name].remove(service)
         self._left_by_kills |= _copies_under_way(self.pipeline.output)
 
     def stop(self, service: Service, number: signal.Signals = signal.SIGTERM) -> float:
         """Stop it by a signal, with work pending; it has to exit with 0. Return how many seconds that took."""
-        self.check_pending()
+        self.wait_for_pending()
         self.running[service.name].remove(service)
         code, exit_s = service.stop(number)
         assert code == 0, f"{service.log_path.name}: exit code {code}"
         return exit_s
 
-    def check_pending(self) -> None:
-        """Rows have to be under way: a disturbance of services that are done would show nothing."""
-        assert self.feeder.pending_bytes > 0
+    def wait_for_pending(self) -> None:
+        """Wait until rows are under way: a disturbance of services that are done would show nothing.
+
+        They write a row some hundredths of a second after it is fed, and a machine at its limit holds the feeder up.
+        """
+        self.pipeline.wait_until(lambda: self.feeder.pending_bytes > 0, "rows are under way", _PENDING_DEADLINE_S)
 
     def size(self) -> int:
         """The bytes in the file of all rows."""

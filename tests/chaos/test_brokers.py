@@ -43,7 +43,7 @@ def test_a_lone_broker_killed_and_stopped_in_turn_under_load(
     bounces = extent.count(3, 20)
     for bounce in range(bounces):
         flow.pause(random.uniform(0.2, 1.5))
-        flow.check_pending()
+        flow.wait_for_pending()
         if bounce % 4 == 3:
             own_kafka.stop()
         else:
@@ -76,7 +76,7 @@ def test_each_of_three_brokers_killed_in_turn_under_load(make_flow: MakeFlow, re
         flow = make_flow(cluster.bootstrap, REPLICATION_FACTOR="3")
         flow.start_all(split=2, sink=2)
         for broker in cluster.brokers[: extent.count(1, 3)]:
-            flow.check_pending()
+            flow.wait_for_pending()
             broker.kill()
             record_property("seconds from the kill of one of three brokers to the next row", flow.wait_for_more(60))
             broker.start()

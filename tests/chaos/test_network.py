@@ -26,7 +26,7 @@ def test_faults_of_the_network_lose_and_repeat_nothing(make_flow: MakeFlow, reco
         flow.start_all(split=2, sink=2)
         for number in range(faults):
             flow.pause(random.uniform(0, 1.0))
-            flow.check_pending()
+            flow.wait_for_pending()
             name = _FAULTS[number % len(_FAULTS)]
             disturb(proxied.proxy, name, flow, random)
             record_property(f"seconds from a network fault's end to the next row, {name}", flow.wait_for_more(60))

@@ -68,7 +68,7 @@ def starting(flow: Flow, name: str, number: signal.Signals, random: Random) -> t
 def mid_batch(flow: Flow, name: str, number: signal.Signals, random: Random) -> tuple[int, float]:
     """With rows on their way."""
     flow.pause(random.uniform(0, 1.0))
-    flow.check_pending()
+    flow.wait_for_pending()
     return leave(flow, random.choice(flow.running[name]), number)
 
 
@@ -264,7 +264,7 @@ def test_one_signal_ends_a_service_whose_broker_is_gone_or_not_there_yet(
     scenario = Scenario(flow, exits, record_property)
     flow.start_all()
     for turn in range(ROUNDS):
-        flow.check_pending()
+        flow.wait_for_pending()
         own_kafka.stop()
         scenario.send_in(broker_gone, turn, (DRAINED, DEADLINE_PASSED))
         scenario.send_in(no_broker_yet, turn)
@@ -285,7 +285,7 @@ def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
         while met < ROUNDS:
             flow.pause(random.uniform(0, 0.5))
             [service] = flow.running[name]
-            flow.check_pending()
+            flow.wait_for_pending()
             first, second = random.sample([signal.SIGTERM, signal.SIGINT], 2)
             service.send(first)
             reach_instant(service, random.uniform(0, 0.2))
