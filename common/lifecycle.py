@@ -37,8 +37,7 @@ def leave_on_signal(code: int = DRAINED) -> None:
     def leave(_number: int, _frame: FrameType | None) -> None:
         os._exit(code)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, leave)
+    _handle_signals(leave)
 
 
 def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_deadline_s: float) -> int:
@@ -75,13 +74,14 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
             deadline.daemon = True
             deadline.start()
 
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, on_signal, number)
+        def hear(number: int, _frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(on_signal, number)
+
+        # Not the loop's own handlers: taking those away would give the signals back to Python and the system first.
+        _handle_signals(hear)
         collecting = asyncio.create_task(collect_by_the_clock())
         code = await attempt(stop)
         collecting.cancel()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
         # A signal from here on must not turn a clean end into a failure.
         leave_on_signal(code)
         return code
@@ -101,9 +101,14 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(live())
     # Python's own end takes every handler away and then still works for a while: what is ignored stays ignored.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _handle_signals(signal.SIG_IGN)
     return code
+
+
+def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """From one handler to the next, with nothing in between: a signal always finds one of ours."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def _exit_now(code: int) -> None:
