@@ -38,6 +38,11 @@ class Feeder:
         """How much was fed and is not written out."""
         return self.good_bytes - self._written_bytes()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more is fed."""
+        return self.pending_bytes > _BACKLOG_BYTES
+
     def end(self) -> None:
         """Feed no more."""
         self._ended.set()
@@ -48,7 +53,7 @@ class Feeder:
         due = time.monotonic()
         while not self._ended.wait(max(0.0, due - time.monotonic())):
             due = max(due, time.monotonic() - 1) + _TICK_S
-            if self.pending_bytes > _BACKLOG_BYTES:
+            if self.is_full:
                 continue
             per_tick = self._per_tick
             for source, path in self.inputs.items():
