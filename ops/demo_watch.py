@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from common.session import Stopped, pause
 from common.settings import ServiceSettings
 from common.topics import Topics, ensure_topics
 from ops.demo_files import REJECTED
+from ops.index import index_of
 from services.split.resume import Receipt, decode_receipt
 
 _LOOK_INTERVAL_S = 0.1
@@ -135,12 +135,11 @@ def ledger_rows(output_dir: Path) -> tuple[int, int]:
     written = rejected = 0
     for path in output_dir.glob(".nacre/*.ledger"):
         try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as ledger:
-                for name, rows in ledger.execute("SELECT path, rows FROM files"):
-                    if name == REJECTED:
-                        rejected += rows
-                    else:
-                        written += rows
+            for line in index_of(path):
+                if line["path"] == REJECTED:
+                    rejected += line["rows"]
+                else:
+                    written += line["rows"]
         except sqlite3.OperationalError:
             # It is just being made, or closed.
             continue

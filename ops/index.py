@@ -81,11 +81,13 @@ def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
 def _read_page(ledger: Path, after: tuple[bytes, int]) -> list[_Row]:
     """The next files by key."""
     while True:
-        # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, or it would
-        # leave two more behind. Whether somebody did after all is seen afterwards.
+        # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, and makes no
+        # others. Whether somebody did after all is seen afterwards. Where sink closes it meanwhile, the last to close
+        # it takes SQLite's other files away, but not if it may only read. (Where it cannot write, SQLite reads all the
+        # same.)
         before = is_quiet, _ = _state(ledger)
         try:
-            page = _query(ledger, "mode=ro&immutable=1" if is_quiet else "mode=ro", after)
+            page = _query(ledger, "mode=ro&immutable=1" if is_quiet else "mode=rw", after)
         except sqlite3.Error:
             if _state(ledger) == before:
                 raise

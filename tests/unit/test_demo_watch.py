@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from common.records import category_key
 from ops.demo_watch import Standings, Stood, ledger_rows, standings
 from services.sink.entries import Changes, Entry
 from services.sink.ledger import Ledger
@@ -27,10 +28,11 @@ def test_ledgers_are_read_while_another_process_writes_them(tmp_path: Path) -> N
     assert ledger_rows(tmp_path) == (0, 0)
     (hidden / "just-begun.ledger").touch()
     first, second = Ledger(hidden / "a-0.ledger"), Ledger(hidden / "b-0.ledger")
-    first.commit({}, Changes([Entry(b"M", "Sex/M.csv", rows=3), Entry(b"F", "Sex/F.csv", rows=4)]))
+    m, f = (category_key("5c4e3a", "Sex", [sex]) for sex in "MF")
+    first.commit({}, Changes([Entry(m, "Sex/M.csv", rows=3), Entry(f, "Sex/F.csv", rows=4)]))
     second.commit({}, Changes([Entry(b"rejected", "rejected.csv", rows=2)]))
     assert ledger_rows(tmp_path) == (7, 2)
-    first.commit({}, Changes([Entry(b"M", "Sex/M.csv", rows=5)]))
+    first.commit({}, Changes([Entry(m, "Sex/M.csv", rows=5)]))
     assert ledger_rows(tmp_path) == (9, 2)
     first.close()
     second.close()

@@ -1,5 +1,6 @@
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,28 @@ def test_a_file_is_mapped_back_to_its_category_also_when_its_name_was_cut(
     assert by_path(index_of(hidden.parent, capfdbinary)) == by_path(expected)
     # Nothing is left behind.
     assert sorted(path.name for path in hidden.iterdir()) == ["t-0.ledger", "t-1.ledger"]
+
+
+@pytest.mark.parametrize("closes", ["before", "behind"])
+def test_a_sink_that_closes_a_ledger_while_it_is_read_leaves_one_file(
+    hidden: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, closes: str
+) -> None:
+    ledger = Ledger(hidden / "t-0.ledger")
+    ledger.commit({}, Changes([entry_of("a", rows=1)]))
+    connect = sqlite3.connect
+
+    def connect_meanwhile(path: str, *, uri: bool) -> sqlite3.Connection:
+        if closes == "before":
+            ledger.close()
+        reading = connect(path, uri=uri)
+        # From its first query on it is a reader of the ledger.
+        reading.execute("SELECT 1 FROM sqlite_master").fetchall()
+        ledger.close()
+        return reading
+
+    monkeypatch.setattr(sqlite3, "connect", connect_meanwhile)
+    assert [line["category"] for line in index_of(hidden.parent, capfdbinary)] == [["a"]]
+    assert [path.name for path in hidden.iterdir()] == ["t-0.ledger"]
 
 
 def test_every_file_of_many_is_told_once(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
