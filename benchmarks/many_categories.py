@@ -31,6 +31,7 @@ from common.registry import Registered
 from common.schema import Schema
 from common.stretches import Stretch
 from common.topics import partition_for
+from services.sink.origin import Origin
 from services.sink.shelf import Shelf
 
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
@@ -146,7 +147,7 @@ async def open_shelves(root: Path, count: int) -> list[Shelf]:
     """A shelf for each partition."""
     shelves = [Shelf(root, f".nacre/categorized-{number}.ledger", Schemas()) for number in range(count)]
     for shelf in shelves:
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
     return shelves
 
 

@@ -20,6 +20,7 @@ from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
 from common.session import unless_stopped
 from common.settings import ServiceSettings
+from common.topic_metadata import create_no_topic_by_asking
 from common.transaction_state import is_left_uncommitted
 
 log = structlog.get_logger()
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 take_refused_writes_for_broken_connections()
 give_out_batches()
 write_produce_requests_at_once()
+create_no_topic_by_asking()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000

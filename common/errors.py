@@ -21,6 +21,16 @@ class TooManyRejectedError(ServiceError):
     """More of a source were rejected than MAX_REJECTED allows."""
 
 
+class MissingRecordsError(ServiceError):
+    """Records were deleted from a topic before anything was read of it."""
+
+    def __init__(self, service: str, topic: str, partition: int, first: int) -> None:
+        super().__init__(
+            f"topic {topic}, partition {partition} begins at offset {first}: {first} offsets before it are gone (the "
+            f"topic's retention), and none of them was ever read. To begin with what is left: nacre begin {service}"
+        )
+
+
 class LostRecordsError(ServiceError):
     """Records were deleted from a topic before they were read."""
 

@@ -36,10 +36,13 @@ class FencedTopic:
         self._partition = TopicPartition(topic, 0)
         self._next_offset = 0
 
-    async def read(self) -> None:
-        """Take the records that came since the last time."""
-        async with open_reader(self._settings, f"nacre-{self._partition.topic}") as consumer:
+    async def read(self, consumer: AIOKafkaConsumer | None = None) -> None:
+        """Take the records that came since the last time, with a consumer that is at hand or one of its own."""
+        if consumer is not None:
             await self._read_with(consumer)
+            return
+        async with open_reader(self._settings, f"nacre-{self._partition.topic}") as own:
+            await self._read_with(own)
 
     async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
         """Append, and return, what is decided once all records are taken; it is committed then.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -132,6 +132,7 @@ async def run_lanes(
     taken_up: Collection[TopicPartition],
     readiness: Readiness,
     stop: asyncio.Event,
+    watch: Callable[[], Awaitable[NoReturn]],
     done: Callable[[], Awaitable[object]] | None = None,
     *,
     until_returned: bool = False,
@@ -139,8 +140,8 @@ async def run_lanes(
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
     Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
-    answers. With `until_returned`
-    it is done when this member's lanes have all returned by themselves.
+    answers. `watch` raises what else may end the session. With `until_returned` it is done when this member's lanes
+    have all returned by themselves.
     """
     lanes = Lanes(consumer, lane)
     consumer.subscribe(topics, listener=lanes)
@@ -164,7 +165,7 @@ async def run_lanes(
 
     telling = asyncio.create_task(tell())
     try:
-        await lanes.wait(belong(), stop.wait())
+        await lanes.wait(belong(), watch(), stop.wait())
     finally:
         telling.cancel()
         # First the lanes, then the group: the next owner must find nothing of ours under way.

@@ -1,16 +1,22 @@
-"""The schemas that are known, kept in a compacted topic and numbered in the order in which they came."""
+"""What a pipeline was begun with and the schemas that it knows, numbered in the order in which they came.
+
+Both are kept in the compacted topic `schemas`.
+"""
 
 import asyncio
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
 import structlog
+from aiokafka import AIOKafkaConsumer
 
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, ServiceError
 from common.fenced_topic import Entry, FencedTopic
+from common.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.schema import Dialect, Schema
 from common.schema_differences import differences
 from common.settings import ServiceSettings
@@ -18,6 +24,11 @@ from common.stretches import Single
 from common.topics import Topics
 
 log = structlog.get_logger()
+
+# Raised with every change that an older service must not ignore.
+_VERSION = 1
+_IDENTITY_KEY = b"pipeline"
+_SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +40,35 @@ class Registered:
 
 
 class Registry:
-    """Looks schemas up, and registers new ones."""
+    """Looks schemas up, and registers new ones.
+
+    `begun` is the identity that the pipeline was begun with, None as far as it is not known to be begun.
+    """
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
         self._name = topics.schemas
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}
+        self.begun: Identity | None = None
         self._lock = asyncio.Lock()
+
+    async def read(self, consumer: AIOKafkaConsumer) -> None:
+        """Take what came since the last time, with a consumer that is at hand."""
+        async with self._lock:
+            await self._topic.read(consumer)
+
+    async def begin(self, now: Identity) -> Identity:
+        """Say what the pipeline begins with, unless that is said; return what is said. Ids known since are added."""
+        async with self._lock:
+            if self.begun is None or with_known_ids(self.begun, now) != self.begun:
+                for _, value in await self._topic.append(partial(self._pin, now)):
+                    self.begun = decode_identity(value)
+            assert self.begun is not None  # noqa: S101 - appended now, or read before that was decided
+            return self.begun
+
+    def _pin(self, now: Identity) -> list[Entry]:
+        pinned = now if self.begun is None else with_known_ids(self.begun, now)
+        return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
 
     async def find(self, schema_id: str) -> Registered:
         """The schema with this id. ConfigurationError when the topic does not hold it."""
@@ -76,7 +109,14 @@ class Registry:
         return [(schema.id.encode(), encode_schema(registered))]
 
     def _take(self, records: Sequence[Single]) -> None:
-        self._known |= {record.key.decode(): decode_schema(record.value) for record in records}
+        try:
+            for record in records:
+                if record.key == _IDENTITY_KEY:
+                    self.begun = decode_identity(record.value)
+                elif _SCHEMA_KEY.fullmatch(record.key):
+                    self._known[record.key.decode()] = decode_schema(record.value)
+        except ValueError as error:
+            raise ServiceError(f"topic {self._name}: a record is {error}") from None
 
     def _tell_differences(self, new: Registered) -> None:
         """Say in what a schema differs from the first: its rows get files of their own, which may not be meant."""
@@ -93,6 +133,7 @@ def encode_schema(registered: Registered) -> bytes:
     schema = registered.schema
     return orjson.dumps(
         {
+            "version": _VERSION,
             "number": registered.number,
             "columns": schema.columns,
             "header": None if schema.header is None else base64.b64encode(schema.header).decode(),
@@ -106,8 +147,9 @@ def encode_schema(registered: Registered) -> bytes:
 
 
 def decode_schema(value: bytes) -> Registered:
-    """The schema that `encode_schema` wrote."""
+    """The schema that `encode_schema` wrote. ValueError when it is of a version that is not known."""
     fields = orjson.loads(value)
+    check_version(fields, _VERSION)
     marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))
     dialect = replace(Dialect(*marks), encoding=fields["encoding"])
     header = None if fields["header"] is None else base64.b64decode(fields["header"])

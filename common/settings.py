@@ -47,6 +47,13 @@ class ServiceSettings(BaseSettings):
         description="before every topic, group and transactional id, so that pipelines share a broker",
     )
     partitions: int = Field(6, ge=1, le=10_000, description="partitions of topics that a service creates")
+    retention_h: int = Field(
+        168,
+        ge=0,
+        le=10_000_000,
+        description="hours that the topics of rows keep them, where a service creates these: a new split, or a new "
+        "OUTPUT_DIR, gets rows that are no older. 0: for ever",
+    )
     replication_factor: int = Field(1, ge=1, description="replicas of topics that a service creates")
     max_row_bytes: int = Field(
         900_000,

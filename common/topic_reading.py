@@ -1,5 +1,6 @@
 """Reading topics from a place to their end."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,6 +9,19 @@ from common.record_batches import parts_of, read_on
 from common.stretches import Single, one_by_one
 
 _TIMEOUT_MS = 200
+# A new leader's end may be behind for a moment.
+_END_PATIENCE_S = 10.0
+_END_INTERVAL_S = 0.5
+
+
+async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> int:
+    """The partition's end; waits some seconds for one that is not before `expected`."""
+    deadline = asyncio.get_running_loop().time() + _END_PATIENCE_S
+    while True:
+        end = int((await consumer.end_offsets([partition]))[partition])
+        if end >= expected or asyncio.get_running_loop().time() > deadline:
+            return end
+        await asyncio.sleep(_END_INTERVAL_S)
 
 
 async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Single]:

@@ -1,18 +1,13 @@
-"""The topics, and making sure that they are there."""
+"""The topics and groups of a pipeline: their names, what the topics must be, and what is wrong with them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
-from common.errors import ConfigurationError
+from common.identity import Identity, find_changes
 from common.settings import ServiceSettings
-
-log = structlog.get_logger()
+from common.topic_metadata import Topic
 
 # Small segments, cleaned early: a compacted topic is read from its beginning at every start.
 _COMPACTED = {
@@ -21,9 +16,14 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
     "max.compaction.lag.ms": "3600000",
 }
-_LIMIT = "max.message.bytes"
+LIMIT = "max.message.bytes"
+POLICY = "cleanup.policy"
+RETENTION = "retention.ms"
+MIN_REPLICAS = "min.insync.replicas"
 # With it, the default is what brokers take unless told otherwise: 1,048,588.
 _BESIDE_A_BATCH_BYTES = 48_588
+_MS_PER_HOUR = 3_600_000
+FOR_EVER_MS = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Topics:
         """All of them."""
         return self.rows, self.categorized, self.rejected, self.schemas, self.progress, self.sources
 
+    @property
+    def compacted(self) -> tuple[str, ...]:
+        """Those of which nothing may expire."""
+        return self.schemas, self.progress, self.sources
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -62,55 +67,122 @@ class Groups:
         return cls(*(prefix + name for name in ("ingest", "split", "sink")))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a topic is created with."""
+
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What exists of a pipeline: its cluster, topics and their configuration, and the identity that it was begun with.
+
+    `used` are the topics that were ever written to; `expired` tells, of topics of which nothing may expire, the first
+    offset that is left, by topic and partition.
+    """
+
+    cluster: str
+    topics: Mapping[str, Topic]
+    configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    begun: Identity | None = None
+    used: tuple[str, ...] = ()
+    expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    def identity(self, partitions: int) -> Identity:
+        """The identity of the topics that are there."""
+        return Identity(self.cluster, partitions, {name: topic.id for name, topic in self.topics.items()})
+
+
 def partition_for(key: bytes, partitions: int) -> int:
     """The partition that Kafka's default partitioner gives a key (murmur2)."""
     return int((murmur2(key) & 0x7FFFFFFF) % partitions) if partitions > 1 else 0
 
 
-async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Topics:
-    """Create the topics that are missing; whichever service comes first does it.
-
-    Raises ConfigurationError where a topic's partition count differs from the settings: it is never altered, because
-    a key's partition, and with it a file's one writer, depends on it; or where it does not take rows of MAX_ROW_BYTES.
-    """
+def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
+    """What each topic is created with."""
     topics = Topics.under(settings.topic_prefix)
-    wanted = _wanted(settings)
-    existing = await _partition_counts(admin, wanted)
-    missing = [
-        NewTopic(name, count, settings.replication_factor, topic_configs=configs)
-        for name, (count, configs) in wanted.items()
-        if name not in existing
+    retention_ms = settings.retention_h * _MS_PER_HOUR or FOR_EVER_MS
+    of_rows = {
+        POLICY: "delete",
+        LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES),
+        RETENTION: str(retention_ms),
+    }
+    return {
+        topics.rows: Wanted(settings.partitions, of_rows),
+        topics.categorized: Wanted(settings.partitions, of_rows),
+        topics.rejected: Wanted(1, of_rows),
+        topics.schemas: Wanted(1, _COMPACTED),
+        topics.progress: Wanted(settings.partitions, _COMPACTED),
+        topics.sources: Wanted(1, _COMPACTED),
+    }
+
+
+def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
+    """One line for each way in which what positions were taken from is gone."""
+    topics = Topics.under(settings.topic_prefix)
+    begin_again = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+    if found.begun is not None:
+        lines = find_changes(found.begun, found.identity(found.begun.partitions))
+    elif found.used:
+        why = f"{topics.schemas} was deleted, or an earlier version began it"
+        used = found.used[0]
+        lines = [f"topic {topics.schemas} does not say what topic {used} was begun with: {why}: {begin_again}"]
+    else:
+        lines = []
+    return lines or [
+        f"topic {name}, partition {partition}: its records before offset {first} are gone, and of this topic none may "
+        f"be (its {POLICY} has been other than compact): {begin_again}"
+        for (name, partition), first in found.expired.items()
     ]
-    if missing:
-        response = await admin.create_topics(missing)
-        for name, code, *_ in response.topic_errors:
-            error = for_code(code)
-            if not code:
-                log.info("topic created", topic=name)
-            # Otherwise another service was quicker: its counts are checked below.
-            elif error is not TopicAlreadyExistsError:
-                raise error(f"cannot create topic {name}")
-        existing = await _partition_counts(admin, wanted)
-        if existing.keys() != wanted.keys():
-            # Metadata spreads after the creation is answered.
-            raise KafkaError("the topics are not known to all brokers yet")
-    for misfit in (
-        *partition_misfits(existing, settings),
-        *limit_misfits(await find_limits(admin, existing), settings),
-    ):
-        raise ConfigurationError(misfit)
-    return topics
 
 
-def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings) -> list[str]:
-    """One line for each existing topic whose partition count is not what it must be."""
+def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
+    """One line for each topic that exists and is not as it must be."""
+    wanted = wanted_topics(settings)
+    lines = partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun)
+    for name in found.topics:
+        configs, must = found.configs.get(name, {}), wanted[name].configs[POLICY]
+        if configs.get(POLICY, must) != must:
+            lines.append(
+                f"topic {name} has {POLICY}={configs[POLICY]} and must have {must}: set that, or another TOPIC_PREFIX"
+            )
+    lines += limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings)
+    return lines + [
+        f"topic {name} has {topic.replicas} replicas and {MIN_REPLICAS}={least}, so that it takes no record: set "
+        f"{MIN_REPLICAS} to {topic.replicas} at most"
+        for name, topic in found.topics.items()
+        if (least := int(found.configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
+    ]
+
+
+def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, begun: Identity | None) -> list[str]:
+    """One line for each topic whose partition count is not what it must be. None is ever altered."""
+    wanted = {name: topic.partitions for name, topic in wanted_topics(settings).items() if name in existing}
+    topics = Topics.under(settings.topic_prefix)
+    shared = {name: existing[name] for name in (topics.rows, topics.categorized, topics.progress) if name in existing}
+    if begun is not None:
+        # Where a key's records are, and with them a file's one writer, depends on it: no setting mends that.
+        due = {name: begun.partitions if name in shared else 1 for name in existing}
+        added = [
+            f"topic {name} has {existing[name]} partitions, and the pipeline was begun with {due[name]}: a partition "
+            "count cannot be changed: begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            for name in existing
+            if existing[name] != due[name]
+        ]
+        if added or begun.partitions == settings.partitions:
+            return added
+    agreed = set(shared.values())
+    if len(agreed) == 1 and agreed != {settings.partitions}:
+        [count] = agreed
+        name, way_out = next(iter(shared)), f"set PARTITIONS={count}, or another TOPIC_PREFIX to begin again"
+        return [f"topic {name} has {count} partitions, PARTITIONS says {settings.partitions}: {way_out}"]
     return [
-        f"topic {name} has {existing[name]} partitions, PARTITIONS says {count}: set PARTITIONS="
-        f"{existing[name]}, or another TOPIC_PREFIX to begin anew"
-        if count == settings.partitions
-        else f"topic {name} has {existing[name]} partitions and must have {count}: delete it"
-        for name, (count, _) in _wanted(settings).items()
-        if existing.get(name, count) != count
+        f"topic {name} has {count} partitions and must have {wanted[name]}: delete it while it is empty, or set "
+        "another TOPIC_PREFIX"
+        for name, count in existing.items()
+        if count != wanted[name]
     ]
 
 
@@ -118,37 +190,7 @@ def limit_misfits(limits: Mapping[str, int], settings: ServiceSettings) -> list[
     """One line for each topic of rows that does not take a row of MAX_ROW_BYTES."""
     return [
         f"topic {name} takes {limits[name]} bytes at once, MAX_ROW_BYTES={settings.max_row_bytes} needs "
-        f"{settings.max_batch_bytes}: set its {_LIMIT} higher, or MAX_ROW_BYTES lower"
-        for name, (_, configs) in _wanted(settings).items()
-        if _LIMIT in configs and limits.get(name, settings.max_batch_bytes) < settings.max_batch_bytes
+        f"{settings.max_batch_bytes}: set its {LIMIT} higher, or MAX_ROW_BYTES lower"
+        for name, wanted in wanted_topics(settings).items()
+        if LIMIT in wanted.configs and limits.get(name, settings.max_batch_bytes) < settings.max_batch_bytes
     ]
-
-
-async def find_limits(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, int]:
-    """How many bytes each of these topics takes at once; those left out that may not be asked."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name, {_LIMIT: None}) for name in names]
-    limits: dict[str, int] = {}
-    for answer in await admin.describe_configs(asked) if asked else ():
-        for error_code, _, _, name, entries in answer.resources:
-            if not error_code:
-                limits[name] = next(int(value) for key, value, *_ in entries if key == _LIMIT)
-    return limits
-
-
-def _wanted(settings: ServiceSettings) -> dict[str, tuple[int, dict[str, str]]]:
-    """Each topic's partition count and configuration."""
-    topics = Topics.under(settings.topic_prefix)
-    of_rows = {_LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES)}
-    return {
-        topics.rows: (settings.partitions, of_rows),
-        topics.categorized: (settings.partitions, of_rows),
-        topics.rejected: (1, of_rows),
-        topics.schemas: (1, _COMPACTED),
-        topics.progress: (settings.partitions, _COMPACTED),
-        topics.sources: (1, _COMPACTED),
-    }
-
-
-async def _partition_counts(admin: AIOKafkaAdminClient, names: object) -> dict[str, int]:
-    described = await admin.describe_topics(list(names))  # type: ignore[call-overload]
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}

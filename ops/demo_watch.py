@@ -15,7 +15,8 @@ from common.clients import open_admin, open_reader
 from common.completion import Stage, Watch, all_ended, stages
 from common.session import Stopped, pause
 from common.settings import ServiceSettings
-from common.topics import Topics, ensure_topics
+from common.topic_metadata import describe_topics
+from common.topics import Topics
 from ops.demo_files import REJECTED
 from ops.index import index_of
 from services.split.resume import Receipt, decode_receipt
@@ -97,7 +98,7 @@ class Observer:
 
     async def _session(self, stop: asyncio.Event) -> None:
         async with open_admin(self._settings, stop) as admin, open_reader(self._settings, "nacre-demo") as consumer:
-            topics = await ensure_topics(admin, self._settings)
+            topics = await self._find_topics(admin)
             watch = Watch(self._settings, topics, admin)
             to_split, _ = stages(self._settings, topics)
             while True:
@@ -106,6 +107,14 @@ class Observer:
                 if last:
                     return
                 await pause(stop, _LOOK_INTERVAL_S)
+
+    async def _find_topics(self, admin: AIOKafkaAdminClient) -> Topics:
+        """The topics, once the services have created them."""
+        topics = Topics.under(self._settings.topic_prefix)
+        _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
+        if len(existing) < len(topics.names):
+            raise KafkaError("the topics are not there yet")
+        return topics
 
     async def _look(
         self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage

@@ -9,25 +9,28 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from common.clients import open_admin
+from common.pipeline_start import look_at_pipeline
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
-from common.topics import Topics, find_limits, limit_misfits, partition_misfits
+from common.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
 from ops.demo_proof import Finding
 
 _ANSWER_DEADLINE_S = 5.0
+_MS_PER_HOUR = 3_600_000
+
+
+_NOTHING = Found("", {})
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """What a broker says: how many there are, and of the topics that exist their partition counts.
+    """What a broker says: how many there are, and what of the pipeline is there.
 
-    `batch_limits` are the bytes that a record batch may have, by topic, as far as the broker tells. `schemas` are those
-    of an earlier run. `trouble` says why nothing is known.
+    `schemas` are those of an earlier run. `trouble` says why nothing is known.
     """
 
     brokers: int = 0
-    partitions: Mapping[str, int] = field(default_factory=dict)
-    batch_limits: Mapping[str, int] = field(default_factory=dict)
+    found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     trouble: str = ""
 
@@ -62,16 +65,10 @@ class _Warnings(logging.Handler):
 async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
     brokers = (await admin.describe_cluster())["brokers"]
     topics = Topics.under(settings.topic_prefix)
-    # All topics, because a broker may create those that it is asked for by name.
-    described = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    existing = {
-        name: len(described[name]["partitions"])
-        for name in topics.names
-        if name in described and described[name]["error_code"] == 0
-    }
-    limits = await find_limits(admin, existing)
-    schemas = await Registry(settings, topics).known() if topics.schemas in existing else {}
-    return Broker(len(brokers), existing, limits, schemas)
+    registry = Registry(settings, topics)
+    found = await look_at_pipeline(admin, settings, registry, settled_s=0)
+    schemas = await registry.known() if topics.schemas in found.topics else {}
+    return Broker(len(brokers), found, schemas)
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
@@ -82,15 +79,21 @@ def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) 
     names = Topics.under(settings.topic_prefix).names
     plural = "" if broker.brokers == 1 else "s"
     findings = [Finding(holds=True, text=f"{where} answers: {broker.brokers} broker{plural}")]
-    misfits = partition_misfits(broker.partitions, settings)
+    misfits = find_losses(broker.found, settings) or find_misfits(broker.found, settings)
     findings += [Finding(holds=False, text=misfit) for misfit in misfits]
-    missing = [name for name in names if name not in broker.partitions]
+    missing = [name for name in names if name not in broker.found.topics]
     if not misfits:
         findings.append(Finding(holds=True, text=_topics(settings, len(missing), len(names))))
+        findings.append(Finding(holds=True, text=_retention(settings, broker.found)))
     if missing and settings.replication_factor > broker.brokers:
         text = f"topics with REPLICATION_FACTOR={settings.replication_factor} cannot be created on so few brokers"
         findings.append(Finding(holds=False, text=text))
-    return [*findings, *_batches(broker, settings, longest_bytes)]
+    if not misfits:
+        row = (
+            f"the longest row has {longest_bytes:,} bytes of at most {settings.max_row_bytes:,}, and record batches fit"
+        )
+        findings.append(Finding(holds=True, text=row))
+    return findings
 
 
 def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
@@ -101,7 +104,11 @@ def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
     return f"{'none' if missing == of else of - missing} of {of} topics {topics} exist; {rest}"
 
 
-def _batches(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
-    misfits = limit_misfits(broker.batch_limits, settings)
-    row = f"the longest row has {longest_bytes:,} bytes of at most {settings.max_row_bytes:,}, and record batches fit"
-    return [Finding(holds=False, text=misfit) for misfit in misfits] or [Finding(holds=True, text=row)]
+def _retention(settings: ServiceSettings, found: Found) -> str:
+    """How far back a new split, or a new OUTPUT_DIR, would get rows."""
+    rows = Topics.under(settings.topic_prefix).rows
+    configs = found.configs.get(rows, wanted_topics(settings)[rows].configs)
+    keeps_ms = int(configs.get(RETENTION, str(FOR_EVER_MS)))
+    if keeps_ms < 0:
+        return f"topic {rows} keeps rows for ever"
+    return f"topic {rows} keeps rows for {keeps_ms / _MS_PER_HOUR:g} hours: a new split gets those that are no older"

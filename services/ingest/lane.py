@@ -92,7 +92,7 @@ class IngestLane:
     def _progress(self, source: str) -> Progress:
         if source in self._sources:
             return self._sources[source].progress
-        return self._known.get(source) or Progress(source)
+        return self._known.get(source) or self._shop.new_progress(source)
 
     async def _new_place(self, source: str, place: Place, seen: Seen) -> Place:
         """Where a source is whose file is no longer at its place."""

@@ -9,15 +9,16 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.clients import new_consumer, open_admin, open_producer
-from common.errors import SourceError
+from common.errors import ServiceError, SourceError
 from common.lanes import all_arrived, run_lanes
+from common.pipeline_start import open_pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, decode_progress
 from common.readiness import Readiness
-from common.registry import Registry
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
-from common.topics import Groups, ensure_topics
+from common.topic_watch import watch_topics
+from common.topics import Groups
 from common.transaction import Transactions
 from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.lane import IngestLane
@@ -84,7 +85,11 @@ class Ingest:
         latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
         # This lane is the one that writes it from now on.
         self._consumer.pause(partition)
-        return {source: decode_progress(value) for source, value in latest.items()}
+        try:
+            known = {source: decode_progress(value) for source, value in latest.items()}
+        except ValueError as error:
+            raise ServiceError(f"topic {partition.topic}: a record is {error}") from None
+        return {source: self._shop.check_progress(progress) for source, progress in known.items()}
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
@@ -100,17 +105,26 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
-    shop = Shop(settings, topics, Registry(settings, topics))
-    if settings.input == STANDARD_INPUT:
-        await carry_standard_input(shop, readiness, stop)
-        return
-    group = Groups.under(settings.topic_prefix).ingest
-    consumer = new_consumer(settings, slot.client_id, group)
-    ingest = Ingest(shop, consumer)
-    await unless_stopped(stop, remove_predecessor(settings, group, slot))
-    await run_lanes(
-        consumer, [topics.progress], ingest.carry, ingest.opened, readiness, stop, until_returned=settings.once
-    )
+        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        topics = pipeline.topics
+        shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
+        watch = partial(watch_topics, admin, pipeline.identity)
+        if settings.input == STANDARD_INPUT:
+            await carry_standard_input(shop, readiness, watch, stop)
+            return
+        group = Groups.under(settings.topic_prefix).ingest
+        consumer = new_consumer(settings, slot.client_id, group)
+        ingest = Ingest(shop, consumer)
+        await unless_stopped(stop, remove_predecessor(settings, group, slot))
+        await run_lanes(
+            consumer,
+            [topics.progress],
+            ingest.carry,
+            ingest.opened,
+            readiness,
+            stop,
+            watch,
+            until_returned=settings.once,
+        )
     if ingest.failed and not stop.is_set():
         raise SourceError(f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}")

@@ -8,7 +8,8 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from common.errors import SourceError, TooManyRejectedError
+from common.errors import ServiceError, SourceError, TooManyRejectedError
+from common.identity import describe_other, is_other
 from common.progress import Progress
 from common.records import Ended
 from common.registry import Registered, Registry
@@ -29,11 +30,12 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """What every source is carried with: settings, topics and schemas."""
+    """What every source is carried with: settings, topics and schemas, and the id of the topic `rows`."""
 
     settings: IngestSettings
     topics: Topics
     registry: Registry
+    rows_id: str = ""
 
     def address(self, source: str, key: bytes) -> Address:
         """Where a source's records go: to one partition, which keeps their order, or to all of them."""
@@ -41,6 +43,17 @@ class Shop:
         if self.settings.order == "source":
             return Address(source, key, (partition_for(key, partitions),))
         return Address(source, key, tuple(range(partitions)))
+
+    def new_progress(self, source: str) -> Progress:
+        """Of a source that nothing was read of."""
+        return Progress(source, rows_id=self.rows_id)
+
+    def check_progress(self, progress: Progress) -> Progress:
+        """The progress, pinned to `rows`; ServiceError when the source's rows are in another topic of that name."""
+        if is_other(progress.rows_id, self.rows_id):
+            what = f"source {progress.source}"
+            raise ServiceError(describe_other(self.topics.rows, what, progress.rows_id, self.rows_id))
+        return replace(progress, rows_id=self.rows_id or progress.rows_id)
 
     def check_rejected(self, progress: Progress) -> None:
         """TooManyRejectedError when more of a source were rejected than may be."""

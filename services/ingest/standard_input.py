@@ -4,6 +4,8 @@ import asyncio
 import os
 import threading
 import uuid
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import structlog
 from aiokafka import TopicPartition
@@ -11,10 +13,10 @@ from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
 from common.errors import SourceError, TooManyRejectedError
-from common.progress import Progress, encode_progress
+from common.progress import encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
-from common.transaction import Transactions
+from common.transaction import Outbox, Transactions
 from services.ingest.files import Window
 from services.ingest.finding import source_key
 from services.ingest.source import Shop, Source
@@ -25,12 +27,29 @@ _CHUNK_BYTES = 2**20
 _DESCRIPTOR = 0
 
 
-async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
-    """Carry standard input to its end, or until `stop`; then what was read completely is committed."""
+async def carry_standard_input(
+    shop: Shop, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
+) -> None:
+    """Carry standard input to its end, or until `stop`; then what was read completely is committed.
+
+    `watch` raises what else may end it.
+    """
+    carrying = asyncio.ensure_future(_carry(shop, readiness, stop))
+    watching = asyncio.ensure_future(watch())
+    try:
+        await asyncio.wait([carrying, watching], return_when=asyncio.FIRST_COMPLETED)
+        (carrying if carrying.done() else watching).result()
+    finally:
+        for task in (carrying, watching):
+            task.cancel()
+        await asyncio.gather(carrying, watching, return_exceptions=True)
+
+
+async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     settings = shop.settings
     name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
-    source = Source(shop, shop.address(name, source_key(name)), Progress(name), Window())
+    source = Source(shop, shop.address(name, source_key(name)), shop.new_progress(name), Window())
     chunks = _read_in_background()
     log.info("source opened", source=name)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
@@ -38,6 +57,8 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
         readiness.set_ready(1)
         rest = b""
         try:
+            # Before any row: rows without any progress would mean that progress was lost.
+            await _commit(transactions, shop, home, source, transactions.outbox())
             while not source.progress.ended:
                 chunk = await _next_chunk(chunks, stop)
                 if chunk is None:
@@ -47,8 +68,7 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
                 rest += chunk
                 used = await source.take(rest, outbox, at_end=not chunk)
                 rest = rest[used:]
-                outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
-                await transactions.commit(outbox)
+                await _commit(transactions, shop, home, source, outbox)
                 shop.check_rejected(source.progress)
             await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
@@ -61,6 +81,12 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
+
+
+async def _commit(transactions: Transactions, shop: Shop, home: int, source: Source, outbox: Outbox) -> None:
+    progress = source.progress
+    outbox.put(shop.topics.progress, home, progress.source.encode(), encode_progress(progress))
+    await transactions.commit(outbox)
 
 
 def _read_in_background() -> "asyncio.Queue[bytes]":

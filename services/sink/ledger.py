@@ -19,7 +19,7 @@ from services.sink.entries import Changes, Entry
 from services.sink.tree import Tree
 
 # Raised with every change of the tables.
-_VERSION = 2
+_VERSION = 3
 # In one transaction: of a ledger that was made by half nobody could say whether it is of another version.
 _SCHEMA = f"""
 BEGIN IMMEDIATE;

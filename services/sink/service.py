@@ -5,21 +5,27 @@ from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from common.acceptance import decode_acceptance
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
-from common.errors import LostRecordsError, ServiceError
+from common.errors import LostRecordsError, MissingRecordsError, ServiceError
 from common.lanes import all_arrived, fetch, run_lanes
+from common.offsets import committed_offsets
+from common.pipeline_start import Pipeline, open_pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
 from common.record_batches import parts_of
-from common.registry import Registry
 from common.session import run_sessions, unless_stopped
-from common.topics import Groups, Topics, ensure_topics
+from common.topic_reading import find_end
+from common.topic_watch import watch_topics
+from common.topics import Groups
 from services.sink.checkpoint import should_checkpoint
 from services.sink.lock import Lock
+from services.sink.origin import Origin
 from services.sink.rolling import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
 from services.sink.shelf import Shelf
@@ -35,13 +41,19 @@ class Sink:
     """The partitions of `categorized`, and of `rejected`, that this replica has."""
 
     def __init__(
-        self, settings: SinkSettings, topics: Topics, cluster: str, consumer: AIOKafkaConsumer, registry: Registry
+        self,
+        settings: SinkSettings,
+        pipeline: Pipeline,
+        admin: AIOKafkaAdminClient,
+        consumer: AIOKafkaConsumer,
     ) -> None:
         self._settings = settings
-        self._topics = topics
-        self._cluster = cluster
+        self._topics = pipeline.topics
+        self._identity = pipeline.identity
+        self._admin = admin
+        self._group = Groups.under(settings.topic_prefix).sink
         self._consumer = consumer
-        self._registry = registry
+        self._registry = pipeline.registry
         self.taken_up: set[TopicPartition] = set()
         # Set once nothing more is to come; the partitions whose files are finished then.
         self._all_is_done = asyncio.Event()
@@ -69,7 +81,11 @@ class Sink:
             lock.release()
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
-        next_offset = await shelf.open(self._cluster)
+        next_offset = await shelf.open(self._origin(partition.topic))
+        if next_offset is None:
+            next_offset = await unless_stopped(stop, self._find_beginning(partition))
+            # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
+            await shelf.begin_at(next_offset)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
         told = position if await self._tell(partition, position) else -1
@@ -103,17 +119,31 @@ class Sink:
         await shelf.settle()
         await self._tell(partition, position)
 
-    async def _seek(self, partition: TopicPartition, next_offset: int | None) -> int:
+    def _origin(self, topic: str) -> Origin:
+        ids, schemas = self._identity.topics, self._topics.schemas
+        return Origin(self._identity.cluster, topic, ids[topic], schemas, ids[schemas])
+
+    async def _find_beginning(self, partition: TopicPartition) -> int:
+        """Where a new ledger begins: at 0, or, where records are gone, where that was accepted as the beginning."""
+        first = (await self._consumer.beginning_offsets([partition]))[partition]
+        if first > 0:
+            point = (await committed_offsets(self._admin, self._group, [partition]))[partition]
+            accepted = decode_acceptance(point.metadata)
+            if accepted is None or not accepted.holds_for(self._identity.topics[partition.topic], first):
+                raise MissingRecordsError("sink", partition.topic, partition.partition, first)
+            log.warning("beginning with what is left", topic=partition.topic, partition=partition.partition, gone=first)
+        return int(first)
+
+    async def _seek(self, partition: TopicPartition, offset: int) -> int:
         """Go to where the ledger says, and return that offset."""
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
-        end = (await self._consumer.end_offsets([partition]))[partition]
-        offset = beginning if next_offset is None else next_offset
         if offset < beginning:
             raise LostRecordsError(partition.topic, partition.partition, offset, beginning)
-        if offset > end:
+        if (end := await find_end(self._consumer, partition, offset)) < offset:
             raise ServiceError(
-                f"the ledgers in {self._settings.output_dir} know of {offset} records in topic {partition.topic}, "
-                f"partition {partition.partition}, which has {end}: the topic was made anew. Set another OUTPUT_DIR"
+                f"topic {partition.topic}, partition {partition.partition} ends at offset {end}, and the ledger in "
+                f"{self._settings.output_dir} goes on at {offset}: the broker has lost records that it acknowledged. "
+                "Set another OUTPUT_DIR, which gets everything that Kafka still has"
             )
         self._consumer.seek(partition, offset)
         self._consumer.resume(partition)
@@ -149,11 +179,11 @@ async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
-        cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
+        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
         consumer = new_consumer(settings, slot.client_id, group)
-        sink = Sink(settings, topics, cluster, consumer, Registry(settings, topics))
+        sink = Sink(settings, pipeline, admin, consumer)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
@@ -163,4 +193,5 @@ async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, sto
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         subscribed = [topics.categorized, topics.rejected]
-        await run_lanes(consumer, subscribed, sink.carry, sink.taken_up, readiness, stop, finite)
+        watch = partial(watch_topics, admin, pipeline.identity)
+        await run_lanes(consumer, subscribed, sink.carry, sink.taken_up, readiness, stop, watch, finite)

@@ -31,6 +31,7 @@ from services.sink.entries import Changes, Entries, Entry
 from services.sink.files import OpenFiles, check_free, check_room, cut_back, remove_empty
 from services.sink.finisher import Finisher
 from services.sink.ledger import Ledger, check_ledger
+from services.sink.origin import Origin, refusal, unpinned
 from services.sink.rolling import NOTHING_FINISHED, Due, Rolling, portions
 from services.sink.tree import Tree
 
@@ -38,7 +39,6 @@ T = TypeVar("T")
 
 _REJECTED_PATH = "rejected.csv"
 _NEXT_OFFSET = "next_offset"
-_CLUSTER = "cluster"
 _RULE = "path_template"
 _ENDS = "ends"
 _MAX_LAYOUTS = 1_000
@@ -100,28 +100,25 @@ class Shelf:
         self._layouts: dict[str, Layout] = {}
         self._checkpoint: asyncio.Future[None] | None = None
 
-    async def open(self, cluster: str) -> int | None:
+    async def open(self, origin: Origin) -> int | None:
         """Cut every file back to the ledger; return the next offset, None at the first start.
 
-        ServiceError when the ledger is of another Kafka cluster, whose offsets mean other records.
+        ServiceError when the ledger is of another cluster or topic, where its offsets mean other records.
         """
-        return await _in_thread(self._looking, self._open, cluster)
+        return await _in_thread(self._looking, self._open, origin)
 
-    def _open(self, cluster: str) -> int | None:
+    def _open(self, origin: Origin) -> int | None:
         facts = self._ledger.facts()
-        known = facts.get(_CLUSTER)
         rule = self._rolling.rule.name
-        if known is None:
-            self._ledger.commit({_CLUSTER: cluster, _RULE: rule}, Changes([]))
-        elif known != cluster:
-            raise ServiceError(
-                f"{self._root} holds the output of Kafka cluster {known}, this is {cluster}: set another OUTPUT_DIR"
-            )
-        elif facts[_RULE] != rule:
+        if why := refusal(facts, origin, self._root):
+            raise ServiceError(why)
+        if facts.get(_RULE, rule) != rule:
             raise ServiceError(
                 f"{self._root} holds files named by PATH_TEMPLATE {facts[_RULE]}, this is {rule}: set that and ROLL_* "
                 "as they were, or another OUTPUT_DIR"
             )
+        if missing := unpinned(facts, origin) | ({} if _RULE in facts else {_RULE: rule}):
+            self._ledger.commit(missing, Changes([]))
         # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
         # written to in vain.
         make_durable(self._root, [], [self._hidden, ""], self._closing.is_set)
@@ -145,6 +142,10 @@ class Shelf:
                 remove_empty(tree, entry.path)
             # Only now: what no ledger knows is never touched.
             self._ledger.drop(unused)
+
+    async def begin_at(self, offset: int) -> None:
+        """Enter where a ledger without a next offset begins."""
+        await _in_thread(self._looking, self._ledger.commit, {_NEXT_OFFSET: str(offset)}, Changes([]))
 
     @property
     def dirty(self) -> bool:

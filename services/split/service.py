@@ -15,6 +15,7 @@ from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline_start import open_pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
 from common.record_batches import parts_of
@@ -22,7 +23,8 @@ from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.stretches import Single, Stretch
 from common.topic_reading import holds_records
-from common.topics import Groups, Topics, ensure_topics
+from common.topic_watch import watch_topics
+from common.topics import Groups, Topics
 from common.transaction import Offsets, Outbox, Transactions
 from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
@@ -156,12 +158,14 @@ async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SplitSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).split
         consumer = new_consumer(settings, slot.client_id, group)
-        splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
+        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry)
         await unless_stopped(stop, splitter.check_not_forgotten())
         before_sink = stages(settings, topics)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
-        await run_lanes(consumer, [topics.rows], splitter.carry, splitter.taken_up, readiness, stop, finite)
+        watch = partial(watch_topics, admin, pipeline.identity)
+        await run_lanes(consumer, [topics.rows], splitter.carry, splitter.taken_up, readiness, stop, watch, finite)

@@ -103,6 +103,11 @@ class Pipeline:
             "OUTPUT_DIR": str(self.output),
         }
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of this pipeline has in its environment."""
+        return {**os.environ, **self._settings}
+
     def start(self, name: str, *arguments: str | Path, **settings: str) -> Service:
         """Start a service with these settings as environment variables."""
         return self._start(name, [f"services.{name}", *arguments], settings, subprocess.DEVNULL)

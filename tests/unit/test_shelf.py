@@ -17,6 +17,7 @@ from services.sink.disk_errors import DiskError
 from services.sink.entries import Changes, Entry, size_of
 from services.sink.files import MAX_OPEN_FILES
 from services.sink.ledger import Ledger
+from services.sink.origin import Origin
 from services.sink.paths import DEFAULT_RULE
 from services.sink.shelf import Shelf
 from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
@@ -60,7 +61,7 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
     count = 10 * ROOM
     before = open_descriptors()
     with open_shelf(root) as shelf:
-        assert await shelf.open("cluster") is None
+        assert await shelf.open(Origin("cluster")) is None
         for turn in range(3):
             for first in range(0, count, 10):
                 await shelf.add(rows(range(first, first + 10), b"%d" % turn))
@@ -85,7 +86,7 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
 
 async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path) -> None:
     with open_shelf(root) as shelf:
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
         await shelf.add(rows(range(100), b"a"))
         await shelf.begin_checkpoint(100)
         await shelf.settle()
@@ -94,7 +95,7 @@ async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path)
         await shelf.add(rows(range(50, 150), b"b"))
     assert contents(root) != known
     with open_shelf(root) as shelf:
-        assert await shelf.open("cluster") == 100
+        assert await shelf.open(Origin("cluster")) == 100
         assert contents(root) == known | {f"{number}": b"" for number in range(100, 150)}
         await shelf.add(rows(range(50, 150), b"b"))
         await shelf.begin_checkpoint(200)
@@ -105,20 +106,20 @@ async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path)
 
 async def test_a_checkpoint_that_fails_leaves_the_ledger_as_it_was(root: Path) -> None:
     with open_shelf(root) as shelf:
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
         await shelf.add(rows(range(30), b"a"))
         root.joinpath("Sex", "29.csv").unlink()
         await shelf.begin_checkpoint(30)
         with pytest.raises(OSError, match=r"cannot write .*/Sex/29\.csv: No such file"):
             await shelf.settle()
     with open_shelf(root) as shelf:
-        assert await shelf.open("cluster") is None
+        assert await shelf.open(Origin("cluster")) is None
         assert set(contents(root).values()) == {b""}
 
 
 async def test_a_shelf_that_is_closed_gives_its_checkpoint_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = Shelf(root, LEDGER, Schemas())
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows(range(30), b"a"))
     # As if closed in the midst of the first file.
     monkeypatch.setattr(os, "fsync", lambda _: shelf._closing.set())  # noqa: SLF001 - close() would wait for this
@@ -126,12 +127,12 @@ async def test_a_shelf_that_is_closed_gives_its_checkpoint_up(root: Path, monkey
     shelf.close()
     monkeypatch.setattr(os, "fsync", lambda _: None)
     with open_shelf(root) as shelf:
-        assert await shelf.open("cluster") is None
+        assert await shelf.open(Origin("cluster")) is None
 
 
 async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open_shelf(root) as shelf:
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
         await shelf.add(rows(range(100), b"a"))
         await shelf.begin_checkpoint(100)
         await shelf.settle()
@@ -155,7 +156,7 @@ async def test_a_file_that_something_else_changed_gets_no_hole(
     root: Path, change: Callable[[Path], None], told: str
 ) -> None:
     with open_shelf(root) as shelf:
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
         await shelf.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
         # The first is no longer open.
         path = root / "Sex" / "0.csv"
@@ -172,5 +173,5 @@ async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None
     outside = root.parent / "outside.csv"
     outside.write_bytes(b"theirs")
     with open_shelf(root) as shelf, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
     assert outside.read_bytes() == b"theirs"

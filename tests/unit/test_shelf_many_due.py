@@ -9,6 +9,7 @@ import pytest
 from common.records import category_key
 from common.stretches import Stretch
 from services.sink import entries
+from services.sink.origin import Origin
 from services.sink.paths import path_rule
 from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
@@ -48,7 +49,7 @@ async def test_a_timer_finishes_very_many_files_in_portions_each_once_with_its_r
     clock = Clock()
     rolling = Rolling(path_rule("{split}/{category}.csv", rolls=True), Limits(idle_s=60))
     shelf = Shelf(tmp_path, LEDGER, Schemas(), rolling, clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     for begin in range(0, CATEGORIES, PORTION):
         await shelf.add(rows(range(begin, begin + PORTION)))
         await shelf.begin_checkpoint(begin + PORTION)

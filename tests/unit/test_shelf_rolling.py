@@ -15,6 +15,7 @@ from common.records import Ended, category_key, encode_control
 from common.stretches import Single, Stretch
 from common.tally import Tally
 from ops.index import index_of
+from services.sink.origin import Origin
 from services.sink.paths import path_rule
 from services.sink.rolling import Limits, Rolling
 from services.sink.shelf import Shelf
@@ -71,7 +72,7 @@ async def checkpoint(shelf: Shelf, offset: int = 1) -> None:
 
 async def test_a_full_file_is_finished_without_waiting_for_a_row(root: Path, clock: Clock) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=2)), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1, 2, 3, 4, 5) + rows("F", 1))
     assert files(root) == {
         "F-000001.csv.open": HEADER + b"F,1\n",
@@ -97,12 +98,12 @@ async def test_time_alone_finishes_a_file_also_one_that_a_former_sink_began(
     root: Path, clock: Clock, limits: Limits
 ) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1))
     await checkpoint(shelf)
     shelf.close()
     shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     clock.now += 59
     await shelf.finish_due()
     assert not shelf.dirty
@@ -118,13 +119,13 @@ async def test_time_alone_finishes_a_file_also_one_that_a_former_sink_began(
 
 async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Clock) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1) + end_of("/a.csv", 2))
     await checkpoint(shelf)
     shelf.close()
     # How many ends were seen outlives the process.
     shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.finish_due()
     assert set(files(root)) == {"M-000001.csv.open"}
     await shelf.add(rows("F", 1) + end_of("/a.csv", 2))
@@ -142,7 +143,7 @@ async def test_a_finished_file_is_packed(
     root: Path, clock: Clock, suffix: str, unpack: Callable[[bytes], bytes]
 ) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=3), suffix), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1, 2, 3))
     await checkpoint(shelf)
     shelf.close()
@@ -197,7 +198,7 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
     """
     settings = rolling(Limits(rows=2), suffix)
     shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1))
     await checkpoint(shelf, 1)
     with crashing(monkeypatch, at):
@@ -207,7 +208,7 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
         shelf.close()
     taken = take_away(root, f"Sex/*.csv{suffix}")
     shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
-    known = await shelf.open("cluster")
+    known = await shelf.open(Origin("cluster"))
     again = rows("M", 2, 3, 4) + rows("F", 5) if known == 1 else []
     await shelf.add(again)
     await checkpoint(shelf, 5)
@@ -228,7 +229,7 @@ async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
 ) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1, 2) + rows("F", 3))
     calls = 0
 
@@ -260,7 +261,7 @@ async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1, 2))
     with crashing(monkeypatch, at):
         with suppress(Crashed):
@@ -268,7 +269,7 @@ async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
         shelf.close()
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
     shelf._closing.set()  # noqa: SLF001 - as close() does, which comes before the thread is at work
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     shelf.close()
     assert {name.removesuffix(".open").removesuffix(".gz") for name in files(root)} == {"M-000001.csv", "M-000002.csv"}
     assert len(files(root)) == 2
@@ -276,13 +277,13 @@ async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
 
 async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 1))
     await checkpoint(shelf)
     shelf.close()
     root.joinpath("Sex", "M-000001.csv").unlink()
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     await shelf.add(rows("M", 2))
     await checkpoint(shelf)
     shelf.close()
@@ -291,11 +292,11 @@ async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> No
 
 async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock) -> None:
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     shelf.close()
     shelf = Shelf(root, LEDGER, Schemas())
     with pytest.raises(ServiceError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
-        await shelf.open("cluster")
+        await shelf.open(Origin("cluster"))
     shelf.close()
 
 
@@ -303,7 +304,7 @@ async def test_somebody_else_s_file_with_a_finished_file_s_name_is_not_touched(r
     root.joinpath("Sex").mkdir()
     root.joinpath("Sex", "M-000001.csv").write_bytes(b"theirs")
     shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open("cluster")
+    await shelf.open(Origin("cluster"))
     with pytest.raises(ServiceError, match="not this pipeline's"):
         await shelf.add(rows("M", 1))
     shelf.close()

@@ -3,12 +3,14 @@ from collections.abc import Mapping
 import pytest
 
 from common.settings import ServiceSettings, read_settings
-from common.topics import Topics
+from common.topic_metadata import Topic
+from common.topics import Found, Topics
 from ops.demo_proof import Finding
 from ops.validation_broker import Broker, judge_broker
 
 TOPICS = Topics.under("nacre.")
-AS_SET: Mapping[str, int] = {
+NO_CONFIGS: Mapping[str, Mapping[str, str]] = {}
+PARTITIONS = {
     TOPICS.rows: 6,
     TOPICS.categorized: 6,
     TOPICS.rejected: 1,
@@ -16,6 +18,11 @@ AS_SET: Mapping[str, int] = {
     TOPICS.sources: 1,
     TOPICS.progress: 6,
 }
+
+
+def found(partitions: Mapping[str, int] = PARTITIONS, configs: Mapping[str, Mapping[str, str]] = NO_CONFIGS) -> Found:
+    topics = {name: Topic(f"id of {name}", count, 1) for name, count in partitions.items()}
+    return Found("cluster", topics, configs)
 
 
 @pytest.fixture(autouse=True)
@@ -33,43 +40,44 @@ def not_holding(broker: Broker, *argv: str) -> list[str]:
 
 
 def test_topics_as_they_are_set_fit() -> None:
-    limits = dict.fromkeys(AS_SET, 1_048_588)
-    assert judge(Broker(1, AS_SET, limits)) == [
+    configs = {name: {"max.message.bytes": "1048588", "retention.ms": "86400000"} for name in PARTITIONS}
+    assert judge(Broker(1, found(configs=configs))) == [
         Finding(holds=True, text="localhost:9092 answers: 1 broker"),
         Finding(holds=True, text="all 6 topics nacre.* exist, with PARTITIONS=6"),
+        Finding(holds=True, text="topic nacre.rows keeps rows for 24 hours: a new split gets those that are no older"),
         Finding(holds=True, text="the longest row has 46 bytes of at most 900,000, and record batches fit"),
     ]
 
 
 def test_topics_that_are_missing_are_no_fault() -> None:
-    [_, none, _] = judge(Broker(3, {}, {}))
+    [_, none, retention, _] = judge(Broker(3))
     assert none.text == "none of 6 topics nacre.* exist; the services create them with PARTITIONS=6"
-    assert not not_holding(Broker(3, {TOPICS.rows: 6}))
+    assert "168 hours" in retention.text
+    assert not not_holding(Broker(3, found({TOPICS.rows: 6})))
 
 
 def test_a_broker_that_tells_no_limit_is_not_judged_by_it() -> None:
-    assert not not_holding(Broker(1, AS_SET))
+    assert not not_holding(Broker(1, found()))
 
 
 def test_other_partition_counts_do_not_fit() -> None:
-    found = not_holding(Broker(1, AS_SET), "--partitions=3")
-    assert len(found) == 3
-    assert all("PARTITIONS says 3: set PARTITIONS=6" in text for text in found)
-    assert not_holding(Broker(1, {TOPICS.rejected: 2})) == [
-        "topic nacre.rejected has 2 partitions and must have 1: delete it"
-    ]
+    [text] = not_holding(Broker(1, found()), "--partitions=3")
+    assert "PARTITIONS says 3: set PARTITIONS=6" in text
+    [text] = not_holding(Broker(1, found({TOPICS.rejected: 2})))
+    assert "topic nacre.rejected has 2 partitions and must have 1" in text
 
 
 def test_more_replicas_than_brokers_do_not_fit_where_a_topic_is_to_be_created() -> None:
-    [found] = not_holding(Broker(2), "--replication-factor=3")
-    assert "REPLICATION_FACTOR=3" in found
-    assert not not_holding(Broker(2, AS_SET), "--replication-factor=3")
+    [text] = not_holding(Broker(2), "--replication-factor=3")
+    assert "REPLICATION_FACTOR=3" in text
+    assert not not_holding(Broker(2, found()), "--replication-factor=3")
 
 
 def test_a_limit_below_a_record_batch_does_not_fit_whatever_the_longest_row() -> None:
-    limits = {TOPICS.rows: 500_000, TOPICS.rejected: 1_000_000, TOPICS.schemas: 900}
-    [found] = not_holding(Broker(1, AS_SET, limits))
-    assert found.startswith("topic nacre.rows takes 500000 bytes at once, MAX_ROW_BYTES=900000 needs 1000000: set its")
+    limits = {TOPICS.rows: "500000", TOPICS.rejected: "1000000", TOPICS.schemas: "900"}
+    configs = {name: {"max.message.bytes": limit} for name, limit in limits.items()}
+    [text] = not_holding(Broker(1, found(configs=configs)))
+    assert text.startswith("topic nacre.rows takes 500000 bytes at once, MAX_ROW_BYTES=900000 needs 1000000: set its")
 
 
 def test_no_answer_is_all_there_is_to_say() -> None:

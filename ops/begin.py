@@ -1,0 +1,201 @@
+"""`nacre begin split | sink`: accept, once, that the first records of a topic are gone.
+
+A service that has read nothing of a partition refuses to begin where its topic no longer begins at offset 0: rows
+would be missing, and nothing would say so. What is accepted names topic, partition and offset, lies beside the group's
+committed offset, and is gone with the service's first commit.
+"""
+
+import argparse
+import asyncio
+import logging
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import orjson
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from common.acceptance import Acceptance, encode_acceptance
+from common.clients import new_consumer, open_admin, open_reader, stop_consumer
+from common.errors import ConfigurationError, ServiceError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline_start import look_at_pipeline
+from common.registry import Registry
+from common.settings import ServiceSettings, read_settings
+from common.topics import Found, Groups, Topics, find_losses
+
+_PROGRAM = "nacre begin"
+_ANSWER_DEADLINE_S = 15.0
+_PLACE = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
+# Without members, or not there at all.
+_AT_REST = frozenset({"Empty", "Dead"})
+
+Firsts = dict[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a service reads: its group, and the partitions by the first offset that is left of each."""
+
+    group: str
+    firsts: Mapping[TopicPartition, int]
+    found: Found
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the exit code of a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message)
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 0 when nothing is gone or what was named is accepted, 1 when not, 78 for a wrong setting."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
+    try:
+        options = _parser().parse_args(argv)
+        accepted = parse_places(options.places)
+        settings = read_settings(ServiceSettings, [], program=_PROGRAM)
+        return asyncio.run(_run(settings, options.service, accepted))
+    except ServiceError as error:
+        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+        return error.exit_code
+    except (KafkaError, OSError, TimeoutError) as error:
+        sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}\n")
+        return 1
+
+
+def parse_places(texts: Sequence[str]) -> Firsts:
+    """Places written as TOPIC:PARTITION:OFFSET. ConfigurationError where one is not."""
+    places: Firsts = {}
+    for text in texts:
+        match = _PLACE.fullmatch(text)
+        if match is None:
+            raise ConfigurationError(f"{text!r} is no TOPIC:PARTITION:OFFSET, as in nacre.rows:0:1200")
+        places[TopicPartition(match["topic"], int(match["partition"]))] = int(match["offset"])
+    return places
+
+
+def show_places(gone: Mapping[TopicPartition, int]) -> list[str]:
+    """As `parse_places` reads them."""
+    return [f"{topic}:{partition}:{offset}" for (topic, partition), offset in gone.items()]
+
+
+def check_places(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPartition, int]) -> None:
+    """ConfigurationError unless each place that is accepted is where its partition begins now."""
+    for partition, offset in accepted.items():
+        where = f"topic {partition.topic}, partition {partition.partition}"
+        if partition not in firsts:
+            raise ConfigurationError(f"{where} is not read by this service")
+        if firsts[partition] != offset:
+            raise ConfigurationError(f"{where} begins at offset {firsts[partition]}, not {offset}: look again")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=_PROGRAM,
+        description="Accept, once, that the first records of a topic are gone, and begin with what is left. The broker "
+        "and the topics are those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",
+    )
+    parser.add_argument(
+        "service", choices=["split", "sink"], help="the service that is to begin so; it has to be stopped"
+    )
+    parser.add_argument(
+        "places",
+        nargs="*",
+        metavar="TOPIC:PARTITION:OFFSET",
+        help="where to begin; without any, what is gone is listed, and nothing is accepted",
+    )
+    return parser
+
+
+async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int:
+    async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        reading = await _look(admin, settings, service)
+        if not accepted:
+            return _list(service, reading)
+        check_places(accepted, reading.firsts)
+        await _check_at_rest(admin, service, reading.group)
+        await _accept(admin, settings, reading, accepted)
+    sys.stdout.write("".join(f"{service} begins at {place}\n" for place in show_places(accepted)))
+    return 0
+
+
+async def _look(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Reading:
+    names, groups = Topics.under(settings.topic_prefix), Groups.under(settings.topic_prefix)
+    found = await look_at_pipeline(admin, settings, Registry(settings, names), settled_s=0)
+    if losses := find_losses(found, settings):
+        raise ServiceError("\n".join(losses))
+    group, read = (
+        (groups.split, [names.rows]) if service == "split" else (groups.sink, [names.categorized, names.rejected])
+    )
+    for name in read:
+        if name not in found.topics:
+            raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
+    partitions = [TopicPartition(name, number) for name in read for number in range(found.topics[name].partitions)]
+    async with open_reader(settings, "nacre-begin") as reader:
+        firsts = await reader.beginning_offsets(partitions)
+    return Reading(group, {partition: firsts[partition] for partition in partitions}, found)
+
+
+def _list(service: str, reading: Reading) -> int:
+    gone = {partition: first for partition, first in reading.firsts.items() if first > 0}
+    if not gone:
+        sys.stdout.write("nothing is gone: every partition begins at offset 0\n")
+        return 0
+    for (topic, partition), first in gone.items():
+        sys.stdout.write(f"topic {topic}, partition {partition}: the {first} offsets before {first} are gone\n")
+    command = " ".join([_PROGRAM, service, *show_places(gone)])
+    sys.stdout.write(f"to begin with what is left, stop {service}, and once:\n{command}\n")
+    return 1
+
+
+async def _check_at_rest(admin: AIOKafkaAdminClient, service: str, group: str) -> None:
+    for answer in await admin.describe_consumer_groups([group]):
+        for _, _, state, *_ in answer.groups:
+            if state not in _AT_REST:
+                raise ServiceError(f"group {group} has members: stop every {service} first")
+
+
+async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading: Reading, accepted: Firsts) -> None:
+    points = await committed_offsets(admin, reading.group, list(reading.firsts))
+    names = Topics.under(settings.topic_prefix)
+    if names.rows in {partition.topic for partition in accepted}:
+        _check_not_carried(points, reading.found, names)
+    offsets = {
+        partition: _point(points[partition], Acceptance(reading.found.topics[partition.topic].id, first))
+        for partition, first in accepted.items()
+    }
+    consumer = new_consumer(settings, "nacre-begin", reading.group)
+    consumer.assign(list(accepted))
+    try:
+        await consumer.start()
+        await consumer.commit(offsets)
+    finally:
+        await stop_consumer(consumer)
+
+
+def _point(point: OffsetAndMetadata, acceptance: Acceptance) -> OffsetAndMetadata:
+    """What is committed stays beside the acceptance."""
+    metadata = encode_acceptance(acceptance)
+    if point.offset == NOTHING_COMMITTED or not point.metadata:
+        return OffsetAndMetadata(acceptance.offset, metadata)
+    both = orjson.loads(point.metadata) | orjson.loads(metadata)
+    return OffsetAndMetadata(point.offset, orjson.dumps(both).decode())
+
+
+def _check_not_carried(points: Mapping[TopicPartition, OffsetAndMetadata], found: Found, names: Topics) -> None:
+    """Rows that were carried once would be carried again."""
+    if names.categorized in found.used and all(point.offset == NOTHING_COMMITTED for point in points.values()):
+        raise ServiceError(
+            f"topic {names.categorized} was written to, and no offset of {names.rows} is known any more: rows would "
+            "come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+        )

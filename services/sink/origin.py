@@ -1,0 +1,47 @@
+"""What a partition's files were made from, kept in its ledger: offsets and schema numbers mean nothing elsewhere."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.identity import describe_other, is_other
+
+_CLUSTER = "cluster"
+_TOPIC_ID = "topic_id"
+_SCHEMAS_ID = "schemas_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The cluster, and the partition's topic and that of the schemas: names and ids, "" where the broker told none."""
+
+    cluster: str
+    topic: str = ""
+    topic_id: str = ""
+    schemas: str = ""
+    schemas_id: str = ""
+
+    def facts(self) -> dict[str, str]:
+        """As a ledger keeps it."""
+        return {_CLUSTER: self.cluster, _TOPIC_ID: self.topic_id, _SCHEMAS_ID: self.schemas_id}
+
+
+def refusal(facts: Mapping[str, str], present: Origin, root: object) -> str | None:
+    """Why files with these facts cannot be gone on with from here, None where they can or none were begun."""
+    if _CLUSTER not in facts:
+        return None
+    way_out = "set another OUTPUT_DIR, which gets everything that Kafka still has"
+    if facts[_CLUSTER] != present.cluster:
+        return f"{root} holds the output of Kafka cluster {facts[_CLUSTER]}, this is {present.cluster}: {way_out}"
+    what = f"the ledger in {root}"
+    for topic, remembered, now in (
+        (present.topic, facts.get(_TOPIC_ID, ""), present.topic_id),
+        (present.schemas, facts.get(_SCHEMAS_ID, ""), present.schemas_id),
+    ):
+        if is_other(remembered, now):
+            return describe_other(topic, what, remembered, now, way_out)
+    return None
+
+
+def unpinned(facts: Mapping[str, str], present: Origin) -> dict[str, str]:
+    """What of the origin the ledger does not say yet."""
+    return {name: value for name, value in present.facts().items() if value and not facts.get(name)}

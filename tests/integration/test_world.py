@@ -1,0 +1,344 @@
+"""What the world does to topics between and during runs: refused in a line that names it, no row lost in silence."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in its manual
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
+
+TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+PARTITIONED = ("rows", "categorized", "progress")
+COMPACTED = ("schemas", "progress", "sources")
+EXPECTED = expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]])
+ALL = {"INPUT": str(ABALONE_FILE), "ONCE": "true", "SPLIT_BY": "Sex", "EXIT_WHEN_DONE": "true"}
+
+
+def create(pipeline: Pipeline, topic: str, partitions: int | None = None, **config: str) -> None:
+    count = partitions or (6 if topic in PARTITIONED else 1)
+    settings = {name.replace("_", "."): value for name, value in config.items()}
+    settings.setdefault("cleanup.policy", "compact" if topic in COMPACTED else "delete")
+    name = pipeline.prefix + topic
+    pipeline.observer.admin.create_topics([NewTopic(name, count, 1, config=settings)])[name].result(10)
+
+
+def delete(pipeline: Pipeline, *topics: str) -> None:
+    names = [pipeline.prefix + topic for topic in topics]
+    for deleted in pipeline.observer.admin.delete_topics(names).values():
+        deleted.result(10)
+    pipeline.wait_until(
+        lambda: not pipeline.observer.admin.list_topics(timeout=10).topics.keys() & set(names), "the topics are gone"
+    )
+
+
+def alter(pipeline: Pipeline, topic: str, key: str, value: str) -> None:
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, pipeline.prefix + topic, incremental_configs=[entry])
+    pipeline.observer.admin.incremental_alter_configs([resource])[resource].result(10)
+
+
+def expire(pipeline: Pipeline, topic: str) -> dict[int, int]:
+    """Delete every record of a topic, as its retention does; return each partition's first offset."""
+    name = pipeline.prefix + topic
+    asked = [
+        TopicPartition(name, number, end) for number, end in enumerate(pipeline.observer.ends(topic, committed=True))
+    ]
+    answers = pipeline.observer.admin.delete_records(asked)
+    return {partition.partition: answers[partition].result(10).low_watermark for partition in asked}
+
+
+def refusals(service: Service, code: int = 1) -> list[str]:
+    assert service.wait_for_exit() == code
+    return [line for error in service.events("cannot go on") for line in error["reason"].splitlines()]
+
+
+def start_each(pipeline: Pipeline, services: Sequence[str] = SERVICES, **settings: str) -> list[Service]:
+    return [pipeline.start(name, **(ALL | settings)) for name in services]
+
+
+def append_version(pipeline: Pipeline, topic: str, version: int | None) -> None:
+    """Write the topic's last record again, as a version of that number would, or one that says none."""
+    last = pipeline.observer.records(topic)[-1]
+    fields = json.loads(last.value)
+    del fields["version"]
+    if version is not None:
+        fields["version"] = version
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap, "log_level": 0})
+    producer.produce(pipeline.prefix + topic, json.dumps(fields).encode(), last.key, last.partition)
+    assert producer.flush(10) == 0
+
+
+def nacre(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=PROJECT,
+        env=pipeline.environment,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+# Topics deleted, and created again
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_that_was_created_again_is_refused_by_every_service(pipeline: Pipeline, topic: str) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    delete(pipeline, topic)
+    create(pipeline, topic)
+    for service in start_each(pipeline):
+        [reason] = refusals(service)
+        assert f"topic {pipeline.prefix}{topic} " in reason
+        if topic != "schemas":
+            assert "was deleted and created again" in reason
+    pipeline.check_files(EXPECTED)
+
+
+def test_all_topics_created_again_give_every_row_again_and_a_used_output_folder_is_refused(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    delete(pipeline, *TOPICS)
+    ingest, split, sink = start_each(pipeline)
+    [reason] = refusals(sink)
+    assert f"topic {pipeline.prefix}" in reason
+    assert f"was deleted and created again: the ledger in {pipeline.output}" in reason
+    pipeline.check_files(EXPECTED)
+    # The others have begun again, from nothing: another folder gets everything.
+    anew = pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(pipeline.folder / "anew")}))
+    for service in (ingest, split, anew):
+        assert service.wait_for_exit() == 0
+    folder = pipeline.folder / "anew"
+    assert {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.csv")} == EXPECTED
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_topic_that_is_gone_is_refused_and_nothing_is_created_for_it(pipeline: Pipeline, topic: str) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    delete(pipeline, topic)
+    for service in start_each(pipeline):
+        [reason] = refusals(service)
+        assert f"topic {pipeline.prefix}{topic} " in reason
+    assert not pipeline.observer.partitions(topic)
+    pipeline.check_files(EXPECTED)
+
+
+@pytest.mark.parametrize("topic", ["rows", "categorized", "progress", "schemas"])
+@pytest.mark.parametrize("again", [False, True], ids=["deleted", "created-again"])
+def test_a_topic_that_goes_while_the_services_run_ends_them_in_seconds(
+    pipeline: Pipeline,
+    topic: str,
+    again: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    services = start_each(pipeline, ONCE="false", EXIT_WHEN_DONE="false")
+    pipeline.wait_for_files(EXPECTED)
+    delete(pipeline, topic)
+    if again:
+        create(pipeline, topic)
+    for service in services:
+        reasons = refusals(service)
+        assert len(reasons) == 1
+        assert f"topic {pipeline.prefix}{topic} " in reasons[0]
+    pipeline.check_files(EXPECTED)
+
+
+# Records that have expired
+
+
+def test_rows_that_expired_before_split_began_are_told_and_accepted_once(pipeline: Pipeline) -> None:
+    pipeline.finish(pipeline.start("ingest", **ALL))
+    firsts = {number: first for number, first in expire(pipeline, "rows").items() if first}
+    [(partition, first)] = firsts.items()
+    [reason] = refusals(pipeline.start("split", **ALL))
+    assert f"topic {pipeline.prefix}rows, partition {partition} begins at offset {first}: {first} offsets" in reason
+    assert "nacre begin split" in reason
+
+    listed = nacre(pipeline, "begin", "split")
+    place = f"{pipeline.prefix}rows:{partition}:{first}"
+    assert (listed.returncode, listed.stderr) == (1, "")
+    assert f"nacre begin split {place}\n" in listed.stdout
+    wrong = nacre(pipeline, "begin", "split", f"{pipeline.prefix}rows:{partition}:{first - 1}")
+    assert (wrong.returncode, wrong.stdout) == (78, "")
+    assert f"begins at offset {first}, not {first - 1}" in wrong.stderr
+    assert nacre(pipeline, "begin", "split", place).returncode == 0
+    # More than was accepted is gone by now: that was not accepted.
+    (pipeline.folder / "more.csv").write_bytes(ABALONE_FILE.read_bytes())
+    split, sink = start_each(pipeline, ["split", "sink"])
+    pipeline.finish(split, sink)
+    assert pipeline.output_files() == {}
+
+
+def test_rows_that_expired_before_an_output_folder_was_filled_are_told_and_accepted_once(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    gone = {number: first for number, first in expire(pipeline, "categorized").items() if first}
+    assert gone
+    anew = ALL | {"OUTPUT_DIR": str(pipeline.folder / "anew")}
+    [reason] = refusals(pipeline.start("sink", **anew))
+    assert any(
+        f"topic {pipeline.prefix}categorized, partition {number} begins at offset {first}" in reason
+        for number, first in gone.items()
+    )
+    # The folder that has them goes on.
+    assert pipeline.start("sink", **ALL).wait_for_exit() == 0
+    pipeline.check_files(EXPECTED)
+    places = [f"{pipeline.prefix}categorized:{number}:{first}" for number, first in gone.items()]
+    accepted = nacre(pipeline, "begin", "sink", *places)
+    assert accepted.returncode == 0, accepted.stderr
+    assert pipeline.start("sink", **anew).wait_for_exit() == 0
+    # It was for once.
+    [reason] = refusals(pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(pipeline.folder / "another")})))
+    assert "nacre begin sink" in reason
+
+
+def test_nothing_is_accepted_while_the_service_runs(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    gone = {number: first for number, first in expire(pipeline, "categorized").items() if first}
+    [number, *_] = gone
+    sink = pipeline.start("sink", **(ALL | {"EXIT_WHEN_DONE": "false"}))
+    pipeline.wait_for_event(sink, "ready")
+    answer = nacre(pipeline, "begin", "sink", f"{pipeline.prefix}categorized:{number}:{gone[number]}")
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert f"group {pipeline.prefix}sink has members" in answer.stderr
+
+
+@pytest.mark.parametrize("topic", COMPACTED)
+def test_records_that_must_be_kept_and_expired_are_refused_by_every_service(pipeline: Pipeline, topic: str) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    alter(pipeline, topic, "cleanup.policy", "delete")
+    expire(pipeline, topic)
+    # Setting it right again brings nothing back.
+    alter(pipeline, topic, "cleanup.policy", "compact")
+    for service in start_each(pipeline):
+        reasons = refusals(service)
+        assert all(f"topic {pipeline.prefix}{topic}" in reason for reason in reasons)
+        assert reasons
+    pipeline.check_files(EXPECTED)
+
+
+def test_progress_that_was_lost_is_refused_also_where_rows_has_expired_since(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    expire(pipeline, "rows")
+    delete(pipeline, "progress", "schemas", "sources")
+    [reason] = refusals(pipeline.start("ingest", **ALL))
+    assert f"topic {pipeline.prefix}schemas does not say what topic {pipeline.prefix}rows was begun with" in reason
+
+
+# Topics that someone else created
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact", "compact,delete"])
+def test_topics_with_another_cleanup_policy_are_exit_78_and_one_line_for_each(pipeline: Pipeline, policy: str) -> None:
+    wrong = []
+    for topic in TOPICS:
+        create(pipeline, topic, cleanup_policy=policy)
+        if ("compact" if topic in COMPACTED else "delete") != policy:
+            wrong.append(topic)
+    for service in start_each(pipeline):
+        assert service.wait_for_exit() == 78
+        log = service.log()
+        for topic in wrong:
+            must = "compact" if topic in COMPACTED else "delete"
+            assert f"topic {pipeline.prefix}{topic} has cleanup.policy={policy} and must have {must}" in log
+    assert not any(pipeline.observer.ends(topic) != [0] * len(pipeline.observer.partitions(topic)) for topic in TOPICS)
+
+
+def test_a_topic_that_takes_no_record_for_want_of_replicas_is_exit_78(pipeline: Pipeline) -> None:
+    create(pipeline, "rows", min_insync_replicas="2")
+    for service in start_each(pipeline):
+        [reason] = refusals(service, 78)
+        assert f"topic {pipeline.prefix}rows has 1 replicas and min.insync.replicas=2" in reason
+
+
+# Partitions
+
+
+def test_partitions_that_were_added_are_refused_with_all_positions_as_they_are(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    ends = {topic: pipeline.observer.ends(topic) for topic in TOPICS}
+    names = [NewPartitions(pipeline.prefix + topic, 12) for topic in PARTITIONED]
+    for added in pipeline.observer.admin.create_partitions(names).values():
+        added.result(10)
+    for partitions in ("6", "12"):
+        for service in start_each(pipeline, PARTITIONS=partitions):
+            reasons = refusals(service, 78)
+            assert len(reasons) == 3
+            for topic, reason in zip(PARTITIONED, sorted(reasons, reverse=True), strict=False):
+                assert "has 12 partitions, and the pipeline was begun with 6" in reason
+                assert "PARTITIONS=12" not in reason
+                assert topic
+    for topic, before in ends.items():
+        assert pipeline.observer.ends(topic)[: len(before)] == before
+    pipeline.check_files(EXPECTED)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_partitions_that_differ_from_those_it_was_begun_with_are_exit_78(pipeline: Pipeline, name: str) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    [reason] = refusals(pipeline.start(name, **(ALL | {"PARTITIONS": "12"})), 78)
+    assert "PARTITIONS says 12: set PARTITIONS=6" in reason
+
+
+# What is remembered, and by which version
+
+
+def test_what_the_positions_are_positions_in_is_written_down(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    [begun] = [json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key == b"pipeline"]
+    assert begun.keys() == {"version", "cluster", "partitions", "topics"}
+    assert begun["topics"].keys() == {pipeline.prefix + topic for topic in TOPICS}
+    assert all(len(topic_id) == 22 for topic_id in begun["topics"].values())
+    for record in pipeline.observer.records("progress"):
+        progress = json.loads(record.value)
+        assert (progress["version"], progress["rows_id"]) == (1, begun["topics"][f"{pipeline.prefix}rows"])
+
+
+def test_a_broker_that_tells_no_ids_is_accepted_and_ids_are_pinned_once_it_does(pipeline: Pipeline) -> None:
+    services = [pipeline.start_under("tests.integration.without_topic_ids", name, **ALL) for name in SERVICES]
+    pipeline.finish(*services)
+    pipeline.check_files(EXPECTED)
+    [begun] = [json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key == b"pipeline"]
+    assert set(begun["topics"].values()) == {""}
+    # The broker tells them now: what was begun goes on, and knows them from here.
+    pipeline.finish(*start_each(pipeline))
+    *_, begun = [
+        json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key == b"pipeline"
+    ]
+    assert all(begun["topics"].values())
+    delete(pipeline, "categorized")
+    create(pipeline, "categorized")
+    for service in start_each(pipeline):
+        assert "was deleted and created again" in refusals(service)[0]
+    pipeline.check_files(EXPECTED)
+
+
+@pytest.mark.parametrize("topic", ["schemas", "progress"])
+@pytest.mark.parametrize("version", [None, 99])
+def test_what_another_version_wrote_is_refused_in_one_line(pipeline: Pipeline, topic: str, version: int | None) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    append_version(pipeline, topic, version)
+    for service in start_each(pipeline, ["ingest"] if topic == "progress" else SERVICES):
+        [reason] = refusals(service)
+        assert f"topic {pipeline.prefix}{topic}" in reason
+        assert ("format 99" if version else "from before format 1") in reason
+    pipeline.check_files(EXPECTED)
+
+
+# Asking
+
+
+def test_no_service_and_no_command_creates_a_topic_by_asking_about_it(pipeline: Pipeline) -> None:
+    nacre(pipeline, "validate", str(ABALONE_FILE))
+    nacre(pipeline, "rejected", "list")
+    nacre(pipeline, "begin", "sink")
+    assert not [topic for topic in TOPICS if pipeline.observer.partitions(topic)]

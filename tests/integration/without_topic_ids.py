@@ -1,0 +1,25 @@
+"""Starts a service for which brokers tell no topic ids: `python -m tests.integration.without_topic_ids MODULE`."""
+
+import runpy
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+
+from aiokafka.client import AIOKafkaClient
+
+from common import pipeline_start, topic_metadata, topic_watch
+from common.topic_metadata import Topic
+
+_describe = topic_metadata.describe_topics
+
+
+async def _without_ids(client: AIOKafkaClient, names: Collection[str]) -> tuple[str, dict[str, Topic]]:
+    cluster, topics = await _describe(client, names)
+    return cluster, {name: replace(topic, id="") for name, topic in topics.items()}
+
+
+if __name__ == "__main__":
+    for user in (pipeline_start, topic_watch):
+        vars(user)["describe_topics"] = _without_ids
+    module = sys.argv.pop(1)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
