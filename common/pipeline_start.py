@@ -85,9 +85,10 @@ async def look_at_pipeline(
                 # First, because the identity is written before anything else: what was written to by now has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))
                 beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))
-                if names.schemas in topics:
+                if names.schemas in topics and not beginnings[TopicPartition(names.schemas, 0)]:
                     await registry.read(reader)
-            used = tuple(dict.fromkeys(partition.topic for partition, end in ends.items() if end > 0))
+            written = {partition.topic for partition, end in ends.items() if end > 0}
+            used = tuple(name for name in names.names if name in written)
             expired = {(topic, number): first for (topic, number), first in beginnings.items() if first > 0}
             found = Found(cluster, topics, configs, registry.begun, used, expired)
         if for_s >= settled_s or not _is_unsettled(found):

@@ -123,19 +123,18 @@ def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
     """One line for each way in which what positions were taken from is gone."""
     topics = Topics.under(settings.topic_prefix)
     begin_again = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
-    if found.begun is not None:
-        lines = find_changes(found.begun, found.identity(found.begun.partitions))
-    elif found.used:
+    if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
+        return changes
+    if found.expired:
+        return [
+            f"topic {name}, partition {partition}: its records before offset {first} are gone, and of this topic none "
+            f"may be (its {POLICY} has been other than compact): {begin_again}"
+            for (name, partition), first in found.expired.items()
+        ]
+    if found.begun is None and found.used:
         why = f"{topics.schemas} was deleted, or an earlier version began it"
-        used = found.used[0]
-        lines = [f"topic {topics.schemas} does not say what topic {used} was begun with: {why}: {begin_again}"]
-    else:
-        lines = []
-    return lines or [
-        f"topic {name}, partition {partition}: its records before offset {first} are gone, and of this topic none may "
-        f"be (its {POLICY} has been other than compact): {begin_again}"
-        for (name, partition), first in found.expired.items()
-    ]
+        return [f"topic {topics.schemas} does not say what topic {found.used[0]} was begun with: {why}: {begin_again}"]
+    return []
 
 
 def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:

@@ -2,11 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import orjson
 
+from common.identity import check_version
+
+# Raised with every change that an older service must not ignore.
+_VERSION = 1
 # A path may hold line breaks.
 _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
@@ -144,9 +148,11 @@ def earlier(source: str) -> str | None:
 
 def encode_place(place: Place) -> bytes:
     """As JSON."""
-    return orjson.dumps(asdict(place))
+    return orjson.dumps({"version": _VERSION, **asdict(place)})
 
 
 def decode_place(value: bytes) -> Place:
-    """The place that `encode_place` wrote."""
-    return Place(**orjson.loads(value))
+    """The place that `encode_place` wrote. ValueError when it is of a version that is not known."""
+    found = orjson.loads(value)
+    check_version(found, _VERSION)
+    return Place(**{each.name: found[each.name] for each in fields(Place) if each.name in found})

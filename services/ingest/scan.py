@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from common.errors import ServiceError
 from common.fenced_topic import Entry, FencedTopic
 from common.stretches import Single
 from common.topics import Topics, partition_for
@@ -34,6 +35,7 @@ class Scan:
 
     def __init__(self, settings: IngestSettings, topics: Topics) -> None:
         self._settings = settings
+        self._name = topics.sources
         self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
@@ -114,8 +116,12 @@ class Scan:
         return any(path.startswith(f"{folder}/") for folder in self.failed)
 
     def _take(self, records: Sequence[Single]) -> None:
-        for record in records:
-            self._put(record.key.decode(), decode_place(record.value))
+        try:
+            places = {record.key.decode(): decode_place(record.value) for record in records}
+        except ValueError as error:
+            raise ServiceError(f"topic {self._name}: a record is {error}") from None
+        for source, place in places.items():
+            self._put(source, place)
 
     def _put(self, source: str, place: Place) -> None:
         if source not in self.places.of:
