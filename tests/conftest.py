@@ -1,6 +1,7 @@
 """One Kafka for all tests, and for each test a pipeline of its own."""
 
 import os
+import signal
 import statistics
 import uuid
 from collections import defaultdict
@@ -18,6 +19,10 @@ from tests.integration.workload import Workload
 # Every test has a deadline of its own; one for each example would tell how busy the machine is.
 hypothesis.settings.register_profile("nacre", deadline=None)
 hypothesis.settings.load_profile("nacre")
+
+# A shell starts a background job with SIGINT ignored, and a process inherits that: no child of the tests shall.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20

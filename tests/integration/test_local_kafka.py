@@ -23,6 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops import kafka_jars, kafka_settings
 from ops.kafka import LocalKafka, LocalKafkaError
+from tests.integration.processes import processes_naming
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops.kafka"]
@@ -51,11 +52,6 @@ def listens(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def processes_naming(text: str) -> list[str]:
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], check=True, capture_output=True, text=True)
-    return [line for line in listing.stdout.splitlines() if text in line]
 
 
 def produce(bootstrap: str, value: bytes) -> None:
@@ -153,8 +149,8 @@ def test_dies_with_its_parent_when_that_is_killed() -> None:
 def test_the_broker_dies_with_a_killed_supervisor_and_starts_again() -> None:
     with LocalKafka(config=SHORT_SESSION) as kafka:
         folder = str(kafka.data_dir)
-        [supervisor] = [line for line in processes_naming(folder) if "supervise" in line]
-        os.kill(int(supervisor.split()[0]), signal.SIGKILL)
+        [supervisor] = [pid for pid, command in processes_naming(folder).items() if "supervise" in command]
+        os.kill(supervisor, signal.SIGKILL)
         with pytest.raises(LocalKafkaError, match="ended by itself"):
             kafka.wait()
         host, _, port = kafka.bootstrap.partition(":")
@@ -179,7 +175,7 @@ def test_the_command_says_where_kafka_is_and_exits_0_on(number: signal.Signals, 
 
 def test_a_signal_while_starting_leaves_nothing_behind(tmp_path: Path) -> None:
     with command(TMPDIR=str(tmp_path)) as process:
-        wait_until(lambda: bool(processes_naming("kafka.tools.StorageTool format")))
+        wait_until(lambda: bool(processes_naming(f"-Djava.io.tmpdir={tmp_path}")))
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=20) == ("", "")
         assert process.returncode == 0
