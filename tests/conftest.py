@@ -28,12 +28,21 @@ _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
 _BRIEF_LINES = 12
 
+_WORKERS_PER_CORE = 2
+_MOST_WORKERS = 8
+
 _brokers: list[LocalKafka] = []
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many tests run side by side: they wait more than they work, and each worker has a broker of its own."""
+    return min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)
 
 
 @contextmanager
 def _local_kafka() -> Iterator[LocalKafka]:
-    with LocalKafka() as kafka:
+    """A broker as most are met: with Kafka's own defaults."""
+    with LocalKafka(preferences={}) as kafka:
         _brokers.append(kafka)
         yield kafka
         _brokers.remove(kafka)

@@ -30,7 +30,7 @@ def _downloaded() -> None:
     kafka_jars.classpath()
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
@@ -112,7 +112,7 @@ def test_uses_the_broker_that_the_environment_names_and_leaves_no_topics(tmp_pat
         code, output, errors = running.end()
         assert (code, errors) == (0, "")
         assert f"Kafka at {kafka.bootstrap}, as KAFKA_BOOTSTRAP_SERVERS says" in output
-        topics = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).topics
+        topics = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=30).topics
         assert not [name for name in topics if name.startswith("demo-")]
         running.assert_nothing_left()
 
