@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test chaos compose-test bench lint lock up down logs clean
+.PHONY: help setup demo test unit-test integration-test long-test chaos compose-test bench lint lock up down logs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Every test has a deadline of its own; these runs have one each as a whole.
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait more than they work, so several run side by side. Those that measure seconds follow one by one.
+SIDE_BY_SIDE := --numprocesses auto --dist loadgroup -m 'not alone'
+ONE_BY_ONE := -m alone
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -26,14 +29,19 @@ $(READY): requirements-dev.txt pyproject.toml common/compiled.pyx
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
-test: setup ## everything but the long chaos and bench
-	$(PYTEST) tests
+test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals
+	$(PYTEST) tests/unit tests/integration $(SIDE_BY_SIDE)
+	$(PYTEST) tests/integration $(ONE_BY_ONE)
 
 unit-test: setup ## the pure parts, without Kafka
 	$(PYTEST) tests/unit
 
 integration-test: setup ## real Kafka, real processes and signals
-	$(PYTEST) tests/integration
+	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
+	$(PYTEST) tests/integration $(ONE_BY_ONE)
+
+long-test: setup ## what takes longer: a short selection of chaos, and the containers
+	$(PYTEST) tests/chaos tests/compose
 
 chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos

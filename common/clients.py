@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
+from aiokafka.protocol.metadata import MetadataRequest
 
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
@@ -29,6 +30,17 @@ take_refused_writes_for_broken_connections()
 give_out_batches()
 write_produce_requests_at_once()
 create_no_topic_by_asking()
+
+_build = MetadataRequest.build
+
+
+def _build_without_creation(self: Any, struct: Any) -> Any:
+    """Kafka creates a topic by default when a client asks about it, with one partition and policy delete."""
+    self._allow_auto_topic_creation = False  # its constructor's argument, which no caller gives
+    return _build(self, struct)
+
+
+MetadataRequest.build = _build_without_creation
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000

@@ -48,12 +48,14 @@ class LocalKafka:
         config: Mapping[str, str] = MappingProxyType({}),
         *,
         cluster: Sequence[str] = (),
+        preferences: Mapping[str, str] = kafka_settings.PREFERENCES,
         ready_deadline_s: float = 60.0,
     ) -> None:
         self._port = port
         self._temporary = data_dir is None
         self.data_dir = (data_dir or Path(tempfile.gettempdir(), f"nacre-kafka-{uuid.uuid4().hex}")).absolute()
         self._config = config
+        self._preferences = preferences
         self._cluster = cluster
         self._ready_deadline_s = ready_deadline_s
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -78,7 +80,7 @@ class LocalKafka:
             kafka_settings.check_free(self._port)
         java, classpath = kafka_jars.java(), kafka_jars.classpath()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        properties = kafka_settings.broker_properties(self._port or 0, self._config)
+        properties = kafka_settings.broker_properties(self._port or 0, self._config, self._preferences)
         (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
         commands = [kafka_settings.broker_command(java, classpath, self.data_dir)]
         # Kafka writes this file last, so a format that was cut short is done again.

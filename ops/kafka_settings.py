@@ -8,12 +8,27 @@ import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ops.kafka_jars import LocalKafkaError
 
 HOST = "127.0.0.1"
 PROPERTIES_NAME = "server.properties"
 DATA_NAME = "kafka"
+
+# What makes a node for one person quick and small, where Kafka's defaults are made for many.
+PREFERENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "offsets.topic.num.partitions": "4",
+        "transaction.state.log.num.partitions": "4",
+        "share.coordinator.state.topic.num.partitions": "4",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        # After a kill the controller turns the new broker away until the old one's session is over: 9 s by default.
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+    }
+)
 
 _ANSWER_DEADLINE_S = 2.0
 # Metadata v1, correlation id 1, client id "nacre", no topics.
@@ -23,8 +38,13 @@ _STARTED = re.compile(r"\[KafkaRaftServer nodeId=\d+\] Kafka Server started")
 _LISTENING = re.compile(r"Awaiting socket connections on \S+:(\d+)\.")
 
 
-def broker_properties(port: int, config: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of one node that is broker and controller; port 0 lets the broker take a free one."""
+def broker_properties(
+    port: int, config: Mapping[str, str], preferences: Mapping[str, str] = PREFERENCES
+) -> dict[str, str]:
+    """Return the settings of one node that is broker and controller; port 0 lets the broker take a free one.
+
+    Without preferences it is as Kafka's own defaults make it, but for what a single node cannot do without.
+    """
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -35,18 +55,11 @@ def broker_properties(port: int, config: Mapping[str, str]) -> dict[str, str]:
         # Relative to the folder that Kafka is started in, so that a folder's name is never a matter of encoding.
         "log.dirs": DATA_NAME,
         "offsets.topic.replication.factor": "1",
-        "offsets.topic.num.partitions": "4",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
-        "transaction.state.log.num.partitions": "4",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        "share.coordinator.state.topic.num.partitions": "4",
-        "group.initial.rebalance.delay.ms": "0",
-        "auto.create.topics.enable": "false",
-        # After a kill the controller turns the new broker away until the old one's session is over: 9 s by default.
-        "broker.session.timeout.ms": "3000",
-        "broker.heartbeat.interval.ms": "500",
+        **preferences,
         **config,
     }
 

@@ -1,47 +1,55 @@
 """One Kafka for all tests, and for each test a pipeline of its own."""
 
 import os
+import signal
 import statistics
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from ops.kafka import LocalKafka
+from ops.settings_table import MODELS
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS, running, running_kafka
 from tests.integration.workload import Workload
 
 # Every test has a deadline of its own; one for each example would tell how busy the machine is.
 hypothesis.settings.register_profile("nacre", deadline=None)
 hypothesis.settings.load_profile("nacre")
 
+# A shell starts a background job with SIGINT ignored, and a process inherits that: no child of the tests shall.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Nor shall a setting of the person who runs the tests reach the services; a broker may be named to them.
+for _name in {name.upper() for model in MODELS.values() for name in model.model_fields}:
+    if not _name.startswith("KAFKA_"):
+        os.environ.pop(_name, None)
+
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
 _BRIEF_LINES = 12
 
-_brokers: list[LocalKafka] = []
+_WORKERS_PER_CORE = 2
+_MOST_WORKERS = 8
 
 
-@contextmanager
-def _local_kafka() -> Iterator[LocalKafka]:
-    with LocalKafka() as kafka:
-        _brokers.append(kafka)
-        yield kafka
-        _brokers.remove(kafka)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many tests run side by side: they wait more than they work, and each worker has a broker of its own."""
+    return min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)
 
 
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
-    """The broker named by KAFKA_BOOTSTRAP_SERVERS, or one of the tests' own."""
+    """The broker named by KAFKA_BOOTSTRAP_SERVERS, or one of the tests' own, as Kafka's defaults make it."""
     given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if given:
         yield given
         return
-    with _local_kafka() as kafka:
+    with running_kafka(KAFKAS_OWN_DEFAULTS) as kafka:
         yield kafka.bootstrap
 
 
@@ -82,7 +90,7 @@ def make_pipeline(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ca
     if outcome is not None and outcome.failed:
         for service in (service for pipeline in pipelines for service in pipeline.services):
             print(f"\n--- {service.log_path.name}, exit code {service.exit_code}\n{service.log()}")  # noqa: T201
-        for kafka in _brokers:
+        for kafka in running:
             lines = (kafka.data_dir / "broker.log").read_text(errors="replace").splitlines()[-_BROKER_LOG_LINES:]
             print(f"\n--- the end of the log of the broker at {kafka.bootstrap}", *lines, sep="\n")  # noqa: T201
 
@@ -106,7 +114,7 @@ def workload_for(pipeline: Pipeline, big_file: Path, huge_file: Path) -> Callabl
 @pytest.fixture
 def own_kafka() -> Iterator[LocalKafka]:
     """A broker that a test may stop and kill."""
-    with _local_kafka() as kafka:
+    with running_kafka(KAFKAS_OWN_DEFAULTS) as kafka:
         yield kafka
 
 

@@ -1,13 +1,37 @@
 """Flows: pipelines under load that a scenario disturbs."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import pytest
 
+from ops.kafka import LocalKafka
+from ops.kafka_settings import PREFERENCES
 from tests.chaos import extent
 from tests.chaos.flow import Flow
 from tests.integration.pipeline import Pipeline
+from tests.integration.running_brokers import running_kafka
+
+
+# Not Kafka's own defaults: with those each return to an empty group waits for 3 s, and a broker that was killed is
+# turned away for 9 s. What is measured here is what the services need.
+@pytest.fixture(scope="session")
+def bootstrap() -> Iterator[str]:
+    """The broker named by KAFKA_BOOTSTRAP_SERVERS, or one of the tests' own, as `nacre kafka` makes it."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if given:
+        yield given
+        return
+    with running_kafka(PREFERENCES) as kafka:
+        yield kafka.bootstrap
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[LocalKafka]:
+    """A broker that a test may stop and kill."""
+    with running_kafka(PREFERENCES) as kafka:
+        yield kafka
 
 
 class MakeFlow(Protocol):

@@ -7,7 +7,7 @@ from typing import cast
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
 
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 30.0
 # Kafka counts these as retriable, librdkafka does not. A topic just made answers so: its partitions are told to clients
 # before its broker leads them (the first), and lead before they know their own epoch (the second, some microseconds).
 _UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH)

@@ -15,6 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops import kafka_jars
 from ops.kafka import LocalKafka
+from tests.integration.processes import processes_naming
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops", "demo"]
@@ -29,16 +30,11 @@ def _downloaded() -> None:
     kafka_jars.classpath()
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
         time.sleep(0.02)
-
-
-def processes_naming(text: str) -> list[str]:
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], check=True, capture_output=True, text=True)
-    return [line for line in listing.stdout.splitlines() if text in line]
 
 
 class Demo:
@@ -67,7 +63,7 @@ class Demo:
     def await_rows_written(self) -> str:
         """Wait until rows are in the files; return the prefix of its topics, which every service is told."""
         wait_until((self.output_dir / "all.csv").exists, 60)
-        [sink] = [line for line in processes_naming(str(self.output_dir)) if "services.sink" in line]
+        [sink] = [each for each in processes_naming(str(self.output_dir)).values() if "services.sink" in each]
         found = re.search(r"--topic-prefix=(demo-\w+\.)", sink)
         assert found
         assert len(processes_naming(found[1])) == len(SERVICES)
@@ -116,7 +112,7 @@ def test_uses_the_broker_that_the_environment_names_and_leaves_no_topics(tmp_pat
         code, output, errors = running.end()
         assert (code, errors) == (0, "")
         assert f"Kafka at {kafka.bootstrap}, as KAFKA_BOOTSTRAP_SERVERS says" in output
-        topics = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).topics
+        topics = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=30).topics
         assert not [name for name in topics if name.startswith("demo-")]
         running.assert_nothing_left()
 
@@ -151,8 +147,8 @@ def test_the_services_end_with_a_demo_that_is_killed(tmp_path: Path) -> None:
 def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
     with demo(tmp_path, "--rows", MANY_ROWS) as running:
         prefix = running.await_rows_written()
-        [split] = [line for line in processes_naming(prefix) if "services.split" in line]
-        os.kill(int(split.split()[0]), signal.SIGKILL)
+        [split] = [pid for pid, command in processes_naming(prefix).items() if "services.split" in command]
+        os.kill(split, signal.SIGKILL)
         code, _, errors = running.end()
         assert code == 1
         assert errors.startswith("nacre demo: split ended with exit code -9; the end of its log:\n")

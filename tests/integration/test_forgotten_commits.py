@@ -18,6 +18,9 @@ from common.transaction_markers import Consumed, TransactionMarkers, Unmarked
 from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 
+# Together on one worker, because they share a broker.
+pytestmark = pytest.mark.xdist_group("forgotten commits")
+
 _ROUNDS = 30
 
 

@@ -23,6 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops import kafka_jars, kafka_settings
 from ops.kafka import LocalKafka, LocalKafkaError
+from tests.integration.processes import processes_naming
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops.kafka"]
@@ -38,7 +39,7 @@ def _downloaded() -> None:
     kafka_jars.classpath()
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 15.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
@@ -53,25 +54,20 @@ def listens(host: str, port: int) -> bool:
     return True
 
 
-def processes_naming(text: str) -> list[str]:
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], check=True, capture_output=True, text=True)
-    return [line for line in listing.stdout.splitlines() if text in line]
-
-
 def produce(bootstrap: str, value: bytes) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    if TOPIC not in admin.list_topics(timeout=10).topics:
-        admin.create_topics([NewTopic(TOPIC, num_partitions=1)])[TOPIC].result(10)
+    if TOPIC not in admin.list_topics(timeout=30).topics:
+        admin.create_topics([NewTopic(TOPIC, num_partitions=1)])[TOPIC].result(30)
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all"})
     producer.produce(TOPIC, value)
-    assert producer.flush(10) == 0
+    assert producer.flush(30) == 0
 
 
 def consume(bootstrap: str, count: int) -> list[bytes | None]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "readers", "auto.offset.reset": "earliest"})
     consumer.subscribe([TOPIC])
     try:
-        return [message.value() for message in consumer.consume(count, timeout=20)]
+        return [message.value() for message in consumer.consume(count, timeout=60)]
     finally:
         consumer.close()
 
@@ -153,8 +149,8 @@ def test_dies_with_its_parent_when_that_is_killed() -> None:
 def test_the_broker_dies_with_a_killed_supervisor_and_starts_again() -> None:
     with LocalKafka(config=SHORT_SESSION) as kafka:
         folder = str(kafka.data_dir)
-        [supervisor] = [line for line in processes_naming(folder) if "supervise" in line]
-        os.kill(int(supervisor.split()[0]), signal.SIGKILL)
+        [supervisor] = [pid for pid, command in processes_naming(folder).items() if "supervise" in command]
+        os.kill(supervisor, signal.SIGKILL)
         with pytest.raises(LocalKafkaError, match="ended by itself"):
             kafka.wait()
         host, _, port = kafka.bootstrap.partition(":")
@@ -171,7 +167,7 @@ def test_the_command_says_where_kafka_is_and_exits_0_on(number: signal.Signals, 
         assert fate == ("kept" if arguments else "removed at exit")
         assert listens(host, int(port))
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=60)
         assert (process.returncode, rest, errors) == (0, "", "")
         assert not processes_naming(folder)
         assert Path(folder).exists() == bool(arguments)
@@ -179,9 +175,9 @@ def test_the_command_says_where_kafka_is_and_exits_0_on(number: signal.Signals, 
 
 def test_a_signal_while_starting_leaves_nothing_behind(tmp_path: Path) -> None:
     with command(TMPDIR=str(tmp_path)) as process:
-        wait_until(lambda: bool(processes_naming("kafka.tools.StorageTool format")))
+        wait_until(lambda: bool(processes_naming(f"-Djava.io.tmpdir={tmp_path}")))
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=20) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
         assert process.returncode == 0
     assert not list(tmp_path.iterdir())
     assert not processes_naming(str(tmp_path))
@@ -191,7 +187,7 @@ def test_a_taken_port_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with command("--port", str(port)) as process:
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     assert errors == f"nacre kafka: port {port} cannot be used: Address already in use\n"
 
@@ -207,7 +203,7 @@ def test_without_network_the_command_says_so_in_one_line(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as closed:
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with command(XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY=proxy, https_proxy=proxy, NO_PROXY="") as process:
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")
     progress, error = errors.splitlines()
     assert progress == "downloading Kafka 4.3.0 (45 MB), this once"

@@ -104,7 +104,7 @@ def test_the_output_of_another_pipeline_is_refused(pipeline: Pipeline) -> None:
 def test_the_output_of_a_topic_that_was_deleted_is_refused(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     topic = f"{pipeline.prefix}categorized"
-    pipeline.observer.admin.delete_topics([topic])[topic].result(10)
+    pipeline.observer.admin.delete_topics([topic])[topic].result(30)
     pipeline.wait_until(lambda: not pipeline.observer.partitions("categorized"), "the topic is gone")
     reason = refusal(pipeline.start("sink"))
     assert topic in reason

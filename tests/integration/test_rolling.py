@@ -49,15 +49,15 @@ def test_a_file_without_new_rows_is_finished_by_the_clock_and_the_next_row_begin
     pipeline.start("split", SPLIT_BY="Sex")
     sink = pipeline.start("sink", ROLL_IDLE_S="1", PATH_TEMPLATE="{split}={category}/{part}.csv")
     pipeline.wait_until(lambda: "Sex=M/000001.csv.open" in pipeline.output_files(), "the open file can be read")
-    pipeline.wait_until(lambda: set(pipeline.output_files()) == {"Sex=M/000001.csv"}, "it is finished", 10)
+    pipeline.wait_until(lambda: set(pipeline.output_files()) == {"Sex=M/000001.csv"}, "it is finished", 60)
     with source.open("ab") as file:
         file.write(b"M,2\n")
     both = {"Sex=M/000001.csv": b"Sex,Rings\nM,1\n", "Sex=M/000002.csv": b"Sex,Rings\nM,2\n"}
-    pipeline.wait_until(lambda: pipeline.output_files() == both, "the next is finished", 15)
+    pipeline.wait_until(lambda: pipeline.output_files() == both, "the next is finished", 60)
     assert sink.stop()[0] == 0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_a_sink_killed_again_and_again_finishes_every_row_once_and_changes_no_finished_file(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:

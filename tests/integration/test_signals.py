@@ -40,7 +40,7 @@ def test_a_service_stopped_in_midstream_exits_0_and_goes_on_where_it_stopped(
         if name in WRITES_TO:
             # Long before the broker itself would abort one. What ends a transaction may come just behind the answer.
             topic = WRITES_TO[name]
-            pipeline.wait_until(partial(no_transaction_is_open, pipeline, topic), "none is open", 1.0)
+            pipeline.wait_until(partial(no_transaction_is_open, pipeline, topic), "none is open", 5.0)
         done = workload.done(name)
         workload.start(name)
         record_property("seconds from a signal in midstream to the exit", exit_s)
@@ -72,6 +72,7 @@ def test_a_service_that_has_just_started_exits_0(
     record_property("seconds from a signal while starting to the exit", exit_s)
 
 
+@pytest.mark.alone
 def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
     own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path, record_property: RecordProperty
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
     workload.finish()
 
 
+@pytest.mark.alone
 def test_a_service_that_cannot_drain_exits_75_at_its_deadline_and_nothing_is_lost(
     own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path
 ) -> None:

@@ -19,7 +19,7 @@ def rows_in(records: list[Record]) -> list[Record]:
 def librdkafka_partitions(pipeline: Pipeline, keys: set[bytes]) -> dict[bytes, int]:
     """Where librdkafka puts records with these keys, told to do as Java does."""
     topic = f"{pipeline.prefix}check"
-    pipeline.observer.admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(10)
+    pipeline.observer.admin.create_topics([NewTopic(topic, PARTITIONS)])[topic].result(30)
     producer = Producer({"bootstrap.servers": pipeline.bootstrap, "partitioner": "murmur2_random", "log_level": 0})
     found: dict[bytes, int] = {}
 

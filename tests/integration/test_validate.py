@@ -140,7 +140,7 @@ def test_topics_that_do_not_fit_are_told(pipeline: Pipeline) -> None:
     rows, schemas = pipeline.prefix + "rows", pipeline.prefix + "schemas"
     new = [NewTopic(rows, 4, config={"max.message.bytes": "500000"}), NewTopic(schemas, 1)]
     for created in pipeline.observer.admin.create_topics(new).values():
-        created.result(10)
+        created.result(30)
     answer = validate_for(pipeline, ABALONE_FILE)
     assert answer.returncode == 1
     assert f"✗ topic {rows} has 4 partitions, PARTITIONS says 6: set PARTITIONS=4" in answer.stdout

@@ -1,0 +1,29 @@
+"""The processes of this machine: as /proc shows them, because a slim container has no `ps`; elsewhere as `ps` does."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def processes_naming(text: str) -> dict[int, str]:
+    """The command line of each process whose command line contains `text`, by process id."""
+    listed = _listed_by_proc() if (_PROC / "self").exists() else _listed_by_ps()
+    return {number: command for number, command in listed if text in command}
+
+
+def _listed_by_proc() -> Iterator[tuple[int, str]]:
+    for folder in _PROC.glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue  # it has just ended
+        yield int(folder.name), arguments.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+
+
+def _listed_by_ps() -> Iterator[tuple[int, str]]:
+    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], check=True, capture_output=True, text=True)
+    for line in listing.stdout.splitlines():
+        number, _, command = line.strip().partition(" ")
+        yield int(number), command

@@ -1,0 +1,20 @@
+"""The brokers that tests have started, so that a failed test can show their logs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from ops.kafka import LocalKafka
+
+KAFKAS_OWN_DEFAULTS: Mapping[str, str] = MappingProxyType({})
+
+running: list[LocalKafka] = []
+
+
+@contextmanager
+def running_kafka(preferences: Mapping[str, str]) -> Iterator[LocalKafka]:
+    """A broker that a failed test shows the log of."""
+    with LocalKafka(preferences=preferences) as kafka:
+        running.append(kafka)
+        yield kafka
+        running.remove(kafka)
