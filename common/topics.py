@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.partitioner import murmur2
 
 from common.errors import ConfigurationError
+from common.refusals import creation_error, not_allowed
+from common.replicas import find_replica_misfits
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -83,22 +85,24 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
     ]
     if missing:
         response = await admin.create_topics(missing)
-        for name, code, *_ in response.topic_errors:
+        for name, code, *told in response.topic_errors:
             error = for_code(code)
             if not code:
                 log.info("topic created", topic=name)
             # Otherwise another service was quicker: its counts are checked below.
             elif error is not TopicAlreadyExistsError:
-                raise error(f"cannot create topic {name}")
+                raise creation_error(name, error(f"cannot create topic {name}"), next(iter(told), ""), settings)
         existing = await _partition_counts(admin, wanted)
         if existing.keys() != wanted.keys():
             # Metadata spreads after the creation is answered.
             raise KafkaError("the topics are not known to all brokers yet")
-    for misfit in (
+    misfits = [
         *partition_misfits(existing, settings),
         *limit_misfits(await find_limits(admin, existing), settings),
-    ):
-        raise ConfigurationError(misfit)
+        *await find_replica_misfits(admin, existing),
+    ]
+    if misfits:
+        raise ConfigurationError("\n".join(misfits))
     return topics
 
 
@@ -151,4 +155,13 @@ def _wanted(settings: ServiceSettings) -> dict[str, tuple[int, dict[str, str]]]:
 
 async def _partition_counts(admin: AIOKafkaAdminClient, names: object) -> dict[str, int]:
     described = await admin.describe_topics(list(names))  # type: ignore[call-overload]
+    if hidden := hidden_topics(described):
+        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in hidden))
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+def hidden_topics(described: Iterable[Mapping[str, object]]) -> list[str]:
+    """Those of the topics that were asked for by name which may not be seen; whether they exist is not told."""
+    return sorted(
+        str(topic["topic"]) for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno
+    )
