@@ -12,46 +12,36 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
-from aiokafka.protocol.metadata import MetadataRequest
 
 from common.broken_connections import take_refused_writes_for_broken_connections
+from common.connection_failures import keep_connection_failures
 from common.errors import ConfigurationError
 from common.new_batch import NewBatch
 from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
-from common.session import unless_stopped
 from common.settings import ServiceSettings
 from common.topic_metadata import create_no_topic_by_asking
 from common.transaction_state import is_left_uncommitted
+from common.waiting import unless_stopped, within
 
 log = structlog.get_logger()
 
 take_refused_writes_for_broken_connections()
+keep_connection_failures()
 give_out_batches()
 write_produce_requests_at_once()
 create_no_topic_by_asking()
 
-_build = MetadataRequest.build
-
-
-def _build_without_creation(self: Any, struct: Any) -> Any:
-    """Kafka creates a topic by default when a client asks about it, with one partition and policy delete."""
-    self._allow_auto_topic_creation = False  # its constructor's argument, which no caller gives
-    return _build(self, struct)
-
-
-MetadataRequest.build = _build_without_creation
-
-# A dead producer's open transaction holds back read_committed readers for this long at the most.
-TRANSACTION_TIMEOUT_MS = 15_000
 # A broker's limit for a request, in which goes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
 # Of all partitions together; a batch that is larger comes by itself. Several copies of it are in memory at a time, and
 # more at once is no faster.
 _FETCH_BYTES = 2**20
-_SESSION_TIMEOUT_MS = 6_000
-_HEARTBEAT_INTERVAL_MS = 1_500
+# So many signs of life may be lost before a member counts as dead.
+_HEARTBEATS_PER_SESSION = 4
 _REQUEST_TIMEOUT_MS = 10_000
+# A member has ended what it had under way by then. Shorter than a request may take, which a join waits in.
+_REBALANCE_TIMEOUT_MS = 6_000
 _STOP_DEADLINE_S = 1.5
 # Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
@@ -89,9 +79,11 @@ def _password(settings: ServiceSettings) -> str:
     path = settings.kafka_sasl_password_file
     assert path is not None  # noqa: S101 - the settings' own check has seen to it
     try:
-        return path.read_text().rstrip("\r\n")
+        return path.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
         raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: not UTF-8") from None
 
 
 def new_consumer(
@@ -101,6 +93,7 @@ def new_consumer(
 
     What it reads comes from `read_on`.
     """
+    session_timeout_ms = int(settings.session_timeout_s * 1000)
     return AIOKafkaConsumer(
         client_id=client_id,
         group_id=group,
@@ -110,8 +103,9 @@ def new_consumer(
         value_deserializer=in_batches,
         fetch_max_wait_ms=100,
         fetch_max_bytes=_FETCH_BYTES,
-        session_timeout_ms=_SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=session_timeout_ms // _HEARTBEATS_PER_SESSION,
+        rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         **connection(settings),
     )
@@ -160,14 +154,16 @@ async def open_producer(
     producer = AIOKafkaProducer(
         client_id=transactional_id,
         transactional_id=transactional_id,
-        transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+        transaction_timeout_ms=int(settings.transaction_timeout_s * 1000),
         max_request_size=_MAX_REQUEST_BYTES,
         **connection(settings),
     )
     producer.create_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
     _ask_before_start(producer, transactional_id)
     try:
-        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
+        # What a predecessor left open is settled within its timeout.
+        deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
+        async with within(deadline_s, f"start of the producer with transactional id {transactional_id}"):
             await unless_stopped(stop or asyncio.Event(), producer.start())
         yield producer
     finally:

@@ -9,9 +9,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import stop_consumer
+from common.error_kinds import Kind
 from common.readiness import Readiness
 from common.record_batches import RecordBatch, read_on
-from common.session import Stopped, pause
+from common.waiting import Stopped, pause
 
 log = structlog.get_logger()
 
@@ -21,6 +22,8 @@ Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 _REVOKE_DEADLINE_S = 2.5
 _LOOK_INTERVAL_S = 0.02
 _BROKER_INTERVAL_S = 1.0
+# Longer than a join that waits for a member that is dead.
+_LATE_S = 15.0
 # Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
 _MOST_BATCHES = 16
 
@@ -154,20 +157,20 @@ async def run_lanes(
             await (done or stop.wait)()
 
     async def tell() -> None:
-        await lanes.assigned.wait()
-        await all_arrived(consumer, taken_up, stop)
+        await _say_when_late(readiness, lanes.assigned.wait(), "no partitions are assigned by the group")
         while True:
+            await _say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
             readiness.set_ready(len(consumer.assignment()))
             await _wait_for_broker(consumer, answers=False)
-            readiness.set_not_ready(KafkaError("no broker answers"))
+            error = KafkaError("no broker answers")
+            if (await readiness.report(error)).kind is not Kind.WAITS:
+                # What is refused is not tried again each second, and not for ever.
+                raise error
             await _wait_for_broker(consumer, answers=True)
-            await all_arrived(consumer, taken_up, stop)
 
-    telling = asyncio.create_task(tell())
     try:
-        await lanes.wait(belong(), watch(), stop.wait())
+        await lanes.wait(belong(), stop.wait(), tell(), _watch(consumer), watch())
     finally:
-        telling.cancel()
         # First the lanes, then the group: the next owner must find nothing of ours under way.
         await lanes.finish()
         await stop_consumer(consumer)
@@ -195,6 +198,28 @@ async def fetch(
     finally:
         fetching.cancel()
         stopping.cancel()
+
+
+async def _say_when_late(readiness: Readiness, waiting: Awaitable[object], what: str) -> None:
+    """Wait; say why it takes long, for as long as it does: aiokafka tries some things for ever, without a word."""
+    task = asyncio.ensure_future(waiting)
+    try:
+        while not (await asyncio.wait([task], timeout=_LATE_S))[0]:
+            await readiness.report(TimeoutError(f"{what} within {_LATE_S:g} s"))
+        task.result()
+    finally:
+        task.cancel()
+
+
+async def _watch(consumer: AIOKafkaConsumer) -> None:
+    """Raise what has ended the consumer's own tasks: it would raise that only when it is asked for records."""
+    while True:
+        await asyncio.sleep(_BROKER_INTERVAL_S)
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - it has no other way
+        if coordinator is not None and not coordinator._coordination_task.cancelled():  # noqa: SLF001 - same
+            coordinator.check_errors()
+        if fetcher is not None and fetcher.error_future.done() and not fetcher.error_future.cancelled():
+            fetcher.error_future.result()
 
 
 async def _wait_for_broker(consumer: AIOKafkaConsumer, *, answers: bool) -> None:

@@ -90,7 +90,8 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
         try:
             await serve(stop)
         except ServiceError as error:
-            log.error("cannot go on", reason=str(error))  # noqa: TRY400 - the one line is the message
+            for line in str(error).splitlines() or [type(error).__name__]:
+                log.error("cannot go on", reason=line)  # noqa: TRY400 - the line is the message
             return error.exit_code
         except Exception:
             log.exception("crashed")

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import structlog
 
+from common.client_log import keep_last_warning
+from common.repeats import drop_repeats
 from common.settings import ServiceSettings
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -17,6 +19,7 @@ def set_up_log(settings: ServiceSettings, service: str) -> None:
     level = _LEVELS[settings.log_level]
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     processors: list[Any] = [
+        drop_repeats,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,6 +38,7 @@ def set_up_log(settings: ServiceSettings, service: str) -> None:
     )
     structlog.contextvars.bind_contextvars(service=service)
     # aiokafka tells of each attempt while a broker is away; the services tell of each change of state themselves.
+    keep_last_warning(quiet=settings.log_level != "debug")
     library_level = logging.DEBUG if settings.log_level == "debug" else logging.CRITICAL
     logging.basicConfig(stream=sys.stderr, level=library_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 

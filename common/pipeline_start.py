@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from common.clients import open_reader
 from common.errors import ConfigurationError, ServiceError
 from common.identity import Identity, find_changes
+from common.refusals import creation_error, not_allowed
 from common.registry import Registry
 from common.settings import ServiceSettings
 from common.topic_metadata import Topic, describe_topics
@@ -121,13 +122,13 @@ async def _create(admin: AIOKafkaAdminClient, settings: ServiceSettings, names: 
         for name in names
     ]
     response = await admin.create_topics(new)
-    for name, code, *_ in response.topic_errors:
+    for name, code, *told in response.topic_errors:
         error = for_code(code)
         if not code:
             log.info("topic created", topic=name)
         # Otherwise another service was quicker: what it made is looked at.
         elif error is not TopicAlreadyExistsError:
-            raise error(f"cannot create topic {name}")
+            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(told), ""), settings)
 
 
 async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -138,7 +139,7 @@ async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict
         for code, message, _, name, entries in answer.resources:
             error = for_code(code)
             if error.__name__.endswith("AuthorizationFailedError"):
-                raise ConfigurationError(f"may not DescribeConfigs on Topic {name}: grant it")
+                raise ConfigurationError(not_allowed("DescribeConfigs", "Topic", name))
             if code:
                 raise error(f"topic {name}: its configuration cannot be asked for: {message}")
             found[name] = {key: value for key, value, *_ in entries}

@@ -3,66 +3,100 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 
+from common.client_log import forget_last_warning
+from common.connection_failures import forget_connection_failures
+from common.diagnosis import Diagnosis, diagnose
+from common.error_kinds import Kind
+from common.errors import ConfigurationError, ServiceError
 from common.readiness import Readiness
+from common.settings import ServiceSettings
+from common.waiting import Stopped, pause, unless_stopped
 
-T = TypeVar("T")
+__all__ = ["Stopped", "pause", "run_sessions", "unless_stopped"]
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
 # A session that lasted this long was a good one: the next failure begins with a short pause again.
 _GOOD_SESSION_S = 10.0
+# How often, and for how long at least, something refused is tried again. With a file that another program may be about
+# to write, as a mounted secret, for longer. Not often: a server that counts failed logins may lock the user out.
+_LEAST_TRIES = 5
+_PATIENCE_S = 20.0
+_PATIENCE_WITH_FILE_S = 90.0
+_REFUSED_PAUSE_S = 4.0
 
 
-async def run_sessions(session: Callable[[Readiness, asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+async def run_sessions(
+    settings: ServiceSettings,
+    session: Callable[[Readiness, asyncio.Event], Awaitable[None]],
+    stop: asyncio.Event,
+) -> None:
     """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
 
-    Any other exception is a defect, or something a person has to mend, and is raised.
+    What waiting does not mend is raised as ServiceError: at once, or once it has lasted. Any other exception is a
+    defect, or something a person has to mend, and is raised.
     """
-    readiness = Readiness()
+    readiness, patience = Readiness(settings), _Patience(settings)
     pause_s = _FIRST_PAUSE_S
     while not stop.is_set():
         began = time.monotonic()
+        forget_connection_failures()
+        forget_last_warning()
         try:
-            await session(readiness, stop)
-        except (KafkaError, OSError, TimeoutError) as error:
-            if time.monotonic() - began > _GOOD_SESSION_S:
-                pause_s = _FIRST_PAUSE_S
-            readiness.set_not_ready(error)
+            failure = await _failure_of(session(readiness, stop))
+            if failure is None:
+                return
+            diagnosis = await unless_stopped(stop, diagnose(failure, settings))
         except Stopped:
             return
-        else:
-            return
-        await pause(stop, pause_s)
+        patience.take(diagnosis)
+        readiness.set_not_ready(diagnosis.reason)
+        if time.monotonic() - began > _GOOD_SESSION_S:
+            pause_s = _FIRST_PAUSE_S
+        await pause(stop, pause_s if diagnosis.kind is Kind.WAITS else _REFUSED_PAUSE_S)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-class Stopped(Exception):  # noqa: N818 - a state, not an error
-    """The service was asked to stop before a session had begun anything."""
-
-
-async def unless_stopped(stop: asyncio.Event, preparing: Awaitable[T]) -> T:
-    """What `preparing` gives; Stopped, at once, when `stop` is set before. Only for what may be broken off anywhere."""
-    task = asyncio.ensure_future(preparing)
-    stopping = asyncio.ensure_future(stop.wait())
+async def _failure_of(session: Awaitable[None]) -> Exception | None:
+    """What a session has failed with; None when it has returned."""
     try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Stopped
-    finally:
-        stopping.cancel()
-        task.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)
+        await session
+    except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
+        return error
+    return None
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until `stop`."""
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return
+@dataclass(slots=True)
+class _Patience:
+    """With what does not pass by itself: for how long, and how often, it was met one time after the other."""
+
+    settings: ServiceSettings
+    tries: int = 0
+    first_at: float = 0.0
+
+    def take(self, diagnosis: Diagnosis) -> None:
+        """Go on, or raise the ServiceError that ends the service."""
+        if diagnosis.kind is Kind.REFUSED:
+            raise ConfigurationError(diagnosis.reason)
+        if diagnosis.kind is Kind.WAITS:
+            self.tries = 0
+            return
+        self.tries += 1
+        if self.tries == 1:
+            self.first_at = time.monotonic()
+        lasted_s = time.monotonic() - self.first_at
+        if self.tries < _LEAST_TRIES or lasted_s < self._patience_s:
+            return
+        reason = f"{diagnosis.reason} (tried {self.tries} times in {lasted_s:.0f} s)"
+        if diagnosis.kind is Kind.BROKEN_IF_IT_LASTS:
+            raise ServiceError(reason)
+        raise ConfigurationError(reason)
+
+    @property
+    def _patience_s(self) -> float:
+        has_file = self.settings.kafka_sasl_password_file is not None and self.settings.kafka_sasl_password is None
+        return _PATIENCE_WITH_FILE_S if has_file else _PATIENCE_S

@@ -4,12 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from common.bootstrap import servers_in
 from common.errors import ConfigurationError
 
 _BESIDE_A_ROW_BYTES = 100_000
+# Some 30 years, where it is seconds; and what ledgers can hold. Python knows more, timers and SQLite do not.
+_MAX_NUMBER = 10**9
+_MAX_COUNT = 2**63 - 1
+_MAX_SHOWN = 200
 
 
 class ServiceSettings(BaseSettings):
@@ -23,6 +28,7 @@ class ServiceSettings(BaseSettings):
         cli_enforce_required=False,
         cli_hide_none_type=True,
         nested_model_default_partial_update=False,
+        allow_inf_nan=False,
     )
 
     kafka_bootstrap_servers: str = Field("localhost:9092", description="brokers to ask first, host:port, by commas")
@@ -54,14 +60,30 @@ class ServiceSettings(BaseSettings):
         description="hours that the topics of rows keep them, where a service creates these: a new split, or a new "
         "OUTPUT_DIR, gets rows that are no older. 0: for ever",
     )
-    replication_factor: int = Field(1, ge=1, description="replicas of topics that a service creates")
+    replication_factor: int = Field(1, ge=1, le=32_767, description="replicas of topics that a service creates")
     max_row_bytes: int = Field(
         900_000,
         ge=1_000,
         le=50_000_000,
         description="bytes; a longer row is rejected. Topics that a service creates take rows of this size",
     )
-    drain_deadline_s: float = Field(8, gt=0, description="seconds from the first signal to exit, at the latest")
+    session_timeout_s: float = Field(
+        6,
+        ge=5,
+        le=1_800,
+        description="seconds without a sign of life until the group gives a replica's partitions to others; the broker "
+        "has bounds for it (group.min.session.timeout.ms, group.max.session.timeout.ms)",
+    )
+    transaction_timeout_s: float = Field(
+        15,
+        ge=2,
+        le=60,
+        description="seconds that a transaction may take, at most 60; a producer that died holds back read_committed "
+        "readers, and so the rows behind its own, for as long (the broker's bound: transaction.max.timeout.ms)",
+    )
+    drain_deadline_s: float = Field(
+        8, gt=0, le=86_400, description="seconds from the first signal to exit, at the latest"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console, json, or auto: console on a terminal, else JSON"
@@ -71,6 +93,30 @@ class ServiceSettings(BaseSettings):
     def max_batch_bytes(self) -> int:
         """What a record batch may measure: the longest row, its key, a control record and Kafka's own framing."""
         return self.max_row_bytes + _BESIDE_A_ROW_BYTES
+
+    @property
+    def servers(self) -> list[tuple[str, int]]:
+        """The brokers to ask first: hosts and ports."""
+        return servers_in(self.kafka_bootstrap_servers)
+
+    @field_validator("*")
+    @classmethod
+    def _check_representable(cls, value: object) -> object:
+        if isinstance(value, float) and value > _MAX_NUMBER:
+            raise ValueError(f"at most {_MAX_NUMBER}")
+        if isinstance(value, int) and value > _MAX_COUNT:
+            raise ValueError(f"at most {_MAX_COUNT}")
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        # Bytes of the environment that are no UTF-8 come as surrogates, which can be neither logged nor sent.
+        if isinstance(text, str | Path) and any("\ud800" <= sign <= "\udfff" for sign in str(text)):
+            raise ValueError("not UTF-8")
+        return value
+
+    @field_validator("kafka_bootstrap_servers")
+    @classmethod
+    def _check_servers(cls, text: str) -> str:
+        servers_in(text)
+        return text
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
@@ -112,8 +158,12 @@ def _explain(location: tuple[int | str, ...], message: str, value: object) -> st
         return message
     if message == "Field required":
         return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help tells what it is"
-    shown = "" if "PASSWORD" in name else f" {value!r}"
+    shown = "" if "PASSWORD" in name else f" {_shortened(repr(value))}"
     return f"{name}{shown}: {message}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _name_positional(model: type[ServiceSettings], argv: Sequence[str], positional: str) -> list[str]:

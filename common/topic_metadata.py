@@ -33,6 +33,7 @@ from aiokafka.protocol.types import (
 )
 
 from common.errors import ConfigurationError
+from common.refusals import not_allowed
 
 _NO_TAGS: dict[int, bytes] = {}
 _TAGS = ("tags", TaggedFields)
@@ -84,7 +85,7 @@ async def describe_topics(client: AIOKafkaClient, names: Collection[str]) -> tup
     for topic in answer.to_object()["topics"]:
         name, error = topic["topic"], for_code(topic["error_code"])
         if error is TopicAuthorizationFailedError:
-            raise ConfigurationError(f"may not Describe on Topic {name}: grant it")
+            raise ConfigurationError(not_allowed("Describe", "Topic", name))
         if error in (UnknownTopicOrPartitionError, InvalidTopicError):
             continue
         # Without a leader it exists all the same.

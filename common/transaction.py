@@ -7,13 +7,15 @@ from collections.abc import Collection
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.clients import TRANSACTION_TIMEOUT_MS
 from common.forgotten_commits import complete_forgotten_end
 from common.new_batch import NewBatch
 from common.records import Headers
+from common.refusals import refusal_of_records
 from common.transaction_markers import Consumed, TransactionMarkers
+from common.waiting import within
 
 log = structlog.get_logger()
 
@@ -92,6 +94,9 @@ class Transactions:
         self._group = None if consumed is None else consumed.group
         self._markers = TransactionMarkers(producer, consumed)
         self._in_flight: asyncio.Task[None] | None = None
+        manager = producer._txn_manager  # noqa: SLF001 - aiokafka keeps both nowhere else
+        self._timeout_s = manager.transaction_timeout_ms / 1000
+        self._id = manager.transactional_id
 
     @property
     def busy(self) -> bool:
@@ -114,7 +119,7 @@ class Transactions:
 
     async def take_over(self) -> None:
         """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
-        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+        async with within(self._timeout_s, f"what the last transaction of {self._id} has left"):
             if unmarked := await self._markers.find_missing(self._partitions):
                 is_abort = self._producer.owes_abort
                 ended = "an abort" if is_abort else "a commit"
@@ -136,7 +141,7 @@ class Transactions:
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # Longer than the broker's own deadline no transaction can last.
-        async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000):
+        async with within(self._timeout_s, f"a transaction of {self._id}"):
             producer = self._producer
             await producer.begin_transaction()
             await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
@@ -149,8 +154,14 @@ class Transactions:
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]
         # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
-        for delivery in sent:
-            await delivery
+        try:
+            for delivery in sent:
+                await delivery
+        except KafkaError as error:
+            # Of a refusal aiokafka keeps the kind alone.
+            if refusal := refusal_of_records(error, topic):
+                raise refusal from error
+            raise
 
 
 def _take_exception(task: asyncio.Task[None]) -> None:

@@ -100,7 +100,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
     if settings.input != STANDARD_INPUT:
         # A name that is not there at all is said before any broker is asked.
         find_files(settings.input)
-    await run_sessions(partial(_session, settings, Slot(settings, "ingest")), stop)
+    await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
 
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:

@@ -174,7 +174,7 @@ class Sink:
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(partial(_session, settings, Slot(settings, "sink")), stop)
+    await run_sessions(settings, partial(_session, settings, Slot(settings, "sink")), stop)
 
 
 async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:

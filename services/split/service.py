@@ -153,7 +153,7 @@ def _offsets(partition: TopicPartition, position: int, carrier: Carrier) -> Offs
 
 async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
     """Split rows until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(partial(_session, settings, Slot(settings, "split")), stop)
+    await run_sessions(settings, partial(_session, settings, Slot(settings, "split")), stop)
 
 
 async def _session(settings: SplitSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:

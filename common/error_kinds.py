@@ -1,0 +1,105 @@
+"""What becomes of each error of the broker and its client: whether waiting mends it, and what to do where it does not.
+
+By the errors' names, as aiokafka has them; `tests/unit/test_error_kinds.py` sees to it that none is left out.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """What a service does about an error."""
+
+    # It begins a new session for as long as it takes, and says that it is not ready.
+    WAITS = auto()
+    # It ends with 78.
+    REFUSED = auto()
+    # It tries again for a while, because the other side may be about to change; then it ends with 78.
+    REFUSED_IF_IT_LASTS = auto()
+    # It tries again for a while; then it ends with 1: a defect, or something that nobody has set.
+    BROKEN_IF_IT_LASTS = auto()
+
+
+_NAMES: dict[Kind, str] = {
+    # The broker, the network, or another member of the group is on the move.
+    Kind.WAITS: """
+        NoBrokersAvailable NodeNotReadyError KafkaProtocolError CorrelationIdError Cancelled TooManyInFlightRequests
+        StaleMetadata MetadataEmptyBrokerList KafkaUnavailableError KafkaTimeoutError KafkaConnectionError KafkaError
+        CommitFailedError QuotaViolationError ProducerFenced UnknownError UnknownTopicOrPartitionError
+        LeaderNotAvailableError NotLeaderForPartitionError RequestTimedOutError BrokerNotAvailableError
+        ReplicaNotAvailableError StaleControllerEpochError StaleLeaderEpochCodeError GroupLoadInProgressError
+        GroupCoordinatorNotAvailableError NotCoordinatorForGroupError NotEnoughReplicasError
+        NotEnoughReplicasAfterAppendError IllegalGenerationError UnknownMemberIdError RebalanceInProgressError
+        NotControllerError InvalidProducerEpoch InvalidProducerIdMapping InvalidTxnState ConcurrentTransactions
+        TransactionCoordinatorFenced OutOfOrderSequenceNumber DuplicateSequenceNumber UnknownProducerId
+        OperationNotAttempted KafkaStorageError ReassignmentInProgress FetchSessionIdNotFound InvalidFetchSessionEpoch
+        ListenerNotFound MemberIdRequired TopicAlreadyExistsError NonEmptyGroup GroupIdNotFound NoError
+        BrokerResponseError
+    """,
+    # A setting, of ours or of a topic, or a permission has to change.
+    Kind.REFUSED: """
+        MessageSizeTooLargeError RecordListTooLargeError RecordTooLargeError OffsetMetadataTooLargeError
+        InvalidCommitOffsetSizeError InvalidTopicError InvalidGroupIdError InvalidSessionTimeoutError
+        InvalidTransactionTimeout InvalidTimestampError TopicAuthorizationFailedError GroupAuthorizationFailedError
+        ClusterAuthorizationFailedError TransactionalIdAuthorizationFailed InvalidPartitionsError
+        InvalidReplicationAssignmentError InvalidConfigurationError PolicyViolationError KafkaConfigurationError
+        InvalidRequiredAcksError SecurityDisabled
+    """,
+    # The same, but passwords are rotated, certificates renewed, brokers added and mechanisms enabled while one waits.
+    Kind.REFUSED_IF_IT_LASTS: """
+        AuthenticationMethodNotSupported AuthenticationFailedError SaslAuthenticationFailed
+        UnsupportedSaslMechanismError IllegalSaslStateError InvalidReplicationFactorError
+        InconsistentGroupProtocolError DelegationTokenAuthDisabled
+        DelegationTokenNotFound DelegationTokenOwnerMismatch DelegationTokenRequestNotAllowed
+        DelegationTokenAuthorizationFailed DelegationTokenExpired InvalidPrincipalType UnsupportedVersionError
+        UnrecognizedBrokerVersion IncompatibleBrokerVersion UnsupportedCodecError UnsupportedForMessageFormatError
+    """,
+    # What no setting makes and no wait mends: what is in the log, or a defect of a client or a broker.
+    Kind.BROKEN_IF_IT_LASTS: """
+        IllegalStateError IllegalArgumentError NoOffsetForPartitionError OffsetOutOfRangeError CorruptRecordException
+        InvalidFetchRequestError InvalidRequestError ProducerClosed ConsumerStoppedError IllegalOperation LogDirNotFound
+    """,
+}
+
+KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+
+_NAME = re.compile(r"[A-Z][A-Za-z]+")
+# Says nothing: what it wraps does.
+_WRAPPER = "KafkaError"
+_MOST_CAUSES = 20
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, outermost first."""
+    cause: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+
+
+def root_of(error: BaseException) -> BaseException:
+    """The error that is to be judged: aiokafka wraps some in a plain KafkaError."""
+    for cause in causes_of(error):
+        if type(cause).__name__ in KINDS and type(cause).__name__ != _WRAPPER:
+            return cause
+    return error
+
+
+def name_of(error: BaseException) -> str:
+    """The name that the error is judged by; of one that only quotes another, the other's."""
+    root = root_of(error)
+    name = type(root).__name__
+    return next(names_in(str(root)), name) if name == _WRAPPER else name
+
+
+def names_in(text: str) -> Iterator[str]:
+    """The errors that a text names."""
+    return (name for name in _NAME.findall(text) if name in KINDS and name != _WRAPPER)
+
+
+def kind_of(error: BaseException) -> Kind:
+    """What to do about this error. One that is not of Kafka, as of the network or the disk, may pass."""
+    return KINDS.get(name_of(error), Kind.WAITS)
