@@ -9,11 +9,13 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.connection import connection
+from common.errors import ConfigurationError
 from common.new_batch import NewBatch
+from common.permissions import TRANSACTIONAL_ID, explain_denied
 from common.produce_requests import write_produce_requests_at_once
 from common.reauthentication import reauthenticate_open_connections
 from common.record_batches import give_out_batches, in_batches
@@ -116,7 +118,12 @@ async def open_producer(
     _ask_before_start(producer, transactional_id)
     try:
         async with asyncio.timeout(TRANSACTION_TIMEOUT_MS / 1000 + _STOP_DEADLINE_S):
-            await unless_stopped(stop or asyncio.Event(), producer.start())
+            try:
+                await unless_stopped(stop or asyncio.Event(), producer.start())
+            except TransactionalIdAuthorizationFailed:
+                # aiokafka tells neither.
+                text = explain_denied("Write", TRANSACTIONAL_ID, transactional_id)
+                raise ConfigurationError(text) from None
         yield producer
     finally:
         await within_deadline(producer.stop(), "producer")

@@ -8,6 +8,7 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from common.authorization import ensure_allowed_topics
 from common.clients import new_consumer, open_admin, open_producer
 from common.errors import SourceError
 from common.lanes import all_arrived, run_lanes
@@ -17,7 +18,7 @@ from common.readiness import Readiness
 from common.registry import Registry
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
-from common.topics import Groups, ensure_topics
+from common.topics import Groups
 from common.transaction import Transactions
 from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.lane import IngestLane
@@ -100,7 +101,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        topics = await unless_stopped(stop, ensure_allowed_topics(admin, settings, "ingest"))
     shop = Shop(settings, topics, Registry(settings, topics))
     if settings.input == STANDARD_INPUT:
         await carry_standard_input(shop, readiness, stop)

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from common.authorization import ensure_allowed_topics
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
@@ -17,7 +18,7 @@ from common.readiness import Readiness
 from common.record_batches import parts_of
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
-from common.topics import Groups, Topics, ensure_topics
+from common.topics import Groups, Topics
 from services.sink.checkpoint import should_checkpoint
 from services.sink.lock import Lock
 from services.sink.rolling import NOTHING_FINISHED
@@ -149,7 +150,7 @@ async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        topics = await unless_stopped(stop, ensure_allowed_topics(admin, settings, "sink"))
         cluster = (await unless_stopped(stop, admin.describe_cluster()))["cluster_id"]
         group = Groups.under(settings.topic_prefix).sink
         consumer = new_consumer(settings, slot.client_id, group)

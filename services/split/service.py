@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from common.authorization import ensure_allowed_topics
 from common.clients import new_consumer, open_admin, open_producer, open_reader
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
@@ -22,7 +23,7 @@ from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.stretches import Single, Stretch
 from common.topic_reading import holds_records
-from common.topics import Groups, Topics, ensure_topics
+from common.topics import Groups, Topics
 from common.transaction import Offsets, Outbox, Transactions
 from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
@@ -156,7 +157,7 @@ async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SplitSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        topics = await unless_stopped(stop, ensure_topics(admin, settings))
+        topics = await unless_stopped(stop, ensure_allowed_topics(admin, settings, "split"))
         group = Groups.under(settings.topic_prefix).split
         consumer = new_consumer(settings, slot.client_id, group)
         splitter = Splitter(settings, topics, admin, consumer, Registry(settings, topics))
