@@ -31,10 +31,13 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         settings = self._settings
         return read_secret("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
 
-    async def prepare(self) -> str | None:
-        """Have a token at hand, or the password, which is returned. KafkaError where there is none now."""
+    async def prepare(self, beyond: float = 0.0) -> str | None:
+        """Have a token at hand, or the password, which is returned. KafkaError where there is none now.
+
+        The token that a session began with ends with it: for the next, `beyond` is when that is (time.monotonic).
+        """
         if self._tokens is not None:
-            await self._tokens.token()
+            await self._tokens.token(beyond)
         try:
             return self.password()
         except ConfigurationError as error:

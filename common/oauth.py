@@ -34,6 +34,8 @@ _MOST_BYTES = 2**20
 _SHOWN_CHARACTERS = 200
 # Of a token's life. What is left is for an endpoint that does not answer at once.
 _RENEW_AT = 0.8
+# Tokens end at a full second, which is up to one before their life is over.
+_ROUNDED_S = 1.0
 # While the endpoint fails and the token is still good, connections do not wait for it each time.
 _RETRY_S = 1.0
 # These do not change by themselves: the endpoint knows the client, and refuses it.
@@ -71,18 +73,21 @@ class Tokens:
         self._token: _Token | None = None
         self._renewing: asyncio.Task[None] | None = None
 
-    async def token(self) -> str:
-        """A token that has not ended. KafkaError where there is none: AuthenticationFailedError if that is refused."""
+    async def token(self, beyond: float = 0.0) -> str:
+        """A token that has not ended, and ends later than `beyond` (time.monotonic) where the endpoint has such a one.
+
+        KafkaError where there is none: AuthenticationFailedError if that is refused.
+        """
         known = self._token
-        if known is None or time.monotonic() >= known.renew_at:
+        if known is None or time.monotonic() >= known.renew_at or known.ends_at <= beyond:
             try:
                 await self._renew()
             except KafkaError as error:
                 now = time.monotonic()
-                if known is None or now >= known.ends_at or self._token is None:
+                if known is None or now >= known.ends_at or known.ends_at <= beyond or self._token is None:
                     raise
                 log.debug("token not renewed, the former one is still good", reason=str(error))
-                self._token = replace(known, renew_at=now + _RETRY_S)
+                self._token = replace(known, renew_at=min(now + _RETRY_S, known.ends_at))
         assert self._token is not None  # noqa: S101 - else an error was raised
         return self._token.text
 
@@ -101,7 +106,8 @@ class Tokens:
     async def _ask(self) -> None:
         asked_at = time.monotonic()
         text, lifetime_s = await _in_daemon_thread(lambda: request_token(self._request))
-        self._token = _Token(text, asked_at + _RENEW_AT * lifetime_s, asked_at + lifetime_s)
+        certain_s = max(0.0, lifetime_s - _ROUNDED_S)
+        self._token = _Token(text, asked_at + _RENEW_AT * certain_s, asked_at + certain_s)
 
 
 def tokens_for(settings: ServiceSettings) -> Tokens:

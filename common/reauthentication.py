@@ -12,6 +12,7 @@ for accepted.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 
 import structlog
 from aiokafka.conn import AIOKafkaConnection, CloseReason, OAuthAuthenticator
-from aiokafka.errors import AuthenticationFailedError
+from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 from aiokafka.protocol.admin import SaslAuthenticateRequest
 
 from common.credentials import Credentials
@@ -28,8 +29,12 @@ log = structlog.get_logger()
 
 # Of a session. What is left is for a token endpoint that does not answer at once.
 _RENEW_AT = 0.8
+# A request on its way, or behind others, is to be there before the session has ended.
+_USED_UP_AT = 0.95
+# By how much a token is to outlast the session that is over. One that began it ends with it, give or take an answer.
+_OUTLASTS_S = 0.5
 # A broker takes no two handshakes on one connection within a second.
-_SHORTEST_S = 1.1
+_BETWEEN_S = 1.1
 
 _send = AIOKafkaConnection.send
 _shake_hands = AIOKafkaConnection._do_sasl_handshake  # noqa: SLF001 - it offers no other place
@@ -39,11 +44,24 @@ _shake_hands = AIOKafkaConnection._do_sasl_handshake  # noqa: SLF001 - it offers
 class _Session:
     """How long a connection's user is proved (time.monotonic), and the new proof that is under way."""
 
-    renew_at: float
-    ends_at: float
+    began: float
+    lifetime_s: float
     renewal: asyncio.Task[None] | None = None
-    # Whether other requests wait for it.
+    # Whether other requests wait for it, and why there was none in the end.
     is_closed: bool = False
+    failure: Exception | None = None
+    # When it was last tried in vain.
+    failed_at: float = -math.inf
+
+    @property
+    def renew_at(self) -> float:
+        """When to prove the user again."""
+        return max(self.began + _RENEW_AT * self.lifetime_s, self.failed_at + _BETWEEN_S)
+
+    @property
+    def ends_at(self) -> float:
+        """When requests would come too late."""
+        return self.began + _USED_UP_AT * self.lifetime_s
 
 
 def reauthenticate_open_connections() -> None:
@@ -65,9 +83,10 @@ def _send_in_turn(connection: Any, request: Any, expect_response: bool = True) -
     session: _Session | None = getattr(connection, "session", None)
     if session is not None:
         now = time.monotonic()
-        if session.renewal is None and now >= session.renew_at and connection.connected():
+        is_over = now >= session.ends_at
+        if session.renewal is None and (is_over or now >= session.renew_at) and connection.connected():
             session.renewal = asyncio.create_task(_renew(connection, session))
-        if session.renewal is not None and now >= session.ends_at:
+        if session.renewal is not None and is_over:
             # While a token is asked for, requests go on; not those that would come too late.
             session.is_closed = True
         if session.is_closed and asyncio.current_task() is not session.renewal:
@@ -78,51 +97,53 @@ def _send_in_turn(connection: Any, request: Any, expect_response: bool = True) -
 async def _send_later(connection: Any, session: _Session, request: Any, expect_response: bool) -> Any:  # noqa: FBT001 - as above
     while session.renewal is not None:
         await asyncio.wait([session.renewal])
+    if session.failure is not None:
+        address = f"{connection.host}:{connection.port}"
+        raise KafkaConnectionError(f"Connection at {address} closed: {session.failure}") from session.failure
     return await _send_in_turn(connection, request, expect_response)
 
 
 async def _renew(connection: Any, session: _Session) -> None:
     """Prove the user again. What fails before the handshake has begun is tried again with a later request."""
     try:
-        await _prepare(connection)
+        await asyncio.sleep(session.began + _BETWEEN_S - time.monotonic())
+        await _prepare(connection, session.began + session.lifetime_s + _OUTLASTS_S)
         # From here on, up to the end of the handshake, the connection is its own. Nothing is waited for before its
         # first request is written.
         session.is_closed = True
         await _prove(connection)
     except Exception as error:  # noqa: BLE001 - aiokafka raises whatever it meets
         log.debug("user not proved again", broker=f"{connection.host}:{connection.port}", error=repr(error))
+        session.failed_at = time.monotonic()
         if session.is_closed:
+            session.failure = error
             connection.close(reason=CloseReason.AUTH_FAILURE, exc=error)
-        session.renew_at = time.monotonic() + _SHORTEST_S
     finally:
         session.renewal = None
         session.is_closed = False
 
 
-async def _prepare(connection: Any) -> None:
+async def _prepare(connection: Any, beyond: float = 0.0) -> None:
     """Have the token, or the password, as it is now."""
     credentials = connection._sasl_oauth_token_provider  # noqa: SLF001 - what `connection()` has put there
     if isinstance(credentials, Credentials):
-        connection._sasl_plain_password = await credentials.prepare()  # noqa: SLF001 - aiokafka keeps it for ever
+        connection._sasl_plain_password = await credentials.prepare(beyond)  # noqa: SLF001 - aiokafka keeps it for ever
 
 
 async def _prove(connection: Any) -> None:
     """Run aiokafka's handshake, and keep what the broker says of the session that it begins."""
     connection.session_lifetime_s = 0.0
-    began = time.monotonic()
     session = getattr(connection, "session", None)
     if session is None:
         await _prepare(connection)
+    began = time.monotonic()
     await _shake_hands(connection)
-    lifetime_s = connection.session_lifetime_s
-    if lifetime_s <= 0:
+    if connection.session_lifetime_s <= 0:
         connection.session = None
-        return
-    renew_at, ends_at = began + max(_SHORTEST_S, _RENEW_AT * lifetime_s), began + lifetime_s
-    if session is None:
-        connection.session = _Session(renew_at, ends_at)
+    elif session is None:
+        connection.session = _Session(began, connection.session_lifetime_s)
     else:
-        session.renew_at, session.ends_at = renew_at, ends_at
+        session.began, session.lifetime_s = began, connection.session_lifetime_s
 
 
 async def _note_lifetime(connection: Any, answering: Awaitable[Any]) -> Any:

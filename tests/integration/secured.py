@@ -14,6 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
     UserScramCredentialUpsertion,
 )
 
+from ops import acls
 from ops.kafka import LocalKafka
 from tests.chaos.proxy import HOST, free_ports
 from tests.integration.certificates import Authority
@@ -23,7 +24,10 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 SERVICES = ("ingest", "split", "sink")
 _LOGIN = "org.apache.kafka.common.security"
 _OAUTH = f"{_LOGIN}.oauthbearer"
-_DEADLINE_S = 10.0
+_DEADLINE_S = 30.0
+_START_DEADLINE_S = 110.0
+# How long a broker takes a SCRAM-SHA-512 user for proved.
+SCRAM_SESSION_S = 2
 
 
 class SecuredKafka:
@@ -47,7 +51,7 @@ class SecuredKafka:
             token_lifetime_s,
         )
         plain, self.ssl_port, self.sasl_port = free_ports(3)
-        self.kafka = LocalKafka(plain, config={**self._config(plain), **config})
+        self.kafka = LocalKafka(plain, config={**self._config(plain), **config}, ready_deadline_s=_START_DEADLINE_S)
 
     def __enter__(self) -> Self:
         self.tokens.__enter__()
@@ -75,6 +79,14 @@ class SecuredKafka:
     def secret(self, user: str) -> str:
         """The user's password for every mechanism, also that of the key; with what spoils a URL, a header or a list."""
         return f"s3cret/of+{user}=ü%20"
+
+    def grant(self, prefix: str, users: Mapping[str, str], *, no_create: bool = False) -> None:
+        """Grant each service's user what it needs, by our own command, as the tests' super user."""
+        arguments = [word for service, user in users.items() for word in (f"--{service}", f"User:{user}")]
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("KAFKA_BOOTSTRAP_SERVERS", self.bootstrap)
+            environment.setenv("TOPIC_PREFIX", prefix)
+            assert acls.main([*arguments, "--apply", *(["--no-create"] if no_create else [])]) == 0
 
     def settings(self, mechanism: str, user: str) -> dict[str, str]:
         """A client's settings."""
@@ -137,6 +149,7 @@ class SecuredKafka:
             f"{of_listener}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
             # With it, a connection's session ends with the token that began it.
             f"{of_listener}.oauthbearer.connections.max.reauth.ms": "3600000",
+            f"{of_listener}.scram-sha-512.connections.max.reauth.ms": f"{1000 * SCRAM_SESSION_S}",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
         }

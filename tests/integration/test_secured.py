@@ -1,25 +1,16 @@
 """Brokers as companies have them: each way to prove who a user is, on a broker that denies what is not granted."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ops import acls
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.secured import MECHANISMS, SERVICES, SecuredKafka
 
 ROWS = 500
-# Sessions that end within a run of the services: SCRAM's by the broker's word, OAUTHBEARER's with the token.
-SHORT_S = 3
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
-    with SecuredKafka(tmp_path_factory.mktemp("secured")) as secured:
-        yield secured
 
 
 @pytest.fixture
@@ -27,14 +18,6 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "abalone.csv"
     path.write_bytes(b"".join(ABALONE_FILE.read_bytes().splitlines(keepends=True)[: ROWS + 1]))
     return path
-
-
-def grant(pipeline: Pipeline, users: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grant each service's user what it needs, by our own command, as the tests' super user."""
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", pipeline.bootstrap)
-    monkeypatch.setenv("TOPIC_PREFIX", pipeline.prefix)
-    arguments = [word for service, user in users.items() for word in (f"--{service}", f"User:{user}")]
-    assert acls.main([*arguments, "--apply"]) == 0
 
 
 def secrets_in(log: str, secured: SecuredKafka, user: str) -> list[str]:
@@ -51,10 +34,10 @@ def test_rows_pass_by_each_way_to_prove_a_user_and_no_secret_is_logged(
     make_pipeline: Callable[[str], Pipeline],
     source: Path,
     mechanism: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pipeline = make_pipeline(secured.bootstrap)
-    grant(pipeline, {service: service for service in SERVICES}, monkeypatch)
+    secured.tokens.lifetime_s = 600
+    secured.grant(pipeline.prefix, {service: service for service in SERVICES})
     common = {"SPLIT_BY": "Sex", "LOG_LEVEL": "debug", "EXIT_WHEN_DONE": "true", "ONCE": "true", "INPUT": str(source)}
     services = [pipeline.start(name, **common, **secured.settings(mechanism, name)) for name in SERVICES]
     pipeline.finish(*services)

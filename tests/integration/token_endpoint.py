@@ -22,11 +22,12 @@ _KEY_ID = "tests"
 
 
 class TokenEndpoint:
-    """Serves from a thread; `is_down` lets it answer 503. Tokens are valid for `lifetime_s`."""
+    """Serves from a thread; `is_down` lets it answer 503. Tokens are for `audience`, and valid for `lifetime_s`."""
 
     def __init__(self, certificate: Certificate, folder: Path, secrets: dict[str, str], lifetime_s: int) -> None:
         self.secrets = secrets
         self.lifetime_s = lifetime_s
+        self.audience = AUDIENCE
         self.is_down = False
         self.issued: list[str] = []
         self._key = generate_private_key(public_exponent=65537, key_size=2048)
@@ -84,7 +85,7 @@ class TokenEndpoint:
         now = int(time.time())
         claims = {
             "sub": subject,
-            "aud": AUDIENCE,
+            "aud": self.audience,
             "iat": now,
             "exp": now + self.lifetime_s,
             "jti": uuid.uuid4().hex,
