@@ -1,7 +1,6 @@
 """Kafka clients made from the settings, and closed within deadlines."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -10,14 +9,16 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiokafka.helpers import create_ssl_context
+from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 
 from common.broken_connections import take_refused_writes_for_broken_connections
+from common.connection import connection
 from common.connection_failures import keep_connection_failures
 from common.errors import ConfigurationError
 from common.new_batch import NewBatch
+from common.permissions import TRANSACTIONAL_ID, explain_denied
 from common.produce_requests import write_produce_requests_at_once
+from common.reauthentication import reauthenticate_open_connections
 from common.record_batches import give_out_batches, in_batches
 from common.settings import ServiceSettings
 from common.topic_metadata import create_no_topic_by_asking
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 
 take_refused_writes_for_broken_connections()
 keep_connection_failures()
+reauthenticate_open_connections()
 give_out_batches()
 write_produce_requests_at_once()
 create_no_topic_by_asking()
@@ -39,51 +41,11 @@ _MAX_REQUEST_BYTES = 100 * 2**20
 _FETCH_BYTES = 2**20
 # So many signs of life may be lost before a member counts as dead.
 _HEARTBEATS_PER_SESSION = 4
-_REQUEST_TIMEOUT_MS = 10_000
 # A member has ended what it had under way by then. Shorter than a request may take, which a join waits in.
 _REBALANCE_TIMEOUT_MS = 6_000
 _STOP_DEADLINE_S = 1.5
 # Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
-
-
-def connection(settings: ServiceSettings) -> dict[str, Any]:
-    """The arguments that every client takes."""
-    arguments: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "request_timeout_ms": _REQUEST_TIMEOUT_MS,
-        "security_protocol": settings.kafka_security_protocol,
-    }
-    if settings.kafka_security_protocol.endswith("SSL"):
-        arguments["ssl_context"] = _ssl_context(settings)
-    if settings.kafka_security_protocol.startswith("SASL"):
-        arguments |= {
-            "sasl_mechanism": settings.kafka_sasl_mechanism,
-            "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": _password(settings),
-        }
-    return arguments
-
-
-def _ssl_context(settings: ServiceSettings) -> ssl.SSLContext:
-    try:
-        context: ssl.SSLContext = create_ssl_context(cafile=settings.kafka_ssl_ca_location)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"KAFKA_SSL_CA_LOCATION {settings.kafka_ssl_ca_location}: {error}") from None
-    return context
-
-
-def _password(settings: ServiceSettings) -> str:
-    if settings.kafka_sasl_password is not None:
-        return settings.kafka_sasl_password.get_secret_value()
-    path = settings.kafka_sasl_password_file
-    assert path is not None  # noqa: S101 - the settings' own check has seen to it
-    try:
-        return path.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"KAFKA_SASL_PASSWORD_FILE {path}: not UTF-8") from None
 
 
 def new_consumer(
@@ -164,7 +126,12 @@ async def open_producer(
         # What a predecessor left open is settled within its timeout.
         deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
         async with within(deadline_s, f"start of the producer with transactional id {transactional_id}"):
-            await unless_stopped(stop or asyncio.Event(), producer.start())
+            try:
+                await unless_stopped(stop or asyncio.Event(), producer.start())
+            except TransactionalIdAuthorizationFailed:
+                # aiokafka tells neither.
+                text = explain_denied("Write", TRANSACTIONAL_ID, transactional_id)
+                raise ConfigurationError(text) from None
         yield producer
     finally:
         await within_deadline(producer.stop(), "producer")

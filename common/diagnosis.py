@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.broker_limits import ask_broker_for
 from common.client_log import last_warning
-from common.clients import connection
+from common.connection import connection
 from common.connection_causes import Access, Cause, Seen, cause_of, needs_a_look
 from common.connection_failures import connection_failures
 from common.error_kinds import KINDS, Kind, kind_of, name_of, names_in

@@ -47,8 +47,10 @@ class Pipeline:
     registry: Registry
 
 
-async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Pipeline:
-    """Create the topics that are missing, and begin the pipeline, where no service has; whichever comes first does it.
+async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:
+    """Create the topics that are missing, whichever service comes first; begin the pipeline where no service has.
+
+    A service that does not begin it writes to no topic: what it remembers names the topics itself.
 
     Raises ServiceError where a topic is gone, or another than the pipeline was begun with, or has lost records that it
     must keep; ConfigurationError where one does not fit the settings. Then nothing was created or written.
@@ -64,9 +66,10 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
             # Metadata spreads after the creation is answered.
             raise KafkaError("the topics are not known to all brokers yet")
         _refuse(found, settings)
-    begun = await registry.begin(found.identity(settings.partitions))
+    now = found.identity(settings.partitions)
+    begun = await registry.begin(now) if begins else registry.begun or now
     # Another service was quicker, and its settings or topics may be others.
-    if changes := find_changes(begun, found.identity(settings.partitions)):
+    if changes := find_changes(begun, now):
         raise ConfigurationError("\n".join(changes))
     return Pipeline(Topics.under(settings.topic_prefix), begun, registry)
 

@@ -16,7 +16,8 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from common.clients import connection, within_deadline
+from common.clients import within_deadline
+from common.connection import connection
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()

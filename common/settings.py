@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,7 +36,7 @@ class ServiceSettings(BaseSettings):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how the brokers are spoken to"
     )
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "PLAIN", description="how the user is proved, with SASL_*"
     )
     kafka_sasl_username: str | None = Field(None, description="user name, with SASL_*")
@@ -46,6 +47,32 @@ class ServiceSettings(BaseSettings):
     )
     kafka_compression: Literal["none", "gzip", "lz4", "zstd"] = Field(
         "none", description="how record batches are packed on their way to the brokers, and kept there"
+    )
+    kafka_ssl_certificate_location: Path | None = Field(
+        None,
+        description="file of the client's certificate (PEM), where brokers ask for one; read again when it changes",
+    )
+    kafka_ssl_key_location: Path | None = Field(
+        None, description="file of its private key (PEM); not set: in the certificate's file"
+    )
+    kafka_ssl_key_password: SecretStr | None = Field(
+        None, description="password of an encrypted private key; never logged"
+    )
+    kafka_ssl_key_password_file: Path | None = Field(None, description="a file that holds that password instead")
+    kafka_oauth_token_endpoint: str | None = Field(
+        None, description="where tokens are asked for (client credentials), https://..., with OAUTHBEARER"
+    )
+    kafka_oauth_client_id: str | None = Field(None, description="the client's id there")
+    kafka_oauth_client_secret: SecretStr | None = Field(None, description="the client's secret there; never logged")
+    kafka_oauth_client_secret_file: Path | None = Field(None, description="a file that holds the secret instead")
+    kafka_oauth_scope: str | None = Field(None, description="the scope to ask for")
+    kafka_oauth_extensions: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z]+=[!-+\--~]+(,[A-Za-z]+=[!-+\--~]+)*$",
+        description="SASL extensions that a broker asks for besides the token, key=value, by commas",
+    )
+    kafka_oauth_ca_location: Path | None = Field(
+        None, description="file of the token endpoint's certificate authority (the system's when not set)"
     )
     topic_prefix: str = Field(
         "nacre.",
@@ -120,7 +147,7 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_credentials(self) -> Self:
-        if not self.kafka_security_protocol.startswith("SASL"):
+        if not self.kafka_security_protocol.startswith("SASL") or self.kafka_sasl_mechanism == "OAUTHBEARER":
             return self
         if self.kafka_sasl_username is None or (
             self.kafka_sasl_password is None and self.kafka_sasl_password_file is None
@@ -130,6 +157,46 @@ class ServiceSettings(BaseSettings):
                 "KAFKA_SASL_PASSWORD (or KAFKA_SASL_PASSWORD_FILE)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _check_oauth(self) -> Self:
+        if not self.kafka_security_protocol.startswith("SASL") or self.kafka_sasl_mechanism != "OAUTHBEARER":
+            return self
+        if (
+            self.kafka_oauth_token_endpoint is None
+            or self.kafka_oauth_client_id is None
+            or (self.kafka_oauth_client_secret is None and self.kafka_oauth_client_secret_file is None)
+        ):
+            raise ValueError(
+                "KAFKA_SASL_MECHANISM=OAUTHBEARER needs KAFKA_OAUTH_TOKEN_ENDPOINT, KAFKA_OAUTH_CLIENT_ID and "
+                "KAFKA_OAUTH_CLIENT_SECRET (or KAFKA_OAUTH_CLIENT_SECRET_FILE)"
+            )
+        if not _is_endpoint(self.kafka_oauth_token_endpoint):
+            # Not shown: what is wrong may be a password in it.
+            raise ValueError("KAFKA_OAUTH_TOKEN_ENDPOINT is not https://host/path, without a user name or a fragment")
+        return self
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> Self:
+        if self.kafka_ssl_key_location is not None and self.kafka_ssl_certificate_location is None:
+            raise ValueError("KAFKA_SSL_KEY_LOCATION needs KAFKA_SSL_CERTIFICATE_LOCATION, the certificate of that key")
+        return self
+
+
+def _is_endpoint(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme in {"https", "http"}
+        and bool(parts.hostname)
+        and port != 0
+        and not (parts.username or parts.password or parts.fragment)
+        and address.isprintable()
+        and " " not in address
+    )
 
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
@@ -158,7 +225,7 @@ def _explain(location: tuple[int | str, ...], message: str, value: object) -> st
         return message
     if message == "Field required":
         return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help tells what it is"
-    shown = "" if "PASSWORD" in name else f" {_shortened(repr(value))}"
+    shown = "" if "PASSWORD" in name or "SECRET" in name else f" {_shortened(repr(value))}"
     return f"{name}{shown}: {message}"
 
 

@@ -8,10 +8,10 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
 from common.errors import ServiceError, SourceError
 from common.lanes import all_arrived, run_lanes
-from common.pipeline_start import open_pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, decode_progress
 from common.readiness import Readiness
@@ -105,7 +105,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
         shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
         watch = partial(watch_topics, admin, pipeline.identity)

@@ -10,12 +10,13 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.acceptance import decode_acceptance
+from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, MissingRecordsError, ServiceError
 from common.lanes import all_arrived, fetch, run_lanes
 from common.offsets import committed_offsets
-from common.pipeline_start import Pipeline, open_pipeline
+from common.pipeline_start import Pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
 from common.record_batches import parts_of
@@ -179,7 +180,7 @@ async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "sink"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
         consumer = new_consumer(settings, slot.client_id, group)

@@ -10,12 +10,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer, open_reader
 from common.completion import stages, wait_until_done
 from common.errors import LostRecordsError, ServiceError
 from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.pipeline_start import open_pipeline
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
 from common.record_batches import parts_of
@@ -158,7 +158,7 @@ async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
 
 async def _session(settings: SplitSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_admin(settings, stop) as admin:
-        pipeline = await unless_stopped(stop, open_pipeline(admin, settings))
+        pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "split"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).split
         consumer = new_consumer(settings, slot.client_id, group)

@@ -118,7 +118,7 @@ def _request_point(
 
 POINTS = (
     # How every service begins.
-    Point("topics", _ALL, "services.{service}.service:open_pipeline", repeats=False),
+    Point("topics", _ALL, "services.{service}.service:open_allowed_pipeline", repeats=False),
     Point("predecessor", _ALL, "services.{service}.service:remove_predecessor", repeats=False),
     Point("assigned", _ALL, "common.lanes:Lanes.on_partitions_assigned", repeats=False),
     # Transactions.

@@ -12,6 +12,7 @@ from ops.demo_files import DemoError
 def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == [
+        "acls",
         "demo",
         "index",
         "kafka",
@@ -23,7 +24,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    names = "demo, index, kafka, rejected, settings, validate"
+    names = "acls, demo, index, kafka, rejected, settings, validate"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; there are {names}\n"
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from common.clients import connection
+from common.connection import connection
 from common.errors import ConfigurationError
 from common.settings import read_settings
 from services.ingest.opening import Wanted

@@ -55,7 +55,7 @@ def test_shared_settings_come_first_and_one_that_differs_has_a_row_each() -> Non
 
 def test_choices_that_the_text_does_not_name_are_added() -> None:
     rows = {row[0]: row[3] for row in cells(settings_table(MODELS))}
-    assert rows["`KAFKA_SASL_MECHANISM`"].endswith(": PLAIN, SCRAM-SHA-256, SCRAM-SHA-512")
+    assert rows["`KAFKA_SASL_MECHANISM`"].endswith(": PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER")
     assert "console, json" in rows["`LOG_FORMAT`"]
     assert rows["`LOG_FORMAT`"].count("console") == 2
 

@@ -1,0 +1,31 @@
+"""Secrets, which stand in a setting or in the file that another setting names."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from common.errors import ConfigurationError
+
+
+def read_secret(setting: str, value: SecretStr | None, path: Path | None) -> str | None:
+    """The secret, as it is now; None where neither is set. ConfigurationError, without it, where it cannot be read."""
+    if value is not None:
+        return _checked(setting, value.get_secret_value())
+    if path is None:
+        return None
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"{setting}_FILE {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{setting}_FILE {path}: it is not UTF-8") from None
+    return secret
+
+
+def _checked(setting: str, secret: str) -> str:
+    try:
+        secret.encode()
+    except UnicodeEncodeError:
+        # The error itself holds the secret.
+        raise ConfigurationError(f"{setting} is not UTF-8") from None
+    return secret

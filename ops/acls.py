@@ -1,0 +1,176 @@
+"""`nacre acls`: the access control lists that the services need, as a script for kafka-acls.sh, or set at once."""
+
+import argparse
+import asyncio
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, NoReturn
+
+import structlog
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled, for_code
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from common.clients import within_deadline
+from common.connection import connection
+from common.errors import ConfigurationError
+from common.permissions import GROUP, OPERATIONS, TOPIC, TRANSACTIONAL_ID, Permission, permissions
+from common.settings import ServiceSettings, read_settings
+
+_PROGRAM = "nacre acls"
+_SERVICES = ("ingest", "split", "sink")
+_OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}
+_DEADLINE_S = 30.0
+# Kafka's numbers.
+_RESOURCES = {TOPIC: 2, GROUP: 3, TRANSACTIONAL_ID: 5}
+_LITERAL, _PREFIXED, _ALLOW, _ANY_HOST = 3, 4, 3, "*"
+
+_HEAD = """\
+#!/bin/sh
+# What the services of the pipeline {prefix}* need, and nothing more. Run it with the address of a broker:
+#   sh acls.sh --bootstrap-server HOST:PORT --command-config admin.properties
+# KAFKA_ACLS names the command where it is not kafka-acls.sh.
+set -eu
+: "${{1:?usage: sh acls.sh --bootstrap-server HOST:PORT [--command-config FILE]}}"
+"""
+
+
+class Grant(NamedTuple):
+    """Operations on one resource, or on all with a prefix, that one principal is allowed."""
+
+    principal: str
+    resource: str
+    name: str
+    is_prefix: bool
+    operations: tuple[str, ...]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the exit code of a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(message)
+
+
+def main(argv: list[str]) -> int:
+    """Print the script, or set the ACLs; 0 when done, 1 when the broker does not do it, 78 for a wrong setting."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    logging.getLogger("aiokafka").propagate = False
+    try:
+        options = _parser().parse_args(argv)
+        settings = read_settings(ServiceSettings, [], program=_PROGRAM)
+        found = grants(_principals(options), settings.topic_prefix, may_create=not options.no_create)
+        if options.apply:
+            count = asyncio.run(_apply(settings, found))
+            sys.stdout.write(f"{count} ACLs set at {settings.kafka_bootstrap_servers}\n")
+        else:
+            sys.stdout.write(script(found, settings.topic_prefix))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+        return error.exit_code
+    except (KafkaError, OSError, TimeoutError) as error:
+        sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}\n")
+        return 1
+    return 0
+
+
+def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = True) -> list[Grant]:
+    """What each service's principal is to be allowed, each once, those on one resource together."""
+    operations: dict[tuple[str, str, str, bool], list[str]] = {}
+    for service, principal in principals.items():
+        for needed in permissions(service, prefix):
+            if needed.operation == "Create" and not may_create:
+                continue
+            allowed = operations.setdefault((principal, *_pattern(needed)), [])
+            if needed.operation not in allowed:
+                allowed.append(needed.operation)
+    return [Grant(*key, tuple(allowed)) for key, allowed in operations.items()]
+
+
+def _pattern(permission: Permission) -> tuple[str, str, bool]:
+    # Kafka has no empty prefix, but a name for all there are.
+    if permission.is_prefix and not permission.name:
+        return permission.resource, "*", False
+    return permission.resource, permission.name, permission.is_prefix
+
+
+def script(found: Sequence[Grant], prefix: str) -> str:
+    """A shell script that sets them with Kafka's own command."""
+    return _HEAD.format(prefix=prefix) + "".join(f"{line}\n" for line in _lines(found))
+
+
+def _lines(found: Sequence[Grant]) -> Iterator[str]:
+    for grant in found:
+        words = ["--add", "--allow-principal", grant.principal]
+        for operation in grant.operations:
+            words += ["--operation", operation]
+        words += [_OPTIONS[grant.resource], grant.name]
+        words += ["--resource-pattern-type", "prefixed" if grant.is_prefix else "literal"]
+        yield f'"${{KAFKA_ACLS:-kafka-acls.sh}}" "$@" {shlex.join(words)}'
+
+
+async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
+    client = AIOKafkaClient(client_id="nacre-acls", **connection(settings))
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            await client.bootstrap()
+            for grant in found:
+                for operation in grant.operations:
+                    await _set(client, grant, operation)
+    except SecurityDisabled:
+        raise ConfigurationError("the broker has no access control: its authorizer.class.name is not set") from None
+    except ClusterAuthorizationFailedError:
+        raise ConfigurationError("this user may not Alter Cluster, which setting ACLs takes") from None
+    finally:
+        await within_deadline(client.close(), "client")
+    return sum(len(grant.operations) for grant in found)
+
+
+async def _set(client: AIOKafkaClient, grant: Grant, operation: str) -> None:
+    request = CreateAclsRequest(
+        _RESOURCES[grant.resource],
+        grant.name,
+        _PREFIXED if grant.is_prefix else _LITERAL,
+        grant.principal,
+        _ANY_HOST,
+        OPERATIONS[operation],
+        _ALLOW,
+    )
+    answer = await client.send(client.get_random_node(), request)
+    for code, text in answer.creation_responses:
+        if code:
+            raise for_code(code)(text or f"{operation} {grant.resource} {grant.name}: not set")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=_PROGRAM,
+        description="Print a script for kafka-acls.sh that allows each service what it needs, and nothing more. The "
+        "topics are those of the setting TOPIC_PREFIX in the environment.",
+    )
+    for service in _SERVICES:
+        parser.add_argument(f"--{service}", type=_principal, metavar="User:NAME", help=f"as whom {service} connects")
+    parser.add_argument("--no-create", action="store_true", help="somebody else creates the topics")
+    parser.add_argument(
+        "--apply",
+        action="store_true",
+        help="set them at the broker that the settings KAFKA_* name, as their user, who has to be allowed that",
+    )
+    return parser
+
+
+def _principals(options: argparse.Namespace) -> dict[str, str]:
+    named = {service: getattr(options, service) for service in _SERVICES if getattr(options, service)}
+    if not named:
+        raise ConfigurationError("name a principal: --ingest User:NAME, --split User:NAME, --sink User:NAME")
+    return named
+
+
+def _principal(text: str) -> str:
+    kind, colon, name = text.partition(":")
+    if not (kind and colon and name):
+        raise argparse.ArgumentTypeError(f"{text!r} is no principal such as User:alice")
+    return text

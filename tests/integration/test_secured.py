@@ -1,0 +1,49 @@
+"""Brokers as companies have them: each way to prove who a user is, on a broker that denies what is not granted."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.integration.secured import MECHANISMS, SERVICES, SecuredKafka
+
+ROWS = 500
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "abalone.csv"
+    path.write_bytes(b"".join(ABALONE_FILE.read_bytes().splitlines(keepends=True)[: ROWS + 1]))
+    return path
+
+
+def secrets_in(log: str, secured: SecuredKafka, user: str) -> list[str]:
+    """The secrets, in any form that is sent, that stand in a log."""
+    secret = secured.secret(user)
+    forms = [secret, repr(secret)[1:-1], str(secret.encode())[2:-1], ascii(secret)[1:-1], secret[:8]]
+    forms += [base64.b64encode(f"{user}:{secret}".encode()).decode(), *secured.tokens.issued]
+    return [form for form in forms if form in log]
+
+
+@pytest.mark.parametrize("mechanism", ["SSL", *MECHANISMS])
+def test_rows_pass_by_each_way_to_prove_a_user_and_no_secret_is_logged(
+    secured: SecuredKafka,
+    make_pipeline: Callable[[str], Pipeline],
+    source: Path,
+    mechanism: str,
+) -> None:
+    pipeline = make_pipeline(secured.bootstrap)
+    secured.tokens.lifetime_s = 600
+    secured.grant(pipeline.prefix, {service: service for service in SERVICES})
+    common = {"SPLIT_BY": "Sex", "LOG_LEVEL": "debug", "EXIT_WHEN_DONE": "true", "ONCE": "true", "INPUT": str(source)}
+    services = [pipeline.start(name, **common, **secured.settings(mechanism, name)) for name in SERVICES]
+    pipeline.finish(*services)
+    pipeline.check_files(expected_files(source.read_bytes(), [ABALONE["Sex"]]))
+    for service in services:
+        log = service.log()
+        # What is logged at all of the proof of who the user is: that the library's own lines are looked at.
+        assert mechanism == "SSL" or "SaslAuthenticateRequest" in log
+        assert secrets_in(log, secured, service.name) == []
