@@ -18,6 +18,7 @@ from common.errors import ConfigurationError
 from common.new_batch import NewBatch
 from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
+from common.request_pace import pace_requests
 from common.session import unless_stopped
 from common.settings import ServiceSettings
 from common.transaction_state import is_left_uncommitted
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 take_refused_writes_for_broken_connections()
 give_out_batches()
 write_produce_requests_at_once()
+pace_requests()
 
 # A dead producer's open transaction holds back read_committed readers for this long at the most.
 TRANSACTION_TIMEOUT_MS = 15_000
