@@ -15,7 +15,9 @@ from aiokafka.helpers import create_ssl_context
 
 from common.broken_connections import take_refused_writes_for_broken_connections
 from common.errors import ConfigurationError
+from common.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.new_batch import NewBatch
+from common.outages import is_client_failure
 from common.produce_requests import write_produce_requests_at_once
 from common.record_batches import give_out_batches, in_batches
 from common.request_pace import pace_requests
@@ -26,6 +28,7 @@ from common.transaction_state import is_left_uncommitted
 log = structlog.get_logger()
 
 take_refused_writes_for_broken_connections()
+take_lost_brokers_for_kafka_errors()
 give_out_batches()
 write_produce_requests_at_once()
 pace_requests()
@@ -191,7 +194,7 @@ async def within_deadline(closing: Any, what: str) -> None:
         log.warning("does not close", client=what)
         return
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
-    if isinstance(error, Exception) and not isinstance(error, KafkaError):
+    if isinstance(error, Exception) and not (isinstance(error, KafkaError) or is_client_failure(error)):
         raise error
     if error is not None:
         log.debug("not closed cleanly", client=what, error=repr(error))

@@ -11,8 +11,11 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.fetcher import Fetcher
+
+log = structlog.get_logger()
 
 # Some in a row are what a start and a change of leaders need; they must not be slower.
 _FREE = 5
@@ -67,8 +70,9 @@ async def _update_at_a_pace(client: Any, cluster: Any, topics: Any) -> Any:
     updated = False
     try:
         updated = await _metadata_update(client, cluster, topics)
-    finally:
-        pace.count(clock(), failed=not updated)
+    except Exception as error:  # noqa: BLE001 - it would end the task that asks, and all that wait for an answer hang
+        log.debug("metadata not updated", error=repr(error))
+    pace.count(clock(), failed=not updated)
     return updated
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from aiokafka.errors import KafkaError
 
+from common.outages import client_failures_as_outages
 from common.readiness import Readiness
 
 T = TypeVar("T")
@@ -27,7 +28,8 @@ async def run_sessions(session: Callable[[Readiness, asyncio.Event], Awaitable[N
     while not stop.is_set():
         began = time.monotonic()
         try:
-            await session(readiness, stop)
+            with client_failures_as_outages():
+                await session(readiness, stop)
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() - began > _GOOD_SESSION_S:
                 pause_s = _FIRST_PAUSE_S

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
 from common.errors import SourceError, TooManyRejectedError
+from common.outages import client_failures_as_outages
 from common.progress import Progress, encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
@@ -38,19 +39,20 @@ async def carry_standard_input(shop: Shop, readiness: Readiness, stop: asyncio.E
         readiness.set_ready(1)
         rest = b""
         try:
-            while not source.progress.ended:
-                chunk = await _next_chunk(chunks, stop)
-                if chunk is None:
-                    log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-                    break
-                outbox = transactions.outbox()
-                rest += chunk
-                used = await source.take(rest, outbox, at_end=not chunk)
-                rest = rest[used:]
-                outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
-                await transactions.commit(outbox)
-                shop.check_rejected(source.progress)
-            await transactions.settle()
+            with client_failures_as_outages():
+                while not source.progress.ended:
+                    chunk = await _next_chunk(chunks, stop)
+                    if chunk is None:
+                        log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                        break
+                    outbox = transactions.outbox()
+                    rest += chunk
+                    used = await source.take(rest, outbox, at_end=not chunk)
+                    rest = rest[used:]
+                    outbox.put(shop.topics.progress, home, name.encode(), encode_progress(source.progress))
+                    await transactions.commit(outbox)
+                    shop.check_rejected(source.progress)
+                await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
