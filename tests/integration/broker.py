@@ -19,16 +19,22 @@ def free_port() -> int:
 @contextmanager
 def hanging(kafka: LocalKafka) -> Iterator[None]:
     """The broker stands still: connections stay open and nothing answers."""
-    [pid] = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and _is_broker(entry, f"tmpdir={kafka.data_dir}")
-    ]
+    pid = process_of(kafka)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def process_of(kafka: LocalKafka) -> int:
+    """The number of the broker's own process: between it and this one there is a supervisor."""
+    [pid] = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _is_broker(entry, f"tmpdir={kafka.data_dir}")
+    ]
+    return pid
 
 
 def _is_broker(entry: Path, mark: str) -> bool:
