@@ -15,11 +15,14 @@ from common.broken_connections import take_refused_writes_for_broken_connections
 from common.connection import connection
 from common.connection_failures import keep_connection_failures
 from common.errors import ConfigurationError
+from common.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.new_batch import NewBatch
+from common.outages import is_client_failure
 from common.permissions import TRANSACTIONAL_ID, explain_denied
 from common.produce_requests import write_produce_requests_at_once
 from common.reauthentication import reauthenticate_open_connections
 from common.record_batches import give_out_batches, in_batches
+from common.request_pace import pace_requests
 from common.settings import ServiceSettings
 from common.topic_metadata import create_no_topic_by_asking
 from common.transaction_state import is_left_uncommitted
@@ -30,9 +33,11 @@ log = structlog.get_logger()
 take_refused_writes_for_broken_connections()
 keep_connection_failures()
 reauthenticate_open_connections()
+take_lost_brokers_for_kafka_errors()
 give_out_batches()
 write_produce_requests_at_once()
 create_no_topic_by_asking()
+pace_requests()
 
 # A broker's limit for a request, in which goes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
@@ -166,7 +171,7 @@ async def within_deadline(closing: Any, what: str) -> None:
         log.warning("does not close", client=what)
         return
     error = asyncio.CancelledError() if task.cancelled() else task.exception()
-    if isinstance(error, Exception) and not isinstance(error, KafkaError):
+    if isinstance(error, Exception) and not (isinstance(error, KafkaError) or is_client_failure(error)):
         raise error
     if error is not None:
         log.debug("not closed cleanly", client=what, error=repr(error))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
 from typing import Any, NoReturn
 
 import structlog
@@ -10,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from common.clients import stop_consumer
 from common.error_kinds import Kind
+from common.outages import ClientFailedError
 from common.readiness import Readiness
 from common.record_batches import RecordBatch, read_on
 from common.waiting import Stopped, pause
@@ -54,7 +56,7 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             for partition in sorted(assigned):
                 stop = asyncio.Event()
                 task = asyncio.create_task(self._lane(partition, stop))
-                task.add_done_callback(self._on_lane_done)
+                task.add_done_callback(partial(self._on_lane_done, stop))
                 self._lanes[partition] = (task, stop)
             log.info("partitions assigned", partitions=_names(assigned))
             self.assigned.set()
@@ -114,8 +116,11 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
                 future.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
 
-    def _on_lane_done(self, task: asyncio.Task[None]) -> None:
+    def _on_lane_done(self, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
         if task.cancelled():
+            if not stop.is_set():
+                # By aiokafka, which has cancelled what this lane waited for: nobody would notice that it is gone.
+                self._fail(ClientFailedError("aiokafka gave up a task of its own"))
             return
         error = task.exception()
         if error is not None and not isinstance(error, Stopped):
@@ -159,6 +164,7 @@ async def run_lanes(
     async def tell() -> None:
         await _say_when_late(readiness, lanes.assigned.wait(), "no partitions are assigned by the group")
         while True:
+            await lanes.assigned.wait()
             await _say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
             readiness.set_ready(len(consumer.assignment()))
             await _wait_for_broker(consumer, answers=False)
@@ -168,8 +174,16 @@ async def run_lanes(
                 raise error
             await _wait_for_broker(consumer, answers=True)
 
+    async def check() -> None:
+        while True:
+            await asyncio.sleep(_BROKER_INTERVAL_S)
+            check_client(consumer)
+            if not readiness.is_ready and not await _answers(consumer):
+                # Before the first partition is taken up, nothing else would say so.
+                await readiness.report(KafkaError("no broker answers"))
+
     try:
-        await lanes.wait(belong(), stop.wait(), tell(), _watch(consumer), watch())
+        await lanes.wait(belong(), stop.wait(), tell(), check(), watch())
     finally:
         # First the lanes, then the group: the next owner must find nothing of ours under way.
         await lanes.finish()
@@ -211,22 +225,28 @@ async def _say_when_late(readiness: Readiness, waiting: Awaitable[object], what:
         task.cancel()
 
 
-async def _watch(consumer: AIOKafkaConsumer) -> None:
-    """Raise what has ended the consumer's own tasks: it would raise that only when it is asked for records."""
-    while True:
-        await asyncio.sleep(_BROKER_INTERVAL_S)
-        coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - it has no other way
-        if coordinator is not None and not coordinator._coordination_task.cancelled():  # noqa: SLF001 - same
-            coordinator.check_errors()
-        if fetcher is not None and fetcher.error_future.done() and not fetcher.error_future.cancelled():
-            fetcher.error_future.result()
-
-
 async def _wait_for_broker(consumer: AIOKafkaConsumer, *, answers: bool) -> None:
-    """Wait until a broker answers, or none does: who has nothing to do would not learn of it otherwise."""
-    client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
-    while await client.force_metadata_update() != answers:  # noqa: ASYNC110 - it offers no event
+    """Wait until a broker answers, or none does: a member with nothing to do would not learn of it otherwise."""
+    while await _answers(consumer) != answers:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(_BROKER_INTERVAL_S)
+
+
+async def _answers(consumer: AIOKafkaConsumer) -> bool:
+    """Whether a broker answers; true while the consumer is not connected, because its start fails by itself."""
+    client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
+    return client._sync_task is None or bool(await client.force_metadata_update())  # noqa: SLF001 - same
+
+
+def check_client(consumer: AIOKafkaConsumer) -> None:
+    """Raise what a task of aiokafka's has ended with: a member that does not fetch would wait for ever, unaware."""
+    client, coordinator, fetcher = consumer._client, consumer._coordinator, consumer._fetcher  # noqa: SLF001 - nothing else tells
+    if coordinator is not None:
+        coordinator.check_errors()
+    if fetcher is not None and fetcher.error_future.done() and not fetcher.error_future.cancelled():
+        fetcher.error_future.result()
+    tasks = client._sync_task, getattr(coordinator, "_coordination_task", None)  # noqa: SLF001 - same
+    if any(task is not None and task.done() for task in tasks):
+        raise ClientFailedError("a task of aiokafka's has ended")
 
 
 async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from common.clients import within_deadline
 from common.connection import connection
+from common.outages import client_failures_as_outages
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -65,13 +66,14 @@ async def remove_predecessor(settings: ServiceSettings, group: str, slot: Slot) 
         return
     client = AIOKafkaClient(client_id=slot.client_id, **connection(settings))
     try:
-        await client.bootstrap()
-        coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-        for member in await _members(client, coordinator, group):
-            member_id, client_id, *_ = member
-            if client_id == slot.client_id:
-                await client.send(coordinator, LeaveGroupRequest(group, member_id))
-                log.info("predecessor removed from the group", member=member_id)
+        with client_failures_as_outages():
+            await client.bootstrap()
+            coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
+            for member in await _members(client, coordinator, group):
+                member_id, client_id, *_ = member
+                if client_id == slot.client_id:
+                    await client.send(coordinator, LeaveGroupRequest(group, member_id))
+                    log.info("predecessor removed from the group", member=member_id)
     except KafkaError as error:
         log.debug("predecessor not looked for", error=repr(error))
     finally:

@@ -14,6 +14,7 @@ from aiokafka.consumer import fetcher
 
 from common.crc32c import crc32c
 from common.loops import stretches
+from common.outages import ClientFailedError
 from common.stretches import Single, Stretch
 
 _SIZE_AT = 8
@@ -49,6 +50,9 @@ async def read_on(
     consumer: AIOKafkaConsumer, partition: TopicPartition, timeout_ms: int, most_batches: int | None = None
 ) -> list[RecordBatch]:
     """The partition's next batches, as soon as there are any; none after the timeout."""
+    # Without its fetcher nothing would ever come, and nothing would be said.
+    if consumer._fetcher.error_future.done():  # noqa: SLF001 - nothing else tells
+        raise ClientFailedError("aiokafka's fetcher has ended")
     fetched: dict[TopicPartition, list[RecordBatch]] = await consumer.getmany(
         partition, timeout_ms=timeout_ms, max_records=most_batches
     )

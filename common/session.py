@@ -12,6 +12,7 @@ from common.connection_failures import forget_connection_failures
 from common.diagnosis import Diagnosis, diagnose
 from common.error_kinds import Kind
 from common.errors import ConfigurationError, ServiceError
+from common.outages import client_failures_as_outages
 from common.readiness import Readiness
 from common.settings import ServiceSettings
 from common.waiting import Stopped, pause, unless_stopped
@@ -64,7 +65,8 @@ async def run_sessions(
 async def _failure_of(session: Awaitable[None]) -> Exception | None:
     """What a session has failed with; None when it has returned."""
     try:
-        await session
+        with client_failures_as_outages():
+            await session
     except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
         return error
     return None

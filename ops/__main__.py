@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 # The module whose main(argv) is the command, imported only when it is called, and its line in the help.
 _COMMANDS = {
-    "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with what is left"),
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
+    "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with what is left"),
     "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "index": ("ops.index", "tell which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),

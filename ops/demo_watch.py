@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, f
 
 from common.clients import open_admin, open_reader
 from common.completion import Stage, Watch, all_ended, stages
+from common.outages import client_failures_as_outages
 from common.session import Stopped, pause
 from common.settings import ServiceSettings
 from common.topic_metadata import describe_topics
@@ -85,7 +86,8 @@ class Observer:
         """Look until `stop`, and a last time then; begin again whenever Kafka cannot be asked."""
         while True:
             try:
-                await self._session(stop)
+                with client_failures_as_outages():
+                    await self._session(stop)
             except Stopped:
                 return
             except (KafkaError, OSError, TimeoutError) as error:

@@ -13,6 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from common.errors import ConfigurationError
+from common.outages import client_failures_as_outages
 from common.records import Rejection
 from common.settings import ServiceSettings, read_settings
 from ops.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
@@ -41,7 +42,8 @@ def main(argv: list[str]) -> int:
     try:
         options = _parser().parse_args(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
-        return asyncio.run(_run(settings, options))
+        with client_failures_as_outages():
+            return asyncio.run(_run(settings, options))
     except ConfigurationError as error:
         sys.stderr.write(f"{_PROGRAM}: {error}\n")
         return error.exit_code

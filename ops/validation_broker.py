@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from common.clients import open_admin
+from common.outages import client_failures_as_outages
 from common.pipeline_start import look_at_pipeline
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
@@ -42,7 +43,8 @@ async def ask_broker(settings: ServiceSettings) -> Broker:
     log.addHandler(warnings)
     try:
         async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
-            return await _ask(admin, settings)
+            with client_failures_as_outages():
+                return await _ask(admin, settings)
     except TimeoutError:
         return Broker(trouble=f"no answer within {_ANSWER_DEADLINE_S:g} s")
     except (KafkaError, OSError) as error:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
 from common.errors import SourceError, TooManyRejectedError
+from common.outages import client_failures_as_outages
 from common.progress import encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
@@ -57,20 +58,21 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
         readiness.set_ready(1)
         rest = b""
         try:
-            # Before any row: rows without any progress would mean that progress was lost.
-            await _commit(transactions, shop, home, source, transactions.outbox())
-            while not source.progress.ended:
-                chunk = await _next_chunk(chunks, stop)
-                if chunk is None:
-                    log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-                    break
-                outbox = transactions.outbox()
-                rest += chunk
-                used = await source.take(rest, outbox, at_end=not chunk)
-                rest = rest[used:]
-                await _commit(transactions, shop, home, source, outbox)
-                shop.check_rejected(source.progress)
-            await transactions.settle()
+            with client_failures_as_outages():
+                # Before any row: rows without any progress would mean that progress was lost.
+                await _commit(transactions, shop, home, source, transactions.outbox())
+                while not source.progress.ended:
+                    chunk = await _next_chunk(chunks, stop)
+                    if chunk is None:
+                        log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                        break
+                    outbox = transactions.outbox()
+                    rest += chunk
+                    used = await source.take(rest, outbox, at_end=not chunk)
+                    rest = rest[used:]
+                    await _commit(transactions, shop, home, source, outbox)
+                    shop.check_rejected(source.progress)
+                await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, NoReturn
+from typing import Any
 
 from tests.chaos.crash_points import Crash, parse_crash
 
@@ -46,7 +46,7 @@ class Reaper:
         if self.is_time(moment):
             self.die()
 
-    def die(self) -> NoReturn:
+    def die(self) -> None:
         """Kill -9: nothing is flushed, closed or told."""
         descriptor = _open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(descriptor, f"{self._crash}\n".encode())
@@ -153,7 +153,7 @@ WRAPPERS: dict[str, Function] = {
 }
 
 
-def install(crash: Crash, service: str, log_path: str) -> None:
+def install(crash: Crash, service: str, reaper: Reaper) -> None:
     """Wrap the one function that the crash is at."""
     module, _, path = crash.point.target.format(service=service).partition(":")
     *parents, name = path.split(".")
@@ -161,7 +161,7 @@ def install(crash: Crash, service: str, log_path: str) -> None:
     for parent in parents:
         owner = getattr(owner, parent)
     wrap = WRAPPERS[crash.point.kind]
-    setattr(owner, name, wrap(getattr(owner, name), crash.point.when, Reaper(crash, log_path)))
+    setattr(owner, name, wrap(getattr(owner, name), crash.point.when, reaper))
 
 
 def main() -> int:
@@ -169,7 +169,8 @@ def main() -> int:
     module = sys.argv.pop(1)
     # Everything is imported before anything is wrapped, so that nothing keeps hold of what is wrapped.
     importlib.import_module(f"{module}.service")
-    install(parse_crash(os.environ["CRASH_AT"]), module.rpartition(".")[2], os.environ["CRASH_LOG"])
+    crash = parse_crash(os.environ["CRASH_AT"])
+    install(crash, module.rpartition(".")[2], Reaper(crash, os.environ["CRASH_LOG"]))
     code: int = importlib.import_module(f"{module}.__main__").main()
     return code
 

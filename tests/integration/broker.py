@@ -3,9 +3,9 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ops.kafka import LocalKafka
 
@@ -19,14 +19,28 @@ def free_port() -> int:
 @contextmanager
 def hanging(kafka: LocalKafka) -> Iterator[None]:
     """The broker stands still: connections stay open and nothing answers."""
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], check=True, capture_output=True, text=True)
-    [pid] = [
-        int(line.split()[0])
-        for line in listing.stdout.splitlines()
-        if f"tmpdir={kafka.data_dir}" in line and "kafka.Kafka" in line and "supervise" not in line
-    ]
+    pid = process_of(kafka)
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def process_of(kafka: LocalKafka) -> int:
+    """The number of the broker's own process: between it and this one there is a supervisor."""
+    [pid] = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and _is_broker(entry, f"tmpdir={kafka.data_dir}")
+    ]
+    return pid
+
+
+def _is_broker(entry: Path, mark: str) -> bool:
+    try:
+        arguments = (entry / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        # It has ended meanwhile.
+        return False
+    return any(mark in argument for argument in arguments) and "kafka.Kafka" in arguments

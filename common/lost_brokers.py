@@ -1,0 +1,38 @@
+"""Two defects of aiokafka 0.14, mended in one place: a broker that is lost is no KafkaError.
+
+Two requests of one connection that time out both close it, and where another one has taken it out meanwhile that is a
+KeyError: it ends aiokafka's fetcher or sender for ever. A client that a broker has told of no broker (one that has just
+come back, or hung for longer than its own session) fails an assertion when it looks for a coordinator. Where aiokafka
+expects KafkaErrors it recovers from them.
+"""
+
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.errors import NodeNotReadyError, RequestTimedOutError
+
+_send = AIOKafkaClient.send
+_coordinator_lookup = AIOKafkaClient.coordinator_lookup
+
+
+def take_lost_brokers_for_kafka_errors() -> None:
+    """Make aiokafka see KafkaErrors, from which it recovers; may be called again."""
+    AIOKafkaClient.send = _send_or_time_out
+    AIOKafkaClient.coordinator_lookup = _look_up_with_brokers
+
+
+async def _send_or_time_out(
+    client: Any, node_id: Any, request: Any, *, group: ConnectionGroup = ConnectionGroup.DEFAULT
+) -> Any:
+    try:
+        return await _send(client, node_id, request, group=group)
+    except KeyError as error:
+        if (node_id, group) in client._conns:  # noqa: SLF001 - it is the one that is not found
+            raise
+        raise RequestTimedOutError from error
+
+
+async def _look_up_with_brokers(client: Any, kind: Any, key: str) -> Any:
+    if client.get_random_node() is None:
+        raise NodeNotReadyError("the brokers have told of no broker yet")
+    return await _coordinator_lookup(client, kind, key)

@@ -1,0 +1,45 @@
+"""A broker that is away costs the services next to nothing, and they go on by themselves when it is back."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ops.kafka import LocalKafka
+from tests.chaos import extent
+from tests.chaos.conftest import MakeFlow
+
+RecordProperty = Callable[[str, object], None]
+
+STOPS, KILLS = extent.count(2, 30), extent.count(1, 15)
+OUTAGE_S = 5.0
+# Of a core, for each service.
+HIGHEST_SHARE = 0.05
+
+
+def cpu_s(process_id: int) -> float:
+    """The seconds of a core that a process has used."""
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    user, system = fields[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.timeout(180 + 40 * (STOPS + KILLS))
+def test_a_broker_that_is_away_costs_each_service_less_than_a_twentieth_of_a_core(
+    own_kafka: LocalKafka, make_flow: MakeFlow, record_property: RecordProperty
+) -> None:
+    flow = make_flow(own_kafka.bootstrap, rows_per_s=2_000)
+    flow.start_all()
+    for end in [LocalKafka.stop] * STOPS + [LocalKafka.kill] * KILLS:
+        flow.wait_for_pending()
+        end(own_kafka)
+        before = [cpu_s(service.process_id) for service in flow.every()]
+        flow.pause(OUTAGE_S)
+        for service, used_s in zip(flow.every(), before, strict=True):
+            share = (cpu_s(service.process_id) - used_s) / OUTAGE_S
+            record_property(f"{service.name}: share of a core, broker {end.__name__}", share)
+            assert share < HIGHEST_SHARE, f"{service.name}, broker {end.__name__}: {share:.0%} of a core"
+        own_kafka.start()
+        record_property("seconds from a broker's return after an outage to the next row", flow.wait_for_more(60))
+    record_property("rows, broker away", flow.finish().rows)

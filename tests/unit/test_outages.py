@@ -1,0 +1,96 @@
+import asyncio
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError
+
+import common.clients  # noqa: F401 - importing it mends aiokafka
+from common.lanes import Lanes
+from common.outages import ClientFailedError, client_failures_as_outages
+from common.session import run_sessions
+from common.settings import ServiceSettings, read_settings
+
+
+async def fail_in_aiokafka() -> None:
+    """An assertion of aiokafka's own."""
+    AIOKafkaClient().set_topics("one")
+
+
+async def be_given_up() -> None:
+    """As where aiokafka cancels a task that it waits for itself."""
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    task.cancel()
+    await task
+
+
+@pytest.mark.parametrize("fail", [fail_in_aiokafka, be_given_up])
+async def test_what_aiokafka_raises_of_its_own_is_an_outage(fail: Any) -> None:
+    with pytest.raises(ClientFailedError) as caught, client_failures_as_outages():
+        await fail()
+    assert isinstance(caught.value, KafkaError)
+
+
+async def test_a_defect_of_ours_is_none_and_nothing_is_hidden() -> None:
+    with pytest.raises(AssertionError), client_failures_as_outages():
+        raise AssertionError
+    # Called in a wrong way, aiokafka says so; that is a defect too.
+    with pytest.raises(TypeError), client_failures_as_outages():
+        AIOKafkaClient(nonsense=1)
+
+
+async def test_a_cancellation_of_ours_stays_one() -> None:
+    async def waiting() -> None:
+        with client_failures_as_outages():
+            await asyncio.sleep(60)
+
+    task = asyncio.ensure_future(waiting())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_session_begins_again_after_a_failure_of_aiokafkas() -> None:
+    failures = [fail_in_aiokafka, be_given_up]
+
+    async def session(*_: object) -> None:
+        if failures:
+            await failures.pop()()
+
+    await run_sessions(read_settings(ServiceSettings, [], program="test"), session, asyncio.Event())
+    assert not failures
+
+
+class Consumer:
+    """What lanes ask of one."""
+
+    def pause(self, *_partitions: TopicPartition) -> None:
+        """Paused."""
+
+
+async def test_a_lane_that_aiokafka_gave_up_ends_the_session() -> None:
+    async def lane(_partition: TopicPartition, _stop: asyncio.Event) -> None:
+        await be_given_up()
+
+    lanes = Lanes(Consumer(), lane)
+    lanes.on_partitions_assigned([TopicPartition("rows", 0)])
+    with pytest.raises(ClientFailedError):
+        await lanes.wait(asyncio.sleep(60))
+
+
+async def test_a_coordinator_is_not_looked_for_while_no_broker_is_known() -> None:
+    with pytest.raises(NodeNotReadyError):
+        await AIOKafkaClient().coordinator_lookup(CoordinationType.GROUP, "group")
+
+
+async def test_a_request_that_times_out_on_a_connection_that_is_gone_has_timed_out() -> None:
+    client = AIOKafkaClient()
+
+    async def ready(*_: object, **__: object) -> bool:
+        return True
+
+    client.ready = ready
+    with pytest.raises(RequestTimedOutError):
+        await client.send(1, object())
