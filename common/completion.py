@@ -1,14 +1,17 @@
 """Telling when everything is done: every source known to be started has ended and is carried to the end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import open_reader
-from common.offsets import committed_offsets
+from common.errors import ConfigurationError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.position import Position, PositionError, decode_position
 from common.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
@@ -19,19 +22,27 @@ _LOOK_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the partitions it reads."""
+    """A consumer group, the partitions it reads, and whether with these positions it has nothing left to fill."""
 
     group: str
     partitions: tuple[TopicPartition, ...]
+    are_filled: Callable[[Collection[Position]], bool] | None = None
 
 
-def stages(settings: ServiceSettings, topics: Topics) -> tuple[Stage, Stage]:
-    """The stages behind ingest: split and sink."""
+def none_is_filling(positions: Collection[Position]) -> bool:
+    """Whether no split has rows to catch up with."""
+    return not any(position.filling for position in positions)
+
+
+def stages(
+    settings: ServiceSettings, topics: Topics, are_filled: Callable[[Collection[Position]], bool] = none_is_filling
+) -> tuple[Stage, Stage]:
+    """The stages behind ingest: split, which has done its part once its positions `are_filled` as well, and sink."""
     groups = Groups.under(settings.topic_prefix)
     numbers = range(settings.partitions)
     rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
     categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
-    return Stage(groups.split, rows), Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
+    return Stage(groups.split, rows, are_filled), Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
 
 
 def all_ended(sources: Mapping[str, Progress]) -> bool:
@@ -62,17 +73,18 @@ class Watch:
             progress = decode_progress(record.value)
             self.sources[progress.source] = progress
 
-    async def offsets(
-        self, consumer: AIOKafkaConsumer, stage: Stage
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """What the stage's group has committed, and where its partitions end. The ends are read first.
+    async def is_through(self, consumer: AIOKafkaConsumer, stage: Stage) -> bool:
+        """Whether the stage's group has carried everything. The ends are read before what it has committed.
 
         The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
         marker is still to come are work to do.
         """
         ends = await consumer.end_offsets(stage.partitions)
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
-        return {partition: point.offset for partition, point in found.items()}, ends
+        committed = {partition: point.offset for partition, point in found.items()}
+        if not caught_up(committed, ends):
+            return False
+        return stage.are_filled is None or stage.are_filled(_positions(stage.group, found))
 
 
 async def wait_until_done(
@@ -91,8 +103,21 @@ async def wait_until_done(
             await watch.read_sources(consumer)
             if all_ended(watch.sources):
                 for stage in to_pass:
-                    if not caught_up(*await watch.offsets(ends, stage)):
+                    if not await watch.is_through(ends, stage):
                         break
                 else:
                     return
             await asyncio.sleep(_LOOK_INTERVAL_S)
+
+
+def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) -> list[Position]:
+    try:
+        return [
+            decode_position(point.metadata, point.offset)
+            for point in found.values()
+            if point.offset != NOTHING_COMMITTED
+        ]
+    except PositionError as error:
+        raise ConfigurationError(
+            f"group {group} has a position that this version cannot read: {error}. Begin anew with another TOPIC_PREFIX"
+        ) from None

@@ -135,12 +135,14 @@ async def run_lanes(
     done: Callable[[], Awaitable[object]] | None = None,
     *,
     until_returned: bool = False,
+    standing_by: Callable[[], BaseException | None] = lambda: None,
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
     Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
     answers. With `until_returned`
-    it is done when this member's lanes have all returned by themselves.
+    it is done when this member's lanes have all returned by themselves. While there is a reason for `standing_by`, this
+    replica is not ready.
     """
     lanes = Lanes(consumer, lane)
     consumer.subscribe(topics, listener=lanes)
@@ -156,10 +158,16 @@ async def run_lanes(
         await lanes.assigned.wait()
         await all_arrived(consumer, taken_up, stop)
         while True:
-            readiness.set_ready(len(consumer.assignment()))
-            await _wait_for_broker(consumer, answers=False)
-            readiness.set_not_ready(KafkaError("no broker answers"))
-            await _wait_for_broker(consumer, answers=True)
+            if (reason := standing_by()) is not None:
+                readiness.set_not_ready(reason)
+                await pause(stop, _LOOK_INTERVAL_S)
+            else:
+                readiness.set_ready(len(consumer.assignment()))
+                await _wait_for_broker(consumer, answers=False, unless=standing_by)
+                if standing_by() is not None:
+                    continue
+                readiness.set_not_ready(KafkaError("no broker answers"))
+                await _wait_for_broker(consumer, answers=True)
             await all_arrived(consumer, taken_up, stop)
 
     telling = asyncio.create_task(tell())
@@ -196,10 +204,12 @@ async def fetch(
         stopping.cancel()
 
 
-async def _wait_for_broker(consumer: AIOKafkaConsumer, *, answers: bool) -> None:
+async def _wait_for_broker(
+    consumer: AIOKafkaConsumer, *, answers: bool, unless: Callable[[], object] = lambda: None
+) -> None:
     """Wait until a broker answers, or none does: who has nothing to do would not learn of it otherwise."""
     client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
-    while await client.force_metadata_update() != answers:  # noqa: ASYNC110 - it offers no event
+    while await client.force_metadata_update() != answers and unless() is None:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(_BROKER_INTERVAL_S)
 
 

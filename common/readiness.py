@@ -6,6 +6,10 @@ from aiokafka.errors import KafkaError
 log = structlog.get_logger()
 
 
+class StandingBy(Exception):  # noqa: N818 - a state, not an error
+    """A replica is well and has to wait for others; the message says for what."""
+
+
 class Readiness:
     """`ready` once every partition of this replica is taken up; `not ready` from the first failure on."""
 
@@ -28,6 +32,8 @@ class Readiness:
 
 
 def _kind(error: BaseException) -> object:
+    if isinstance(error, StandingBy):
+        return str(error)
     # A broker that goes away shows itself in many ways, one after the other.
     if isinstance(error, (KafkaError, TimeoutError, ConnectionError)) or not isinstance(error, OSError):
         return KafkaError

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +19,8 @@ from common.stretches import Single
 from common.topics import Topics
 
 log = structlog.get_logger()
+
+_SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class Registry:
         return [(schema.id.encode(), encode_schema(registered))]
 
     def _take(self, records: Sequence[Single]) -> None:
-        self._known |= {record.key.decode(): decode_schema(record.value) for record in records}
+        # What the topic holds besides has other keys.
+        of_schemas = (record for record in records if _SCHEMA_KEY.fullmatch(record.key))
+        self._known |= {record.key.decode(): decode_schema(record.value) for record in of_schemas}
 
     def _tell_differences(self, new: Registered) -> None:
         """Say in what a schema differs from the first: its rows get files of their own, which may not be meant."""
