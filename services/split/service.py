@@ -78,7 +78,8 @@ class Lane:
             patience_ms = 0 if self.filling else _FETCH_TIMEOUT_MS
             batches = await fetch(self._consumer, self._partition, stop, patience_ms, sooner)
             await self._carrier.carry(whole_parts_of(batches), outbox)
-            self.position = await self._consumer.position(self._partition)
+            # Reading begins at a mark, which may stand before what is carried.
+            self.position = max(self.position, await self._consumer.position(self._partition))
             if not self.filling:
                 return bool(batches)
             patience_ms = 0 if batches else _FETCH_TIMEOUT_MS
