@@ -4,45 +4,54 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.errors import for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import open_reader
 from common.errors import ConfigurationError
 from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.position import Position, PositionError, decode_position
+from common.position import Position, PositionError, decode_position, kind_of
 from common.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
 from common.topics import Groups, Topics
 
 _LOOK_INTERVAL_S = 0.1
+_REBALANCING = ("PreparingRebalance", "CompletingRebalance")
+
+
+Filled = Callable[[Collection[Position]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group, the partitions it reads, and whether with these positions it has nothing left to fill."""
+    """A consumer group and the partitions it reads; split's also tells by its positions whether it `is_filled`.
+
+    With `asks_members` its members must not be about to carry something else than what these positions are of.
+    """
 
     group: str
     partitions: tuple[TopicPartition, ...]
-    are_filled: Callable[[Collection[Position]], bool] | None = None
+    is_filled: Filled | None = None
+    asks_members: bool = False
 
 
-def none_is_filling(positions: Collection[Position]) -> bool:
-    """Whether no split has rows to catch up with."""
-    return not any(position.filling for position in positions)
+def stages(settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None) -> tuple[Stage, Stage]:
+    """The stages behind ingest: split and sink.
 
-
-def stages(
-    settings: ServiceSettings, topics: Topics, are_filled: Callable[[Collection[Position]], bool] = none_is_filling
-) -> tuple[Stage, Stage]:
-    """The stages behind ingest: split, which has done its part once its positions `are_filled` as well, and sink."""
+    Split's own test of its positions is `is_filled`. Without one, the asking service does not know SPLIT_BY: what
+    split's positions and members say is all that it can see.
+    """
     groups = Groups.under(settings.topic_prefix)
     numbers = range(settings.partitions)
     rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
     categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
-    return Stage(groups.split, rows, are_filled), Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
+    to_split = Stage(groups.split, rows, is_filled or _none_is_filling, asks_members=is_filled is None)
+    return to_split, Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
 
 
 def all_ended(sources: Mapping[str, Progress]) -> bool:
@@ -84,7 +93,26 @@ class Watch:
         committed = {partition: point.offset for partition, point in found.items()}
         if not caught_up(committed, ends):
             return False
-        return stage.are_filled is None or stage.are_filled(_positions(stage.group, found))
+        if stage.is_filled is None:
+            return True
+        positions = _positions(stage.group, found)
+        return stage.is_filled(positions) and (
+            not stage.asks_members or await self._members_agree(stage.group, positions)
+        )
+
+    async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
+        """Whether no member of split's group has other splits than these positions, and none is joining."""
+        [response] = await self._admin.describe_consumer_groups([group])
+        [(error_code, _, state, _, _, members, *_)] = response.groups
+        if error_code:
+            raise for_code(error_code)
+        said = [
+            ConsumerProtocolMemberMetadata.decode(metadata).user_data for _, _, _, metadata, *_ in members if metadata
+        ]
+        kinds = {orjson.loads(each)["kind"] for each in said if each}
+        return state not in _REBALANCING and all(
+            kind_of(position.main.splits) == kind for position in positions for kind in kinds
+        )
 
 
 async def wait_until_done(
@@ -108,6 +136,10 @@ async def wait_until_done(
                 else:
                     return
             await asyncio.sleep(_LOOK_INTERVAL_S)
+
+
+def _none_is_filling(positions: Collection[Position]) -> bool:
+    return not any(position.filling for position in positions)
 
 
 def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) -> list[Position]:

@@ -75,6 +75,11 @@ def digest(text: str) -> str:
     return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
 
 
+def kind_of(splits: Iterable[Held]) -> str:
+    """The same for the same splits, in whatever order, whatever they have rejected."""
+    return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
+
+
 def encode_position(position: Position) -> str:
     """As JSON, without the main group's offset: that is what the position is committed with."""
     fields: dict[str, Any] = {

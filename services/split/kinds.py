@@ -14,7 +14,7 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
-from common.position import digest
+from common.position import Held, digest, kind_of
 from common.readiness import StandingBy
 from services.split.splits import Split
 
@@ -41,11 +41,6 @@ class Turn:
     split_by: str
 
 
-def kind_of(splits: Iterable[Split]) -> str:
-    """The same for each SPLIT_BY with these splits, in whatever order."""
-    return digest("\n".join(sorted(f"{digest(split.name)} {digest(split.definition)}" for split in splits)))
-
-
 def choose(members: Mapping[str, Member]) -> Turn:
     """The next assignment's turn, from what each member says, by its id."""
     latest = max(member.turn for member in members.values())
@@ -61,7 +56,8 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
     name = "nacre-split"
 
     def __init__(self, split_by: str, splits: Sequence[Split], since: float) -> None:
-        self._said = Member(kind_of(splits), split_by[:_SHOWN_LENGTH_LIMIT], since)
+        kind = kind_of(Held(digest(split.name), digest(split.definition)) for split in splits)
+        self._said = Member(kind, split_by[:_SHOWN_LENGTH_LIMIT], since)
         self.standing_by: StandingBy | None = None
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
