@@ -1,10 +1,13 @@
 """SPLIT_BY changes between runs: each row is in each split's files, once and in order, whenever a split came."""
 
+import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiokafka
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
@@ -49,11 +52,22 @@ def committed(pipeline: Pipeline) -> list[TopicPartition]:
     return list(answer.result().topic_partitions)
 
 
-def commit(pipeline: Pipeline, *partitions: TopicPartition) -> None:
-    asked = ConsumerGroupTopicPartitions(f"{pipeline.prefix}split", list(partitions))
-    [answer] = pipeline.observer.admin.alter_consumer_group_offsets([asked]).values()
-    for each in answer.result().topic_partitions:
-        assert each.error is None, each.error
+def commit(pipeline: Pipeline, point: TopicPartition, metadata: str = "", *, beyond: int = 0) -> tuple[int, str]:
+    """Commit this point anew, with other metadata or an offset that lies so far behind it; return both."""
+    partition = aiokafka.TopicPartition(point.topic, point.partition)
+    changed = aiokafka.structs.OffsetAndMetadata(point.offset + beyond, metadata or point.metadata or "")
+
+    async def commit_it() -> None:
+        group = f"{pipeline.prefix}split"
+        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=pipeline.bootstrap, group_id=group)
+        await consumer.start()
+        consumer.assign([partition])
+        # librdkafka leaves the metadata out.
+        await consumer.commit({partition: changed})
+        await consumer.stop()
+
+    asyncio.run(commit_it())
+    return changed.offset, changed.metadata
 
 
 def wait_for_more(pipeline: Pipeline, rows: int) -> None:
@@ -171,8 +185,7 @@ def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: P
     assert "nacre begin" in told
     # What `nacre begin` writes: permission for this beginning, within a batch, once.
     [point] = [each for each in committed(pipeline) if each.partition == partition.partition]
-    point.metadata = json.dumps({**json.loads(point.metadata or ""), "begin": 1_000})
-    commit(pipeline, point)
+    commit(pipeline, point, json.dumps({**json.loads(point.metadata or ""), "begin": 1_000}))
     carry_on(pipeline, "Sex,Rings:int,*")
     assert all("begin" not in json.loads(each.metadata or "") for each in committed(pipeline))
     files = pipeline.output_files()
@@ -199,24 +212,51 @@ def test_a_position_that_is_not_of_this_pipeline_is_refused_as_it_is(
 ) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     [point] = committed(pipeline)
-    point.metadata = json.dumps(change(json.loads(point.metadata or "")))
-    commit(pipeline, point)
+    changed = commit(pipeline, point, json.dumps(change(json.loads(point.metadata or ""))))
     ends = pipeline.observer.ends("categorized")
     code, line = refusal(pipeline, "Sex")
     assert (code, told in line, "Begin anew with another TOPIC_PREFIX" in line) == (78, True, True), line
     [now] = committed(pipeline)
-    assert (now.offset, now.metadata) == (point.offset, point.metadata)
+    assert (now.offset, now.metadata) == changed
     assert pipeline.observer.ends("categorized") == ends
 
 
 def test_an_offset_beyond_the_end_is_refused_in_one_line(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     [point] = committed(pipeline)
-    end, point.offset = point.offset, point.offset + 10
-    commit(pipeline, point)
+    end = point.offset
+    commit(pipeline, point, beyond=10)
     code, told = refusal(pipeline, "Sex")
     assert code == 1
     assert f"it ends at offset {end}, but it was carried up to {end + 10}" in told
+
+
+def test_nothing_is_done_before_new_splits_are_filled(pipeline: Pipeline, big_file: Path) -> None:
+    pipeline.run(big_file, "Sex")
+    split = pipeline.start("split", SPLIT_BY="Sex,Rings:int,*", EXIT_WHEN_DONE="true")
+    pipeline.wait_until(lambda: is_filling(pipeline), "the new splits are known")
+    split.kill()
+    assert is_filling(pipeline)
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    pipeline.wait_until(lambda: sink_is_through(pipeline), "sink has what there is")
+    # It has looked some twenty times by then.
+    until = time.monotonic() + 2
+    pipeline.wait_until(lambda: time.monotonic() >= until, "time passes")
+    assert sink.exit_code is None
+    split = pipeline.start("split", SPLIT_BY="Sex,Rings:int,*", EXIT_WHEN_DONE="true")
+    pipeline.finish(split, sink)
+    pipeline.check_files(expected_files(big_file.read_bytes(), [ABALONE[each] for each in ("Sex", "Rings:int", "*")]))
+
+
+def is_filling(pipeline: Pipeline) -> bool:
+    return any(json.loads(each.metadata or "{}").get("filling") for each in committed(pipeline))
+
+
+def sink_is_through(pipeline: Pipeline) -> bool:
+    asked = ConsumerGroupTopicPartitions(f"{pipeline.prefix}sink")
+    [answer] = pipeline.observer.admin.list_consumer_group_offsets([asked]).values()
+    found = {each.partition: each.offset for each in answer.result().topic_partitions if "categorized" in each.topic}
+    return [found.get(number, -1) for number in range(6)] == pipeline.observer.ends("categorized", committed=True)
 
 
 def test_of_two_replicas_that_differ_the_newcomer_waits_and_takes_over(pipeline: Pipeline) -> None:
@@ -230,11 +270,12 @@ def test_of_two_replicas_that_differ_the_newcomer_waits_and_takes_over(pipeline:
     pipeline.wait_until(lambda: first.log().count("partition taken up") == 12, "the first goes on")
     assert not second.events("partition taken up")
     assert not second.events("ready")
+    # It waits for what the newcomer has still to fill.
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
     assert first.stop()[0] == 0
     pipeline.wait_for_event(second, "ready")
-    pipeline.finish(pipeline.start("split", SPLIT_BY="Rings:int,Sex", EXIT_WHEN_DONE="true"))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Rings:int,Sex", EXIT_WHEN_DONE="true"), sink)
     assert len(second.events("not ready")) == 1
-    pipeline.finish(pipeline.start("sink", EXIT_WHEN_DONE="true"))
     pipeline.check_files(expected("Sex", "Rings:int"))
 
 
