@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 
 from common.broken_connections import take_refused_writes_for_broken_connections
@@ -54,7 +56,11 @@ _MAX_POLL_INTERVAL_MS = 2**31 - 1
 
 
 def new_consumer(
-    settings: ServiceSettings, client_id: str, group: str | None = None, isolation_level: str = "read_committed"
+    settings: ServiceSettings,
+    client_id: str,
+    group: str | None = None,
+    isolation_level: str = "read_committed",
+    assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
 ) -> AIOKafkaConsumer:
     """A consumer that never commits or resets an offset by itself, and sees committed records only unless told.
 
@@ -68,6 +74,7 @@ def new_consumer(
         enable_auto_commit=False,
         auto_offset_reset="none",
         value_deserializer=in_batches,
+        partition_assignment_strategy=(assignor,),
         fetch_max_wait_ms=100,
         fetch_max_bytes=_FETCH_BYTES,
         session_timeout_ms=session_timeout_ms,

@@ -1,37 +1,57 @@
 """Telling when everything is done: every source known to be started has ended and is carried to the end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.errors import for_code
+from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import open_reader
-from common.offsets import committed_offsets
+from common.errors import ConfigurationError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.position import Position, PositionError, decode_position, kind_of
 from common.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
 from common.topics import Groups, Topics
 
 _LOOK_INTERVAL_S = 0.1
+_REBALANCING = ("PreparingRebalance", "CompletingRebalance")
+
+
+Filled = Callable[[Collection[Position]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the partitions it reads."""
+    """A consumer group and the partitions it reads; split's also tells by its positions whether it `is_filled`.
+
+    With `asks_members` its members must not be about to carry something else than what these positions are of.
+    """
 
     group: str
     partitions: tuple[TopicPartition, ...]
+    is_filled: Filled | None = None
+    asks_members: bool = False
 
 
-def stages(settings: ServiceSettings, topics: Topics) -> tuple[Stage, Stage]:
-    """The stages behind ingest: split and sink."""
+def stages(settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None) -> tuple[Stage, Stage]:
+    """The stages behind ingest: split and sink.
+
+    Split's own test of its positions is `is_filled`. Without one, the asking service does not know SPLIT_BY: what
+    split's positions and members say is all that it can see.
+    """
     groups = Groups.under(settings.topic_prefix)
     numbers = range(settings.partitions)
     rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
     categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
-    return Stage(groups.split, rows), Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
+    to_split = Stage(groups.split, rows, is_filled or _none_is_filling, asks_members=is_filled is None)
+    return to_split, Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
 
 
 def all_ended(sources: Mapping[str, Progress]) -> bool:
@@ -62,17 +82,37 @@ class Watch:
             progress = decode_progress(record.value)
             self.sources[progress.source] = progress
 
-    async def offsets(
-        self, consumer: AIOKafkaConsumer, stage: Stage
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        """What the stage's group has committed, and where its partitions end. The ends are read first.
+    async def is_through(self, consumer: AIOKafkaConsumer, stage: Stage) -> bool:
+        """Whether the stage's group has carried everything. The ends are read before what it has committed.
 
         The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
         marker is still to come are work to do.
         """
         ends = await consumer.end_offsets(stage.partitions)
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
-        return {partition: point.offset for partition, point in found.items()}, ends
+        committed = {partition: point.offset for partition, point in found.items()}
+        if not caught_up(committed, ends):
+            return False
+        if stage.is_filled is None:
+            return True
+        positions = _positions(stage.group, found)
+        return stage.is_filled(positions) and (
+            not stage.asks_members or await self._members_agree(stage.group, positions)
+        )
+
+    async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
+        """Whether no member of split's group has other splits than these positions, and none is joining."""
+        [response] = await self._admin.describe_consumer_groups([group])
+        [(error_code, _, state, _, _, members, *_)] = response.groups
+        if error_code:
+            raise for_code(error_code)
+        said = [
+            ConsumerProtocolMemberMetadata.decode(metadata).user_data for _, _, _, metadata, *_ in members if metadata
+        ]
+        kinds = {orjson.loads(each)["kind"] for each in said if each}
+        return state not in _REBALANCING and all(
+            kind_of(position.main.splits) == kind for position in positions for kind in kinds
+        )
 
 
 async def wait_until_done(
@@ -91,8 +131,25 @@ async def wait_until_done(
             await watch.read_sources(consumer)
             if all_ended(watch.sources):
                 for stage in to_pass:
-                    if not caught_up(*await watch.offsets(ends, stage)):
+                    if not await watch.is_through(ends, stage):
                         break
                 else:
                     return
             await asyncio.sleep(_LOOK_INTERVAL_S)
+
+
+def _none_is_filling(positions: Collection[Position]) -> bool:
+    return not any(position.filling for position in positions)
+
+
+def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) -> list[Position]:
+    try:
+        return [
+            decode_position(point.metadata, point.offset)
+            for point in found.values()
+            if point.offset != NOTHING_COMMITTED
+        ]
+    except PositionError as error:
+        raise ConfigurationError(
+            f"group {group} has a position that this version cannot read: {error}. Begin anew with another TOPIC_PREFIX"
+        ) from None

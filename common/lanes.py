@@ -144,12 +144,13 @@ async def run_lanes(
     done: Callable[[], Awaitable[object]] | None = None,
     *,
     until_returned: bool = False,
+    standing_by: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
     Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
     answers. `watch` raises what else may end the session. With `until_returned` it is done when this member's lanes
-    have all returned by themselves.
+    have all returned by themselves. For as long as `standing_by` gives a reason, this replica is not ready.
     """
     lanes = Lanes(consumer, lane)
     consumer.subscribe(topics, listener=lanes)
@@ -166,24 +167,22 @@ async def run_lanes(
         while True:
             await lanes.assigned.wait()
             await _say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
+            if (reason := standing_by()) is not None:
+                readiness.set_not_ready(reason)
+                await pause(stop, _LOOK_INTERVAL_S)
+                continue
             readiness.set_ready(len(consumer.assignment()))
-            await _wait_for_broker(consumer, answers=False)
+            await _wait_for_broker(consumer, answers=False, unless=standing_by)
+            if standing_by() is not None:
+                continue
             error = KafkaError("no broker answers")
             if (await readiness.report(error)).kind is not Kind.WAITS:
                 # What is refused is not tried again each second, and not for ever.
                 raise error
             await _wait_for_broker(consumer, answers=True)
 
-    async def check() -> None:
-        while True:
-            await asyncio.sleep(_BROKER_INTERVAL_S)
-            check_client(consumer)
-            if not readiness.is_ready and not await _answers(consumer):
-                # Before the first partition is taken up, nothing else would say so.
-                await readiness.report(KafkaError("no broker answers"))
-
     try:
-        await lanes.wait(belong(), stop.wait(), tell(), check(), watch())
+        await lanes.wait(belong(), stop.wait(), tell(), _check_client(consumer, readiness), watch())
     finally:
         # First the lanes, then the group: the next owner must find nothing of ours under way.
         await lanes.finish()
@@ -214,6 +213,16 @@ async def fetch(
         stopping.cancel()
 
 
+async def _check_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None:
+    """Raise what a task of aiokafka's has ended with; until this replica is ready, say when no broker answers."""
+    while True:
+        await asyncio.sleep(_BROKER_INTERVAL_S)
+        check_client(consumer)
+        if not readiness.is_ready and not await _answers(consumer):
+            # Before the first partition is taken up, nothing else would say so.
+            await readiness.report(KafkaError("no broker answers"))
+
+
 async def _say_when_late(readiness: Readiness, waiting: Awaitable[object], what: str) -> None:
     """Wait; say why it takes long, for as long as it does: aiokafka tries some things for ever, without a word."""
     task = asyncio.ensure_future(waiting)
@@ -225,9 +234,11 @@ async def _say_when_late(readiness: Readiness, waiting: Awaitable[object], what:
         task.cancel()
 
 
-async def _wait_for_broker(consumer: AIOKafkaConsumer, *, answers: bool) -> None:
+async def _wait_for_broker(
+    consumer: AIOKafkaConsumer, *, answers: bool, unless: Callable[[], object] = lambda: None
+) -> None:
     """Wait until a broker answers, or none does: a member with nothing to do would not learn of it otherwise."""
-    while await _answers(consumer) != answers:  # noqa: ASYNC110 - it offers no event
+    while await _answers(consumer) != answers and unless() is None:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(_BROKER_INTERVAL_S)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import structlog
 from aiokafka import TopicPartition
@@ -45,6 +45,11 @@ class Pipeline:
     topics: Topics
     identity: Identity
     registry: Registry
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The topics' ids by what each is in a pipeline."""
+        return {field.name: self.identity.topics[getattr(self.topics, field.name)] for field in fields(Topics)}
 
 
 async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:

@@ -46,6 +46,12 @@ def parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
         yield from batch.parts()
 
 
+def whole_parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
+    """The records of some batches, also those of the first that stand before the offset that was sought."""
+    for batch in batches:
+        yield from stretches(batch.content, 0)
+
+
 async def read_on(
     consumer: AIOKafkaConsumer, partition: TopicPartition, timeout_ms: int, most_batches: int | None = None
 ) -> list[RecordBatch]:

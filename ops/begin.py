@@ -11,10 +11,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
-import orjson
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -26,8 +25,10 @@ from common.clients import new_consumer, open_admin, open_reader, stop_consumer
 from common.errors import ConfigurationError, ServiceError
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.pipeline_start import look_at_pipeline
+from common.position import Group, Position, PositionError, decode_position, encode_position
 from common.registry import Registry
 from common.settings import ServiceSettings, read_settings
+from common.topic_metadata import Topic
 from common.topics import Found, Groups, Topics, find_losses
 
 _PROGRAM = "nacre begin"
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> int:
     except ServiceError as error:
         sys.stderr.write(f"{_PROGRAM}: {error}\n")
         return error.exit_code
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, PositionError) as error:
         sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}\n")
         return 1
 
@@ -170,8 +171,9 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
     names = Topics.under(settings.topic_prefix)
     if names.rows in {partition.topic for partition in accepted}:
         _check_not_carried(points, reading.found, names)
+    point_of = _point_of_split if names.rows in {partition.topic for partition in accepted} else _point_of_sink
     offsets = {
-        partition: _point(points[partition], Acceptance(reading.found.topics[partition.topic].id, first))
+        partition: point_of(points[partition], first, reading.found.topics[partition.topic])
         for partition, first in accepted.items()
     }
     consumer = new_consumer(settings, "nacre-begin", reading.group)
@@ -183,13 +185,19 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
         await stop_consumer(consumer)
 
 
-def _point(point: OffsetAndMetadata, acceptance: Acceptance) -> OffsetAndMetadata:
-    """What is committed stays beside the acceptance."""
-    metadata = encode_acceptance(acceptance)
-    if point.offset == NOTHING_COMMITTED or not point.metadata:
-        return OffsetAndMetadata(acceptance.offset, metadata)
-    both = orjson.loads(point.metadata) | orjson.loads(metadata)
-    return OffsetAndMetadata(point.offset, orjson.dumps(both).decode())
+def _point_of_sink(_point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
+    """What sink commits is advice for others: nothing of it has to stay."""
+    return OffsetAndMetadata(first, encode_acceptance(Acceptance(topic.id, first)))
+
+
+def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
+    """The position that is committed, or one that nothing was carried from, with the acceptance in it."""
+    if point.offset == NOTHING_COMMITTED:
+        ids = {"rows": topic.id} if topic.id else {}
+        position = Position(Group(first, first), partitions=topic.partitions, topics=ids, begin=first)
+    else:
+        position = replace(decode_position(point.metadata, point.offset), begin=first)
+    return OffsetAndMetadata(position.main.offset, encode_position(position))
 
 
 def _check_not_carried(points: Mapping[TopicPartition, OffsetAndMetadata], found: Found, names: Topics) -> None:

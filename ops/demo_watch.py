@@ -1,4 +1,4 @@
-"""How far each stage is, seen from outside: the topic `progress`, split's committed receipts, sink's ledgers."""
+"""How far each stage is, seen from outside: the topic `progress`, split's committed positions, sink's ledgers."""
 
 import asyncio
 import sqlite3
@@ -14,13 +14,13 @@ from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, f
 from common.clients import open_admin, open_reader
 from common.completion import Stage, Watch, all_ended, stages
 from common.outages import client_failures_as_outages
+from common.position import Position, decode_position
 from common.session import Stopped, pause
 from common.settings import ServiceSettings
 from common.topic_metadata import describe_topics
 from common.topics import Topics
 from ops.demo_files import REJECTED
 from ops.index import index_of
-from services.split.resume import Receipt, decode_receipt
 
 _LOOK_INTERVAL_S = 0.1
 
@@ -52,13 +52,13 @@ def standings(
     splits: int,
     passed_on: int,
     refused: int,
-    receipts: Sequence[Receipt],
+    positions: Sequence[Position],
     written: int,
     rejected: int,
 ) -> Standings:
     """Put together what was seen of a run over `rows` rows.
 
-    ingest has `passed_on` and `refused` rows, split carried what its receipts say, and sink has `written` rows into
+    ingest has `passed_on` and `refused` rows, split carried what its positions say, and sink has `written` rows into
     categories and `rejected` ones, both services' rejections, into their file.
     """
     to_split = rows - refused
@@ -66,7 +66,7 @@ def standings(
     return Standings(
         at_s,
         Stood(passed_on + refused, rows),
-        Stood(sum(receipt.rows for receipt in receipts), to_split),
+        Stood(sum(position.rows for position in positions), to_split),
         Stood(min(to_sink, written + max(0, rejected - refused)), to_sink),
     )
 
@@ -136,7 +136,7 @@ class Observer:
             self._splits,
             passed_on,
             refused,
-            [decode_receipt(point.metadata, self._splits) for point in found.values() if point.metadata],
+            [decode_position(point.metadata, point.offset) for point in found.values() if point.metadata],
             *ledger_rows(self._output_dir),
         )
 

@@ -1,20 +1,20 @@
 """Rows of one partition → an outbox of categorized rows and rejections."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import structlog
 
+from common.position import Gap, Group, Held, digest
 from common.records import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
 from common.registry import Registered, Registry
 from common.row import JsonCodec
 from common.stretches import Single, Stretch
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
-from services.split.resume import Receipt
 from services.split.routing import Route, compile_route, missing_columns
-from services.split.spans import Cursor, Span, divide
+from services.split.spans import Cursor, Span, divide, outside
 from services.split.splits import Split
 
 log = structlog.get_logger()
@@ -76,8 +76,14 @@ class SchemaRoutes:
 
     def __init__(self, registered: Registered, splits: Sequence[Split], partitions: int) -> None:
         self.schema = registered.schema
+        self._registered = registered
+        self._partitions = partitions
         self.splits = [SplitRoute(split, registered, partitions) for split in splits]
         self._codec = JsonCodec(self.schema) if self.schema.row_format == "json" else None
+
+    def add(self, split: Split) -> None:
+        """One more split."""
+        self.splits.append(SplitRoute(split, self._registered, self._partitions))
 
     def to_csv(self, rows: list[bytes]) -> list[bytes]:
         """Rows as CSV, as their source has them."""
@@ -85,16 +91,50 @@ class SchemaRoutes:
 
 
 class Carrier:
-    """Carries one partition's rows; `cursor` and `receipt` stand behind what it has put into outboxes."""
+    """Carries one partition's rows for some splits; `cursor`, `held` and `rows` stand behind what outboxes have got.
 
-    def __init__(self, topics: Topics, partitions: int, splits: Sequence[Split], registry: Registry) -> None:
+    Of rows that a replay sends to one split alone, those of a split in `others` are another carrier's.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        partitions: int,
+        splits: Sequence[Split],
+        registry: Registry,
+        others: Collection[str] = (),
+    ) -> None:
         self._topics = topics
         self._partitions = partitions
-        self._splits = splits
+        self._splits = list(splits)
         self._registry = registry
+        self._others = others
         self._routes: dict[str, SchemaRoutes] = {}
+        self._held = {split.name: _as_held(split) for split in splits}
+        self._gaps: dict[str, Sequence[Gap]] = {}
         self.cursor = Cursor()
-        self.receipt = Receipt(rejected=(0,) * len(splits))
+        self.rows = 0
+
+    @property
+    def held(self) -> tuple[Held, ...]:
+        """Its splits with what they have rejected."""
+        return tuple(self._held.values())
+
+    def begin_at(self, *groups: Group) -> None:
+        """Go on where these groups of its splits stand, which is the same place for all."""
+        self.cursor = Cursor(committed=groups[0].offset, mark_offset=groups[0].mark_offset)
+        names = {held.name: name for name, held in self._held.items()}
+        for group in groups:
+            for held in group.splits:
+                self._held[names[held.name]] = held
+                self._gaps[names[held.name]] = group.gaps
+
+    def add(self, split: Split, held: Held) -> None:
+        """Carry the rows from here on for one more split."""
+        self._splits.append(split)
+        self._held[split.name] = held
+        for routes in self._routes.values():
+            routes.add(split)
 
     async def carry(self, parts: Iterable[Stretch | Single], outbox: Outbox) -> None:
         """Put every row of these records where it belongs, once for each split."""
@@ -120,26 +160,35 @@ class Carrier:
         return self._routes[schema_id]
 
     def _put_span(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
-        eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
-        rejected = list(self.receipt.rejected)
         only = span.mark.split
-        if only and all(split.name != only for split in routes.splits):
-            reason = f"replayed for split {only}, which SPLIT_BY does not have"
-            self._reject(span, only, [(index, reason) for index in range(len(span.rows))], routes, outbox)
-        for number, split in enumerate(routes.splits):
-            if only not in {"", split.name}:
-                continue
-            placed = split.put(span.rows, plain=span.mark.plain)
-            for (key, partition), rows in placed.groups:
-                if eol is None:
-                    outbox.put_rows(self._topics.categorized, partition, key, rows)
-                else:
-                    for row in rows:
-                        outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
-            if placed.rejects:
-                self._reject(span, split.name, placed.rejects, routes, outbox)
-                rejected[number] += len(placed.rejects)
-        self.receipt = Receipt(self.cursor.mark_offset, self.receipt.rows + len(span.rows), tuple(rejected))
+        for split in routes.splits:
+            if not only:
+                self._put(span, split, routes, outbox)
+            elif only == split.name:
+                for part in outside(span, self._gaps.get(only, ())):
+                    self._put(part, split, routes, outbox)
+        if only and only not in self._held and only not in self._others:
+            self._reject_unknown(span, routes, outbox)
+        self.rows += len(span.rows)
+
+    def _put(self, span: Span, split: SplitRoute, routes: SchemaRoutes, outbox: Outbox) -> None:
+        eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
+        placed = split.put(span.rows, plain=span.mark.plain)
+        for (key, partition), rows in placed.groups:
+            if eol is None:
+                outbox.put_rows(self._topics.categorized, partition, key, rows)
+            else:
+                for row in rows:
+                    outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
+        if placed.rejects:
+            self._reject(span, split.name, placed.rejects, routes, outbox)
+            held = self._held[split.name]
+            self._held[split.name] = replace(held, rejected=held.rejected + len(placed.rejects))
+
+    def _reject_unknown(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
+        reason = f"replayed for split {span.mark.split}, which SPLIT_BY does not have"
+        rejects = [(index, reason) for index in range(len(span.rows))]
+        self._reject(span, span.mark.split, rejects, routes, outbox)
 
     def _reject(
         self, span: Span, split: str, rejects: Sequence[tuple[int, str]], routes: SchemaRoutes, outbox: Outbox
@@ -159,6 +208,20 @@ class Carrier:
         value, headers = encode_control(ended)
         for partition in range(self._partitions):
             outbox.put(self._topics.categorized, partition, None, value, headers)
+
+
+class FillingCarrier(Carrier):
+    """Carries rows that the main carrier has passed for splits that lack them: the rest of those records is done."""
+
+    def _reject_unknown(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
+        """The main carrier has done it."""
+
+    def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
+        """A source's end comes once."""
+
+
+def _as_held(split: Split) -> Held:
+    return Held(digest(split.name), digest(split.definition))
 
 
 def _too_long(rows: Sequence[bytes], refused: Sequence[bytes], size: int) -> list[tuple[int, str]]:

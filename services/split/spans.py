@@ -2,18 +2,21 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from common.position import Gap
 from common.records import Ended, Mark, decode_control
 from common.stretches import Single, Stretch
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Rows that follow each other behind one mark; `before` are the rows between the mark and them."""
+    """Rows that follow each other behind one mark, from a Kafka offset on; `before` are those between it and them."""
 
     mark: Mark
     before: Sequence[Sequence[bytes]]
     rows: list[bytes]
+    offset: int
 
 
 @dataclass(slots=True)
@@ -29,6 +32,11 @@ class Cursor:
     mark_offset: int = 0
     since: tuple[Sequence[bytes], ...] = ()
 
+    @property
+    def read_from(self) -> int:
+        """The Kafka offset to begin to read at."""
+        return min(self.mark_offset, self.committed)
+
 
 def divide(parts: Iterable[Stretch | Single], cursor: Cursor) -> Iterator[Span | Ended]:
     """The spans and ends in these records, in their order; the cursor moves on behind them.
@@ -42,6 +50,33 @@ def divide(parts: Iterable[Stretch | Single], cursor: Cursor) -> Iterator[Span |
             # How many of these rows are carried already.
             done = min(max(cursor.committed - part.offset, 0), len(part.rows))
             yield from _span(cursor, part, done)
+
+
+def up_to(parts: Iterable[Stretch | Single], limit: int) -> Iterator[Stretch | Single]:
+    """The records before this offset."""
+    for part in parts:
+        if part.offset >= limit:
+            return
+        if isinstance(part, Stretch) and part.offset + len(part.rows) > limit:
+            yield part._replace(rows=part.rows[: limit - part.offset])
+        else:
+            yield part
+
+
+def outside(span: Span, gaps: Sequence[Gap]) -> Iterator[Span]:
+    """The parts of a span that are in none of these gaps."""
+    if not gaps:
+        yield span
+        return
+    for is_in_gap, run in groupby(range(len(span.rows)), lambda index: _is_in(span.offset + index, gaps)):
+        if not is_in_gap:
+            first, *others = run
+            rows = span.rows[first : first + 1 + len(others)]
+            yield Span(span.mark, (*span.before, span.rows[:first]), rows, span.offset + first)
+
+
+def _is_in(offset: int, gaps: Sequence[Gap]) -> bool:
+    return any(since <= offset and (until is None or offset < until) for since, until in gaps)
 
 
 def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
@@ -61,4 +96,4 @@ def _span(cursor: Cursor, stretch: Stretch, done: int) -> Iterator[Span]:
         cursor.since += (carried,)
     if rows:
         before, cursor.since = cursor.since, (*cursor.since, rows)
-        yield Span(cursor.mark, before, rows)
+        yield Span(cursor.mark, before, rows, stretch.offset + len(carried))

@@ -50,11 +50,24 @@ class Split:
     name: str
     columns: tuple[Column, ...]
 
+    @property
+    def definition(self) -> str:
+        """What SPLIT_BY says behind the name, always written the same way."""
+        return "+".join(map(_written, self.columns)) if self.columns else "*"
+
+    @property
+    def text(self) -> str:
+        """The split as SPLIT_BY has it, with its name where that is not the default."""
+        return (
+            self.definition if self.name == _default_name(self.columns) else f"{_quoted(self.name)}={self.definition}"
+        )
+
 
 _POSITION = re.compile(r"#[1-9][0-9]{0,5}")
 _DIGITS = re.compile(r"#[0-9]+")
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _STEP = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
+_TO_QUOTE = re.compile(r'[,+:="]|^#[0-9]+$|^\*$|^$|^[ \t\r\n]|[ \t\r\n]$')
 _STEP_LENGTH_LIMIT = 30
 _SHOWN_LENGTH_LIMIT = 80
 _BLANKS = " \t\r\n"
@@ -85,7 +98,7 @@ def _split(piece: str) -> tuple[Split, str]:
     columns = () if rest == "*" else tuple(_column(part, piece) for part in _cut(rest, "+"))
     name = given
     if name is None:
-        name = "+".join(column.label for column in columns) if columns else "all"
+        name = _default_name(columns)
     if not name:
         raise ValueError(f"the split {_shown(piece)} has no name: put one before it, as in x={_bare(rest)}")
     return Split(name, columns), rest
@@ -181,6 +194,29 @@ def _cut(text: str, separator: str) -> list[str]:
         else:
             parts[-1] = token.strip(_BLANKS)
     return parts
+
+
+def _default_name(columns: tuple[Column, ...]) -> str:
+    return "+".join(column.label for column in columns) if columns else "all"
+
+
+def _written(column: Column) -> str:
+    """Write a column as SPLIT_BY has it."""
+    ref = column.label if isinstance(column.ref, int) else _quoted(column.ref)
+    match column.kind:
+        case Int():
+            return f"{ref}:int"
+        case Float(step=Decimal() as step):
+            return f"{ref}:float/{step:f}"
+        case Float():
+            return f"{ref}:float"
+        case Text():
+            return ref
+
+
+def _quoted(text: str) -> str:
+    """Put a name in double quotes where it needs them."""
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
 def _shown(text: str) -> str:

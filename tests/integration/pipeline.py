@@ -195,7 +195,7 @@ class Pipeline:
     def check_files(self, expected: Mapping[str, bytes]) -> None:
         """Every expected file is there with exactly these bytes, and no other file."""
         found = self.output_files()
-        assert found.keys() == expected.keys()
+        assert found.keys() == expected.keys(), sorted(found.keys() ^ expected.keys())
         for path, content in expected.items():
             # Not compared by assert itself: its account of two large files takes minutes.
             same = found[path] == content

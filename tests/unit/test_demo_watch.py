@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
+from common.position import Position
 from common.records import category_key
 from ops.demo_watch import Standings, Stood, ledger_rows, standings
 from services.sink.entries import Changes, Entry
 from services.sink.ledger import Ledger
-from services.split.resume import Receipt
 
 
 def test_a_row_counts_once_for_each_split_at_sink() -> None:
-    receipts = [Receipt(rows=30), Receipt(rows=10)]
-    assert standings(7.5, 100, 3, 60, 0, receipts, 90, 0) == Standings(
+    positions = [Position(rows=30), Position(rows=10)]
+    assert standings(7.5, 100, 3, 60, 0, positions, 90, 0) == Standings(
         7.5, Stood(60, 100), Stood(40, 100), Stood(90, 300)
     )
 
 
 def test_rejected_rows_are_done_where_they_are_rejected() -> None:
     # Of 100 rows ingest rejects 4; sink writes the 96 others in one split, 90 in the other, and 6 + 4 rejected ones.
-    seen = standings(0, 100, 2, 96, 4, [Receipt(rows=96)], 186, 10)
+    seen = standings(0, 100, 2, 96, 4, [Position(rows=96)], 186, 10)
     assert seen == Standings(0, Stood(100, 100), Stood(96, 96), Stood(192, 192))
 
 

@@ -18,7 +18,6 @@ from common.records import (
 from common.registry import Registered, decode_schema, encode_schema
 from common.schema import Dialect, Schema
 from common.tally import Tally, tally
-from services.split.resume import Receipt, decode_receipt, encode_receipt
 
 COUNTS = st.integers(0, 2**53)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -84,11 +83,6 @@ def test_schemas_differ_by_header_line_ending_and_row_format() -> None:
 def test_repeated_column_names_become_distinct_keys() -> None:
     assert Schema(b"", ("a", "b", "a", "a#3", "a")).keys == ("a", "b", "a#3", "a#3#4", "a#5")
     assert len(set(Schema(b"", ("a", "a#2", "a", "a#3", "a")).keys)) == 5
-
-
-@given(st.builds(Receipt, COUNTS, COUNTS, st.tuples(COUNTS, COUNTS)))
-def test_a_receipt_is_read_as_it_was_written(receipt: Receipt) -> None:
-    assert decode_receipt(encode_receipt(receipt), 2) == receipt
 
 
 @given(ROWS, ROWS)

@@ -140,6 +140,17 @@ def test_any_name_can_be_quoted(wanted: dict[str, list[tuple[str, tuple[str, Kin
         Split(name, tuple(Column(column, kind) for column, (_, kind) in columns)) for name, columns in wanted.items()
     )
     assert parse_split_by(",".join(pieces)) == splits
+    assert parse_split_by(",".join(split.text for split in splits)) == splits
+    for split in splits:
+        assert parse_split_by(f"x={split.definition}") == (Split("x", split.columns),)
+
+
+def test_a_definition_is_written_one_way_whatever_the_spelling() -> None:
+    spellings = ("Rings : int", '"Rings":int', "x=Rings:int", "Length:float/.1+Sex:text", "*", "all=*", "#1")
+    written = [split.definition for text in spellings for split in parse_split_by(text)]
+    assert written == ["Rings:int", "Rings:int", "Rings:int", "Length:float/0.1+Sex", "*", "*", "#1"]
+    texts = [split.text for text in ("x=Rings:int", "Rings=Rings:int", "*", "a=*") for split in parse_split_by(text)]
+    assert texts == ["x=Rings:int", "Rings:int", "*", "a=*"]
 
 
 @settings(max_examples=150)

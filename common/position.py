@@ -1,0 +1,176 @@
+"""What split commits beside an offset of `rows`: where each split stands, and in which topics. Kept as its metadata.
+
+Splits that stand at the same place form a group. The main group stands at the committed offset; groups that are filling
+are behind it, because their splits are new or back; resting ones are of splits that SPLIT_BY does not have any more.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+VERSION = 1
+# Brokers take 4,096 bytes with their defaults (offset.metadata.max.bytes); some of them are left for later fields.
+MOST_BYTES = 4_000
+_WIDEST = 10**15 - 1
+_WIDEST_TOPIC_ID = "A" * 22
+
+Gap = tuple[int, int | None]
+
+
+class PositionError(Exception):
+    """A position that this version cannot go on from; the message says what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A split in a position: digests of its name and of its definition, and how many rows it has rejected."""
+
+    name: str
+    definition: str
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Splits for which everything before `offset` is carried; `mark_offset` is where the last mark before it stands.
+
+    In the `gaps`, from one offset to before another (None: it has no end yet), the splits were not in SPLIT_BY when the
+    main group passed: rows that a replay sent to one of them alone were rejected then.
+    """
+
+    offset: int = 0
+    mark_offset: int = 0
+    splits: tuple[Held, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A partition of `rows` as far as it is carried, of so many partitions.
+
+    `rows` counts those that the main group has passed. `topics` are the ids of the topics that the position depends on,
+    by a short name. `begin` permits, once, to begin at this offset where retention has taken what was before it.
+    """
+
+    main: Group = Group()
+    filling: tuple[Group, ...] = ()
+    resting: tuple[Group, ...] = ()
+    rows: int = 0
+    partitions: int = 0
+    topics: Mapping[str, str] = field(default_factory=dict)
+    begin: int | None = None
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All of them."""
+        return self.main, *self.filling, *self.resting
+
+
+def digest(text: str) -> str:
+    """Six bytes of a text's hash in base64: 80 texts have two alike once in 90 billion times."""
+    return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
+
+
+def kind_of(splits: Iterable[Held]) -> str:
+    """The same for the same splits, in whatever order, whatever they have rejected."""
+    return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
+
+
+def encode_position(position: Position) -> str:
+    """As JSON, without the main group's offset: that is what the position is committed with."""
+    fields: dict[str, Any] = {
+        "version": VERSION,
+        "topics": dict(position.topics),
+        "partitions": position.partitions,
+        "rows": position.rows,
+        "main": _group_fields(position.main, with_offset=False),
+        "filling": [_group_fields(group) for group in position.filling],
+        "resting": [_group_fields(group) for group in position.resting],
+        "begin": position.begin,
+    }
+    return orjson.dumps({name: value for name, value in fields.items() if value not in (None, [], {})}).decode()
+
+
+def decode_position(metadata: str, offset: int) -> Position:
+    """The position in what was committed with this offset. PositionError where this version does not know it."""
+    try:
+        fields = orjson.loads(metadata)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict) or "version" not in fields:
+        raise PositionError("it does not say its version, so an earlier version or another tool wrote it")
+    if fields["version"] != VERSION:
+        raise PositionError(f"its version is {fields['version']}, this one knows version {VERSION}")
+    try:
+        return Position(
+            replace(_group(fields.get("main", {})), offset=offset),
+            tuple(_group(each) for each in fields.get("filling", ())),
+            tuple(_group(each) for each in fields.get("resting", ())),
+            fields.get("rows", 0),
+            fields.get("partitions", 0),
+            fields.get("topics", {}),
+            fields.get("begin"),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise PositionError(f"it is damaged ({error!r})") from None
+
+
+def widest_size(position: Position) -> int:
+    """How many bytes a position of these groups takes at the most, whatever it comes to count."""
+    widest = replace(
+        position,
+        main=_widest(position.main),
+        filling=tuple(map(_widest, position.filling)),
+        resting=tuple(map(_widest, position.resting)),
+        rows=_WIDEST,
+        topics=dict.fromkeys(("rows", "categorized", "rejected", "schemas"), _WIDEST_TOPIC_ID) | dict(position.topics),
+        begin=_WIDEST,
+    )
+    return len(encode_position(widest))
+
+
+def misplaced(remembered: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """The topics whose id is not the remembered one; one that either side does not know is accepted."""
+    return [name for name, known in remembered.items() if known and present.get(name, "") not in ("", known)]
+
+
+def merged(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """The groups, those that stand at the same place under the same conditions as one; in the order of their places."""
+    found: dict[tuple[int, tuple[Gap, ...]], Group] = {}
+    for group in groups:
+        if group.splits:
+            key = group.offset, group.gaps
+            known = found.get(key, replace(group, splits=()))
+            mark_offset = min(known.mark_offset, group.mark_offset)
+            found[key] = replace(group, mark_offset=mark_offset, splits=known.splits + group.splits)
+    return tuple(sorted(found.values(), key=lambda group: group.offset))
+
+
+def _widest(group: Group) -> Group:
+    splits = tuple(replace(held, rejected=_WIDEST) for held in group.splits)
+    gaps = tuple((_WIDEST, _WIDEST) for _ in group.gaps)
+    return Group(_WIDEST, _WIDEST, splits, gaps)
+
+
+def _group_fields(group: Group, *, with_offset: bool = True) -> dict[str, Any]:
+    fields: dict[str, Any] = {"offset": group.offset} if with_offset else {}
+    fields |= {
+        "mark": group.mark_offset,
+        "splits": [(held.name, held.definition, held.rejected) for held in group.splits],
+    }
+    if group.gaps:
+        fields["gaps"] = group.gaps
+    return fields
+
+
+def _group(fields: Mapping[str, Any]) -> Group:
+    return Group(
+        fields.get("offset", 0),
+        fields.get("mark", 0),
+        tuple(Held(*held[:3]) for held in fields.get("splits", ())),
+        tuple((since, until) for since, until in fields.get("gaps", ())),
+    )

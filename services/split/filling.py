@@ -1,0 +1,116 @@
+"""Filling splits that are new or back: what the main carrier has passed is read again, for these splits alone."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from common.clients import open_reader
+from common.lanes import fetch
+from common.position import Group, Held, digest, merged
+from common.record_batches import whole_parts_of
+from common.registry import Registry
+from common.settings import ServiceSettings
+from common.topics import Topics
+from common.transaction import Outbox
+from services.split.carrying import FillingCarrier
+from services.split.planning import passed
+from services.split.spans import up_to
+from services.split.splits import Split
+
+
+class Filling:
+    """The splits of one partition that stand behind the main carrier; `groups` is where they stand, the last one first.
+
+    The last ones alone move, up to the next ones and then together with them, until they are where the main carrier is.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        topics: Topics,
+        registry: Registry,
+        splits: Sequence[Split],
+        partition: TopicPartition,
+        groups: tuple[Group, ...],
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._registry = registry
+        self._splits = {digest(split.name): split for split in splits}
+        self._partition = partition
+        self._opened = AsyncExitStack()
+        self._reader: AIOKafkaConsumer | None = None
+        self._carrier: FillingCarrier | None = None
+        self.groups = groups
+
+    def __bool__(self) -> bool:
+        return bool(self.groups)
+
+    async def carry(
+        self,
+        passed_offset: int,
+        outbox: Outbox,
+        stop: asyncio.Event,
+        timeout_ms: int,
+        sooner: "asyncio.Future[None] | None",
+    ) -> bool:
+        """Carry the next rows, none from the main carrier's offset on; return whether there were any records."""
+        reader, carrier = await self._begun()
+        moving = [group for group in self.groups if group.offset == self.groups[0].offset]
+        others = self.groups[len(moving) :]
+        limit = min([passed_offset, *(group.offset for group in others)])
+        batches = await fetch(reader, self._partition, stop, timeout_ms, sooner)
+        await carrier.carry(up_to(whole_parts_of(batches), limit), outbox)
+        offset = max(moving[0].offset, min(await reader.position(self._partition), limit))
+        held = {each.name: each for each in carrier.held}
+        moved = (
+            replace(group, offset=offset, mark_offset=carrier.cursor.mark_offset, splits=_updated(group, held))
+            for group in moving
+        )
+        self.groups = merged((*map(passed, moved), *others))
+        if offset == limit:
+            # What was read beyond it is read again, for those that stand there as well.
+            self._carrier = None
+        return bool(batches)
+
+    async def take_arrived(self, passed_offset: int) -> list[tuple[Split, Held]]:
+        """Give up the splits that have come to where the main carrier is: it goes on with them."""
+        arrived = [held for group in self.groups if group.offset >= passed_offset for held in group.splits]
+        if arrived:
+            self.groups = tuple(group for group in self.groups if group.offset < passed_offset)
+            self._carrier = None
+            if not self.groups:
+                await self.close()
+        return [(self._splits[held.name], held) for held in arrived]
+
+    async def open(self) -> None:
+        """Start the consumer, if there is anything to fill."""
+        if self.groups:
+            reader = await self._opened.enter_async_context(open_reader(self._settings, "nacre-split-filling"))
+            reader.assign([self._partition])
+            self._reader = reader
+
+    async def close(self) -> None:
+        """Stop the consumer."""
+        self._reader = None
+        await self._opened.aclose()
+
+    async def _begun(self) -> tuple[AIOKafkaConsumer, FillingCarrier]:
+        """The consumer and the carrier for those that stand the farthest behind, begun where they do."""
+        assert self._reader is not None  # noqa: S101 - it is open for as long as there are groups
+        if self._carrier is None:
+            moving = [group for group in self.groups if group.offset == self.groups[0].offset]
+            splits = [self._splits[held.name] for group in moving for held in group.splits]
+            self._carrier = FillingCarrier(self._topics, self._settings.partitions, splits, self._registry)
+            self._carrier.begin_at(*moving)
+            # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
+            beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]
+            self._reader.seek(self._partition, max(min(moving[0].mark_offset, moving[0].offset), beginning))
+        return self._reader, self._carrier
+
+
+def _updated(group: Group, held: dict[str, Held]) -> tuple[Held, ...]:
+    return tuple(held[each.name] for each in group.splits)

@@ -1,0 +1,98 @@
+"""Which replicas of split get partitions where they do not all have the same SPLIT_BY: never two kinds at once.
+
+Each member of the group says its kind, and which kind was at work in the last assignment that it has seen, with that
+assignment's turn. The leader gives all partitions to the kind that was at work in the latest turn, if any of that kind
+is there; otherwise to the kind whose first replica has waited the longest. The others get none and learn why.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import orjson
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+from common.position import Held, digest, kind_of
+from services.split.splits import Split
+
+_SHOWN_LENGTH_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a member of the group says of itself; `since` is in seconds since 1970."""
+
+    kind: str
+    split_by: str
+    since: float
+    turn: int = 0
+    at_work: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the leader says of an assignment: its number, and the kind that has the partitions."""
+
+    turn: int
+    kind: str
+    split_by: str
+
+
+def choose(members: Mapping[str, Member]) -> Turn:
+    """The next assignment's turn, from what each member says, by its id."""
+    latest = max(member.turn for member in members.values())
+    at_work = {member.at_work for member in members.values() if member.turn == latest}
+    candidates = {each: member for each, member in members.items() if member.kind in at_work} or members
+    _, chosen = min(candidates.items(), key=lambda item: (item[1].since, item[0]))
+    return Turn(latest + 1, chosen.kind, chosen.split_by)
+
+
+class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
+    """The assignor of one member; `standing_by` says why it has no partitions, None while it may have some."""
+
+    name = "nacre-split"
+
+    def __init__(self, split_by: str, splits: Sequence[Split], since: float) -> None:
+        kind = kind_of(Held(digest(split.name), digest(split.definition)) for split in splits)
+        self._said = Member(kind, split_by[:_SHOWN_LENGTH_LIMIT], since)
+        self.standing_by: str | None = None
+
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        """What this member says when it joins."""
+        return ConsumerProtocolMemberMetadata(0, list(topics), orjson.dumps(asdict(self._said)))
+
+    def assign(
+        self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Give the partitions out, as this group's leader."""
+        said = {each: _decode(metadata.user_data) for each, metadata in members.items()}
+        turn = choose(said)
+        having = {each: metadata for each, metadata in members.items() if said[each].kind == turn.kind}
+        given = RoundRobinPartitionAssignor.assign(cluster, having)
+        user_data = orjson.dumps(asdict(turn))
+        return {
+            each: ConsumerProtocolMemberAssignment(0, given[each].assignment if each in given else [], user_data)
+            for each in members
+        }
+
+    def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
+        """Note which kind is at work from now on."""
+        said = orjson.loads(assignment.user_data)
+        self._said = Member(
+            self._said.kind, self._said.split_by, self._said.since, turn=said["turn"], at_work=said["kind"]
+        )
+        self.standing_by = (
+            None
+            if said["kind"] == self._said.kind
+            else (
+                f"the other replicas have SPLIT_BY={said['split_by']}, this one has SPLIT_BY={self._said.split_by}: "
+                "it waits until they are gone"
+            )
+        )
+
+
+def _decode(user_data: bytes) -> Member:
+    said = orjson.loads(user_data)
+    return Member(**{field.name: said[field.name] for field in fields(Member) if field.name in said})

@@ -1,0 +1,170 @@
+"""What the group has committed, checked before anything is carried, and what a start makes of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+
+from common.clients import open_reader
+from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
+from common.topic_reading import holds_records
+from common.topics import Groups, Topics
+from services.split.names import Names
+from services.split.planning import ExpiredError, Plan, RedefinedError, plan
+from services.split.settings import SplitSettings
+from services.split.splits import Split, parse_split_by
+
+log = structlog.get_logger()
+
+
+class Positions:
+    """The positions in the partitions of `rows`. `topic_ids` are the topics' ids now, by short name, where known."""
+
+    def __init__(
+        self, settings: SplitSettings, topics: Topics, admin: AIOKafkaAdminClient, topic_ids: Mapping[str, str]
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._admin = admin
+        self._topic_ids = topic_ids
+        self._splits: Sequence[Split] = parse_split_by(settings.split_by)
+        self._group = Groups.under(settings.topic_prefix).split
+        self._names = Names(settings, topics)
+        self._rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+        self._told: set[tuple[str, str]] = set()
+
+    async def check(self) -> None:
+        """Plan a start for every partition, so that what cannot be done is refused before anything is carried.
+
+        Raises ServiceError, also when rows were carried but no offset is known any more: all would be carried again.
+        """
+        points = await committed_offsets(self._admin, self._group, self._rows)
+        is_first = _is_nothing(points)
+        if is_first:
+            await self._check_not_forgotten()
+        plans = [await self.plan(partition, points[partition], 0) for partition in self._rows]
+        if is_first or any(each.new or each.back or each.gone or each.position.filling for each in plans):
+            await self._names.add(self._splits)
+            async with open_reader(self._settings, "nacre-split-check") as reader:
+                beginnings = await reader.beginning_offsets(self._rows)
+            for partition in self._rows:
+                await self.plan(partition, points[partition], beginnings[partition])
+
+    async def plan(self, partition: TopicPartition, point: OffsetAndMetadata, beginning: int) -> Plan:
+        """What a start does in this partition, whose first offset is the beginning. Raises ServiceError."""
+        where = f"topic {partition.topic}, partition {partition.partition}"
+        try:
+            return self._planned(point, beginning)
+        except PositionError as error:
+            raise ConfigurationError(
+                f"{where}: group {self._group} has a position that cannot be gone on from: {error}. "
+                "Begin anew with another TOPIC_PREFIX"
+            ) from None
+        except RedefinedError as error:
+            await self._names.read()
+            raise ConfigurationError(self._redefined(error)) from None
+        except ExpiredError as error:
+            if point.offset == NOTHING_COMMITTED:
+                raise MissingRecordsError("split", partition.topic, partition.partition, beginning) from None
+            if not error.splits:
+                raise LostRecordsError(partition.topic, partition.partition, error.first, beginning) from None
+            await self._names.read()
+            raise ServiceError(
+                f"{where}: the {beginning - error.first} records from {error.first} to {beginning - 1} were deleted, "
+                f"and {self._shown(error.splits)} would lack them. To begin with what is left: nacre begin split; else "
+                "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            ) from None
+
+    def _planned(self, point: OffsetAndMetadata, beginning: int) -> Plan:
+        committed = None
+        if point.offset != NOTHING_COMMITTED:
+            committed = decode_position(point.metadata, point.offset)
+            self._check_topics(committed)
+        planned = plan(committed, self._splits, beginning)
+        topics = {**planned.position.topics, **{name: known for name, known in self._topic_ids.items() if known}}
+        position = replace(planned.position, topics=topics, partitions=self._settings.partitions)
+        self._check_size(position)
+        return replace(planned, position=position)
+
+    async def tell(self, planned: Plan) -> None:
+        """Say, once for all partitions, which splits are new, back or gone."""
+        news = (
+            (planned.new, "the split is new: it is filled from the beginning of the rows"),
+            (planned.back, "the split is back: it is filled from where it stood"),
+            (planned.gone, "the split is gone from SPLIT_BY: its files stay as they are"),
+        )
+        if planned.new or planned.back or planned.gone:
+            await self._names.read()
+        for splits, event in news:
+            for held in splits:
+                if (held.name, event) not in self._told:
+                    self._told.add((held.name, event))
+                    log.warning(event, split=self._names.name_of(held))
+
+    def are_filled(self, committed: Collection[Position]) -> bool:
+        """Whether all these positions are of this SPLIT_BY, with nothing left to fill."""
+        names = {held.name for held in plan(None, self._splits, 0).position.main.splits}
+        return all(
+            not position.filling and {held.name for held in position.main.splits} == names for position in committed
+        )
+
+    async def _check_not_forgotten(self) -> None:
+        """Raise ServiceError when there are rows behind split, but no offset.
+
+        A broker forgets the offsets of a group without members (after 7 days, unless told otherwise).
+        """
+        async with open_reader(self._settings, "nacre-split-check") as reader:
+            categorized = [TopicPartition(self._topics.categorized, each.partition) for each in self._rows]
+            carried = await holds_records(reader, categorized)
+        # Asked once more, and last: another replica's first rows and offsets appear at the same moment.
+        if carried and _is_nothing(await committed_offsets(self._admin, self._group, self._rows)):
+            raise ServiceError(
+                f"topic {self._topics.categorized} holds rows, but group {self._group} has no offsets: the broker has "
+                "forgotten how far `rows` was carried (offsets.retention.minutes). Begin anew with another TOPIC_PREFIX"
+            )
+
+    def _check_topics(self, committed: Position) -> None:
+        if committed.partitions not in (0, self._settings.partitions):
+            raise ConfigurationError(
+                f"PARTITIONS={self._settings.partitions}, but split has carried {self._topics.rows} with "
+                f"{committed.partitions} partitions: rows would come twice. Begin anew with another TOPIC_PREFIX"
+            )
+        for name in misplaced(committed.topics, self._topic_ids):
+            raise ConfigurationError(
+                f"topic {self._settings.topic_prefix}{name} has the id {self._topic_ids[name]}, but split has carried "
+                f"rows with one of the id {committed.topics[name]}: it was deleted and created again. Begin anew with "
+                "another TOPIC_PREFIX"
+            )
+
+    def _check_size(self, position: Position) -> None:
+        if (size := widest_size(position)) > MOST_BYTES:
+            remembered = sum(len(group.splits) for group in position.resting)
+            raise ConfigurationError(
+                f"SPLIT_BY has {len(self._splits)} splits, and {remembered} that are gone from it are remembered: "
+                f"their positions take {size} bytes, at most {MOST_BYTES}. Name fewer, or begin anew with another "
+                "TOPIC_PREFIX"
+            )
+
+    def _redefined(self, error: RedefinedError) -> str:
+        taken = {split.name for split in self._splits}
+        name = next(
+            f"{error.split.name}{number}" for number in range(2, 10**6) if f"{error.split.name}{number}" not in taken
+        )
+        other = replace(error.split, name=name)
+        return (
+            f"split {error.split.name} was begun as {self._names.text_of(error.held)}, SPLIT_BY says "
+            f"{error.split.text}: name the new one differently, as in {other.text}"
+        )
+
+    def _shown(self, splits: Collection[Held]) -> str:
+        names = {held: self._names.name_of(held) for held in splits}
+        return "split " + ", ".join(names.values()) if len(names) == 1 else "the splits " + ", ".join(names.values())
+
+
+def _is_nothing(points: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
+    return all(point.offset == NOTHING_COMMITTED for point in points.values())

@@ -1,0 +1,82 @@
+"""What split commits beside an offset: read as it was written, small enough, and never guessed at."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.position import (
+    MOST_BYTES,
+    Group,
+    Held,
+    Position,
+    PositionError,
+    decode_position,
+    digest,
+    encode_position,
+    misplaced,
+    widest_size,
+)
+
+COUNTS = st.integers(0, 10**12)
+HELD = st.builds(Held, st.text(max_size=8), st.text(max_size=8), COUNTS)
+GAPS = st.lists(st.tuples(COUNTS, st.none() | COUNTS), max_size=2).map(tuple)
+GROUPS = st.builds(Group, COUNTS, COUNTS, st.lists(HELD, max_size=3).map(tuple), GAPS)
+SOME_GROUPS = st.lists(GROUPS, max_size=3).map(tuple)
+POSITIONS = st.builds(
+    Position,
+    GROUPS,
+    SOME_GROUPS,
+    SOME_GROUPS,
+    COUNTS,
+    st.integers(0, 100),
+    st.dictionaries(st.sampled_from(["rows", "schemas"]), st.text(max_size=22)),
+    st.none() | COUNTS,
+)
+
+
+def position_of(splits: int) -> Position:
+    held = tuple(Held(digest(f"name {number}"), digest("definition")) for number in range(splits))
+    return Position(Group(splits=held))
+
+
+@given(POSITIONS)
+def test_a_position_is_read_as_it_was_written(position: Position) -> None:
+    assert decode_position(encode_position(position), position.main.offset) == position
+
+
+@given(POSITIONS)
+def test_none_is_longer_than_its_widest_form(position: Position) -> None:
+    assert len(encode_position(position)) <= widest_size(position) + 200
+
+
+def test_fifty_splits_fit_into_a_commit_whatever_they_count() -> None:
+    assert widest_size(position_of(50)) <= MOST_BYTES < widest_size(position_of(120))
+
+
+def test_fields_of_a_later_version_are_ignored() -> None:
+    metadata = '{"version":1,"rows":7,"later":{"x":1},"main":{"mark":3,"later":2,"splits":[["n","d",4,"later"]]}}'
+    assert decode_position(metadata, 9) == Position(Group(9, 3, (Held("n", "d", 4),)), rows=7)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ("", "does not say its version"),
+        ("taken by hand", "does not say its version"),
+        ('{"mark_offset":0,"rows":2,"rejected":[0]}', "does not say its version"),
+        ("[1]", "does not say its version"),
+        ('{"version":2,"main":[]}', "its version is 2, this one knows version 1"),
+        ('{"version":1,"main":[]}', "damaged"),
+        ('{"version":1,"main":{"splits":[["n"]]}}', "damaged"),
+    ],
+)
+def test_what_is_no_position_of_this_version_is_an_error(metadata: str, told: str) -> None:
+    with pytest.raises(PositionError, match=told):
+        decode_position(metadata, 0)
+
+
+def test_another_id_of_a_topic_is_noticed_and_an_unknown_one_accepted() -> None:
+    remembered = {"rows": "a", "schemas": "b", "rejected": ""}
+    assert misplaced(remembered, {}) == []
+    assert misplaced(remembered, {"rows": "a", "schemas": "", "rejected": "x"}) == []
+    assert misplaced(remembered, {"rows": "c", "schemas": "b"}) == ["rows"]
