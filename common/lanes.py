@@ -1,7 +1,7 @@
 """One task per assigned partition, begun and ended with the group's rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -140,7 +140,7 @@ async def run_lanes(
     taken_up: Collection[TopicPartition],
     readiness: Readiness,
     stop: asyncio.Event,
-    watch: Callable[[], Awaitable[NoReturn]],
+    watches: Sequence[Callable[[], Awaitable[NoReturn]]],
     done: Callable[[], Awaitable[object]] | None = None,
     *,
     until_returned: bool = False,
@@ -149,7 +149,7 @@ async def run_lanes(
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
     Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
-    answers. `watch` raises what else may end the session. With `until_returned` it is done when this member's lanes
+    answers. `watches` raise what else may end the session. With `until_returned` it is done when this member's lanes
     have all returned by themselves. For as long as `standing_by` gives a reason, this replica is not ready.
     """
     lanes = Lanes(consumer, lane)
@@ -182,7 +182,9 @@ async def run_lanes(
             await _wait_for_broker(consumer, answers=True)
 
     try:
-        await lanes.wait(belong(), stop.wait(), tell(), _check_client(consumer, readiness), watch())
+        await lanes.wait(
+            belong(), stop.wait(), tell(), _check_client(consumer, readiness), *(watch() for watch in watches)
+        )
     finally:
         # First the lanes, then the group: the next owner must find nothing of ours under way.
         await lanes.finish()

@@ -123,7 +123,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
             ingest.opened,
             readiness,
             stop,
-            watch,
+            [watch],
             until_returned=settings.once,
         )
     if ingest.failed and not stop.is_set():

@@ -1,7 +1,9 @@
 """sink: categorized → files. Rows are written as they come; a checkpoint makes them safe, and the ledger knows."""
 
 import asyncio
+import time
 from functools import partial
+from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,7 +15,8 @@ from common.acceptance import decode_acceptance
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
-from common.errors import LostRecordsError, MissingRecordsError, ServiceError
+from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
+from common.kinds import KindAssignor
 from common.lanes import all_arrived, fetch, run_lanes
 from common.offsets import committed_offsets
 from common.pipeline_start import Pipeline
@@ -25,6 +28,7 @@ from common.topic_reading import find_end
 from common.topic_watch import watch_topics
 from common.topics import Groups
 from services.sink.checkpoint import should_checkpoint
+from services.sink.folder import HIDDEN, folder_id
 from services.sink.lock import Lock
 from services.sink.origin import Origin
 from services.sink.rolling import NOTHING_FINISHED
@@ -35,7 +39,8 @@ from services.sink.tree import make_root
 log = structlog.get_logger()
 
 _FETCH_TIMEOUT_MS = 200
-_HIDDEN = ".nacre"
+_LOOK_INTERVAL_S = 0.2
+_FOLDER_PATIENCE_S = 2.0
 
 
 class Sink:
@@ -63,7 +68,7 @@ class Sink:
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
         root = self._settings.output_dir
-        name = f"{_HIDDEN}/{partition.topic}-{partition.partition}"
+        name = f"{HIDDEN}/{partition.topic}-{partition.partition}"
         make_root(root)
         lock = Lock(root, f"{name}.lock")
         try:
@@ -175,15 +180,18 @@ class Sink:
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(settings, partial(_session, settings, Slot(settings, "sink")), stop)
+    await run_sessions(settings, partial(_session, settings, Slot(settings, "sink"), time.time()), stop)
 
 
-async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
+async def _session(
+    settings: SinkSettings, slot: Slot, started_at: float, readiness: Readiness, stop: asyncio.Event
+) -> None:
     async with open_admin(settings, stop) as admin:
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "sink"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
-        consumer = new_consumer(settings, slot.client_id, group)
+        assignor = KindAssignor(folder_id(settings.output_dir), "OUTPUT_DIR", str(settings.output_dir), started_at)
+        consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         sink = Sink(settings, pipeline, admin, consumer)
 
         async def done() -> None:
@@ -194,5 +202,33 @@ async def _session(settings: SinkSettings, slot: Slot, readiness: Readiness, sto
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         subscribed = [topics.categorized, topics.rejected]
-        watch = partial(watch_topics, admin, pipeline.identity)
-        await run_lanes(consumer, subscribed, sink.carry, sink.taken_up, readiness, stop, watch, finite)
+        watches = [
+            partial(watch_topics, admin, pipeline.identity),
+            partial(_refuse_another_folder, settings, assignor),
+        ]
+        await run_lanes(
+            consumer,
+            subscribed,
+            sink.carry,
+            sink.taken_up,
+            readiness,
+            stop,
+            watches,
+            finite,
+            standing_by=lambda: assignor.standing_by,
+        )
+
+
+async def _refuse_another_folder(settings: SinkSettings, assignor: KindAssignor) -> NoReturn:
+    """Raise ConfigurationError once other sinks of this pipeline have long filled another folder.
+
+    For as long as the group may count a dead sink as alive, they are waited for.
+    """
+    clock = asyncio.get_running_loop().time
+    since = clock()
+    while True:
+        await asyncio.sleep(_LOOK_INTERVAL_S)
+        if (reason := assignor.standing_by) is None:
+            since = clock()
+        elif clock() - since > settings.session_timeout_s + _FOLDER_PATIENCE_S:
+            raise ConfigurationError(reason.replace("it waits until they are gone", "one pipeline fills one folder"))

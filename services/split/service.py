@@ -14,6 +14,7 @@ from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
 from common.completion import stages, wait_until_done
 from common.errors import ServiceError
+from common.kinds import KindAssignor
 from common.lanes import fetch, run_lanes
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.position import Group, Position, digest, encode_position
@@ -29,10 +30,9 @@ from common.transaction import Offsets, Outbox, Transactions
 from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
 from services.split.filling import Filling
-from services.split.kinds import KindAssignor
 from services.split.positions import Positions
 from services.split.settings import SplitSettings
-from services.split.splits import parse_split_by
+from services.split.splits import kind_of_splits, parse_split_by
 
 log = structlog.get_logger()
 
@@ -209,7 +209,7 @@ async def _session(
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "split"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).split
-        assignor = KindAssignor(settings.split_by, parse_split_by(settings.split_by), started_at)
+        assignor = KindAssignor(kind_of_splits(settings.split_by), "SPLIT_BY", settings.split_by, started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         positions = Positions(settings, topics, admin, pipeline.ids)
         splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions)
@@ -224,7 +224,7 @@ async def _session(
             splitter.taken_up,
             readiness,
             stop,
-            partial(watch_topics, admin, pipeline.identity),
+            [partial(watch_topics, admin, pipeline.identity)],
             finite,
             standing_by=lambda: assignor.standing_by,
         )

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
+from common.position import Held, digest, kind_of
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -88,6 +90,11 @@ def parse_split_by(text: str) -> tuple[Split, ...]:
             raise ValueError(f"two splits are named {name}: name one of them, as in x={_bare(rest)}")
         splits[split.name] = split
     return tuple(splits.values())
+
+
+def kind_of_splits(text: str) -> str:
+    """The same for every SPLIT_BY with the same splits, in whatever order and spelling."""
+    return kind_of(Held(digest(split.name), digest(split.definition)) for split in parse_split_by(text))
 
 
 def _split(piece: str) -> tuple[Split, str]:

@@ -289,6 +289,26 @@ def test_partitions_that_differ_from_those_it_was_begun_with_are_exit_78(pipelin
     assert "PARTITIONS says 12: set PARTITIONS=6" in reason
 
 
+# Two sinks, two folders
+
+
+def test_a_second_sink_with_another_output_folder_is_refused_and_the_first_goes_on(pipeline: Pipeline) -> None:
+    first = pipeline.start("sink", **(ALL | {"EXIT_WHEN_DONE": "false"}))
+    pipeline.wait_for_event(first, "ready")
+    elsewhere = pipeline.folder / "elsewhere"
+    second = pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(elsewhere)}))
+    [reason] = refusals(second, 78)
+    assert f"OUTPUT_DIR={pipeline.output}" in reason
+    assert f"OUTPUT_DIR={elsewhere}" in reason
+    assert not list(elsewhere.rglob("*.csv"))
+    # The same folder under another name is the same folder.
+    (pipeline.folder / "link").symlink_to(pipeline.output)
+    third = pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(pipeline.folder / "link"), "EXIT_WHEN_DONE": "false"}))
+    pipeline.wait_for_event(third, "ready")
+    pipeline.finish(*start_each(pipeline, ["ingest", "split"]))
+    pipeline.wait_for_files(EXPECTED)
+
+
 # What is remembered, and by which version
 
 

@@ -6,15 +6,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.split.kinds import KindAssignor, Member, choose
-from services.split.splits import parse_split_by
+from common.kinds import KindAssignor, Member, choose
+from services.split.splits import kind_of_splits
 
 CLUSTER: Any = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(6)))
 SPLIT_BYS = ("Sex", "Rings:int", "Sex,Rings:int")
 
 
 def assignor(split_by: str, since: float) -> KindAssignor:
-    return KindAssignor(split_by, parse_split_by(split_by), since)
+    return KindAssignor(kind_of_splits(split_by), "SPLIT_BY", split_by, since)
 
 
 def rebalance(members: dict[str, KindAssignor], leader: str) -> dict[str, int]:

@@ -1,12 +1,14 @@
-"""Which replicas of split get partitions where they do not all have the same SPLIT_BY: never two kinds at once.
+"""Which replicas get partitions where not all have the same of a setting that must agree: never two kinds at once.
+
+For split that is SPLIT_BY, for sink the folder that OUTPUT_DIR is.
 
 Each member of the group says its kind, and which kind was at work in the last assignment that it has seen, with that
 assignment's turn. The leader gives all partitions to the kind that was at work in the latest turn, if any of that kind
 is there; otherwise to the kind whose first replica has waited the longest. The others get none and learn why.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 
 import orjson
 from aiokafka.cluster import ClusterMetadata
@@ -14,18 +16,15 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 
-from common.position import Held, digest, kind_of
-from services.split.splits import Split
-
 _SHOWN_LENGTH_LIMIT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member of the group says of itself; `since` is in seconds since 1970."""
+    """What a member of the group says of itself; `since` is in seconds since 1970, `shown` the setting's value."""
 
     kind: str
-    split_by: str
+    shown: str
     since: float
     turn: int = 0
     at_work: str = ""
@@ -37,7 +36,7 @@ class Turn:
 
     turn: int
     kind: str
-    split_by: str
+    shown: str
 
 
 def choose(members: Mapping[str, Member]) -> Turn:
@@ -46,17 +45,17 @@ def choose(members: Mapping[str, Member]) -> Turn:
     at_work = {member.at_work for member in members.values() if member.turn == latest}
     candidates = {each: member for each, member in members.items() if member.kind in at_work} or members
     _, chosen = min(candidates.items(), key=lambda item: (item[1].since, item[0]))
-    return Turn(latest + 1, chosen.kind, chosen.split_by)
+    return Turn(latest + 1, chosen.kind, chosen.shown)
 
 
 class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """The assignor of one member; `standing_by` says why it has no partitions, None while it may have some."""
 
-    name = "nacre-split"
+    name = "nacre"
 
-    def __init__(self, split_by: str, splits: Sequence[Split], since: float) -> None:
-        kind = kind_of(Held(digest(split.name), digest(split.definition)) for split in splits)
-        self._said = Member(kind, split_by[:_SHOWN_LENGTH_LIMIT], since)
+    def __init__(self, kind: str, setting: str, shown: str, since: float) -> None:
+        self._setting = setting
+        self._said = Member(kind, shown[:_SHOWN_LENGTH_LIMIT], since)
         self.standing_by: str | None = None
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
@@ -80,17 +79,12 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         """Note which kind is at work from now on."""
         said = orjson.loads(assignment.user_data)
-        self._said = Member(
-            self._said.kind, self._said.split_by, self._said.since, turn=said["turn"], at_work=said["kind"]
-        )
-        self.standing_by = (
-            None
-            if said["kind"] == self._said.kind
-            else (
-                f"the other replicas have SPLIT_BY={said['split_by']}, this one has SPLIT_BY={self._said.split_by}: "
-                "it waits until they are gone"
-            )
-        )
+        self._said = replace(self._said, turn=said["turn"], at_work=said["kind"])
+        if said["kind"] == self._said.kind:
+            self.standing_by = None
+        else:
+            theirs, own = f"{self._setting}={said['shown']}", f"{self._setting}={self._said.shown}"
+            self.standing_by = f"the other replicas have {theirs}, this one has {own}: it waits until they are gone"
 
 
 def _decode(user_data: bytes) -> Member:
