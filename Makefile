@@ -30,7 +30,7 @@ demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
 test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals
-	$(PYTEST) tests/unit tests/integration $(SIDE_BY_SIDE)
+	$(PYTEST) tests/integration tests/unit $(SIDE_BY_SIDE)
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 
 unit-test: setup ## the pure parts, without Kafka

@@ -30,7 +30,7 @@ def _downloaded() -> None:
     kafka_jars.classpath()
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 180.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
@@ -62,7 +62,7 @@ class Demo:
 
     def await_rows_written(self) -> str:
         """Wait until rows are in the files; return the prefix of its topics, which every service is told."""
-        wait_until((self.output_dir / "all.csv").exists, 60)
+        wait_until((self.output_dir / "all.csv").exists, 180)
         [sink] = [each for each in processes_naming(str(self.output_dir)).values() if "services.sink" in each]
         found = re.search(r"--topic-prefix=(demo-\w+\.)", sink)
         assert found
@@ -71,7 +71,7 @@ class Demo:
 
     def end(self) -> tuple[int, str, str]:
         """Wait for its end; return the exit code, and what it wrote to standard output and error."""
-        output, errors = self.process.communicate(timeout=60)
+        output, errors = self.process.communicate(timeout=180)
         return self.process.returncode, output, errors
 
     def assert_nothing_left(self, prefix: str = "") -> None:
