@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Every test has a deadline of its own; these runs have one each as a whole.
 PYTEST := $(BIN)/python -m pytest
-# Most tests wait more than they work, so several run side by side. Those that measure seconds follow one by one.
+# Most tests wait more than they work, so several run side by side. Those that measure seconds come first, one by one.
 SIDE_BY_SIDE := --numprocesses auto --dist loadgroup -m 'not alone'
 ONE_BY_ONE := -m alone
 
@@ -30,15 +30,15 @@ demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
 test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals
-	$(PYTEST) tests/unit tests/integration $(SIDE_BY_SIDE)
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
+	$(PYTEST) tests/integration tests/unit $(SIDE_BY_SIDE)
 
 unit-test: setup ## the pure parts, without Kafka
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit $(SIDE_BY_SIDE)
 
 integration-test: setup ## real Kafka, real processes and signals
-	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
+	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
 
 long-test: setup ## what takes longer: a short selection of chaos, and the containers
 	$(PYTEST) tests/chaos tests/compose

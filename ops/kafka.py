@@ -49,7 +49,7 @@ class LocalKafka:
         *,
         cluster: Sequence[str] = (),
         preferences: Mapping[str, str] = kafka_settings.PREFERENCES,
-        ready_deadline_s: float = 60.0,
+        ready_deadline_s: float = 180.0,
     ) -> None:
         self._port = port
         self._temporary = data_dir is None

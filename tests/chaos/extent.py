@@ -1,4 +1,4 @@
-"""How long chaos goes on, and with which seed: a short selection in `make test`, all of it in `make chaos`."""
+"""How long chaos goes on, and with which seed: a short selection in `make long-test`, all of it in `make chaos`."""
 
 import os
 import random
@@ -13,7 +13,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or (secrets.randbelow(10**6) if MINUTES 
 
 
 def count(short: int, full: int) -> int:
-    """How many of something: `short` in `make test`, `full` in an hour's run, in between and beyond in proportion."""
+    """How many of something: `short` in `make long-test`, `full` in an hour, in between and beyond in proportion."""
     return max(short, round(full * MINUTES / _FULL_MINUTES))
 
 

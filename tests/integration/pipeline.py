@@ -18,10 +18,10 @@ ABALONE_FILE = PROJECT / "data" / "abalone_full.csv"
 SERVICES = ("ingest", "split", "sink")
 
 _POLL_INTERVAL_S = 0.02
-_EXIT_DEADLINE_S = 60.0
+_EXIT_DEADLINE_S = 180.0
 
 
-def wait_until(condition: Callable[[], object], what: str, deadline_s: float = 60.0) -> float:
+def wait_until(condition: Callable[[], object], what: str, deadline_s: float = 180.0) -> float:
     """Wait for the condition; return how many seconds it took."""
     began = time.monotonic()
     while not condition():
@@ -155,11 +155,11 @@ class Pipeline:
         sink = self.start("sink", EXIT_WHEN_DONE="true", **settings)
         self.finish(ingest, split, sink)
 
-    def finish(self, *services: Service, deadline_s: float = 120.0) -> None:
+    def finish(self, *services: Service, deadline_s: float = 240.0) -> None:
         """Wait until these services have ended by themselves, with 0."""
         self.wait_until(lambda: all(service.exit_code == 0 for service in services), "all exit with 0", deadline_s)
 
-    def wait_until(self, condition: Callable[[], object], what: str, deadline_s: float = 60.0) -> float:
+    def wait_until(self, condition: Callable[[], object], what: str, deadline_s: float = 180.0) -> float:
         """Wait for the condition, no longer than every service is well; return how many seconds it took."""
 
         def holds() -> bool:
@@ -183,11 +183,11 @@ class Pipeline:
         """Every file's content by its path below the output folder."""
         return {str(path.relative_to(self.output)): path.read_bytes() for path in self._paths()}
 
-    def wait_for_size(self, size: int, deadline_s: float = 120.0) -> float:
+    def wait_for_size(self, size: int, deadline_s: float = 240.0) -> float:
         """Wait until the files have so many bytes; return how many seconds it took."""
         return self.wait_until(lambda: self.output_size() >= size, f"the output has {size} bytes", deadline_s)
 
-    def wait_for_files(self, expected: Mapping[str, bytes], deadline_s: float = 120.0) -> None:
+    def wait_for_files(self, expected: Mapping[str, bytes], deadline_s: float = 240.0) -> None:
         """Wait until the files are as long as expected, then compare every byte."""
         self.wait_for_size(sum(map(len, expected.values())), deadline_s)
         self.check_files(expected)

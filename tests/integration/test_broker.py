@@ -74,7 +74,7 @@ def test_a_broker_started_again_in_midstream_loses_and_repeats_nothing(
     workload.finish()
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_a_broker_that_hangs_in_midstream_loses_and_repeats_nothing(
     own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path, record_property: RecordProperty
 ) -> None:

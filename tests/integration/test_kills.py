@@ -14,7 +14,7 @@ RecordProperty = Callable[[str, object], None]
 WorkloadFor = Callable[[str], Workload]
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_killed_three_times_in_midstream_leaves_the_output_as_if_undisturbed(
     workload_for: WorkloadFor, name: str, record_property: RecordProperty
@@ -30,7 +30,7 @@ def test_a_service_killed_three_times_in_midstream_leaves_the_output_as_if_undis
     workload.finish()
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_all_services_killed_at_once_leave_the_output_as_if_undisturbed(pipeline: Pipeline, big_file: Path) -> None:
     workload = Workload(pipeline, big_file)
     for share in (0.1, 0.5):
@@ -48,7 +48,7 @@ def partitions_of(service: Service) -> set[str]:
     return set(assignments[-1]["partitions"]) if assignments else set()
 
 
-@pytest.mark.timeout(360)
+@pytest.mark.timeout(600)
 def test_two_splits_and_two_sinks_share_the_work_and_one_of_each_is_killed(pipeline: Pipeline, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -39,7 +39,7 @@ def _downloaded() -> None:
     kafka_jars.classpath()
 
 
-def wait_until(condition: Callable[[], bool], deadline_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], deadline_s: float = 180.0) -> None:
     end = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < end, "the condition did not come true"
@@ -67,7 +67,7 @@ def consume(bootstrap: str, count: int) -> list[bytes | None]:
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "readers", "auto.offset.reset": "earliest"})
     consumer.subscribe([TOPIC])
     try:
-        return [message.value() for message in consumer.consume(count, timeout=60)]
+        return [message.value() for message in consumer.consume(count, timeout=180)]
     finally:
         consumer.close()
 
@@ -167,7 +167,7 @@ def test_the_command_says_where_kafka_is_and_exits_0_on(number: signal.Signals, 
         assert fate == ("kept" if arguments else "removed at exit")
         assert listens(host, int(port))
         process.send_signal(number)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=180)
         assert (process.returncode, rest, errors) == (0, "", "")
         assert not processes_naming(folder)
         assert Path(folder).exists() == bool(arguments)
@@ -177,7 +177,7 @@ def test_a_signal_while_starting_leaves_nothing_behind(tmp_path: Path) -> None:
     with command(TMPDIR=str(tmp_path)) as process:
         wait_until(lambda: bool(processes_naming(f"-Djava.io.tmpdir={tmp_path}")))
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=60) == ("", "")
+        assert process.communicate(timeout=180) == ("", "")
         assert process.returncode == 0
     assert not list(tmp_path.iterdir())
     assert not processes_naming(str(tmp_path))
@@ -187,7 +187,7 @@ def test_a_taken_port_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with command("--port", str(port)) as process:
-            output, errors = process.communicate(timeout=60)
+            output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (1, "")
     assert errors == f"nacre kafka: port {port} cannot be used: Address already in use\n"
 
@@ -203,7 +203,7 @@ def test_without_network_the_command_says_so_in_one_line(tmp_path: Path) -> None
     with socket.create_server(("127.0.0.1", 0)) as closed:
         proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
     with command(XDG_CACHE_HOME=str(tmp_path), HTTPS_PROXY=proxy, https_proxy=proxy, NO_PROXY="") as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (1, "")
     progress, error = errors.splitlines()
     assert progress == "downloading Kafka 4.3.0 (45 MB), this once"

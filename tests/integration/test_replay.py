@@ -27,7 +27,7 @@ def nacre(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> subprocess
         input=given,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=180,
     )
 
 
@@ -194,7 +194,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     if overlap == "begun while another sends":
         wait_until(lambda: sum(pipeline.observer.ends("rejected")) > end, "a note appears")
     replays.append(begin_replay(pipeline))
-    told = [process.communicate(timeout=60) for process in replays]
+    told = [process.communicate(timeout=180) for process in replays]
     codes = [process.returncode for process in replays]
     # Who came last has done all that was left; who was before is done too, or told of it.
     assert 0 in codes, told

@@ -26,7 +26,7 @@ def run(name: str, *arguments: str, **settings: str) -> subprocess.CompletedProc
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

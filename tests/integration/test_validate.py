@@ -41,7 +41,7 @@ def validate(*arguments: str | Path, **settings: str) -> subprocess.CompletedPro
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 
@@ -213,7 +213,7 @@ def test_a_large_file_takes_little_memory_and_an_endless_line_is_told(tmp_path: 
         cwd=PROJECT,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=180,
         check=True,
     )
     assert "n more than 100,000 300,000 0 " in " ".join(lines_of(answer))
