@@ -17,7 +17,7 @@ from common.topics import Groups, Topics
 from services.split.names import Names
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
 from services.split.settings import SplitSettings
-from services.split.splits import Split, parse_split_by
+from services.split.splits import Split
 
 log = structlog.get_logger()
 
@@ -26,13 +26,18 @@ class Positions:
     """The positions in the partitions of `rows`. `topic_ids` are the topics' ids now, by short name, where known."""
 
     def __init__(
-        self, settings: SplitSettings, topics: Topics, admin: AIOKafkaAdminClient, topic_ids: Mapping[str, str]
+        self,
+        settings: SplitSettings,
+        topics: Topics,
+        admin: AIOKafkaAdminClient,
+        splits: Sequence[Split],
+        topic_ids: Mapping[str, str],
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._admin = admin
         self._topic_ids = topic_ids
-        self._splits: Sequence[Split] = parse_split_by(settings.split_by)
+        self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self._names = Names(settings, topics)
         self._rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
@@ -94,17 +99,17 @@ class Positions:
     async def tell(self, planned: Plan) -> None:
         """Say, once for all partitions, which splits are new, back or gone."""
         news = (
-            (planned.new, "the split is new: it is filled from the beginning of the rows"),
-            (planned.back, "the split is back: it is filled from where it stood"),
-            (planned.gone, "the split is gone from SPLIT_BY: its files stay as they are"),
+            (planned.new, log.info, "the split is new: it is filled from the beginning of the rows"),
+            (planned.back, log.info, "the split is back: it is filled from where it stood"),
+            (planned.gone, log.warning, "the split is gone from SPLIT_BY: its files stay as they are"),
         )
         if planned.new or planned.back or planned.gone:
             await self._names.read()
-        for splits, event in news:
+        for splits, say, event in news:
             for held in splits:
                 if (held.name, event) not in self._told:
                     self._told.add((held.name, event))
-                    log.warning(event, split=self._names.name_of(held))
+                    say(event, split=self._names.name_of(held))
 
     def are_filled(self, committed: Collection[Position]) -> bool:
         """Whether all these positions are of this SPLIT_BY, with nothing left to fill."""

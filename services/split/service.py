@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -32,7 +33,7 @@ from services.split.carrying import Carrier
 from services.split.filling import Filling
 from services.split.positions import Positions
 from services.split.settings import SplitSettings
-from services.split.splits import kind_of_splits, parse_split_by
+from services.split.splits import Split, kind_of_splits, parse_split_by
 
 log = structlog.get_logger()
 
@@ -110,6 +111,7 @@ class Splitter:
         consumer: AIOKafkaConsumer,
         registry: Registry,
         positions: Positions,
+        splits: Sequence[Split],
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -117,7 +119,7 @@ class Splitter:
         self._consumer = consumer
         self._registry = registry
         self._positions = positions
-        self._splits = parse_split_by(settings.split_by)
+        self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self.taken_up: set[TopicPartition] = set()
 
@@ -209,10 +211,11 @@ async def _session(
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "split"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).split
+        splits = parse_split_by(settings.split_by)
         assignor = KindAssignor(kind_of_splits(settings.split_by), "SPLIT_BY", settings.split_by, started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        positions = Positions(settings, topics, admin, pipeline.ids)
-        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions)
+        positions = Positions(settings, topics, admin, splits, pipeline.ids)
+        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits)
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, topics, positions.are_filled)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None

@@ -17,7 +17,7 @@ from common.topics import Topics
 from common.transaction import Outbox
 from services.ingest.framing import Run
 from services.ingest.packing import Address, pack_end, pack_run
-from services.split.spans import Cursor, Span, divide
+from services.split.spans import Cursor, Span, divide, outside, up_to
 from tests.unit.stretching import stretched
 
 TOPICS = Topics.under("t.")
@@ -131,6 +131,37 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
     found += [row for part in parts if isinstance(part, Span) for row in placed(part)]
     assert found == expected
     assert sum(isinstance(part, Ended) for part in parts) == (1 if cut < len(records) else 0)
+
+
+@given(RUNS, st.integers(300, 600), st.data())
+def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
+    runs: list[tuple[list[bytes], bytes]], batch_bytes: int, data: st.DataObject
+) -> None:
+    expected, batches = packed(runs, batch_bytes)
+    records = [record for batch in batches for record in batch]
+    limit = data.draw(st.integers(0, len(records)))
+    cursor = Cursor()
+    spans = [part for part in divide(up_to(stretched(records), limit), cursor) if isinstance(part, Span)]
+    assert all(span.offset + len(span.rows) <= limit for span in spans)
+    again = Cursor(committed=limit, mark_offset=cursor.mark_offset)
+    rest = stretched(record for record in records if record.offset >= again.read_from)
+    spans += [part for part in divide(rest, again) if isinstance(part, Span)]
+    assert [row for span in spans for row in placed(span)] == expected
+    offsets = [offset for span in spans for offset in range(span.offset, span.offset + len(span.rows))]
+    assert offsets == [record.offset for record in records if not record.headers]
+
+
+@given(
+    st.lists(st.sampled_from([b"", b"a", b'"q\nq"']), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(0, 12), st.none() | st.integers(0, 12)), max_size=3),
+)
+def test_what_is_outside_of_gaps_keeps_its_place(rows: list[bytes], gaps: list[tuple[int, int | None]]) -> None:
+    span = Span(Mark("/a.csv", "schema", 2, 10, b"\n", plain=False), ([b"before"],), rows, 3)
+    in_gaps = {n for since, until in gaps for n in range(since, 99 if until is None else until)}
+    wanted = [row for offset, row in enumerate(placed(span), 3) if offset not in in_gaps]
+    parts = list(outside(span, gaps))
+    assert [row for part in parts for row in placed(part)] == wanted
+    assert not {n for part in parts for n in range(part.offset, part.offset + len(part.rows))} & in_gaps
 
 
 def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
