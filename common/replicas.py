@@ -5,6 +5,8 @@ from collections.abc import Collection
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from common.visible_topics import describe_topics
+
 _LIMIT = "min.insync.replicas"
 
 
@@ -23,8 +25,8 @@ async def find_replica_misfits(admin: AIOKafkaAdminClient, names: Collection[str
         if key == _LIMIT
     }
     replicas = {
-        topic["topic"]: min((len(partition["replicas"]) for partition in topic["partitions"]), default=0)
-        for topic in await admin.describe_topics(list(least))
+        name: min((len(partition["replicas"]) for partition in topic["partitions"]), default=0)
+        for name, topic in (await describe_topics(admin, least)).items()
         if topic["error_code"] == 0
     }
     return [

@@ -1,18 +1,19 @@
 """The topics, and making sure that they are there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from common.errors import ConfigurationError
-from common.refusals import creation_error, not_allowed
+from common.refusals import creation_error
 from common.replicas import find_replica_misfits
 from common.settings import ServiceSettings
+from common.visible_topics import describe_topics, existing_topics, refuse_hidden
 
 log = structlog.get_logger()
 
@@ -96,12 +97,12 @@ async def ensure_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings) -
         if existing.keys() != wanted.keys():
             # Metadata spreads after the creation is answered.
             raise KafkaError("the topics are not known to all brokers yet")
-    misfits = [
+    for misfit in (
         *partition_misfits(existing, settings),
         *limit_misfits(await find_limits(admin, existing), settings),
-        *await find_replica_misfits(admin, existing),
-    ]
-    if misfits:
+    ):
+        raise ConfigurationError(misfit)
+    if misfits := await find_replica_misfits(admin, existing):
         raise ConfigurationError("\n".join(misfits))
     return topics
 
@@ -153,15 +154,7 @@ def _wanted(settings: ServiceSettings) -> dict[str, tuple[int, dict[str, str]]]:
     }
 
 
-async def _partition_counts(admin: AIOKafkaAdminClient, names: object) -> dict[str, int]:
-    described = await admin.describe_topics(list(names))  # type: ignore[call-overload]
-    if hidden := hidden_topics(described):
-        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in hidden))
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
-
-
-def hidden_topics(described: Iterable[Mapping[str, object]]) -> list[str]:
-    """Those of the topics that were asked for by name which may not be seen; whether they exist is not told."""
-    return sorted(
-        str(topic["topic"]) for topic in described if topic["error_code"] == TopicAuthorizationFailedError.errno
-    )
+async def _partition_counts(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
+    described = await describe_topics(admin, names)
+    refuse_hidden(described)
+    return existing_topics(described)

@@ -1,17 +1,21 @@
 """Whether the broker and its topics would take what the services send. Nothing is created or written."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from common.client_log import keep_last_warning
 from common.clients import open_admin
+from common.diagnosis import diagnose
+from common.refusals import not_allowed
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
 from common.topics import Topics, find_limits, limit_misfits, partition_misfits
+from common.visible_topics import describe_topics, existing_topics, hidden_topics
+from common.waiting import within
 from ops.demo_proof import Finding
 
 _ANSWER_DEADLINE_S = 5.0
@@ -22,7 +26,7 @@ class Broker:
     """What a broker says: how many there are, and of the topics that exist their partition counts.
 
     `batch_limits` are the bytes that a record batch may have, by topic, as far as the broker tells. `schemas` are those
-    of an earlier run. `trouble` says why nothing is known.
+    of an earlier run. `trouble` says why nothing is known, `hidden` are the topics that this client may not see.
     """
 
     brokers: int = 0
@@ -30,48 +34,27 @@ class Broker:
     batch_limits: Mapping[str, int] = field(default_factory=dict)
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     trouble: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 async def ask_broker(settings: ServiceSettings) -> Broker:
     """Ask the broker within a few seconds. Raises ConfigurationError where the settings do not let it be asked."""
-    warnings = _Warnings()
-    log = logging.getLogger("aiokafka")
-    log.addHandler(warnings)
+    keep_last_warning(quiet=True)
     try:
-        async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        async with within(_ANSWER_DEADLINE_S, "an answer"), open_admin(settings, asyncio.Event()) as admin:
             return await _ask(admin, settings)
-    except TimeoutError:
-        return Broker(trouble=f"no answer within {_ANSWER_DEADLINE_S:g} s")
     except (KafkaError, OSError) as error:
-        return Broker(trouble=warnings.last or str(error) or repr(error))
-    finally:
-        log.removeHandler(warnings)
-
-
-class _Warnings(logging.Handler):
-    """Keeps the last one: why it cannot connect, aiokafka tells its log alone."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        return Broker(trouble=(await diagnose(error, settings)).reason)
 
 
 async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
     brokers = (await admin.describe_cluster())["brokers"]
     topics = Topics.under(settings.topic_prefix)
-    # All topics, because a broker may create those that it is asked for by name.
-    described = {topic["topic"]: topic for topic in await admin.describe_topics()}
-    existing = {
-        name: len(described[name]["partitions"])
-        for name in topics.names
-        if name in described and described[name]["error_code"] == 0
-    }
+    described = await describe_topics(admin, topics.names)
+    existing = existing_topics(described)
     limits = await find_limits(admin, existing)
     schemas = await Registry(settings, topics).known() if topics.schemas in existing else {}
-    return Broker(len(brokers), existing, limits, schemas)
+    return Broker(len(brokers), existing, limits, schemas, hidden=tuple(hidden_topics(described)))
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
@@ -84,8 +67,9 @@ def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) 
     findings = [Finding(holds=True, text=f"{where} answers: {broker.brokers} broker{plural}")]
     misfits = partition_misfits(broker.partitions, settings)
     findings += [Finding(holds=False, text=misfit) for misfit in misfits]
+    findings += [Finding(holds=False, text=not_allowed("Describe", "Topic", name)) for name in broker.hidden]
     missing = [name for name in names if name not in broker.partitions]
-    if not misfits:
+    if not misfits and not broker.hidden:
         findings.append(Finding(holds=True, text=_topics(settings, len(missing), len(names))))
     if missing and settings.replication_factor > broker.brokers:
         text = f"topics with REPLICATION_FACTOR={settings.replication_factor} cannot be created on so few brokers"
