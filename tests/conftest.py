@@ -12,6 +12,7 @@ import hypothesis
 import pytest
 
 from ops.kafka import LocalKafka
+from tests.integration.listeners import Listeners, running_listeners
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.workload import Workload
 
@@ -108,6 +109,13 @@ def own_kafka() -> Iterator[LocalKafka]:
     """A broker that a test may stop and kill."""
     with _local_kafka() as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listeners]:
+    """A broker with a listener of each kind."""
+    with running_listeners(tmp_path_factory.mktemp("listeners")) as found:
+        yield found
 
 
 @pytest.hookimpl(wrapper=True)
