@@ -81,11 +81,13 @@ async def describe_topics(client: AIOKafkaClient, names: Collection[str]) -> tup
         # A broker from before ids.
         answer = await client.send(node, MetadataRequest(list(names)))
     found: dict[str, Topic] = {}
+    hidden: list[str] = []
     # By name, because versions differ in what stands before.
     for topic in answer.to_object()["topics"]:
         name, error = topic["topic"], for_code(topic["error_code"])
         if error is TopicAuthorizationFailedError:
-            raise ConfigurationError(not_allowed("Describe", "Topic", name))
+            hidden.append(name)
+            continue
         if error in (UnknownTopicOrPartitionError, InvalidTopicError):
             continue
         # Without a leader it exists all the same.
@@ -94,6 +96,8 @@ async def describe_topics(client: AIOKafkaClient, names: Collection[str]) -> tup
         partitions = topic["partitions"]
         replicas = max((len(partition["replicas"]) for partition in partitions), default=0)
         found[name] = Topic(_shown(topic.get("topic_id", _NO_ID)), len(partitions), replicas)
+    if hidden:
+        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in hidden))
     return str(answer.cluster_id), found
 
 

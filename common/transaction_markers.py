@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import ConnectionGroup, CoordinationType
-from aiokafka.errors import KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import KafkaError, LeaderNotAvailableError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -25,6 +25,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from common.missing_permissions import asking_about, error_for
 
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
@@ -117,7 +119,7 @@ class TransactionMarkers:
         for topic, described, _ in answer.topics:
             for number, error_code, _, producers, _ in described:
                 if error_code:
-                    raise for_code(error_code)(f"{topic}-{number}: cannot ask for its transactions")
+                    raise error_for(error_code, topic, f"{topic}-{number}: cannot ask for its transactions")
                 if any(producer == own and first >= 0 for producer, _, _, _, _, first, _ in producers):
                     found.append(TopicPartition(topic, number))
         return found
@@ -127,12 +129,13 @@ class TransactionMarkers:
             return False
         group, partition = self._consumed
         if self._coordinator is None:
-            self._coordinator = await self._client.coordinator_lookup(CoordinationType.GROUP, group)
+            with asking_about(group):
+                self._coordinator = await self._client.coordinator_lookup(CoordinationType.GROUP, group)
         request = _StableOffsetFetchRequest(group, partition)
         answer = await self._client.send(self._coordinator, request, group=ConnectionGroup.COORDINATION)
         codes = {answer.error_code, *(code for _, offsets, _ in answer.topics for *_, code, _ in offsets)}
         for code in codes - {0, _UNSTABLE_OFFSET_COMMIT}:
-            raise for_code(code)(f"group {group}: cannot ask for its offsets")
+            raise error_for(code, group, f"group {group}: cannot ask for its offsets")
         return _UNSTABLE_OFFSET_COMMIT in codes
 
 

@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     CompactArray,
@@ -19,6 +19,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from common.missing_permissions import asking_about, error_for
 
 _PAUSE_S = 0.05
 # Not among aiokafka's errors: nobody has used this id yet.
@@ -44,14 +46,15 @@ async def is_left_uncommitted(client: AIOKafkaClient, transactional_id: str) -> 
 
 
 async def _ask(client: AIOKafkaClient, transactional_id: str) -> str:
-    coordinator = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+    with asking_about(transactional_id):
+        coordinator = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
     request = _DescribeTransactionsRequest(transactional_id)
     answer = await client.send(coordinator, request, group=ConnectionGroup.COORDINATION)
     [(code, _, state, *_)] = answer.states
     if code == _TRANSACTIONAL_ID_NOT_FOUND:
         return "Empty"
     if code:
-        raise for_code(code)(f"transactional id {transactional_id}: cannot ask for its state")
+        raise error_for(code, transactional_id, f"transactional id {transactional_id}: cannot ask for its state")
     return str(state)
 
 

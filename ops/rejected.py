@@ -12,7 +12,10 @@ import orjson
 import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from common.errors import ConfigurationError
+from common.client_log import keep_last_warning
+from common.diagnosis import diagnose
+from common.error_kinds import Kind
+from common.errors import ConfigurationError, ServiceError
 from common.outages import client_failures_as_outages
 from common.records import Rejection
 from common.settings import ServiceSettings, read_settings
@@ -35,32 +38,23 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: list[str]) -> int:
     """Run the command; 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    client_log = logging.getLogger("aiokafka")
-    client_log.propagate = False
-    # Without any, Python prints warnings by itself.
-    client_log.addHandler(logging.NullHandler())
+    keep_last_warning(quiet=True)
     try:
         options = _parser().parse_args(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
         with client_failures_as_outages():
-            return asyncio.run(_run(settings, options))
-    except ConfigurationError as error:
-        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+            return asyncio.run(_run_or_explain(settings, options))
+    except ServiceError as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"{_PROGRAM}: {line}\n")
         return error.exit_code
-    except ProducerFenced:
-        sys.stderr.write(f"{_PROGRAM}: another replay has begun and goes on with the rest\n")
-    except (KafkaError, OSError, TimeoutError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
-        sys.stderr.write(
-            f"{_PROGRAM}: {str(error) or repr(error)}; a replay that broke off goes on when it is run again\n"
-        )
+    except BrokenPipeError:
+        # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         sys.stderr.write(f"{_PROGRAM}: interrupted; a replay goes on when it is run again\n")
         return _INTERRUPTED
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,6 +84,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     replaying.add_argument("--yes", action="store_true", help="do it")
     return parser
+
+
+async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace) -> int:
+    """Run the command; what a broker or the network fails it with is raised as one line that says why."""
+    try:
+        return await _run(settings, options)
+    except ProducerFenced:
+        raise ServiceError("another replay has begun and goes on with the rest") from None
+    except BrokenPipeError:
+        raise
+    except (KafkaError, OSError) as error:
+        diagnosis = await diagnose(error, settings)
+    if diagnosis.kind in {Kind.REFUSED, Kind.REFUSED_IF_IT_LASTS}:
+        raise ConfigurationError(diagnosis.reason)
+    raise ServiceError(f"{diagnosis.reason}; a replay that broke off goes on when it is run again")
 
 
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:

@@ -14,9 +14,11 @@ from common.progress import decode_progress
 from common.records import Rejection, Replayed, decode_rejection, encode_replayed
 from common.registry import Registry
 from common.settings import ServiceSettings
+from common.topic_metadata import describe_topics
 from common.topic_reading import read_until
 from common.topics import Topics, partition_for
 from common.transaction import Outbox, Transactions
+from common.waiting import within
 from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
 from services.ingest.finding import source_key
 from services.ingest.packing import Address, pack_run
@@ -57,20 +59,16 @@ class Outcome:
 
 async def find_partitions(settings: ServiceSettings) -> int:
     """How many partitions `rows` has. ConfigurationError where the topics are not there or no broker answers."""
-    try:
-        async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
-            return await _count_partitions(admin, Topics.under(settings.topic_prefix))
-    except TimeoutError:
-        raise TimeoutError(f"no answer within {_ANSWER_DEADLINE_S:g} s") from None
+    async with within(_ANSWER_DEADLINE_S, "an answer"), open_admin(settings, asyncio.Event()) as admin:
+        return await _count_partitions(admin, Topics.under(settings.topic_prefix))
 
 
 async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
-    # All topics, because a broker may create those that it is asked for by name.
-    existing = {topic["topic"]: topic for topic in await admin.describe_topics() if topic["error_code"] == 0}
+    _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
     for name in topics.names:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
-    return len(existing[topics.rows]["partitions"])
+    return existing[topics.rows].partitions
 
 
 @asynccontextmanager

@@ -1,19 +1,22 @@
 """Whether the broker and its topics would take what the services send. Nothing is created or written."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from common.client_log import keep_last_warning
 from common.clients import open_admin
+from common.diagnosis import diagnose
+from common.errors import ConfigurationError
 from common.outages import client_failures_as_outages
 from common.pipeline_start import look_at_pipeline
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
 from common.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
+from common.waiting import within
 from ops.demo_proof import Finding
 
 _ANSWER_DEADLINE_S = 5.0
@@ -27,48 +30,35 @@ _NOTHING = Found("", {})
 class Broker:
     """What a broker says: how many there are, and what of the pipeline is there.
 
-    `schemas` are those of an earlier run. `trouble` says why nothing is known.
+    `schemas` are those of an earlier run. `trouble` says why nothing is known, `denied` what this client may not do.
     """
 
     brokers: int = 0
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     trouble: str = ""
+    denied: tuple[str, ...] = ()
 
 
 async def ask_broker(settings: ServiceSettings) -> Broker:
     """Ask the broker within a few seconds. Raises ConfigurationError where the settings do not let it be asked."""
-    warnings = _Warnings()
-    log = logging.getLogger("aiokafka")
-    log.addHandler(warnings)
+    keep_last_warning(quiet=True)
     try:
-        async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        async with within(_ANSWER_DEADLINE_S, "an answer"), open_admin(settings, asyncio.Event()) as admin:
             with client_failures_as_outages():
                 return await _ask(admin, settings)
-    except TimeoutError:
-        return Broker(trouble=f"no answer within {_ANSWER_DEADLINE_S:g} s")
     except (KafkaError, OSError) as error:
-        return Broker(trouble=warnings.last or str(error) or repr(error))
-    finally:
-        log.removeHandler(warnings)
-
-
-class _Warnings(logging.Handler):
-    """Keeps the last one: why it cannot connect, aiokafka tells its log alone."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        return Broker(trouble=(await diagnose(error, settings)).reason)
 
 
 async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
     brokers = (await admin.describe_cluster())["brokers"]
     topics = Topics.under(settings.topic_prefix)
     registry = Registry(settings, topics)
-    found = await look_at_pipeline(admin, settings, registry, settled_s=0)
+    try:
+        found = await look_at_pipeline(admin, settings, registry, settled_s=0)
+    except ConfigurationError as error:
+        return Broker(len(brokers), denied=tuple(str(error).splitlines()))
     schemas = await registry.known() if topics.schemas in found.topics else {}
     return Broker(len(brokers), found, schemas)
 
@@ -83,14 +73,15 @@ def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) 
     findings = [Finding(holds=True, text=f"{where} answers: {broker.brokers} broker{plural}")]
     misfits = find_losses(broker.found, settings) or find_misfits(broker.found, settings)
     findings += [Finding(holds=False, text=misfit) for misfit in misfits]
+    findings += [Finding(holds=False, text=text) for text in broker.denied]
     missing = [name for name in names if name not in broker.found.topics]
-    if not misfits:
+    if not misfits and not broker.denied:
         findings.append(Finding(holds=True, text=_topics(settings, len(missing), len(names))))
         findings.append(Finding(holds=True, text=_retention(settings, broker.found)))
     if missing and settings.replication_factor > broker.brokers:
         text = f"topics with REPLICATION_FACTOR={settings.replication_factor} cannot be created on so few brokers"
         findings.append(Finding(holds=False, text=text))
-    if not misfits:
+    if not misfits and not broker.denied:
         row = (
             f"the longest row has {longest_bytes:,} bytes of at most {settings.max_row_bytes:,}, and record batches fit"
         )

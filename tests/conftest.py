@@ -13,6 +13,7 @@ import pytest
 
 from ops.kafka import LocalKafka
 from ops.settings_table import MODELS
+from tests.integration.listeners import Listeners, running_listeners
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS, running, running_kafka
 from tests.integration.workload import Workload
@@ -118,6 +119,13 @@ def own_kafka() -> Iterator[LocalKafka]:
     """A broker that a test may stop and kill."""
     with running_kafka(KAFKAS_OWN_DEFAULTS) as kafka:
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def listeners(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listeners]:
+    """A broker with a listener of each kind."""
+    with running_listeners(tmp_path_factory.mktemp("listeners")) as found:
+        yield found
 
 
 @pytest.hookimpl(wrapper=True)
