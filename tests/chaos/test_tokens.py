@@ -1,0 +1,72 @@
+"""Tokens that end again and again while rows flow: connections outlast them, and nobody notices."""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import extent
+from tests.chaos.conftest import MakeFlow
+from tests.chaos.flow import Flow
+from tests.integration.secured import SecuredKafka
+
+RecordProperty = Callable[[str, object], None]
+
+USER = "pipeline"
+# As short as an endpoint gives them, for ten minutes; or shorter, for a minute.
+TOKEN_S = 60 if extent.MINUTES else 10
+SECONDS = extent.count(60, 600)
+_ESTABLISHED = "01"
+
+
+def connections(process_id: int, port: int) -> set[str]:
+    """The sockets by which a process is connected to a port of this machine."""
+    # The kernel's table: number, local and remote address, state, ..., the inode in the tenth column.
+    table = [line.split() for line in Path(f"/proc/{process_id}/net/tcp").read_text().splitlines()[1:]]
+    there = {row[9] for row in table if int(row[2].partition(":")[2], 16) == port and row[3] == _ESTABLISHED}
+    opened: set[str] = set()
+    for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
+        try:
+            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor))
+        except FileNotFoundError:
+            continue
+        if found and found[1] in there:
+            opened.add(found[1])
+    return opened
+
+
+def changes_of_state(flow: Flow) -> dict[str, list[str]]:
+    return {
+        service.log_path.name: [event for event in ("not ready", "crashed") if service.events(event)]
+        for service in flow.every()
+    }
+
+
+@pytest.mark.timeout(SECONDS + 360)
+def test_tokens_end_under_load_and_nobody_notices(
+    tmp_path: Path, make_flow: MakeFlow, record_property: RecordProperty
+) -> None:
+    with SecuredKafka(tmp_path, USER, token_lifetime_s=TOKEN_S) as secured:
+        flow = make_flow(secured.bootstrap, **secured.settings("OAUTHBEARER", USER))
+        secured.grant(flow.pipeline.prefix, dict.fromkeys(flow.running, USER))
+        flow.start_all(split=2)
+        at_first = {service: connections(service.process_id, secured.sasl_port) for service in flow.every()}
+        slowest_s = 0.0
+        tokens = SECONDS // TOKEN_S
+        issued = len(secured.tokens.issued)
+        for _ in range(tokens):
+            flow.pause(TOKEN_S)
+            slowest_s = max(slowest_s, flow.wait_for_more())
+        assert changes_of_state(flow) == {service.log_path.name: [] for service in flow.every()}
+        renewed = len(secured.tokens.issued) - issued
+        assert renewed >= (tokens - 1) * len(flow.every())
+        for service, opened in at_first.items():
+            # Those that were opened for one question are closed, or have idled for too long.
+            kept = opened & connections(service.process_id, secured.sasl_port)
+            assert kept, f"{service.log_path.name}: none of {len(opened)} connections is open still"
+            record_property(f"connections of {service.name} kept over {tokens} tokens", len(kept))
+        record_property("seconds that rows waited longest, with tokens that end", slowest_s)
+        record_property("tokens of all services", renewed)
+        record_property("rows, with tokens that end", flow.finish().rows)
