@@ -1,6 +1,5 @@
 """Tokens that end again and again while rows flow: connections outlast them, and nobody notices."""
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,7 @@ def connections(process_id: int, port: int) -> set[str]:
     opened: set[str] = set()
     for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
         try:
-            found = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor))
+            found = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
         except FileNotFoundError:
             continue
         if found and found[1] in there:
@@ -37,11 +36,13 @@ def connections(process_id: int, port: int) -> set[str]:
     return opened
 
 
-def changes_of_state(flow: Flow) -> dict[str, list[str]]:
-    return {
-        service.log_path.name: [event for event in ("not ready", "crashed") if service.events(event)]
-        for service in flow.every()
-    }
+def states(flow: Flow) -> dict[str, list[str]]:
+    """What each service has told of its state, from when it was ready first."""
+    told: dict[str, list[str]] = {}
+    for service in flow.every():
+        events = re.findall(r'"event":"(ready|not ready|crashed|draining)"', service.log())
+        told[service.log_path.name] = events[events.index("ready") :] if "ready" in events else []
+    return told
 
 
 @pytest.mark.timeout(SECONDS + 360)
@@ -52,6 +53,7 @@ def test_tokens_end_under_load_and_nobody_notices(
         flow = make_flow(secured.bootstrap, **secured.settings("OAUTHBEARER", USER))
         secured.grant(flow.pipeline.prefix, dict.fromkeys(flow.running, USER))
         flow.start_all(split=2)
+        flow.pipeline.wait_until(lambda: all(states(flow).values()), "all are ready")
         at_first = {service: connections(service.process_id, secured.sasl_port) for service in flow.every()}
         slowest_s = 0.0
         tokens = SECONDS // TOKEN_S
@@ -59,7 +61,7 @@ def test_tokens_end_under_load_and_nobody_notices(
         for _ in range(tokens):
             flow.pause(TOKEN_S)
             slowest_s = max(slowest_s, flow.wait_for_more())
-        assert changes_of_state(flow) == {service.log_path.name: [] for service in flow.every()}
+        assert set(map(tuple, states(flow).values())) == {("ready",)}, states(flow)
         renewed = len(secured.tokens.issued) - issued
         assert renewed >= (tokens - 1) * len(flow.every())
         for service, opened in at_first.items():
