@@ -8,11 +8,13 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
     for_code,
 )
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
@@ -23,7 +25,9 @@ from common.errors import ConfigurationError
 from common.permissions import (
     BEGINNERS,
     GROUP,
+    OPERATIONS,
     TOPIC,
+    TRANSACTIONAL_ID,
     Permission,
     explain_denied,
     explain_missing,
@@ -36,14 +40,15 @@ from common.settings import ServiceSettings
 from common.topics import Topics
 
 _NOTHING_ALLOWED = 0
+# Of a topic that may not even be seen, it is known that it may be neither read nor written, each of which shows it.
+_UNSEEN = 1 << OPERATIONS["DescribeConfigs"]
 _PAUSE_S = 0.05
 
 
 async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Pipeline:
     """The pipeline, opened once it is known that the service may do what it will.
 
-    ConfigurationError, with a line for each permission that lacks. A transactional id's is known when its producer
-    starts.
+    ConfigurationError, with a line for each kind of permission that lacks.
     """
     needed = permissions(service, settings.topic_prefix)
     topics = Topics.under(settings.topic_prefix)
@@ -63,6 +68,8 @@ async def _check(admin: AIOKafkaAdminClient, needed: Sequence[Permission], topic
     groups = [permission for permission in needed if permission.resource == GROUP]
     bits_by_group = {permission.name: await _bits_of_group(admin, permission.name) for permission in groups}
     missing += find_missing(bits_by_group, groups)
+    ids = [permission for permission in needed if permission.resource == TRANSACTIONAL_ID]
+    missing += [permission for permission in ids if await _is_denied(admin, permission)]
     if missing:
         raise ConfigurationError(explain_missing(missing))
 
@@ -75,7 +82,7 @@ async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> 
     for code, name, _, _, allowed in answer.topics:
         error = for_code(code)
         if error is TopicAuthorizationFailedError:
-            bits[name] = _NOTHING_ALLOWED
+            bits[name] = _UNSEEN
         elif not code:
             bits[name] = allowed
     return bits
@@ -99,6 +106,22 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
             return int(allowed)
         await admin._client.force_metadata_update()  # noqa: SLF001 - same
         await asyncio.sleep(_PAUSE_S)
+
+
+async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
+    """Whether the user may not even see a transactional id, which Write on it allows as well.
+
+    A broker tells no more of them than that: who may see it and not write is told when its producer starts.
+    """
+    try:
+        await admin.find_coordinator(permission.name, CoordinationType.TRANSACTION)
+    except TransactionalIdAuthorizationFailed:
+        return True
+    except KafkaError as error:
+        # Its coordinator is not there yet, which is of no matter here.
+        if not error.retriable:
+            raise
+    return False
 
 
 _PARTITION = Array(

@@ -1,0 +1,154 @@
+"""A broker that denies what is not granted: what `nacre acls` grants is enough, and each part of it is needed."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in their manual
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from common.permissions import Permission, permissions
+from ops import acls
+from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service, wait_until
+from tests.integration.secured import SecuredKafka
+
+USER = "denied"
+DEADLINE_S = 100.0
+_RESOURCES = {
+    "Topic": ResourceType.TOPIC,
+    "Group": ResourceType.GROUP,
+    "TransactionalId": ResourceType.TRANSACTIONAL_ID,
+}
+_OPERATIONS = {
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+    "Create": AclOperation.CREATE,
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+}
+
+
+def allow(pipeline: Pipeline, allowed: Sequence[Permission]) -> None:
+    """Set ACLs by another client's means."""
+    bindings = [
+        AclBinding(
+            _RESOURCES[permission.resource],
+            permission.name,
+            ResourcePatternType.PREFIXED if permission.is_prefix else ResourcePatternType.LITERAL,
+            f"User:{USER}",
+            "*",
+            _OPERATIONS[permission.operation],
+            AclPermissionType.ALLOW,
+        )
+        for permission in allowed
+    ]
+    for done in pipeline.observer.admin.create_acls(bindings).values():
+        done.result(DEADLINE_S)
+
+
+def begin(secured: SecuredKafka, pipeline: Pipeline, name: str, **settings: str) -> Service:
+    source = {"ingest": {"INPUT": str(ABALONE_FILE)}, "split": {"SPLIT_BY": "Sex"}, "sink": {}}[name]
+    return pipeline.start(name, **{**secured.settings("PLAIN", USER), **source, **settings})
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_permission_that_is_taken_away_is_named(
+    secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], name: str
+) -> None:
+    cases: dict[str, tuple[Permission, Service]] = {}
+    for number in range(len(permissions(name, ""))):
+        pipeline = make_pipeline(secured.bootstrap)
+        needed = permissions(name, pipeline.prefix)
+        taken = needed.pop(number)
+        allow(pipeline, needed)
+        cases[str(taken)] = taken, begin(secured, pipeline, name)
+    for taken, service in cases.values():
+        assert service.wait_for_exit(DEADLINE_S) == 78, (taken, service.log())
+        [error] = service.events("cannot go on")
+        assert f"may not {taken.operation} {taken.resource} {taken.name}" in error["reason"]
+        assert "\n" not in error["reason"]
+        assert service.events("ready") == []
+
+
+def test_nothing_granted_is_one_line_for_each_operation(
+    secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(secured.bootstrap)
+    ingest = begin(secured, pipeline, "ingest")
+    assert ingest.wait_for_exit(DEADLINE_S) == 78
+    told = "".join(error["reason"] + "\n" for error in ingest.events("cannot go on")).splitlines()
+    assert [line.split(" test-")[0] for line in told] == [
+        "this user may not Read Topic",
+        "this user may not Write Topic",
+        "this user may not Read Group",
+        "this user may not Write TransactionalId",
+    ]
+
+
+def test_create_is_not_needed_where_the_topics_are_there(
+    secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(secured.bootstrap)
+    secured.grant(pipeline.prefix, {"sink": "sink"})
+    secured.grant(pipeline.prefix, {"sink": USER}, no_create=True)
+    first = pipeline.start("sink", **secured.settings("PLAIN", "sink"))
+    wait_until(lambda: first.events("ready"), "sink is ready", DEADLINE_S)
+    assert first.stop()[0] == 0
+    second = begin(secured, pipeline, "sink")
+    wait_until(lambda: second.events("ready"), "sink is ready without Create", DEADLINE_S)
+    assert second.stop()[0] == 0
+
+
+def test_the_script_passes_each_acl_to_kafkas_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert acls.main(["--ingest", "User:CN=it's ours,O=x", "--sink", "User:sink"]) == 0
+    script = tmp_path / "acls.sh"
+    script.write_text(capsys.readouterr().out)
+    command = tmp_path / "kafka-acls.sh"
+    command.write_text('#!/bin/sh\nprintf "%s|" "$@"\necho\n')
+    command.chmod(0o755)
+    ran = subprocess.run(
+        ["sh", str(script), "--bootstrap-server", "b:1"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = ran.stdout.splitlines()
+    assert lines[0] == (
+        "--bootstrap-server|b:1|--add|--allow-principal|User:CN=it's ours,O=x|--operation|Read|--operation|"
+        "DescribeConfigs|--operation|Create|--topic|nacre.|--resource-pattern-type|prefixed|"
+    )
+    assert lines[-1] == (
+        "--bootstrap-server|b:1|--add|--allow-principal|User:sink|--operation|Describe|--group|nacre.split|"
+        "--resource-pattern-type|literal|"
+    )
+    without_broker = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
+    assert without_broker.returncode != 0
+    assert "usage: sh acls.sh --bootstrap-server" in without_broker.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "name a principal: --ingest User:NAME"),
+        (["--sink", "bob"], "'bob' is no principal such as User:alice"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert acls.main(arguments) == 78
+    [line] = capsys.readouterr().err.splitlines()
+    assert told in line
+
+
+def test_a_broker_without_access_control_is_told(
+    bootstrap: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", bootstrap)
+    assert acls.main(["--sink", "User:sink", "--apply"]) == 78
+    assert "the broker has no access control" in capsys.readouterr().err
