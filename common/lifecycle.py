@@ -13,13 +13,20 @@ import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 
+from common.standard_streams import keep_standard_streams
+
 DRAINED = 0
 CRASHED = 1
 DEADLINE_PASSED = 75
+_SIGNALS = [signal.SIGTERM, signal.SIGINT]
+# A terminal that closes. Started by nohup, a process goes on.
+if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    _SIGNALS.append(signal.SIGHUP)
 
 
 def begin() -> None:
     """What comes before slow imports: they make a hundred thousand objects, of which none is garbage."""
+    keep_standard_streams()
     leave_on_signal()
     # structlog imports it, where it is there, to draw tracebacks: a sixth of the imports' time, and another log than
     # the containers'.
@@ -65,6 +72,9 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
         def on_signal(number: int) -> None:
             name = signal.Signals(number).name
             if stop.is_set():
+                if number == signal.SIGHUP:
+                    # A terminal that closes sends it, and then its shell does.
+                    return
                 log.warning("second signal, leaving at once", signal=name)
                 _exit_now(128 + number)
             log.info("draining", signal=name, drain_deadline_s=drain_deadline_s)
@@ -107,7 +117,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     """From one handler to the next, with nothing in between: a signal always finds one of ours."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, handler)
 
 
