@@ -10,14 +10,19 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
 
+from common.refusals import pause_before_exit_s
 from common.standard_streams import keep_standard_streams
 
 DRAINED = 0
 CRASHED = 1
 DEADLINE_PASSED = 75
+_MISCONFIGURED = 78
+_REFUSED = (CRASHED, _MISCONFIGURED)
+_BEGAN_S = time.monotonic()
 _SIGNALS = [signal.SIGTERM, signal.SIGINT]
 # A terminal that closes. Started by nohup, a process goes on.
 if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
@@ -60,8 +65,10 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
     from common.memory import collect_by_the_clock  # noqa: PLC0415
 
     log = structlog.get_logger()
+    was_stopped = False
 
     async def live() -> int:
+        nonlocal was_stopped
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -91,6 +98,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
         _handle_signals(hear)
         collecting = asyncio.create_task(collect_by_the_clock())
         code = await attempt(stop)
+        was_stopped = stop.is_set()
         collecting.cancel()
         # A signal from here on must not turn a clean end into a failure.
         leave_on_signal(code)
@@ -110,8 +118,20 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code = runner.run(live())
+    linger(code, log.warning, was_stopped=was_stopped)
     # Python's own end takes every handler away and then still works for a while: what is ignored stays ignored.
     _handle_signals(signal.SIG_IGN)
+    return code
+
+
+def linger(code: int, say: Callable[[str], object], *, was_stopped: bool = False) -> int:
+    """Wait before the process ends with this code, if it is a refusal that came before; a signal ends the wait."""
+    is_refused = code in _REFUSED and not was_stopped
+    pause_s = pause_before_exit_s(time.monotonic() - _BEGAN_S) if is_refused else 0.0
+    if pause_s:
+        say(f"ends in {pause_s:.0f} s, because it is started again and again; a signal ends it at once")
+        leave_on_signal(code)
+        time.sleep(pause_s)
     return code
 
 
