@@ -26,6 +26,7 @@ _LOOK_INTERVAL_S = 0.02
 _BROKER_INTERVAL_S = 1.0
 # Longer than a join that waits for a member that is dead.
 _LATE_S = 15.0
+_ANSWER_DEADLINE_S = 10.0
 # Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
 _MOST_BATCHES = 16
 
@@ -247,7 +248,14 @@ async def _wait_for_broker(
 async def _answers(consumer: AIOKafkaConsumer) -> bool:
     """Whether a broker answers; true while the consumer is not connected, because its start fails by itself."""
     client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
-    return client._sync_task is None or bool(await client.force_metadata_update())  # noqa: SLF001 - same
+    if client._sync_task is None:  # noqa: SLF001 - same
+        return True
+    try:
+        # It asks one broker after the other, each for as long as a request may last.
+        async with asyncio.timeout(_ANSWER_DEADLINE_S):
+            return bool(await client.force_metadata_update())
+    except TimeoutError:
+        return False
 
 
 def check_client(consumer: AIOKafkaConsumer) -> None:

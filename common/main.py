@@ -9,7 +9,7 @@ import structlog
 
 from common import loops
 from common.errors import ConfigurationError
-from common.lifecycle import run_service
+from common.lifecycle import linger, run_service
 from common.log import set_up_log
 from common.memory import keep_large_blocks
 from common.settings import Settings, read_settings
@@ -30,7 +30,7 @@ def run(
         settings = read_settings(model, sys.argv[1:], program=program, positional=positional)
     except ConfigurationError as error:
         sys.stderr.write(f"{program}: {error}\n")
-        return error.exit_code
+        return linger(error.exit_code, lambda what: sys.stderr.write(f"{program}: {what}\n"))
     keep_large_blocks()
     set_up_log(settings, service)
     # Secret settings print as asterisks.

@@ -51,7 +51,8 @@ def _is_being_cancelled() -> bool:
 
 def is_client_failure(error: BaseException) -> bool:
     """Whether aiokafka itself has raised this, and not code of ours or code that ours has called."""
-    if not isinstance(error, _OWN_FAILURES):
+    # A KafkaError is a RuntimeError too; it says itself what it is.
+    if isinstance(error, KafkaError) or not isinstance(error, _OWN_FAILURES):
         return False
     files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
     for file in reversed(files):

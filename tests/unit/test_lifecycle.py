@@ -1,4 +1,4 @@
-"""From its first line to its exit code a service has a handler of its own for either signal."""
+"""From its first line to its exit code a service has a handler of its own for each signal."""
 
 import signal
 import subprocess
@@ -11,6 +11,7 @@ import pytest
 # were fewer.
 SCRIPT = """
 import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from common.lifecycle import begin, run_service
 
 at, number = int(sys.argv[1]), int(sys.argv[2])
@@ -33,11 +34,11 @@ code = run_service(serve, drain_deadline_s=5)
 sys.exit(99 if changes < at else code)
 """
 FEWER = 99
-# Heard, ended, and gone on to Python's own end: each for two signals.
-LEAST_CHANGES = 6
+# Heard, ended, and gone on to Python's own end: each for three signals.
+LEAST_CHANGES = 9
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_at_any_change_of_handlers_ends_a_service_with_0(number: signal.Signals) -> None:
     for at in count(1):
         ran = subprocess.run(
@@ -47,3 +48,42 @@ def test_a_signal_at_any_change_of_handlers_ends_a_service_with_0(number: signal
             break
         assert ran.returncode == 0, f"at change {at}: {ran.stderr.decode()}"
     assert at > LEAST_CHANGES
+
+
+# Sends itself the signals that it is given, one after the other, while it is at work.
+DRAINING = """
+import asyncio, os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
+from common.lifecycle import begin, run_service
+
+begin()
+
+async def serve(stop):
+    for number in sys.argv[2:]:
+        os.kill(os.getpid(), int(number))
+        await asyncio.sleep(0.05)
+    print("told to stop" if stop.is_set() else "goes on")
+
+sys.exit(run_service(serve, drain_deadline_s=30))
+"""
+
+
+@pytest.mark.parametrize(
+    ("inherited", "sent", "code", "told"),
+    [
+        ("default", [signal.SIGHUP], 0, b"told to stop"),
+        # A terminal that closes sends it, and then its shell does.
+        ("default", [signal.SIGHUP, signal.SIGHUP], 0, b"told to stop"),
+        ("default", [signal.SIGTERM, signal.SIGHUP], 0, b"told to stop"),
+        ("default", [signal.SIGHUP, signal.SIGTERM], 128 + signal.SIGTERM, b""),
+        # nohup
+        ("ignored", [signal.SIGHUP], 0, b"goes on"),
+    ],
+)
+def test_a_terminal_that_closes_drains_a_service(
+    inherited: str, sent: list[signal.Signals], code: int, told: bytes
+) -> None:
+    arguments = [inherited, *(str(int(number)) for number in sent)]
+    ran = subprocess.run([sys.executable, "-c", DRAINING, *arguments], capture_output=True, check=False, timeout=30)
+    assert ran.returncode == code, ran.stderr.decode()
+    assert told in ran.stdout

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
-from aiokafka.errors import KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
 import common.clients  # noqa: F401 - importing it mends aiokafka
 from common.lanes import Lanes
@@ -38,6 +38,12 @@ async def test_a_defect_of_ours_is_none_and_nothing_is_hidden() -> None:
     # Called in a wrong way, aiokafka says so; that is a defect too.
     with pytest.raises(TypeError), client_failures_as_outages():
         AIOKafkaClient(nonsense=1)
+
+
+async def test_a_kafka_error_stays_what_it_is() -> None:
+    client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(KafkaConnectionError), client_failures_as_outages():
+        await client.bootstrap()
 
 
 async def test_a_cancellation_of_ours_stays_one() -> None:
