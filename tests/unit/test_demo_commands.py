@@ -13,6 +13,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
     assert main(["--help"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == [
         "acls",
+        "begin",
         "demo",
         "index",
         "kafka",
@@ -24,7 +25,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    names = "acls, demo, index, kafka, rejected, settings, validate"
+    names = "acls, begin, demo, index, kafka, rejected, settings, validate"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; there are {names}\n"
 
 
