@@ -97,7 +97,8 @@ async def look_at_pipeline(
                 if names.schemas in topics and not beginnings[TopicPartition(names.schemas, 0)]:
                     await registry.read(reader)
             written = {partition.topic for partition, end in ends.items() if end > 0}
-            used = tuple(name for name in names.names if name in written)
+            # Not that of the identity: who was killed while writing it has left an aborted record there, and no other.
+            used = tuple(name for name in names.names if name in written and name != names.schemas)
             expired = {(topic, number): first for (topic, number), first in beginnings.items() if first > 0}
             found = Found(cluster, topics, configs, registry.begun, used, expired)
         if for_s >= settled_s or not _is_unsettled(found):
