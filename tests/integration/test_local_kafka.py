@@ -18,12 +18,13 @@ from threading import Thread
 import jgo.maven._core
 import pytest
 from confluent_kafka import Consumer, Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is in their manual
 from confluent_kafka.cimpl import NewTopic
 
 from ops import kafka_jars, kafka_settings
 from ops.kafka import LocalKafka, LocalKafkaError
 from tests.integration.processes import processes_naming
+from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops.kafka"]
@@ -102,6 +103,20 @@ def test_starts_on_a_free_port_answers_and_removes_its_data_at_the_end() -> None
         assert kafka.data_dir.is_dir()
     assert not kafka.data_dir.exists()
     assert not processes_naming(str(kafka.data_dir))
+
+
+def test_without_preferences_a_broker_is_as_kafkas_own_defaults_make_it_but_for_what_a_single_node_needs() -> None:
+    with LocalKafka(preferences=KAFKAS_OWN_DEFAULTS) as kafka:
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+        broker = ConfigResource(ConfigResource.Type.BROKER, "1")
+        entries = admin.describe_configs([broker])[broker].result(30)
+    set_here = {name for name, entry in entries.items() if not entry.is_default and "listener" not in name}
+    copies = {name for name in set_here if name.endswith((".replication.factor", ".min.isr"))}
+    needed = {"process.roles", "node.id", "log.dirs", "controller.quorum.bootstrap.servers"}
+    # These two the node sets by itself.
+    assert set_here - copies - needed == {"broker.id", "min.insync.replicas"}
+    assert entries["auto.create.topics.enable"].value == "true"
+    assert entries["group.initial.rebalance.delay.ms"].value == "3000"
 
 
 def test_a_killed_broker_starts_again_on_its_port_with_its_data() -> None:
