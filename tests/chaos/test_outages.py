@@ -9,6 +9,7 @@ import pytest
 from ops.kafka import LocalKafka
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
+from tests.integration.pipeline import SERVICES
 
 RecordProperty = Callable[[str, object], None]
 
@@ -30,9 +31,11 @@ def test_a_broker_that_is_away_costs_each_service_less_than_a_twentieth_of_a_cor
     own_kafka: LocalKafka, make_flow: MakeFlow, record_property: RecordProperty
 ) -> None:
     flow = make_flow(own_kafka.bootstrap, rows_per_s=2_000)
-    flow.start_all()
+    for name in SERVICES:
+        flow.start(name)
+    flow.wait_for_more(120)
     for end in [LocalKafka.stop] * STOPS + [LocalKafka.kill] * KILLS:
-        flow.wait_for_pending()
+        flow.pipeline.wait_until(lambda: flow.feeder.pending_bytes > 0, "rows are under way", 60)
         end(own_kafka)
         before = [cpu_s(service.process_id) for service in flow.every()]
         flow.pause(OUTAGE_S)
@@ -41,5 +44,5 @@ def test_a_broker_that_is_away_costs_each_service_less_than_a_twentieth_of_a_cor
             record_property(f"{service.name}: share of a core, broker {end.__name__}", share)
             assert share < HIGHEST_SHARE, f"{service.name}, broker {end.__name__}: {share:.0%} of a core"
         own_kafka.start()
-        record_property("seconds from a broker's return after an outage to the next row", flow.wait_for_more(60))
+        record_property("seconds from a broker's return after an outage to the next row", flow.wait_for_more(120))
     record_property("rows, broker away", flow.finish().rows)

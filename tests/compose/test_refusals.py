@@ -12,7 +12,7 @@ from tests.compose.project import Project, docker, wait_until
 # The first test builds the images too.
 pytestmark = pytest.mark.timeout(400)
 
-REFUSALS = 6
+REFUSALS = 4
 
 
 def refusals(project: Project) -> list[float]:
@@ -30,9 +30,9 @@ def test_a_refusal_is_repeated_less_and_less_often(
     gaps = [after - before for before, after in pairwise(told_at)]
     for gap in gaps:
         record_property("seconds between two refusals of a container", gap)
-    # Docker alone would do it within some seconds; the first start ends at once, each later one waits for longer.
-    assert gaps[-1] > 2 * gaps[1] > 4
-    assert gaps[-1] == max(gaps)
+    # Docker alone would repeat it as fast as the service starts.
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > 2 * gaps[0]
 
     began = time.monotonic()
     project.compose("stop", "sink")

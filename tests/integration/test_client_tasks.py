@@ -1,0 +1,93 @@
+"""A task of aiokafka's that ends ends the session: without it a service would wait for ever and say nothing."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is in their manual
+
+from common.clients import new_consumer, open_reader
+from common.lanes import run_lanes
+from common.outages import ClientFailedError, client_failures_as_outages
+from common.readiness import Readiness
+from common.record_batches import read_on
+from common.settings import ServiceSettings
+
+
+@pytest.fixture
+def topic(bootstrap: str) -> str:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    admin.create_topics([NewTopic(name, 1)])[name].result()
+    return name
+
+
+@asynccontextmanager
+async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, "asyncio.Task[None]"]]:
+    """A member of a group that has its partition and does not fetch, as ingest does, and what it ends with."""
+    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    consumer = new_consumer(settings, "test", f"{topic}-group")
+    stop = asyncio.Event()
+    begun: set[TopicPartition] = set()
+    readiness = Readiness()
+
+    async def lane(partition: TopicPartition, stop: asyncio.Event) -> None:
+        begun.add(partition)
+        await stop.wait()
+
+    async def run() -> None:
+        with client_failures_as_outages():
+            await run_lanes(consumer, [topic], lane, begun, readiness, stop)
+
+    running = asyncio.create_task(run())
+    try:
+        async with asyncio.timeout(60):
+            while not readiness.is_ready:  # noqa: ASYNC110 - it offers no event
+                await asyncio.sleep(0.02)
+        yield consumer, running
+    finally:
+        stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def tasks_of(consumer: Any) -> "list[asyncio.Task[Any]]":
+    return [consumer._coordinator._coordination_task, consumer._client._sync_task]  # noqa: SLF001 - nothing else tells
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_member_that_does_not_fetch_learns_of_a_task_that_ended(
+    bootstrap: str, topic: str, number: int
+) -> None:
+    async with at_work(bootstrap, topic) as (consumer, running):
+        tasks_of(consumer)[number].cancel()
+        async with asyncio.timeout(30):
+            with pytest.raises(ClientFailedError):
+                await running
+
+
+async def test_an_error_that_aiokafka_keeps_for_the_next_fetch_reaches_a_member_that_does_not_fetch(
+    bootstrap: str, topic: str
+) -> None:
+    async with at_work(bootstrap, topic) as (consumer, running):
+        # As where a heartbeat is refused: from then on it would send none, until somebody asks.
+        consumer._coordinator._pending_exception = ClientFailedError("refused")  # noqa: SLF001 - nothing else sets it
+        async with asyncio.timeout(30):
+            with pytest.raises(ClientFailedError, match="refused"):
+                await running
+
+
+async def test_a_consumer_whose_fetcher_has_ended_is_not_waited_for(bootstrap: str, topic: str) -> None:
+    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    partition = TopicPartition(topic, 0)
+    async with open_reader(settings, "test") as consumer:
+        consumer.assign([partition])
+        consumer.seek(partition, 0)
+        assert not await read_on(consumer, partition, 100)
+        consumer._fetcher.error_future.cancel()  # noqa: SLF001 - nothing else ends it
+        await asyncio.wait([consumer._fetcher.error_future])  # noqa: SLF001 - same
+        with pytest.raises(ClientFailedError):
+            await read_on(consumer, partition, 100)
