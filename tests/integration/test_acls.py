@@ -57,6 +57,7 @@ def begin(secured: SecuredKafka, pipeline: Pipeline, name: str, **settings: str)
     return pipeline.start(name, **{**secured.settings("PLAIN", USER), **source, **settings})
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_permission_that_is_taken_away_is_named(
     secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], name: str
