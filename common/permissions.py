@@ -6,25 +6,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.topics import Groups, Topics
+from common.topics import Topics
 
 TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
 
 # Kafka's numbers, by which it also tells what a user may do: as bits (KIP-430).
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
 
-# The topics that a service writes; all services read all of them, or look at their configurations.
-_WRITTEN = {
-    "ingest": ("rows", "rejected", "schemas", "progress", "sources"),
-    "split": ("categorized", "rejected", "schemas"),
-    "sink": (),
-}
 # Those that say what a pipeline is begun with, in the topic of the schemas.
 BEGINNERS = frozenset({"ingest", "split"})
-# The topics with a producer of their own, which all replicas share; its transactional id is the topic's name.
-_FENCED = {"ingest": ("schemas", "sources"), "split": ("schemas",), "sink": ()}
-# Those with one producer a partition: what their ids begin with.
-_PRODUCERS = {"ingest": "ingest-", "split": "split-", "sink": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,24 +30,50 @@ class Permission:
         return f"{self.operation} {self.resource} {self.name}{'*' if self.is_prefix else ''}"
 
 
-def permissions(service: str, prefix: str) -> list[Permission]:
-    """All that a service needs: no more, and none of them is optional.
+@dataclass(frozen=True, slots=True)
+class _Role:
+    """What it does beside reading every topic, and their configurations; all names are behind the prefix."""
 
-    Create is, where the topics are made by somebody else.
-    """
-    groups = Groups.under(prefix)
-    needed = [
-        Permission(TOPIC, prefix, operation, is_prefix=True) for operation in ("Read", "DescribeConfigs", "Create")
+    writes: tuple[str, ...] = ()
+    # Transactional ids: those of one producer a partition begin so; the others are shared by all replicas.
+    producers: tuple[str, ...] = ()
+    producer: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()
+    looks_at: tuple[str, ...] = ()
+    creates: bool = True
+
+
+_ROLES = {
+    "ingest": _Role(
+        writes=("rows", "rejected", "schemas", "progress", "sources"),
+        producers=("ingest-",),
+        # Of the topics that all replicas write, each on top of the others.
+        producer=("schemas", "sources"),
+        joins=("ingest",),
+    ),
+    "split": _Role(
+        writes=("categorized", "rejected", "schemas"), producers=("split-",), producer=("schemas",), joins=("split",)
+    ),
+    # With EXIT_WHEN_DONE it looks whether split has carried everything.
+    "sink": _Role(joins=("sink",), looks_at=("split",)),
+    # Who calls `nacre validate` and `nacre rejected`.
+    "operator": _Role(writes=("rows", "rejected"), producer=("replay",), creates=False),
+}
+ROLES = tuple(_ROLES)
+
+
+def permissions(role: str, prefix: str) -> list[Permission]:
+    """All that a service, or an operator, needs, and no more. Create is for topics that nobody else has made."""
+    has = _ROLES[role]
+    of_all = ("Read", "DescribeConfigs", *(("Create",) if has.creates else ()))
+    return [
+        *(Permission(TOPIC, prefix, operation, is_prefix=True) for operation in of_all),
+        *(Permission(TOPIC, prefix + name, "Write") for name in has.writes),
+        *(Permission(TRANSACTIONAL_ID, prefix + name, "Write", is_prefix=True) for name in has.producers),
+        *(Permission(TRANSACTIONAL_ID, prefix + name, "Write") for name in has.producer),
+        *(Permission(GROUP, prefix + name, "Read") for name in has.joins),
+        *(Permission(GROUP, prefix + name, "Describe") for name in has.looks_at),
     ]
-    needed += [Permission(TOPIC, prefix + topic, "Write") for topic in _WRITTEN[service]]
-    if _PRODUCERS[service]:
-        needed.append(Permission(TRANSACTIONAL_ID, prefix + _PRODUCERS[service], "Write", is_prefix=True))
-    needed += [Permission(TRANSACTIONAL_ID, prefix + topic, "Write") for topic in _FENCED[service]]
-    needed.append(Permission(GROUP, getattr(groups, service), "Read"))
-    if service == "sink":
-        # With EXIT_WHEN_DONE it looks whether split has carried everything.
-        needed.append(Permission(GROUP, groups.split, "Describe"))
-    return needed
 
 
 def on_topics(needed: Sequence[Permission], topics: Topics) -> Iterator[Permission]:

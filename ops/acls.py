@@ -16,11 +16,10 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from common.clients import within_deadline
 from common.connection import connection
 from common.errors import ConfigurationError
-from common.permissions import GROUP, OPERATIONS, TOPIC, TRANSACTIONAL_ID, Permission, permissions
+from common.permissions import GROUP, OPERATIONS, ROLES, TOPIC, TRANSACTIONAL_ID, Permission, permissions
 from common.settings import ServiceSettings, read_settings
 
 _PROGRAM = "nacre acls"
-_SERVICES = ("ingest", "split", "sink")
 _OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}
 _DEADLINE_S = 30.0
 # Kafka's numbers.
@@ -29,7 +28,7 @@ _LITERAL, _PREFIXED, _ALLOW, _ANY_HOST = 3, 4, 3, "*"
 
 _HEAD = """\
 #!/bin/sh
-# What the services of the pipeline {prefix}* need, and nothing more. Run it with the address of a broker:
+# What the pipeline {prefix}* needs, and nothing more. Run it with the address of a broker:
 #   sh acls.sh --bootstrap-server HOST:PORT --command-config admin.properties
 # KAFKA_ACLS names the command where it is not kafka-acls.sh.
 set -eu
@@ -78,10 +77,10 @@ def main(argv: list[str]) -> int:
 
 
 def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = True) -> list[Grant]:
-    """What each service's principal is to be allowed, each once, those on one resource together."""
+    """What each role's principal is to be allowed, each once, those on one resource together."""
     operations: dict[tuple[str, str, str, bool], list[str]] = {}
-    for service, principal in principals.items():
-        for needed in permissions(service, prefix):
+    for role, principal in principals.items():
+        for needed in permissions(role, prefix):
             if needed.operation == "Create" and not may_create:
                 continue
             allowed = operations.setdefault((principal, *_pattern(needed)), [])
@@ -151,8 +150,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Print a script for kafka-acls.sh that allows each service what it needs, and nothing more. The "
         "topics are those of the setting TOPIC_PREFIX in the environment.",
     )
-    for service in _SERVICES:
-        parser.add_argument(f"--{service}", type=_principal, metavar="User:NAME", help=f"as whom {service} connects")
+    for role in ROLES:
+        who = "who calls nacre validate and rejected" if role == "operator" else f"as whom {role} connects"
+        parser.add_argument(f"--{role}", type=_principal, metavar="User:NAME", help=who)
     parser.add_argument("--no-create", action="store_true", help="somebody else creates the topics")
     parser.add_argument(
         "--apply",
@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _principals(options: argparse.Namespace) -> dict[str, str]:
-    named = {service: getattr(options, service) for service in _SERVICES if getattr(options, service)}
+    named = {role: getattr(options, role) for role in ROLES if getattr(options, role)}
     if not named:
         raise ConfigurationError("name a principal: --ingest User:NAME, --split User:NAME, --sink User:NAME")
     return named

@@ -51,16 +51,14 @@ class SecuredKafka:
             token_lifetime_s,
         )
         plain, self.ssl_port, self.sasl_port = free_ports(3)
-        self.kafka = LocalKafka(plain, config={**self._config(plain), **config}, ready_deadline_s=_START_DEADLINE_S)
+        self._plain_port = plain
+        self._broker_config = {**self._config(), **config}
+        self.kafka = LocalKafka(plain, config=self._broker_config, ready_deadline_s=_START_DEADLINE_S)
 
     def __enter__(self) -> Self:
         self.tokens.__enter__()
         try:
-            # Which files and addresses a broker may take keys from is no setting of its own, but of its Java.
-            allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.tokens.jwks.as_uri()}"
-            with pytest.MonkeyPatch.context() as environment:
-                environment.setenv("JDK_JAVA_OPTIONS", allowed)
-                self.kafka.start()
+            self.start()
             self._set_scram_passwords()
         except BaseException:
             self.__exit__()
@@ -70,6 +68,20 @@ class SecuredKafka:
     def __exit__(self, *_: object) -> None:
         self.kafka.close()
         self.tokens.__exit__()
+
+    def start(self) -> None:
+        """Start the broker, for the first time or again."""
+        # Which files and addresses a broker may take keys from is no setting of its own, but of its Java.
+        allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.tokens.jwks.as_uri()}"
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("JDK_JAVA_OPTIONS", allowed)
+            self.kafka.start()
+
+    def change_authority(self) -> None:
+        """Let a broker that is stopped have, and take, certificates of another authority alone."""
+        self.authority = Authority()
+        self.authority.write(self.folder)
+        self._broker_config.update(self._config())
 
     @property
     def bootstrap(self) -> str:
@@ -122,8 +134,8 @@ class SecuredKafka:
             "KAFKA_SSL_KEY_PASSWORD": self.secret(user),
         }
 
-    def _config(self, plain_port: int) -> dict[str, str]:
-        listeners = {"PLAINTEXT": plain_port, "SSL": self.ssl_port, "SASL_SSL": self.sasl_port, "CONTROLLER": 0}
+    def _config(self) -> dict[str, str]:
+        listeners = {"PLAINTEXT": self._plain_port, "SSL": self.ssl_port, "SASL_SSL": self.sasl_port, "CONTROLLER": 0}
         passwords = " ".join(f'user_{user}="{self.secret(user)}"' for user in self.users)
         server = self.authority.issue("broker", HOST)
         of_listener = "listener.name.sasl_ssl"

@@ -1,6 +1,8 @@
 """A broker that denies what is not granted: what `nacre acls` grants is enough, and each part of it is needed."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from common.permissions import Permission, permissions
 from ops import acls
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service, wait_until
+from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 from tests.integration.secured import SecuredKafka
 
 USER = "denied"
@@ -57,6 +59,7 @@ def begin(secured: SecuredKafka, pipeline: Pipeline, name: str, **settings: str)
     return pipeline.start(name, **{**secured.settings("PLAIN", USER), **source, **settings})
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_permission_that_is_taken_away_is_named(
     secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], name: str
@@ -103,6 +106,35 @@ def test_create_is_not_needed_where_the_topics_are_there(
     second = begin(secured, pipeline, "sink")
     wait_until(lambda: second.events("ready"), "sink is ready without Create", DEADLINE_S)
     assert second.stop()[0] == 0
+
+
+@pytest.mark.timeout(300)
+def test_an_operator_may_validate_and_replay_with_what_is_granted(
+    secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], tmp_path: Path
+) -> None:
+    source = tmp_path / "source.csv"
+    source.write_bytes(b"Sex,Rings\nM,1\nF,x\n")
+    pipeline = make_pipeline(secured.bootstrap)
+    pipeline.run(source, "Rings:int")
+    secured.grant(pipeline.prefix, {"operator": USER})
+
+    def nacre(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ops", *map(str, arguments)],
+            cwd=PROJECT,
+            env={**os.environ, **secured.settings("PLAIN", USER), "TOPIC_PREFIX": pipeline.prefix},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    validated = nacre("validate", source)
+    assert validated.returncode == 0, validated
+    assert "all 6 topics" in validated.stdout
+    replayed = nacre("rejected", "replay", "--yes")
+    assert replayed.returncode == 0, replayed
+    assert "1 row" in replayed.stdout
 
 
 def test_the_script_passes_each_acl_to_kafkas_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from services.ingest.opening import Wanted
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
+
+OAUTH = ("a", "--kafka-security-protocol", "SASL_SSL", "--kafka-sasl-mechanism", "OAUTHBEARER")
+CLIENT = ("--kafka-oauth-client-id", "me", "--kafka-oauth-client-secret", "hunter2")
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +57,14 @@ def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(mo
         (("a", "--topic-prefix", "a/b"), "TOPIC_PREFIX"),
         (("a", "--order", "any"), "ORDER 'any'"),
         (("a", "--kafka-security-protocol", "SASL_SSL"), "KAFKA_SASL_USERNAME"),
+        (("a", "--kafka-ssl-key-location", "k"), "KAFKA_SSL_KEY_LOCATION needs KAFKA_SSL_CERTIFICATE_LOCATION"),
+        ((*OAUTH, "--kafka-oauth-client-id", "me"), "OAUTHBEARER needs KAFKA_OAUTH_TOKEN_ENDPOINT"),
+        (
+            (*OAUTH, *CLIENT, "--kafka-oauth-token-endpoint", "login.example/t"),
+            "KAFKA_OAUTH_TOKEN_ENDPOINT is not https",
+        ),
+        ((*OAUTH, *CLIENT, "--kafka-oauth-token-endpoint", "https://h:p/t"), "KAFKA_OAUTH_TOKEN_ENDPOINT is not https"),
+        ((*OAUTH, "--kafka-oauth-extensions", "a=b,c"), "KAFKA_OAUTH_EXTENSIONS 'a=b,c'"),
         (("a", "--delimiter", ";;"), "DELIMITER ';;': neither one ASCII character .* tab or auto"),
         (("a", "--delimiter", "0"), "DELIMITER '0'"),
         (("a", "--quote", "\u00ab"), "QUOTE '\u00ab': neither one ASCII character .* none or auto"),
@@ -100,6 +112,43 @@ def test_a_password_file_that_is_not_there_is_an_error_that_names_it(tmp_path: P
     settings = ingest("a", *user, "--kafka-sasl-password-file", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"KAFKA_SASL_PASSWORD_FILE .*none"):
         connection(settings)
+
+
+def test_a_password_in_the_token_endpoint_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match=r"KAFKA_OAUTH_TOKEN_ENDPOINT .*without a user name") as raised:
+        ingest(*OAUTH, *CLIENT, "--kafka-oauth-token-endpoint", "https://me:hunter2@login.example/token")
+    assert "hunter2" not in str(raised.value)
+
+
+def test_tokens_bring_their_extensions_and_no_password() -> None:
+    settings = ingest(
+        *OAUTH,
+        *CLIENT,
+        "--kafka-oauth-token-endpoint",
+        "https://h/t",
+        "--kafka-oauth-extensions",
+        "pool=p-1,cluster=c=2",
+    )
+    assert "hunter2" not in repr(settings) + settings.model_dump_json()
+    arguments = connection(settings)
+    assert arguments["sasl_plain_password"] is None
+    assert arguments["sasl_oauth_token_provider"].extensions() == {"pool": "p-1", "cluster": "c=2"}
+
+
+@pytest.mark.parametrize("name", ["kafka-sasl-password", "kafka-oauth-client-secret"])
+def test_a_secret_that_is_not_utf_8_is_one_line_without_it(tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"hunter2\xff")
+    user = {
+        "kafka-sasl-password": ("a", "--kafka-security-protocol", "SASL_PLAINTEXT", "--kafka-sasl-username", "u"),
+        "kafka-oauth-client-secret": (
+            *OAUTH, "--kafka-oauth-client-id", "me", "--kafka-oauth-token-endpoint", "https://h/t"
+        ),
+    }[name]  # fmt: skip
+    for option, value in ((f"--{name}-file", str(secret)), (f"--{name}", os.fsdecode(b"hunter2\xff"))):
+        with pytest.raises(ConfigurationError, match="not UTF-8") as raised:
+            connection(ingest(*user, option, value))
+        assert "hunter2" not in str(raised.value)
 
 
 def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
