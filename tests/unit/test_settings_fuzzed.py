@@ -16,7 +16,8 @@ from common.log import _to_json
 from common.settings import ServiceSettings, _explain, read_settings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
-from services.split.settings import SplitSettings, parse_split_by
+from services.split.settings import SplitSettings
+from services.split.splits import parse_split_by
 
 MODELS: tuple[type[ServiceSettings], ...] = (IngestSettings, SplitSettings, SinkSettings)
 NAMES = sorted({name for model in MODELS for name in model.model_fields})
