@@ -192,7 +192,9 @@ def _closed(access: Access, seen: Seen) -> Cause:
 
 def _is_end(error: BaseException) -> bool:
     """Whether the other side has closed the connection."""
-    return any(isinstance(cause, EOFError | ConnectionError) for cause in causes_of(error))
+    return type(error).__name__ == "KafkaConnectionError" or any(
+        isinstance(cause, EOFError | ConnectionError) for cause in causes_of(error)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-import time
+from time import monotonic
 
 import structlog
 
@@ -37,7 +37,7 @@ class Readiness:
         """At work on so many partitions; none is as good, for a replica that stands by."""
         if self.is_ready or self._waiting is not None:
             return
-        self._ready_at = time.monotonic()
+        self._ready_at = monotonic()
         if self._short_times < _MOST_SHORT:
             self._tell_ready(partitions)
         else:
@@ -51,7 +51,7 @@ class Readiness:
 
     def set_not_ready(self, reason: str) -> None:
         """Not at work, for this reason; said once for as long as it stays the same."""
-        now = time.monotonic()
+        now = monotonic()
         begin_trouble()
         if self._waiting is not None:
             self._waiting.cancel()

@@ -15,7 +15,7 @@ _BESIDE_A_ROW_BYTES = 100_000
 # Some 30 years, where it is seconds; and what ledgers can hold. Python knows more, timers and SQLite do not.
 _MAX_NUMBER = 10**9
 _MAX_COUNT = 2**63 - 1
-_MAX_SHOWN = 200
+_MAX_SHOWN = 300
 
 
 class ServiceSettings(BaseSettings):
@@ -226,7 +226,7 @@ def _explain(location: tuple[int | str, ...], message: str, value: object) -> st
     if message == "Field required":
         return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help tells what it is"
     shown = "" if "PASSWORD" in name or "SECRET" in name else f" {_shortened(repr(value))}"
-    return f"{name}{shown}: {message}"
+    return f"{name}{shown}: {_shortened(message)}"
 
 
 def _shortened(text: str) -> str:

@@ -137,10 +137,14 @@ def test_records_that_a_topic_refuses(
 ) -> None:
     pipeline = make_pipeline(strict.bootstrap)
     split = start(pipeline, "split", **FITTING)
-    wait_for(pipeline, split, "ready")
-    # While it is at work: at its start it would look.
+    source = pipeline.folder / "in"
+    source.mkdir()
+    ingest = pipeline.start("ingest", source, **FITTING)
+    for service in (split, ingest):
+        wait_for(pipeline, service, "ready")
+    # While they are at work: at their start they would look.
     set_config(pipeline, "TOPIC", f"{pipeline.prefix}categorized", configs)
-    start(pipeline, "ingest", **FITTING)
+    (source / "a.csv").write_bytes(ABALONE_FILE.read_bytes())
     [reason] = refused(split)
     assert reason.startswith(f"topic {pipeline.prefix}categorized {told}")
 

@@ -1,0 +1,67 @@
+"""Why connections fail, from what they end with; with real brokers: tests/integration/test_connecting.py."""
+
+import asyncio
+import socket
+import ssl
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+
+from common.connection_causes import Access, Seen, cause_of, needs_a_look
+
+PLAIN = Access("PLAINTEXT", "PLAIN", "", has_authority=False)
+TLS = Access("SSL", "PLAIN", "", has_authority=True)
+USER = Access("SASL_SSL", "SCRAM-SHA-256", "ann", has_authority=True)
+
+
+def certificate_error(code: int, told: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, told)
+    error.verify_code, error.verify_message = code, told
+    return error
+
+
+def closed(cause: Exception | None = None) -> KafkaConnectionError:
+    error = KafkaConnectionError("Connection at a:1 closed")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "access", "seen", "told", "may_pass"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "x"), PLAIN, Seen(), "the host name is not known", True),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), PLAIN, Seen(), "cannot be looked up: try again", True),
+        (UnicodeError("label too long"), PLAIN, Seen(), "no host name", False),
+        (ConnectionRefusedError(111, "x"), PLAIN, Seen(), "refused: nothing listens", True),
+        (OSError(113, "No route to host"), PLAIN, Seen(), "No route to host", True),
+        (TimeoutError(), PLAIN, Seen(), "no answer: a host that is down", True),
+        (closed(asyncio.IncompleteReadError(b"", 4)), PLAIN, Seen(), "closed at once, without an answer", True),
+        (closed(asyncio.IncompleteReadError(b"", 0x15030300)), PLAIN, Seen(), "speaks TLS there", False),
+        (closed(asyncio.IncompleteReadError(b"", 0x48545450)), PLAIN, Seen(), "begins with b'HTTP'", False),
+        (None, PLAIN, Seen(is_kafka=True, mechanisms=("PLAIN",)), "SASL_PLAINTEXT?", False),
+        (None, TLS, Seen(is_kafka=True, mechanisms=("PLAIN",)), "SASL_SSL?", False),
+        (closed(), PLAIN, Seen(is_kafka=True), "after its first answer: its connection limit", True),
+        (ConnectionResetError(), TLS, Seen(is_kafka_otherwise=True), "does not speak TLS there", False),
+        (ConnectionResetError(), USER, Seen(is_kafka_otherwise=True), "SASL_PLAINTEXT?", False),
+        (certificate_error(10, "expired"), TLS, Seen(), "has expired", True),
+        (certificate_error(9, "x"), TLS, Seen(), "not valid yet", True),
+        (certificate_error(19, "self-signed"), TLS, Seen(), "known authority (KAFKA_SSL_CA_LOCATION)", False),
+        (certificate_error(62, "Hostname mismatch"), TLS, Seen(), "for another host (Hostname mismatch)", False),
+        (certificate_error(23, "certificate revoked"), TLS, Seen(), "refused: certificate revoked", False),
+        (SaslAuthenticationFailed("no"), USER, Seen(), "user 'ann' is refused with KAFKA_SASL_MECHANISM=SCRAM", False),
+        (UnsupportedSaslMechanismError(object()), USER, Seen(mechanisms=("PLAIN",)), "(enabled: PLAIN)", False),
+    ],
+)
+def test_a_cause(error: Exception | None, access: Access, seen: Seen, told: str, may_pass: bool) -> None:  # noqa: FBT001
+    cause = cause_of(error, access, seen)
+    assert told in cause.text
+    assert cause.may_pass is may_pass
+    assert "\n" not in cause.text
+
+
+def test_what_tells_nothing_is_looked_at() -> None:
+    assert needs_a_look(None)
+    assert needs_a_look(ConnectionResetError())
+    assert needs_a_look(TimeoutError())
+    assert not needs_a_look(ConnectionRefusedError())
+    assert not needs_a_look(certificate_error(10, "expired"))

@@ -1,0 +1,117 @@
+"""Whether a service is at work: a line for each change of state and of the cause, and no flood."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from common import readiness as readiness_module
+from common import repeats
+from common.readiness import Readiness
+from common.repeats import drop_repeats
+from common.settings import ServiceSettings, read_settings
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    monkeypatch.setattr(readiness_module, "monotonic", found)
+    return found
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    capture = LogCapture()
+    lines: list[str] = []
+
+    def keep(_logger: object, _method: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        lines.append(f"{fields['event']} {fields.get('reason', fields.get('partitions', ''))}".strip())
+        return fields
+
+    before = structlog.get_config()
+    structlog.configure(processors=[drop_repeats, keep, capture], cache_logger_on_first_use=False)
+    monkeypatch.setattr(readiness_module, "log", structlog.get_logger())
+    # As at a process's start.
+    monkeypatch.setattr(repeats, "_repeats", repeats._Repeats())  # noqa: SLF001 - nothing else makes one
+    yield lines
+    structlog.configure(**before)
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness(read_settings(ServiceSettings, [], program="test"))
+
+
+def test_a_cause_is_said_once_for_as_long_as_it_lasts(said: list[str], readiness: Readiness, clock: Clock) -> None:
+    for _ in range(100):
+        readiness.set_not_ready("refused")
+        clock.now += 2
+    assert said == ["not ready refused"]
+
+
+def test_a_cause_that_changes_is_said_again_and_two_in_turn_are_no_flood(
+    said: list[str], readiness: Readiness, clock: Clock
+) -> None:
+    for _ in range(100):
+        readiness.set_not_ready("refused")
+        readiness.set_not_ready("closed by 17")
+        readiness.set_not_ready("closed by 18")
+        clock.now += 2
+    assert said == ["not ready refused", "not ready closed by 17"]
+    clock.now += 100
+    readiness.set_not_ready("refused")
+    assert said[2:] == ["not ready refused"]
+
+
+def test_after_it_was_ready_the_same_cause_is_news(said: list[str], readiness: Readiness, clock: Clock) -> None:
+    readiness.set_not_ready("refused")
+    readiness.set_ready(6)
+    clock.now += 30
+    readiness.set_not_ready("refused")
+    assert said == ["not ready refused", "ready 6", "not ready refused"]
+
+
+async def test_who_fails_again_and_again_right_after_being_ready_is_ready_only_when_it_lasts(
+    said: list[str], readiness: Readiness, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_module, "_STEADY_S", 0.01)
+    for _ in range(50):
+        readiness.set_ready(6)
+        clock.now += 1
+        readiness.set_not_ready("refused")
+        clock.now += 1
+    assert said == ["ready 6", "not ready refused"] * 3
+    readiness.set_ready(6)
+    while len(said) == 6:  # noqa: ASYNC110 - it offers no event
+        await asyncio.sleep(0.01)
+    assert said[6:] == ["ready 6"]
+    assert readiness.is_ready
+
+
+def test_lines_of_a_session_that_fails_are_written_once(said: list[str], readiness: Readiness) -> None:
+    log = structlog.get_logger()
+    for _ in range(10):
+        log.info("partitions assigned", partitions=["rows-0", "rows-1"])
+        log.info("partition taken up", partition=0, offset=1)
+        readiness.set_not_ready("refused")
+    log.info("partition taken up", partition=1, offset=1)
+    assert [line.split()[:2] for line in said] == [
+        ["partitions", "assigned"],
+        ["partition", "taken"],
+        ["not", "ready"],
+        ["partition", "taken"],
+    ]
+    readiness.set_ready(2)
+    log.info("partitions assigned", partitions=["rows-0", "rows-1"])
+    log.info("partitions assigned", partitions=["rows-0", "rows-1"])
+    assert [line.split()[0] for line in said[4:]] == ["ready", "partitions", "partitions"]
