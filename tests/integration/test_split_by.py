@@ -170,14 +170,19 @@ def test_fifty_splits_are_filled_at_once_and_more_than_fit_are_refused(pipeline:
     ]
 
 
-def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: Pipeline) -> None:
-    pipeline.run(ABALONE_FILE, "Sex")
+def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: Pipeline, tmp_path: Path) -> None:
+    growing = tmp_path / "growing.csv"
+    growing.write_bytes(SOURCE)
+    pipeline.run(growing, "Sex")
     [partition] = [each for each in pipeline.observer.partitions("rows") if _end(pipeline, each) > 1_000]
     partition.offset = 1_000
     [done] = pipeline.observer.admin.delete_records([partition]).values()
     done.result()
-    # Those that are past it go on.
-    carry_on(pipeline, "Sex")
+    # Those that are past it go on, though their mark is gone.
+    header, *rows = SOURCE.splitlines(keepends=True)
+    with growing.open("ab") as file:
+        file.writelines(rows[:100])
+    pipeline.run(growing, "Sex")
     code, told = refusal(pipeline, "Sex,Rings:int,*")
     assert code == 1
     assert f"topic {partition.topic}, partition {partition.partition}: the 1000 records from 0 to 999" in told
@@ -189,10 +194,23 @@ def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: P
     carry_on(pipeline, "Sex,Rings:int,*")
     assert all("begin" not in json.loads(each.metadata or "") for each in committed(pipeline))
     files = pipeline.output_files()
-    header, *rows = SOURCE.splitlines(keepends=True)
     # The first record is the source's mark.
-    assert files["all.csv"] == header + b"".join(rows[999:])
-    assert files["Sex/M.csv"] == expected("Sex")["Sex/M.csv"]
+    assert files["all.csv"] == header + b"".join(rows[999:] + rows[:100])
+    whole = expected_files(growing.read_bytes(), [ABALONE["Sex"]])
+    assert {path: files[path] for path in whole} == whole
+
+
+def test_what_is_left_of_a_partition_is_begun_with_where_that_is_permitted(pipeline: Pipeline) -> None:
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE))
+    [partition] = [each for each in pipeline.observer.partitions("rows") if _end(pipeline, each) > 1_000]
+    partition.offset = 1_000
+    [done] = pipeline.observer.admin.delete_records([partition]).values()
+    done.result()
+    assert refusal(pipeline, "Sex,*")[0] == 1
+    commit(pipeline, partition, json.dumps({"version": 1, "begin": 1_000}))
+    carry_on(pipeline, "Sex,*")
+    header, *rows = SOURCE.splitlines(keepends=True)
+    assert pipeline.output_files()["all.csv"] == header + b"".join(rows[999:])
 
 
 def _end(pipeline: Pipeline, partition: TopicPartition) -> int:
