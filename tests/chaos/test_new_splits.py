@@ -1,14 +1,13 @@
 """Splits that are added to a pipeline that has run, killed while they are filled: as if they had always been there."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions
 
 from tests.chaos import extent
+from tests.integration.committed import committed
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, wait_until
 
@@ -74,7 +73,4 @@ def run(pipeline: Pipeline, source: Path, split_by: str) -> None:
 
 def filling_offsets(pipeline: Pipeline) -> list[int]:
     """Where the splits stand that are filled, by what is committed."""
-    asked = ConsumerGroupTopicPartitions(f"{pipeline.prefix}split")
-    [answer] = pipeline.observer.admin.list_consumer_group_offsets([asked]).values()
-    positions = [json.loads(each.metadata or "{}") for each in answer.result().topic_partitions]
-    return [group["offset"] for position in positions for group in position.get("filling", [])]
+    return [group["offset"] for point in committed(pipeline) for group in point.fields.get("filling", [])]
