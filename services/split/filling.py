@@ -8,6 +8,7 @@ from dataclasses import replace
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.clients import open_reader
+from common.errors import LostRecordsError
 from common.lanes import fetch
 from common.position import Group, Held, digest, merged
 from common.record_batches import whole_parts_of
@@ -106,9 +107,11 @@ class Filling:
             splits = [self._splits[held.name] for group in moving for held in group.splits]
             self._carrier = FillingCarrier(self._topics, self._settings.partitions, splits, self._registry)
             self._carrier.begin_at(*moving)
-            # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
             beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]
-            self._reader.seek(self._partition, max(min(moving[0].mark_offset, moving[0].offset), beginning))
+            if moving[0].offset < beginning:
+                raise LostRecordsError(self._partition.topic, self._partition.partition, moving[0].offset, beginning)
+            # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
+            self._reader.seek(self._partition, max(self._carrier.cursor.read_from, beginning))
         return self._reader, self._carrier
 
 

@@ -45,10 +45,17 @@ class Lane:
     """One partition's work: the main carrier, which stands at `position`, and the splits that are filled beside it."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, begun: Position, carrier: Carrier, filling: Filling
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        beginning: int,
+        begun: Position,
+        carrier: Carrier,
+        filling: Filling,
     ) -> None:
         self._consumer = consumer
         self._partition = partition
+        self._beginning = beginning
         self._begun = begun
         self._carrier = carrier
         self.filling = filling
@@ -69,7 +76,8 @@ class Lane:
     async def begin(self) -> None:
         """Begin to read."""
         await self.filling.open()
-        self._consumer.seek(self._partition, self._carrier.cursor.read_from)
+        # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
+        self._consumer.seek(self._partition, max(self._carrier.cursor.read_from, self._beginning))
         self._consumer.resume(self._partition)
 
     async def carry(self, outbox: Outbox, stop: asyncio.Event, sooner: "asyncio.Future[None] | None") -> bool:
@@ -168,7 +176,7 @@ class Splitter:
         await self._positions.tell(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
-        lane = Lane(self._consumer, partition, begun, self._carrier(begun), filling)
+        lane = Lane(self._consumer, partition, beginning, begun, self._carrier(begun), filling)
         return lane, point.offset != NOTHING_COMMITTED and encode_position(begun) != point.metadata
 
     async def _check_end(self, partition: TopicPartition, offset: int) -> None:

@@ -220,9 +220,7 @@ def size_of_rows(pipeline: Pipeline) -> int:
 
 def schema_numbers(pipeline: Pipeline) -> dict[bytes, int]:
     """The number of each header, each given once."""
-    registered = [
-        json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key != b"pipeline"
-    ]
+    registered = [json.loads(record.value) for record in pipeline.observer.schemas()]
     numbers = {base64.b64decode(schema["header"]): int(schema["number"]) for schema in registered}
     assert sorted(schema["number"] for schema in registered) == list(range(1, 1 + len(numbers)))
     return numbers

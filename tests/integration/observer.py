@@ -1,5 +1,6 @@
 """The topics as another client sees them: librdkafka, which shares no code with the services."""
 
+import re
 import time
 from dataclasses import dataclass
 from typing import cast
@@ -53,6 +54,10 @@ class Observer:
             error = failure.args[0]
             assert error.retriable() or error.code() in _UNSETTLED, error
             return []
+
+    def schemas(self) -> list[Record]:
+        """The schemas' records: their topic has others beside them."""
+        return [record for record in self.records("schemas") if re.fullmatch(b"[0-9a-f]{12}", record.key or b"")]
 
     def records(self, topic: str) -> list[Record]:
         """All committed records, partition by partition in their order."""

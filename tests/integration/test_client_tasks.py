@@ -33,7 +33,7 @@ async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaCon
     consumer = new_consumer(settings, "test", f"{topic}-group")
     stop = asyncio.Event()
     begun: set[TopicPartition] = set()
-    readiness = Readiness()
+    readiness = Readiness(settings)
 
     async def lane(partition: TopicPartition, stop: asyncio.Event) -> None:
         begun.add(partition)
@@ -41,7 +41,7 @@ async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaCon
 
     async def run() -> None:
         with client_failures_as_outages():
-            await run_lanes(consumer, [topic], lane, begun, readiness, stop)
+            await run_lanes(consumer, [topic], lane, begun, readiness, stop, [])
 
     running = asyncio.create_task(run())
     try:

@@ -91,7 +91,7 @@ def test_ten_thousand_hostile_categories_are_mapped_back_from_their_files(pipeli
     assert {line["split"] for line in told} == {"Name"}
     assert all(line["rows"] == 2 for line in told)
     [schema] = {line["schema"] for line in told}
-    assert [record.key for record in pipeline.observer.records("schemas")] == [b"pipeline", schema.encode()]
+    assert [record.key for record in pipeline.observer.schemas()] == [schema.encode()]
     files = pipeline.output_files()
     assert {line["path"]: line["bytes"] for line in told} == {path: len(content) for path, content in files.items()}
     found = {line["category"][0]: files[line["path"]] for line in told}

@@ -26,7 +26,7 @@ def test_replicas_that_register_schemas_at_the_same_time_agree_on_their_numbers(
         (folder / f"{source}.csv").write_text(f"{header}\nM,{source}\n")
     pipeline.wait_for_size(sum(len(f"{line}\n") for header in HEADERS for line in (header, *rows[header])))
 
-    schemas = [json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key != b"pipeline"]
+    schemas = [json.loads(record.value) for record in pipeline.observer.schemas()]
     assert [schema["number"] for schema in schemas] == [1, 2, 3, 4]
     for schema in schemas:
         header = ",".join(schema["columns"])

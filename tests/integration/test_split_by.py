@@ -1,16 +1,15 @@
 """SPLIT_BY changes between runs: each row is in each split's files, once and in order, whenever a split came."""
 
-import asyncio
 import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import aiokafka
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
+from tests.integration.committed import Point, commit, committed
 from tests.integration.expectation import ABALONE, expected_files, rejections
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 from tests.integration.test_replay import nacre, show
@@ -43,31 +42,6 @@ def refusal(pipeline: Pipeline, split_by: str, **settings: str) -> tuple[int, st
 def said(split: Service, part: str) -> list[str]:
     """The splits of the log lines whose event holds this."""
     return sorted(line["split"] for line in events(split) if f"the split is {part}" in line["event"])
-
-
-def committed(pipeline: Pipeline) -> list[TopicPartition]:
-    """What group split has committed, with the metadata."""
-    asked = ConsumerGroupTopicPartitions(f"{pipeline.prefix}split")
-    [answer] = pipeline.observer.admin.list_consumer_group_offsets([asked]).values()
-    return list(answer.result().topic_partitions)
-
-
-def commit(pipeline: Pipeline, point: TopicPartition, metadata: str = "", *, beyond: int = 0) -> tuple[int, str]:
-    """Commit this point anew, with other metadata or an offset that lies so far behind it; return both."""
-    partition = aiokafka.TopicPartition(point.topic, point.partition)
-    changed = aiokafka.structs.OffsetAndMetadata(point.offset + beyond, metadata or point.metadata or "")
-
-    async def commit_it() -> None:
-        group = f"{pipeline.prefix}split"
-        consumer = aiokafka.AIOKafkaConsumer(bootstrap_servers=pipeline.bootstrap, group_id=group)
-        await consumer.start()
-        consumer.assign([partition])
-        # librdkafka leaves the metadata out.
-        await consumer.commit({partition: changed})
-        await consumer.stop()
-
-    asyncio.run(commit_it())
-    return changed.offset, changed.metadata
 
 
 def wait_for_more(pipeline: Pipeline, rows: int) -> None:
@@ -161,23 +135,26 @@ def test_fifty_splits_are_filled_at_once_and_more_than_fit_are_refused(pipeline:
     files = pipeline.output_files()
     assert {files[f"{number}/1.csv"] for number in range(50)} == {b"Sex,Rings\n" + b"M,1\n" * 10}
     assert len(rejections(files["rejected.csv"])) == 500
-    assert max(len(each.metadata or "") for each in committed(pipeline)) < 4_096
+    assert max(len(each.metadata) for each in committed(pipeline)) < 4_096
     before = committed(pipeline)
     code, told = refusal(pipeline, ",".join(["*", *(f"{number}=Rings:int" for number in range(120))]))
     assert (code, "SPLIT_BY has 121 splits, and 0 that are gone" in told) == (78, True)
-    assert [(each.offset, each.metadata) for each in committed(pipeline)] == [
-        (each.offset, each.metadata) for each in before
-    ]
+    assert committed(pipeline) == before
 
 
-def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: Pipeline) -> None:
-    pipeline.run(ABALONE_FILE, "Sex")
+def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: Pipeline, tmp_path: Path) -> None:
+    growing = tmp_path / "growing.csv"
+    growing.write_bytes(SOURCE)
+    pipeline.run(growing, "Sex")
     [partition] = [each for each in pipeline.observer.partitions("rows") if _end(pipeline, each) > 1_000]
     partition.offset = 1_000
     [done] = pipeline.observer.admin.delete_records([partition]).values()
     done.result()
-    # Those that are past it go on.
-    carry_on(pipeline, "Sex")
+    # Those that are past it go on, though their mark is gone.
+    header, *rows = SOURCE.splitlines(keepends=True)
+    with growing.open("ab") as file:
+        file.writelines(rows[:100])
+    pipeline.run(growing, "Sex")
     code, told = refusal(pipeline, "Sex,Rings:int,*")
     assert code == 1
     assert f"topic {partition.topic}, partition {partition.partition}: the 1000 records from 0 to 999" in told
@@ -185,14 +162,27 @@ def test_what_retention_has_taken_is_told_to_the_split_that_needs_it(pipeline: P
     assert "nacre begin" in told
     # What `nacre begin` writes: permission for this beginning, within a batch, once.
     [point] = [each for each in committed(pipeline) if each.partition == partition.partition]
-    commit(pipeline, point, json.dumps({**json.loads(point.metadata or ""), "begin": 1_000}))
+    commit(pipeline, point._replace(metadata=json.dumps({**point.fields, "begin": 1_000})))
     carry_on(pipeline, "Sex,Rings:int,*")
-    assert all("begin" not in json.loads(each.metadata or "") for each in committed(pipeline))
+    assert all("begin" not in each.fields for each in committed(pipeline))
     files = pipeline.output_files()
-    header, *rows = SOURCE.splitlines(keepends=True)
     # The first record is the source's mark.
-    assert files["all.csv"] == header + b"".join(rows[999:])
-    assert files["Sex/M.csv"] == expected("Sex")["Sex/M.csv"]
+    assert files["all.csv"] == header + b"".join(rows[999:] + rows[:100])
+    whole = expected_files(growing.read_bytes(), [ABALONE["Sex"]])
+    assert {path: files[path] for path in whole} == whole
+
+
+def test_what_is_left_of_a_partition_is_begun_with_where_that_is_permitted(pipeline: Pipeline) -> None:
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE))
+    [partition] = [each for each in pipeline.observer.partitions("rows") if _end(pipeline, each) > 1_000]
+    partition.offset = 1_000
+    [done] = pipeline.observer.admin.delete_records([partition]).values()
+    done.result()
+    assert refusal(pipeline, "Sex,*")[0] == 1
+    commit(pipeline, Point(partition.partition, 1_000, json.dumps({"version": 1, "begin": 1_000})))
+    carry_on(pipeline, "Sex,*")
+    header, *rows = SOURCE.splitlines(keepends=True)
+    assert pipeline.output_files()["all.csv"] == header + b"".join(rows[999:])
 
 
 def _end(pipeline: Pipeline, partition: TopicPartition) -> int:
@@ -212,12 +202,11 @@ def test_a_position_that_is_not_of_this_pipeline_is_refused_as_it_is(
 ) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     [point] = committed(pipeline)
-    changed = commit(pipeline, point, json.dumps(change(json.loads(point.metadata or ""))))
+    changed = commit(pipeline, point._replace(metadata=json.dumps(change(point.fields))))
     ends = pipeline.observer.ends("categorized")
     code, line = refusal(pipeline, "Sex")
     assert (code, told in line, "Begin anew with another TOPIC_PREFIX" in line) == (78, True, True), line
-    [now] = committed(pipeline)
-    assert (now.offset, now.metadata) == changed
+    assert committed(pipeline) == [changed]
     assert pipeline.observer.ends("categorized") == ends
 
 
@@ -225,7 +214,7 @@ def test_an_offset_beyond_the_end_is_refused_in_one_line(pipeline: Pipeline) -> 
     pipeline.run(ABALONE_FILE, "Sex")
     [point] = committed(pipeline)
     end = point.offset
-    commit(pipeline, point, beyond=10)
+    commit(pipeline, point._replace(offset=end + 10))
     code, told = refusal(pipeline, "Sex")
     assert code == 1
     assert f"it ends at offset {end}, but it was carried up to {end + 10}" in told
@@ -249,7 +238,7 @@ def test_nothing_is_done_before_new_splits_are_filled(pipeline: Pipeline, big_fi
 
 
 def is_filling(pipeline: Pipeline) -> bool:
-    return any(json.loads(each.metadata or "{}").get("filling") for each in committed(pipeline))
+    return any("filling" in each.fields for each in committed(pipeline))
 
 
 def sink_is_through(pipeline: Pipeline) -> bool:
