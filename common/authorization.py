@@ -29,13 +29,13 @@ from common.permissions import (
     TOPIC,
     TRANSACTIONAL_ID,
     Permission,
-    explain_denied,
     explain_missing,
     find_missing,
     on_topics,
     permissions,
 )
 from common.pipeline_start import Pipeline, open_pipeline
+from common.refusals import not_allowed
 from common.settings import ServiceSettings
 from common.topics import Topics
 
@@ -58,7 +58,7 @@ async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSet
         pipeline = await open_pipeline(admin, settings, begins=service in BEGINNERS)
     except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
         missing = [name for name in topics.names if name not in await _bits_by_topic(admin, topics.names)]
-        raise ConfigurationError(explain_denied("Create", TOPIC, *(missing or topics.names))) from None
+        raise ConfigurationError(not_allowed("Create", TOPIC, *(missing or topics.names))) from None
     await _check(admin, needed, topics)
     return pipeline
 

@@ -20,10 +20,11 @@ from common.errors import ConfigurationError
 from common.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.new_batch import NewBatch
 from common.outages import is_client_failure
-from common.permissions import TRANSACTIONAL_ID, explain_denied
+from common.permissions import TRANSACTIONAL_ID
 from common.produce_requests import write_produce_requests_at_once
 from common.reauthentication import reauthenticate_open_connections
 from common.record_batches import give_out_batches, in_batches
+from common.refusals import not_allowed
 from common.request_pace import pace_requests
 from common.settings import ServiceSettings
 from common.topic_metadata import create_no_topic_by_asking
@@ -142,7 +143,7 @@ async def open_producer(
                 await unless_stopped(stop or asyncio.Event(), producer.start())
             except TransactionalIdAuthorizationFailed:
                 # aiokafka tells neither.
-                text = explain_denied("Write", TRANSACTIONAL_ID, transactional_id)
+                text = not_allowed("Write", TRANSACTIONAL_ID, transactional_id)
                 raise ConfigurationError(text) from None
         yield producer
     finally:

@@ -6,6 +6,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from common.refusals import not_allowed
 from common.topics import Topics
 
 TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
@@ -97,13 +98,7 @@ def explain_missing(missing: Sequence[Permission]) -> str:
     names: dict[tuple[str, str], list[str]] = {}
     for permission in missing:
         names.setdefault((permission.operation, permission.resource), []).append(permission.name)
-    return "\n".join(explain_denied(operation, resource, *found) for (operation, resource), found in names.items())
-
-
-def explain_denied(operation: str, resource: str, *names: str) -> str:
-    """That the user may not do this, and what to do."""
-    shown = f"{resource} {', '.join(names)}"
-    return f"this user may not {operation} {shown}: grant it (`nacre acls` prints how)"
+    return "\n".join(not_allowed(operation, resource, *found) for (operation, resource), found in names.items())
 
 
 def find_missing(bits_by_name: Mapping[str, int], needed: Sequence[Permission]) -> list[Permission]:

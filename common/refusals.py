@@ -20,10 +20,10 @@ _RESOURCES = {
 }
 
 
-def not_allowed(operation: str, resource: str, name: str = "") -> str:
-    """That an operation on a resource is not allowed, and what to add."""
-    shown = f"{operation} on {resource} {name}".rstrip()
-    return f"not allowed: {shown}. Add an ACL that allows it"
+def not_allowed(operation: str, resource: str, *names: str) -> str:
+    """That this user may not do this, and what to do."""
+    shown = f"{operation} on {resource} {', '.join(names)}".rstrip()
+    return f"not allowed: {shown}: grant it (`nacre acls` prints how)"
 
 
 def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError | None:

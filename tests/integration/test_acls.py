@@ -74,7 +74,7 @@ def test_each_permission_that_is_taken_away_is_named(
     for taken, service in cases.values():
         assert service.wait_for_exit(DEADLINE_S) == 78, (taken, service.log())
         [error] = service.events("cannot go on")
-        assert f"may not {taken.operation} {taken.resource} {taken.name}" in error["reason"]
+        assert f"{taken.operation} on {taken.resource} {taken.name}" in error["reason"]
         assert "\n" not in error["reason"]
         assert service.events("ready") == []
 
@@ -87,10 +87,10 @@ def test_nothing_granted_is_one_line_for_each_operation(
     assert ingest.wait_for_exit(DEADLINE_S) == 78
     told = "".join(error["reason"] + "\n" for error in ingest.events("cannot go on")).splitlines()
     assert [line.split(" test-")[0] for line in told] == [
-        "this user may not Read Topic",
-        "this user may not Write Topic",
-        "this user may not Read Group",
-        "this user may not Write TransactionalId",
+        "not allowed: Read on Topic",
+        "not allowed: Write on Topic",
+        "not allowed: Read on Group",
+        "not allowed: Write on TransactionalId",
     ]
 
 

@@ -38,8 +38,8 @@ def test_what_is_missing_is_a_line_for_each_operation() -> None:
     needed = [Permission(TOPIC, name, operation) for operation in ("Read", "Write") for name in ("a", "b", "unknown")]
     missing = find_missing({"a": bits("Read"), "b": bits()}, needed)
     assert explain_missing(missing).splitlines() == [
-        "this user may not Read Topic b: grant it (`nacre acls` prints how)",
-        "this user may not Write Topic a, b: grant it (`nacre acls` prints how)",
+        "not allowed: Read on Topic b: grant it (`nacre acls` prints how)",
+        "not allowed: Write on Topic a, b: grant it (`nacre acls` prints how)",
     ]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from common.clients import connection
+from common.connection import connection
 from common.errors import ConfigurationError
 from common.log import _to_json
 from common.settings import ServiceSettings, _explain, read_settings
