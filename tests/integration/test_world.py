@@ -95,9 +95,15 @@ def nacre(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_a_topic_that_was_created_again_is_refused_by_every_service(pipeline: Pipeline, topic: str) -> None:
+def test_a_topic_that_is_gone_and_one_that_was_created_again_are_refused_by_every_service(
+    pipeline: Pipeline, topic: str
+) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     delete(pipeline, topic)
+    for service in start_each(pipeline):
+        [reason] = refusals(service)
+        assert f"topic {pipeline.prefix}{topic} " in reason
+    assert not pipeline.observer.partitions(topic)
     create(pipeline, topic)
     for service in start_each(pipeline):
         [reason] = refusals(service)
@@ -123,19 +129,9 @@ def test_all_topics_created_again_give_every_row_again_and_a_used_output_folder_
     assert {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.csv")} == EXPECTED
 
 
-@pytest.mark.parametrize("topic", TOPICS)
-def test_a_topic_that_is_gone_is_refused_and_nothing_is_created_for_it(pipeline: Pipeline, topic: str) -> None:
-    pipeline.run(ABALONE_FILE, "Sex")
-    delete(pipeline, topic)
-    for service in start_each(pipeline):
-        [reason] = refusals(service)
-        assert f"topic {pipeline.prefix}{topic} " in reason
-    assert not pipeline.observer.partitions(topic)
-    pipeline.check_files(EXPECTED)
-
-
-@pytest.mark.parametrize("topic", ["rows", "categorized", "progress", "schemas"])
-@pytest.mark.parametrize("again", [False, True], ids=["deleted", "created-again"])
+@pytest.mark.parametrize(
+    ("topic", "again"), [("rows", False), ("categorized", True), ("progress", True), ("schemas", False)]
+)
 def test_a_topic_that_goes_while_the_services_run_ends_them_in_seconds(
     pipeline: Pipeline,
     topic: str,

@@ -30,6 +30,7 @@ def test_what_is_needed_on_all_topics_is_asked_of_each() -> None:
     assert {permission.name for permission in asked if permission.operation == "Write"} == {
         "p.categorized",
         "p.rejected",
+        "p.schemas",
     }
     assert not any(permission.is_prefix or permission.operation == "Create" for permission in asked)
 
@@ -59,4 +60,4 @@ def test_a_sink_may_write_nothing_and_no_service_what_another_does() -> None:
         for role in ("ingest", "split", "sink")
     }
     assert written["sink"] == set()
-    assert written["ingest"] & written["split"] == {"rejected"}
+    assert written["ingest"] & written["split"] == {"rejected", "schemas"}
