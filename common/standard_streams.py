@@ -18,7 +18,7 @@ def keep_standard_streams() -> None:
     # For a stream that is closed Python has None.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - it stays open
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - same
-    sys.stderr = io.TextIOWrapper(_StandardError(), "utf-8", "backslashreplace", write_through=True)
+    sys.stderr = io.TextIOWrapper(_StandardError(), "utf-8", "backslashreplace", line_buffering=True)
 
 
 class _StandardError(io.BufferedIOBase):

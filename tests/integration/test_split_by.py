@@ -32,7 +32,7 @@ def carry_on(pipeline: Pipeline, split_by: str, **settings: str) -> Service:
 def refusal(pipeline: Pipeline, split_by: str, **settings: str) -> tuple[int, str]:
     """The exit code of a split that cannot go on, and its one line."""
     split = pipeline.start("split", SPLIT_BY=split_by, **settings)
-    code = split.wait_for_exit()
+    code = split.wait_for_exit(60)
     errors = [line["reason"] for line in split.events("cannot go on")]
     assert len(errors) == 1, split.log()
     assert "\n" not in errors[0]

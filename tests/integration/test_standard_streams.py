@@ -1,13 +1,17 @@
 """Services whose standard streams are closed, or take nothing, from their start on."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from functools import partial
 
 import pytest
 
+from tests.integration.broker import free_port
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, wait_until
 
@@ -65,3 +69,30 @@ def test_a_refusal_keeps_its_exit_code(streams: str) -> None:
 @pytest.mark.parametrize("streams", STREAMS)
 def test_an_error_keeps_its_exit_code(streams: str) -> None:
     assert start("ingest", streams, INPUT="/nowhere/rows.csv").wait(30) == 78
+
+
+def take_terminal() -> None:
+    """Be the first of a session with the terminal that is the standard input, as a shell is."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Not as what started the tests may have it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def test_a_terminal_that_closes_drains_a_service() -> None:
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.split", "--split-by", "Sex"],
+        cwd=PROJECT,
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        preexec_fn=take_terminal,  # noqa: PLW1509 - nothing else gives it a terminal
+    )
+    os.close(terminal)
+    seen = b""
+    while b"not ready" not in seen:
+        seen += os.read(screen, 4096)
+    os.close(screen)
+    assert process.wait(30) == 0
