@@ -18,8 +18,7 @@ from aiokafka.errors import (
     for_code,
 )
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+from aiokafka.protocol.api import Request, RequestStruct
 
 from common.errors import ConfigurationError
 from common.permissions import (
@@ -37,6 +36,7 @@ from common.permissions import (
 from common.pipeline_start import Pipeline, open_pipeline
 from common.refusals import not_allowed
 from common.settings import ServiceSettings
+from common.topic_metadata import ask_about_topics
 from common.topics import Topics
 
 _NOTHING_ALLOWED = 0
@@ -53,39 +53,37 @@ async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSet
     needed = permissions(service, settings.topic_prefix)
     topics = Topics.under(settings.topic_prefix)
     # First those that exist: what may not be looked at would fail below, without a word of what it takes.
-    await _check(admin, needed, topics)
+    first = await _bits_by_topic(admin, topics.names)
+    missing = find_missing(first, list(on_topics(needed, topics)))
+    missing += [permission for permission in needed if await _is_missing(admin, permission)]
+    _refuse(missing)
     try:
         pipeline = await open_pipeline(admin, settings, begins=service in BEGINNERS)
     except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
-        missing = [name for name in topics.names if name not in await _bits_by_topic(admin, topics.names)]
-        raise ConfigurationError(not_allowed("Create", TOPIC, *(missing or topics.names))) from None
-    await _check(admin, needed, topics)
+        not_created = [name for name in topics.names if name not in await _bits_by_topic(admin, topics.names)]
+        raise ConfigurationError(not_allowed("Create", TOPIC, *(not_created or topics.names))) from None
+    if len(first) < len(topics.names):
+        _refuse(find_missing(await _bits_by_topic(admin, topics.names), list(on_topics(needed, topics))))
     return pipeline
 
 
-async def _check(admin: AIOKafkaAdminClient, needed: Sequence[Permission], topics: Topics) -> None:
-    missing = find_missing(await _bits_by_topic(admin, topics.names), list(on_topics(needed, topics)))
-    groups = [permission for permission in needed if permission.resource == GROUP]
-    bits_by_group = {permission.name: await _bits_of_group(admin, permission.name) for permission in groups}
-    missing += find_missing(bits_by_group, groups)
-    ids = [permission for permission in needed if permission.resource == TRANSACTIONAL_ID]
-    missing += [permission for permission in ids if await _is_denied(admin, permission)]
+def _refuse(missing: Sequence[Permission]) -> None:
     if missing:
         raise ConfigurationError(explain_missing(missing))
 
 
 async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
     """What the user may do with each topic that exists, or that it may not even know of."""
-    client = admin._client  # noqa: SLF001 - the admin client has no such request
-    answer = await client.send(client.get_random_node(), _MetadataRequest(names))
-    bits: dict[str, int] = {}
-    for code, name, _, _, allowed in answer.topics:
-        error = for_code(code)
-        if error is TopicAuthorizationFailedError:
-            bits[name] = _UNSEEN
-        elif not code:
-            bits[name] = allowed
-    return bits
+    described = await ask_about_topics(admin._client, names)  # noqa: SLF001 - the admin client has no such request
+    bits = {name: topic.operations for name, topic in described.topics.items()}
+    return bits | dict.fromkeys(described.hidden, _UNSEEN)
+
+
+async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
+    """Whether what is needed of a group, or of a transactional id, is not allowed."""
+    if permission.resource == GROUP:
+        return bool(find_missing({permission.name: await _bits_of_group(admin, permission.name)}, [permission]))
+    return permission.resource == TRANSACTIONAL_ID and await _is_denied(admin, permission)
 
 
 async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
@@ -122,62 +120,6 @@ async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool
         if not error.retriable:
             raise
     return False
-
-
-_PARTITION = Array(
-    ("error_code", Int16),
-    ("partition", Int32),
-    ("leader", Int32),
-    ("leader_epoch", Int32),
-    ("replicas", Array(Int32)),
-    ("in_sync", Array(Int32)),
-    ("offline", Array(Int32)),
-)
-_TOPIC = Array(
-    ("error_code", Int16),
-    ("topic", String()),
-    ("is_internal", Boolean),
-    ("partitions", _PARTITION),
-    ("authorized_operations", Int32),
-)
-_BROKER = Array(("node_id", Int32), ("host", String()), ("port", Int32), ("rack", String()))
-
-
-class _MetadataResponseV8(Response):  # type: ignore[misc]  # aiokafka has no types
-    API_KEY = 3
-    API_VERSION = 8
-    SCHEMA = Schema(
-        ("throttle_time_ms", Int32),
-        ("brokers", _BROKER),
-        ("cluster_id", String()),
-        ("controller_id", Int32),
-        ("topics", _TOPIC),
-        ("cluster_authorized_operations", Int32),
-    )
-
-
-class _MetadataRequestV8(RequestStruct):  # type: ignore[misc]  # same
-    API_KEY = 3
-    API_VERSION = 8
-    RESPONSE_TYPE = _MetadataResponseV8
-    SCHEMA = Schema(
-        ("topics", Array(String())),
-        ("allow_auto_topic_creation", Boolean),
-        ("include_cluster_authorized_operations", Boolean),
-        ("include_topic_authorized_operations", Boolean),
-    )
-
-
-class _MetadataRequest(Request[_MetadataRequestV8]):  # type: ignore[misc]  # same
-    API_KEY = 3
-
-    def __init__(self, names: Collection[str]) -> None:
-        self._names = list(names)
-
-    def build(self, request_struct_class: Any) -> Any:
-        # No topic is created by asking.
-        creates, cluster_too, topics_too = False, False, True
-        return request_struct_class(self._names, creates, cluster_too, topics_too)
 
 
 class _DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]  # same

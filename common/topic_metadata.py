@@ -5,7 +5,7 @@ told apart. https://kafka.apache.org/protocol
 """
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -38,17 +38,31 @@ from common.refusals import not_allowed
 _NO_TAGS: dict[int, bytes] = {}
 _TAGS = ("tags", TaggedFields)
 _NO_ID = bytes(16)
+NOT_TOLD = -(2**31)
 # The first version of Metadata that can forbid creation: of Kafka 0.11.
 _FIRST_THAT_CAN_SAY_SO = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that exists. `id` is as Kafka's tools print it, "" where the broker tells none."""
+    """A topic that exists. `id` is as Kafka's tools print it, "" where the broker tells none.
+
+    `operations` are what this user may do with it, as bits (KIP-430), below 0 where the broker does not tell.
+    """
 
     id: str
     partitions: int
     replicas: int
+    operations: int = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The cluster's id, the topics that exist, and those of which this user may not know whether they do."""
+
+    cluster: str
+    topics: dict[str, Topic]
+    hidden: tuple[str, ...] = ()
 
 
 def create_no_topic_by_asking() -> None:
@@ -72,6 +86,14 @@ async def describe_topics(client: AIOKafkaClient, names: Collection[str]) -> tup
 
     Raises KafkaError when the broker does not answer, ConfigurationError when a topic may not be described.
     """
+    described = await ask_about_topics(client, names)
+    if described.hidden:
+        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in described.hidden))
+    return described.cluster, described.topics
+
+
+async def ask_about_topics(client: AIOKafkaClient, names: Collection[str]) -> Described:
+    """What a broker says about these topics. KafkaError when it does not answer."""
     node = client.get_random_node()
     if node is None:
         raise NodeNotReadyError("no broker is known")
@@ -87,18 +109,19 @@ async def describe_topics(client: AIOKafkaClient, names: Collection[str]) -> tup
         name, error = topic["topic"], for_code(topic["error_code"])
         if error is TopicAuthorizationFailedError:
             hidden.append(name)
-            continue
-        if error in (UnknownTopicOrPartitionError, InvalidTopicError):
-            continue
-        # Without a leader it exists all the same.
-        if topic["error_code"] and error is not LeaderNotAvailableError:
-            raise error(f"topic {name} cannot be described")
-        partitions = topic["partitions"]
-        replicas = max((len(partition["replicas"]) for partition in partitions), default=0)
-        found[name] = Topic(_shown(topic.get("topic_id", _NO_ID)), len(partitions), replicas)
-    if hidden:
-        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in hidden))
-    return str(answer.cluster_id), found
+        elif error not in (UnknownTopicOrPartitionError, InvalidTopicError):
+            # Without a leader it exists all the same.
+            if topic["error_code"] and error is not LeaderNotAvailableError:
+                raise error(f"topic {name} cannot be described")
+            found[name] = _topic(topic)
+    return Described(str(answer.cluster_id), found, tuple(hidden))
+
+
+def _topic(fields: Mapping[str, Any]) -> Topic:
+    partitions = fields["partitions"]
+    replicas = max((len(partition["replicas"]) for partition in partitions), default=0)
+    topic_id, operations = fields.get("topic_id", _NO_ID), fields.get("operations", NOT_TOLD)
+    return Topic(_shown(topic_id), len(partitions), replicas, operations)
 
 
 def _shown(topic_id: bytes) -> str:
@@ -177,5 +200,5 @@ class _TopicsRequest(Request[_TopicsRequestV10]):  # type: ignore[misc]  # same
 
     def build(self, request_struct_class: Any) -> Any:
         topics = [(_NO_ID, name, _NO_TAGS) for name in self._names]
-        allow_creation = with_operations = False
-        return request_struct_class(topics, allow_creation, with_operations, with_operations, _NO_TAGS)
+        allow_creation, operations_on_cluster, operations_on_topics = False, False, True
+        return request_struct_class(topics, allow_creation, operations_on_cluster, operations_on_topics, _NO_TAGS)
