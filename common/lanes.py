@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
+from common.client_watch import say_when_late, wait_for_broker, watch_client
 from common.clients import stop_consumer
 from common.error_kinds import Kind
 from common.outages import ClientFailedError
@@ -23,10 +24,6 @@ Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 # A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
 _REVOKE_DEADLINE_S = 2.5
 _LOOK_INTERVAL_S = 0.02
-_BROKER_INTERVAL_S = 1.0
-# Longer than a join that waits for a member that is dead.
-_LATE_S = 15.0
-_ANSWER_DEADLINE_S = 10.0
 # Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
 _MOST_BATCHES = 16
 
@@ -164,27 +161,27 @@ async def run_lanes(
             await (done or stop.wait)()
 
     async def tell() -> None:
-        await _say_when_late(readiness, lanes.assigned.wait(), "no partitions are assigned by the group")
+        await say_when_late(readiness, lanes.assigned.wait(), "no partitions are assigned by the group")
         while True:
             await lanes.assigned.wait()
-            await _say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
+            await say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
             if (reason := standing_by()) is not None:
                 readiness.set_not_ready(reason)
                 await pause(stop, _LOOK_INTERVAL_S)
                 continue
             readiness.set_ready(len(consumer.assignment()))
-            await _wait_for_broker(consumer, answers=False, unless=standing_by)
+            await wait_for_broker(consumer, answers=False, unless=standing_by)
             if standing_by() is not None:
                 continue
             error = KafkaError("no broker answers")
             if (await readiness.report(error)).kind is not Kind.WAITS:
                 # What is refused is not tried again each second, and not for ever.
                 raise error
-            await _wait_for_broker(consumer, answers=True)
+            await wait_for_broker(consumer, answers=True)
 
     try:
         await lanes.wait(
-            belong(), stop.wait(), tell(), _check_client(consumer, readiness), *(watch() for watch in watches)
+            belong(), stop.wait(), tell(), watch_client(consumer, readiness), *(watch() for watch in watches)
         )
     finally:
         # First the lanes, then the group: the next owner must find nothing of ours under way.
@@ -214,60 +211,6 @@ async def fetch(
     finally:
         fetching.cancel()
         stopping.cancel()
-
-
-async def _check_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None:
-    """Raise what a task of aiokafka's has ended with; until this replica is ready, say when no broker answers."""
-    while True:
-        await asyncio.sleep(_BROKER_INTERVAL_S)
-        check_client(consumer)
-        if not readiness.is_ready and not await _answers(consumer):
-            # Before the first partition is taken up, nothing else would say so.
-            await readiness.report(KafkaError("no broker answers"))
-
-
-async def _say_when_late(readiness: Readiness, waiting: Awaitable[object], what: str) -> None:
-    """Wait; say why it takes long, for as long as it does: aiokafka tries some things for ever, without a word."""
-    task = asyncio.ensure_future(waiting)
-    try:
-        while not (await asyncio.wait([task], timeout=_LATE_S))[0]:
-            await readiness.report(TimeoutError(f"{what} within {_LATE_S:g} s"))
-        task.result()
-    finally:
-        task.cancel()
-
-
-async def _wait_for_broker(
-    consumer: AIOKafkaConsumer, *, answers: bool, unless: Callable[[], object] = lambda: None
-) -> None:
-    """Wait until a broker answers, or none does: a member with nothing to do would not learn of it otherwise."""
-    while await _answers(consumer) != answers and unless() is None:  # noqa: ASYNC110 - it offers no event
-        await asyncio.sleep(_BROKER_INTERVAL_S)
-
-
-async def _answers(consumer: AIOKafkaConsumer) -> bool:
-    """Whether a broker answers; true while the consumer is not connected, because its start fails by itself."""
-    client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
-    if client._sync_task is None:  # noqa: SLF001 - same
-        return True
-    try:
-        # It asks one broker after the other, each for as long as a request may last.
-        async with asyncio.timeout(_ANSWER_DEADLINE_S):
-            return bool(await client.force_metadata_update())
-    except TimeoutError:
-        return False
-
-
-def check_client(consumer: AIOKafkaConsumer) -> None:
-    """Raise what a task of aiokafka's has ended with: a member that does not fetch would wait for ever, unaware."""
-    client, coordinator, fetcher = consumer._client, consumer._coordinator, consumer._fetcher  # noqa: SLF001 - nothing else tells
-    if coordinator is not None:
-        coordinator.check_errors()
-    if fetcher is not None and fetcher.error_future.done() and not fetcher.error_future.cancelled():
-        fetcher.error_future.result()
-    tasks = client._sync_task, getattr(coordinator, "_coordination_task", None)  # noqa: SLF001 - same
-    if any(task is not None and task.done() for task in tasks):
-        raise ClientFailedError("a task of aiokafka's has ended")
 
 
 async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
