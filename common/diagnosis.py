@@ -63,8 +63,10 @@ async def _of_connections(error: BaseException, settings: ServiceSettings) -> Di
         warning = last_warning()
         told = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
         return Diagnosis(Kind.WAITS, _with_hint(told))
+    # What was waited for, where that is known.
+    waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
     is_refused = any(not cause.may_pass for cause in causes.values())
-    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, _told(causes, settings))
+    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _told(causes, settings))
 
 
 async def _cause(address: Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
