@@ -26,7 +26,8 @@ _UNREACHABLE = frozenset(
 )
 _NO_COORDINATOR = frozenset({"GroupCoordinatorNotAvailableError"})
 _COORDINATOR_HINT = (
-    "the broker has no coordinator now: its topics __consumer_offsets and __transaction_state may lack replicas "
+    "the broker has no coordinator now: it is starting, or its topics __consumer_offsets and __transaction_state lack "
+    "replicas "
     "(offsets.topic.replication.factor, transaction.state.log.replication.factor, transaction.state.log.min.isr)"
 )
 _SECRET = "***"  # noqa: S105 - in place of one
@@ -111,8 +112,8 @@ def _with_hint(text: str) -> str:
 
 def _text(error: BaseException) -> str:
     """As Python shows it, without the name twice."""
-    name = type(error).__name__
-    return f"{name}: {str(error).removeprefix(f'{name}: ')}".strip(": ")
+    name, text = type(error).__name__, str(error)
+    return text if name in text else f"{name}: {text}".strip(": ")
 
 
 def _without_secrets(text: str, settings: ServiceSettings) -> str:
