@@ -6,15 +6,15 @@ _LOGGER = "aiokafka"
 
 
 class _LastWarning(logging.Handler):
-    """Keeps one line."""
+    """Keeps one."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.line = ""
+        self.record: logging.LogRecord | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep this one; without its traceback, and as one line."""
-        self.line = " ".join(record.getMessage().split())
+        """Keep this one; it is made a line of only when that is asked for: there may be thousands a second."""
+        self.record = record
 
 
 _last = _LastWarning()
@@ -29,10 +29,10 @@ def keep_last_warning(*, quiet: bool) -> None:
 
 
 def last_warning() -> str:
-    """The last one since it was forgotten, or nothing."""
-    return _last.line
+    """The last one since it was forgotten, as one line without its traceback; or nothing."""
+    return "" if _last.record is None else " ".join(_last.record.getMessage().split())
 
 
 def forget_last_warning() -> None:
     """Begin anew."""
-    _last.line = ""
+    _last.record = None

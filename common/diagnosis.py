@@ -26,7 +26,8 @@ _UNREACHABLE = frozenset(
 )
 _NO_COORDINATOR = frozenset({"GroupCoordinatorNotAvailableError"})
 _COORDINATOR_HINT = (
-    "the broker has no coordinator now: its topics __consumer_offsets and __transaction_state may lack replicas "
+    "the broker has no coordinator now: it is starting, or its topics __consumer_offsets and __transaction_state lack "
+    "replicas "
     "(offsets.topic.replication.factor, transaction.state.log.replication.factor, transaction.state.log.min.isr)"
 )
 _SECRET = "***"  # noqa: S105 - in place of one
@@ -63,8 +64,10 @@ async def _of_connections(error: BaseException, settings: ServiceSettings) -> Di
         warning = last_warning()
         told = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
         return Diagnosis(Kind.WAITS, _with_hint(told))
+    # What was waited for, where that is known.
+    waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
     is_refused = any(not cause.may_pass for cause in causes.values())
-    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, _told(causes, settings))
+    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _told(causes, settings))
 
 
 async def _cause(address: Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
@@ -109,8 +112,8 @@ def _with_hint(text: str) -> str:
 
 def _text(error: BaseException) -> str:
     """As Python shows it, without the name twice."""
-    name = type(error).__name__
-    return f"{name}: {str(error).removeprefix(f'{name}: ')}".strip(": ")
+    name, text = type(error).__name__, str(error)
+    return text if name in text else f"{name}: {text}".strip(": ")
 
 
 def _without_secrets(text: str, settings: ServiceSettings) -> str:

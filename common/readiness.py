@@ -16,7 +16,7 @@ log = structlog.get_logger()
 _TOLD_AGAIN_S = 60.0
 # Who fails soon after being at work, and that so often, is at work only once it has been so for longer.
 _SHORT_S = 20.0
-_MOST_SHORT = 3
+_MOST_SHORT = 5
 _STEADY_S = 10.0
 # What differs from one time to the next without being another cause.
 _VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b")

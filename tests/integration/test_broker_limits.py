@@ -1,6 +1,9 @@
 """Limits of brokers and topics that the settings do not fit: exit 78 with setting, topic and limit, or not ready."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in their manual
@@ -177,3 +180,23 @@ def test_a_broker_with_too_many_connections_is_not_ready_until_it_takes_more(
     for service in services:
         wait_for(pipeline, service, "ready")
         assert len(not_ready(service)) <= 2
+
+
+def test_a_session_that_fails_again_and_again_says_each_thing_once(
+    make_pipeline: Callable[[str], Pipeline], tmp_path: Path
+) -> None:
+    # Its transactions' own topic cannot be made, so that partitions are assigned and never taken up.
+    config = {"transaction.state.log.replication.factor": "3"}
+    with LocalKafka(data_dir=tmp_path / "kafka", config=config, ready_deadline_s=120) as kafka:
+        pipeline = make_pipeline(kafka.bootstrap)
+        service = start(pipeline, "split", TRANSACTION_TIMEOUT_S="2")
+        joins = f"joins group {pipeline.prefix}split in Empty state"
+        log = kafka.data_dir / "broker.log"
+        pipeline.wait_until(lambda: log.read_text().count(joins) >= 6, "six sessions", _DEADLINE_S)
+        assert service.stop()[0] == 0
+    said = Counter(json.loads(line)["event"] for line in service.log().splitlines())
+    assert said["partitions assigned"] == said["partitions revoked"] + 1 == 1
+    assert said["topic created"] == 6
+    assert said["not ready"] <= 2
+    assert "transaction.state.log.replication.factor" in not_ready(service)[0]
+    assert sum(said.values()) < 20
