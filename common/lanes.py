@@ -145,8 +145,7 @@ async def run_lanes(
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
     Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
-    answers. With `until_returned`
-    it is done when this member's lanes have all returned by themselves.
+    answers. With `until_returned` it is done when this member's lanes have all returned by themselves.
     """
     lanes = Lanes(consumer, lane)
     consumer.subscribe(topics, listener=lanes)
