@@ -1,9 +1,9 @@
 """Two defects of aiokafka 0.14, mended in one place: a broker that is lost is no KafkaError.
 
 Two requests of one connection that time out both close it, and where another one has taken it out meanwhile that is a
-KeyError: it ends aiokafka's fetcher or sender for ever. A client that a broker has told of no broker (one that has just
-come back, or hung for longer than its own session) fails an assertion when it looks for a coordinator. Where aiokafka
-expects KafkaErrors it recovers from them.
+KeyError: it ends aiokafka's fetcher or sender for ever. A broker that has just come back, or has hung for longer than
+its own session, names no broker; a client that looks for a coordinator then fails an assertion. From KafkaErrors
+aiokafka recovers in both places.
 """
 
 from typing import Any
@@ -34,5 +34,5 @@ async def _send_or_time_out(
 
 async def _look_up_with_brokers(client: Any, kind: Any, key: str) -> Any:
     if client.get_random_node() is None:
-        raise NodeNotReadyError("the brokers have told of no broker yet")
+        raise NodeNotReadyError("the brokers have named no broker yet")
     return await _coordinator_lookup(client, kind, key)
