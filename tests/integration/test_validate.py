@@ -148,6 +148,7 @@ def test_topics_that_do_not_fit_are_told(pipeline: Pipeline) -> None:
     assert validate_for(pipeline, ABALONE_FILE, "--no-broker").returncode == 0
 
 
+@pytest.mark.alone
 def test_a_broker_that_is_not_there_or_does_not_answer_is_told_in_seconds(own_kafka: LocalKafka) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     answer = validate(ABALONE_FILE, KAFKA_BOOTSTRAP_SERVERS=nowhere)
