@@ -79,6 +79,7 @@ def test_each_permission_that_is_taken_away_is_named(
         assert service.events("ready") == []
 
 
+@pytest.mark.timeout(300)
 def test_nothing_granted_is_one_line_for_each_operation(
     secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline]
 ) -> None:
@@ -94,6 +95,7 @@ def test_nothing_granted_is_one_line_for_each_operation(
     ]
 
 
+@pytest.mark.timeout(300)
 def test_create_is_not_needed_where_the_topics_are_there(
     secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline]
 ) -> None:
@@ -134,7 +136,7 @@ def test_an_operator_may_validate_and_replay_with_what_is_granted(
     assert "all 6 topics" in validated.stdout
     replayed = nacre("rejected", "replay", "--yes")
     assert replayed.returncode == 0, replayed
-    assert "1 row" in replayed.stdout
+    assert "sent  Rings" in replayed.stdout
 
 
 def test_the_script_passes_each_acl_to_kafkas_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
