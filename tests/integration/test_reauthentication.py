@@ -17,6 +17,9 @@ from common.settings import ServiceSettings, read_settings
 from tests.integration.secured import SCRAM_SESSION_S, SecuredKafka
 from tests.integration.token_endpoint import AUDIENCE
 
+# The first of them waits for the broker's start.
+pytestmark = pytest.mark.timeout(300)
+
 USER = "ingest"
 TOKEN_S = 3
 BUSY_S = 8.0

@@ -1,7 +1,10 @@
 """What is needed, what is missing, and how it is granted."""
 
+from pathlib import Path
+
 from common.permissions import (
     OPERATIONS,
+    ROLES,
     TOPIC,
     Permission,
     allows,
@@ -61,3 +64,11 @@ def test_a_sink_may_write_nothing_and_no_service_what_another_does() -> None:
     }
     assert written["sink"] == set()
     assert written["ingest"] & written["split"] == {"rejected", "schemas"}
+
+
+def test_the_page_on_security_names_every_resource() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    for role in ROLES:
+        for permission in permissions(role, "nacre."):
+            name = f"{permission.name}{'*' if permission.is_prefix else ''}"
+            assert f"`{name}`" in page, (role, str(permission))
