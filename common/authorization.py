@@ -55,7 +55,9 @@ async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSet
     # First those that exist: what may not be looked at would fail below, without a word of what it takes.
     first = await _bits_by_topic(admin, topics.names)
     missing = find_missing(first, list(on_topics(needed, topics)))
-    missing += [permission for permission in needed if await _is_missing(admin, permission)]
+    for resource in (GROUP, TRANSACTIONAL_ID):
+        asked = [permission for permission in needed if permission.resource == resource]
+        missing += [permission for permission in asked if await _is_missing(admin, permission)]
     _refuse(missing)
     try:
         pipeline = await open_pipeline(admin, settings, begins=service in BEGINNERS)
@@ -83,7 +85,7 @@ async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> boo
     """Whether what is needed of a group, or of a transactional id, is not allowed."""
     if permission.resource == GROUP:
         return bool(find_missing({permission.name: await _bits_of_group(admin, permission.name)}, [permission]))
-    return permission.resource == TRANSACTIONAL_ID and await _is_denied(admin, permission)
+    return await _is_denied(admin, permission)
 
 
 async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:

@@ -138,7 +138,7 @@ async def open_producer(
     try:
         # What a predecessor left open is settled within its timeout.
         deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
-        async with within(deadline_s, f"start of the producer with transactional id {transactional_id}"):
+        async with within(deadline_s, f"the producer with transactional id {transactional_id} has not started"):
             try:
                 await unless_stopped(stop or asyncio.Event(), producer.start())
             except TransactionalIdAuthorizationFailed:

@@ -96,6 +96,9 @@ def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause 
     match type(error).__name__:
         case "SaslAuthenticationFailed" | "AuthenticationFailedError":
             told = ", ".join(str(argument) for argument in error.args if argument) if error else ""
+            if access.mechanism == "OAUTHBEARER":
+                text = f"the token is refused: {told or 'no reason is given'}"
+                return Cause(f"{text} (KAFKA_OAUTH_CLIENT_ID, KAFKA_OAUTH_CLIENT_SECRET or its _FILE)", may_pass=False)
             text = f"user {access.username!r} is refused with {setting}: {told or 'no reason is given'} "
             return Cause(
                 text + "(KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE)", may_pass=False

@@ -149,9 +149,9 @@ def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
             )
     lines += limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings)
     return lines + [
-        f"topic {name} has {topic.replicas} replicas and {MIN_REPLICAS}={least}, so that it takes no record: set "
-        f"{MIN_REPLICAS} to {topic.replicas} at most"
-        for name, topic in found.topics.items()
+        f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing can "
+        f"be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
+        for name, topic in sorted(found.topics.items())
         if (least := int(found.configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
     ]
 

@@ -119,7 +119,7 @@ class Transactions:
 
     async def take_over(self) -> None:
         """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
-        async with within(self._timeout_s, f"what the last transaction of {self._id} has left"):
+        async with within(self._timeout_s, f"the last transaction of {self._id} is not carried out"):
             if unmarked := await self._markers.find_missing(self._partitions):
                 is_abort = self._producer.owes_abort
                 ended = "an abort" if is_abort else "a commit"
@@ -141,7 +141,7 @@ class Transactions:
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # Longer than the broker's own deadline no transaction can last.
-        async with within(self._timeout_s, f"a transaction of {self._id}"):
+        async with within(self._timeout_s, f"a transaction of {self._id} is not done"):
             producer = self._producer
             await producer.begin_transaction()
             await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))

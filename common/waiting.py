@@ -38,7 +38,7 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
 
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """A deadline; the TimeoutError at its end says what was not done."""
+    """A deadline; the TimeoutError at its end says what has not come: `what` "within" so many seconds."""
     timeout = asyncio.timeout(seconds)
     try:
         async with timeout:
@@ -47,4 +47,4 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         # Not the body's own: that one knows better what it is about.
         if not timeout.expired():
             raise
-        raise TimeoutError(f"{what}: not done within {seconds:g} s") from error
+        raise TimeoutError(f"{what} within {seconds:g} s") from error

@@ -59,7 +59,7 @@ class Outcome:
 
 async def find_partitions(settings: ServiceSettings) -> int:
     """How many partitions `rows` has. ConfigurationError where the topics are not there or no broker answers."""
-    async with within(_ANSWER_DEADLINE_S, "an answer"), open_admin(settings, asyncio.Event()) as admin:
+    async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
         return await _count_partitions(admin, Topics.under(settings.topic_prefix))
 
 

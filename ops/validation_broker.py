@@ -44,7 +44,7 @@ async def ask_broker(settings: ServiceSettings) -> Broker:
     """Ask the broker within a few seconds. Raises ConfigurationError where the settings do not let it be asked."""
     keep_last_warning(quiet=True)
     try:
-        async with within(_ANSWER_DEADLINE_S, "an answer"), open_admin(settings, asyncio.Event()) as admin:
+        async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
             with client_failures_as_outages():
                 return await _ask(admin, settings)
     except (KafkaError, OSError) as error:

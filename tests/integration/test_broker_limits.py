@@ -71,10 +71,13 @@ def set_config(pipeline: Pipeline, kind: str, name: str, values: Mapping[str, st
         done.result(_ANSWER_S)
 
 
+POLICIES = dict.fromkeys(("schemas", "progress", "sources"), {"cleanup.policy": "compact"})  # noqa: RUF024 - not changed
+
+
 def make_topics(pipeline: Pipeline, **configs: Mapping[str, str]) -> None:
     """The pipeline's topics as somebody else makes them."""
     topics = [
-        NewTopic(pipeline.prefix + name, count, 1, config=dict(configs.get(name, {})))
+        NewTopic(pipeline.prefix + name, count, 1, config=POLICIES.get(name, {}) | dict(configs.get(name, {})))
         for name, count in PARTITIONS.items()
     ]
     for done in pipeline.observer.admin.create_topics(topics).values():

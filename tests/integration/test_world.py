@@ -253,7 +253,7 @@ def test_a_topic_that_takes_no_record_for_want_of_replicas_is_exit_78(pipeline: 
     create(pipeline, "rows", min_insync_replicas="2")
     for service in start_each(pipeline):
         [reason] = refusals(service, 78)
-        assert f"topic {pipeline.prefix}rows has 1 replicas and min.insync.replicas=2" in reason
+        assert f"topic {pipeline.prefix}rows has 1 replica and min.insync.replicas=2" in reason
 
 
 # Partitions
