@@ -15,6 +15,7 @@ from ops.kafka import LocalKafka
 from ops.settings_table import MODELS
 from tests.integration.listeners import Listeners, running_listeners
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.integration.processes import kill_services_of
 from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS, running, running_kafka
 from tests.integration.workload import Workload
 
@@ -31,6 +32,9 @@ for _name in {name.upper() for model in MODELS.values() for name in model.model_
         os.environ.pop(_name, None)
 # A broker of a test lives too briefly for the optimizing compiler to pay: without it, it needs a third less.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# By this the services of a run are known; its workers inherit it.
+_RUN = "NACRE_TEST_RUN"
+os.environ.setdefault(_RUN, uuid.uuid4().hex)
 
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
@@ -43,6 +47,12 @@ _MOST_WORKERS = 8
 def pytest_xdist_auto_num_workers() -> int:
     """How many tests run side by side: they wait more than they work, and each worker has a broker of its own."""
     return min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let no service outlive the run: workers that are interrupted end before their tests can."""
+    if not hasattr(config, "workerinput"):
+        kill_services_of(f"{_RUN}={os.environ[_RUN]}")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,10 @@
 """The processes of this machine: as /proc shows them, because a slim container has no `ps`; elsewhere as `ps` does."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -11,6 +14,16 @@ def processes_naming(text: str) -> dict[int, str]:
     """The command line of each process whose command line contains `text`, by process id."""
     listed = _listed_by_proc() if (_PROC / "self").exists() else _listed_by_ps()
     return {number: command for number, command in listed if text in command}
+
+
+def kill_services_of(variable: str) -> None:
+    """Kill the services that were started with this environment variable, NAME=value."""
+    marker = b"\0" + variable.encode() + b"\0"
+    for number in processes_naming("services."):
+        # It may have ended, or be somebody else's.
+        with suppress(OSError):
+            if marker in b"\0" + (_PROC / str(number) / "environ").read_bytes():
+                os.kill(number, signal.SIGKILL)
 
 
 def _listed_by_proc() -> Iterator[tuple[int, str]]:
