@@ -149,8 +149,8 @@ def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
             )
     lines += limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings)
     return lines + [
-        f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing can "
-        f"be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
+        f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing "
+        f"can be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
         for name, topic in sorted(found.topics.items())
         if (least := int(found.configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
     ]
