@@ -10,7 +10,9 @@ READY := $(VENV)/.ready
 # Every test has a deadline of its own; these runs have one each as a whole.
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait more than they work, so several run side by side. Those that measure seconds come first, one by one.
-SIDE_BY_SIDE := --numprocesses auto --dist loadgroup -m 'not alone'
+WORKERS := --numprocesses auto --dist loadgroup
+SIDE_BY_SIDE := $(WORKERS) -m 'not alone and not long'
+LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
 
 help: ## list the commands
@@ -40,7 +42,8 @@ integration-test: setup ## real Kafka, real processes and signals
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
 
-long-test: setup ## what takes longer: a short selection of chaos, and the containers
+long-test: setup ## what takes longer: brokers of many kinds, a short selection of chaos, and the containers
+	$(PYTEST) tests/integration $(LONG)
 	$(PYTEST) tests/chaos tests/compose
 
 chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run

@@ -43,6 +43,7 @@ _NOTHING_ALLOWED = 0
 # Of a topic that may not even be seen, it is known that it may be neither read nor written, each of which shows it.
 _UNSEEN = 1 << OPERATIONS["DescribeConfigs"]
 _PAUSE_S = 0.05
+_COORDINATOR_PATIENCE_S = 5.0
 
 
 async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Pipeline:
@@ -89,7 +90,9 @@ async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> boo
 
 
 async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
-    """What the user may do with a group. Waits for a coordinator that is on the move, or not made yet."""
+    """What the user may do with a group. Waits some seconds for a coordinator that is on the move, or not made yet."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _COORDINATOR_PATIENCE_S
     while True:
         try:
             coordinator = await admin.find_coordinator(group)
@@ -100,7 +103,7 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
         except GroupAuthorizationFailedError:
             return _NOTHING_ALLOWED
         except KafkaError as error:
-            if not error.retriable:
+            if not error.retriable or clock() > deadline:
                 raise
         else:
             return int(allowed)

@@ -20,6 +20,9 @@ from ops import acls
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 from tests.integration.secured import SecuredKafka
 
+pytestmark = pytest.mark.long
+
+
 USER = "denied"
 DEADLINE_S = 100.0
 _RESOURCES = {

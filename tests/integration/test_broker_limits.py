@@ -16,6 +16,9 @@ from confluent_kafka.cimpl import NewTopic
 from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 
+pytestmark = pytest.mark.long
+
+
 _ANSWER_S = 30.0
 _DEADLINE_S = 90.0
 # What the strict broker takes.
@@ -188,11 +191,10 @@ def test_a_broker_with_too_many_connections_is_not_ready_until_it_takes_more(
 def test_a_session_that_fails_again_and_again_says_each_thing_once(
     make_pipeline: Callable[[str], Pipeline], tmp_path: Path
 ) -> None:
-    # Its transactions' own topic cannot be made, so that partitions are assigned and never taken up.
-    config = {"transaction.state.log.replication.factor": "3"}
-    with LocalKafka(data_dir=tmp_path / "kafka", config=config, ready_deadline_s=120) as kafka:
+    with LocalKafka(data_dir=tmp_path / "kafka") as kafka:
         pipeline = make_pipeline(kafka.bootstrap)
-        service = start(pipeline, "split", TRANSACTION_TIMEOUT_S="2")
+        # Partitions are assigned, and never taken up.
+        service = pipeline.start_under("tests.integration.failing_producers", "split", SPLIT_BY="Sex")
         joins = f"joins group {pipeline.prefix}split in Empty state"
         log = kafka.data_dir / "broker.log"
         pipeline.wait_until(lambda: log.read_text().count(joins) >= 6, "six sessions", _DEADLINE_S)
@@ -201,5 +203,5 @@ def test_a_session_that_fails_again_and_again_says_each_thing_once(
     assert said["partitions assigned"] == said["partitions revoked"] + 1 == 1
     assert said["topic created"] == 6
     assert said["not ready"] <= 2
-    assert "transaction.state.log.replication.factor" in not_ready(service)[0]
+    assert "no producer for split" in not_ready(service)[0]
     assert sum(said.values()) < 20

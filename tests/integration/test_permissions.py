@@ -1,5 +1,6 @@
-"""A permission that is missing is named, with its resource and operation, and ends a service with 78."""
+"""A permission that is taken away from a running service is named, and ends it with 78."""
 
+import re
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -14,6 +15,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from tests.integration.listeners import USER, Listeners
 from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
+
+pytestmark = pytest.mark.long
+
 
 _ANSWER_S = 30.0
 TOPIC, GROUP, ID = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
@@ -79,43 +83,6 @@ def refused(service: Service) -> list[str]:
     return [line["reason"] for line in service.events("cannot go on")]
 
 
-def test_with_all_of_them_every_service_is_at_work(allowed: Pipeline, listeners: Listeners) -> None:
-    services = [start(allowed, listeners, name) for name in SERVICES]
-    for service in services:
-        allowed.wait_until(lambda service=service: service.events("ready"), "ready", 90)  # type: ignore[misc]
-    allowed.wait_for_size(1, 90)
-
-
-@pytest.mark.parametrize(
-    ("missing", "name", "told"),
-    [
-        ((TOPIC, CREATE), "ingest", "cannot be created: not allowed: Create on Topic {prefix}"),
-        ((TOPIC, READ), "ingest", "not allowed: Read on Topic {prefix}"),
-        ((TOPIC, READ), "split", "not allowed: Read on Topic {prefix}"),
-        ((TOPIC, READ), "sink", "not allowed: Read on Topic {prefix}"),
-        ((TOPIC, WRITE), "ingest", "not allowed: Write on Topic {prefix}"),
-        ((TOPIC, WRITE), "split", "not allowed: Write on Topic {prefix}"),
-        ((GROUP, READ), "ingest", "not allowed: Read on Group {prefix}ingest"),
-        ((GROUP, READ), "split", "not allowed: Read on Group {prefix}split"),
-        ((GROUP, READ), "sink", "not allowed: Read on Group {prefix}sink"),
-        ((ID, WRITE), "ingest", "not allowed: Write on TransactionalId {prefix}"),
-        ((ID, WRITE), "split", "not allowed: Write on TransactionalId {prefix}split-{prefix}rows-"),
-    ],
-    ids=lambda value: value if isinstance(value, str) and "{" not in value else None,
-)
-def test_each_that_is_missing_is_named(
-    allowed: Pipeline, listeners: Listeners, missing: Permission, name: str, told: str
-) -> None:
-    if missing != (TOPIC, CREATE):
-        first = start(allowed, listeners, "ingest")
-        allowed.wait_until(lambda: sum(allowed.observer.ends("rows", committed=True)), "rows are there", 90)
-        assert first.stop()[0] == 0
-    forbid(allowed, *missing)
-    reasons = refused(start(allowed, listeners, name))
-    assert all(told.format(prefix=allowed.prefix) in reason for reason in reasons), reasons
-    assert all(reason.endswith(". Add an ACL that allows it") for reason in reasons)
-
-
 @pytest.mark.parametrize("missing", [(TOPIC, READ), (GROUP, READ)])
 @pytest.mark.parametrize("name", SERVICES)
 def test_one_that_is_taken_away_from_a_running_service_is_named(
@@ -130,6 +97,7 @@ def test_one_that_is_taken_away_from_a_running_service_is_named(
     forbid(allowed, *missing)
     if name == "ingest" and missing == (TOPIC, READ):
         assert other.stop()[0] == 0
-    kind, what = ("Topic", "") if missing[0] is TOPIC else ("Group", name)
+    # Read on a topic includes Describe, which the watch over the topics may be the first to lack.
+    told = "(Read|Describe) on Topic " if missing[0] is TOPIC else f"Read on Group {allowed.prefix}{name}"
     reasons = refused(service)
-    assert all(f"not allowed: Read on {kind} {allowed.prefix}{what}" in reason for reason in reasons), reasons
+    assert all(re.search(f"not allowed: {told}", reason) for reason in reasons), reasons

@@ -18,7 +18,7 @@ from tests.integration.secured import SCRAM_SESSION_S, SecuredKafka
 from tests.integration.token_endpoint import AUDIENCE
 
 # The first of them waits for the broker's start.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 USER = "ingest"
 TOKEN_S = 3

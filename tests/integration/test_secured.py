@@ -10,6 +10,9 @@ from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 from tests.integration.secured import MECHANISMS, SERVICES, SecuredKafka
 
+pytestmark = pytest.mark.long
+
+
 ROWS = 500
 START_DEADLINE_S = 120.0
 

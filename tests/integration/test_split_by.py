@@ -14,6 +14,9 @@ from tests.integration.expectation import ABALONE, expected_files, rejections
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 from tests.integration.test_replay import nacre, show
 
+pytestmark = pytest.mark.long
+
+
 SOURCE = ABALONE_FILE.read_bytes()
 
 

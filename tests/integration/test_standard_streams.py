@@ -15,6 +15,8 @@ from tests.integration.broker import free_port
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, wait_until
 
+pytestmark = pytest.mark.long
+
 
 def fill(descriptor: int) -> None:
     os.dup2(os.open("/dev/full", os.O_WRONLY), descriptor)
