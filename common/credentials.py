@@ -1,12 +1,16 @@
 """What proves the user to a broker, as it is when a connection asks: passwords change, and tokens end."""
 
+from typing import TYPE_CHECKING
+
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
 from common.errors import ConfigurationError
-from common.oauth import Tokens, tokens_for
 from common.secret_files import read_secret
 from common.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from common.oauth import Tokens
 
 
 class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
@@ -17,6 +21,9 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         self._tokens: Tokens | None = None
         self._extensions: dict[str, str] = {}
         if settings.kafka_sasl_mechanism == "OAUTHBEARER":
+            # Its HTTP client takes a tenth of a start to import, and most brokers ask for no tokens.
+            from common.oauth import tokens_for  # noqa: PLC0415
+
             self._tokens = tokens_for(settings)
             if settings.kafka_oauth_extensions is not None:
                 pairs = settings.kafka_oauth_extensions.split(",")
