@@ -26,6 +26,9 @@ from ops.kafka import LocalKafka, LocalKafkaError
 from tests.integration.processes import processes_naming
 from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS
 
+pytestmark = pytest.mark.long
+
+
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops.kafka"]
 READY = re.compile(r"Kafka 4\.3\.0 ready at (\S+):(\d+) \(data: (\S+), (removed at exit|kept)\)\n")

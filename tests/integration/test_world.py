@@ -19,6 +19,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
 
+pytestmark = pytest.mark.long
+
+
 TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
 PARTITIONED = ("rows", "categorized", "progress")
 COMPACTED = ("schemas", "progress", "sources")
