@@ -220,7 +220,7 @@ def test_an_offset_beyond_the_end_is_refused_in_one_line(pipeline: Pipeline) -> 
     commit(pipeline, point._replace(offset=end + 10))
     code, told = refusal(pipeline, "Sex")
     assert code == 1
-    assert f"it ends at offset {end}, but it was carried up to {end + 10}" in told
+    assert f"ends at offset {end}, and split goes on at {end + 10}" in told
 
 
 def test_nothing_is_done_before_new_splits_are_filled(pipeline: Pipeline, big_file: Path) -> None:

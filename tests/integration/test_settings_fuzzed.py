@@ -19,6 +19,9 @@ from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
 from services.split.splits import parse_split_by
 
+pytestmark = pytest.mark.long
+
+
 MODELS: tuple[type[ServiceSettings], ...] = (IngestSettings, SplitSettings, SinkSettings)
 NAMES = sorted({name for model in MODELS for name in model.model_fields})
 # What people write, what programs write, and what no one does.
