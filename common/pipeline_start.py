@@ -1,7 +1,7 @@
 """How every session begins: the topics are there, and they are those that the pipeline was begun with."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import structlog
@@ -36,6 +36,8 @@ _CONFIGS = (LIMIT, POLICY, RETENTION, MIN_REPLICAS)
 # still have it: what is missing, or another, is so only once brokers have said it for this long.
 _SETTLED_S = 5.0
 _LOOK_INTERVAL_S = 1.0
+_KNOWN_INTERVAL_S = 0.1
+_MOST_LOOKS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
     missing = [name for name in wanted_topics(settings) if name not in found.topics]
     if missing:
         await _create(admin, settings, missing)
-        found = await look_at_pipeline(admin, settings, registry)
-        if any(name not in found.topics for name in missing):
-            # Metadata spreads after the creation is answered.
-            raise KafkaError("the topics are not known to all brokers yet")
+        found = await _look_until_known(admin, settings, registry, missing)
         _refuse(found, settings)
     now = found.identity(settings.partitions)
     begun = await registry.begin(now) if begins else registry.begun or now
@@ -105,6 +104,18 @@ async def look_at_pipeline(
             return found
         await asyncio.sleep(_LOOK_INTERVAL_S)
         for_s += _LOOK_INTERVAL_S
+
+
+async def _look_until_known(
+    admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
+) -> Found:
+    """What there is once these topics are known: metadata spreads after a creation is answered."""
+    for _ in range(_MOST_LOOKS):
+        found = await look_at_pipeline(admin, settings, registry)
+        if all(name in found.topics for name in names):
+            return found
+        await asyncio.sleep(_KNOWN_INTERVAL_S)
+    raise KafkaError("the topics are not known to all brokers yet")
 
 
 def _is_unsettled(found: Found) -> bool:
