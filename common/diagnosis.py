@@ -39,6 +39,8 @@ class Diagnosis:
 
     kind: Kind
     reason: str
+    # Tells this cause from others where the reason says more, as the path of one of many files on a full disk.
+    cause: str = ""
 
 
 async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis:
@@ -51,7 +53,14 @@ async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis
         diagnosis = Diagnosis(kind_of(error), refusal(error, settings, bounds))
     else:
         diagnosis = Diagnosis(Kind.WAITS, _with_hint(_text(error)))
-    return Diagnosis(diagnosis.kind, _without_secrets(" ".join(diagnosis.reason.split()), settings))
+    reason = _without_secrets(" ".join(diagnosis.reason.split()), settings)
+    return Diagnosis(diagnosis.kind, reason, _cause_on_disk(error))
+
+
+def _cause_on_disk(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
+        return f"{type(error).__name__} {error.errno}"
+    return ""
 
 
 async def _of_connections(error: BaseException, settings: ServiceSettings) -> Diagnosis:

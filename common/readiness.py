@@ -46,11 +46,11 @@ class Readiness:
     async def report(self, error: BaseException) -> Diagnosis:
         """Not at work because of this error; find its cause, and say that if it is another than before."""
         diagnosis = await diagnose(error, self._settings)
-        self.set_not_ready(diagnosis.reason)
+        self.set_not_ready(diagnosis.reason, diagnosis.cause)
         return diagnosis
 
-    def set_not_ready(self, reason: str) -> None:
-        """Not at work, for this reason; said once for as long as it stays the same."""
+    def set_not_ready(self, reason: str, cause: str = "") -> None:
+        """Not at work, for this reason; said once for as long as it, or the cause that is named, stays the same."""
         now = monotonic()
         begin_trouble()
         if self._waiting is not None:
@@ -59,7 +59,7 @@ class Readiness:
         if self._ready_at is not None:
             self._short_times = self._short_times + 1 if now - self._ready_at < _SHORT_S else 0
             self._ready_at = None
-        kind = _VARYING.sub("", reason)
+        kind = cause or _VARYING.sub("", reason)
         if self.is_ready or now - self._told_at.get(kind, -_TOLD_AGAIN_S) >= _TOLD_AGAIN_S:
             log.warning("not ready", reason=reason)
         # For as long as it lasts it is not said again.

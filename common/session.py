@@ -55,7 +55,7 @@ async def run_sessions(
         except Stopped:
             return
         patience.take(diagnosis)
-        readiness.set_not_ready(diagnosis.reason)
+        readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
         if time.monotonic() - began > _GOOD_SESSION_S:
             pause_s = _FIRST_PAUSE_S
         await pause(stop, pause_s if diagnosis.kind is Kind.WAITS else _REFUSED_PAUSE_S)

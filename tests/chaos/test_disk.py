@@ -14,6 +14,7 @@ from tests.chaos.conftest import MakeFlow
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.parts import joined
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.integration.running_brokers import sessions_of
 
 RecordProperty = Callable[[str, object], None]
 
@@ -100,8 +101,9 @@ def failures(sink: Service) -> list[str]:
 def check_not_ready_once(pipeline: Pipeline, sink: Service, words: str) -> str:
     """It says why, with the path, then tries again and again without a further word. Return what it says."""
     pipeline.wait_until(partial(failures, sink), "sink tells of the disk")
-    attempts = len(sink.events("partitions assigned"))
-    wait_for_count(pipeline, sink, "partitions assigned", attempts + 3)
+    group = f"{pipeline.prefix}sink"
+    attempts = sessions_of(group)
+    pipeline.wait_until(lambda: sessions_of(group) >= attempts + 3, "sink tries again")
     [told] = failures(sink)
     assert told.removeprefix("DiskError: cannot write ").removeprefix("ledger ").startswith(f"{pipeline.output}/")
     assert words in told

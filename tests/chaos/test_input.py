@@ -10,6 +10,7 @@ from tests.chaos.flow import Flow
 from tests.chaos.rows import HEADER, SPLIT_BY, make_rows
 from tests.chaos.verifier import differences, expected_content, found_content
 from tests.integration.pipeline import Pipeline, Service
+from tests.integration.running_brokers import sessions_of
 
 RecordProperty = Callable[[str, object], None]
 
@@ -137,8 +138,9 @@ def test_ingest_waits_for_an_input_that_is_gone_for_a_while(
     away = vanishing.with_suffix(".away")
     vanishing.rename(away)
     pipeline.wait_until(lambda: failures(ingest), "ingest tells that its input is gone")
-    attempts = len(ingest.events("partitions assigned"))
-    pipeline.wait_until(lambda: len(ingest.events("partitions assigned")) >= attempts + 2, "it tries again")
+    group = f"{pipeline.prefix}ingest"
+    attempts = sessions_of(group)
+    pipeline.wait_until(lambda: sessions_of(group) >= attempts + 2, "it tries again")
     assert failures(ingest) == [f"InputError: INPUT {vanishing}: there is no such file or folder"]
     assert len(ingest.events("ready")) == 1
     away.rename(vanishing)

@@ -18,3 +18,10 @@ def running_kafka(preferences: Mapping[str, str]) -> Iterator[LocalKafka]:
         running.append(kafka)
         yield kafka
         running.remove(kafka)
+
+
+def sessions_of(group: str) -> int:
+    """How often a member has joined the group while it was empty: a lone service whose sessions fail logs it once."""
+    joined = f"joins group {group} in Empty state"
+    logs = (kafka.data_dir / "broker.log" for kafka in running)
+    return sum(log.read_text(errors="replace").count(joined) for log in logs)
