@@ -11,6 +11,7 @@ from services.sink.tree import Tree, make_root
 
 HIDDEN = ".nacre"
 _PATH = f"{HIDDEN}/folder.lock"
+_SIZE = 64
 _ID = re.compile(rb"[0-9a-f]{32}\n")
 
 
@@ -18,17 +19,31 @@ def folder_id(root: Path) -> str:
     """The folder's id, given to it by whichever sink is the first in it. Raises DiskError."""
     make_root(root)
     with Tree(root) as tree, naming(root / _PATH):
+        # Only looked at, where it has one: what makes the folder unwritable is for those to say who write rows.
+        if tree.status(_PATH) is not None and (known := _read(tree.open(_PATH, os.O_RDONLY))):
+            return known
         descriptor = tree.open(_PATH, os.O_RDWR | os.O_CREAT, make_folders=True)
         try:
             # Held for an instant: all sinks that start at once get the id that the first one writes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            found = os.pread(descriptor, 64, 0)
-            if not _ID.fullmatch(found):
+            if not (known := _id_in(os.pread(descriptor, _SIZE, 0))):
                 # New, or written by a sink that died amid this.
-                found = f"{uuid.uuid4().hex}\n".encode()
+                known = uuid.uuid4().hex
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, found, 0)
+                os.pwrite(descriptor, f"{known}\n".encode(), 0)
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    return found.decode().strip()
+    return known
+
+
+def _read(descriptor: int) -> str:
+    try:
+        return _id_in(os.pread(descriptor, _SIZE, 0))
+    finally:
+        os.close(descriptor)
+
+
+def _id_in(content: bytes) -> str:
+    """The id, "" where there is none, or a part of one."""
+    return content.decode().strip() if _ID.fullmatch(content) else ""

@@ -1,0 +1,30 @@
+"""Which folder OUTPUT_DIR is: the same for all sinks in it, whatever dies while it is written."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from services.sink.folder import folder_id
+
+
+def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    first = folder_id(tmp_path / "a")
+    assert folder_id(tmp_path / "a") == folder_id(tmp_path / "link") == first
+    assert folder_id(tmp_path / "b") != first
+
+
+@pytest.mark.parametrize("left", [b"", b"0123", b"0123456789abcdef0123456789abcdef", b"x" * 33])
+def test_what_a_sink_that_died_has_left_is_no_id(tmp_path: Path, left: bytes) -> None:
+    path = tmp_path / ".nacre" / "folder.lock"
+    path.parent.mkdir()
+    path.write_bytes(left)
+    found = folder_id(tmp_path)
+    assert path.read_text() == f"{found}\n"
+    assert folder_id(tmp_path) == found
+
+
+def test_sinks_that_start_at_once_agree(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(folder_id, [tmp_path] * 64))) == 1
