@@ -40,8 +40,8 @@ _PRODUCER = "aiokafka:AIOKafkaProducer"
 _PHASES = (
     ("connecting", Point("before it connects", _ALL, f"{_CLIENT}.bootstrap"), "before", 1),
     ("bootstrapped", Point("behind its bootstrap", _ALL, f"{_CLIENT}.bootstrap"), "after", 1),
-    ("topics", Point("topics", _ALL, "services.{service}.service:ensure_topics"), "before", 1),
-    ("topics asked", Point("topics", _ALL, "services.{service}.service:ensure_topics"), "after", 1),
+    ("topics", Point("topics", _ALL, "services.{service}.service:open_allowed_pipeline"), "before", 1),
+    ("topics asked", Point("topics", _ALL, "services.{service}.service:open_allowed_pipeline"), "after", 1),
     ("predecessor", Point("predecessor", _ALL, "services.{service}.service:remove_predecessor"), "before", 1),
     ("coordinator", _request("coordinator", "FindCoordinator"), "unanswered", 2),
     ("joining", _request("join", "JoinGroup"), "unanswered", 1),
