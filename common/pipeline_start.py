@@ -90,6 +90,8 @@ async def look_at_pipeline(
         if topics:
             configs = await find_configs(admin, topics)
             async with open_reader(settings, "nacre-start") as reader:
+                # All at once: of a topic that it does not know yet, aiokafka asks again after 0.1 s, for each topic.
+                await reader._client.set_topics(list(topics))  # noqa: SLF001 - it subscribes to none
                 # First, because the identity is written before anything else: what was written to by now has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))
                 beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))

@@ -56,6 +56,7 @@ class Positions:
         if is_first or any(each.new or each.back or each.gone or each.position.filling for each in plans):
             await self._names.add(self._splits)
             async with open_reader(self._settings, "nacre-split-check") as reader:
+                await reader._client.set_topics([self._topics.rows])  # noqa: SLF001 - as in common/pipeline_start.py
                 beginnings = await reader.beginning_offsets(self._rows)
             for partition in self._rows:
                 await self.plan(partition, points[partition], beginnings[partition])
