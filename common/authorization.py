@@ -114,7 +114,7 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
 async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
     """Whether the user may not even see a transactional id, which Write on it allows as well.
 
-    A broker tells no more of them than that: who may see it and not write is told when its producer starts.
+    A broker says no more about such an id. A user who may see it, but not write, is refused when its producer starts.
     """
     try:
         await admin.find_coordinator(permission.name, CoordinationType.TRANSACTION)

@@ -154,7 +154,7 @@ async def _note_lifetime(connection: Any, answering: Awaitable[Any]) -> Any:
 
 
 class _TokenAuthenticator(OAuthAuthenticator):  # type: ignore[misc]  # aiokafka has no types
-    """A broker answers a refused token with a word of why, and no error (RFC 7628, 3.2.3)."""
+    """The broker refuses a token by an answer that gives the reason, without an error code (RFC 7628, 3.2.3)."""
 
     async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
         """The token; then nothing more, where the broker takes it."""

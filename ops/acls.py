@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import logging
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -18,6 +16,7 @@ from common.connection import connection
 from common.errors import ConfigurationError
 from common.permissions import GROUP, OPERATIONS, ROLES, TOPIC, TRANSACTIONAL_ID, Permission, permissions
 from common.settings import ServiceSettings, read_settings
+from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre acls"
 _OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}
@@ -46,18 +45,9 @@ class Grant(NamedTuple):
     operations: tuple[str, ...]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the exit code of a wrong setting."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(message)
-
-
 def main(argv: list[str]) -> int:
     """Print the script, or set the ACLs; 0 when done, 1 when the broker does not do it, 78 for a wrong setting."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    logging.getLogger("aiokafka").propagate = False
+    keep_clients_quiet()
     try:
         options = _parser().parse_args(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
@@ -145,7 +135,7 @@ async def _set(client: AIOKafkaClient, grant: Grant, operation: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=_PROGRAM,
         description="Print a script for kafka-acls.sh that allows each service what it needs, and nothing more. The "
         "topics are those of the setting TOPIC_PREFIX in the environment.",

@@ -7,14 +7,11 @@ committed offset, and is gone with the service's first commit.
 
 import argparse
 import asyncio
-import logging
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
-import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -30,6 +27,7 @@ from common.registry import Registry
 from common.settings import ServiceSettings, read_settings
 from common.topic_metadata import Topic
 from common.topics import Found, Groups, Topics, find_losses
+from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre begin"
 _ANSWER_DEADLINE_S = 15.0
@@ -49,25 +47,16 @@ class Reading:
     found: Found
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the exit code of a wrong setting."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(message)
-
-
 def main(argv: list[str]) -> int:
     """Run the command; 0 when nothing is gone or what was named is accepted, 1 when not, 78 for a wrong setting."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    logging.getLogger("aiokafka").propagate = False
+    keep_clients_quiet()
     try:
         options = _parser().parse_args(argv)
         accepted = parse_places(options.places)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
         return asyncio.run(_run(settings, options.service, accepted))
     except ServiceError as error:
-        sys.stderr.write(f"{_PROGRAM}: {error}\n")
+        sys.stderr.write("".join(f"{_PROGRAM}: {line}\n" for line in str(error).splitlines()))
         return error.exit_code
     except (KafkaError, OSError, PositionError) as error:
         sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}\n")
@@ -101,7 +90,7 @@ def check_places(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPa
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=_PROGRAM,
         description="Accept, once, that the first records of a topic are gone, and begin with what is left. The broker "
         "and the topics are those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"nacre index: cannot read ledger {path}: {error}\n")
         return 1
     except BrokenPipeError:
-        # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
+        # The reader closed the pipe. What Python still holds for it at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

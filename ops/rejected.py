@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import orjson
 import structlog
@@ -19,6 +18,7 @@ from common.errors import ConfigurationError, ServiceError
 from common.outages import client_failures_as_outages
 from common.records import Rejection
 from common.settings import ServiceSettings, read_settings
+from ops.command_line import Parser
 from ops.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
 from ops.replaying import Outcome, find_partitions, open_rejected, replay
 
@@ -26,13 +26,6 @@ _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130
 _MAX_TOLD = 100
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the exit code of a wrong setting."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(message)
 
 
 def main(argv: list[str]) -> int:
@@ -49,7 +42,7 @@ def main(argv: list[str]) -> int:
             sys.stderr.write(f"{_PROGRAM}: {line}\n")
         return error.exit_code
     except BrokenPipeError:
-        # Whoever reads has had enough. What Python still holds for it at exit goes nowhere.
+        # The reader closed the pipe. What Python still holds for it at exit goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -58,14 +51,14 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    filters = _Parser(add_help=False)
+    filters = Parser(add_help=False)
     filters.add_argument("--reason", default="", metavar="TEXT", help="only where the reason has this text in it")
     filters.add_argument("--source", help="only rows of this source")
     filters.add_argument("--split", help="only rows that this split rejected; '' for those that ingest rejected")
     filters.add_argument(
         "--id", type=int, action="append", default=[], help="only the row with this id; may be repeated"
     )
-    parser = _Parser(
+    parser = Parser(
         prog=_PROGRAM,
         description="Look at rejected rows and send them again. The broker and the topics are those of the settings "
         "KAFKA_* and TOPIC_PREFIX in the environment.",

@@ -81,7 +81,7 @@ def live(kafka: LocalKafka, pipeline: Pipeline, random: Random, expected: dict[s
         # Only to reach a random instant; every service has to be well.
         end = time.monotonic() + random.uniform(0.1, random.choice(LONGEST_HANGS_S))
         pipeline.wait_until(lambda end=end: time.monotonic() >= end, "time passes", max(LONGEST_HANGS_S) + 1)  # type: ignore[misc]
-        # Counted before it goes on: what is told from here on has found it at a halt again, or going.
+        # Count before the broker goes on: each phase logged later belongs to the next hang.
         told = sum(len(each.phases()) for each in halts.values())
         os.kill(broker, signal.SIGCONT)
     assert [service.exit_code for service in services] == [0, 0, 0]

@@ -1,0 +1,26 @@
+"""What the operator's commands share: how they read their arguments, and what they keep off the terminal."""
+
+import argparse
+import logging
+from typing import NoReturn
+
+import structlog
+
+from common.errors import ConfigurationError
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the exit code of a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError."""
+        raise ConfigurationError(message)
+
+
+def keep_clients_quiet() -> None:
+    """Log nothing of the clients: what matters of it is in the command's own words."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    client_log = logging.getLogger("aiokafka")
+    # Without any handler, Python prints warnings by itself.
+    client_log.addHandler(logging.NullHandler())
+    client_log.propagate = False
