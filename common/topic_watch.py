@@ -13,6 +13,7 @@ from common.topic_metadata import describe_topics
 _LOOK_INTERVAL_S = 2.0
 # What one broker says may be old: another, or the same again, has to say so too.
 _SETTLED_S = 4.0
+_CONFIRM_INTERVAL_S = 0.5
 
 
 async def watch_topics(admin: AIOKafkaAdminClient, begun: Identity) -> NoReturn:
@@ -25,16 +26,29 @@ async def watch_topics(admin: AIOKafkaAdminClient, begun: Identity) -> NoReturn:
     while True:
         await asyncio.sleep(_LOOK_INTERVAL_S)
         try:
-            cluster, topics = await describe_topics(admin._client, begun.topics)  # noqa: SLF001 - as it has no such request
+            changes = await _find_changes(admin, begun)
         except (KafkaError, OSError, TimeoutError):
             # Others say that no broker answers.
             changed_at = None
             continue
-        ids = {name: topic.id for name, topic in topics.items()}
-        changes = find_changes(begun, Identity(cluster, begun.partitions, ids))
         if not changes:
             changed_at = None
             continue
         changed_at = clock() if changed_at is None else changed_at
         if clock() - changed_at >= _SETTLED_S:
             raise ServiceError("\n".join(changes))
+
+
+async def confirm_topics(admin: AIOKafkaAdminClient, begun: Identity) -> None:
+    """Return once the topics are those that the service began with: what was read of them before is theirs.
+
+    Where they are not, for ever, `watch_topics` ends the wait. Raises KafkaError when no broker answers.
+    """
+    while await _find_changes(admin, begun):  # noqa: ASYNC110 - only a broker's answer says so
+        await asyncio.sleep(_CONFIRM_INTERVAL_S)
+
+
+async def _find_changes(admin: AIOKafkaAdminClient, begun: Identity) -> list[str]:
+    cluster, topics = await describe_topics(admin._client, begun.topics)  # noqa: SLF001 - aiokafka has no such request
+    ids = {name: topic.id for name, topic in topics.items()}
+    return find_changes(begun, Identity(cluster, begun.partitions, ids))

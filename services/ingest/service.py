@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -17,7 +18,7 @@ from common.progress import Progress, decode_progress
 from common.readiness import Readiness
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
-from common.topic_watch import watch_topics
+from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from common.transaction import Transactions
 from services.ingest.finding import STANDARD_INPUT, find_files
@@ -37,8 +38,9 @@ _IDLE_LOOK_INTERVAL_S = 0.2
 class Ingest:
     """The sources of this replica: a source belongs to the partition of `progress` that its name hashes to."""
 
-    def __init__(self, shop: Shop, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, shop: Shop, consumer: AIOKafkaConsumer, confirm: Callable[[], Awaitable[None]]) -> None:
         self._shop = shop
+        self._confirm = confirm
         self._settings = shop.settings
         self._consumer = consumer
         self._scan = Scan(shop.settings, shop.topics)
@@ -54,6 +56,8 @@ class Ingest:
             await unless_stopped(stop, transactions.take_over())
             # Only now: whatever a predecessor had under way is settled.
             known = await unless_stopped(stop, self._read_progress(partition))
+            # After what was read, before anything follows from it: a topic created again would begin every source anew.
+            await unless_stopped(stop, self._confirm())
             await unless_stopped(stop, self._scan.refresh(began_at))
             lane = IngestLane(self._shop, self._scan, partition, transactions, known)
             try:
@@ -114,7 +118,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
             return
         group = Groups.under(settings.topic_prefix).ingest
         consumer = new_consumer(settings, slot.client_id, group)
-        ingest = Ingest(shop, consumer)
+        ingest = Ingest(shop, consumer, partial(confirm_topics, admin, pipeline.identity))
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(
             consumer,

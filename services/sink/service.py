@@ -25,7 +25,7 @@ from common.readiness import Readiness
 from common.record_batches import parts_of
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import find_end
-from common.topic_watch import watch_topics
+from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from services.sink.checkpoint import should_checkpoint
 from services.sink.folder import HIDDEN, folder_id
@@ -93,6 +93,8 @@ class Sink:
             # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
             await shelf.begin_at(next_offset)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
+        # After what was asked, before anything is fetched: a topic created again has other records at these offsets.
+        await unless_stopped(stop, confirm_topics(self._admin, self._identity))
         # What Kafka knows may be of an OUTPUT_DIR that is gone.
         told = position if await self._tell(partition, position) else -1
         self.taken_up.add(partition)

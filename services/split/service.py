@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,7 +25,7 @@ from common.record_batches import whole_parts_of
 from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import find_end
-from common.topic_watch import watch_topics
+from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups, Topics
 from common.transaction import Offsets, Outbox, Transactions
 from common.transaction_markers import Consumed
@@ -120,8 +120,10 @@ class Splitter:
         registry: Registry,
         positions: Positions,
         splits: Sequence[Split],
+        confirm: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
+        self._confirm = confirm
         self._topics = topics
         self._admin = admin
         self._consumer = consumer
@@ -173,6 +175,8 @@ class Splitter:
         planned = await self._positions.plan(partition, point, beginning)
         begun = planned.position
         await self._check_end(partition, begun.main.offset)
+        # After what was read, before anything follows from it: of a topic created again nothing is committed.
+        await self._confirm()
         await self._positions.tell(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
@@ -223,7 +227,8 @@ async def _session(
         assignor = KindAssignor(kind_of_splits(settings.split_by), "SPLIT_BY", settings.split_by, started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         positions = Positions(settings, topics, admin, splits, pipeline.ids)
-        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits)
+        confirm = partial(confirm_topics, admin, pipeline.identity)
+        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits, confirm)
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, topics, positions.are_filled)[:1]
         finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None

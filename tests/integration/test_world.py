@@ -152,6 +152,22 @@ def test_a_topic_that_goes_while_the_services_run_ends_them_in_seconds(
     pipeline.check_files(EXPECTED)
 
 
+def test_progress_created_again_while_partitions_move_begins_no_source_anew(pipeline: Pipeline) -> None:
+    services = start_each(pipeline, ONCE="false", EXIT_WHEN_DONE="false")
+    pipeline.wait_for_event(services[0], "ready")
+    another = pipeline.start("ingest", INPUT=str(ABALONE_FILE))
+    pipeline.wait_for_event(another, "ready")
+    pipeline.wait_for_files(EXPECTED)
+    delete(pipeline, "progress")
+    create(pipeline, "progress")
+    # Its partitions go to the other at once, who reads of none of them how far it had come.
+    another.stop()
+    for service in services:
+        [reason] = refusals(service)
+        assert f"topic {pipeline.prefix}progress was deleted and created again" in reason
+    pipeline.check_files(EXPECTED)
+
+
 # Records that have expired
 
 
