@@ -8,16 +8,17 @@ from types import FrameType
 
 
 @contextmanager
-def deferred_signals() -> Iterator[None]:
-    """Let signals that Python handles come only at the end of this block, in the main thread.
+def deferred_signals() -> Iterator[list[int]]:
+    """Let signals that Python handles come only at the end of this block, in the main thread; the list holds them.
 
     Around the start of a process: one that comes between the fork and our knowing the child would leave it with nobody
-    who waits for it. Handlers are exchanged rather than signals masked, because a child would inherit the mask.
+    who waits for it. Around a loop: one would break into whichever task runs. Handlers are exchanged rather than
+    signals masked, because a child would inherit the mask.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
 
     def remember(number: int, _frame: FrameType | None) -> None:
         came.append(number)
@@ -27,7 +28,7 @@ def deferred_signals() -> Iterator[None]:
     for number in before:
         signal.signal(number, remember)
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

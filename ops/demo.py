@@ -21,6 +21,7 @@ from rich.console import Console
 from common.errors import ConfigurationError
 from common.settings import ServiceSettings, read_settings
 from ops import kafka_jars
+from ops.deferred_signals import deferred_signals
 from ops.demo_files import REJECTED, DemoError, check, count_input, own_folder, repeat_rows, shown_path
 from ops.demo_proof import ProofError, categories
 from ops.demo_screen import Bars, category_table, proof
@@ -143,8 +144,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             # Put down before the services start, so that they are stopped before it is done.
             stack.callback(_delete_topics, settings, observer)
         services = stack.enter_context(Services(_service_arguments(order, flags), folder))
-        with Bars(console) as bars:
-            asyncio.run(_show_until_done(services, observer, bars, settings.kafka_bootstrap_servers))
+        with Bars(console) as bars, deferred_signals() as came:
+            asyncio.run(_show_until_done(services, observer, bars, settings.kafka_bootstrap_servers, came))
         with console.status("reading the files back"):
             files, findings = check(order.input.read_bytes(), order.name, order.output_dir, splits)
         console.print(category_table(categories([split.name for split in splits], files)))
@@ -204,7 +205,8 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
 
 
 def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
-    trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
+    with deferred_signals():
+        trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
     # A broker that never answered has none of them.
     if trouble and observer.standings is not None:
         sys.stderr.write(f"nacre demo: the topics {settings.topic_prefix}* are left on the broker: {trouble}\n")
@@ -221,12 +223,19 @@ def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str
     }
 
 
-async def _show_until_done(services: Services, observer: Observer, bars: Bars, bootstrap: str) -> None:
-    """Show how far the services are until all have ended. DemoError when one fails, or no broker answers."""
+async def _show_until_done(
+    services: Services, observer: Observer, bars: Bars, bootstrap: str, interrupts: Sequence[int]
+) -> None:
+    """Show how far the services are until all have ended, or one of these interrupts comes.
+
+    DemoError when one fails, or no broker answers.
+    """
     stop = asyncio.Event()
     looking = asyncio.create_task(observer.run(stop))
     deadline = time.monotonic() + _ANSWER_DEADLINE_S
     while len(finished := services.finished()) < len(services):
+        if interrupts:
+            return
         if observer.standings is not None:
             bars.show(observer.standings, finished)
         elif time.monotonic() > deadline:

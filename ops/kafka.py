@@ -49,6 +49,7 @@ class LocalKafka:
         *,
         cluster: Sequence[str] = (),
         preferences: Mapping[str, str] = kafka_settings.PREFERENCES,
+        java_options: Sequence[str] = (),
         ready_deadline_s: float = 180.0,
     ) -> None:
         self._port = port
@@ -57,6 +58,7 @@ class LocalKafka:
         self._config = config
         self._preferences = preferences
         self._cluster = cluster
+        self._java_options = java_options
         self._ready_deadline_s = ready_deadline_s
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -82,10 +84,13 @@ class LocalKafka:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         properties = kafka_settings.broker_properties(self._port or 0, self._config, self._preferences)
         (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
-        commands = [kafka_settings.broker_command(java, classpath, self.data_dir)]
+        kept = kafka_jars.kept_classes()
+        warm = [f"-XX:AOTCache={kept}"] if kept.exists() else []
+        options = self._java_options or warm
+        commands = [kafka_settings.broker_command(java, classpath, self.data_dir, options)]
         # Kafka writes this file last, so a format that was cut short is done again.
         if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
-            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster))
+            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster, warm))
         with (self.data_dir / _LOG_NAME).open("ab") as log:
             log_start = log.tell()
             with deferred_signals():

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.0"
@@ -153,6 +154,14 @@ def java() -> Path:
     except ImportError as error:
         raise LocalKafkaError("a local Kafka needs the optional packages: pip install 'nacre[ops]'") from error
     return Path(JAVA)
+
+
+def kept_classes() -> Path:
+    """Where the classes of a broker that runs in this Java are kept by `ops/kafka_warm_start.py`, if they are."""
+    image = java().parents[1] / "lib" / "modules"
+    found = image.stat()
+    java_key = blake2b(f"{image}:{found.st_size}:{found.st_mtime_ns}".encode(), digest_size=6).hexdigest()
+    return _cache() / f"{java_key}.aot"
 
 
 def _by_coordinates(jars: Jars) -> dict[str, str]:

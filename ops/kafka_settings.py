@@ -75,12 +75,14 @@ def random_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
-def format_command(java: Path, classpath: str, folder: Path, cluster: Sequence[str] = ()) -> list[str]:
+def format_command(
+    java: Path, classpath: str, folder: Path, cluster: Sequence[str] = (), java_options: Sequence[str] = ()
+) -> list[str]:
     """Return the command that prepares an empty data folder, too brief for the optimizing compiler to pay.
 
     `cluster` holds the arguments that name the cluster and its controllers: by default a new one, with this node alone.
     """
-    flags = ["-XX:TieredStopAtLevel=1"]
+    flags = ["-XX:TieredStopAtLevel=1", *java_options]
     format_arguments = ["format", *(cluster or ["--standalone", "--cluster-id", random_id()])]
     return [
         *_java_command(java, classpath, folder, flags),
@@ -88,9 +90,9 @@ def format_command(java: Path, classpath: str, folder: Path, cluster: Sequence[s
     ]
 
 
-def broker_command(java: Path, classpath: str, folder: Path) -> list[str]:
+def broker_command(java: Path, classpath: str, folder: Path, java_options: Sequence[str] = ()) -> list[str]:
     """Return the command that is the broker."""
-    flags = ["-Xms256m", "-Xmx768m"]
+    flags = ["-Xms256m", "-Xmx768m", *java_options]
     return [*_java_command(java, classpath, folder, flags), "kafka.Kafka", PROPERTIES_NAME]
 
 

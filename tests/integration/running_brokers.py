@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 from ops.kafka import LocalKafka
+from ops.kafka_warm_start import warm_up
 
 KAFKAS_OWN_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 
@@ -14,6 +15,7 @@ running: list[LocalKafka] = []
 @contextmanager
 def running_kafka(preferences: Mapping[str, str]) -> Iterator[LocalKafka]:
     """A broker that a failed test shows the log of."""
+    warm_up()
     with LocalKafka(preferences=preferences) as kafka:
         running.append(kafka)
         yield kafka

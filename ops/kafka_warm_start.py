@@ -1,0 +1,36 @@
+"""Kafka's classes as Java keeps them once they are read and linked (JEP 483): a broker starts in a third of the time.
+
+Java checks itself that they are of the same Java and jars, and reads all anew where they are not.
+"""
+
+import fcntl
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ops import kafka_jars, kafka_settings
+from ops.kafka import LocalKafka
+
+_DEADLINE_S = 300.0
+
+
+def warm_up() -> None:
+    """Keep the classes of a broker of this Java, once; processes that do so at once wait for each other."""
+    kept = kafka_jars.kept_classes()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "classes.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            recorded, made = Path(folder, "recorded"), Path(folder, "made")
+            with LocalKafka(java_options=["-XX:AOTMode=record", f"-XX:AOTConfiguration={recorded}"]):
+                pass
+            options = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}"]
+            command = kafka_settings.broker_command(
+                kafka_jars.java(), kafka_jars.classpath(), Path(folder), java_options=options
+            )
+            subprocess.run(command, check=True, capture_output=True, timeout=_DEADLINE_S)  # noqa: S603 - the Java of a wheel
+            for outdated in kept.parent.glob(f"*{kept.suffix}"):
+                outdated.unlink()
+            made.replace(kept)
