@@ -14,6 +14,8 @@ WORKERS := --numprocesses auto --dist loadgroup
 SIDE_BY_SIDE := $(WORKERS) -m 'not alone and not long'
 LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
+# What runs a broker, all services and a load of rows leaves room for one other.
+CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -44,10 +46,12 @@ integration-test: setup ## real Kafka, real processes and signals
 
 long-test: setup ## what takes longer: brokers of many kinds, a short selection of chaos, and the containers
 	$(PYTEST) tests/integration $(LONG)
-	$(PYTEST) tests/chaos tests/compose
+	$(PYTEST) tests/chaos $(ONE_BY_ONE)
+	$(PYTEST) tests/chaos tests/compose $(CHAOS)
 
 chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run
-	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos
+	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(ONE_BY_ONE)
+	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(CHAOS)
 
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose

@@ -21,6 +21,7 @@ from tests.chaos.written import Written
 from tests.integration.pipeline import PROJECT, SERVICES, Pipeline, Service, wait_until
 
 _CAUGHT_UP_DEADLINE_S = 120.0
+_START_DEADLINE_S = 120.0
 _PENDING_DEADLINE_S = 5.0
 
 
@@ -77,7 +78,7 @@ class Flow:
         for name, replicas in (("ingest", ingest), ("split", split), ("sink", sink)):
             for _ in range(replicas):
                 self.start(name)
-        self.wait_for_more()
+        self.wait_for_more(_START_DEADLINE_S)
 
     def every(self) -> list[Service]:
         """All replicas of all services."""

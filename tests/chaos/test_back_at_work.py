@@ -56,6 +56,7 @@ def seconds_to_next_committed(flow: Flow, name: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(90 + 25 * KILLS)
 def test_a_lone_replica_that_is_killed_is_back_at_work_within_seconds(
     flow: Flow, record_property: RecordProperty

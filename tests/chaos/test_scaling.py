@@ -60,6 +60,7 @@ class Growth:
         )
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("partitions", "replicas", "rounds", "first"),
     [(6, 3, extent.count(1, 20), "kill"), (2, 4, extent.count(1, 4), "stop")],

@@ -273,6 +273,7 @@ def test_one_signal_ends_a_service_whose_broker_is_gone_or_not_there_yet(
     flow.finish()
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(120 + 20 * ROUNDS)
 def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
     flow: Flow, record_property: RecordProperty

@@ -14,6 +14,13 @@ _PULL_DEADLINE_S = 120
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the containers' tests run one after the other, beside others: the images are built once."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("compose"))
+
+
 @pytest.fixture(scope="session")
 def images() -> None:
     """The images of this checkout; skips where they cannot be made."""
