@@ -84,13 +84,11 @@ class LocalKafka:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         properties = kafka_settings.broker_properties(self._port or 0, self._config, self._preferences)
         (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
-        kept = kafka_jars.kept_classes()
-        warm = [f"-XX:AOTCache={kept}"] if kept.exists() else []
-        options = self._java_options or warm
+        options = self._java_options or kafka_jars.kept_classes_options()
         commands = [kafka_settings.broker_command(java, classpath, self.data_dir, options)]
         # Kafka writes this file last, so a format that was cut short is done again.
         if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
-            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster, warm))
+            commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster, options))
         with (self.data_dir / _LOG_NAME).open("ab") as log:
             log_start = log.tell()
             with deferred_signals():

@@ -164,6 +164,12 @@ def kept_classes() -> Path:
     return _cache() / f"{java_key}.aot"
 
 
+def kept_classes_options() -> list[str]:
+    """What makes Java begin with the classes that are kept."""
+    kept = kept_classes()
+    return [f"-XX:AOTCache={kept}"] if kept.exists() else []
+
+
 def _by_coordinates(jars: Jars) -> dict[str, str]:
     """SHA-256 by `group:artifact:version`, in the order of the class path."""
     return {f"{group}:{jar}": sha256 for group, sha256s in jars.items() for jar, sha256 in sha256s.items()}

@@ -23,6 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops import kafka_jars, kafka_settings
 from ops.kafka import LocalKafka, LocalKafkaError
+from ops.kafka_warm_start import warm_up
 from tests.integration.processes import processes_naming
 from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS
 
@@ -133,6 +134,19 @@ def test_a_killed_broker_starts_again_on_its_port_with_its_data() -> None:
         assert kafka.bootstrap == bootstrap
         produce(bootstrap, b"after it")
         assert consume(bootstrap, 2) == [b"before the crash", b"after it"]
+
+
+def test_a_broker_begins_with_the_classes_that_are_kept_of_one_before() -> None:
+    warm_up()
+    [option] = kafka_jars.kept_classes_options()
+    with LocalKafka() as kafka:
+        commands = processes_naming(str(kafka.data_dir)).values()
+        [broker] = [command for command in commands if command.startswith(str(kafka_jars.java()))]
+        log = (kafka.data_dir / "broker.log").read_text()
+    assert option in broker
+    # Java says so where it cannot use them.
+    assert "[aot]" not in log
+    assert "[cds]" not in log
 
 
 def test_a_named_data_folder_is_kept_and_gone_on_with(tmp_path: Path) -> None:
