@@ -12,6 +12,8 @@ from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 from tests.integration.workload import Workload
 
+pytestmark = pytest.mark.long
+
 RecordProperty = Callable[[str, object], None]
 MakePipeline = Callable[[str], Pipeline]
 

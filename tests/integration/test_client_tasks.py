@@ -17,6 +17,8 @@ from common.readiness import Readiness
 from common.record_batches import read_on
 from common.settings import ServiceSettings
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def topic(bootstrap: str) -> str:

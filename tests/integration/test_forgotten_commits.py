@@ -19,7 +19,7 @@ from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 
 # Together on one worker, because they share a broker.
-pytestmark = pytest.mark.xdist_group("forgotten commits")
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("forgotten commits")]
 
 _ROUNDS = 30
 

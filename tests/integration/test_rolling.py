@@ -57,6 +57,7 @@ def test_a_file_without_new_rows_is_finished_by_the_clock_and_the_next_row_begin
     assert sink.stop()[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_sink_killed_again_and_again_finishes_every_row_once_and_changes_no_finished_file(
     pipeline: Pipeline, tmp_path: Path
@@ -92,6 +93,7 @@ def test_a_sink_killed_again_and_again_finishes_every_row_once_and_changes_no_fi
         assert same, f"{path} is wrong"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("packing", ["none", "gzip"])
 def test_a_sink_that_dies_at_each_step_of_finishing_a_file_loses_and_repeats_nothing(
     pipeline: Pipeline, packing: str
