@@ -1,10 +1,12 @@
-"""Telling when everything is done: every source known to be started has ended and is carried to the end."""
+"""Telling when everything is done: ingest has ended, as far as can be known, and what it read is carried to the end."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
@@ -13,14 +15,21 @@ from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import open_reader
 from common.errors import ConfigurationError
+from common.finite_run import describe_run, find_open
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.position import Position, PositionError, decode_position, kind_of
-from common.progress import Progress, decode_progress
+from common.progress import Progress, Run, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
 from common.topics import Groups, Topics
 
+log = structlog.get_logger()
+
 _LOOK_INTERVAL_S = 0.1
+# What is waited for is said once it has lasted so long.
+_SAID_AFTER_S = 5.0
+# Who finds everything done, and had nothing to do, may have been started beside an ingest that has not begun yet.
+_PATIENCE_S = 15.0
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
 
@@ -70,17 +79,27 @@ class Watch:
     def __init__(self, settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient) -> None:
         self._partitions = [TopicPartition(topics.progress, number) for number in range(settings.partitions)]
         self._admin = admin
+        self._count = settings.partitions
         self.sources: dict[str, Progress] = {}
+        self.runs: dict[int, Run] = {}
+
+    @property
+    def open(self) -> str:
+        """Why ingest may have more to tell; "" when it has ended, as far as can be known."""
+        return find_open(self.sources, self.runs, self._count)
 
     async def read_sources(self, consumer: AIOKafkaConsumer) -> None:
-        """Bring `sources` up to date; the consumer is this watch's own."""
+        """Bring `sources` and `runs` up to date; the consumer is this watch's own."""
         if not consumer.assignment():
             consumer.assign(self._partitions)
             for partition, beginning in (await consumer.beginning_offsets(self._partitions)).items():
                 consumer.seek(partition, beginning)
         async for record in read_to_end(consumer, *self._partitions):
-            progress = decode_progress(record.value)
-            self.sources[progress.source] = progress
+            told = decode_progress(record.value)
+            if isinstance(told, Run):
+                self.runs[told.partition] = told
+            else:
+                self.sources[told.source] = told
 
     async def is_through(self, consumer: AIOKafkaConsumer, stage: Stage) -> bool:
         """Whether the stage's group has carried everything. The ends are read before what it has committed.
@@ -115,27 +134,70 @@ class Watch:
         )
 
 
-async def wait_until_done(
-    settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient, to_pass: Sequence[Stage]
-) -> None:
-    """Wait until all sources known have ended and each of these stages, in their order, has carried everything.
+class _Waiting:
+    """Says what is waited for: once for each kind of it, when it has lasted."""
 
-    In their order: what a stage has still to read may become work for the next.
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._kind = ""
+        self._said: set[str] = set()
+
+    def on(self, reason: str) -> None:
+        """This is what is waited for now."""
+        kind, now = reason.partition(":")[0], time.monotonic()
+        if kind != self._kind:
+            self._kind, self._since = kind, now
+        if now - self._since >= _SAID_AFTER_S and kind not in self._said:
+            self._said.add(kind)
+            log.info("not done yet", reason=reason)
+
+
+async def wait_until_done(
+    settings: ServiceSettings,
+    topics: Topics,
+    admin: AIOKafkaAdminClient,
+    to_pass: Sequence[Stage],
+    has_worked: Callable[[], bool],
+) -> None:
+    """Wait until ingest has ended and each of these stages, in their order, has carried everything; say what that was.
+
+    In their order: what a stage has still to read may become work for the next. Where all is done at the first look and
+    this service had nothing to do (`has_worked`), it may be what an earlier run has left: then a new one has some
+    seconds to begin.
     """
-    watch = Watch(settings, topics, admin)
+    watch, waiting, is_news, began = Watch(settings, topics, admin), _Waiting(), False, time.monotonic()
     async with (
         open_reader(settings, "nacre-watch") as consumer,
         open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,
     ):
         while True:
             await watch.read_sources(consumer)
-            if all_ended(watch.sources):
-                for stage in to_pass:
-                    if not await watch.is_through(ends, stage):
-                        break
-                else:
-                    return
+            reason = watch.open or await _find_behind(watch, ends, to_pass)
+            is_news = is_news or bool(reason) or has_worked()
+            if reason:
+                waiting.on(reason)
+            elif is_news:
+                log.info("all is carried", **describe_run(watch.sources, watch.runs))
+                return
+            elif time.monotonic() - began < _PATIENCE_S:
+                waiting.on(
+                    "all that earlier runs of ingest have read is carried: another one has some seconds to begin"
+                )
+            else:
+                log.warning(
+                    f"nothing to do: no run of ingest has begun for {_PATIENCE_S:g} s, and what earlier ones have read is "
+                    "carried. If one begins later, start this service again",
+                    **describe_run(watch.sources, watch.runs),
+                )
+                return
             await asyncio.sleep(_LOOK_INTERVAL_S)
+
+
+async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> str:
+    for stage in to_pass:
+        if not await watch.is_through(ends, stage):
+            return f"group {stage.group} has not carried everything: it is at work, or its service is not running"
+    return ""
 
 
 def _none_is_filling(positions: Collection[Position]) -> bool:

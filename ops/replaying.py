@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from common.clients import open_admin, open_producer, open_reader
 from common.errors import ConfigurationError
-from common.progress import decode_progress
+from common.progress import Progress, decode_progress
 from common.records import Rejection, Replayed, decode_rejection, encode_replayed
 from common.registry import Registry
 from common.settings import ServiceSettings
@@ -187,6 +187,7 @@ async def _judge(settings: ServiceSettings, rejected: Rejected) -> Judge:
         end = (await rejected.consumer.end_offsets([partition]))[partition]
         async for records in read_until(rejected.consumer, partition, end):
             for record in records:
-                progress = decode_progress(record.value)
-                schema_ids[progress.source] = progress.schema
+                told = decode_progress(record.value)
+                if isinstance(told, Progress):
+                    schema_ids[told.source] = told.schema
     return Judge(schema_ids, schemas, settings.max_row_bytes)

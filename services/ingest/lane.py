@@ -8,7 +8,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from common.errors import TooManyRejectedError
-from common.progress import Progress, encode_progress
+from common.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
 from common.transaction import Transactions
 from services.ingest.files import MovedError
 from services.ingest.followed import Followed
@@ -38,6 +38,7 @@ class IngestLane:
         self._missed_at: dict[str, float] = {}
         self._sources: dict[str, Followed] = {}
         self._touched: set[Followed] = set()
+        self._run: Run | None = None
         self._unpacking: set[Followed] = set()
         self.transactions = transactions
         self._outbox = transactions.outbox()
@@ -51,6 +52,10 @@ class IngestLane:
     def failed(self) -> dict[str, str]:
         """The sources that cannot be read, and why."""
         return {name: source.trouble for name, source in self._sources.items() if source.trouble}
+
+    def say(self, run: Run) -> None:
+        """Let the next commit say this of the run."""
+        self._run = run
 
     async def follow(self) -> None:
         """Take up the sources that belong to this lane and are new to it, and go after the files that were moved."""
@@ -162,12 +167,15 @@ class IngestLane:
 
     async def commit(self) -> None:
         """Begin to commit what is gathered, with the progress of the sources that gave it."""
-        if not self._touched:
+        if not self._touched and self._run is None:
             return
         moved = [source.progress for source in self._touched]
         for progress in moved:
             value = encode_progress(progress)
             self._outbox.put(self._partition.topic, self._partition.partition, progress.source.encode(), value)
+        if self._run is not None:
+            self._outbox.put(self._partition.topic, self._partition.partition, RUN_KEY, encode_run(self._run))
+            self._run = None
         outbox, self._outbox = self._outbox, self.transactions.outbox()
         self._touched.clear()
         await self.transactions.commit(outbox)

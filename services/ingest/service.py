@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -12,9 +13,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
 from common.errors import ServiceError, SourceError
+from common.finite_run import shortened
 from common.lanes import all_arrived, run_lanes
 from common.predecessor import Slot, remove_predecessor
-from common.progress import Progress, decode_progress
+from common.progress import Progress, Run, decode_progress
 from common.readiness import Readiness
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
@@ -23,6 +25,7 @@ from common.topics import Groups
 from common.transaction import Transactions
 from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.lane import IngestLane
+from services.ingest.rounds import RoundAssignor
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
@@ -38,11 +41,18 @@ _IDLE_LOOK_INTERVAL_S = 0.2
 class Ingest:
     """The sources of this replica: a source belongs to the partition of `progress` that its name hashes to."""
 
-    def __init__(self, shop: Shop, consumer: AIOKafkaConsumer, confirm: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        consumer: AIOKafkaConsumer,
+        assignor: RoundAssignor,
+        confirm: Callable[[], Awaitable[None]],
+    ) -> None:
         self._shop = shop
         self._confirm = confirm
         self._settings = shop.settings
         self._consumer = consumer
+        self._assignor = assignor
         self._scan = Scan(shop.settings, shop.topics)
         self.opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
@@ -50,6 +60,8 @@ class Ingest:
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
         began_at = time.monotonic()
+        # Before anything is waited for: another assignment may come meanwhile, and this lane is not of that one.
+        run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
             transactions = Transactions(producer, [partition, *self._shop.writes_to()])
@@ -58,9 +70,12 @@ class Ingest:
             known = await unless_stopped(stop, self._read_progress(partition))
             # After what was read, before anything follows from it: a topic created again would begin every source anew.
             await unless_stopped(stop, self._confirm())
-            await unless_stopped(stop, self._scan.refresh(began_at))
             lane = IngestLane(self._shop, self._scan, partition, transactions, known)
             try:
+                # Before the input is looked at, which may take long: who waits for the end knows that there is a run.
+                lane.say(run)
+                await lane.commit()
+                await unless_stopped(stop, self._scan.refresh(began_at))
                 await unless_stopped(stop, lane.follow())
                 await lane.commit()
                 # Before all are opened none may be read to its end: who waits until every started source has ended
@@ -73,6 +88,7 @@ class Ingest:
                         await unless_stopped(stop, lane.follow())
                     if not await lane.take_turn(stop):
                         if self._settings.once and lane.finished:
+                            lane.say(self._done(run, lane))
                             break
                         await transactions.settle()
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
@@ -82,6 +98,12 @@ class Ingest:
             finally:
                 transactions.give_up()
 
+    def _done(self, run: Run, lane: IngestLane) -> Run:
+        # A folder is no partition's: the first one tells of those.
+        failed = lane.failed | (self._scan.failed if run.partition == 0 else {})
+        why = shortened(next(iter(failed.values()), ""))
+        return replace(run, state="done", unread=len(failed), why=why)
+
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
         self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
         self._consumer.resume(partition)
@@ -90,10 +112,10 @@ class Ingest:
         # This lane is the one that writes it from now on.
         self._consumer.pause(partition)
         try:
-            known = {source: decode_progress(value) for source, value in latest.items()}
+            told = [decode_progress(value) for value in latest.values()]
         except ValueError as error:
             raise ServiceError(f"topic {partition.topic}: a record is {error}") from None
-        return {source: self._shop.check_progress(progress) for source, progress in known.items()}
+        return {each.source: self._shop.check_progress(each) for each in told if isinstance(each, Progress)}
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
@@ -117,8 +139,9 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
             await carry_standard_input(shop, readiness, watch, stop)
             return
         group = Groups.under(settings.topic_prefix).ingest
-        consumer = new_consumer(settings, slot.client_id, group)
-        ingest = Ingest(shop, consumer, partial(confirm_topics, admin, pipeline.identity))
+        assignor = RoundAssignor()
+        consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
+        ingest = Ingest(shop, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(
             consumer,

@@ -5,6 +5,7 @@ import os
 import threading
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NoReturn
 
 import structlog
@@ -61,28 +62,36 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
                 await _commit(transactions, shop, home, source, transactions.outbox())
-                while not source.progress.ended:
-                    chunk = await _next_chunk(chunks, stop)
-                    if chunk is None:
-                        log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-                        break
-                    outbox = transactions.outbox()
-                    rest += chunk
-                    used = await source.take(rest, outbox, at_end=not chunk)
-                    rest = rest[used:]
-                    await _commit(transactions, shop, home, source, outbox)
-                    shop.check_rejected(source.progress)
-                await transactions.settle()
+                try:
+                    while not source.progress.ended:
+                        chunk = await _next_chunk(chunks, stop)
+                        if chunk is None:
+                            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                            break
+                        outbox = transactions.outbox()
+                        rest += chunk
+                        used = await source.take(rest, outbox, at_end=not chunk)
+                        rest = rest[used:]
+                        await _commit(transactions, shop, home, source, outbox)
+                        shop.check_rejected(source.progress)
+                except (SourceError, TooManyRejectedError):
+                    await _leave(transactions, shop, home, source)
+                    raise
+                await _leave(transactions, shop, home, source)
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
-        except TooManyRejectedError:
-            # Whoever is told of them has to find them.
-            await transactions.settle()
-            raise
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
+
+
+async def _leave(transactions: Transactions, shop: Shop, home: int, source: Source) -> None:
+    """Commit all that was read, and that no more will be: who waits for its end would wait for ever."""
+    if not source.progress.ended:
+        source.progress = replace(source.progress, given_up=True)
+        await _commit(transactions, shop, home, source, transactions.outbox())
+    await transactions.settle()
 
 
 async def _commit(transactions: Transactions, shop: Shop, home: int, source: Source, outbox: Outbox) -> None:

@@ -61,6 +61,8 @@ class Sink:
         self._consumer = consumer
         self._registry = pipeline.registry
         self.taken_up: set[TopicPartition] = set()
+        # Whether there was anything to write.
+        self.has_worked = False
         # Set once nothing more is to come; the partitions whose files are finished then.
         self._all_is_done = asyncio.Event()
         self._at_rest: set[TopicPartition] = set()
@@ -104,6 +106,7 @@ class Sink:
         is_ended = False
         while not stop.is_set():
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
+            self.has_worked = self.has_worked or bool(batches)
             ended = bool(batches) and await add(parts_of(batches))
             position = await self._consumer.position(partition)
             if self._all_is_done.is_set() and not is_ended:
@@ -198,7 +201,7 @@ async def _session(
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, topics, admin, stages(settings, topics))
+            await wait_until_done(settings, topics, admin, stages(settings, topics), lambda: sink.has_worked)
             await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None

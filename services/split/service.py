@@ -132,6 +132,8 @@ class Splitter:
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self.taken_up: set[TopicPartition] = set()
+        # Whether there was anything to carry.
+        self.has_worked = False
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and position together, while the next rows are fetched and routed."""
@@ -158,6 +160,7 @@ class Splitter:
         while not stop.is_set():
             moved = await lane.carry(outbox, stop, transactions.in_flight if outbox else None)
             # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
+            self.has_worked = self.has_worked or moved
             idle = not moved and not outbox and lane.places != committed
             if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                 await transactions.commit(outbox, lane.offsets)
@@ -231,7 +234,10 @@ async def _session(
         splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits, confirm)
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, topics, positions.are_filled)[:1]
-        finite = partial(wait_until_done, settings, topics, admin, before_sink) if settings.exit_when_done else None
+
+        async def done() -> None:
+            await wait_until_done(settings, topics, admin, before_sink, lambda: splitter.has_worked)
+
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(
             consumer,
@@ -241,6 +247,6 @@ async def _session(
             readiness,
             stop,
             [partial(watch_topics, admin, pipeline.identity)],
-            finite,
+            done if settings.exit_when_done else None,
             standing_by=lambda: assignor.standing_by,
         )

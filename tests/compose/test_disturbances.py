@@ -104,7 +104,9 @@ class Load:
             for message in self._progress.consume(1_000, timeout=0.05):
                 error, number, offset = message.error(), message.partition(), message.offset()
                 if error is None:
-                    self._read[message.key() or b""] = json.loads(message.value() or b"")["tally"]["rows"]
+                    # A partition's run is of no source.
+                    tally = json.loads(message.value() or b"").get("tally", {"rows": 0})
+                    self._read[message.key() or b""] = tally["rows"]
                 else:
                     # Behind the last record there is what ended its transaction.
                     assert error.code() == KafkaError._PARTITION_EOF, error  # noqa: SLF001 - its name

@@ -1,0 +1,78 @@
+"""How a finite run ends: with a word, whoever is started first, and also where there was nothing to read."""
+
+import os
+from pathlib import Path
+
+from tests.integration.pipeline import Pipeline, Service
+
+CONTENT = b"S,a\nM,1\nF,2\n"
+
+
+def behind(pipeline: Pipeline, split_by: str = "*", **settings: str) -> tuple[Service, Service]:
+    """Split and sink, which end by themselves."""
+    split = pipeline.start("split", SPLIT_BY=split_by, EXIT_WHEN_DONE="true", **settings)
+    return split, pipeline.start("sink", EXIT_WHEN_DONE="true", **settings)
+
+
+def test_a_run_that_finds_nothing_ends_and_the_next_one_waits_for_its_ingest(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    services = behind(pipeline)
+    pipeline.wait_for_event(services[0], "not done yet")
+    [line] = services[0].events("not done yet")
+    assert "ingest has not begun" in line["reason"]
+    pipeline.finish(pipeline.start("ingest", "--once", folder), *services)
+    for service in services:
+        [line] = service.events("all is carried")
+        assert (line["sources"], line["rows"]) == (0, 0)
+    # From now on all is done at the first look, and an ingest that begins later is waited for.
+    for number in range(2):
+        (folder / f"{number}.csv").write_bytes(CONTENT)
+        services = behind(pipeline)
+        pipeline.finish(pipeline.start("ingest", "--once", folder), *services)
+        assert pipeline.output_files()["all.csv"].count(b"\n") == 3 + 2 * number
+    # Alone, with nothing new: it says so, and ends.
+    again = pipeline.start("split", SPLIT_BY="*", EXIT_WHEN_DONE="true")
+    pipeline.finish(again)
+    assert "nothing to do" in again.log()
+
+
+def test_a_run_ends_beside_a_source_that_cannot_be_read_and_one_that_was_left(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "a.csv", tmp_path / "b.csv"
+    good.write_bytes(CONTENT)
+    bad.write_bytes(b'S,"a"b\nM,1\n')
+    # Standard input that is left halfway has not ended, and never will.
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as given, os.fdopen(writing, "wb") as feed:
+        left = pipeline.start_ingest_of(given)
+        feed.write(b"S,a\nI,3\n")
+        feed.flush()
+        pipeline.wait_until(lambda: pipeline.observer.partitions("rows"), "topics")
+        pipeline.wait_until(lambda: sum(pipeline.observer.ends("rows", committed=True)) > 0, "rows are there")
+        assert left.stop()[0] == 0
+    # All has ended before split and sink begin.
+    ingest = pipeline.start("ingest", "--once", tmp_path)
+    assert ingest.wait_for_exit() == 1
+    services = behind(pipeline)
+    pipeline.finish(*services)
+    assert pipeline.output_files()["all.csv"].count(b"\n") == 4
+    [line] = services[1].events("all is carried")
+    assert line["unread"] == 2
+    assert "text follows a closing quote" in line["first_unread"]
+
+
+def test_several_replicas_end_and_one_that_is_killed_is_waited_for(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number}.csv").write_bytes(CONTENT)
+    replicas = [pipeline.start("ingest", "--once", folder) for _ in range(2)]
+    services = behind(pipeline)
+    pipeline.wait_until(lambda: replicas[0].events("source opened"), "one is at work")
+    replicas[0].kill()
+    pipeline.finish(pipeline.start("ingest", "--once", folder), replicas[1], *services)
+    assert pipeline.output_files()["all.csv"].count(b"\n") == 61

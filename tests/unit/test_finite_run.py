@@ -1,0 +1,72 @@
+"""Whether ingest has ended, by what `progress` holds."""
+
+from typing import Literal
+
+import pytest
+
+from common.finite_run import describe_run, find_open
+from common.progress import Progress, Run, decode_progress, encode_progress, encode_run
+from common.tally import Tally
+
+State = Literal["follows", "reads", "done"]
+ENDED, BEGUN = Progress("/a", ended=True, tally=Tally(3)), Progress("/b")
+
+
+def runs(*states: State, round_: str = "1") -> dict[int, Run]:
+    return {number: Run(number, round_, state) for number, state in enumerate(states)}
+
+
+def sources(*known: Progress) -> dict[str, Progress]:
+    return {progress.source: progress for progress in known}
+
+
+def test_a_run_and_a_source_are_told_apart() -> None:
+    run = Run(3, "abc", "done", 1, "cannot read it")
+    assert decode_progress(encode_run(run)) == run
+    assert decode_progress(encode_progress(ENDED)) == ENDED
+    with pytest.raises(ValueError, match="of format 3, and this version reads format 2"):
+        decode_progress(encode_run(run).replace(b'"version":2', b'"version":3'))
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        # Nothing was read, and all partitions say so.
+        ([], runs("done", "done")),
+        # Of what one run could not read nobody reads more.
+        ([ENDED, BEGUN], runs("done", "done")),
+        ([Progress("stdin-1", given_up=True)], {}),
+        ([ENDED], {}),
+        ([ENDED], runs("follows", "follows")),
+        # A finite run beside an ingest that stays.
+        ([ENDED], runs("follows", "done")),
+    ],
+)
+def test_ingest_has_ended(known: list[Progress], said: dict[int, Run]) -> None:
+    assert not find_open(sources(*known), said, 2)
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "why"),
+    [
+        ([], {}, "ingest has not begun"),
+        ([], runs("follows", "follows"), "found no source yet"),
+        ([ENDED, BEGUN], {}, "1 source has not ended: /b"),
+        ([ENDED, BEGUN], runs("follows", "follows"), "1 source has not ended: /b"),
+        ([ENDED, BEGUN], runs("follows", "done"), "1 source has not ended: /b"),
+        ([ENDED], runs("reads", "done"), "has not ended"),
+        # Another replica has still to begin, or has begun after this one.
+        ([ENDED], runs("done"), "not all of its partitions"),
+        ([ENDED], runs("done", "done") | {1: Run(1, "2", "done")}, "not all of its partitions"),
+        # Standard input says its end itself.
+        ([Progress("stdin-1")], runs("done", "done"), "1 source has not ended: stdin-1"),
+    ],
+)
+def test_ingest_may_have_more_to_tell(known: list[Progress], said: dict[int, Run], why: str) -> None:
+    assert why in (find_open(sources(*known), said, 2) or "nothing is open")
+
+
+def test_what_is_told_of_a_run_has_what_was_not_read() -> None:
+    assert describe_run(sources(ENDED), runs("done")) == {"sources": 1, "rows": 3, "rejected_by_ingest": 0}
+    told = describe_run(sources(ENDED, BEGUN), {0: Run(0, "1", "done", 1, "cannot read /b")})
+    assert (told["unread"], told["first_unread"]) == (1, "cannot read /b")
