@@ -21,6 +21,12 @@ class TooManyRejectedError(ServiceError):
     """More of a source were rejected than MAX_REJECTED allows."""
 
 
+class AllRejectedError(ServiceError):
+    """A finite run is done, and every row of a source, or of a split, was rejected: likely a setting is wrong."""
+
+    exit_code = 65
+
+
 class MissingRecordsError(ServiceError):
     """Records were deleted from a topic before anything was read of it."""
 

@@ -1,6 +1,6 @@
 """How every service lives: run until the first signal, drain within a deadline, leave with an exit code.
 
-Exit codes: 0 drained or done · 75 the deadline passed, nothing lost: the rest is replayed · 78 bad configuration ·
+Exit codes: 0 drained or done · 65 done, and all rows of something were rejected · 75 the deadline passed, nothing lost: the rest is replayed · 78 bad configuration ·
 1 crash · 128 + signal number: a second signal ended the process at once, which is safe as well.
 """
 

@@ -27,11 +27,15 @@ class PositionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A split in a position: digests of its name and of its definition, and how many rows it has rejected."""
+    """A split in a position: digests of its name and of its definition, and how many rows it has rejected.
+
+    `placed`: some row had a category in it.
+    """
 
     name: str
     definition: str
     rejected: int = 0
+    placed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def _group_fields(group: Group, *, with_offset: bool = True) -> dict[str, Any]:
     fields: dict[str, Any] = {"offset": group.offset} if with_offset else {}
     fields |= {
         "mark": group.mark_offset,
-        "splits": [(held.name, held.definition, held.rejected) for held in group.splits],
+        "splits": [(held.name, held.definition, held.rejected, int(held.placed)) for held in group.splits],
     }
     if group.gaps:
         fields["gaps"] = group.gaps
@@ -171,6 +175,11 @@ def _group(fields: Mapping[str, Any]) -> Group:
     return Group(
         fields.get("offset", 0),
         fields.get("mark", 0),
-        tuple(Held(*held[:3]) for held in fields.get("splits", ())),
+        tuple(_held(*held[:4]) for held in fields.get("splits", ())),
         tuple((since, until) for since, until in fields.get("gaps", ())),
     )
+
+
+def _held(name: str, definition: str, rejected: int = 0, placed: int = 1) -> Held:
+    # Where it is not known, rows are taken to have been placed.
+    return Held(name, definition, rejected, bool(placed))

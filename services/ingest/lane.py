@@ -53,6 +53,12 @@ class IngestLane:
         """The sources that cannot be read, and why."""
         return {name: source.trouble for name, source in self._sources.items() if source.trouble}
 
+    @property
+    def rejected_whole(self) -> list[str]:
+        """A line for each source of which every row was rejected, where that may not be."""
+        lines = (self._shop.find_rejected_whole(source.progress) for source in self._sources.values())
+        return [line for line in lines if line]
+
     def say(self, run: Run) -> None:
         """Let the next commit say this of the run."""
         self._run = run

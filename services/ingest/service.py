@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
-from common.errors import ServiceError, SourceError
+from common.errors import AllRejectedError, ServiceError, SourceError
 from common.finite_run import shortened
 from common.lanes import all_arrived, run_lanes
 from common.predecessor import Slot, remove_predecessor
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 # How often files are looked at that have not settled yet, and how often the others.
 _LOOK_INTERVAL_S = 0.02
 _IDLE_LOOK_INTERVAL_S = 0.2
+_MOST_TOLD = 10
 
 
 class Ingest:
@@ -56,6 +57,7 @@ class Ingest:
         self._scan = Scan(shop.settings, shop.topics)
         self.opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
+        self.rejected_whole: set[str] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
@@ -95,6 +97,7 @@ class Ingest:
                 await lane.commit()
                 await transactions.settle()
                 self.failed |= lane.failed | self._scan.failed
+                self.rejected_whole |= set(lane.rejected_whole)
             finally:
                 transactions.give_up()
 
@@ -121,7 +124,7 @@ class Ingest:
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
     """Carry what INPUT names into Kafka until `stop`, or, with ONCE, to its end.
 
-    Raises SourceError, when all else is done, where ONCE could not read some source.
+    Raises ServiceError, when all else is done, where ONCE could not read some source, or rejected every row of one.
     """
     if settings.input != STANDARD_INPUT:
         # A name that is not there at all is said before any broker is asked.
@@ -153,5 +156,16 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
             [watch],
             until_returned=settings.once,
         )
-    if ingest.failed and not stop.is_set():
-        raise SourceError(f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}")
+    if not stop.is_set():
+        _tell_what_is_wrong(ingest)
+
+
+def _tell_what_is_wrong(ingest: Ingest) -> None:
+    """Raise ServiceError for what a run that is done could not read, or had to reject as a whole."""
+    whole = sorted(ingest.rejected_whole)
+    if ingest.failed:
+        unread = f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}"
+        raise SourceError("\n".join([unread, *whole[:_MOST_TOLD]]))
+    if whole:
+        more = [f"and {len(whole) - _MOST_TOLD} more sources like these"] if len(whole) > _MOST_TOLD else []
+        raise AllRejectedError("\n".join([*whole[:_MOST_TOLD], *more]))

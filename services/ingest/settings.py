@@ -8,7 +8,7 @@ from common.schema import RowFormat
 from common.settings import ServiceSettings
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.opening import Wanted
-from services.ingest.tolerance import Tolerance, parse_tolerance
+from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 
@@ -43,11 +43,7 @@ class IngestSettings(ServiceSettings):
         "source",
         description="source: a source's rows keep their order. none: they are spread over all partitions",
     )
-    max_rejected: str = Field(
-        "none",
-        description="records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, "
-        "of 1,000 records or all), or none",
-    )
+    max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
 
     @field_validator("delimiter")

@@ -9,12 +9,14 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from common.errors import ServiceError, SourceError, TooManyRejectedError
+from common.finite_run import shortened
 from common.identity import describe_other, is_other
 from common.progress import Progress
 from common.records import Ended
 from common.registry import Registered, Registry
 from common.row import JsonCodec
 from common.tally import tally
+from common.tolerance import find_excess, rejected_whole
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.ingest.files import Window
@@ -23,8 +25,9 @@ from services.ingest.opening import find_opening
 from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
-from services.ingest.tolerance import find_excess
 
+# What framing says of it: it is rejected, and was no row.
+_BLANK_LINE = "blank line"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -59,6 +62,10 @@ class Shop:
         """TooManyRejectedError when more of a source were rejected than may be."""
         if excess := find_excess(self.settings.tolerance, progress):
             raise TooManyRejectedError(excess)
+
+    def find_rejected_whole(self, progress: Progress) -> str:
+        """Say that every row of a source was rejected, where that may not be."""
+        return rejected_whole(self.settings.tolerance, progress)
 
     def writes_to(self) -> list[TopicPartition]:
         """The partitions that rows and rejections of any source may go to."""
@@ -168,6 +175,8 @@ class Source:
         return framed.consumed
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
+        if not self.progress.reason and reject.reason != _BLANK_LINE:
+            self.progress = replace(self.progress, reason=shortened(reject.reason))
         pack_reject(outbox, self._shop.topics, self._address, reject, self._shop.settings.max_row_bytes)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:

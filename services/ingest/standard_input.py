@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
-from common.errors import SourceError, TooManyRejectedError
+from common.errors import AllRejectedError, SourceError, TooManyRejectedError
 from common.outages import client_failures_as_outages
 from common.progress import encode_progress
 from common.readiness import Readiness
@@ -84,6 +84,8 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
+    if source.progress.ended and (line := shop.find_rejected_whole(source.progress)):
+        raise AllRejectedError(line)
 
 
 async def _leave(transactions: Transactions, shop: Shop, home: int, source: Source) -> None:

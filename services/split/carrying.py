@@ -13,7 +13,8 @@ from common.row import JsonCodec
 from common.stretches import Single, Stretch
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
-from services.split.routing import Route, compile_route, missing_columns
+from services.split.columns import doubled_columns, missing_columns, show_names
+from services.split.routing import Route, compile_route
 from services.split.spans import Cursor, Span, divide, outside
 from services.split.splits import Split
 
@@ -148,14 +149,12 @@ class Carrier:
         if schema_id not in self._routes:
             registered = await self._registry.find(schema_id)
             for split in self._splits:
-                for column in missing_columns(split, registered.schema):
-                    log.warning(
-                        "no such column: the split rejects every row of this schema",
-                        split=split.name,
-                        column=column,
-                        schema=schema_id,
-                        columns=list(registered.schema.columns),
-                    )
+                for line in missing_columns(split, registered.schema):
+                    event = "no such column: the split rejects every row of this schema"
+                    columns = show_names(registered.schema.columns)
+                    log.warning(event, split=split.name, reason=line, schema=schema_id, columns=columns)
+                for line in doubled_columns(split, registered.schema):
+                    log.warning("two columns of one name", split=split.name, reason=line, schema=schema_id)
             self._routes[schema_id] = SchemaRoutes(registered, self._splits, self._partitions)
         return self._routes[schema_id]
 
@@ -180,10 +179,13 @@ class Carrier:
             else:
                 for row in rows:
                     outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
+        held = self._held[split.name]
         if placed.rejects:
             self._reject(span, split.name, placed.rejects, routes, outbox)
-            held = self._held[split.name]
-            self._held[split.name] = replace(held, rejected=held.rejected + len(placed.rejects))
+            held = replace(held, rejected=held.rejected + len(placed.rejects))
+        if placed.groups and not held.placed:
+            held = replace(held, placed=True)
+        self._held[split.name] = held
 
     def _reject_unknown(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
         reason = f"replayed for split {span.mark.split}, which SPLIT_BY does not have"

@@ -13,7 +13,8 @@ from common.loops import pile_up, take_fields, take_json_fields
 from common.records import Category
 from common.row import JsonCodec, json_field_reader, misfit, parse_fields
 from common.schema import Schema
-from services.split.labels import converter, label_of
+from services.split.columns import explain_missing, find_column
+from services.split.labels import converter
 from services.split.splits import Column, Split
 
 
@@ -51,9 +52,9 @@ def compile_route(split: Split, schema: Schema) -> Route:
         return lambda rows, _plain: Routed({(): rows} if rows else {}, [])
     indexes = []
     for column in split.columns:
-        index = _index(column, schema)
+        index = find_column(column, schema)
         if index is None:
-            reason = f"no column {label_of(column)}"
+            reason = explain_missing(column, schema)
             return lambda rows, _plain: Routed({}, [(index, reason) for index in range(len(rows))])
         indexes.append(index)
     if schema.row_format == "json":
@@ -63,18 +64,6 @@ def compile_route(split: Split, schema: Schema) -> Route:
         return lambda rows, _plain: of_json(rows, True)  # noqa: FBT003 - as above
     decisions = _Decisions(split.columns, schema.dialect.encoding)
     return _batch_route(_csv_taker(schema, indexes), _csv_reader(schema, indexes), decisions)
-
-
-def missing_columns(split: Split, schema: Schema) -> list[str]:
-    """The split's columns that the schema does not have: every row is rejected by it then."""
-    return [label_of(column) for column in split.columns if _index(column, schema) is None]
-
-
-def _index(column: Column, schema: Schema) -> int | None:
-    """Find a column; of several with one name, the first."""
-    if isinstance(column.ref, int):
-        return column.ref - 1 if 1 <= column.ref <= len(schema.columns) else None
-    return schema.columns.index(column.ref) if column.ref in schema.columns else None
 
 
 # Batches

@@ -32,6 +32,7 @@ from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
 from services.split.filling import Filling
 from services.split.positions import Positions
+from services.split.rejected_whole import check_rejected
 from services.split.settings import SplitSettings
 from services.split.splits import Split, kind_of_splits, parse_split_by
 
@@ -237,6 +238,7 @@ async def _session(
 
         async def done() -> None:
             await wait_until_done(settings, topics, admin, before_sink, lambda: splitter.has_worked)
+            await check_rejected(settings, topics, admin, splits, settings.tolerance)
 
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(

@@ -3,6 +3,7 @@
 from pydantic import Field, field_validator
 
 from common.settings import ServiceSettings
+from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from services.split.splits import parse_split_by
 
 
@@ -15,12 +16,23 @@ class SplitSettings(ServiceSettings):
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit 0 once every source known to be started has ended and is written out",
+        description="true: exit once what ingest has read, to its end, is carried and written out",
     )
+    max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
+
+    @field_validator("max_rejected")
+    @classmethod
+    def _check_max_rejected(cls, text: str) -> str:
+        return parse_tolerance(text).text
 
     @field_validator("split_by")
     @classmethod
     def _check_split_by(cls, text: str) -> str:
         parse_split_by(text)
         return text
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """Whether a split may reject every row."""
+        return parse_tolerance(self.max_rejected)

@@ -76,3 +76,29 @@ def test_several_replicas_end_and_one_that_is_killed_is_waited_for(pipeline: Pip
     replicas[0].kill()
     pipeline.finish(pipeline.start("ingest", "--once", folder), replicas[1], *services)
     assert pipeline.output_files()["all.csv"].count(b"\n") == 61
+
+
+def test_a_run_that_rejects_every_row_of_something_ends_with_65_unless_that_is_permitted(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "good.csv").write_bytes(CONTENT)
+    (folder / "ragged.csv").write_bytes(b"S,a\nM\nF\n")
+    ingest = pipeline.start("ingest", "--once", folder)
+    split, sink = behind(pipeline, "S,bad=S:int")
+    assert ingest.wait_for_exit() == 65
+    [line] = ingest.events("cannot go on")
+    assert "ragged.csv: every row was rejected, 2 in all" in line["reason"]
+    assert split.wait_for_exit() == 65
+    [line] = split.events("cannot go on")
+    assert line["reason"].startswith(
+        "split bad: every row was rejected, 2 in all, the first one because: S: not an int"
+    )
+    pipeline.finish(sink)
+    files = pipeline.output_files()
+    assert files["rejected.csv"].count(b"\n") == 5
+    # Known again by the next run, which has nothing new.
+    settings = {"MAX_REJECTED": "100%"}
+    ingest = pipeline.start("ingest", "--once", folder, **settings)
+    pipeline.finish(ingest, pipeline.start("split", SPLIT_BY="S,bad=S:int", EXIT_WHEN_DONE="true", **settings))

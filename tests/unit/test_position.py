@@ -54,8 +54,13 @@ def test_fifty_splits_fit_into_a_commit_whatever_they_count() -> None:
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:
-    metadata = '{"version":1,"rows":7,"later":{"x":1},"main":{"mark":3,"later":2,"splits":[["n","d",4,"later"]]}}'
+    metadata = '{"version":1,"rows":7,"later":{"x":1},"main":{"mark":3,"later":2,"splits":[["n","d",4,0,"later"]]}}'
     assert decode_position(metadata, 9) == Position(Group(9, 3, (Held("n", "d", 4),)), rows=7)
+
+
+def test_of_a_split_that_does_not_say_it_rows_are_taken_to_be_placed() -> None:
+    metadata = '{"version":1,"main":{"splits":[["n","d",4]]}}'
+    assert decode_position(metadata, 0).main.splits == (Held("n", "d", 4, placed=True),)
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,12 @@ def test_an_identity_takes_all_rows_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [("Colour", "no column Colour"), ("#10", "no column #10"), ('Sex+"a\nb"', "no column 'a\\nb'")]
+    ("text", "reason"),
+    [
+        ("Ringz", 'no column Ringz: did you mean "Rings", which is #9?'),
+        ("#10", "no column #10: there are 9"),
+        ('Sex+"R\nings"', "no column 'R\\nings': did you mean \"Rings\" with other blanks, which is #9?"),
+    ],
 )
 def test_a_missing_column_rejects_every_row(text: str, reason: str) -> None:
     assert compile_route(_split(text), ABALONE)(ROWS[:2], PLAIN) == Routed({}, [(0, reason), (1, reason)])

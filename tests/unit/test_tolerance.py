@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.progress import Progress
 from common.tally import Tally
-from services.ingest.tolerance import find_excess, parse_tolerance
+from common.tolerance import find_excess, parse_tolerance, rejected_whole
 
 
 def progress(rows: int, rejected: int, *, ended: bool = False) -> Progress:
@@ -43,3 +45,23 @@ def test_what_is_said_names_source_counts_setting_and_what_to_do() -> None:
 def test_what_is_neither_count_nor_share_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"neither a count \(100\), nor a share"):
         parse_tolerance(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [("none", True), ("100%", False), ("1.0", False), ("3", False), ("99%", True), ("2", True)],
+)
+def test_all_rows_of_a_source_may_be_rejected_only_where_that_is_said(text: str, *, refused: bool) -> None:
+    whole = replace(progress(0, 3, ended=True), reason="2 fields, not 3")
+    assert bool(rejected_whole(parse_tolerance(text), whole)) == refused
+
+
+def test_what_has_a_row_or_only_blank_lines_was_not_rejected_whole() -> None:
+    tolerance = parse_tolerance("none")
+    assert not rejected_whole(tolerance, replace(progress(1, 3, ended=True), reason="2 fields"))
+    # Blank lines are rejected, but are no rows.
+    assert not rejected_whole(tolerance, progress(0, 3, ended=True))
+    assert rejected_whole(tolerance, replace(progress(0, 3), reason="2 fields")) == (
+        "a.csv: every row was rejected, 3 in all, the first one because: 2 fields. If that is right, set "
+        "MAX_REJECTED=100%"
+    )

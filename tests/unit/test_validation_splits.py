@@ -73,7 +73,7 @@ def test_rejected_rows_are_told_by_reason_with_their_lines() -> None:
 
 def test_without_its_column_a_split_rejects_every_row() -> None:
     rejections = tallied("c", steps_of([("x", "7")] * 5)).outcome(KNOWN).rejections
-    assert rejections.reasons == (Reason("no column c", 5, ("s:2", "s:3", "s:4")),)
+    assert rejections.reasons == (Reason('no column c: there are "a", "b"', 5, ("s:2", "s:3", "s:4")),)
 
 
 def test_a_category_too_long_for_a_key_is_rejected_as_split_does() -> None:

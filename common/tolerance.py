@@ -1,4 +1,4 @@
-"""How many records of a source may be rejected before ingest stops: MAX_REJECTED as a value."""
+"""How many records may be rejected: MAX_REJECTED as a value."""
 
 import re
 from dataclasses import dataclass
@@ -8,6 +8,13 @@ from common.progress import Progress
 
 # Fewer say nothing about a share, unless there are no more.
 _ENOUGH_RECORDS = 1_000
+
+# What the setting says of itself, the same where more than one service has it.
+MAX_REJECTED = (
+    "records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, of 1,000 records or "
+    "all), or none, which is no limit; but a finite run that rejects every row of a source, or of a split, exits 65 "
+    "unless this says that it may (100%)"
+)
 
 _COUNT = re.compile(r"[0-9]{1,18}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(%?)")
@@ -47,4 +54,19 @@ def find_excess(tolerance: Tolerance, progress: Progress) -> str:
     return (
         f"{progress.source}: {rejected} of {records} records were rejected, MAX_REJECTED is {tolerance.text}: look at "
         "the reasons in rejected.csv, then give the mended file a new name, or set MAX_REJECTED higher"
+    )
+
+
+def permits_all(tolerance: Tolerance, rejected: int) -> bool:
+    """Whether it is said that all of them may be rejected, which without a word is taken for a wrong setting."""
+    return tolerance.share == 1 or (tolerance.count is not None and rejected <= tolerance.count)
+
+
+def rejected_whole(tolerance: Tolerance, progress: Progress) -> str:
+    """Say in one line that a source has rows and all were rejected, where they may not be; empty otherwise."""
+    if progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
+        return ""
+    return (
+        f"{progress.source}: every row was rejected, {progress.rejected} in all, the first one because: "
+        f"{progress.reason}. If that is right, set MAX_REJECTED=100%"
     )

@@ -1,0 +1,83 @@
+"""Which splits have rejected every row, by what is committed: known exactly, whoever has carried the rows."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from common.clients import open_reader
+from common.errors import AllRejectedError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.position import Position, decode_position, digest
+from common.records import Rejection, decode_rejection
+from common.settings import ServiceSettings
+from common.tolerance import Tolerance, permits_all
+from common.topic_reading import read_until
+from common.topics import Groups, Topics
+from services.split.splits import Split
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedWhole:
+    """A split's name and how many rows it has rejected, which are all that it had."""
+
+    split: str
+    rows: int
+
+
+def find_rejected_whole(
+    positions: Collection[Position], splits: Iterable[Split], tolerance: Tolerance
+) -> list[RejectedWhole]:
+    """The splits that had rows, have rejected all of them, and may not."""
+    found = []
+    for split in splits:
+        name = digest(split.name)
+        held = [each for position in positions for group in position.groups for each in group.splits]
+        of_split = [each for each in held if each.name == name]
+        rejected = sum(each.rejected for each in of_split)
+        if rejected and not any(each.placed for each in of_split) and not permits_all(tolerance, rejected):
+            found.append(RejectedWhole(split.name, rejected))
+    return found
+
+
+async def check_rejected(
+    settings: ServiceSettings,
+    topics: Topics,
+    admin: AIOKafkaAdminClient,
+    splits: Sequence[Split],
+    tolerance: Tolerance,
+) -> None:
+    """Raise AllRejectedError where a split has rejected every row. All that split does has to be committed."""
+    rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+    points = await committed_offsets(admin, Groups.under(settings.topic_prefix).split, rows)
+    positions = [
+        decode_position(point.metadata, point.offset) for point in points.values() if point.offset != NOTHING_COMMITTED
+    ]
+    found = find_rejected_whole(positions, splits, tolerance)
+    if found:
+        reasons = await _first_reasons(settings, topics, {each.split for each in found})
+        raise AllRejectedError("\n".join(_line(each, reasons.get(each.split, "not known any more")) for each in found))
+
+
+def _line(found: RejectedWhole, reason: str) -> str:
+    return (
+        f"split {found.split}: every row was rejected, {found.rows} in all, the first one because: {reason}. If that is "
+        "right, set MAX_REJECTED=100%"
+    )
+
+
+async def _first_reasons(settings: ServiceSettings, topics: Topics, splits: Collection[str]) -> dict[str, str]:
+    """Why each of these splits rejected the first row that is still in `rejected`."""
+    reasons: dict[str, str] = {}
+    partition = TopicPartition(topics.rejected, 0)
+    async with open_reader(settings, "nacre-split-rejected") as reader:
+        end = (await reader.end_offsets([partition]))[partition]
+        async for records in read_until(reader, partition, end):
+            for record in records:
+                told = decode_rejection(record.headers, record.value)
+                if isinstance(told, Rejection) and told.split in splits:
+                    reasons.setdefault(told.split, told.reason)
+            if len(reasons) == len(splits):
+                break
+    return reasons

@@ -1,0 +1,93 @@
+"""Which splits have rejected every row, by the positions of all partitions; and which sources, by their progress."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from common.position import Group, Held, Position, digest
+from common.schema import Schema
+from common.tolerance import parse_tolerance
+from common.topics import Topics
+from services.ingest.files import Window
+from services.ingest.settings import IngestSettings
+from services.ingest.source import Shop, Source
+from services.split.rejected_whole import RejectedWhole, find_rejected_whole
+from services.split.splits import parse_split_by
+
+SPLITS = parse_split_by("Sex,Rings:int")
+
+
+def held(split: str, rejected: int, *, placed: bool = False) -> Held:
+    return Held(digest(split), "d", rejected, placed)
+
+
+def found(*positions: Position, max_rejected: str = "none") -> list[RejectedWhole]:
+    return find_rejected_whole(positions, SPLITS, parse_tolerance(max_rejected))
+
+
+def test_a_split_that_placed_no_row_in_any_partition_has_rejected_all() -> None:
+    one = Position(Group(splits=(held("Sex", 0, placed=True), held("Rings", 2))))
+    other = Position(filling=(Group(splits=(held("Rings", 3),)),))
+    assert found(one, other) == [RejectedWhole("Rings", 5)]
+    assert not found(one, other, max_rejected="100%")
+    assert not found(one, other, max_rejected="5")
+    assert found(one, other, max_rejected="4")
+    placed = Position(Group(splits=(held("Rings", 0, placed=True),)))
+    assert not found(one, other, placed)
+
+
+def test_a_split_without_rows_or_gone_from_split_by_is_none_that_rejected_all() -> None:
+    assert not found()
+    assert not found(Position(Group(splits=(held("Sex", 0), held("Rings", 0)))))
+    assert not found(Position(resting=(Group(splits=(held("Other", 9),)),)))
+
+
+class Outbox:
+    """Takes anything."""
+
+    def __init__(self) -> None:
+        self.batches: Any = {("rows", 0): [None]}
+
+    def put(self, *_: object) -> None:
+        """A record."""
+
+    def begin_batch(self, *_: object) -> None:
+        """A batch."""
+
+    def append(self, *_: object) -> bool:
+        """A record into it."""
+        return True
+
+    def fill(self, _batch: object, _key: bytes, rows: list[bytes], _start: int) -> int:
+        """All at once."""
+        return len(rows)
+
+
+async def _register(schema: Schema) -> Any:
+    return SimpleNamespace(schema=schema)
+
+
+@pytest.mark.parametrize("cut", range(1, 12, 3))
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"a,b\n1\n2,3,4\n", "1 field"),
+        (b"a,b\n\n\n", ""),
+        (b"\na,b\n\n1\n", "1 field"),
+        (b"a,b\n", ""),
+        (b"a,b\n1\n1,2\n", "1 field"),
+    ],
+)
+async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, why: str, cut: int) -> None:
+    settings = IngestSettings.model_validate({"input": "x", "partitions": 1})
+    registry: Any = SimpleNamespace(register=_register)
+    shop = Shop(settings, Topics.under(""), registry)
+    source = Source(shop, shop.address("x", b"k"), shop.new_progress("x"), Window())
+    outbox: Any = Outbox()
+    done = 0
+    for end in [*range(cut, len(content), cut), len(content)]:
+        done += await source.take(content[done:end], outbox, at_end=end == len(content))
+    assert why in source.progress.reason
+    assert bool(source.progress.reason) == bool(why)
+    assert bool(shop.find_rejected_whole(source.progress)) == (bool(why) and not source.progress.tally.rows)
