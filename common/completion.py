@@ -143,7 +143,7 @@ class _Waiting:
         self._said: set[str] = set()
 
     def on(self, reason: str) -> None:
-        """This is what is waited for now."""
+        """Take what is waited for now."""
         kind, now = reason.partition(":")[0], time.monotonic()
         if kind != self._kind:
             self._kind, self._since = kind, now
@@ -185,8 +185,9 @@ async def wait_until_done(
                 )
             else:
                 log.warning(
-                    f"nothing to do: no run of ingest has begun for {_PATIENCE_S:g} s, and what earlier ones have read is "
-                    "carried. If one begins later, start this service again",
+                    "nothing to do: no run of ingest has begun, and what earlier ones have read is carried. If one "
+                    "begins later, start this service again",
+                    waited_s=_PATIENCE_S,
                     **describe_run(watch.sources, watch.runs),
                 )
                 return

@@ -1,7 +1,8 @@
 """How every service lives: run until the first signal, drain within a deadline, leave with an exit code.
 
-Exit codes: 0 drained or done · 65 done, and all rows of something were rejected · 75 the deadline passed, nothing lost: the rest is replayed · 78 bad configuration ·
-1 crash · 128 + signal number: a second signal ended the process at once, which is safe as well.
+Exit codes: 0 drained or done · 65 done, and every row of a source or of a split was rejected · 75 the deadline passed,
+nothing lost: the rest is replayed · 78 bad configuration · 1 crash · 128 + signal number: a second signal ended the
+process at once, which is safe as well.
 """
 
 import asyncio

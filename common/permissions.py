@@ -57,8 +57,8 @@ _ROLES = {
     ),
     # With EXIT_WHEN_DONE it looks whether split has carried everything.
     "sink": _Role(joins=("sink",), looks_at=("split",)),
-    # Who calls `nacre validate` and `nacre rejected`.
-    "operator": _Role(writes=("rows", "rejected"), producer=("replay",), creates=False),
+    # Who calls `nacre validate` and `nacre rejected`, which asks what splits there are.
+    "operator": _Role(writes=("rows", "rejected"), producer=("replay",), looks_at=("split",), creates=False),
 }
 ROLES = tuple(_ROLES)
 

@@ -24,8 +24,8 @@ class Progress:
     `rejected` the others; `ended` that the source has ended so far, with its file at `size` bytes, last changed at
     `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending.
     `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known. `rows_id` is the
-    id of the topic `rows` that its rows are in, "" where the broker told none. `reason` is why the first of the rejected
-    rows was (blank lines are no rows), and `given_up` says that standard input was left before its end.
+    id of the topic `rows` that its rows are in, "" where the broker told none. `reason` is why the first of the
+    rejected rows was (blank lines are no rows), and `given_up` says that standard input was left before its end.
     """
 
     source: str

@@ -11,9 +11,9 @@ _ENOUGH_RECORDS = 1_000
 
 # What the setting says of itself, the same where more than one service has it.
 MAX_REJECTED = (
-    "records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, of 1,000 records or "
-    "all), or none, which is no limit; but a finite run that rejects every row of a source, or of a split, exits 65 "
-    "unless this says that it may (100%)"
+    "records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, of 1,000 "
+    "records or all), or none, which is no limit. A finite run that rejects every row of a source, or of a split, "
+    "exits 65 unless this says that it may (100%)"
 )
 
 _COUNT = re.compile(r"[0-9]{1,18}")

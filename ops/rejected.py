@@ -103,7 +103,9 @@ async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
     if options.command == "show":
         return await _show(settings, wanted, options.limit, replayed_too=options.all)
     mended = None if options.file is None else _read_file(options.file)
-    return _tell(await replay(settings, wanted, mended, send=options.yes, refuse=_Teller()), sent=options.yes)
+    split_by = os.environ.get("SPLIT_BY", "")
+    outcome = await replay(settings, wanted, mended, send=options.yes, split_by=split_by, refuse=_Teller())
+    return _tell(outcome, sent=options.yes)
 
 
 async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> int:

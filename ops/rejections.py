@@ -1,16 +1,20 @@
 """What `nacre rejected` decides: which rejected rows are meant, which can be sent again, and as what. Pure."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from common.records import Rejection
 from common.row import JsonCodec, join_fields
 from common.schema import Dialect, Schema
+from ops.foreign_files import explain_foreign
 from services.ingest.framing import Reject, Run, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")
+# What spreadsheets put before a file in UTF-8, as latin-1.
+_BOM = "\xef\xbb\xbf"
 # Reasons may hold the values that they are about: of more groups than this it is said that there are.
 MAX_GROUPS = 10_000
 _MANY = "(other reasons)"
@@ -114,9 +118,16 @@ class Mended:
 
 
 class Judge:
-    """Tells whether rows can be sent again, by the schemas of their sources."""
+    """Tells whether rows can be sent again, by the schemas of their sources, and by the splits in use where known."""
 
-    def __init__(self, schema_ids: Mapping[str, str], schemas: Mapping[str, Schema], max_row_bytes: int) -> None:
+    def __init__(
+        self,
+        schema_ids: Mapping[str, str],
+        schemas: Mapping[str, Schema],
+        max_row_bytes: int,
+        splits: Collection[str] | None = None,
+    ) -> None:
+        self._splits = splits
         self._schema_ids = schema_ids
         self._schemas = schemas
         self._max_row_bytes = max_row_bytes
@@ -124,6 +135,12 @@ class Judge:
 
     def __call__(self, rejection: Rejection, row: bytes) -> Sending:
         """How this row is sent in place of the rejected bytes. ValueError: why it cannot be."""
+        if rejection.split and self._splits is not None and rejection.split not in self._splits:
+            # Sent to another split, the row would be in its files twice.
+            raise ValueError(
+                f"split {rejection.split} is not in use, it would only come back. In use: {_listed(self._splits)}; "
+                "each of these has had this row from its source, and lists what it rejected under its own name"
+            )
         schema_id = self._schema_ids.get(rejection.source, "")
         if not schema_id:
             raise ValueError("the source has no schema: its header was rejected")
@@ -147,6 +164,10 @@ class Judge:
         if len(value) > self._max_row_bytes:
             raise ValueError(f"{len(value)} bytes as JSON, at most {self._max_row_bytes}")
         return value
+
+
+def _listed(splits: Collection[str]) -> str:
+    return ", ".join(sorted(splits)) or "none that SPLIT_BY names here"
 
 
 def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
@@ -184,7 +205,11 @@ def shown(number: int, rejection: Rejection) -> bytes:
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
     """The rows of a file that `show` printed, by id; its bytes come as latin-1. ValueError, one line: what is wrong."""
-    reader = csv.reader(_without_bom(lines), strict=True)
+    lines = iter(lines)
+    first = next(lines, "")
+    if what := explain_foreign(first, _TO_MATCH):
+        raise ValueError(what)
+    reader = csv.reader(chain([first.removeprefix(_BOM)], lines), strict=True)
     try:
         header = next(reader, [])
         if missing := [column for column in _TO_MATCH if column not in header]:
@@ -204,12 +229,6 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
     return found
-
-
-def _without_bom(lines: Iterable[str]) -> Iterator[str]:
-    """The lines without the mark that spreadsheets put before them."""
-    for number, line in enumerate(lines):
-        yield line.removeprefix("\xef\xbb\xbf") if number == 0 else line
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 """The topic `rejected` read for `nacre rejected`, and rows of it sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from common.topics import Topics, partition_for
 from common.transaction import Outbox, Transactions
 from common.waiting import within
 from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
+from ops.splits_in_use import find_splits
 from services.ingest.finding import source_key
 from services.ingest.packing import Address, pack_run
 
@@ -98,23 +99,27 @@ async def replay(
     mended: Mapping[int, Mended] | None,
     *,
     send: bool,
+    split_by: str,
     refuse: Callable[[int, Rejection, str], None],
 ) -> Outcome:
     """Send the wanted rows again, or find out what that would do; mended ones where there are any, others as they are.
+
+    Rows of a split that is not in use, or not in a `split_by` that is given, are refused.
 
     Only one replay is at work at a time: who starts its producer last has fenced the others, and reads only then what
     they have sent. Each transaction holds rows and the notes that they were replayed, so that one which dies anywhere
     is gone on with by the next.
     """
-    if not send:
-        return await _replay(settings, wanted, mended, None, refuse)
     topics = Topics.under(settings.topic_prefix)
+    splits = await find_splits(settings, topics, split_by)
+    if not send:
+        return await _replay(settings, wanted, mended, None, splits, refuse)
     async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
         rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
         transactions = Transactions(producer, [*rows, TopicPartition(topics.rejected, 0)])
         await transactions.take_over()
         try:
-            outcome = await _replay(settings, wanted, mended, transactions, refuse)
+            outcome = await _replay(settings, wanted, mended, transactions, splits, refuse)
             await transactions.settle()
         finally:
             transactions.give_up()
@@ -126,12 +131,13 @@ async def _replay(
     wanted: Wanted,
     mended: Mapping[int, Mended] | None,
     transactions: Transactions | None,
+    splits: Collection[str] | None,
     refuse: Callable[[int, Rejection, str], None],
 ) -> Outcome:
     outcome, outbox, gathered = Outcome(), None if transactions is None else transactions.outbox(), 0
     unknown = set(mended or ())
     async with open_rejected(settings) as rejected:
-        judge = await _judge(settings, rejected)
+        judge = await _judge(settings, rejected, splits)
         async for number, rejection in rejected.rejections(Wanted()):
             unknown.discard(number)
             if (mended is not None and number not in mended) or not wanted(number, rejection):
@@ -177,7 +183,7 @@ def _pack(
     outbox.put(topics.rejected, 0, key, value, headers)
 
 
-async def _judge(settings: ServiceSettings, rejected: Rejected) -> Judge:
+async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collection[str] | None) -> Judge:
     """The judge of all sources as they are now."""
     registered = await Registry(settings, rejected.topics).known()
     schemas = {schema_id: each.schema for schema_id, each in registered.items()}
@@ -190,4 +196,4 @@ async def _judge(settings: ServiceSettings, rejected: Rejected) -> Judge:
                 told = decode_progress(record.value)
                 if isinstance(told, Progress):
                     schema_ids[told.source] = told.schema
-    return Judge(schema_ids, schemas, settings.max_row_bytes)
+    return Judge(schema_ids, schemas, settings.max_row_bytes, splits)

@@ -28,6 +28,7 @@ from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
 from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
+from services.ingest.source import find_skipped_whole
 from services.split.settings import SplitSettings
 from services.split.splits import parse_split_by
 
@@ -136,6 +137,9 @@ def _examine_file(
                 chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not at_end
             )
             advance(step.used)
+        lines, skip_lines = position.line - 1, settings.skip_lines
+        left = find_skipped_whole(source.name, skip_lines, lines=lines, has_schema=position.schema is not None)
+        source = replace(source, trouble=left)
     except OSError as error:
         return replace(source, trouble=f"{source.name} cannot be read: {error.strerror}")
     except SourceError as error:

@@ -59,6 +59,17 @@ class IngestLane:
         lines = (self._shop.find_rejected_whole(source.progress) for source in self._sources.values())
         return [line for line in lines if line]
 
+    @property
+    def skipped_whole(self) -> list[str]:
+        """A line for each source that SKIP_LINES leaves nothing of."""
+        lines = (self._shop.find_skipped_whole(source.progress) for source in self._sources.values())
+        return [line for line in lines if line]
+
+    @property
+    def count(self) -> int:
+        """How many sources it has."""
+        return len(self._sources)
+
     def say(self, run: Run) -> None:
         """Let the next commit say this of the run."""
         self._run = run

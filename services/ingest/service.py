@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
-from common.errors import AllRejectedError, ServiceError, SourceError
+from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError
 from common.finite_run import shortened
 from common.lanes import all_arrived, run_lanes
 from common.predecessor import Slot, remove_predecessor
@@ -58,6 +58,8 @@ class Ingest:
         self.opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
         self.rejected_whole: set[str] = set()
+        self.skipped_whole: set[str] = set()
+        self.count = 0
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
@@ -98,6 +100,8 @@ class Ingest:
                 await transactions.settle()
                 self.failed |= lane.failed | self._scan.failed
                 self.rejected_whole |= set(lane.rejected_whole)
+                self.skipped_whole |= set(lane.skipped_whole)
+                self.count += lane.count
             finally:
                 transactions.give_up()
 
@@ -163,6 +167,9 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
 def _tell_what_is_wrong(ingest: Ingest) -> None:
     """Raise ServiceError for what a run that is done could not read, or had to reject as a whole."""
     whole = sorted(ingest.rejected_whole)
+    if ingest.skipped_whole and len(ingest.skipped_whole) == ingest.count:
+        # Of one source among others it is said in the log.
+        raise ConfigurationError("\n".join(sorted(ingest.skipped_whole)[:_MOST_TOLD]))
     if ingest.failed:
         unread = f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}"
         raise SourceError("\n".join([unread, *whole[:_MOST_TOLD]]))

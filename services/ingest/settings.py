@@ -6,9 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from common.schema import RowFormat
 from common.settings import ServiceSettings
+from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.opening import Wanted
-from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 

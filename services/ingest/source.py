@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import Any
 
+import structlog
 from aiokafka import TopicPartition
 
 from common.errors import ServiceError, SourceError, TooManyRejectedError
@@ -25,6 +26,8 @@ from services.ingest.opening import find_opening
 from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
+
+log = structlog.get_logger()
 
 # What framing says of it: it is rejected, and was no row.
 _BLANK_LINE = "blank line"
@@ -67,10 +70,24 @@ class Shop:
         """Say that every row of a source was rejected, where that may not be."""
         return rejected_whole(self.settings.tolerance, progress)
 
+    def find_skipped_whole(self, progress: Progress) -> str:
+        """Say that SKIP_LINES leaves nothing of a source, where it has ended so."""
+        lines = progress.line - 1 if progress.ended else 0
+        skip_lines = self.settings.skip_lines
+        return find_skipped_whole(progress.source, skip_lines, lines=lines, has_schema=bool(progress.schema))
+
     def writes_to(self) -> list[TopicPartition]:
         """The partitions that rows and rejections of any source may go to."""
         rows = [TopicPartition(self.topics.rows, number) for number in range(self.settings.partitions)]
         return [*rows, TopicPartition(self.topics.rejected, 0)]
+
+
+def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: bool) -> str:
+    """Say in one line that SKIP_LINES leaves nothing of a source of so many lines; empty where it does not."""
+    if has_schema or not 0 < lines <= skip_lines:
+        return ""
+    has = f"{lines} line{'' if lines == 1 else 's'}"
+    return f"{source}: it has {has}, and SKIP_LINES={skip_lines} leaves none of them: set it lower"
 
 
 class Source:
@@ -103,6 +120,8 @@ class Source:
                 self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
             )
             pack_end(outbox, self._shop.topics, self._address, ended)
+            if line := self._shop.find_skipped_whole(self.progress):
+                log.warning("nothing of the source is left", reason=line)
         return used
 
     def _finish_line(self, data: bytes, outbox: Outbox) -> int:

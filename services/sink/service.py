@@ -34,7 +34,7 @@ from services.sink.origin import Origin
 from services.sink.rolling import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
 from services.sink.shelf import Shelf
-from services.sink.tree import make_root
+from services.sink.tree import check_root, make_root
 
 log = structlog.get_logger()
 
@@ -185,6 +185,7 @@ class Sink:
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
+    check_root(settings.output_dir)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "sink"), time.time()), stop)
 
 

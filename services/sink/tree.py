@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from common.errors import ServiceError
+from common.errors import ConfigurationError, ServiceError
 from services.sink.disk_errors import disk_error, naming
 
 _MAX_OPEN_FOLDERS = 16
@@ -117,6 +117,17 @@ class Tree:
                 if step.is_symlink():
                     return _refusal(step)
         return disk_error(self.root / path, error)
+
+
+def check_root(root: Path) -> None:
+    """ConfigurationError when OUTPUT_DIR, or what it is in, is there and is no folder: waiting does not mend that."""
+    for path in (root, *root.parents):
+        if path.is_dir():
+            return
+        if path.is_symlink():
+            raise ConfigurationError(f"OUTPUT_DIR {root}: {path} is a symbolic link that leads to no folder")
+        if path.exists():
+            raise ConfigurationError(f"OUTPUT_DIR {root}: {path} is not a folder: name one, or remove what is there")
 
 
 def make_root(root: Path) -> None:

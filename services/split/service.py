@@ -133,7 +133,6 @@ class Splitter:
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self.taken_up: set[TopicPartition] = set()
-        # Whether there was anything to carry.
         self.has_worked = False
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
@@ -161,7 +160,7 @@ class Splitter:
         while not stop.is_set():
             moved = await lane.carry(outbox, stop, transactions.in_flight if outbox else None)
             # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
-            self.has_worked = self.has_worked or moved
+            self.has_worked |= moved
             idle = not moved and not outbox and lane.places != committed
             if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                 await transactions.commit(outbox, lane.offsets)
@@ -206,10 +205,9 @@ class Splitter:
         return carrier
 
     def _writes_to(self) -> list[TopicPartition]:
-        return [*self._partitions_of(self._topics.categorized), TopicPartition(self._topics.rejected, 0)]
-
-    def _partitions_of(self, topic: str) -> list[TopicPartition]:
-        return [TopicPartition(topic, number) for number in range(self._settings.partitions)]
+        numbers = range(self._settings.partitions)
+        categorized = [TopicPartition(self._topics.categorized, number) for number in numbers]
+        return [*categorized, TopicPartition(self._topics.rejected, 0)]
 
     def _is_due(self, outbox: Outbox) -> bool:
         return outbox.is_due(time.monotonic(), self._settings.commit_interval_ms, _OUTBOX_BYTES)

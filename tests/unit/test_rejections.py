@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -169,6 +170,12 @@ def test_a_spreadsheet_s_mark_and_line_endings_do_no_harm() -> None:
         (["id,source,line,offset,split,row\n", "x,a,1,1,,r\n"], "no number"),
         (["id,source,line,offset,split,row\n", "1,a,1,1,,r\n", "1,a,1,1,,r\n"], "twice"),
         (["id,source,line,offset,split,row\n", '1,a,1,1,,"r\n'], "line 2"),
+        (["\xef\xbb\xbfid;source;line;offset;split;reason;row\r\n"], "separated by semicolons"),
+        (['"id"\t"source"\t"line"\t"offset"\t"split"\t"row"\n'], "separated by tabs"),
+        (["\xff\xfei\x00d\x00,\x00\n"], "it is UTF-16"),
+        (["i\x00d\x00,\x00s\x00\n"], "it is UTF-16"),
+        (["PK\x03\x04\x14\x00\x06\n"], "spreadsheet's own format"),
+        (["sep=;\n", "id;source\n"], "its first line is sep=;"),
     ],
 )
 def test_a_file_that_show_did_not_print_is_told_in_one_line(lines: list[str], why: str) -> None:
@@ -182,6 +189,16 @@ def test_a_mended_row_is_of_its_own_rejection_alone(rejection: Rejection, other:
     line, offset = b"%d" % rejection.line, b"%d" % rejection.offset
     mended = Mended(rejection.source.encode(), line, offset, other.encode(), b"")
     assert mended.is_of(rejection) == (other == rejection.split)
+
+
+def test_a_row_of_a_split_that_is_not_in_use_is_refused_with_the_splits_there_are() -> None:
+    schemas = {"/a.csv": "s"}, {"s": SCHEMA}
+    with pytest.raises(ValueError, match=r"split Rings is not in use, .* In use: Sex, all; "):
+        Judge(*schemas, 1_000, {"all", "Sex"})(REJECTION, b"M,8")
+    assert Judge(*schemas, 1_000, {"Rings"})(REJECTION, b"M,8")
+    assert Judge(*schemas, 1_000, None)(REJECTION, b"M,8")
+    # What ingest rejected is for all splits.
+    assert Judge(*schemas, 1_000, {"all"})(replace(REJECTION, split=""), b"M,8")
 
 
 def test_a_row_that_fits_is_sent_with_its_place() -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import ServiceError
+from common.errors import ConfigurationError, ServiceError
 from services.sink.disk_errors import DiskError
 from services.sink.durability import make_durable
 from services.sink.files import OpenFiles, check_free, check_room, cut_back
 from services.sink.ledger import check_ledger
-from services.sink.tree import Tree, make_root
+from services.sink.tree import Tree, check_root, make_root
 
 Step = Callable[[Tree], object]
 
@@ -132,3 +132,17 @@ def test_folders_that_are_kept_open_are_few(root: Path) -> None:
 def test_an_output_folder_that_cannot_be_made_is_told_with_its_path(root: Path) -> None:
     with pytest.raises(DiskError, match=r"cannot write .*/M\.csv/out: Not a directory: mend it"):
         make_root(root.parent / "elsewhere" / "M.csv" / "out")
+
+
+def test_an_output_dir_that_is_no_folder_or_below_a_file_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "to-file").symlink_to("file")
+    for name in ("file", "file/out", "link", "link/out", "to-file"):
+        with pytest.raises(ConfigurationError, match="OUTPUT_DIR") as told:
+            check_root(tmp_path / name)
+        assert "\n" not in str(told.value)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "to-folder").symlink_to("folder")
+    for name in ("folder", "to-folder", "folder/new/out"):
+        check_root(tmp_path / name)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from common.position import Group, Held, Position, digest
 from common.schema import Schema
@@ -91,3 +92,22 @@ async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, 
     assert why in source.progress.reason
     assert bool(source.progress.reason) == bool(why)
     assert bool(shop.find_rejected_whole(source.progress)) == (bool(why) and not source.progress.tally.rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "skip_lines", "is_left"),
+    [(b"1\n2\n", 2, False), (b"1\n2\n", 5, False), (b"1\n2", 2, False), (b"1\r\n2\r\n3\r\n", 2, True), (b"", 2, True)],
+)
+async def test_a_source_that_skip_lines_leaves_nothing_of_is_told(
+    content: bytes, skip_lines: int, *, is_left: bool
+) -> None:
+    settings = IngestSettings.model_validate({"input": "x", "partitions": 1, "skip_lines": skip_lines})
+    registry: Any = SimpleNamespace(register=_register)
+    shop = Shop(settings, Topics.under(""), registry)
+    source = Source(shop, shop.address("x", b"k"), shop.new_progress("x"), Window())
+    outbox: Any = Outbox()
+    with capture_logs() as logs:
+        await source.take(content, outbox, at_end=True)
+    told = [line["reason"] for line in logs if line["event"] == "nothing of the source is left"]
+    assert bool(told) != is_left
+    assert bool(shop.find_skipped_whole(source.progress)) != is_left

@@ -1,0 +1,47 @@
+"""Which splits split carries now, by what its group has committed."""
+
+import asyncio
+
+from aiokafka import TopicPartition
+
+from common.clients import open_admin
+from common.errors import ConfigurationError
+from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.position import PositionError, decode_position
+from common.settings import ServiceSettings
+from common.topics import Groups, Topics
+from services.split.names import Names
+from services.split.splits import parse_split_by
+
+
+async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) -> frozenset[str] | None:
+    """The names of the splits in use; None where nothing is known of them.
+
+    With a SPLIT_BY that is given here, only those that it names as well: split may be about to begin with it.
+    """
+    group = Groups.under(settings.topic_prefix).split
+    rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+    async with open_admin(settings, asyncio.Event()) as admin:
+        points = await committed_offsets(admin, group, rows)
+    try:
+        positions = [
+            decode_position(point.metadata, point.offset)
+            for point in points.values()
+            if point.offset != NOTHING_COMMITTED
+        ]
+        given = {split.name for split in parse_split_by(split_by)} if split_by else None
+    except PositionError as error:
+        raise ConfigurationError(f"group {group} has a position that cannot be read: {error}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"SPLIT_BY: {error}") from None
+    names = Names(settings, topics)
+    await names.read()
+    carried = {
+        names.name_of(held)
+        for position in positions
+        for group_ in (position.main, *position.filling)
+        for held in group_.splits
+    }
+    if not carried or given is None:
+        return frozenset(carried) or None
+    return frozenset(carried & given)
