@@ -160,7 +160,7 @@ class Splitter:
         while not stop.is_set():
             moved = await lane.carry(outbox, stop, transactions.in_flight if outbox else None)
             # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
-            self.has_worked |= moved
+            self.has_worked |= bool(outbox)
             idle = not moved and not outbox and lane.places != committed
             if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                 await transactions.commit(outbox, lane.offsets)
@@ -225,8 +225,8 @@ async def _session(
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "split"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).split
-        splits = parse_split_by(settings.split_by)
-        assignor = KindAssignor(kind_of_splits(settings.split_by), "SPLIT_BY", settings.split_by, started_at)
+        split_by, splits = settings.split_by, parse_split_by(settings.split_by)
+        assignor = KindAssignor(kind_of_splits(split_by), "SPLIT_BY", split_by, started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         positions = Positions(settings, topics, admin, splits, pipeline.ids)
         confirm = partial(confirm_topics, admin, pipeline.identity)

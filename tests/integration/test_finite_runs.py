@@ -1,9 +1,11 @@
 """How a finite run ends: with a word, whoever is started first, and also where there was nothing to read."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.integration.pipeline import Pipeline, Service
+from tests.integration.pipeline import PROJECT, Pipeline, Service
 
 CONTENT = b"S,a\nM,1\nF,2\n"
 
@@ -102,3 +104,30 @@ def test_a_run_that_rejects_every_row_of_something_ends_with_65_unless_that_is_p
     settings = {"MAX_REJECTED": "100%"}
     ingest = pipeline.start("ingest", "--once", folder, **settings)
     pipeline.finish(ingest, pipeline.start("split", SPLIT_BY="S,bad=S:int", EXIT_WHEN_DONE="true", **settings))
+
+
+def replay(pipeline: Pipeline, split: str, **settings: str) -> str:
+    """What a replay of that split's rows tells."""
+    command = [sys.executable, "-m", "ops", "rejected", "replay", "--split", split, "--yes"]
+    environment = pipeline.environment | settings
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, check=False, timeout=180)
+    assert done.returncode == 1, done
+    return done.stderr.decode()
+
+
+def test_a_split_whose_name_was_mended_is_told_the_column_and_its_rows_are_not_sent_again(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id, S\n1,M\n2,F\n")
+    ingest = pipeline.start("ingest", "--once", tmp_path / "a.csv")
+    split, sink = behind(pipeline, "S")
+    assert split.wait_for_exit() == 65
+    pipeline.finish(ingest, sink)
+    [line] = split.events("cannot go on")
+    assert 'no column S: did you mean " S" with other blanks, which is #2?' in line["reason"]
+    # What split begins with next says it before split has begun.
+    assert "split S is not in use" in replay(pipeline, "S", SPLIT_BY="#2")
+    pipeline.finish(*behind(pipeline, "#2"))
+    assert "In use: #2;" in replay(pipeline, "S")
+    assert len(pipeline.observer.records("rejected")) == 2
+    assert pipeline.output_files()["#2/M.csv"] == b"id, S\n1,M\n"
