@@ -74,6 +74,6 @@ def list_names(names: Collection[str]) -> str:
 
 
 def show_name(name: str) -> str:
-    """A column's name in a line: one that is empty, long or not printable is quoted or shortened."""
-    text = name if name.strip() and name.isprintable() else repr(name)
+    """A column's name in a line: one that is empty, long, not printable or edged with blanks is quoted or shortened."""
+    text = name if name and name == name.strip() and name.isprintable() else repr(name)
     return text if len(text) <= _SHOWN_LENGTH else text[: _SHOWN_LENGTH - 1] + "…"

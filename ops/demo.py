@@ -215,10 +215,12 @@ def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
 def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str]]:
     # Every setting that the outcome depends on is said, so that the environment has no say.
     shared = [*flags, "--log-format=console", "--log-level=info"]
+    # What is rejected is shown with the rest.
+    shared_by_readers = [*shared, "--max-rejected=100%"]
     reading = ["--once", "--header=first", "--row-format=csv", "--order=source"]
     return {
-        "ingest": [*shared, *reading, f"--input={order.input}"],
-        "split": [*shared, "--exit-when-done", f"--split-by={order.split_by}"],
+        "ingest": [*shared_by_readers, *reading, f"--input={order.input}"],
+        "split": [*shared_by_readers, "--exit-when-done", f"--split-by={order.split_by}"],
         "sink": [*shared, "--exit-when-done", f"--output-dir={order.output_dir}"],
     }
 

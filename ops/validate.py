@@ -29,6 +29,7 @@ from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
 from services.ingest.source import find_skipped_whole
+from services.split.columns import doubled_columns
 from services.split.settings import SplitSettings
 from services.split.splits import parse_split_by
 
@@ -109,7 +110,14 @@ def _examine(settings: ValidateSettings, files: Sequence[Path], broker: Broker) 
         advance = partial(progress.advance, task)
         sources = [_examine_file(settings, path, tallies, known, advance) for path in files]
     outcomes = [tally.outcome(known) for tally in tallies]
-    return Validation(settings.input, sources, group_by_schema(sources, known), outcomes)
+    groups = group_by_schema(sources, known)
+    doubled = [
+        f"split {split.name}, schema {group.registered.number}: {line}"
+        for group in groups
+        for split in splits
+        for line in doubled_columns(split, group.registered.schema)
+    ]
+    return Validation(settings.input, sources, groups, outcomes, notes=doubled)
 
 
 def _examine_file(

@@ -26,7 +26,10 @@ _EVERY_SPLIT = "every split"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found. `unread` has a line for each folder that cannot be looked into, `broker` what it was asked."""
+    """What was found. `unread` has a line for each folder that cannot be looked into, `broker` what it was asked.
+
+    `notes` tell what is well and may be meant otherwise.
+    """
 
     input: str
     sources: Sequence[Source]
@@ -34,6 +37,7 @@ class Validation:
     splits: Sequence[SplitOutcome]
     unread: Sequence[str] = ()
     broker: Sequence[Finding] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
     reasons = list(_reasons(validation))
     if reasons:
         console.print(_reasons_table(reasons))
-    for note in _few([_note(reason) for source in validation.sources for reason in source.no_text.reasons]):
+    no_text = [_note(reason) for source in validation.sources for reason in source.no_text.reasons]
+    for note in _few([*validation.notes, *no_text]):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     console.print(proof(findings(validation)))
 

@@ -17,6 +17,8 @@ from tests.integration.pipeline import PROJECT, Pipeline, wait_until
 
 HEADER = b"Sex,Rings\n"
 SPLITS = "*,Sex,Rings:int"
+# In most of these a split rejects all that it gets.
+PERMITTED = {"MAX_REJECTED": "100%"}
 
 
 def nacre(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -67,6 +69,7 @@ def as_file(rows: list[dict[str, str]]) -> bytes:
 
 def carry_on(pipeline: Pipeline, split_by: str = SPLITS, **settings: str) -> dict[str, bytes]:
     """Let split and sink carry what is there."""
+    settings |= PERMITTED
     split = pipeline.start("split", SPLIT_BY=split_by, EXIT_WHEN_DONE="true", **settings)
     sink = pipeline.start("sink", EXIT_WHEN_DONE="true", **settings)
     pipeline.finish(split, sink)
@@ -111,7 +114,7 @@ def test_mended_rows_come_to_the_splits_that_lack_them(pipeline: Pipeline, tmp_p
 
 
 def test_what_is_rejected_again_is_a_new_record_and_waits(pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS)
+    pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS, **PERMITTED)
     [first] = show(pipeline)
     assert nacre(pipeline, "replay", "--yes").returncode == 0
     files = carry_on(pipeline)
@@ -129,7 +132,7 @@ def test_what_is_rejected_again_is_a_new_record_and_waits(pipeline: Pipeline, tm
 
 
 def test_a_split_that_is_no_more_rejects_again(pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline.run(write(tmp_path, b"F,x"), SPLITS)
+    pipeline.run(write(tmp_path, b"F,x"), SPLITS, **PERMITTED)
     assert nacre(pipeline, "replay", "--yes").returncode == 0
     carry_on(pipeline, "*,Sex")
     [again] = show(pipeline)
@@ -138,7 +141,7 @@ def test_a_split_that_is_no_more_rejects_again(pipeline: Pipeline, tmp_path: Pat
 
 
 def test_rows_that_cannot_go_are_told_and_the_others_go(pipeline: Pipeline, tmp_path: Path) -> None:
-    pipeline.run(write(tmp_path, b"I", b"F,x"), SPLITS)
+    pipeline.run(write(tmp_path, b"I", b"F,x"), SPLITS, **PERMITTED)
     told = nacre(pipeline, "replay", "--yes")
     assert told.returncode == 1
     assert b"mend them first" in told.stderr
@@ -163,7 +166,7 @@ def check_rejected_once_more(pipeline: Pipeline, rows: int) -> None:
 
 def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: Path) -> None:
     rows = 20_000
-    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int")
+    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int", **PERMITTED)
     rejected = len(show(pipeline))
     assert rejected == rows
     kills = 0
@@ -193,7 +196,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     pipeline: Pipeline, tmp_path: Path, record_property: Callable[[str, object], None], overlap: str
 ) -> None:
     rows = 10_000
-    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int")
+    pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int", **PERMITTED)
     end = sum(pipeline.observer.ends("rejected"))
     replays = [begin_replay(pipeline)]
     if overlap == "begun while another sends":
