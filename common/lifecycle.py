@@ -22,7 +22,8 @@ DRAINED = 0
 CRASHED = 1
 DEADLINE_PASSED = 75
 _MISCONFIGURED = 78
-_REFUSED = (CRASHED, _MISCONFIGURED)
+_ALL_REJECTED = 65
+_REFUSED = (CRASHED, _MISCONFIGURED, _ALL_REJECTED)
 _BEGAN_S = time.monotonic()
 _SIGNALS = [signal.SIGTERM, signal.SIGINT]
 # A terminal that closes. Started by nohup, a process goes on.

@@ -63,8 +63,8 @@ def permits_all(tolerance: Tolerance, rejected: int) -> bool:
 
 
 def rejected_whole(tolerance: Tolerance, progress: Progress) -> str:
-    """Say in one line that a source has rows and all were rejected, where they may not be; empty otherwise."""
-    if progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
+    """Say in one line that a source has ended and all of its rows were rejected, where they may not be; else empty."""
+    if not progress.ended or progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
         return ""
     return (
         f"{progress.source}: every row was rejected, {progress.rejected} in all, the first one because: "

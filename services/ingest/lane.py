@@ -54,21 +54,19 @@ class IngestLane:
         return {name: source.trouble for name, source in self._sources.items() if source.trouble}
 
     @property
-    def rejected_whole(self) -> list[str]:
+    def rejected_whole(self) -> set[str]:
         """A line for each source of which every row was rejected, where that may not be."""
-        lines = (self._shop.find_rejected_whole(source.progress) for source in self._sources.values())
-        return [line for line in lines if line]
+        return {self._shop.find_rejected_whole(source.progress) for source in self._sources.values()} - {""}
 
     @property
-    def skipped_whole(self) -> list[str]:
+    def skipped_whole(self) -> set[str]:
         """A line for each source that SKIP_LINES leaves nothing of."""
-        lines = (self._shop.find_skipped_whole(source.progress) for source in self._sources.values())
-        return [line for line in lines if line]
+        return {self._shop.find_skipped_whole(source.progress) for source in self._sources.values()} - {""}
 
     @property
-    def count(self) -> int:
-        """How many sources it has."""
-        return len(self._sources)
+    def sources(self) -> set[str]:
+        """The names of those that it reads."""
+        return set(self._sources)
 
     def say(self, run: Run) -> None:
         """Let the next commit say this of the run."""

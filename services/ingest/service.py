@@ -59,7 +59,7 @@ class Ingest:
         self.failed: dict[str, str] = {}
         self.rejected_whole: set[str] = set()
         self.skipped_whole: set[str] = set()
-        self.count = 0
+        self.sources: set[str] = set()
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
@@ -99,11 +99,16 @@ class Ingest:
                 await lane.commit()
                 await transactions.settle()
                 self.failed |= lane.failed | self._scan.failed
-                self.rejected_whole |= set(lane.rejected_whole)
-                self.skipped_whole |= set(lane.skipped_whole)
-                self.count += lane.count
+                if not stop.is_set():
+                    # Of what another replica goes on with nothing can be said yet.
+                    self._note(lane)
             finally:
                 transactions.give_up()
+
+    def _note(self, lane: IngestLane) -> None:
+        self.sources |= lane.sources
+        self.rejected_whole |= lane.rejected_whole
+        self.skipped_whole |= lane.skipped_whole
 
     def _done(self, run: Run, lane: IngestLane) -> Run:
         # A folder is no partition's: the first one tells of those.
@@ -167,7 +172,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
 def _tell_what_is_wrong(ingest: Ingest) -> None:
     """Raise ServiceError for what a run that is done could not read, or had to reject as a whole."""
     whole = sorted(ingest.rejected_whole)
-    if ingest.skipped_whole and len(ingest.skipped_whole) == ingest.count:
+    if ingest.skipped_whole and len(ingest.skipped_whole) == len(ingest.sources):
         # Of one source among others it is said in the log.
         raise ConfigurationError("\n".join(sorted(ingest.skipped_whole)[:_MOST_TOLD]))
     if ingest.failed:
