@@ -67,6 +67,6 @@ def rejected_whole(tolerance: Tolerance, progress: Progress) -> str:
     if not progress.ended or progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
         return ""
     return (
-        f"{progress.source}: every row was rejected, {progress.rejected} in all, the first one because: "
-        f"{progress.reason}. If that is right, set MAX_REJECTED=100%"
+        f"{progress.source}: every row was rejected, {progress.rejected} in all (the first one: {progress.reason}). "
+        "If that is right, set MAX_REJECTED=100%"
     )

@@ -64,6 +64,5 @@ def test_what_has_a_row_or_only_blank_lines_was_not_rejected_whole() -> None:
     # Blank lines are rejected, but are no rows.
     assert not rejected_whole(tolerance, progress(0, 3, ended=True))
     assert rejected_whole(tolerance, replace(progress(0, 3, ended=True), reason="2 fields")) == (
-        "a.csv: every row was rejected, 3 in all, the first one because: 2 fields. If that is right, set "
-        "MAX_REJECTED=100%"
+        "a.csv: every row was rejected, 3 in all (the first one: 2 fields). If that is right, set MAX_REJECTED=100%"
     )
