@@ -62,8 +62,8 @@ async def check_rejected(
 
 def _line(found: RejectedWhole, reason: str) -> str:
     return (
-        f"split {found.split}: every row was rejected, {found.rows} in all (the first one: {reason}). If that is right, "
-        "set MAX_REJECTED=100%"
+        f"split {found.split}: every row was rejected, {found.rows} in all (the first one: {reason}). If that is "
+        "right, set MAX_REJECTED=100%"
     )
 
 
