@@ -1,6 +1,7 @@
 """How far each source is read: the state ingest keeps in the compacted topic `progress`, keyed by source."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 
 import orjson
 
@@ -19,7 +20,8 @@ class Progress:
     `rejected` the others; `ended` that the source has ended so far, with its file at `size` bytes, last changed at
     `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending.
     `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known. `rows_id` is the
-    id of the topic `rows` that its rows are in, "" where the broker told none.
+    id of the topic `rows` that its rows are in, "" where the broker told none. `begun` are the settings, by name, that
+    its first bytes were read under, empty where none are read yet.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Progress:
     head: str = ""
     tail: str = ""
     rows_id: str = ""
+    begun: Mapping[str, str] = field(default_factory=dict)
 
 
 def encode_progress(progress: Progress) -> bytes:
