@@ -33,7 +33,8 @@ _NOTHING = Found("", {})
 class Broker:
     """What a broker says: how many there are, and what of the pipeline is there.
 
-    `schemas` are those of an earlier run, `progress` how far each source is read. `trouble` says why nothing is known, `denied` what this client may not do.
+    `schemas` are those of an earlier run, `progress` how far each source is read by now. `trouble` says why nothing is
+    known, `denied` what this client may not do.
     """
 
     brokers: int = 0

@@ -8,7 +8,7 @@ from typing import Literal
 from common.schema import BOM, Dialect, RowFormat, Schema
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
-from services.ingest.header import frame_header, header_columns
+from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
 from services.ingest.sniffing import find_dialect
 
@@ -16,9 +16,6 @@ from services.ingest.sniffing import find_dialect
 SAMPLE_BYTES = 16_384
 _SAMPLE_LINES = 20
 LONGEST_SAMPLE_BYTES = 2**18
-
-# So long after the first complete lines of a source its dialect is found out from those that there are.
-_DECIDES_AFTER_S = 1.0
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = "blank line"
@@ -62,35 +59,6 @@ class Opening:
     trouble: str = ""
 
 
-class Waiting:
-    """How long a source has been waiting to show what it is written with: `since` its first bytes."""
-
-    __slots__ = ("_lines_since", "_told", "since")
-
-    def __init__(self) -> None:
-        self.since: float | None = None
-        self._lines_since: float | None = None
-        self._told = False
-
-    def hurries(self, data: bytes, wanted: Wanted, now: float) -> bool:
-        """Whether it has waited long enough behind its first complete lines."""
-        if not data or not wanted.is_auto:
-            return False
-        self.since = now if self.since is None else self.since
-        least = wanted.skip_lines + (2 if wanted.header == "first" else 1)
-        if self._lines_since is None and count_breaks(data, 0, len(data)) >= least:
-            self._lines_since = now
-        return self._lines_since is not None and now - self._lines_since >= _DECIDES_AFTER_S
-
-    def news(self, data: bytes, wanted: Wanted, now: float, *, at_end: bool) -> str:
-        """Why it still waits, once it has for so long that it is to be said; empty otherwise."""
-        waits = bool(data) and wanted.is_auto and not self._told
-        if not waits or not (at_end or (self.since is not None and now - self.since >= _DECIDES_AFTER_S)):
-            return ""
-        self._told = True
-        return "it has no complete row behind its header yet, and a header alone says too little"
-
-
 def find_opening(
     data: bytes, wanted: Wanted, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
 ) -> Opening | None:
@@ -107,17 +75,18 @@ def find_opening(
             return None
         if named := _SEP_LINE.match(data):
             wanted, to_skip = _obey(wanted, named[1]), 1
+            # Alone it is not taken: what comes behind it is read with it.
+            at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
-        unterminated = not data.endswith((b"\r", b"\n"))
-        lines = count_breaks(data, 0, len(data)) + unterminated
-        return Opening(None, len(data), lines, unterminated=unterminated and bool(data)) if at_end and data else None
+        return _all_skipped(data) if at_end and data else None
     begin, blanks = _blank_lines(data, start, line + to_skip, offset)
     if begin == len(data):
         return Opening(None, begin, to_skip + len(blanks), blanks) if at_end and data else None
-    dialect = _dialect(data[begin:], wanted, at_end=at_end, hurry=hurry)
-    first = frame_header(data[begin:], dialect, at_end=at_end) if dialect is not None else None
-    if dialect is None or first is None:
+    rest = data[begin:]
+    dialect = _dialect(rest, wanted, at_end=at_end, hurry=hurry)
+    first = frame_header(rest, dialect, at_end=at_end) if dialect is not None else None
+    if dialect is None or first is None or not _ends_well(first, rest, at_end=at_end):
         return None
     dialect = replace(dialect, eol=first.eol)
     if wanted.header == "none":
@@ -129,6 +98,23 @@ def find_opening(
     unterminated = first.consumed == len(first.record)
     lines = to_skip + len(blanks) + first.lines
     return Opening(schema, begin + first.consumed, lines, blanks, unterminated, first.trouble)
+
+
+def _all_skipped(data: bytes) -> Opening:
+    """A source that has ended within the lines to skip."""
+    unterminated = not data.endswith((b"\r", b"\n"))
+    lines = count_breaks(data, 0, len(data)) + unterminated
+    return Opening(None, len(data), lines, unterminated=unterminated)
+
+
+def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
+    """Whether the first record's line ending is known. ValueError where rows of one column would be doubled by it."""
+    if len(first.fields) > 1 or first.eol != b"\r":
+        return True
+    behind = data[first.consumed :][:2]
+    if behind == b"\r\n":
+        raise ValueError(r"its lines end with \r\r\n, which would be two lines each: convert them to \r\n first")
+    return at_end or behind != b"\r"
 
 
 def _may_become_sep(data: bytes) -> bool:

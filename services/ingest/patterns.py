@@ -23,7 +23,7 @@ def fields_end(data: bytes, start: int, end: int, delimiter: bytes, quote: bytes
 
 def explain_text(data: bytes, stop: int, quote: bytes) -> str:
     """Say that text follows the closing quote before `stop`, and what it may be that is not read."""
-    if data[:stop].endswith(b"\\" + quote):
+    if data[max(0, stop - 2) : stop] == b"\\" + quote:
         return f"{TEXT_FOLLOWS} (a backslash escape?)"
     return f"{TEXT_FOLLOWS} (a blank behind it?)" if data[stop : stop + 1] in (b" ", b"\t") else TEXT_FOLLOWS
 

@@ -24,10 +24,11 @@ from common.transaction import Outbox
 from services.ingest.begun import begun_with, is_void
 from services.ingest.files import Window
 from services.ingest.framing import Reject, Run, frame
-from services.ingest.opening import Waiting, find_opening
+from services.ingest.opening import find_opening
 from services.ingest.packing import Address, json_parts, pack_begun_anew, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
 from services.ingest.tolerance import find_excess
+from services.ingest.waiting import Waiting
 
 log = structlog.get_logger()
 
