@@ -12,9 +12,10 @@ from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
 from services.ingest.sniffing import find_dialect
 
-# So much of a source is looked at for its dialect, more where that is few lines: more costs time and changes nothing.
+# So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
+# and changes nothing.
 SAMPLE_BYTES = 16_384
-_SAMPLE_LINES = 20
+_FEW_LINES, _MANY_LINES = 20, 600
 LONGEST_SAMPLE_BYTES = 2**18
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -185,6 +186,6 @@ def _sample_size(data: bytes) -> int | None:
     end = 0
     for number, ending in enumerate(ENDING.finditer(data[:LONGEST_SAMPLE_BYTES]), start=1):
         end = ending.end()
-        if number >= _SAMPLE_LINES and end >= SAMPLE_BYTES:
+        if number >= _MANY_LINES or (number >= _FEW_LINES and end >= SAMPLE_BYTES):
             return end
     return (end or LONGEST_SAMPLE_BYTES) if len(data) >= LONGEST_SAMPLE_BYTES else None

@@ -71,12 +71,11 @@ def find_dialect(
     nothing but a header. ValueError, one line, where rows cannot be told apart in this encoding.
     """
     text, unlikely = _as_ascii(sample, encoding)
-    delimiters = _DELIMITERS if delimiter is None else (delimiter,)
+    delimiters = _worth_trying(text, unlikely) if delimiter is None else [delimiter]
     quotes = _QUOTES if quote is None else (quote,)
     trials = [
         trial
         for mark in delimiters
-        if mark not in unlikely
         for around in quotes
         if mark != around and (around == quotes[0] or _may_be_quote(around, text))
         if (trial := _try(text, Dialect(mark, around), headed=headed, whole=whole)) is not None
@@ -112,6 +111,12 @@ def _is_text(sample: bytes, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _worth_trying(text: bytes, unlikely: frozenset[bytes]) -> list[bytes]:
+    """The delimiters that are there, and one that is not: with it the source has one column."""
+    absent = [mark for mark in _DELIMITERS if mark not in text][:1]
+    return [mark for mark in _DELIMITERS if mark in absent or (mark in text and mark not in unlikely)]
 
 
 def _may_be_quote(mark: bytes, text: bytes) -> bool:

@@ -408,7 +408,8 @@ def test_a_header_is_found_once_it_is_complete_and_is_the_first_record(*, data: 
     for end in range(len(source)):
         early = frame_header(source[:end], LF, at_end=False)
         assert early in (None, header)
-        assert (early is not None) == (end > header.consumed or (end == header.consumed and header.eol != b"\r"))
+        if not header.trouble:
+            assert (early is not None) == (end > header.consumed or (end == header.consumed and header.eol != b"\r"))
 
 
 def test_a_header_without_line_ending_is_complete_only_at_the_end() -> None:
