@@ -115,7 +115,8 @@ class Source:
             used += await self._take_opening(data[used:], outbox, at_end=at_end)
         if self._registered is not None:
             used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
-        if at_end and not self.progress.ended:
+        # Of one whose dialect is not found out nothing is taken at its end: it ends again when it is another size.
+        if at_end and not (self.progress.ended and self.progress.size == size):
             self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
             ended = Ended(
                 self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)

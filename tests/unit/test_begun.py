@@ -203,6 +203,19 @@ def test_a_header_alone_or_less_is_read_anew(path: Path, data: bytes) -> None:
     assert b"M;1" in second.rows
 
 
+@pytest.mark.parametrize("beginning", [b"id;S;v", b"sep=;\r\n", b"\xef\xbb\xbfid"])
+def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(path: Path, beginning: bytes) -> None:
+    path.write_bytes(beginning)
+    first = Run(path, None, delimiter="auto")
+    assert (first.progress.ended, first.progress.offset) == (True, 0)
+    assert [entry["event"] for entry in first.logs].count("dialect not found out yet") == 1
+    append(path, b"x;y" if beginning.endswith(b"\n") else b"\r\n")
+    second = Run(path, first, delimiter="auto")
+    assert (second.progress.ended, second.progress.size) == (True, len(path.read_bytes()))
+    append(path, b"\n1;2;3\n4;5;6\n")
+    assert Run(path, second, delimiter="auto").rows[-1] == b"4;5;6"
+
+
 def test_a_file_that_was_changed_is_refused_for_that(path: Path) -> None:
     first = Run(path)
     path.write_bytes(b"S;v\nX;9\nF;2\nM;3\n")
