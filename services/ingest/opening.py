@@ -15,8 +15,8 @@ from services.ingest.sniffing import find_dialect
 # So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
 # and changes nothing.
 SAMPLE_BYTES = 16_384
-_FEW_LINES, _MANY_LINES = 20, 600
-LONGEST_SAMPLE_BYTES = 2**18
+_FEW_LINES, _MANY_LINES = 20, 400
+LONGEST_SAMPLE_BYTES = 2**17
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = "blank line"

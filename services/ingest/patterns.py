@@ -97,3 +97,10 @@ def _literal_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
     """Match a field up to a delimiter or the end: what is within its quotes (1), or all of it (2)."""
     apart, mark = re.escape(delimiter), re.escape(quote)
     return re.compile(rb"%b(%b)%b(?=%b|\Z)|([^%b]*+)" % (mark, _quoted_rest(quote), mark, apart, apart))
+
+
+@lru_cache
+def quoted_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
+    """Find a field within these quotes in a record."""
+    apart, mark = re.escape(delimiter), re.escape(quote)
+    return re.compile(rb"(?:\A|%b)%b%b%b(?=%b|\Z)" % (apart, mark, _quoted_rest(quote), mark, apart))

@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from common.row import parse_fields
 from common.schema import Dialect
 from services.ingest.encodings import find_encoding
 from services.ingest.framing import Reject, frame
 from services.ingest.header import frame_header
+from services.ingest.patterns import quoted_pattern
 
 _DELIMITERS = (b",", b";", b"\t", b"|")
 _QUOTES = (b'"', b"", b"'")
@@ -167,7 +167,7 @@ def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
 
 def _count_quoted(rows: list[bytes], dialect: Dialect, mark: bytes) -> int:
     """How many rows have a field that is within these marks."""
-    search = _quoted_pattern(dialect.delimiter, mark).search
+    search = quoted_pattern(dialect.delimiter, mark).search
     return sum(1 for row in rows if mark in row and search(row))
 
 
@@ -179,9 +179,3 @@ def _clean(runs: list[list[bytes]], dialect: Dialect) -> float:
         rows = [within.sub(b"", row) for row in rows]
     search = _OTHERS[dialect.delimiter].search if dialect.delimiter in _OTHERS else _ANY.search
     return sum(1 for row in rows if not search(row)) / max(len(rows), 1)
-
-
-@lru_cache
-def _quoted_pattern(delimiter: bytes, mark: bytes) -> re.Pattern[bytes]:
-    apart = re.escape(delimiter)
-    return re.compile(rb"(?:\A|%b)%b(?:(?!%b%b)[^\r\n])++%b(?=%b|\Z)" % (apart, mark, mark, apart, mark, apart))

@@ -209,7 +209,7 @@ def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(pat
     first = Run(path, None, delimiter="auto")
     assert (first.progress.ended, first.progress.offset) == (True, 0)
     assert [entry["event"] for entry in first.logs].count("dialect not found out yet") == 1
-    append(path, b"x;y" if beginning.endswith(b"\n") else b"\r\n")
+    append(path, b"x;y;z" if beginning.endswith(b"\n") else b"\r\n")
     second = Run(path, first, delimiter="auto")
     assert (second.progress.ended, second.progress.size) == (True, len(path.read_bytes()))
     append(path, b"\n1;2;3\n4;5;6\n")
