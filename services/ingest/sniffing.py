@@ -38,8 +38,8 @@ class Trial:
     """What reading a sample with a dialect gives.
 
     `columns` are the header's. `agreement` is the share of records that become rows, one whose fields seem to be in
-    other quotes counted half. `divided` is the share of records that have more than one field, `usual` how many fields
-    most have. `clean` is the share of the first rows that hold no other delimiter outside of quotes.
+    other quotes counted half. `divided` is, counted alike, the share of records that have more than one field, `usual` how
+    many fields most have. `clean` is the share of the first rows that hold no other delimiter outside of quotes.
     """
 
     dialect: Dialect
@@ -153,7 +153,9 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
     [(usual, _)] = widths.most_common(1) or [(columns, 0)]
     judged = records + bool(first.trouble)
     agreement = (rows - min(foreign, rows) / 2) / judged if judged else 0
-    divided = sum(count for width, count in widths.items() if width > 1) / judged if judged else 0
+    odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
+    several = sum(count for width, count in widths.items() if width > 1)
+    divided = (several - min(odd, several) / 2) / judged if judged else 0
     return Trial(dialect, columns, records, agreement, divided, usual, _clean(runs, dialect))
 
 
