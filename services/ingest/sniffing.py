@@ -38,8 +38,9 @@ class Trial:
     """What reading a sample with a dialect gives.
 
     `columns` are the header's. `agreement` is the share of records that become rows, one whose fields seem to be in
-    other quotes counted half. `divided` is, counted alike, the share of records that have more than one field, `usual` how
-    many fields most have. `clean` is the share of the first rows that hold no other delimiter outside of quotes.
+    other quotes counted half. `divided` is the share of records that have more than one field, `odd` of those with fields
+    in other quotes, `usual` how many fields most have. `clean` is the share of the first rows that hold no other
+    delimiter outside of quotes.
     """
 
     dialect: Dialect
@@ -47,6 +48,7 @@ class Trial:
     records: int
     agreement: float
     divided: float
+    odd: float
     usual: int
     clean: float
 
@@ -58,7 +60,7 @@ class Trial:
             return 3, self.agreement * (1 - 1 / self.columns) * (1 + self.clean)
         if self.columns > 1 and self.usual > 1 and self.divided >= _LEAST_DIVIDED:
             # Header and rows do not agree: what is rejected then tells more than one column would.
-            return 2, self.divided * (1 - 1 / self.usual) * (1 + self.clean)
+            return 2, (self.divided - self.odd / 2) * (1 - 1 / self.usual) * (1 + self.clean)
         return (1, self.agreement) if self.columns == 1 else (0, self.agreement)
 
 
@@ -155,8 +157,8 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
     agreement = (rows - min(foreign, rows) / 2) / judged if judged else 0
     odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
     several = sum(count for width, count in widths.items() if width > 1)
-    divided = (several - min(odd, several) / 2) / judged if judged else 0
-    return Trial(dialect, columns, records, agreement, divided, usual, _clean(runs, dialect))
+    shares = (several / judged, min(odd, several) / judged) if judged else (0, 0)
+    return Trial(dialect, columns, records, agreement, *shares, usual, _clean(runs, dialect))
 
 
 def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
