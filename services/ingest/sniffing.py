@@ -38,8 +38,8 @@ class Trial:
     """What reading a sample with a dialect gives.
 
     `columns` are the header's. `agreement` is the share of records that become rows, one whose fields seem to be in
-    other quotes counted half. `divided` is the share of records that have more than one field, `odd` of those with fields
-    in other quotes, `usual` how many fields most have. `clean` is the share of the first rows that hold no other
+    other quotes counted half. `divided` is the share of records that have more than one field, `odd` of those with a
+    field in other quotes, `usual` how many fields most have. `clean` is the share of the first rows that hold no other
     delimiter outside of quotes.
     """
 
@@ -157,8 +157,8 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
     agreement = (rows - min(foreign, rows) / 2) / judged if judged else 0
     odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
     several = sum(count for width, count in widths.items() if width > 1)
-    shares = (several / judged, min(odd, several) / judged) if judged else (0, 0)
-    return Trial(dialect, columns, records, agreement, *shares, usual, _clean(runs, dialect))
+    divided, among_others = several / max(judged, 1), min(odd, several) / max(judged, 1)
+    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(runs, dialect))
 
 
 def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
