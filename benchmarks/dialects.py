@@ -187,9 +187,11 @@ def _is_right(file: File, answer: Answer, encoding: str) -> bool:
 
 
 def _table(text: str, delimiter: str, quote: str) -> list[list[str]]:
-    style = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
     lines = io.StringIO(text, newline="")
-    return list(csv.reader(lines, delimiter=delimiter or "\x1f", quotechar=quote or None, quoting=style))
+    mark = delimiter or "\x1f"
+    if not quote:
+        return list(csv.reader(lines, delimiter=mark, quoting=csv.QUOTE_NONE))
+    return list(csv.reader(lines, delimiter=mark, quotechar=quote))
 
 
 def main() -> None:
