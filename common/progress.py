@@ -1,6 +1,7 @@
 """What ingest keeps in the compacted topic `progress`: how far each source is read, and each partition's run."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Literal
 
 import orjson
@@ -26,6 +27,7 @@ class Progress:
     `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known. `rows_id` is the
     id of the topic `rows` that its rows are in, "" where the broker told none. `reason` is why the first of the
     rejected rows was (blank lines are no rows), and `given_up` says that standard input was left before its end.
+    `begun` are the settings, by name, that its first bytes were read under, empty where none are read yet.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Progress:
     rows_id: str = ""
     reason: str = ""
     given_up: bool = False
+    begun: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

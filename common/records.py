@@ -19,6 +19,7 @@ Category = tuple[str | None, ...]
 CONTROL = "nacre"
 EOL = "eol"
 REPLAYED = "replayed"
+BEGUN_ANEW = "begun anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,13 @@ class Replayed:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class BegunAnew:
+    """A note in `rejected`: this source is read again from its beginning, so what was rejected of it before is void."""
+
+    source: str
+
+
 def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
     if isinstance(control, Mark):
@@ -139,9 +147,16 @@ def encode_replayed(note: Replayed) -> tuple[bytes, Headers]:
     return b"", [(REPLAYED, b"%d" % note.offset)]
 
 
-def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed:
-    """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or a note that one was replayed."""
+def encode_begun_anew(note: BegunAnew) -> tuple[bytes, Headers]:
+    """Value (nothing) and headers of a note that a source is read again from its beginning."""
+    return b"", [(BEGUN_ANEW, note.source.encode())]
+
+
+def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed | BegunAnew:
+    """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or one of the notes."""
     fields = dict(headers)
+    if BEGUN_ANEW in fields:
+        return BegunAnew(fields[BEGUN_ANEW].decode())
     if REPLAYED in fields:
         return Replayed(int(fields[REPLAYED]))
     return Rejection(

@@ -18,7 +18,7 @@ from common.errors import ConfigurationError, ServiceError
 from common.fenced_topic import Entry, FencedTopic
 from common.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.schema import Dialect, Schema
-from common.schema_differences import differences
+from common.schema_differences import differences, find_closest
 from common.settings import ServiceSettings
 from common.stretches import Single
 from common.topics import Topics
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 # Raised with every change that an older service must not ignore.
 _VERSION = 1
+_MOST_COMPARED = 1_000
+_COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
 _SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
 
@@ -50,6 +52,8 @@ class Registry:
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}
         self.begun: Identity | None = None
+        # How many schemas were registered here that are close to none before.
+        self._unlike = 0
         self._lock = asyncio.Lock()
 
     async def read(self, consumer: AIOKafkaConsumer) -> None:
@@ -119,13 +123,29 @@ class Registry:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
 
     def _tell_differences(self, new: Registered) -> None:
-        """Say in what a schema differs from the first: its rows get files of their own, which may not be meant."""
-        first = min(self._known.values(), key=lambda registered: registered.number)
-        if first.number < new.number:
-            differs = differences(first.schema, new.schema)
+        """Say in what a schema differs from the one that it is most like: its rows get files of their own.
+
+        That may not be meant where it is close to one. Of those that are close to none the first is told, then only
+        how many there are.
+        """
+        earlier = sorted((known for known in self._known.values() if known.number < new.number), key=_number_of)
+        near = find_closest(new.schema, [known.schema for known in earlier[:_MOST_COMPARED]])
+        self._unlike += near is None and bool(earlier)
+        if near is not None or self._unlike == 1:
+            like = self._known[near.id] if near is not None else earlier[0]
             log.warning(
-                "another schema, kept apart", schema=new.schema.id, files=f"*~{new.number}.csv", differs=differs
+                "another schema, kept apart",
+                schema=new.schema.id,
+                files=f"*~{new.number}.csv",
+                like=like.number,
+                differs=differences(like.schema, new.schema),
             )
+        elif self._unlike in _COUNTS_TOLD:
+            log.warning("schemas like none before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
+
+
+def _number_of(registered: Registered) -> int:
+    return registered.number
 
 
 def encode_schema(registered: Registered) -> bytes:

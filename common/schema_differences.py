@@ -1,7 +1,7 @@
 """In what two schemas differ, in words."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import MappingProxyType
 
 from common.schema import Schema
@@ -24,6 +24,22 @@ def differences(first: Schema, other: Schema) -> list[str]:
     if not phrases and first.header != other.header:
         phrases.append("the same column names, written with other bytes")
     return phrases
+
+
+def find_closest(schema: Schema, others: Iterable[Schema]) -> Schema | None:
+    """The schema that this one is most like, the first of equals; None where it is close to none.
+
+    Close is what may be meant to be the same: at least half of the names are, or all but one of each.
+    """
+    names = set(schema.columns)
+    best, closest = 0.0, None
+    for other in others:
+        theirs = set(other.columns)
+        shared, most = len(names & theirs), max(len(names), len(theirs))
+        is_close = 2 * shared >= most or shared >= most - 1 > 0
+        if is_close and shared / most > best:
+            best, closest = shared / most, other
+    return closest
 
 
 def _matched(names: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -112,7 +112,7 @@ async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> 
     groups = Groups()
     async with open_rejected(settings) as rejected:
         async for number, rejection in rejected.rejections(wanted):
-            groups.add(rejection.reason, rejection, replayed=number in rejected.replayed)
+            groups.add(rejection.reason, rejection, replayed=rejected.is_done(number, rejection))
     rows = [
         (reason, split, source, group.rows, group.replayed, group.first_line, group.last_line)
         for (reason, split, source), group in groups.groups.items()
@@ -137,7 +137,7 @@ async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *,
         async for number, rejection in rejected.rejections(wanted):
             if limit is not None and count >= limit:
                 break
-            if replayed_too or number not in rejected.replayed:
+            if replayed_too or not rejected.is_done(number, rejection):
                 sys.stdout.buffer.write(shown(number, rejection))
                 count += 1
     sys.stdout.flush()

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from common.clients import open_admin, open_producer, open_reader
 from common.errors import ConfigurationError
 from common.progress import Progress, decode_progress
-from common.records import Rejection, Replayed, decode_rejection, encode_replayed
+from common.records import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
 from common.registry import Registry
 from common.settings import ServiceSettings
 from common.topic_metadata import describe_topics
@@ -31,12 +31,20 @@ _BYTES_PER_TRANSACTION = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The topic up to the end that it had when it was opened, and which of its rows are replayed by then."""
+    """The topic up to the end that it had when it was opened, and which of its rows are replayed by then.
+
+    `begun_anew` has, by source, the offset behind which it was read again from its beginning.
+    """
 
     consumer: AIOKafkaConsumer
     topics: Topics
     end: int
     replayed: Offsets
+    begun_anew: Mapping[str, int]
+
+    def is_done(self, number: int, rejection: Rejection) -> bool:
+        """Whether the row was replayed, or was read again with all of its source."""
+        return number in self.replayed or number < self.begun_anew.get(rejection.source, 0)
 
     async def rejections(self, wanted: Wanted) -> AsyncIterator[tuple[int, Rejection]]:
         """The rejections that are wanted, with their ids, in their order."""
@@ -84,13 +92,15 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
         # The end of what is not committed yet: behind another producer's open transaction may stand notes of what was
         # replayed, and who did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
-        replayed = Offsets()
+        replayed, begun_anew = Offsets(), dict[str, int]()
         async for records in read_until(consumer, partition, end):
             for record in records:
                 told = decode_rejection(record.headers, record.value)
                 if isinstance(told, Replayed):
                     replayed.add(told.offset)
-        yield Rejected(consumer, topics, end, replayed)
+                elif isinstance(told, BegunAnew):
+                    begun_anew[told.source] = record.offset
+        yield Rejected(consumer, topics, end, replayed, begun_anew)
 
 
 async def replay(
@@ -142,7 +152,7 @@ async def _replay(
             unknown.discard(number)
             if (mended is not None and number not in mended) or not wanted(number, rejection):
                 continue
-            if number in rejected.replayed:
+            if rejected.is_done(number, rejection):
                 outcome.done_before += 1
                 continue
             try:

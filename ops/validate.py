@@ -19,6 +19,7 @@ from common.registry import Registered
 from common.settings import read_settings
 from ops.demo_files import shown_path
 from ops.validation import Position, Source, read_on, with_step
+from ops.validation_begun import judge_begun
 from ops.validation_broker import Broker, ask_broker, judge_broker
 from ops.validation_schemas import group_by_schema, number_schema
 from ops.validation_screen import Asked, Validation, findings, show
@@ -27,7 +28,6 @@ from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
 from services.ingest.finding import STANDARD_INPUT, find_files
 from services.ingest.settings import IngestSettings
-from services.ingest.sniffing import sniff
 from services.ingest.source import find_skipped_whole
 from services.split.columns import doubled_columns
 from services.split.settings import SplitSettings
@@ -90,7 +90,8 @@ def _run(settings: ValidateSettings) -> int:
     validation = replace(validation, unread=[f"cannot read {error.filename}: {error.strerror}" for error in unread])
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        validation = replace(validation, broker=judge_broker(broker, settings, longest_bytes))
+        begun = judge_begun(files, broker.progress, settings.wanted)
+        validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
     found_out = [name for name in ("delimiter", "quote") if getattr(settings.wanted, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as captured:
@@ -134,7 +135,7 @@ def _examine_file(
         while not at_end:
             data = content.read_on(position.offset, window, chunk_bytes)
             at_end = len(data) < chunk_bytes
-            step = read_on(data, position, settings.wanted, sniff, at_end=at_end, max_row_bytes=settings.max_row_bytes)
+            step = read_on(data, position, settings.wanted, at_end=at_end, max_row_bytes=settings.max_row_bytes)
             window = window.moved(data[: step.used])
             source, position = with_step(source, step), step.position
             if position.schema is not None:

@@ -9,7 +9,7 @@ from common.row import JsonCodec, parse_fields
 from common.schema import Schema
 from ops.validation_columns import Fields, with_fields
 from services.ingest.framing import Reject, Run, frame
-from services.ingest.opening import Sniff, Wanted, find_opening
+from services.ingest.opening import Wanted, find_opening
 from services.ingest.source import to_values
 
 MAX_REASONS = 5
@@ -41,7 +41,7 @@ class Step:
     position: Position
 
 
-def read_on(data: bytes, position: Position, wanted: Wanted, sniff: Sniff, *, at_end: bool, max_row_bytes: int) -> Step:
+def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, max_row_bytes: int) -> Step:
     """Take the complete records from `data`, which begins at `position`; with `at_end` all is used.
 
     ValueError, one line, where the source's beginning cannot be read.
@@ -49,7 +49,7 @@ def read_on(data: bytes, position: Position, wanted: Wanted, sniff: Sniff, *, at
     parts: list[Part] = []
     used = 0
     if position.schema is None:
-        opening = find_opening(data, wanted, sniff, line=position.line, offset=position.offset, at_end=at_end)
+        opening = find_opening(data, wanted, line=position.line, offset=position.offset, at_end=at_end)
         if opening is None:
             return Step((), 0, position)
         used = opening.consumed

@@ -4,17 +4,20 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from common.client_log import keep_last_warning
-from common.clients import open_admin
+from common.clients import open_admin, open_reader
 from common.diagnosis import diagnose
 from common.errors import ConfigurationError
 from common.outages import client_failures_as_outages
 from common.pipeline_start import look_at_pipeline
+from common.progress import Progress, decode_progress
 from common.registry import Registered, Registry
 from common.settings import ServiceSettings
+from common.topic_reading import read_to_end
 from common.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
 from common.waiting import within
 from ops.demo_proof import Finding
@@ -30,12 +33,14 @@ _NOTHING = Found("", {})
 class Broker:
     """What a broker says: how many there are, and what of the pipeline is there.
 
-    `schemas` are those of an earlier run. `trouble` says why nothing is known, `denied` what this client may not do.
+    `schemas` are those of an earlier run, `progress` how far each source is read by now. `trouble` says why nothing is
+    known, `denied` what this client may not do.
     """
 
     brokers: int = 0
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
+    progress: Mapping[str, Progress] = field(default_factory=dict)
     trouble: str = ""
     denied: tuple[str, ...] = ()
 
@@ -60,7 +65,21 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
     except ConfigurationError as error:
         return Broker(len(brokers), denied=tuple(str(error).splitlines()))
     schemas = await registry.known() if topics.schemas in found.topics else {}
-    return Broker(len(brokers), found, schemas)
+    progress = await _read_progress(settings, topics.progress, found) if topics.progress in found.topics else {}
+    return Broker(len(brokers), found, schemas, progress)
+
+
+async def _read_progress(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Progress]:
+    partitions = [TopicPartition(topic, number) for number in range(found.topics[topic].partitions)]
+    async with open_reader(settings, "nacre-validate") as reader:
+        reader.assign(partitions)
+        await reader.seek_to_beginning(*partitions)
+        latest = {record.key: record.value async for record in read_to_end(reader, *partitions)}
+    try:
+        known = [decode_progress(value) for value in latest.values()]
+    except ValueError as error:
+        raise ConfigurationError(f"topic {topic}: a record is {error}") from None
+    return {each.source: each for each in known if isinstance(each, Progress)}
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:

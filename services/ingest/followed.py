@@ -12,6 +12,7 @@ import structlog
 from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
+from services.ingest.begun import find_changes, refusal
 from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key
@@ -34,6 +35,7 @@ class Followed:
         self._content = content_of(found.path, Path(home).suffix)
         self._begun_at = progress
         self._source: Source | None = None
+        self._refusal = ""
         self._chunk_bytes = CHUNK_BYTES
         self._size = -1
         self._grew_at = time.monotonic()
@@ -147,6 +149,8 @@ class Followed:
             return False
         offset = source.progress.offset
         data = await asyncio.to_thread(self._content.read_on, offset, source.window, self._chunk_bytes)
+        if data and self._refusal:
+            raise SourceError(self._refusal)
         to_its_end = len(data) < self._chunk_bytes
         at_end = to_its_end and settled
         if at_end and source.progress.ended and not data:
@@ -183,8 +187,19 @@ class Followed:
         return is_touched
 
     async def _open(self) -> Source:
-        window: Window = await asyncio.to_thread(self._content.window, self._begun_at)
-        address = self._shop.address(self._begun_at.source, source_key(self._home))
-        self._source = Source(self._shop, address, self._begun_at, window)
-        log.info("source opened", source=self._begun_at.source, offset=self._begun_at.offset)
+        progress = self._begun_at
+        changed = await asyncio.to_thread(find_changes, self._content, progress, self._shop.settings.wanted)
+        window: Window = await asyncio.to_thread(self._content.window, progress)
+        address = self._shop.address(progress.source, source_key(self._home))
+        has_void = False
+        if changed and not progress.tally.rows:
+            has_void = progress.rejected > 0
+            progress, window = self._shop.new_progress(progress.source), Window()
+            log.info("source is read anew: no row of it went out", source=progress.source, changed=changed)
+        elif changed:
+            self._refusal = refusal(progress, changed)
+            if progress.ended and progress.size == self._found.size:
+                self._shop.tell_at_rest(progress.source, changed)
+        self._source = Source(self._shop, address, progress, window, has_void=has_void)
+        log.info("source opened", source=progress.source, offset=progress.offset)
         return self._source

@@ -25,6 +25,7 @@ from services.ingest.patterns import (
     NOT_CLOSED,
     TEXT_FOLLOWS,
     count_breaks,
+    explain_text,
     fields_end,
     line_end,
     rest_pattern,
@@ -173,16 +174,21 @@ def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> str | None:
     if end - start > rules.max_row_bytes:
         return f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed"
     if start == end and rules.columns > 1:
-        return "blank line"
+        is_odd = rules.dialect.eol == b"\r" and data[end : end + 2] == b"\r\n"
+        return r"blank line (do lines end with \r\r\n?)" if is_odd else "blank line"
     stop = fields_end(data, start, end, rules.dialect.delimiter, rules.dialect.quote)
     if stop == end:
         return _judge_fields(data[start:end], rules)
-    return NOT_CLOSED if data[stop] in rules.dialect.quote else TEXT_FOLLOWS
+    return NOT_CLOSED if data[stop] in rules.dialect.quote else explain_text(data, stop, rules.dialect.quote)
 
 
 def _judge_fields(record: bytes, rules: _Rules) -> str | None:
     found = len(parse_fields(record, rules.dialect))
-    return None if found == rules.columns else misfit(found, rules.columns)
+    if found == rules.columns:
+        return None
+    delimiter, quote = rules.dialect.delimiter, rules.dialect.quote
+    has_blank = quote and delimiter + b" " + quote in record
+    return misfit(found, rules.columns) + (" (a blank before a quote?)" if has_blank else "")
 
 
 def _judge_beyond(how: _How, max_row_bytes: int, *, fits: bool) -> str:

@@ -1,26 +1,29 @@
 """The beginning of a source: lines to skip, its dialect, its header, and so the schema of its rows."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-from common.row import parse_fields
 from common.schema import BOM, Dialect, RowFormat, Schema
+from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
-from services.ingest.header import frame_header, header_columns
+from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
+from services.ingest.sniffing import find_dialect
 
-# So much of a source is looked at for its dialect: more costs time and changes nothing.
+# So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
+# and changes nothing.
 SAMPLE_BYTES = 16_384
+_FEW_LINES, _MANY_LINES = 20, 400
+LONGEST_SAMPLE_BYTES = 2**17
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = "blank line"
 _BLANK_LINE = re.compile(rb"((?:%b)?+)(?:\r\n|[\r\n])" % BOM)
-
-# From a sample to the delimiter and the quote that it seems to be written with.
-Sniff = Callable[[bytes], tuple[bytes, bytes]]
+# What Excel writes and obeys, and no one else.
+_SEP_LINE = re.compile(rb"(?:%b)?+\"?sep=(.)\"?(\r\n|[\r\n]|\Z)" % BOM, re.IGNORECASE)
+_SEP_BYTES = len(BOM) + len(b'"sep=;"\r\n')
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,19 @@ class Wanted:
     skip_lines: int = 0
     row_format: RowFormat = "csv"
 
+    @property
+    def is_auto(self) -> bool:
+        """Whether something is to be found out."""
+        return self.delimiter is None or self.quote is None
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a source begins with: the bytes and physical lines before its first row, and the schema of its rows.
 
     `schema` is None for a source that has ended before any header or row. `rejects` are blank lines before the header;
-    `unterminated` says that all this ends without a line ending.
+    `unterminated` says that all this ends without a line ending. `trouble` is what is wrong with the header's quotes,
+    which is its first line as it stands then.
     """
 
     schema: Schema | None
@@ -48,40 +57,90 @@ class Opening:
     lines: int
     rejects: tuple[Reject, ...] = ()
     unterminated: bool = False
+    trouble: str = ""
 
 
 def find_opening(
-    data: bytes, wanted: Wanted, sniff: Sniff, *, line: int = 1, offset: int = 0, at_end: bool
+    data: bytes, wanted: Wanted, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
 ) -> Opening | None:
     """Read the beginning of a source, as a rule from its first byte on; None while there is too little of it.
 
+    In a `hurry` what is to be found out is found out from the complete lines that there are.
     ValueError, one line, if it cannot be read.
     """
     if offset == 0 and data.startswith(_UTF_16):
         raise ValueError("it is UTF-16, which is not read: convert it to UTF-8 first")
     to_skip = max(0, wanted.skip_lines - (line - 1))
+    if offset == 0 and not wanted.skip_lines:
+        if not at_end and len(data) < _SEP_BYTES and _may_become_sep(data):
+            return None
+        if named := _SEP_LINE.match(data):
+            wanted, to_skip = _obey(wanted, named[1]), 1
+            # Alone it is not taken: what comes behind it is read with it.
+            at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
-        unterminated = not data.endswith((b"\r", b"\n"))
-        lines = count_breaks(data, 0, len(data)) + unterminated
-        return Opening(None, len(data), lines, unterminated=unterminated and bool(data)) if at_end and data else None
+        return _all_skipped(data) if at_end and data else None
     begin, blanks = _blank_lines(data, start, line + to_skip, offset)
     if begin == len(data):
         return Opening(None, begin, to_skip + len(blanks), blanks) if at_end and data else None
-    dialect = _dialect(data[begin:], wanted, sniff, at_end=at_end)
-    first = frame_header(data[begin:], dialect, at_end=at_end) if dialect is not None else None
-    if dialect is None or first is None:
+    rest = data[begin:]
+    dialect = _dialect(rest, wanted, at_end=at_end, hurry=hurry)
+    first = frame_header(rest, dialect, at_end=at_end) if dialect is not None else None
+    if dialect is None or first is None or not _ends_well(first, rest, at_end=at_end):
         return None
     dialect = replace(dialect, eol=first.eol)
     if wanted.header == "none":
         # What is before the first row that tells how many columns there are is judged as what is behind it.
-        record = first.record.removeprefix(BOM)
-        columns = tuple([f"#{number}" for number in range(1, 1 + len(parse_fields(record, dialect)))])
+        columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
         mark = len(BOM) if data.startswith(BOM, start) else 0
-        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip)
-    schema = Schema(first.record, header_columns(first.record, dialect), dialect, wanted.row_format)
+        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=first.trouble)
+    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, wanted.row_format)
     unterminated = first.consumed == len(first.record)
-    return Opening(schema, begin + first.consumed, to_skip + len(blanks) + first.lines, blanks, unterminated)
+    lines = to_skip + len(blanks) + first.lines
+    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, first.trouble)
+
+
+def _all_skipped(data: bytes) -> Opening:
+    """A source that has ended within the lines to skip."""
+    unterminated = not data.endswith((b"\r", b"\n"))
+    lines = count_breaks(data, 0, len(data)) + unterminated
+    return Opening(None, len(data), lines, unterminated=unterminated)
+
+
+def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
+    """Whether the first record's line ending is known. ValueError where rows of one column would be doubled by it."""
+    if len(first.fields) > 1 or first.eol != b"\r":
+        return True
+    behind = data[first.consumed :][:2]
+    if behind == b"\r\n":
+        raise ValueError(r"its lines end with \r\r\n, which would be two lines each: convert them to \r\n first")
+    return at_end or behind != b"\r"
+
+
+def _may_become_sep(data: bytes) -> bool:
+    """Whether the first line may be Excel's, of which the rest has not come."""
+    line = data.removeprefix(BOM).lstrip(b'"').lower()
+    return line[:4] == b"sep="[: len(line)] and b"\n" not in line and b"\r" not in line[:-1]
+
+
+def _obey(wanted: Wanted, mark: bytes) -> Wanted:
+    """What is wanted of a source whose first line names its delimiter. ValueError where it is not to be found out."""
+    name = mark.decode("latin-1")
+    if wanted.delimiter is not None:
+        raise ValueError(
+            f"its first line is Excel's sep={name}: set DELIMITER=auto, which obeys it, or SKIP_LINES=1 and DELIMITER"
+        )
+    try:
+        check_mark(name, "tab")
+    except ValueError:
+        raise ValueError(f"its first line is Excel's sep={name}, which names no delimiter: set SKIP_LINES=1") from None
+    if find_encoding(wanted.encoding).holds(mark):
+        raise ValueError(
+            f"its first line is Excel's sep={name}, which may be part of a character in ENCODING={wanted.encoding}: "
+            "convert it to utf-8"
+        )
+    return replace(wanted, delimiter=mark)
 
 
 def _skipped(data: bytes, lines: int) -> int | None:
@@ -102,13 +161,31 @@ def _blank_lines(data: bytes, start: int, line: int, offset: int) -> tuple[int, 
     return start, tuple(found)
 
 
-def _dialect(data: bytes, wanted: Wanted, sniff: Sniff, *, at_end: bool) -> Dialect | None:
+def _dialect(data: bytes, wanted: Wanted, *, at_end: bool, hurry: bool) -> Dialect | None:
     """What is wanted, or what the data seem to be written with; None while there is too little to tell."""
-    delimiter, quote = wanted.delimiter, wanted.quote
-    if delimiter is None or quote is None:
-        if len(data) < SAMPLE_BYTES and not at_end:
+    if wanted.delimiter is not None and wanted.quote is not None:
+        return Dialect(wanted.delimiter, wanted.quote, encoding=wanted.encoding)
+    size = _sample_size(data)
+    if size is None:
+        if not at_end and not hurry:
             return None
-        found_delimiter, found_quote = sniff(data[:SAMPLE_BYTES])
-        delimiter = found_delimiter if delimiter is None else delimiter
-        quote = found_quote if quote is None else quote
-    return Dialect(delimiter, quote, encoding=wanted.encoding)
+        size = len(data)
+    found = find_dialect(
+        data[:size],
+        delimiter=wanted.delimiter,
+        quote=wanted.quote,
+        encoding=wanted.encoding,
+        headed=wanted.header == "first",
+        whole=at_end and size == len(data),
+    )
+    return None if found is None else found.dialect
+
+
+def _sample_size(data: bytes) -> int | None:
+    """How much of the data is looked at, whole lines; None where there is not enough yet."""
+    end = 0
+    for number, ending in enumerate(ENDING.finditer(data[:LONGEST_SAMPLE_BYTES]), start=1):
+        end = ending.end()
+        if number >= _MANY_LINES or (number >= _FEW_LINES and end >= SAMPLE_BYTES):
+            return end
+    return (end or LONGEST_SAMPLE_BYTES) if len(data) >= LONGEST_SAMPLE_BYTES else None

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.records import Ended, Mark, Rejection, encode_control, encode_rejection
+from common.records import (
+    BegunAnew,
+    Ended,
+    Mark,
+    Rejection,
+    encode_begun_anew,
+    encode_control,
+    encode_rejection,
+)
 from common.row import JsonCodec
 from common.topics import Topics
 from common.transaction import Outbox
@@ -56,6 +64,12 @@ def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject
         reason = f"{reason} (only its first {max_raw_bytes} bytes are kept here)"
     rejection = Rejection(address.source, reject.line, reject.offset, "", reason, reject.raw[:max_raw_bytes])
     value, headers = encode_rejection(rejection)
+    outbox.put(topics.rejected, 0, address.key, value, headers)
+
+
+def pack_begun_anew(outbox: Outbox, topics: Topics, address: Address) -> None:
+    """Say in `rejected` that a source is read anew, before anything that is rejected of it then."""
+    value, headers = encode_begun_anew(BegunAnew(address.source))
     outbox.put(topics.rejected, 0, address.key, value, headers)
 
 

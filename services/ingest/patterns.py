@@ -21,6 +21,28 @@ def fields_end(data: bytes, start: int, end: int, delimiter: bytes, quote: bytes
     return fields.end() if fields else start
 
 
+def explain_text(data: bytes, stop: int, quote: bytes) -> str:
+    """Say that text follows the closing quote before `stop`, and what it may be that is not read."""
+    if data[max(0, stop - 2) : stop] == b"\\" + quote:
+        return f"{TEXT_FOLLOWS} (a backslash escape?)"
+    return f"{TEXT_FOLLOWS} (a blank behind it?)" if data[stop : stop + 1] in (b" ", b"\t") else TEXT_FOLLOWS
+
+
+def literal_fields(line: bytes, delimiter: bytes, quote: bytes) -> list[bytes]:
+    """Take a line apart whose quotes are wrong: a field with such quotes is what stands up to the next delimiter."""
+    if not quote:
+        return line.split(delimiter)
+    match = _literal_pattern(delimiter, quote).match
+    fields: list[bytes] = []
+    start = 0
+    while (field := match(line, start)) is not None:
+        fields.append(field[2] if field[1] is None else field[1].replace(quote * 2, quote))
+        if field.end() == len(line):
+            break
+        start = field.end() + 1
+    return fields
+
+
 def line_end(data: bytes, start: int) -> tuple[int, int]:
     """Where the line ending behind `start` begins and ends, the end of data twice if there is none."""
     ending = ENDING.search(data, start)
@@ -68,3 +90,17 @@ def rest_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
     """Match from within quotes up to the closing quote (1) and the whole fields behind it."""
     more = rb"(?>(?:%b%b)*)" % (re.escape(delimiter), _field(delimiter, quote))
     return re.compile(rb"%b(?>(?:(%b)%b)?)" % (_quoted_rest(quote), re.escape(quote), more))
+
+
+@lru_cache
+def _literal_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
+    """Match a field up to a delimiter or the end: what is within its quotes (1), or all of it (2)."""
+    apart, mark = re.escape(delimiter), re.escape(quote)
+    return re.compile(rb"%b(%b)%b(?=%b|\Z)|([^%b]*+)" % (mark, _quoted_rest(quote), mark, apart, apart))
+
+
+@lru_cache
+def quoted_pattern(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
+    """Find a field within these quotes in a record."""
+    apart, mark = re.escape(delimiter), re.escape(quote)
+    return re.compile(rb"(?:\A|%b)%b%b%b(?=%b|\Z)" % (apart, mark, _quoted_rest(quote), mark, apart))

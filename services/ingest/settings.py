@@ -31,8 +31,12 @@ class IngestSettings(ServiceSettings):
         "first", description="first: the first record names the columns. none: columns are #1, #2, ..."
     )
     skip_lines: int = Field(0, ge=0, description="lines before the header, or the first row, that are left out")
-    delimiter: str = Field(",", description="between fields: one character, tab, or auto to find it out for each file")
-    quote: str = Field('"', description="around fields: one character, none, or auto to find it out for each file")
+    delimiter: str = Field(
+        ",", description="between fields: one character, tab, or auto to find out for each file: comma, ;, tab or |"
+    )
+    quote: str = Field(
+        '"', description="around fields: one character, none, or auto to find out for each file: double, single or none"
+    )
     encoding: str = Field(
         "utf-8", description="what column names and categories are read in (latin-1, cp1252, ...); bytes pass unchanged"
     )

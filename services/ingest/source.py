@@ -1,8 +1,9 @@
 """One source: its bytes taken record by record into an outbox, its progress moved on."""
 
 import re
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any
 
@@ -16,16 +17,19 @@ from common.progress import Progress
 from common.records import Ended
 from common.registry import Registered, Registry
 from common.row import JsonCodec
+from common.schema import Schema
+from common.schema_differences import dialect_traits
 from common.tally import tally
 from common.tolerance import find_excess, rejected_whole
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
+from services.ingest.begun import begun_with, is_void
 from services.ingest.files import Window
 from services.ingest.framing import Reject, Run, frame
 from services.ingest.opening import find_opening
-from services.ingest.packing import Address, json_parts, pack_end, pack_reject, pack_run
+from services.ingest.packing import Address, json_parts, pack_begun_anew, pack_end, pack_reject, pack_run
 from services.ingest.settings import IngestSettings
-from services.ingest.sniffing import sniff
+from services.ingest.waiting import Waiting
 
 log = structlog.get_logger()
 
@@ -42,6 +46,7 @@ class Shop:
     topics: Topics
     registry: Registry
     rows_id: str = ""
+    _told: set[tuple[str, ...]] = field(default_factory=set)
 
     def address(self, source: str, key: bytes) -> Address:
         """Where a source's records go: to one partition, which keeps their order, or to all of them."""
@@ -61,8 +66,20 @@ class Shop:
             raise ServiceError(describe_other(self.topics.rows, what, progress.rows_id, self.rows_id))
         return replace(progress, rows_id=self.rows_id or progress.rows_id)
 
+    def tell_at_rest(self, source: str, changed: tuple[str, ...]) -> None:
+        """Say that a source read to its end was so under other settings: of many that are alike the first alone."""
+        if changed not in self._told:
+            self._told.add(changed)
+            log.warning(
+                "sources that were read to their ends under other settings stay as they are",
+                first=source,
+                changed=changed,
+            )
+
     def check_rejected(self, progress: Progress) -> None:
         """TooManyRejectedError when more of a source were rejected than may be."""
+        if is_void(progress, self.settings.wanted):
+            return
         if excess := find_excess(self.settings.tolerance, progress):
             raise TooManyRejectedError(excess)
 
@@ -93,12 +110,17 @@ def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: 
 class Source:
     """A source being read. `progress` is where it stands once the outbox at hand is committed."""
 
-    def __init__(self, shop: Shop, address: Address, progress: Progress, window: Window) -> None:
+    def __init__(
+        self, shop: Shop, address: Address, progress: Progress, window: Window, *, has_void: bool = False
+    ) -> None:
         self._shop = shop
         self._address = address
         self._partitions = cycle(address.partitions)
         self._registered: Registered | None = None
         self._codec: JsonCodec | None = None
+        self._auto = Waiting()
+        # What was rejected of it before, under other settings, is so no more.
+        self._has_void = has_void
         self.progress = progress
         self.window = window
 
@@ -114,7 +136,8 @@ class Source:
             used += await self._take_opening(data[used:], outbox, at_end=at_end)
         if self._registered is not None:
             used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
-        if at_end and not self.progress.ended:
+        # Of one whose dialect is not found out nothing is taken at its end: it ends again when it is another size.
+        if at_end and not (self.progress.ended and self.progress.size == size):
             self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
             ended = Ended(
                 self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
@@ -141,23 +164,48 @@ class Source:
         if self.progress.schema:
             self._use(await self._shop.registry.find(self.progress.schema))
             return 0
-        progress = self.progress
+        progress, wanted = self.progress, self._shop.settings.wanted
+        now = time.monotonic()
+        hurry = self._auto.hurries(data, wanted, now)
         try:
-            opening = find_opening(
-                data, self._shop.settings.wanted, sniff, line=progress.line, offset=progress.offset, at_end=at_end
-            )
+            opening = find_opening(data, wanted, line=progress.line, offset=progress.offset, at_end=at_end, hurry=hurry)
         except ValueError as error:
             raise SourceError(f"{progress.source}: its beginning cannot be read: {error}") from None
         if opening is None:
+            if reason := self._auto.news(data, wanted, now, at_end=at_end):
+                log.info("dialect not found out yet", source=progress.source, reason=reason)
             return 0
+        if self._has_void:
+            pack_begun_anew(outbox, self._shop.topics, self._address)
+            self._has_void = False
         for reject in opening.rejects:
             self._reject(reject, outbox)
         changes: dict[str, Any] = {"rejected": progress.rejected + len(opening.rejects)}
         if opening.schema is not None:
             self._use(await self._shop.registry.register(opening.schema))
             changes["schema"] = opening.schema.id
+            self._tell_opening(opening.schema, opening.trouble)
+        changes["begun"] = begun_with(wanted, None if opening.schema is None else opening.schema.dialect)
         self._move(data[: opening.consumed], lines=opening.lines, unterminated=opening.unterminated, **changes)
         return opening.consumed
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether its dialect is to be found out once some time has passed, also when nothing more comes."""
+        return self._auto.since is not None and self._registered is None
+
+    def _tell_opening(self, schema: Schema, trouble: str) -> None:
+        source, columns = self.progress.source, len(schema.columns)
+        if self._shop.settings.wanted.is_auto:
+            delimiter, quote, _, _ = dialect_traits(schema)
+            log.info("dialect found out", source=source, delimiter=delimiter, quote=quote, columns=columns)
+        if trouble:
+            log.warning(
+                "the header's quotes are wrong: its first line is taken as it stands",
+                source=source,
+                reason=trouble,
+                columns=columns,
+            )
 
     def _use(self, registered: Registered) -> None:
         self._registered = registered

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 _CHUNK_BYTES = 2**20
 _DESCRIPTOR = 0
+# How often it is asked whether its dialect can be found out from what has come.
+_LOOK_INTERVAL_S = 0.1
 
 
 async def carry_standard_input(
@@ -64,13 +66,15 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
                 await _commit(transactions, shop, home, source, transactions.outbox())
                 try:
                     while not source.progress.ended:
-                        chunk = await _next_chunk(chunks, stop)
-                        if chunk is None:
+                        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if source.is_undecided else None)
+                        if chunk is None and stop.is_set():
                             log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
                             break
                         outbox = transactions.outbox()
-                        rest += chunk
-                        used = await source.take(rest, outbox, at_end=not chunk)
+                        rest += chunk or b""
+                        used = await source.take(rest, outbox, at_end=chunk == b"")
+                        if chunk is None and not used:
+                            continue
                         rest = rest[used:]
                         await _commit(transactions, shop, home, source, outbox)
                         shop.check_rejected(source.progress)
@@ -125,12 +129,12 @@ def _read_in_background() -> "asyncio.Queue[bytes]":
     return chunks
 
 
-async def _next_chunk(chunks: "asyncio.Queue[bytes]", stop: asyncio.Event) -> bytes | None:
-    """The next chunk, or None once `stop` is set."""
+async def _next_chunk(chunks: "asyncio.Queue[bytes]", stop: asyncio.Event, timeout_s: float | None) -> bytes | None:
+    """The next chunk, or None once `stop` is set or none has come for so long."""
     getting = asyncio.ensure_future(chunks.get())
     stopping = asyncio.ensure_future(stop.wait())
     try:
-        await asyncio.wait([getting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([getting, stopping], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         return getting.result() if getting.done() else None
     finally:
         getting.cancel()

@@ -8,14 +8,13 @@ import pytest
 from common.row import parse_fields
 from services.ingest.framing import Run, frame
 from services.ingest.opening import Wanted, find_opening
-from services.ingest.sniffing import sniff
 
 FILES = sorted(Path(__file__).with_name("csv_spectrum").glob("*.csv"))
 
 
 def read(data: bytes, wanted: Wanted) -> list[dict[str, str]]:
     """Every row of a file by its columns' names."""
-    opening = find_opening(data, wanted, sniff, at_end=True)
+    opening = find_opening(data, wanted, at_end=True)
     assert opening is not None
     assert opening.schema is not None
     dialect, columns = opening.schema.dialect, opening.schema.columns

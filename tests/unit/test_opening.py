@@ -1,5 +1,4 @@
 import re
-from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
@@ -8,26 +7,20 @@ from hypothesis import strategies as st
 from common.schema import BOM, Dialect, Schema
 from services.ingest.encodings import find_encoding
 from services.ingest.framing import Reject
-from services.ingest.opening import SAMPLE_BYTES, Opening, Sniff, Wanted, find_opening
-from services.ingest.sniffing import sniff
+from services.ingest.opening import Opening, Wanted, find_opening
 
-PIECES = [b"\n", b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"# note\n", b"a,b\n", b"1,2\n", b"\xff"]
+PIECES = [b"sep=;\n", b"\n", b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"# note\n", b"a,b\n", b"1,2\n", b"\xff"]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 WANTED = st.builds(Wanted, header=st.sampled_from(["first", "none"]), skip_lines=st.integers(0, 3))
+AUTO = Wanted(delimiter=None)
 
 
-def no_sniff(sample: bytes) -> tuple[bytes, bytes]:
-    raise AssertionError(f"nothing is to be found out from {sample!r}")
+def opened(data: bytes, wanted: Wanted | None = None, *, at_end: bool = True, hurry: bool = False) -> Opening | None:
+    return find_opening(data, wanted or Wanted(), at_end=at_end, hurry=hurry)
 
 
-def opened(
-    data: bytes, wanted: Wanted | None = None, sniff: Sniff = no_sniff, *, at_end: bool = True
-) -> Opening | None:
-    return find_opening(data, wanted or Wanted(), sniff, at_end=at_end)
-
-
-def schema_of(data: bytes, wanted: Wanted | None = None, sniff: Sniff = no_sniff) -> Schema:
-    opening = opened(data, wanted, sniff)
+def schema_of(data: bytes, wanted: Wanted | None = None) -> Schema:
+    opening = opened(data, wanted)
     assert opening is not None
     assert opening.schema is not None
     return opening.schema
@@ -72,9 +65,7 @@ def test_a_source_that_ends_within_the_lines_to_skip_is_taken_whole() -> None:
     assert opened(b"one\ntwo", Wanted(skip_lines=5)) == Opening(None, 7, 2, unterminated=True)
     # When it grows, those that were skipped are not skipped again.
     wanted = Wanted(skip_lines=3)
-    assert find_opening(b"three\na\n", wanted, no_sniff, line=3, offset=8, at_end=True) == Opening(
-        Schema(b"a", ("a",)), 8, 2
-    )
+    assert find_opening(b"three\na\n", wanted, line=3, offset=8, at_end=True) == Opening(Schema(b"a", ("a",)), 8, 2)
 
 
 @given(data=SOUP, wanted=WANTED)
@@ -109,40 +100,6 @@ def test_a_header_is_read_in_its_encoding() -> None:
     assert schema.dialect == Dialect(b";", encoding="cp1252")
 
 
-def test_what_is_to_be_found_out_waits_for_a_sample_or_the_end() -> None:
-    wanted = Wanted(delimiter=None)
-    line = b"a;b\n"
-    assert opened(line, wanted, sniff, at_end=False) is None
-    assert schema_of(line, wanted, sniff).columns == ("a", "b")
-    opening = opened(line * SAMPLE_BYTES, wanted, sniff, at_end=False)
-    assert opening is not None
-
-
-def in_columns(delimiter: str) -> Callable[[int], str]:
-    return lambda n: delimiter.join([f"name {n}", f"{n / 7:.3f}", f"2026-01-{n % 28 + 1:02}", "yes" if n % 3 else ""])
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("bom", [b"", BOM])
-def test_the_delimiter_is_found_out(delimiter: str, bom: bytes) -> None:
-    header = delimiter.join(["name", "value", "day", "flag"])
-    text = "\n".join([header, *map(in_columns(delimiter), range(200)), ""])
-    assert sniff(bom + text.encode()[:SAMPLE_BYTES]) == (delimiter.encode(), b'"')
-
-
-def test_quotes_are_found_out() -> None:
-    assert sniff(b"a,b\n'x,y',1\n'z, w',2\n'v',3\n") == (b",", b"'")
-    assert sniff(b'a;b\n"x;y";1\n"z;w";2\n') == (b";", b'"')
-
-
-@given(st.binary(max_size=300))
-def test_whatever_a_sample_is_something_is_found(sample: bytes) -> None:
-    delimiter, quote = sniff(sample)
-    assert len(delimiter) == 1
-    assert delimiter.isascii()
-    assert delimiter != quote
-
-
 @pytest.mark.parametrize("name", ["utf-8", "UTF8", "latin-1", "cp1252", "shift_jis", "gb18030", "koi8-r", "ascii"])
 def test_encodings_that_keep_ascii_are_taken(name: str) -> None:
     assert "a,b".encode(find_encoding(name).name) == b"a,b"
@@ -160,3 +117,45 @@ def test_a_mark_within_a_character_is_told() -> None:
     assert find_encoding("shift_jis").holds(b"|")
     assert not find_encoding("shift_jis").holds(b",")
     assert not find_encoding("utf-8").holds(b"|")
+
+
+def test_excel_s_first_line_names_the_delimiter() -> None:
+    schema = Schema(b"a,x;b", ("a,x", "b"), Dialect(b";", eol=b"\r\n"))
+    for first in (b"sep=;", b"SEP=;", b'"sep=;"', BOM + b"sep=;"):
+        data = first + b"\r\na,x;b\r\n1,5;2,5\r\n"
+        assert opened(data, AUTO) == Opening(schema, len(first) + 9, 2)
+    assert schema_of(b"sep=\t\na;b\tc\n1\t2\n", AUTO).columns == ("a;b", "c")
+    assert opened(b"sep=|\n1;2|3\n", Wanted(header="none", delimiter=None)) == Opening(
+        Schema(None, ("#1", "#2"), Dialect(b"|")), 6, 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "why"),
+    [
+        (b"sep=;\na;b\n", Wanted(), "sep=;: set DELIMITER=auto, which obeys it, or SKIP_LINES=1"),
+        (b"sep=;\na;b\n", Wanted(delimiter=b";", quote=None), "set DELIMITER=auto"),
+        (b"sep=x\naxb\n", AUTO, "sep=x, which names no delimiter: set SKIP_LINES=1"),
+        (b"sep=|\na|b\n", Wanted(delimiter=None, encoding="gbk"), "may be part of a character in ENCODING=gbk"),
+    ],
+)
+def test_excel_s_first_line_is_never_taken_for_a_header(data: bytes, wanted: Wanted, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)):
+        opened(data, wanted)
+
+
+def test_a_line_that_is_like_excel_s_is_a_line() -> None:
+    assert schema_of(b"sep=;,b\n").columns == ("sep=;", "b")
+    assert schema_of(b"sep\n1\n").columns == ("sep",)
+    assert opened(b"sep=;\na\n", Wanted(skip_lines=1)) == Opening(Schema(b"a", ("a",)), 8, 2)
+
+
+@pytest.mark.parametrize("data", [b"sep=;", b"sep=;\r\n", b"sep=;\n\n"])
+def test_excel_s_first_line_alone_is_not_taken(data: bytes) -> None:
+    assert opened(data, AUTO) is None
+
+
+def test_a_file_of_one_column_with_two_returns_to_a_line_is_refused() -> None:
+    with pytest.raises(ValueError, match=re.escape(r"its lines end with \r\r\n")):
+        opened(b"a\r\r\n1\r\r\n")
+    assert schema_of(b"a,b\r\r\n1,2\r\r\n").dialect.eol == b"\r"

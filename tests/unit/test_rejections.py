@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from common.new_batch import NewBatch
 from common.records import (
+    BegunAnew,
     Mark,
     Rejection,
     Replayed,
     decode_control,
     decode_rejection,
+    encode_begun_anew,
     encode_control,
     encode_rejection,
     encode_replayed,
@@ -42,6 +44,7 @@ from ops.rejections import (
     shown,
     table,
 )
+from ops.replaying import Rejected
 from services.sink.arranging import REJECTED_KEY, arrange_rejections
 from services.split.carrying import Carrier
 from services.split.splits import parse_split_by
@@ -68,7 +71,7 @@ def records_of(outbox: Outbox, topic: str) -> list[Any]:
     return found
 
 
-def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Replayed]]:
+def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Replayed | BegunAnew]]:
     """The splits that get a row behind such a mark, and what is rejected."""
     registered = Registered(1, SCHEMA)
 
@@ -135,6 +138,22 @@ def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number:
     rejection, of_rejection = encode_rejection(REJECTION)
     piles = arrange_rejections([Single(0, b"", rejection, of_rejection), Single(1, b"", value, headers)])
     assert len(piles[REJECTED_KEY][0][1]) == 1
+
+
+def test_a_note_that_a_source_is_read_anew_is_read_as_it_was_written() -> None:
+    value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
+    assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
+    assert arrange_rejections([Single(0, b"", value, headers)]) == {}
+
+
+def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:
+    nothing: Any = None
+    replayed = Offsets()
+    replayed.add(9)
+    rejected = Rejected(nothing, TOPICS, 20, replayed, {"/a.csv": 7})
+    of_a, of_b = (Rejection(f"/{name}.csv", 1, 0, "", "why", b"x") for name in "ab")
+    assert [number for number in range(12) if rejected.is_done(number, of_a)] == [0, 1, 2, 3, 4, 5, 6, 9]
+    assert [number for number in range(12) if rejected.is_done(number, of_b)] == [9]
 
 
 @given(st.sets(st.integers(0, 5_000)), st.sets(st.integers(0, 5_000)))

@@ -22,10 +22,6 @@ WANTED = st.builds(
 MAX_ROW_BYTES = 12
 
 
-def no_sniff(sample: bytes) -> tuple[bytes, bytes]:
-    raise AssertionError(f"nothing is to be found out from {sample!r}")
-
-
 def read(data: bytes, ends: list[int], wanted: Wanted | None = None) -> tuple[Source, list[Step]]:
     """Read a source of which there is more each time, up to these ends and then all."""
     source, position = Source("s"), Position()
@@ -33,7 +29,7 @@ def read(data: bytes, ends: list[int], wanted: Wanted | None = None) -> tuple[So
     for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
         at_end = len(steps) == len(ends)
         part = data[position.offset : max(end, position.offset)]
-        step = read_on(part, position, wanted or Wanted(), no_sniff, at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+        step = read_on(part, position, wanted or Wanted(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
         source, position = with_step(source, step), step.position
         steps.append(step)
     return source, steps

@@ -1,9 +1,10 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.registry import Registered
 from common.schema import Dialect, Schema
-from common.schema_differences import differences, list_names, show_name
+from common.schema_differences import differences, find_closest, list_names, show_name
 from ops.validation import Source
 from ops.validation_columns import Fields, with_fields
 from ops.validation_schemas import dissent, group_by_schema, number_schema
@@ -80,3 +81,19 @@ def test_names_are_shown_on_one_line() -> None:
     assert show_name(" ") == "' '"
     assert show_name("a\nb") == "'a\\nb'"
     assert len(show_name("x" * 1000)) == 60
+
+
+def test_a_schema_is_compared_with_the_one_that_it_is_most_like() -> None:
+    plain, renamed, other = schema("a", "b", "c"), schema("a", "b", "d"), schema("x", "y", "z")
+    assert find_closest(plain, [other, renamed]) == renamed
+    assert find_closest(schema("c", "b", "a"), [other, renamed, plain]) == plain
+    assert find_closest(schema("a", "b", "c", "e"), [renamed, plain]) == plain
+    # One of two has another name.
+    assert find_closest(schema("a", "f"), [other, schema("a", "b")]) == schema("a", "b")
+    assert find_closest(Schema(b"a;b", ("a", "b"), Dialect(b";")), [schema("a", "b")]) == schema("a", "b")
+
+
+@pytest.mark.parametrize("columns", ["x", "ax", "pqr", "aqrstu"])
+def test_what_shares_little_is_close_to_none(columns: str) -> None:
+    assert find_closest(schema(*columns), [schema(*"bcde"), schema("a", *"vwyz")]) is None
+    assert find_closest(schema(*columns), []) is None

@@ -1,0 +1,84 @@
+"""The settings that a source was begun with, and which of them are others now."""
+
+from collections.abc import Mapping, Sequence
+
+from common.progress import Progress
+from common.schema import Dialect
+from services.ingest.content import Content
+from services.ingest.files import Window
+from services.ingest.opening import LONGEST_SAMPLE_BYTES, Wanted, find_opening
+
+_AUTO = "auto"
+_NAMES = {b"": "none", b"\t": "tab"}
+
+
+def begun_with(wanted: Wanted, dialect: Dialect | None) -> dict[str, str]:
+    """What decides what a source's rows are, by setting; `auto` with what it has found in this source."""
+    delimiter, quote = (None, None) if dialect is None else (dialect.delimiter, dialect.quote)
+    return {
+        "HEADER": wanted.header,
+        "SKIP_LINES": str(wanted.skip_lines),
+        "DELIMITER": _told(wanted.delimiter, delimiter),
+        "QUOTE": _told(wanted.quote, quote),
+        "ENCODING": wanted.encoding,
+        "ROW_FORMAT": wanted.row_format,
+    }
+
+
+def changes(begun: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Each setting that is another now, in words; none where a source is begun before this was remembered.
+
+    `auto` and what it found say the same; so do two that are found out anew, where `now` does not say what is found.
+    """
+    return tuple([_in_words(name, then, now[name]) for name, then in begun.items() if not _is_same(then, now[name])])
+
+
+def find_changes(content: Content, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
+    """Each setting that a source was begun with and that is another now, in words.
+
+    Where a mark was given that is to be found out now, that is done: it may be the same. OSError, SourceError where
+    the source's beginning cannot be read.
+    """
+    now = begun_with(wanted, None)
+    changed = changes(progress.begun, now)
+    if changed and any(now[name] == _AUTO and not then.startswith(_AUTO) for name, then in progress.begun.items()):
+        data = content.read_on(0, Window(), LONGEST_SAMPLE_BYTES)
+        try:
+            opening = find_opening(data, wanted, at_end=len(data) < LONGEST_SAMPLE_BYTES, hurry=True)
+        except ValueError:
+            return changed
+        if opening is not None and opening.schema is not None:
+            return changes(progress.begun, begun_with(wanted, opening.schema.dialect))
+    return changed
+
+
+def is_void(progress: Progress, wanted: Wanted) -> bool:
+    """Whether what was read of a source counts no more: no row of it went out, and the settings are others now."""
+    return not progress.tally.rows and bool(changes(progress.begun, begun_with(wanted, None)))
+
+
+def refusal(progress: Progress, changed: Sequence[str]) -> str:
+    """Why a source that has rows under other settings is not read on, and what to do."""
+    return (
+        f"{progress.source}: {progress.tally.rows} rows of it went out under other settings ({'; '.join(changed)}): "
+        "set them back to read it on, give what is new a file of its own, or begin again with another TOPIC_PREFIX and "
+        "another OUTPUT_DIR"
+    )
+
+
+def _told(mark: bytes | None, found: bytes | None) -> str:
+    if mark is not None:
+        return _NAMES.get(mark, mark.decode("latin-1"))
+    return _AUTO if found is None else f"{_AUTO} ({_told(found, None)})"
+
+
+def _is_same(then: str, now: str) -> bool:
+    return _found(then) == _found(now) or (now == _AUTO and then.startswith(_AUTO))
+
+
+def _found(told: str) -> str:
+    return told.removeprefix(f"{_AUTO} (").removesuffix(")") if told.startswith(f"{_AUTO} (") else told
+
+
+def _in_words(name: str, then: str, now: str) -> str:
+    return f"{name} was {then} and is {now}"

@@ -1,0 +1,263 @@
+"""A source that was begun under other settings: refused, read anew, or left as it is. Real files, no broker."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.record.memory_records import MemoryRecords
+from structlog.testing import capture_logs
+
+from common.new_batch import NewBatch
+from common.progress import Progress, decode_progress, encode_progress
+from common.records import BegunAnew, Rejection, decode_rejection
+from common.registry import Registered
+from common.schema import Dialect, Schema
+from common.tally import tally
+from common.topics import Topics
+from common.transaction import Outbox
+from ops.validation_begun import judge_begun
+from services.ingest.begun import begun_with, changes
+from services.ingest.finding import look_at, source_name
+from services.ingest.followed import Followed
+from services.ingest.opening import Wanted
+from services.ingest.settings import IngestSettings
+from services.ingest.source import Shop
+
+TOPICS = Topics.under("")
+SEMICOLONS = b"S;v\nM;1\nF;2\n"
+
+
+class Registry:
+    """The schemas that were met."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Schema] = {}
+
+    async def register(self, schema: Schema) -> Registered:
+        """Keep it."""
+        self.schemas[schema.id] = schema
+        return Registered(1, schema)
+
+    async def find(self, schema_id: str) -> Registered:
+        """One that is kept."""
+        return Registered(1, self.schemas[schema_id])
+
+
+class Run:
+    """An ingest of one file with ONCE: what it put out, and where the source stands then."""
+
+    registry: Any
+    progress: Progress
+
+    def __init__(self, path: Path, before: "Run | None" = None, /, **settings: str) -> None:
+        given = {"input": str(path), "once": "true", **settings}
+        self.settings = IngestSettings.model_validate(given)
+        self.registry = before.registry if before is not None else Registry()
+        producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(100_000))
+        self.outbox = Outbox(producer)
+        shop = Shop(self.settings, TOPICS, self.registry)
+        known = before.progress if before is not None else Progress(source_name(path))
+        followed = Followed(shop, look_at({"": path})[""], known)
+        shop.check_rejected(known)
+        with capture_logs() as self.logs:
+            asyncio.run(self._read(followed))
+        self.trouble = followed.trouble
+        known_again = decode_progress(encode_progress(followed.progress))
+        assert isinstance(known_again, Progress)
+        self.progress = known_again
+
+    async def _read(self, followed: Followed) -> None:
+        while not followed.finished:
+            await followed.read_on(self.outbox)
+
+    @property
+    def rows(self) -> list[bytes]:
+        """Those that went out."""
+        return [record.value for record in self._records(TOPICS.rows) if not record.headers]
+
+    @property
+    def rejected(self) -> list[Any]:
+        """What went to `rejected`."""
+        return [decode_rejection(list(record.headers), record.value) for record in self._records(TOPICS.rejected)]
+
+    def _records(self, topic: str) -> list[Any]:
+        found: list[Any] = []
+        for (name, _), batches in self.outbox.batches.items():
+            for built in batches if name == topic else ():
+                batch = MemoryRecords(bytes(built._build())).next_batch()  # noqa: SLF001 - what the producer sends
+                assert batch is not None
+                found += list(batch)
+        return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "a.csv"
+    made.write_bytes(SEMICOLONS)
+    return made
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
+
+
+CHANGED = [
+    ("delimiter", ",", ";", "DELIMITER was , and is ;"),
+    ("delimiter", "|", "tab", "DELIMITER was | and is tab"),
+    ("delimiter", ",", "auto", "DELIMITER was , and is auto (;)"),
+    ("delimiter", "auto", ",", "DELIMITER was auto (;) and is ,"),
+    ("header", "first", "none", "HEADER was first and is none"),
+    ("skip_lines", "0", "1", "SKIP_LINES was 0 and is 1"),
+    ("quote", '"', "none", 'QUOTE was " and is none'),
+    ("quote", "auto", "'", "QUOTE was auto (\") and is '"),
+    ("encoding", "utf-8", "cp1252", "ENCODING was utf-8 and is cp1252"),
+    ("row_format", "csv", "json", "ROW_FORMAT was csv and is json"),
+]
+
+
+@pytest.mark.parametrize(("name", "then", "now", "told"), CHANGED)
+def test_what_has_rows_under_another_setting_is_refused_with_both_values_and_the_way_out(
+    path: Path, name: str, then: str, now: str, told: str
+) -> None:
+    first = Run(path, None, **{name: then})
+    assert first.progress.tally.rows == 2 or name == "skip_lines"
+    append(path, b"M;3\n")
+    second = Run(path, first, **{name: now})
+    assert told in second.trouble
+    assert second.trouble.startswith(f"{path}: 2 rows of it went out under other settings")
+    assert "set them back to read it on" in second.trouble
+    assert (second.rows, second.rejected, second.progress) == ([], [], first.progress)
+    [event] = [entry for entry in second.logs if entry["log_level"] == "error"]
+    assert event["source"] == str(path)
+    # Set back, it is read on.
+    third = Run(path, second, **{name: then})
+    assert (third.trouble, third.progress.tally.rows) == ("", 3)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ({"delimiter": "auto"}, {"delimiter": ";"}),
+        ({"delimiter": ";"}, {"delimiter": "auto"}),
+        ({"delimiter": "auto", "quote": "auto"}, {"delimiter": ";", "quote": '"'}),
+        ({"delimiter": ";"}, {"delimiter": "auto", "quote": "auto"}),
+        ({"delimiter": "auto"}, {"delimiter": "auto"}),
+        ({}, {"settle_s": "9", "order": "none", "max_rejected": "5"}),
+    ],
+)
+def test_what_says_the_same_is_no_change(path: Path, then: dict[str, str], now: dict[str, str]) -> None:
+    first = Run(path, None, **then)
+    append(path, b"M;3\n")
+    second = Run(path, first, **now)
+    assert (second.trouble, second.rows) == ("", [b"M;3"])
+
+
+def test_what_was_read_to_its_end_stays_as_it_is_and_that_is_said(path: Path) -> None:
+    first = Run(path)
+    second = Run(path, first, delimiter=";")
+    assert (second.trouble, second.rows) == ("", [])
+    [event] = [entry for entry in second.logs if entry["log_level"] == "warning"]
+    assert (event["first"], event["changed"]) == (str(path), ("DELIMITER was , and is ;",))
+
+
+def test_where_no_row_went_out_it_is_read_anew_and_what_was_rejected_is_void(path: Path) -> None:
+    path.write_bytes(b'S,v\n"a" b,1\n"c" d,2\n')
+    first = Run(path, max_rejected="9")
+    assert (first.rows, first.progress.rejected) == ([], 2)
+    # More were rejected than may be by now, under settings that are no more.
+    second = Run(path, first, quote="none", max_rejected="0")
+    assert second.rows == [b'"a" b,1', b'"c" d,2']
+    assert second.rejected == [BegunAnew(str(path))]
+    assert (second.progress.rejected, second.progress.tally.rows) == (0, 2)
+    assert second.progress.begun["QUOTE"] == "none"
+    # From here on it is begun like any other.
+    assert Run(path, second).progress == second.progress
+
+
+def test_what_is_rejected_anew_comes_behind_the_note(path: Path) -> None:
+    path.write_bytes(b"S,v\nM\nF\n")
+    first = Run(path)
+    second = Run(path, first, delimiter=";", skip_lines="1")
+    assert second.rows == [b"F"]
+    third = Run(path, first, delimiter="|", quote="none")
+    assert third.rows == [b"M", b"F"]
+    path.write_bytes(b"\nS,v\nM\n")
+    note, blank, row = Run(path, Run(path), quote="none").rejected
+    assert note == BegunAnew(str(path))
+    assert [each.reason for each in (blank, row) if isinstance(each, Rejection)] == [
+        "blank line",
+        "1 field, the header has 2",
+    ]
+
+
+@pytest.mark.parametrize("data", [b"S;v\n", b"\n\n", b"note\n"])
+def test_a_header_alone_or_less_is_read_anew(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    first = Run(path, skip_lines="3" if data == b"note\n" else "0")
+    assert first.progress.offset == len(data)
+    append(path, SEMICOLONS)
+    second = Run(path, first, delimiter=";", quote="none", skip_lines="1" if data == b"note\n" else "0")
+    assert second.trouble == ""
+    assert b"M;1" in second.rows
+
+
+@pytest.mark.parametrize("beginning", [b"id;S;v", b"sep=;\r\n", b"\xef\xbb\xbfid"])
+def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(path: Path, beginning: bytes) -> None:
+    path.write_bytes(beginning)
+    first = Run(path, None, delimiter="auto")
+    assert (first.progress.ended, first.progress.offset) == (True, 0)
+    assert [entry["event"] for entry in first.logs].count("dialect not found out yet") == 1
+    append(path, b"x;y;z" if beginning.endswith(b"\n") else b"\r\n")
+    second = Run(path, first, delimiter="auto")
+    assert (second.progress.ended, second.progress.size) == (True, len(path.read_bytes()))
+    append(path, b"\n1;2;3\n4;5;6\n")
+    assert Run(path, second, delimiter="auto").rows[-1] == b"4;5;6"
+
+
+def test_a_file_that_was_changed_is_refused_for_that(path: Path) -> None:
+    first = Run(path)
+    path.write_bytes(b"S;v\nX;9\nF;2\nM;3\n")
+    assert "changed" in Run(path, first, delimiter=";").trouble
+
+
+def test_what_was_begun_before_settings_were_remembered_goes_on() -> None:
+    now = begun_with(Wanted(), None)
+    assert changes({}, now) == ()
+    assert changes(now, now) == ()
+
+
+def test_auto_is_remembered_with_what_it_found() -> None:
+    wanted = Wanted(delimiter=None, quote=None)
+    begun = begun_with(wanted, Dialect(b"\t", b""))
+    assert (begun["DELIMITER"], begun["QUOTE"]) == ("auto (tab)", "auto (none)")
+    assert changes(begun, begun_with(wanted, None)) == ()
+    assert changes(begun, begun_with(Wanted(delimiter=b"\t", quote=b""), None)) == ()
+    assert changes(begun, begun_with(Wanted(delimiter=b"\t"), None)) == ('QUOTE was auto (none) and is "',)
+
+
+def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
+    first = Run(path)
+    source, now = source_name(path), Wanted(delimiter=b";")
+    files = {source: path}
+
+    def judged(progress: Progress) -> list[tuple[bool, str]]:
+        return [(finding.holds, finding.text) for finding in judge_begun(files, {source: progress}, now)]
+
+    [(holds, text)] = judged(first.progress)
+    assert holds
+    assert text == f"1 file was read to the end under other settings, and nothing of that is sent again: {source}"
+    append(path, b"M;3\n")
+    [(holds, text)] = judged(first.progress)
+    assert not holds
+    assert "(DELIMITER was , and is ;)" in text
+    [(holds, text)] = judged(replace(first.progress, tally=tally([])))
+    assert holds
+    assert "is read anew" in text
+    assert judge_begun(files, {source: first.progress}, Wanted()) == []
+    # Another file by now: what was read is not of it.
+    path.write_bytes(b"x")
+    assert judged(first.progress) == []
