@@ -19,6 +19,8 @@ Category = tuple[str | None, ...]
 CONTROL = "nacre"
 EOL = "eol"
 REPLAYED = "replayed"
+# The line ending of a row that its source ends with: CR is there, and LF may come.
+HALF_CRLF = b"\r?"
 
 
 @dataclass(frozen=True, slots=True)
