@@ -18,9 +18,10 @@ from common.progress import encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Outbox, Transactions
-from services.ingest.files import Window
+from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
 from services.ingest.finding import source_key
-from services.ingest.source import Shop, Source
+from services.ingest.source import Expected, Shop, Source
+from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()
 
@@ -56,7 +57,17 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
         transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
         readiness.set_ready(1)
-        rest = b""
+        rest, stream = b"", Stream()
+
+        async def take(data: bytes, expected: Expected) -> bytes:
+            outbox = transactions.outbox()
+            left = data[await source.take(data, outbox, expected) :]
+            await _commit(transactions, shop, home, source, outbox)
+            shop.check_rejected(source.progress)
+            if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
+                raise SourceError(endless_line("standard input", source.progress.line, source.progress.offset))
+            return left
+
         try:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
@@ -66,17 +77,18 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
                     if chunk is None:
                         log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
                         break
-                    outbox = transactions.outbox()
-                    rest += chunk
-                    used = await source.take(rest, outbox, at_end=not chunk)
-                    rest = rest[used:]
-                    await _commit(transactions, shop, home, source, outbox)
-                    shop.check_rejected(source.progress)
+                    for piece in stream.read(chunk):
+                        rest = await take(rest + piece, Expected.MORE)
+                    while not chunk and not source.progress.ended:
+                        rest = await take(rest, Expected.NOTHING)
                 await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
-        except TooManyRejectedError:
+        except (ValueError, EOFError) as error:
+            await transactions.settle()
+            raise SourceError(f"standard input cannot be unpacked: {error}") from error
+        except (TooManyRejectedError, SourceError):
             # Whoever is told of them has to find them.
             await transactions.settle()
             raise
