@@ -13,10 +13,11 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.content import Content, content_of, is_misnamed
+from services.ingest.expected import Expected
 from services.ingest.files import CHUNK_BYTES, MovedError, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key
 from services.ingest.places import Found, home_and_number
-from services.ingest.source import Expected, Shop, Source
+from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()
 

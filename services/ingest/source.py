@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -20,6 +19,7 @@ from common.schema import Schema
 from common.tally import tally
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
+from services.ingest.expected import Expected
 from services.ingest.files import Window
 from services.ingest.framing import Framed, Reject, Run, frame, with_half_ending
 from services.ingest.opening import MOST_REJECTS, Opening, bytes_left, find_opening, lacks_header
@@ -30,17 +30,6 @@ from services.ingest.sniffing import sniff
 from services.ingest.tolerance import find_excess
 
 log = structlog.get_logger()
-
-
-class Expected(Enum):
-    """What else a source is expected to have."""
-
-    # More, at any moment: complete records are taken.
-    MORE = auto()
-    # Nothing for now: half a row waits for its rest, and without one the source has ended.
-    NOT_NOW = auto()
-    # Nothing: all is taken. Only a header that lacks its line ending, which has no row, is left.
-    NOTHING = auto()
 
 
 @dataclass(frozen=True, slots=True)

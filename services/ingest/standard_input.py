@@ -18,9 +18,10 @@ from common.progress import encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Outbox, Transactions
+from services.ingest.expected import Expected
 from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
 from services.ingest.finding import source_key
-from services.ingest.source import Expected, Shop, Source
+from services.ingest.source import Shop, Source
 from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()
