@@ -13,6 +13,10 @@ class ConfigurationError(ServiceError):
     exit_code = 78
 
 
+class RecordTooLargeError(ConfigurationError):
+    """A topic takes no record of this size."""
+
+
 class SourceError(ServiceError):
     """A source cannot be read on."""
 

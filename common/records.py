@@ -20,6 +20,8 @@ CONTROL = "nacre"
 EOL = "eol"
 REPLAYED = "replayed"
 BEGUN_ANEW = "begun anew"
+# The line ending of a row that its source ends with: CR is there, and LF may come.
+HALF_CRLF = b"\r?"
 
 
 @dataclass(frozen=True, slots=True)

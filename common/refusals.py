@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from common.error_kinds import name_of, root_of
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, RecordTooLargeError
 from common.settings import ServiceSettings
 
 # The broker's settings whose values explain a refusal, where it tells them.
@@ -30,7 +30,7 @@ def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError |
     """The refusal of records on their way into a topic; None for an error that is none."""
     match name_of(error):
         case "MessageSizeTooLargeError" | "RecordListTooLargeError":
-            return ConfigurationError(
+            return RecordTooLargeError(
                 f"topic {topic} refuses a record batch for its size: set its max.message.bytes and segment.bytes "
                 "higher, or MAX_ROW_BYTES lower"
             )

@@ -14,7 +14,7 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer
 
-from common.errors import ConfigurationError, ServiceError
+from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
 from common.fenced_topic import Entry, FencedTopic
 from common.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.schema import Dialect, Schema
@@ -30,6 +30,10 @@ _VERSION = 1
 _MOST_COMPARED = 1_000
 _COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
+# What a topic takes unless its broker is set otherwise, or nearly; who sets MAX_ROW_BYTES higher may set that too.
+_MOST_RECORD_BYTES = 1_000_000
+# Of column names, and characters of each, that are logged.
+_MOST_SHOWN = 100
 _SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
 
 
@@ -51,6 +55,9 @@ class Registry:
         self._name = topics.schemas
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}
+        # Schemas whose record is too large, and why.
+        self._refused: dict[str, str] = {}
+        self._most_bytes = max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
         self.begun: Identity | None = None
         # How many schemas were registered here that are close to none before.
         self._unlike = 0
@@ -93,17 +100,32 @@ class Registry:
         return dict(self._known)
 
     async def register(self, schema: Schema) -> Registered:
-        """Give the schema a number, unless it has one. No two schemas get one number."""
+        """Give the schema a number, unless it has one. No two schemas get one number.
+
+        RecordTooLargeError when the topic takes no record of its size; that is asked once.
+        """
         async with self._lock:
             if schema.id not in self._known:
                 await self._topic.read()
             if schema.id not in self._known:
-                for _, value in await self._topic.append(partial(self._number, schema)):
+                for _, value in await self._append(schema):
                     registered = decode_schema(value)
                     self._known[schema.id] = registered
-                    log.info("new schema", schema=schema.id, number=registered.number, columns=list(schema.columns))
+                    log.info("new schema", schema=schema.id, number=registered.number, columns=_shown(schema.columns))
                     self._tell_differences(registered)
             return self._known[schema.id]
+
+    async def _append(self, schema: Schema) -> Sequence[Entry]:
+        if schema.id not in self._refused:
+            size = len(encode_schema(Registered(0, schema)))
+            told = f"{size} bytes as a record, at most {self._most_bytes}"
+            if size <= self._most_bytes:
+                try:
+                    return await self._topic.append(partial(self._number, schema))
+                except RecordTooLargeError as error:
+                    told = f"{size} bytes as a record: {error}"
+            self._refused[schema.id] = told
+        raise RecordTooLargeError(self._refused[schema.id])
 
     def _number(self, schema: Schema) -> list[Entry]:
         """The schema as an entry with the next number; nothing where it has one."""
@@ -146,6 +168,12 @@ class Registry:
 
 def _number_of(registered: Registered) -> int:
     return registered.number
+
+
+def _shown(columns: Sequence[str]) -> list[str]:
+    """As much of the names as a person reads."""
+    shown = [name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…" for name in columns[:_MOST_SHOWN]]
+    return shown if len(columns) <= _MOST_SHOWN else [*shown, f"and {len(columns) - _MOST_SHOWN} more"]
 
 
 def encode_schema(registered: Registered) -> bytes:

@@ -134,8 +134,10 @@ def _examine_file(
         content, window, at_end = content_of(path), Window(), False
         while not at_end:
             data = content.read_on(position.offset, window, chunk_bytes)
-            at_end = len(data) < chunk_bytes
-            step = read_on(data, position, settings.wanted, at_end=at_end, max_row_bytes=settings.max_row_bytes)
+            is_last = len(data) < chunk_bytes
+            step = read_on(data, position, settings.wanted, at_end=is_last, max_row_bytes=settings.max_row_bytes)
+            # Very many rejects come in several steps.
+            at_end = is_last and step.used == len(data)
             window = window.moved(data[: step.used])
             source, position = with_step(source, step), step.position
             if position.schema is not None:
@@ -143,7 +145,7 @@ def _examine_file(
                 for tally in tallies:
                     tally.add(source.name, registered, step)
             chunk_bytes = fit_chunk(
-                chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not at_end
+                chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not is_last
             )
             advance(step.used)
         lines, skip_lines = position.line - 1, settings.skip_lines

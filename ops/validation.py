@@ -10,7 +10,7 @@ from common.schema import Schema
 from ops.validation_columns import Fields, with_fields
 from services.ingest.framing import Reject, Run, frame
 from services.ingest.opening import Wanted, find_opening
-from services.ingest.source import to_values
+from services.ingest.packing import to_values
 
 MAX_REASONS = 5
 _MAX_PLACES = 3

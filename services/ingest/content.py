@@ -1,19 +1,18 @@
 """What is in a file: its bytes as they are, or unpacked. Offsets count those."""
 
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from common.errors import SourceError
 from common.progress import Progress
 from services.ingest.files import Window, open_file, read_on, read_window
+from services.ingest.signatures import MAGIC_BYTES, find_packed
+from services.ingest.unpacking import SLICE_BYTES, Unpacker
 
-# Of packed bytes, at once: a thousand of them may unpack to 32 MB, if somebody means harm.
-_SLICE_BYTES = 1024
 _SKIP_BYTES = 2**20
-_GZIP_WBITS = 31
+# Whose bytes are not what the name says is told.
+_PACKED_SUFFIXES = {".gz", ".zst"}
 
 
 class Content(Protocol):
@@ -63,10 +62,9 @@ class PackedFile:
 
     whole_only = True
 
-    def __init__(self, path: Path, new_unpacker: Callable[[], Any]) -> None:
+    def __init__(self, path: Path, expected: str = "") -> None:
         self.path = path
-        self.expected = ""
-        self._new_unpacker = new_unpacker
+        self.expected = expected
         # Where the file was when it was last read: a changed one is another file.
         self._signature: tuple[int, ...] | None = None
         self._trouble: SourceError | None = None
@@ -74,8 +72,7 @@ class PackedFile:
 
     def _begin(self) -> None:
         self._packed_offset = 0
-        self._unpacker: Any = None
-        self._rest = b""
+        self._unpacker = Unpacker()
         # Unpacked and not used yet, from this offset on.
         self._kept = b""
         self._kept_from = 0
@@ -99,7 +96,7 @@ class PackedFile:
 
     def _has_changed(self) -> bool:
         found = self.path.stat()
-        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         changed = signature != self._signature
         self._signature = signature
         if changed:
@@ -138,30 +135,18 @@ class PackedFile:
             # What was unpacked is lost: begin anew.
             self._signature = None
             raise
-        except Exception as error:
-            # Each unpacker has errors of its own.
+        except (ValueError, EOFError) as error:
             self._trouble = SourceError(f"{self.path} cannot be unpacked: {error}")
             raise self._trouble from error
         return b"".join(pieces)
 
     def _next_piece(self, file: IO[bytes]) -> bytes | None:
         """What a few more packed bytes give, which may be nothing; None at the end."""
-        packed, self._rest = self._rest or file.read(_SLICE_BYTES), b""
-        if self._unpacker is None:
-            if not packed:
-                return None
-            # A file may be filled up with zeros.
-            packed = packed.lstrip(b"\0")
-            if not packed:
-                return b""
-            self._unpacker = self._new_unpacker()
-        elif not packed:
-            raise EOFError("it ends within its compressed data, so it is not complete")
-        piece: bytes = self._unpacker.decompress(packed)
-        if self._unpacker.eof:
-            # Another compressed stream may follow.
-            self._rest, self._unpacker = self._unpacker.unused_data, None
-        return piece
+        packed = file.read(SLICE_BYTES)
+        if not packed:
+            self._unpacker.end()
+            return None
+        return self._unpacker.unpack(packed)
 
     def _changed(self, offset: int) -> SourceError:
         return SourceError(
@@ -170,15 +155,13 @@ class PackedFile:
         )
 
 
-def content_of(path: Path, suffix: str | None = None) -> Content:
-    """The content of a file, unpacked where its name says that it is packed, or the suffix that it had before."""
-    match (path.suffix if suffix is None else suffix).lower():
-        case ".gz":
-            return PackedFile(path, lambda: zlib.decompressobj(_GZIP_WBITS))
-        case ".zst":
-            # Imported here because most have no need of it.
-            import zstandard  # noqa: PLC0415
+def content_of(path: Path, expected: str = "") -> Content:
+    """The content of a file, unpacked where its first bytes say that it is packed, whatever its name says."""
+    with open_file(path, expected) as file:
+        is_packed = find_packed(file.read(MAGIC_BYTES)) is not None
+    return PackedFile(path, expected) if is_packed else PlainFile(path, expected)
 
-            return PackedFile(path, zstandard.ZstdDecompressor().decompressobj)
-        case _:
-            return PlainFile(path)
+
+def is_misnamed(content: Content) -> bool:
+    """Whether a file's name says that it is packed, and it is not."""
+    return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only

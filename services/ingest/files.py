@@ -14,7 +14,7 @@ from services.ingest.finding import file_of
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
 # So much of a line is read before it is given up: what is held in memory has to have an end.
-_LONGEST_LINE_BYTES = 2**26
+LONGEST_LINE_BYTES = 2**26
 
 # How many bytes at each end of what was read make its fingerprint.
 _FINGERPRINT_BYTES = 4096
@@ -107,12 +107,17 @@ def fit_chunk(chunk_bytes: int, path: Path, line: int, offset: int, *, stuck: bo
     Raises SourceError where the line at `line` and `offset` does not end within what is held in memory.
     """
     fitting = 2 * chunk_bytes if stuck else CHUNK_BYTES
-    if fitting > _LONGEST_LINE_BYTES:
-        raise SourceError(
-            f"{path}: line {line}, from byte {offset} on, does not end within {_LONGEST_LINE_BYTES} bytes: "
-            "is this a CSV file?"
-        )
+    if fitting > LONGEST_LINE_BYTES:
+        raise SourceError(endless_line(path, line, offset))
     return fitting
+
+
+def endless_line(source: object, line: int, offset: int) -> str:
+    """Say that a line does not end within what is held in memory."""
+    return (
+        f"{source}: line {line}, from byte {offset} on, does not end within {LONGEST_LINE_BYTES} bytes: is this a CSV "
+        "file?"
+    )
 
 
 def _changed(path: Path, offset: int) -> SourceError:

@@ -102,7 +102,7 @@ def _found(path: Path) -> Found:
         stat = path.stat()
     except OSError:
         return Found(path)
-    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns)
+    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:

@@ -3,9 +3,9 @@
 import asyncio
 import errno
 import math
+import os
 import time
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,7 +13,8 @@ from common.errors import SourceError
 from common.progress import Progress
 from common.transaction import Outbox
 from services.ingest.begun import find_changes, refusal
-from services.ingest.content import content_of
+from services.ingest.content import Content, content_of, is_misnamed
+from services.ingest.expected import Expected
 from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key
 from services.ingest.places import Found, home_and_number
@@ -30,15 +31,18 @@ class Followed:
 
     def __init__(self, shop: Shop, found: Found, progress: Progress) -> None:
         self._shop = shop
-        home, _ = home_and_number(progress.source)
-        self._home = home
-        self._content = content_of(found.path, Path(home).suffix)
+        self._home, _ = home_and_number(progress.source)
+        # Known once its first bytes are looked at.
+        self._content: Content | None = None
         self._begun_at = progress
         self._source: Source | None = None
         self._refusal = ""
         self._chunk_bytes = CHUNK_BYTES
-        self._size = -1
+        # The file as it was at the last look, and when its content was last seen to be the source's.
+        self._seen: _Stamp | None = None
+        self._known: _Stamp | None = None
         self._grew_at = time.monotonic()
+        self._is_header_held = self._is_misnamed = False
         self._next_look = 0.0
         self._found = found
         self._gone = self._lost = self._overwritten = False
@@ -51,7 +55,7 @@ class Followed:
     @property
     def is_packed(self) -> bool:
         """Whether the file is compressed."""
-        return self._content.whole_only
+        return self._content is not None and self._content.whole_only
 
     @property
     def progress(self) -> Progress:
@@ -60,10 +64,11 @@ class Followed:
 
     def see(self, found: Found) -> None:
         """The file is here now: look at it if it has changed, and do not take another one for it."""
-        self._content.path = found.path
         # With ONCE nobody looks where the file has gone to: whatever is there is told.
         once = self._shop.settings.once
-        self._content.expected = "" if once else found.file
+        self._path, self._expected = found.path, "" if once else found.file
+        if self._content is not None:
+            self._content.path, self._content.expected = self._path, self._expected
         if self._gone or self._lost or found != self._found:
             self._next_look = 0.0
             self.finished = False
@@ -84,8 +89,7 @@ class Followed:
         unchanged = progress.ended and found.size == progress.size
         if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
             return False
-        content = content_of(found.path, Path(self._home).suffix)
-        content.expected = found.file
+        content = content_of(found.path, found.file)
         if unchanged and progress.changed_at_ns and content.whole_only:
             # To unpack all of it again takes long.
             return True
@@ -113,10 +117,10 @@ class Followed:
             # Kafka's, not the file's: to register a header takes a transaction.
             raise
         except OSError as error:
-            if self._content.expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
+            if self._expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
                 self._gone, self._next_look = True, math.inf
                 return False
-            self._on_trouble(f"cannot read {self._content.path}: {error.strerror}", error.errno or errno.EIO, now)
+            self._on_trouble(f"cannot read {self._path}: {error.strerror}", error.errno or errno.EIO, now)
             return False
         except SourceError as error:
             self._on_trouble(str(error), 0, now)
@@ -135,44 +139,81 @@ class Followed:
         self._next_look = math.inf if self._lost else now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
-        source = self._source or await self._open()
-        stat = await asyncio.to_thread(self._content.path.stat)
-        if self._content.expected not in {"", file_of(stat)}:
+        stat = await asyncio.to_thread(self._path.stat)
+        if self._expected not in {"", file_of(stat)}:
             raise MovedError
-        size = stat.st_size
-        if size != self._size:
-            self._size, self._grew_at, self.finished = size, now, False
-        elif source.progress.ended and source.progress.size == size:
-            return self._rest(source, stat.st_mtime_ns)
-        settled = self._shop.settings.once or now - self._grew_at >= self._shop.settings.settle_s
-        if self._content.whole_only and not settled:
+        stamp, settings = _Stamp.of(stat), self._shop.settings
+        was_packed = self.is_packed
+        content = await self._look(stamp)
+        if content.whole_only and not was_packed:
+            # How many compressed files are read at once is for the lane to say.
             return False
-        offset = source.progress.offset
-        data = await asyncio.to_thread(self._content.read_on, offset, source.window, self._chunk_bytes)
+        source = self._source or await self._open(content, stamp)
+        before, known = source.progress, self._known
+        is_at_rest = before.ended and before.size == stamp.size
+        rest_s = now - self._grew_at
+        settled = settings.once or rest_s >= settings.settle_s
+        if content.whole_only and not settled and not (is_at_rest and stamp == known):
+            return False
+        if known is not None and stamp != known and (is_at_rest or stamp.file != known.file):
+            # It was touched, or another one has taken its place: the content tells whether it is still the source's.
+            await asyncio.to_thread(content.window, before)
+        # What is left is a header that lacks its line ending, which may have been written anew.
+        is_left = not content.whole_only and before.offset < stamp.size
+        if is_at_rest and (not is_left or (self._is_header_held and stamp == known)):
+            self._known = stamp
+            return self._rest(source, stat.st_mtime_ns)
+        final = settings.once or content.whole_only or rest_s >= max(settings.settle_s, settings.unterminated_s)
+        data = await asyncio.to_thread(content.read_on, before.offset, source.window, self._chunk_bytes)
         if data and self._refusal:
             raise SourceError(self._refusal)
+        self._known = stamp
         to_its_end = len(data) < self._chunk_bytes
-        at_end = to_its_end and settled
-        if at_end and source.progress.ended and not data:
-            return self._rest(source, stat.st_mtime_ns)
-        used = await source.take(data, outbox, at_end=at_end, size=size, changed_at_ns=stat.st_mtime_ns)
+        expected = Expected.MORE
+        if to_its_end and settled:
+            expected = Expected.NOTHING if final else Expected.NOT_NOW
+        used = await source.take(data, outbox, expected, size=stamp.size, changed_at_ns=stat.st_mtime_ns)
         progress = source.progress
-        self._content.keep_from(progress.offset)
+        content.keep_from(progress.offset)
         # Once it is complete, `take` rejects a record that is too long.
         stuck = not used and not to_its_end
-        path = self._content.path
-        self._chunk_bytes = fit_chunk(self._chunk_bytes, path, progress.line, progress.offset, stuck=stuck)
-        if at_end and used == len(data):
-            log.info("source ended", source=source.progress.source, rows=source.progress.tally.rows)
-        return used > 0 or at_end
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._path, progress.line, progress.offset, stuck=stuck)
+        if expected is Expected.NOT_NOW and not progress.ended:
+            # What is seen to have changed is looked at before.
+            self._next_look = self._grew_at + max(settings.settle_s, settings.unterminated_s)
+        self._tell(progress, before, len(data) - used)
+        return progress != before
+
+    async def _look(self, stamp: "_Stamp") -> Content:
+        """What the file holds: for as long as nothing was read of it, it may become of another kind."""
+        seen, content = self._seen, self._content
+        if content is None or (self.progress.offset == 0 and stamp != seen):
+            content = self._content = await asyncio.to_thread(content_of, self._path, self._expected)
+            if stamp.size and is_misnamed(content) and not self._is_misnamed:
+                self._is_misnamed = True
+                log.warning("not compressed, whatever its name says: read as it is", source=self.progress.source)
+        if seen is None or stamp.size != seen.size or (content.whole_only and stamp != seen):
+            self._grew_at, self.finished = time.monotonic(), False
+        self._seen = stamp
+        return content
+
+    def _tell(self, progress: Progress, before: Progress, left: int) -> None:
+        if not progress.ended:
+            return
+        if left:
+            if not self._is_header_held and not self._shop.settings.wanted.is_auto:
+                log.warning("a header waits for its line ending", source=progress.source, bytes=left)
+        elif progress.offset > before.offset or not before.ended:
+            log.info("source ended", source=progress.source, rows=progress.tally.rows)
+        self._is_header_held = left > 0
 
     async def _tell_loss(self) -> None:
         self._next_look = math.inf
-        await asyncio.to_thread(check_readable, self._content.path)
+        await asyncio.to_thread(check_readable, self._path)
         # What can be read there is no news: the next look tells what it is.
         if self._overwritten and not self.progress.ended:
             raise SourceError(
-                f"{self._content.path} is another file now, and the one read to byte {self.progress.offset} is gone"
+                f"{self._path} is another file now, and the one read to byte {self.progress.offset} is gone"
             )
         self.finished = self.finished or self._overwritten
 
@@ -186,10 +227,10 @@ class Followed:
             source.progress = replace(source.progress, changed_at_ns=changed_at_ns)
         return is_touched
 
-    async def _open(self) -> Source:
+    async def _open(self, content: Content, stamp: "_Stamp") -> Source:
         progress = self._begun_at
-        changed = await asyncio.to_thread(find_changes, self._content, progress, self._shop.settings.wanted)
-        window: Window = await asyncio.to_thread(self._content.window, progress)
+        changed = await asyncio.to_thread(find_changes, content, progress, self._shop.settings.wanted)
+        window: Window = await asyncio.to_thread(content.window, progress)
         address = self._shop.address(progress.source, source_key(self._home))
         has_void = False
         if changed and not progress.tally.rows:
@@ -200,6 +241,20 @@ class Followed:
             self._refusal = refusal(progress, changed)
             if progress.ended and progress.size == self._found.size:
                 self._shop.tell_at_rest(progress.source, changed)
-        self._source = Source(self._shop, address, progress, window, has_void=has_void)
+        self._source, self._known = Source(self._shop, address, progress, window, has_void=has_void), stamp
         log.info("source opened", source=progress.source, offset=progress.offset)
         return self._source
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """By which a change of a file is seen: which file it is, how long, and when its content, or anything, changed."""
+
+    file: str
+    size: int
+    changed_at_ns: int
+    touched_at_ns: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> "_Stamp":
+        return cls(file_of(stat), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

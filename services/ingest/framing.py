@@ -12,13 +12,15 @@ where quotes go wrong at one place for one line, they do for every line between 
 place is found once and kept (`_Beyond`), and each line is then judged by itself and this place.
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
 from common.loops import even_rows
+from common.records import HALF_CRLF
 from common.row import misfit, parse_fields
 from common.schema import Dialect
 from services.ingest.patterns import (
@@ -71,16 +73,25 @@ class Framed:
 
 
 def frame(
-    data: bytes, *, dialect: Dialect, columns: int, line: int, offset: int, at_end: bool, max_row_bytes: int
+    data: bytes,
+    *,
+    dialect: Dialect,
+    columns: int,
+    line: int,
+    offset: int,
+    at_end: bool,
+    max_row_bytes: int,
+    most_rejects: float = math.inf,
 ) -> Framed:
     """Take the complete records from `data`, which begins a record at `line` and `offset` of its source.
 
     The bytes behind `consumed` are to be given again with more behind them. If those are more than
-    `max_row_bytes` + 1, they are one physical line whose end has not come yet. With `at_end` all is consumed.
+    `max_row_bytes` + 1, they are one physical line whose end has not come yet, unless there are `most_rejects`, which
+    are enough for a call. With `at_end` all else is consumed.
     How the source is cut into data makes no difference to its rows and rejects.
     """
     eol = dialect.eol
-    rules = _Rules(dialect, columns, max_row_bytes, at_end)
+    rules = _Rules(dialect, columns, max_row_bytes, at_end, most_rejects)
     # A CR at the end may be half of CRLF, so what has CR alone is left to _frame_any.
     cut = data.rfind(eol) + len(eol) if eol.endswith(b"\n") and eol in data else 0
     marks = dialect.delimiter, dialect.quote, eol
@@ -95,6 +106,18 @@ def frame(
     return Framed([run, *tail.parts], cut + tail.consumed, len(rows) + tail.lines)
 
 
+def with_half_ending(framed: Framed, line: int, offset: int) -> Framed:
+    """What was framed at `line` and `offset` of a source that ends with CR: its last row may get LF yet."""
+    last = framed.parts[-1]
+    if not isinstance(last, Run) or last.eol != b"\r":
+        return framed
+    row = last.rows[-1]
+    before = [replace(last, rows=last.rows[:-1])] if len(last.rows) > 1 else []
+    row_line = line + framed.lines - 1 - count_breaks(row, 0, len(row))
+    half = Run([row], HALF_CRLF, row_line, offset + framed.consumed - 1 - len(row), last.plain)
+    return Framed([*framed.parts[:-1], *before, half], framed.consumed, framed.lines)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """What stays the same while some data are framed."""
@@ -103,6 +126,7 @@ class _Rules:
     columns: int
     max_row_bytes: int
     at_end: bool
+    most_rejects: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +167,8 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
     """Yield each complete record's start, end and line ending, and the reason if it is no row."""
     match_row = row_pattern(rules.dialect.delimiter, rules.dialect.quote, rules.columns).match
     start, beyond = 0, _Beyond(-1, "open")
-    while start < len(data):
+    rejects = 0
+    while start < len(data) and rejects < rules.most_rejects:
         # Up to `beyond`, or without its end, this could run through the same lines again for each of them.
         row = match_row(data, start, start + rules.max_row_bytes + 2) if start > beyond.stop else None
         if row is not None and row.end(1) - start <= rules.max_row_bytes:
@@ -165,6 +190,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
                 reason = _judge_fields(data[start:end], rules)
             else:
                 reason = _judge_beyond(beyond.how, rules.max_row_bytes, fits=fits)
+        rejects += reason is not None
         yield start, end, data[end:after], reason
         start = after
 

@@ -10,6 +10,7 @@ from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
 from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
+from services.ingest.signatures import find_foreign
 from services.ingest.sniffing import find_dialect
 
 # So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
@@ -18,9 +19,14 @@ SAMPLE_BYTES = 16_384
 _FEW_LINES, _MANY_LINES = 20, 400
 LONGEST_SAMPLE_BYTES = 2**17
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# A megabyte may hold a million of them, each with its source's name, and has to fit into a transaction.
+MOST_REJECTS = 10_000
+# What is longer is no list of names, and to read it as one would take all memory.
+_MOST_HEADER_BYTES = 10_000_000
+_MOST_COLUMNS = 1_000_000
 _BLANK = "blank line"
 _BLANK_LINE = re.compile(rb"((?:%b)?+)(?:\r\n|[\r\n])" % BOM)
+_BLANK_LINES = re.compile(rb"(?:(?:%b)?+(?:\r\n|[\r\n]))*+" % BOM)
 # What Excel writes and obeys, and no one else.
 _SEP_LINE = re.compile(rb"(?:%b)?+\"?sep=(.)\"?(\r\n|[\r\n]|\Z)" % BOM, re.IGNORECASE)
 _SEP_BYTES = len(BOM) + len(b'"sep=;"\r\n')
@@ -68,28 +74,32 @@ def find_opening(
     In a `hurry` what is to be found out is found out from the complete lines that there are.
     ValueError, one line, if it cannot be read.
     """
-    if offset == 0 and data.startswith(_UTF_16):
-        raise ValueError("it is UTF-16, which is not read: convert it to UTF-8 first")
+    if offset == 0 and not _is_enough(data, wanted, at_end=at_end):
+        return None
     to_skip = max(0, wanted.skip_lines - (line - 1))
-    if offset == 0 and not wanted.skip_lines:
-        if not at_end and len(data) < _SEP_BYTES and _may_become_sep(data):
-            return None
-        if named := _SEP_LINE.match(data):
-            wanted, to_skip = _obey(wanted, named[1]), 1
-            # Alone it is not taken: what comes behind it is read with it.
-            at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
+    if offset == 0 and not wanted.skip_lines and (named := _SEP_LINE.match(data)):
+        wanted, to_skip = _obey(wanted, named[1]), 1
+        # Alone it is not taken: what comes behind it is read with it.
+        at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
         return _all_skipped(data) if at_end and data else None
-    begin, blanks = _blank_lines(data, start, line + to_skip, offset)
-    if begin == len(data):
-        return Opening(None, begin, to_skip + len(blanks), blanks) if at_end and data else None
+    begin = _end_of_blank_lines(data, start)
+    blanks: tuple[Reject, ...] = ()
+    if wanted.header == "first" or (at_end and begin == len(data)):
+        begin, blanks = _blank_lines(data, start, line + to_skip, offset)
+    if begin == len(data) or len(blanks) == MOST_REJECTS:
+        is_enough = at_end or len(blanks) == MOST_REJECTS
+        return Opening(None, begin, to_skip + len(blanks), blanks) if is_enough and data else None
     rest = data[begin:]
     dialect = _dialect(rest, wanted, at_end=at_end, hurry=hurry)
     first = frame_header(rest, dialect, at_end=at_end) if dialect is not None else None
     if dialect is None or first is None or not _ends_well(first, rest, at_end=at_end):
         return None
-    dialect = replace(dialect, eol=first.eol)
+    _check_length(first.record, dialect.delimiter)
+    # A CR that all ends with is more often half of CRLF.
+    is_half = first.eol == b"\r" and begin + first.consumed == len(data)
+    dialect = replace(dialect, eol=b"\r\n" if is_half else first.eol)
     if wanted.header == "none":
         # What is before the first row that tells how many columns there are is judged as what is behind it.
         columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
@@ -99,6 +109,15 @@ def find_opening(
     unterminated = first.consumed == len(first.record)
     lines = to_skip + len(blanks) + first.lines
     return Opening(schema, begin + first.consumed, lines, blanks, unterminated, first.trouble)
+
+
+def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:
+    """Whether a source's first bytes tell how it is to be read. ValueError where it is no CSV that can be."""
+    foreign = find_foreign(data, at_end=at_end)
+    if foreign:
+        raise ValueError(foreign)
+    may_name_delimiter = not wanted.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)
+    return foreign is not None and not may_name_delimiter
 
 
 def _all_skipped(data: bytes) -> Opening:
@@ -143,6 +162,31 @@ def _obey(wanted: Wanted, mark: bytes) -> Wanted:
     return replace(wanted, delimiter=mark)
 
 
+def lacks_header(data: bytes, wanted: Wanted, line: int) -> bool:
+    """Whether there is no row in this beginning of a source, from `line` on, of which there is too little.
+
+    It is lines to skip, blank lines, and a header without its line ending.
+    """
+    start = _skipped(data, max(0, wanted.skip_lines - (line - 1)))
+    if start is None:
+        return True
+    ending = ENDING.search(data, _end_of_blank_lines(data, start))
+    return wanted.header == "first" and (ending is None or (ending[0] == b"\r" and ending.end() == len(data)))
+
+
+def bytes_left(data: bytes, opening: Opening) -> int:
+    """How many bytes of an opening are better left: a header, or a line to skip, whose line ending may yet come.
+
+    There is no row behind it: nothing is lost, and once more of it is written it is read whole.
+    """
+    if opening.consumed < len(data) or not (opening.unterminated or data.endswith(b"\r")):
+        return 0
+    if opening.schema is None:
+        return len(data) - 1 - max(data.rfind(b"\r"), data.rfind(b"\n")) if opening.unterminated else 0
+    header = opening.schema.header
+    return 0 if header is None else len(header) + (not opening.unterminated)
+
+
 def _skipped(data: bytes, lines: int) -> int | None:
     """Where the line behind so many lines begins; None while it has not begun."""
     if not lines:
@@ -155,10 +199,20 @@ def _skipped(data: bytes, lines: int) -> int | None:
 def _blank_lines(data: bytes, start: int, line: int, offset: int) -> tuple[int, tuple[Reject, ...]]:
     """Where the first line that is not blank begins, and the blank ones before it; one may hold a byte order mark."""
     found: list[Reject] = []
-    while ending := _BLANK_LINE.match(data, start):
+    while len(found) < MOST_REJECTS and (ending := _BLANK_LINE.match(data, start)):
         found.append(Reject(ending[1], line + len(found), offset + start, _BLANK))
         start = ending.end()
     return start, tuple(found)
+
+
+def _check_length(record: bytes, delimiter: bytes) -> None:
+    if len(record) > _MOST_HEADER_BYTES or record.count(delimiter) >= _MOST_COLUMNS:
+        raise ValueError(f"its first record has {len(record)} bytes, which are no column names: is it a CSV file?")
+
+
+def _end_of_blank_lines(data: bytes, start: int) -> int:
+    found = _BLANK_LINES.match(data, start)
+    return found.end() if found else start
 
 
 def _dialect(data: bytes, wanted: Wanted, *, at_end: bool, hurry: bool) -> Dialect | None:

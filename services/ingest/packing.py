@@ -114,3 +114,16 @@ def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple
         offset += len(row) + len(run.eol)
     if rows:
         yield Run(rows, run.eol, first_line, first_offset, run.plain), values
+
+
+def to_values(
+    parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
+) -> Iterator[tuple[Run, list[bytes]] | Reject]:
+    """Each run with what its records hold."""
+    for part in parts:
+        if isinstance(part, Reject):
+            yield part
+        elif codec is not None:
+            yield from json_parts(part, codec, max_row_bytes)
+        else:
+            yield part, part.rows

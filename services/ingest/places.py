@@ -23,6 +23,8 @@ class Found:
     file: str = ""
     size: int = -1
     changed_at_ns: int = 0
+    # When anything of it changed: what puts the time of its content back does not change this.
+    touched_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,12 @@ class IngestSettings(ServiceSettings):
     settle_s: float = Field(
         2, ge=0, description="seconds; a file unchanged this long has ended; when it grows later, it goes on"
     )
+    unterminated_s: float = Field(
+        60,
+        ge=0,
+        description="seconds that half a row, which has no line ending yet, waits for its rest when a file does not "
+        "grow; then it is taken as it is. Compressed files, ONCE and standard input do not wait",
+    )
     header: Literal["first", "none"] = Field(
         "first", description="first: the first record names the columns. none: columns are #1, #2, ..."
     )

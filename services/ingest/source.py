@@ -1,16 +1,16 @@
 """One source: its bytes taken record by record into an outbox, its progress moved on."""
 
-import re
 import time
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle
 from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
 
-from common.errors import ServiceError, SourceError, TooManyRejectedError
+from common.errors import RecordTooLargeError, ServiceError, SourceError, TooManyRejectedError
 from common.finite_run import shortened
 from common.identity import describe_other, is_other
 from common.progress import Progress
@@ -24,10 +24,12 @@ from common.tolerance import find_excess, rejected_whole
 from common.topics import Topics, partition_for
 from common.transaction import Outbox
 from services.ingest.begun import begun_with, is_void
+from services.ingest.expected import Expected
 from services.ingest.files import Window
-from services.ingest.framing import Reject, Run, frame
-from services.ingest.opening import find_opening
-from services.ingest.packing import Address, json_parts, pack_begun_anew, pack_end, pack_reject, pack_run
+from services.ingest.framing import Framed, Reject, Run, frame, with_half_ending
+from services.ingest.opening import MOST_REJECTS, Opening, bytes_left, find_opening, lacks_header
+from services.ingest.packing import Address, pack_begun_anew, pack_end, pack_reject, pack_run, to_values
+from services.ingest.patterns import ENDING, count_breaks
 from services.ingest.settings import IngestSettings
 from services.ingest.waiting import Waiting
 
@@ -35,7 +37,6 @@ log = structlog.get_logger()
 
 # What framing says of it: it is rejected, and was no row.
 _BLANK_LINE = "blank line"
-_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,70 +125,117 @@ class Source:
         self.progress = progress
         self.window = window
 
-    async def take(self, data: bytes, outbox: Outbox, *, at_end: bool, size: int = 0, changed_at_ns: int = 0) -> int:
+    @property
+    def has_schema(self) -> bool:
+        """Whether its header is read."""
+        return self._registered is not None
+
+    async def take(
+        self, data: bytes, outbox: Outbox, expected: Expected, *, size: int = 0, changed_at_ns: int = 0
+    ) -> int:
         """Put the records in `data`, which begins at `progress.offset`, into the outbox; return the bytes used.
 
-        With `at_end` the last record may lack its line ending, and the source has ended, its file at `size` bytes
-        and last changed at `changed_at_ns`.
+        Unless more is expected the source has ended, its file at `size` bytes and last changed at `changed_at_ns`, when
+        no row is left. Very many rejects are left for another call.
         Raises SourceError when its beginning cannot be read.
         """
-        used = self._finish_line(data, outbox) if self.progress.unterminated and data else 0
+        used = self._finish_line(data, outbox)
+        is_header_left = False
         if self._registered is None:
-            used += await self._take_opening(data[used:], outbox, at_end=at_end)
+            begun, is_header_left = await self._take_opening(data[used:], outbox, expected)
+            used += begun
         if self._registered is not None:
-            used += self._take_rows(data[used:], self._registered, outbox, at_end=at_end)
-        # Of one whose dialect is not found out nothing is taken at its end: it ends again when it is another size.
-        if at_end and not (self.progress.ended and self.progress.size == size):
-            self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
-            ended = Ended(
-                self.progress.source, self.progress.tally, self.progress.rejected, len(self._address.partitions)
-            )
-            pack_end(outbox, self._shop.topics, self._address, ended)
-            if line := self._shop.find_skipped_whole(self.progress):
-                log.warning("nothing of the source is left", reason=line)
+            used += self._take_rows(data[used:], self._registered, outbox, expected)
+        if expected is not Expected.MORE and (used == len(data) or is_header_left):
+            self._end(outbox, size, changed_at_ns)
         return used
 
+    def _end(self, outbox: Outbox, size: int, changed_at_ns: int) -> None:
+        if not self.progress.ended:
+            parts = len(self._address.partitions)
+            ended = Ended(self.progress.source, self.progress.tally, self.progress.rejected, parts)
+            pack_end(outbox, self._shop.topics, self._address, ended)
+        was_ended = self.progress.ended
+        self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
+        if not was_ended and (line := self._shop.find_skipped_whole(self.progress)):
+            log.warning("nothing of the source is left", reason=line)
+
     def _finish_line(self, data: bytes, outbox: Outbox) -> int:
-        """What follows a last row that was taken without its line ending: that ending, or bytes that come too late."""
-        ending = _LINE_END.search(data)
+        """Take what belongs to the last line that was taken; return the bytes used.
+
+        The second half of CRLF, the first of which was at the source's end; or, behind a row without a line ending,
+        that ending, or bytes that come too late.
+        """
+        if not data:
+            return 0
+        if not self.progress.unterminated:
+            is_half = data.startswith(b"\n") and self.window.tail.endswith(b"\r")
+            if is_half:
+                self._move(data[:1], lines=0)
+            return int(is_half)
+        ending = ENDING.search(data)
         if ending is not None and ending.start() == 0:
             self._move(data[: ending.end()], lines=0, unterminated=False)
             return ending.end()
         late, used = (data, len(data)) if ending is None else (data[: ending.start()], ending.end())
-        reason = "the rest of a row that was taken as ended, because the file had not grown for SETTLE_S seconds"
+        reason = "the rest of a row that was taken as ended, because the file had not grown for UNTERMINATED_S seconds"
         reject = Reject(late, self.progress.line - 1, self.progress.offset, reason)
         self._reject(reject, outbox)
         self._move(data[:used], lines=0, unterminated=ending is None, rejected=self.progress.rejected + 1)
         return used
 
-    async def _take_opening(self, data: bytes, outbox: Outbox, *, at_end: bool) -> int:
+    async def _take_opening(self, data: bytes, outbox: Outbox, expected: Expected) -> tuple[int, bool]:
+        """Take the source's beginning; return the bytes used, and whether the rest is no more than half a header."""
         if self.progress.schema:
             self._use(await self._shop.registry.find(self.progress.schema))
-            return 0
-        progress, wanted = self.progress, self._shop.settings.wanted
-        now = time.monotonic()
+            return 0, False
+        wanted, opening = self._shop.settings.wanted, self._find_opening(data, expected)
+        if opening is None:
+            is_left = expected is Expected.NOTHING or wanted.is_auto or lacks_header(data, wanted, self.progress.line)
+            return 0, is_left and expected is not Expected.MORE
+        left = bytes_left(data, opening)
+        used = data[: opening.consumed - left]
+        changes: dict[str, Any] = {"rejected": self.progress.rejected + len(opening.rejects)}
+        schema = None if left else opening.schema
+        if schema is not None:
+            self._use(await self._register(schema))
+            changes["schema"] = schema.id
+            self._tell_opening(schema, opening.trouble)
+        # Behind whatever may fail: what is in the outbox goes out.
+        if used or schema is not None:
+            if self._has_void:
+                pack_begun_anew(outbox, self._shop.topics, self._address)
+                self._has_void = False
+            for reject in opening.rejects:
+                self._reject(reject, outbox)
+            changes["begun"] = begun_with(wanted, None if schema is None else schema.dialect)
+            self._move(used, lines=count_breaks(used, 0, len(used)) if left else opening.lines, **changes)
+        return len(used), left > 0
+
+    def _find_opening(self, data: bytes, expected: Expected) -> Opening | None:
+        wanted, progress, now = self._shop.settings.wanted, self.progress, time.monotonic()
         hurry = self._auto.hurries(data, wanted, now)
+        find = partial(find_opening, data, wanted, line=progress.line, offset=progress.offset, hurry=hurry)
         try:
-            opening = find_opening(data, wanted, line=progress.line, offset=progress.offset, at_end=at_end, hurry=hurry)
+            opening = find(at_end=expected is Expected.NOTHING)
         except ValueError as error:
             raise SourceError(f"{progress.source}: its beginning cannot be read: {error}") from None
-        if opening is None:
-            if reason := self._auto.news(data, wanted, now, at_end=at_end):
-                log.info("dialect not found out yet", source=progress.source, reason=reason)
-            return 0
-        if self._has_void:
-            pack_begun_anew(outbox, self._shop.topics, self._address)
-            self._has_void = False
-        for reject in opening.rejects:
-            self._reject(reject, outbox)
-        changes: dict[str, Any] = {"rejected": progress.rejected + len(opening.rejects)}
-        if opening.schema is not None:
-            self._use(await self._shop.registry.register(opening.schema))
-            changes["schema"] = opening.schema.id
-            self._tell_opening(opening.schema, opening.trouble)
-        changes["begun"] = begun_with(wanted, None if opening.schema is None else opening.schema.dialect)
-        self._move(data[: opening.consumed], lines=opening.lines, unterminated=opening.unterminated, **changes)
-        return opening.consumed
+        if opening is None and expected is Expected.NOT_NOW and wanted.header == "first":
+            # A dialect that is to be found out waits for more than a few rows have. Where something is wrong, more may
+            # mend it.
+            with suppress(ValueError):
+                found = find(at_end=True)
+                opening = None if found is not None and found.trouble else found
+        is_at_end = expected is not Expected.MORE
+        if opening is None and (reason := self._auto.news(data, wanted, now, at_end=is_at_end)):
+            log.info("dialect not found out yet", source=progress.source, reason=reason)
+        return opening
+
+    async def _register(self, schema: Schema) -> Registered:
+        try:
+            return await self._shop.registry.register(schema)
+        except RecordTooLargeError as error:
+            raise SourceError(f"{self.progress.source}: its header is too long: {error}: is it a CSV file?") from error
 
     @property
     def is_undecided(self) -> bool:
@@ -211,21 +259,16 @@ class Source:
         self._registered = registered
         self._codec = JsonCodec(registered.schema) if registered.schema.row_format == "json" else None
 
-    def _take_rows(self, data: bytes, registered: Registered, outbox: Outbox, *, at_end: bool) -> int:
+    def _take_rows(self, data: bytes, registered: Registered, outbox: Outbox, expected: Expected) -> int:
         if not data:
             return 0
         schema = registered.schema
-        framed = frame(
-            data,
-            dialect=schema.dialect,
-            columns=len(schema.columns),
-            line=self.progress.line,
-            offset=self.progress.offset,
-            at_end=at_end,
-            max_row_bytes=self._shop.settings.max_row_bytes,
-        )
+        framed = self._frame(data, schema, expected)
         if not framed.consumed:
             return 0
+        at_end = expected is Expected.NOTHING and framed.consumed == len(data)
+        if at_end and data.endswith(b"\r") and schema.dialect.eol != b"\r":
+            framed = with_half_ending(framed, self.progress.line, self.progress.offset)
         total, rejected = self.progress.tally, self.progress.rejected
         partition = next(self._partitions)
         for part in to_values(framed.parts, self._codec, self._shop.settings.max_row_bytes):
@@ -236,10 +279,35 @@ class Source:
                 run, values = part
                 total += tally(run.rows)
                 pack_run(outbox, self._shop.topics, self._address, schema.id, run, values, partition)
-        unterminated = at_end and data[framed.consumed - 1 : framed.consumed] not in (b"\n", b"\r")
+        unterminated = at_end and not data.endswith((b"\n", b"\r"))
+        if unterminated and isinstance(framed.parts[-1], Run):
+            log.info(
+                "the last row has no line ending and is taken as it is",
+                source=self.progress.source,
+                line=self.progress.line + framed.lines - 1,
+            )
         used = data[: framed.consumed]
         self._move(used, lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated)
         return framed.consumed
+
+    def _frame(self, data: bytes, schema: Schema, expected: Expected) -> Framed:
+        find = partial(
+            frame,
+            data,
+            dialect=schema.dialect,
+            columns=len(schema.columns),
+            line=self.progress.line,
+            offset=self.progress.offset,
+            max_row_bytes=self._shop.settings.max_row_bytes,
+            most_rejects=MOST_REJECTS,
+        )
+        framed = find(at_end=expected is Expected.NOTHING)
+        if expected is Expected.NOT_NOW and data.endswith(b"\r") and schema.dialect.eol == b"\r":
+            # Where lines end with CR, the last one is complete, unless it is within quotes.
+            whole = find(at_end=True)
+            if whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
+                return whole
+        return framed
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
         if not self.progress.reason and reject.reason != _BLANK_LINE:
@@ -257,16 +325,3 @@ class Source:
             ended=False,
             **changes,
         )
-
-
-def to_values(
-    parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
-) -> Iterator[tuple[Run, list[bytes]] | Reject]:
-    """Each run with what its records hold."""
-    for part in parts:
-        if isinstance(part, Reject):
-            yield part
-        elif codec is not None:
-            yield from json_parts(part, codec, max_row_bytes)
-        else:
-            yield part, part.rows

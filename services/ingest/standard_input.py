@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from typing import NoReturn
 
@@ -19,9 +19,11 @@ from common.progress import encode_progress
 from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Outbox, Transactions
-from services.ingest.files import Window
+from services.ingest.expected import Expected
+from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
 from services.ingest.finding import source_key
 from services.ingest.source import Shop, Source
+from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()
 
@@ -59,25 +61,23 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
         transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
         readiness.set_ready(1)
-        rest = b""
+
+        async def take(data: bytes, expected: Expected) -> bytes:
+            outbox, before = transactions.outbox(), source.progress
+            left = data[await source.take(data, outbox, expected) :]
+            if source.progress != before:
+                await _commit(transactions, shop, home, source, outbox)
+            shop.check_rejected(source.progress)
+            if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
+                raise SourceError(endless_line("standard input", source.progress.line, source.progress.offset))
+            return left
+
         try:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
                 await _commit(transactions, shop, home, source, transactions.outbox())
                 try:
-                    while not source.progress.ended:
-                        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if source.is_undecided else None)
-                        if chunk is None and stop.is_set():
-                            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-                            break
-                        outbox = transactions.outbox()
-                        rest += chunk or b""
-                        used = await source.take(rest, outbox, at_end=chunk == b"")
-                        if chunk is None and not used:
-                            continue
-                        rest = rest[used:]
-                        await _commit(transactions, shop, home, source, outbox)
-                        shop.check_rejected(source.progress)
+                    await _take_all(source, chunks, take, stop)
                 except (SourceError, TooManyRejectedError):
                     await _leave(transactions, shop, home, source)
                     raise
@@ -90,6 +90,34 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     log.info("source ended", source=name, rows=source.progress.tally.rows)
     if source.progress.ended and (line := shop.find_rejected_whole(source.progress)):
         raise AllRejectedError(line)
+
+
+async def _take_all(
+    source: Source,
+    chunks: "asyncio.Queue[bytes]",
+    take: Callable[[bytes, Expected], Awaitable[bytes]],
+    stop: asyncio.Event,
+) -> None:
+    rest, stream = b"", Stream()
+    while not source.progress.ended:
+        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if source.is_undecided else None)
+        if chunk is None and stop.is_set():
+            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+            return
+        if chunk is None:
+            rest = await take(rest, Expected.MORE)
+            continue
+        for piece in _unpack(stream, chunk):
+            rest = await take(rest + piece, Expected.MORE)
+        while not chunk and not source.progress.ended:
+            rest = await take(rest, Expected.NOTHING)
+
+
+def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:
+    try:
+        yield from stream.read(chunk)
+    except (ValueError, EOFError) as error:
+        raise SourceError(f"standard input cannot be unpacked: {error}") from error
 
 
 async def _leave(transactions: Transactions, shop: Shop, home: int, source: Source) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
-from common.records import Ended, Rejection, decode_control, decode_rejection, row_eol
+from common.records import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
 from common.row import JsonCodec, join_fields
 from common.schema import Dialect, Schema
 from common.stretches import Single, Stretch, one_by_one
@@ -31,13 +32,22 @@ class Layout:
         return b"" if self.header is None else self.header + self.eol
 
 
+class OpenLine(IntEnum):
+    """What a file's last line lacks, as the ledger keeps it."""
+
+    NOTHING = 0
+    ENDING = 1
+    # Of CRLF it has CR.
+    LF = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What is appended to a file, and how many rows are in it. `open_line`: it does not end with a line ending."""
+    """What is appended to a file, and how many rows are in it, and how it ends then."""
 
     data: bytes
     rows: int
-    open_line: bool
+    open_line: OpenLine
 
 
 def layout_of(schema: Schema) -> Layout:
@@ -104,20 +114,22 @@ def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     ]
 
 
-def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: bool) -> Addition:
-    """What these rows add to a file that is `empty`, or ends without a line ending (`open_line`)."""
+def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: int) -> Addition:
+    """What these rows add to a file that is `empty`, or whose last line lacks something (`open_line`)."""
     pieces: list[bytes] = []
     total = 0
-    if empty and layout.header is not None:
+    lacks = OpenLine(open_line)
+    if empty:
+        lacks = OpenLine.NOTHING
         pieces.append(layout.header_line)
-    elif open_line:
-        pieces.append(layout.eol)
-    ending = layout.eol
-    for number, (eol, values) in enumerate(runs):
+    for eol, values in runs:
         rows = values if layout.to_rows is None else layout.to_rows(values)
-        if number and not ending:
-            pieces.append(layout.eol)
+        if lacks:
+            pieces.append(b"\n" if lacks is OpenLine.LF else layout.eol)
         ending = layout.eol if eol is None else eol
+        lacks = OpenLine.NOTHING if ending else OpenLine.ENDING
+        if ending == HALF_CRLF:
+            ending, lacks = b"\r", OpenLine.LF
         pieces.append(ending.join(rows) + ending)
         total += len(rows)
-    return Addition(b"".join(pieces), total, open_line=not ending)
+    return Addition(b"".join(pieces), total, lacks)

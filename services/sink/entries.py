@@ -22,7 +22,8 @@ class Entry:
     """A category's open file as far as it is written: `length` in bytes, the rows in it, the CRC-32 of its bytes.
 
     `path` is relative to OUTPUT_DIR; "" says that none is open. A file that will be finished is the category's `part`
-    (from 1), and `final` is its path then; seconds since 1970 say when it was begun and last added to.
+    (from 1), and `final` is its path then; seconds since 1970 say when it was begun and last added to. `open_line` is
+    what its last line lacks, an OpenLine.
     """
 
     key: bytes
@@ -30,7 +31,7 @@ class Entry:
     length: int = 0
     rows: int = 0
     checksum: int = 0
-    open_line: bool = False
+    open_line: int = 0
     part: int = 0
     final: str = ""
     began_at: float = 0.0

@@ -250,4 +250,4 @@ def _columns(entry: Entry) -> tuple[object, ...]:
 
 def _entry(columns: Sequence[Any]) -> Entry:
     key, part, path, final, length, rows, checksum, open_line, began_at, changed_at = columns
-    return Entry(key, path, length, rows, checksum, bool(open_line), part, final, began_at or 0.0, changed_at or 0.0)
+    return Entry(key, path, length, rows, checksum, open_line, part, final, began_at or 0.0, changed_at or 0.0)

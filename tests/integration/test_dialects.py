@@ -123,3 +123,36 @@ def test_more_compressed_files_than_are_unpacked_at_once(pipeline: Pipeline, tmp
     assert {name: content.count(b"\n") for name, content in files.items()} == {
         f"name/{number}.csv": 1001 for number in range(40)
     }
+
+
+def test_whatever_a_folder_holds_costs_its_own_file_alone(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rows = b"".join(b"%d,1\n" % number for number in range(1000))
+    write(folder / "good.csv", b"name,n\n" + rows)
+    write(folder / "gzip.csv", gzip.compress(b"name,n\n1000,1\n"))
+    write(folder / "plain.csv.gz", b"name,n\n1001,1\n")
+    refused = {
+        "long.csv": (b"x" * 1_200_000 + b"\n1\n", "its header is too long"),
+        "wide.csv": (b",".join(b"column%d" % number for number in range(100_000)) + b"\n", "its header is too long"),
+        "zip.csv": (b"PK\x03\x04\x14\0\x06\0hello\n", "zip archive or an Excel workbook"),
+        "html.csv": (b"<!DOCTYPE html>\n<p>Log in, please</p>\n", "HTML"),
+        "utf-16.csv": ("name,n\n1,1\n".encode("utf-16-le"), "iconv -f UTF-16LE -t UTF-8"),
+        "behind.csv.gz": (gzip.compress(b"name,n\n") + b"garbage\n", "what follows is not compressed"),
+    }
+    for name, (data, _) in refused.items():
+        write(folder / name, data)
+    pipeline.start("split", SPLIT_BY="*")
+    pipeline.start("sink")
+    ingest = pipeline.start("ingest", "--once", folder)
+    assert ingest.wait_for_exit() == 1
+    told = {Path(line["source"]).name: line["reason"] for line in ingest.events("source cannot be read")}
+    assert told.keys() == refused.keys()
+    for name, (_, reason) in refused.items():
+        assert reason in told[name]
+    assert "MessageSizeTooLarge" not in ingest.log()
+    expected = sorted([*rows.splitlines(), b"1000,1", b"1001,1"])
+    pipeline.wait_until(
+        lambda: sorted(pipeline.output_files().get("all.csv", b"").splitlines()[1:]) == expected,
+        "all good rows are there",
+    )

@@ -83,7 +83,7 @@ def test_a_last_row_without_line_ending_is_ended_by_what_is_appended(
         pipeline.run(source, BOTH)
         pipeline.check_files(first)
     else:
-        follow(pipeline, source, SETTLE_S="0.2")
+        follow(pipeline, source, SETTLE_S="0.2", UNTERMINATED_S="0.2")
         pipeline.wait_for_files(first)
     append(source, b"\nM,4\nF,5\n")
     if once == "true":
@@ -231,3 +231,35 @@ def test_a_folder_that_cannot_be_looked_into_is_told_once_and_the_others_go_on(
     [error] = once.events("cannot go on")
     assert "1 sources or folders were not read: cannot read" in error["reason"]
     shutil.rmtree(folder / DEEP)
+
+
+def test_files_that_are_cut_grow_or_are_replaced_come_out_as_they_are(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    crlf, half, header, same = (folder / f"{name}.csv" for name in ("crlf", "half", "header", "same"))
+    crlf.write_bytes(b"Sex,Number\r\nM,1\r\nF,2\r")
+    half.write_bytes(HEADER + b"I,10\nI,12")
+    header.write_bytes(b"Sex,Num")
+    same.write_bytes(HEADER + b"F,1\n")
+    ingest = follow(pipeline, folder, SETTLE_S="0.2")
+    pipeline.wait_until(lambda: len(ingest.events("source ended")) == 1, "what is complete has ended")
+    pipeline.wait_for_event(ingest, "a header waits for its line ending")
+    append(crlf, b"\nM,3\r\n")
+    append(half, b"345\n")
+    append(header, b"ber\nF,3\n")
+    pipeline.wait_until(lambda: len(ingest.events("source ended")) == 4, "all have ended")
+    new = tmp_path / "new"
+    new.write_bytes(HEADER + b"F,9\n")
+    new.rename(same)
+    pipeline.wait_for_event(ingest, "source cannot be read")
+    assert [line["source"] for line in ingest.events("source cannot be read")] == [str(same)]
+    # CRLF and LF are two schemas, in whichever order they came.
+    pipeline.wait_until(
+        lambda: crlf.read_bytes() in pipeline.output_files().values(), "the file with CRLF has come out as it is"
+    )
+    rows = {b"F,1", b"F,3", b"I,10", b"I,12345"}
+    pipeline.wait_until(
+        lambda: any(rows == set(content.split(b"\n")[1:-1]) for content in pipeline.output_files().values()),
+        "the rows of the others are there",
+    )
+    assert not any("rejected" in path for path in pipeline.output_files())

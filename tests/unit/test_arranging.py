@@ -47,7 +47,7 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Single], 
     layout = layout_of(ABC)
     written = {b"k": b"", b"l": b""}
     counts = {b"k": 0, b"l": 0}
-    open_lines = {b"k": False, b"l": False}
+    open_lines = {b"k": 0, b"l": 0}
     rest = records
     while rest:
         size = data.draw(st.integers(1, len(rest)))

@@ -61,6 +61,7 @@ def test_what_was_packed_comes_back_however_it_is_read(
     padding: int,
 ) -> None:
     path = tmp_path_factory.mktemp("packed") / f"a.csv{suffix}"
+    parts = parts or [b""]
     path.write_bytes(b"".join(map(pack, parts)) + bytes(padding))
     data = b"".join(parts)
     assert read_all(content_of(path), 0, Window(), sizes) == data
@@ -75,6 +76,7 @@ def test_one_that_is_not_complete_is_an_error_until_it_is(tmp_path: Path, suffix
     path = tmp_path / f"a.csv{suffix}"
     data = os.urandom(20_000)
     packed = pack(data)
+    write(path, packed[:4])
     found = content_of(path)
     for end in (len(packed) // 2, len(packed) - 1):
         write(path, packed[:end])
@@ -115,7 +117,7 @@ def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: s
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
-@pytest.mark.parametrize("data", [b"a,b\n1,2\n", b"\x1f\x8bxxxxxxxxxxxx", b"\x28\xb5\x2f\xfdxxxxxxxx"])
+@pytest.mark.parametrize("data", [b"\x1f\x8bxxxxxxxxxxxx", b"\x28\xb5\x2f\xfdxxxxxxxx"])
 def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes) -> None:
     path = tmp_path / f"a.csv{suffix}"
     path.write_bytes(data)

@@ -10,6 +10,7 @@ from common.position import Group, Held, Position, digest
 from common.schema import Schema
 from common.tolerance import parse_tolerance
 from common.topics import Topics
+from services.ingest.expected import Expected
 from services.ingest.files import Window
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop, Source
@@ -88,7 +89,8 @@ async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, 
     outbox: Any = Outbox()
     done = 0
     for end in [*range(cut, len(content), cut), len(content)]:
-        done += await source.take(content[done:end], outbox, at_end=end == len(content))
+        expected = Expected.NOTHING if end == len(content) else Expected.MORE
+        done += await source.take(content[done:end], outbox, expected)
     assert why in source.progress.reason
     assert bool(source.progress.reason) == bool(why)
     assert bool(shop.find_rejected_whole(source.progress)) == (bool(why) and not source.progress.tally.rows)
@@ -107,7 +109,7 @@ async def test_a_source_that_skip_lines_leaves_nothing_of_is_told(
     source = Source(shop, shop.address("x", b"k"), shop.new_progress("x"), Window())
     outbox: Any = Outbox()
     with capture_logs() as logs:
-        await source.take(content, outbox, at_end=True)
+        await source.take(content, outbox, Expected.NOTHING)
     told = [line["reason"] for line in logs if line["event"] == "nothing of the source is left"]
     assert bool(told) != is_left
     assert bool(shop.find_skipped_whole(source.progress)) != is_left
