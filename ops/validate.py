@@ -81,11 +81,14 @@ def _keep_quiet() -> None:
 def _run(settings: ValidateSettings) -> int:
     if settings.input == STANDARD_INPUT:
         raise ConfigurationError("INPUT -: standard input can be read only once, which is for ingest; name a file")
-    unread: list[OSError] = []
-    files = find_files(settings.input, unread.append)
+    found = find_files(settings.input)
     broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
-    validation = _examine(settings, list(files.values()), broker)
-    validation = replace(validation, unread=[f"cannot read {error.filename}: {error.strerror}" for error in unread])
+    validation = _examine(settings, list(found.files.values()), broker)
+    validation = replace(
+        validation,
+        unread=[f"cannot read {error.filename}: {error.strerror}" for error in found.errors],
+        left_out=[f"{shown_path(Path(path))} is left out: it is {why}" for path, why in sorted(found.left_out.items())],
+    )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
         validation = replace(validation, broker=judge_broker(broker, settings, longest_bytes))

@@ -26,13 +26,18 @@ _EVERY_SPLIT = "every split"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found. `unread` has a line for each folder that cannot be looked into, `broker` what it was asked."""
+    """What was found.
+
+    `unread` has a line for each folder that cannot be looked into, `left_out` for each thing that is no source, and
+    `broker` for what it was asked.
+    """
 
     input: str
     sources: Sequence[Source]
     schemas: Sequence[SchemaGroup]
     splits: Sequence[SplitOutcome]
     unread: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     broker: Sequence[Finding] = ()
 
 
@@ -93,6 +98,8 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
     reasons = list(_reasons(validation))
     if reasons:
         console.print(_reasons_table(reasons))
+    for note in _few(validation.left_out):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     for note in _few([_note(reason) for source in validation.sources for reason in source.no_text.reasons]):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     console.print(proof(findings(validation)))

@@ -1,25 +1,21 @@
 """The files that INPUT names, and where they are: what they are called in every topic, and which file each is."""
 
-import glob
 import os
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
-from functools import cache
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
 from hashlib import blake2b
 from pathlib import Path
 
-import structlog
-
 from common.errors import ConfigurationError
+from services.ingest.globs import Glob, glob_of
+from services.ingest.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.places import Found
 
-log = structlog.get_logger()
-
 STANDARD_INPUT = "-"
-# Plain, gzip and zstd.
-_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
+# A byte of a name that is not UTF-8, in text.
+_UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 class InputError(ConfigurationError, OSError):
@@ -30,60 +26,50 @@ class InputError(ConfigurationError, OSError):
     """
 
 
-def find_files(given: str, on_error: Callable[[OSError], None] | None = None) -> dict[str, Path]:
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What INPUT names now: files, the errors of folders, and what is left out, by name, with the reason."""
+
+    files: Mapping[str, Path]
+    errors: Sequence[OSError] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    Raises InputError when a path without wildcards is not there at all, or cannot be looked into. A folder further
-    below that cannot be is handed to `on_error` instead.
+    `enter` is told of each folder before it is listed. Raises InputError when a path without wildcards is not there at
+    all, or cannot be looked into.
     """
     try:
-        found = _find(given, on_error)
+        found = _find(given, Listing(enter))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
+    files = {source_name(path): path for path in map(Path, sorted(found.files))}
+    return Input(files, found.errors, {source_name(Path(path)): why for path, why in found.left_out.items()})
+
+
+def _find(given: str, found: Listing) -> Listing:
+    path = Path(given).absolute()
+    if path.is_dir():
+        # A listing would keep to itself that the folder cannot be listed at all.
+        with os.scandir(path):
+            found.walk(os.fspath(path))
+    elif path.exists():
+        found.files.append(os.fspath(path))
+    elif has_magic(given):
+        found.match(_glob(given))
+    else:
+        raise InputError(f"INPUT {given}: there is no such file or folder")
     return found
 
 
-def _find(given: str, on_error: Callable[[OSError], None] | None) -> dict[str, Path]:
-    path = Path(given)
-    if path.is_dir():
-        # What `os.walk` would keep to itself.
-        with os.scandir(path):
-            # As text: there may be thousands, and a Path costs ten times as much to look at as its file does.
-            root = source_name(path).rstrip("/")
-            return {f"{root}/{_text(below)}": path / below for below in sorted(_walk(path, on_error))}
-    if path.exists():
-        return {source_name(path): path}
-    if glob.has_magic(given):
-        matches = map(Path, sorted(glob.iglob(given, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return {source_name(match): match for match in matches if match.is_file()}
-    raise InputError(f"INPUT {given}: there is no such file or folder")
-
-
-def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[str]:
-    """The paths of input below a folder, seen from there."""
-    for parent, folders, names in os.walk(folder, onerror=on_error):
-        if _OUTPUT_MARK in folders and parent != os.fspath(folder):
-            # What comes out would go in again, without end.
-            _tell_left_out(parent)
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inner = os.path.relpath(parent, folder) + "/" if parent != os.fspath(folder) else ""
-        for name in names:
-            if _is_csv(name):
-                yield inner + name
-
-
-@cache
-def _tell_left_out(folder: str) -> None:
-    log.warning("an output folder below INPUT is left out", folder=folder)
-
-
-def _is_csv(name: str) -> bool:
-    """Whether a file in a folder is input, by its name."""
-    return not name.startswith(".") and name.lower().endswith(_SUFFIXES)
+def _glob(given: str) -> Glob:
+    """INPUT as a glob of absolute paths; one that ends with a slash names folders, so no file."""
+    segments = Path(given).absolute().parts[1:]
+    return glob_of(*segments, "") if given.endswith(("/", "/.")) else glob_of(*segments)
 
 
 def file_of(stat: os.stat_result) -> str:
@@ -94,14 +80,17 @@ def file_of(stat: os.stat_result) -> str:
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
     """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
-    return {name: found for name, found in looked_at if found.file or os.path.lexists(found.path)}
+    return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
 
 
-def _found(path: Path) -> Found:
+def _found(path: Path) -> Found | None:
     try:
         stat = path.stat()
     except OSError:
         return Found(path)
+    if special_kind(stat.st_mode) is not None:
+        # Since it was listed: the next look tells.
+        return None
     return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns)
 
 
@@ -121,17 +110,37 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
             continue
         for path in paths:
             found = _found(path)
-            if found.file in lost:
+            if found is not None and found.file in lost:
                 beside[found.file] = (source_name(path), found)
     return beside
 
 
 def may_name(given: str, name: str) -> bool:
-    """Whether INPUT names a file with this source name, were it there."""
-    path = Path(given)
+    """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
+    path = Path(given).absolute()
+    return any(_may_name(given, path, Path(candidate)) for candidate in {name, _UNDECODED.sub(_undecoded, name)})
+
+
+def _may_name(given: str, path: Path, file: Path) -> bool:
     if path.is_dir():
-        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(name.rpartition("/")[2])
-    return fnmatchcase(name, source_name(path)) or name == source_name(path)
+        if path not in file.parents or not is_csv(file.name):
+            return False
+        folders = file.parents[: len(file.parents) - len(path.parents) - 1]
+        return not any(folder.name.startswith(".") or folder.is_symlink() or is_output(folder) for folder in folders)
+    if file == path or path.exists() or not has_magic(given):
+        return file == path
+    glob = _glob(given)
+    places = glob.begin()
+    for folder in [*reversed(file.parents[:-1]), file]:
+        is_named = folder.name in glob.known_names(places)
+        places = glob.after(places, folder.name)
+        if not is_named and folder != file and is_output(folder):
+            return False
+    return glob.is_whole(places)
+
+
+def _undecoded(byte: re.Match[str]) -> str:
+    return os.fsdecode(bytes([int(byte[1], 16)]))
 
 
 def source_name(path: Path) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from common.errors import ServiceError
 from common.fenced_topic import Entry, FencedTopic
 from common.stretches import Single
 from common.topics import Topics, partition_for
-from services.ingest.finding import find_files, look_at, look_beside, may_name, source_name
+from services.ingest.finding import Input, find_files, look_at, look_beside, may_name, source_name
 from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
 
@@ -42,6 +42,7 @@ class Scan:
         self._next_look_at = 0.0
         self._read_at = -1.0
         self._told: set[str] = set()
+        self._left_out: Mapping[str, str] = {}
         self._named: set[str] = set()
         self.places = Places()
         # The sources of each partition of `progress`, by the path that they are named after.
@@ -53,8 +54,9 @@ class Scan:
         """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
             if self._seen is None or not (self._settings.once or time.monotonic() < self._next_look_at):
-                seen, errors = await asyncio.to_thread(self._look)
-                self._tell(errors)
+                seen, found = await asyncio.to_thread(self._look)
+                self._tell(found.errors)
+                self._tell_left_out(found.left_out)
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 if not all(self._is_settled(path, found) for path, found in seen.files.items()):
@@ -131,18 +133,18 @@ class Scan:
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
         self.places.put(source, place)
 
-    def _look(self) -> tuple[Seen, list[OSError]]:
+    def _look(self) -> tuple[Seen, Input]:
         for _ in range(_MOST_LOOKS):
-            seen, errors, missed = self._look_once()
+            seen, found, missed = self._look_once()
             if not missed:
                 break
-        return seen, errors
+        return seen, found
 
-    def _look_once(self) -> tuple[Seen, list[OSError], bool]:
+    def _look_once(self) -> tuple[Seen, Input, bool]:
         """What is there now, and whether any source's file is not."""
         at = time.monotonic()
-        errors: list[OSError] = []
-        files = look_at(find_files(self._settings.input, errors.append))
+        named = find_files(self._settings.input)
+        files = look_at(named.files)
         by_file: dict[str, str] = {}
         for path, found in files.items():
             if found.file:
@@ -150,7 +152,7 @@ class Scan:
         places = [self.places.of[source] for source in self._named]
         lost = {place.file: place.path for place in places if place.file and place.file not in by_file}
         beside = look_beside(lost)
-        return Seen(at, files, beside, by_file), errors, len(beside) < len(lost)
+        return Seen(at, files, beside, by_file), named, len(beside) < len(lost)
 
     def _tell_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
@@ -161,6 +163,12 @@ class Scan:
             if place.path != path and seen.at_place(place) is not None:
                 self._told.add(path)
                 log.warning("a second name of one file: it is read once", path=path, source=source)
+
+    def _tell_left_out(self, left_out: Mapping[str, str]) -> None:
+        """Each once, as long as it is there."""
+        for path in left_out.keys() - self._left_out.keys():
+            log.warning("left out of the input", path=path, reason=f"it is {left_out[path]}")
+        self._left_out = left_out
 
     def _tell(self, errors: Sequence[OSError]) -> None:
         """Each folder once, when it begins to fail and when it no longer does."""
