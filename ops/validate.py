@@ -25,7 +25,7 @@ from ops.validation_screen import Asked, Validation, findings, show
 from ops.validation_splits import SplitTally
 from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
-from services.ingest.finding import STANDARD_INPUT, find_files
+from services.ingest.finding import find_files, is_stream
 from services.ingest.settings import IngestSettings
 from services.ingest.sniffing import sniff
 from services.split.settings import SplitSettings
@@ -79,8 +79,8 @@ def _keep_quiet() -> None:
 
 
 def _run(settings: ValidateSettings) -> int:
-    if settings.input == STANDARD_INPUT:
-        raise ConfigurationError("INPUT -: standard input can be read only once, which is for ingest; name a file")
+    if is_stream(settings.input):
+        raise ConfigurationError(f"INPUT {settings.input} can be read only once, which is for ingest; name a file")
     found = find_files(settings.input)
     broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
     validation = _examine(settings, list(found.files.values()), broker)

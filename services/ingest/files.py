@@ -52,7 +52,7 @@ class MovedError(OSError):
 
 def open_file(path: Path, expected: str = "") -> BinaryIO:
     """Open a file to read. MovedError when it is not the expected one ("" for any), OSError when it is no file."""
-    file = open(path, "rb", opener=_open_at_once)
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open takes no opener
     found = os.fstat(file.fileno())
     special = special_kind(found.st_mode)
     if special is None and expected in {"", file_of(found)}:

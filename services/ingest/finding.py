@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import has_magic
@@ -14,6 +15,8 @@ from services.ingest.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.places import Found
 
 STANDARD_INPUT = "-"
+# What a shell makes of `<(...)` as well.
+_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
 # A byte of a name that is not UTF-8, in text.
 _UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
 
@@ -33,6 +36,23 @@ class Input:
     files: Mapping[str, Path]
     errors: Sequence[OSError] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_stream(given: str) -> bool:
+    """Whether INPUT is to be read once, as it comes: standard input, an open descriptor, a named pipe or a terminal."""
+    if descriptor_of(given) is not None:
+        return True
+    try:
+        mode = Path(given).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def descriptor_of(given: str) -> int | None:
+    """The open descriptor that INPUT names."""
+    match = _DESCRIPTOR.fullmatch("/dev/stdin" if given == STANDARD_INPUT else given)
+    return int(match[1] or 0) if match else None
 
 
 def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
@@ -58,6 +78,8 @@ def _find(given: str, found: Listing) -> Listing:
         with os.scandir(path):
             found.walk(os.fspath(path))
     elif path.exists():
+        if special := special_kind(path.stat().st_mode):
+            raise InputError(f"INPUT {given} is {special}, which cannot be read as a file")
         found.files.append(os.fspath(path))
     elif has_magic(given):
         found.match(_glob(given))
@@ -72,9 +94,9 @@ def _glob(given: str) -> Glob:
     return glob_of(*segments, "") if given.endswith(("/", "/.")) else glob_of(*segments)
 
 
-def file_of(stat: os.stat_result) -> str:
+def file_of(status: os.stat_result) -> str:
     """Which file this is, whatever it is called."""
-    return f"{stat.st_dev}:{stat.st_ino}"
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
@@ -85,13 +107,13 @@ def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
 
 def _found(path: Path) -> Found | None:
     try:
-        stat = path.stat()
+        status = path.stat()
     except OSError:
         return Found(path)
-    if special_kind(stat.st_mode) is not None:
+    if special_kind(status.st_mode) is not None:
         # Since it was listed: the next look tells.
         return None
-    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns)
+    return Found(path, file_of(status), status.st_size, status.st_mtime_ns)
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:

@@ -21,7 +21,7 @@ from common.topic_reading import read_to_end
 from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from common.transaction import Transactions
-from services.ingest.finding import STANDARD_INPUT, find_files
+from services.ingest.finding import find_files, is_stream
 from services.ingest.lane import IngestLane
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
@@ -101,7 +101,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
     Raises SourceError, when all else is done, where ONCE could not read some source.
     """
-    if settings.input != STANDARD_INPUT:
+    if not is_stream(settings.input):
         # A name that is not there at all is said before any broker is asked.
         find_files(settings.input)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
@@ -113,7 +113,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         topics = pipeline.topics
         shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
         watch = partial(watch_topics, admin, pipeline.identity)
-        if settings.input == STANDARD_INPUT:
+        if is_stream(settings.input):
             await carry_standard_input(shop, readiness, watch, stop)
             return
         group = Groups.under(settings.topic_prefix).ingest

@@ -1,10 +1,11 @@
-"""Standard input as a source: it cannot be read again, so each run is a source of its own."""
+"""Standard input, or a named pipe, as a source: it cannot be read again, so each run is a source of its own."""
 
 import asyncio
 import os
+import select
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
 
 import structlog
@@ -19,19 +20,18 @@ from common.readiness import Readiness
 from common.topics import partition_for
 from common.transaction import Outbox, Transactions
 from services.ingest.files import Window
-from services.ingest.finding import source_key
+from services.ingest.finding import descriptor_of, source_key
 from services.ingest.source import Shop, Source
 
 log = structlog.get_logger()
 
 _CHUNK_BYTES = 2**20
-_DESCRIPTOR = 0
 
 
 async def carry_standard_input(
     shop: Shop, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
 ) -> None:
-    """Carry standard input to its end, or until `stop`; then what was read completely is committed.
+    """Carry what INPUT names to its end, or until `stop`; then what was read completely is committed.
 
     `watch` raises what else may end it.
     """
@@ -51,8 +51,8 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
     source = Source(shop, shop.address(name, source_key(name)), shop.new_progress(name), Window())
-    chunks = _read_in_background()
-    log.info("source opened", source=name)
+    what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
+    log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
         transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
         readiness.set_ready(1)
@@ -61,10 +61,14 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
                 await _commit(transactions, shop, home, source, transactions.outbox())
+                # Not before: what a session has read that fails to begin is gone for the next one.
+                chunks = _read_in_background(settings.input)
                 while not source.progress.ended:
                     chunk = await _next_chunk(chunks, stop)
                     if chunk is None:
-                        log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                        log.warning(
+                            "standard input was not read to its end", input=what, rows=source.progress.tally.rows
+                        )
                         break
                     outbox = transactions.outbox()
                     rest += chunk
@@ -75,7 +79,7 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
                 await transactions.settle()
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
-            raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
+            raise SourceError(f"{what} is lost behind line {source.progress.line}: {error!r}") from error
         except TooManyRejectedError:
             # Whoever is told of them has to find them.
             await transactions.settle()
@@ -91,36 +95,54 @@ async def _commit(transactions: Transactions, shop: Shop, home: int, source: Sou
     await transactions.commit(outbox)
 
 
-def _read_in_background() -> "asyncio.Queue[bytes]":
-    """Chunks of standard input, the last one empty.
+def _read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
+    """Chunks of what INPUT names, the last one empty, or the error that ended it.
 
     By a thread of its own: a loop cannot wait for every kind of standard input, and a daemon thread that is stuck in
-    a read does not hold up the exit.
+    a read, or in opening a pipe that nobody writes to, does not hold up the exit.
     """
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=2)
 
     def read() -> None:
-        while True:
-            chunk = os.read(_DESCRIPTOR, _CHUNK_BYTES)
-            try:
+        try:
+            for chunk in _chunks(given):
                 asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-            except RuntimeError:
-                return  # the loop has ended
-            if not chunk:
-                return
+        except RuntimeError:
+            return  # the loop has ended
 
     threading.Thread(target=read, name="standard input", daemon=True).start()
     return chunks
 
 
-async def _next_chunk(chunks: "asyncio.Queue[bytes]", stop: asyncio.Event) -> bytes | None:
-    """The next chunk, or None once `stop` is set."""
+def _chunks(given: str) -> Iterator[bytes | OSError]:
+    try:
+        descriptor = descriptor_of(given)
+        if descriptor is None:
+            descriptor = os.open(given, os.O_RDONLY | os.O_NOCTTY)
+        chunk = b"-"
+        while chunk:
+            try:
+                chunk = os.read(descriptor, _CHUNK_BYTES)
+            except BlockingIOError:
+                # Who started this process, or shares its input, may have made it so.
+                select.select([descriptor], [], [])
+                continue
+            yield chunk
+    except OSError as error:
+        yield error
+
+
+async def _next_chunk(chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> bytes | None:
+    """The next chunk, or None once `stop` is set. OSError where it could not be read."""
     getting = asyncio.ensure_future(chunks.get())
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait([getting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        return getting.result() if getting.done() else None
+        chunk = getting.result() if getting.done() else None
+        if isinstance(chunk, OSError):
+            raise chunk
+        return chunk
     finally:
         getting.cancel()
         stopping.cancel()
