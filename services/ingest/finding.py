@@ -12,11 +12,14 @@ from pathlib import Path
 from common.errors import ConfigurationError
 from services.ingest.globs import Glob, glob_of
 from services.ingest.listing import Listing, is_csv, is_output, special_kind
-from services.ingest.places import Found
+from services.ingest.places import Found, Moved
+from services.ingest.renames import Renames
 
 STANDARD_INPUT = "-"
 # What a shell makes of `<(...)` as well.
 _DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
+# Where files are renamed all the time.
+_MOST_TRIES = 10
 # A byte of a name that is not UTF-8, in text.
 _UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
 
@@ -36,6 +39,8 @@ class Input:
     files: Mapping[str, Path]
     errors: Sequence[OSError] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    # The files that lie elsewhere.
+    links: Sequence[str] = ()
 
 
 def is_stream(given: str) -> bool:
@@ -68,7 +73,8 @@ def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Inp
     except OSError as error:
         raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
     files = {source_name(path): path for path in map(Path, sorted(found.files))}
-    return Input(files, found.errors, {source_name(Path(path)): why for path, why in found.left_out.items()})
+    left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
+    return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
 
 
 def _find(given: str, found: Listing) -> Listing:
@@ -80,7 +86,9 @@ def _find(given: str, found: Listing) -> Listing:
     elif path.exists():
         if special := special_kind(path.stat().st_mode):
             raise InputError(f"INPUT {given} is {special}, which cannot be read as a file")
+        found.enter(os.fspath(path.parent))
         found.files.append(os.fspath(path))
+        found.links.append(os.fspath(path))
     elif has_magic(given):
         found.match(_glob(given))
     else:
@@ -99,6 +107,17 @@ def file_of(status: os.stat_result) -> str:
     return f"{status.st_dev}:{status.st_ino}"
 
 
+def find_filter(given: str) -> Callable[[str], bool]:
+    """Whether INPUT may name a path, told by its last name alone, at no cost."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        return lambda candidate: is_csv(candidate.rpartition("/")[2])
+    if path.exists() or not has_magic(given):
+        return os.fspath(path).__eq__
+    last = glob_of(_glob(given).segments[-1])
+    return lambda candidate: last.is_whole(last.after(last.begin(), candidate.rpartition("/")[2]))
+
+
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
     """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
@@ -114,6 +133,26 @@ def _found(path: Path) -> Found | None:
         # Since it was listed: the next look tells.
         return None
     return Found(path, file_of(status), status.st_size, status.st_mtime_ns)
+
+
+def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
+    """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
+
+    `read` tells `renames` what happened since.
+    """
+    for _ in range(_MOST_TRIES):
+        origins = dict(renames.origins)
+        found = {path: _found(Path(path)) for path in origins}
+        # Renamed on before it was asked, another file would be taken for it.
+        read()
+        if origins == renames.origins:
+            break
+    moved = {}
+    for path, origin in sorted(origins.items(), key=lambda each: each[1].number):
+        file, home = found[path], source_name(Path(origin.path))
+        if file is not None and file.file and may_name(given, home):
+            moved[file.file] = Moved(home, source_name(Path(path)), file)
+    return moved
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:

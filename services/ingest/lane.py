@@ -103,7 +103,8 @@ class IngestLane:
         is_another = False
         for path, found in seen.elsewhere(place):
             # Of a file that INPUT does not name something has to have been read, or its name has to tell.
-            if not (path in seen.files or followed.progress.offset or path.startswith(home)):
+            is_ours = path in seen.files or place.file in seen.moved
+            if not (is_ours or followed.progress.offset or path.startswith(home)):
                 continue
             try:
                 is_this = await asyncio.to_thread(followed.is_this, found)

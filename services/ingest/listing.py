@@ -45,6 +45,8 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
 class Listing:
     """The paths of the files that were found, the errors of folders, and what was left out, with the reason.
 
+    `links` are the files that lie elsewhere.
+
     `enter` is told of each folder before it is listed.
     """
 
@@ -52,6 +54,7 @@ class Listing:
     files: list[str] = field(default_factory=list)
     errors: list[OSError] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
 
     def walk(self, folder: str) -> None:
         """Take the CSV files of a folder, at any depth; links to folders are not followed."""
@@ -140,5 +143,7 @@ class Listing:
             special = None
         if special is None:
             self.files.append(path)
+            if entry.is_symlink():
+                self.links.append(path)
         else:
             self.left_out[path] = special

@@ -88,6 +88,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(scan_module, "FencedTopic", Topic)
     monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
     monkeypatch.setattr(scan_module, "_LOOKING_SHARE", math.inf)
+    monkeypatch.setattr(scan_module, "_LEAST_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_SHARE", math.inf)
     made = tmp_path / "in"
     made.mkdir()
     return made
@@ -296,4 +299,4 @@ def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
     known = Places()
     known.put(path, Place("/in/x", "1"))
     known.put(f"{path}//2", Place("/in/y", "2"))
-    assert list(known.new_sources(look_at({path: Path(__file__)}))) == [f"{path}//3"]
+    assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]
