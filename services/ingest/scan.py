@@ -1,12 +1,10 @@
 """Looking at the input, for all lanes at once, and agreeing with other replicas which file is which source."""
 
 import asyncio
-import errno
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -22,10 +20,10 @@ from services.ingest.finding import (
     look_at,
     look_beside,
     may_name,
-    source_name,
 )
 from services.ingest.places import Found, Moved, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
+from services.ingest.told import Told
 from services.ingest.watching import Watch
 
 log = structlog.get_logger()
@@ -53,29 +51,33 @@ class Scan:
         self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
-        self._took_s = 0.0
+        # The latest look, by the clock, and what it cost of a core: the load of others is no reason to look less often.
+        self._took_s = self._cost_s = 0.0
         self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
-        self._trouble = ""
+        # Whether the latest look missed any source's file.
+        self._missed = False
         # What lies elsewhere, where nobody watches.
         self._links: Sequence[str] = ()
         self._asked_at = 0.0
         self._read_at = -1.0
         self._told: set[str] = set()
-        self._left_out: Mapping[str, str] = {}
+        self._told_of_input = Told()
         self._named: set[str] = set()
         self.places = Places()
         # The sources of each partition of `progress`, by the path that they are named after.
         self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
-        # The folders that cannot be looked into, and why.
-        self.failed: dict[str, str] = {}
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """The folders that cannot be looked into, and why."""
+        return self._told_of_input.failed
 
     async def look(self) -> Seen:
         """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
             if self._seen is None or self._is_due(self._seen):
                 seen, found = await asyncio.to_thread(self._look)
-                self._tell(found.errors)
-                self._tell_left_out(found.left_out)
+                self._told_of_input.tell(found)
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
@@ -85,7 +87,6 @@ class Scan:
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
                 self._seen = seen
-                self._took_s = time.monotonic() - seen.at
             return self._seen
 
     def _is_due(self, seen: Seen) -> bool:
@@ -93,18 +94,20 @@ class Scan:
         if self._settings.once or self._watch is None:
             return False
         self._watch.read()
-        since_s, least_s = time.monotonic() - seen.at, self._took_s / _LOOKING_SHARE
+        since_s, least_s = time.monotonic() - seen.at, self._cost_s / _LOOKING_SHARE
+        if self._watch.trouble:
+            return since_s >= max(_SCAN_INTERVAL_S, self._took_s / _LOOKING_SHARE)
         if self._watch.names_changed:
             return since_s >= max(_LEAST_INTERVAL_S, least_s)
-        if self._watch.trouble or self._watch.contents_changed:
+        if self._watch.contents_changed or self._missed or self.failed:
             return since_s >= max(_SCAN_INTERVAL_S, least_s)
-        if since_s >= max(_RESTING_INTERVAL_S, self._took_s / _RESTING_SHARE):
+        if since_s >= max(_RESTING_INTERVAL_S, self._cost_s / _RESTING_SHARE):
             return True
         return since_s >= least_s and (self._watch.has_other_folders() or self._has_other_links(seen))
 
     def _has_other_links(self, seen: Seen) -> bool:
         now = time.monotonic()
-        if now < self._asked_at + max(_SCAN_INTERVAL_S, self._took_s):
+        if now < self._asked_at + max(_SCAN_INTERVAL_S, self._cost_s / _LOOKING_SHARE):
             return False
         self._asked_at = now
         before = {name: seen.files[name] for name in self._links if name in seen.files}
@@ -176,26 +179,16 @@ class Scan:
         self.places.put(source, place)
 
     def _look(self) -> tuple[Seen, Input]:
+        began_at, cost_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
             seen, found, missed = self._look_once()
             if not missed:
                 break
+        self._missed = missed
+        self._took_s, self._cost_s = time.monotonic() - began_at, time.thread_time() - cost_s
         if self._watch is not None:
-            self._tell_watch(self._watch, seen, found)
+            self._told_of_input.tell_watch(self._watch, self._settings.input, {*seen.files, *found.left_out})
         return seen, found
-
-    def _tell_watch(self, watch: Watch, seen: Seen, found: Input) -> None:
-        gone = watch.renames.settle(
-            lambda path: (name := source_name(Path(path))) in seen.files or name in found.left_out
-        )
-        for path in gone:
-            if may_name(self._settings.input, source_name(Path(path))):
-                log.warning("a file was gone before it was seen: its rows are not read", path=path)
-        if watch.overflowed:
-            log.warning("more changes at once than inotify tells: a file that was rotated meanwhile may be unread")
-        if watch.trouble and not self._trouble:
-            log.warning("the input is looked at every second, not watched", reason=watch.trouble)
-        self._trouble = watch.trouble
 
     def _look_once(self) -> tuple[Seen, Input, bool]:
         """What is there now, and whether any source's file is not."""
@@ -230,20 +223,3 @@ class Scan:
             if place.path != path and seen.at_place(place) is not None:
                 self._told.add(path)
                 log.warning("a second name of one file: it is read once", path=path, source=source)
-
-    def _tell_left_out(self, left_out: Mapping[str, str]) -> None:
-        """Each once, as long as it is there."""
-        for path in left_out.keys() - self._left_out.keys():
-            log.warning("left out of the input", path=path, reason=f"it is {left_out[path]}")
-        self._left_out = left_out
-
-    def _tell(self, errors: Sequence[OSError]) -> None:
-        """Each folder once, when it begins to fail and when it no longer does."""
-        # One that has gone since it was seen holds nothing.
-        why = {source_name(Path(error.filename)): error.strerror for error in errors if error.errno != errno.ENOENT}
-        failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
-        for folder in failed.keys() - self.failed.keys():
-            log.error("folder cannot be read", folder=folder, reason=failed[folder])
-        for folder in self.failed.keys() - failed.keys():
-            log.info("folder can be read again", folder=folder)
-        self.failed = failed

@@ -78,7 +78,7 @@ class Ingest:
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
                 await transactions.settle()
-                self.failed |= lane.failed | self._scan.failed
+                self.failed |= {**lane.failed, **self._scan.failed}
             finally:
                 transactions.give_up()
 

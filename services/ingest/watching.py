@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,7 @@ class Watch:
                 return
             if self._inotify is None:
                 self._inotify = INotify(nonblocking=True)
+                weakref.finalize(self, self._inotify.close)
             # The same number for a folder that is watched, whatever it is called by now.
             self._paths[self._inotify.add_watch(folder, _MASK)] = folder
             self._watched[folder] = identity

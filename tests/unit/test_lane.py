@@ -176,13 +176,55 @@ async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path
 async def test_a_file_that_was_not_begun_is_found_under_a_rotated_name_but_not_under_any(folder: Path) -> None:
     for name, expected in (("a.csv.1", "a.csv.1"), ("other", "")):
         write(folder / "a.csv")
-        replica = Replica(folder, {})
         Topic.agreed = []
-        await replica.look()
+        await Replica(folder, {}).look()
+        # Between two runs: nobody sees it.
         (folder / "a.csv").rename(folder / name)
+        replica = Replica(folder, {})
+        await replica.scan.refresh(math.inf)
         await replica.look(3)
         assert replica.paths == {"a.csv": expected}
         (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["a.csv.1", "other"])
+async def test_a_file_that_was_not_begun_is_found_under_any_name_where_it_was_seen_to_get_it(
+    folder: Path, name: str
+) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "a.csv").rename(folder / name)
+    await replica.look(3)
+    assert replica.paths == {"a.csv": name}
+
+
+async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_order(folder: Path) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    for turn in range(3):
+        for number in range(turn, 0, -1):
+            (folder / f"a.csv.{number}").rename(folder / f"a.csv.{number + 1}")
+        (folder / "a.csv").rename(folder / "a.csv.1")
+        write(folder / "a.csv", b"Sex,Length\nM,%d\n" % turn)
+    await replica.look(2)
+    assert replica.paths == {
+        "a.csv": "a.csv.3",
+        "a.csv//2": "a.csv.2",
+        "a.csv//3": "a.csv.1",
+        "a.csv//4": "a.csv",
+    }
+
+
+async def test_a_file_rotated_before_any_look_in_a_folder_that_is_new(folder: Path) -> None:
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "deeper").mkdir()
+    await replica.look()
+    write(folder / "deeper" / "a.csv").rename(folder / "kept")
+    await replica.look(2)
+    assert replica.paths == {"deeper/a.csv": "kept"}
 
 
 async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it_was_read_to_its_end(
