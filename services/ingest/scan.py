@@ -31,8 +31,8 @@ log = structlog.get_logger()
 _SCAN_INTERVAL_S = 1.0
 # Where inotify tells of changes: at once when names have changed, and seldom when nothing has.
 _LEAST_INTERVAL_S = 0.02
-_RESTING_INTERVAL_S = 10.0
-_RESTING_SHARE = 0.01
+_RESTING_INTERVAL_S = 30.0
+_RESTING_SHARE = 0.005
 # Looking at tens of thousands of files takes longer, and then comes less often: a tenth of the time is enough.
 _LOOKING_SHARE = 0.1
 # A folder that is listed while a file in it is renamed may show neither of its names.

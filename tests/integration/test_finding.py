@@ -89,3 +89,26 @@ def test_standard_input_by_any_name_is_read_to_its_end(pipeline: Pipeline, tmp_p
     pipeline.finish(by_name, by_device, by_descriptor)
     assert writer.wait() == 0
     pipeline.wait_for_files({f"S/{name.decode()}.csv": content for name, content in rows.items()})
+
+
+def test_files_rotated_within_a_moment_are_all_read_in_their_order(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    log = folder / "log.csv"
+    log.write_bytes(HEADER + b"M,0\n")
+    pipeline.start("split", SPLIT_BY="*")
+    pipeline.start("sink")
+    ingest = pipeline.start("ingest", folder / "*.csv", SETTLE_S="0.2")
+    pipeline.wait_for_files({"all.csv": HEADER + b"M,0\n"})
+    for turn in range(1, 21):
+        for number in range(turn - 1, 0, -1):
+            (folder / f"log.csv.{number}").rename(folder / f"log.csv.{number + 1}")
+        log.rename(folder / "log.csv.1")
+        log.write_bytes(HEADER + b"M,%d\n" % turn)
+    pipeline.wait_for_files({"all.csv": HEADER + b"".join(b"M,%d\n" % turn for turn in range(21))})
+    assert not ingest.events("a file was gone before it was seen: its rows are not read")
+    # What could not be read is told.
+    lost = folder / "lost.csv"
+    while not ingest.events("a file was gone before it was seen: its rows are not read"):
+        lost.write_bytes(HEADER)
+        lost.unlink()
