@@ -1,6 +1,7 @@
 """Which file a source is followed to: real files and looks at them; the topic of places is a list."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -215,6 +216,24 @@ async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_or
         "a.csv//3": "a.csv.1",
         "a.csv//4": "a.csv",
     }
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_what_is_left_out_is_told_once_and_again_when_it_comes_back(folder: Path, *, once: bool) -> None:
+    write(folder / "a.csv")
+    os.mkfifo(folder / "p.csv")
+    (folder / "link").symlink_to(folder.parent)
+    replica = Replica(folder, {}, once=once)
+    with capture_logs() as logs:
+        await replica.look(3)
+        if not once:
+            (folder / "p.csv").unlink()
+            await replica.look()
+            os.mkfifo(folder / "p.csv")
+            await replica.look()
+    told = [Path(line["path"]).name for line in logs if line["event"] == "left out of the input"]
+    assert sorted(told) == (["link", "p.csv"] if once else ["link", "p.csv", "p.csv"])
+    assert replica.paths == {"a.csv": "a.csv"}
 
 
 async def test_a_file_rotated_before_any_look_in_a_folder_that_is_new(folder: Path) -> None:
