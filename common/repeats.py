@@ -8,7 +8,7 @@ import structlog
 # Written by what knows itself what is new: readiness, and the process's end.
 _ALWAYS = frozenset({"ready", "not ready", "cannot go on", "crashed", "draining", "drained", "done"})
 # Two lines with the same event that differ in one of these say something else; others are members' and producers' ids.
-_TELLING = ("topic", "partition", "partitions", "source", "schema", "client", "error")
+_TELLING = ("topic", "partition", "partitions", "source", "path", "folder", "schema", "client", "error")
 # Lines of many sources are let through rather than remembered.
 _MOST_LINES = 10_000
 

@@ -26,7 +26,7 @@ from ops.validation_screen import Asked, Validation, findings, show
 from ops.validation_splits import SplitTally
 from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
-from services.ingest.finding import STANDARD_INPUT, find_files
+from services.ingest.finding import find_files, is_stream
 from services.ingest.settings import IngestSettings
 from services.ingest.source import find_skipped_whole
 from services.split.columns import doubled_columns
@@ -81,16 +81,19 @@ def _keep_quiet() -> None:
 
 
 def _run(settings: ValidateSettings) -> int:
-    if settings.input == STANDARD_INPUT:
-        raise ConfigurationError("INPUT -: standard input can be read only once, which is for ingest; name a file")
-    unread: list[OSError] = []
-    files = find_files(settings.input, unread.append)
+    if is_stream(settings.input):
+        raise ConfigurationError(f"INPUT {settings.input} can be read only once, which is for ingest; name a file")
+    found = find_files(settings.input)
     broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
-    validation = _examine(settings, list(files.values()), broker)
-    validation = replace(validation, unread=[f"cannot read {error.filename}: {error.strerror}" for error in unread])
+    validation = _examine(settings, list(found.files.values()), broker)
+    validation = replace(
+        validation,
+        unread=[f"cannot read {error.filename}: {error.strerror}" for error in found.errors],
+        left_out=[f"{shown_path(Path(path))} is left out: it is {why}" for path, why in sorted(found.left_out.items())],
+    )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        begun = judge_begun(files, broker.progress, settings.wanted)
+        begun = judge_begun(found.files, broker.progress, settings.wanted)
         validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
     found_out = [name for name in ("delimiter", "quote") if getattr(settings.wanted, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)

@@ -26,9 +26,10 @@ _EVERY_SPLIT = "every split"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found. `unread` has a line for each folder that cannot be looked into, `broker` what it was asked.
+    """What was found.
 
-    `notes` tell what is well and may be meant otherwise.
+    `unread` has a line for each folder that cannot be looked into, `left_out` for each thing that is no source, and
+    `broker` for what it was asked. `notes` tell what is well and may be meant otherwise.
     """
 
     input: str
@@ -36,6 +37,7 @@ class Validation:
     schemas: Sequence[SchemaGroup]
     splits: Sequence[SplitOutcome]
     unread: Sequence[str] = ()
+    left_out: Sequence[str] = ()
     broker: Sequence[Finding] = ()
     notes: Sequence[str] = ()
 
@@ -98,6 +100,8 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
     if reasons:
         console.print(_reasons_table(reasons))
     no_text = [_note(reason) for source in validation.sources for reason in source.no_text.reasons]
+    for note in _few(validation.left_out):
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
     for note in _few([*validation.notes, *no_text]):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     console.print(proof(findings(validation)))

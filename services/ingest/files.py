@@ -10,6 +10,7 @@ from typing import BinaryIO
 from common.errors import SourceError
 from common.progress import Progress
 from services.ingest.finding import file_of
+from services.ingest.listing import special_kind
 
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
@@ -49,18 +50,27 @@ class MovedError(OSError):
     """Another file is at this path now."""
 
 
-def open_file(path: Path, expected: str) -> BinaryIO:
-    """Open a file to read. MovedError when it is not the expected one ("" for any)."""
-    file = path.open("rb")
-    if expected and file_of(os.fstat(file.fileno())) != expected:
-        file.close()
-        raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
-    return file
+def open_file(path: Path, expected: str = "") -> BinaryIO:
+    """Open a file to read. MovedError when it is not the expected one ("" for any), OSError when it is no file."""
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open takes no opener
+    found = os.fstat(file.fileno())
+    special = special_kind(found.st_mode)
+    if special is None and expected in {"", file_of(found)}:
+        return file
+    file.close()
+    if special is not None:
+        raise OSError(errno.EINVAL, f"it is {special}, not a file", os.fspath(path))
+    raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A named pipe may have taken the file's place: nobody waits for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def check_readable(path: Path) -> None:
     """OSError unless there is a file that can be read."""
-    with path.open("rb"):
+    with open_file(path):
         pass
 
 
@@ -70,7 +80,8 @@ def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
         return Window()
     with open_file(path, expected) as file:
         size = file.seek(0, os.SEEK_END)
-        if size < progress.offset:
+        # One of procfs tells no size.
+        if 0 < size < progress.offset:
             raise SourceError(
                 f"{path} shrank to {size} bytes, {progress.offset} of it were read already: put it back, or give the "
                 "new content a new name"
@@ -96,6 +107,9 @@ def read_on(path: Path, offset: int, window: Window, size: int, expected: str = 
         # the memory in pieces: a process that followed 12 files grew by up to 70 MB in an hour.
         there = max(os.fstat(file.fileno()).st_size - offset, _LEAST_BYTES)
         data = file.read(min(size, there))
+        # It may hold more than it tells: one of procfs tells of nothing.
+        while len(data) < size and (more := file.read(min(size - len(data), _LEAST_BYTES))):
+            data += more
     if before != window.tail:
         raise _changed(path, offset)
     return data

@@ -1,25 +1,27 @@
 """The files that INPUT names, and where they are: what they are called in every topic, and which file each is."""
 
-import glob
 import os
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
-from functools import cache
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
 from hashlib import blake2b
 from pathlib import Path
 
-import structlog
-
 from common.errors import ConfigurationError
-from services.ingest.places import Found
-
-log = structlog.get_logger()
+from services.ingest.globs import Glob, glob_of
+from services.ingest.listing import Listing, is_csv, is_output, special_kind
+from services.ingest.places import Found, Moved
+from services.ingest.renames import Renames
 
 STANDARD_INPUT = "-"
-# Plain, gzip and zstd.
-_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
+# What a shell makes of `<(...)` as well.
+_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
+# Where files are renamed all the time.
+_MOST_TRIES = 10
+# A byte of a name that is not UTF-8, in text.
+_UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 class InputError(ConfigurationError, OSError):
@@ -30,79 +32,127 @@ class InputError(ConfigurationError, OSError):
     """
 
 
-def find_files(given: str, on_error: Callable[[OSError], None] | None = None) -> dict[str, Path]:
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What INPUT names now: files, the errors of folders, and what is left out, by name, with the reason."""
+
+    files: Mapping[str, Path]
+    errors: Sequence[OSError] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    # The files that lie elsewhere.
+    links: Sequence[str] = ()
+
+
+def is_stream(given: str) -> bool:
+    """Whether INPUT is to be read once, as it comes: standard input, an open descriptor, a named pipe or a terminal."""
+    if descriptor_of(given) is not None:
+        return True
+    try:
+        mode = Path(given).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def descriptor_of(given: str) -> int | None:
+    """The open descriptor that INPUT names."""
+    match = _DESCRIPTOR.fullmatch("/dev/stdin" if given == STANDARD_INPUT else given)
+    return int(match[1] or 0) if match else None
+
+
+def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    Raises InputError when a path without wildcards is not there at all, or cannot be looked into. A folder further
-    below that cannot be is handed to `on_error` instead.
+    `enter` is told of each folder before it is listed. Raises InputError when a path without wildcards is not there at
+    all, or cannot be looked into.
     """
     try:
-        found = _find(given, on_error)
+        found = _find(given, Listing(enter))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
+    files = {source_name(path): path for path in map(Path, sorted(found.files))}
+    left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
+    return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
+
+
+def _find(given: str, found: Listing) -> Listing:
+    path = Path(given).absolute()
+    if path.is_dir():
+        # A listing would keep to itself that the folder cannot be listed at all.
+        with os.scandir(path):
+            found.walk(os.fspath(path))
+    elif path.exists():
+        if special := special_kind(path.stat().st_mode):
+            raise InputError(f"INPUT {given} is {special}, which cannot be read as a file")
+        found.enter(os.fspath(path.parent))
+        found.files.append(os.fspath(path))
+        found.links.append(os.fspath(path))
+    elif has_magic(given):
+        found.match(_glob(given))
+    else:
+        raise InputError(f"INPUT {given}: there is no such file or folder")
     return found
 
 
-def _find(given: str, on_error: Callable[[OSError], None] | None) -> dict[str, Path]:
-    path = Path(given)
-    if path.is_dir():
-        # What `os.walk` would keep to itself.
-        with os.scandir(path):
-            # As text: there may be thousands, and a Path costs ten times as much to look at as its file does.
-            root = source_name(path).rstrip("/")
-            return {f"{root}/{_text(below)}": path / below for below in sorted(_walk(path, on_error))}
-    if path.exists():
-        return {source_name(path): path}
-    if glob.has_magic(given):
-        matches = map(Path, sorted(glob.iglob(given, recursive=True)))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        return {source_name(match): match for match in matches if match.is_file()}
-    raise InputError(f"INPUT {given}: there is no such file or folder")
+def _glob(given: str) -> Glob:
+    """INPUT as a glob of absolute paths; one that ends with a slash names folders, so no file."""
+    segments = Path(given).absolute().parts[1:]
+    return glob_of(*segments, "") if given.endswith(("/", "/.")) else glob_of(*segments)
 
 
-def _walk(folder: Path, on_error: Callable[[OSError], None] | None) -> Iterator[str]:
-    """The paths of input below a folder, seen from there."""
-    for parent, folders, names in os.walk(folder, onerror=on_error):
-        if _OUTPUT_MARK in folders and parent != os.fspath(folder):
-            # What comes out would go in again, without end.
-            _tell_left_out(parent)
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        inner = os.path.relpath(parent, folder) + "/" if parent != os.fspath(folder) else ""
-        for name in names:
-            if _is_csv(name):
-                yield inner + name
-
-
-@cache
-def _tell_left_out(folder: str) -> None:
-    log.warning("an output folder below INPUT is left out", folder=folder)
-
-
-def _is_csv(name: str) -> bool:
-    """Whether a file in a folder is input, by its name."""
-    return not name.startswith(".") and name.lower().endswith(_SUFFIXES)
-
-
-def file_of(stat: os.stat_result) -> str:
+def file_of(status: os.stat_result) -> str:
     """Which file this is, whatever it is called."""
-    return f"{stat.st_dev}:{stat.st_ino}"
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def find_filter(given: str) -> Callable[[str], bool]:
+    """Whether INPUT may name a path, told by its last name alone, at no cost."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        return lambda candidate: is_csv(candidate.rpartition("/")[2])
+    if path.exists() or not has_magic(given):
+        return os.fspath(path).__eq__
+    last = glob_of(_glob(given).segments[-1])
+    return lambda candidate: last.is_whole(last.after(last.begin(), candidate.rpartition("/")[2]))
 
 
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
     """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
-    return {name: found for name, found in looked_at if found.file or os.path.lexists(found.path)}
+    return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
 
 
-def _found(path: Path) -> Found:
+def _found(path: Path) -> Found | None:
     try:
-        stat = path.stat()
+        status = path.stat()
     except OSError:
         return Found(path)
-    return Found(path, file_of(stat), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if special_kind(status.st_mode) is not None:
+        # Since it was listed: the next look tells.
+        return None
+    return Found(path, file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
+    """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
+
+    `read` tells `renames` what happened since.
+    """
+    for _ in range(_MOST_TRIES):
+        origins = dict(renames.origins)
+        found = {path: _found(Path(path)) for path in origins}
+        # Renamed on before it was asked, another file would be taken for it.
+        read()
+        if origins == renames.origins:
+            break
+    moved = {}
+    for path, origin in sorted(origins.items(), key=lambda each: each[1].number):
+        file, home = found[path], source_name(Path(origin.path))
+        if file is not None and file.file and may_name(given, home):
+            moved[file.file] = Moved(home, source_name(Path(path)), file)
+    return moved
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
@@ -121,17 +171,37 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
             continue
         for path in paths:
             found = _found(path)
-            if found.file in lost:
+            if found is not None and found.file in lost:
                 beside[found.file] = (source_name(path), found)
     return beside
 
 
 def may_name(given: str, name: str) -> bool:
-    """Whether INPUT names a file with this source name, were it there."""
-    path = Path(given)
+    """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
+    path = Path(given).absolute()
+    return any(_may_name(given, path, Path(candidate)) for candidate in {name, _UNDECODED.sub(_undecoded, name)})
+
+
+def _may_name(given: str, path: Path, file: Path) -> bool:
     if path.is_dir():
-        return name.startswith(source_name(path).rstrip("/") + "/") and _is_csv(name.rpartition("/")[2])
-    return fnmatchcase(name, source_name(path)) or name == source_name(path)
+        if path not in file.parents or not is_csv(file.name):
+            return False
+        folders = file.parents[: len(file.parents) - len(path.parents) - 1]
+        return not any(folder.name.startswith(".") or folder.is_symlink() or is_output(folder) for folder in folders)
+    if file == path or path.exists() or not has_magic(given):
+        return file == path
+    glob = _glob(given)
+    places = glob.begin()
+    for folder in [*reversed(file.parents[:-1]), file]:
+        is_named = folder.name in glob.known_names(places)
+        places = glob.after(places, folder.name)
+        if not is_named and folder != file and is_output(folder):
+            return False
+    return glob.is_whole(places)
+
+
+def _undecoded(byte: re.Match[str]) -> str:
+    return os.fsdecode(bytes([int(byte[1], 16)]))
 
 
 def source_name(path: Path) -> str:

@@ -58,6 +58,11 @@ class Followed:
         return self._content is not None and self._content.whole_only
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether there is nothing to look at, until it is seen to have changed."""
+        return self._next_look == math.inf
+
+    @property
     def progress(self) -> Progress:
         """How far the file is read, the outbox at hand included."""
         return self._begun_at if self._source is None else self._source.progress

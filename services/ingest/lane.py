@@ -37,6 +37,8 @@ class IngestLane:
         # When a source's file was first not seen.
         self._missed_at: dict[str, float] = {}
         self._sources: dict[str, Followed] = {}
+        # Those that are not at rest: of ten thousand files few are.
+        self._awake: dict[str, Followed] = {}
         self._touched: set[Followed] = set()
         self._run: Run | None = None
         self._unpacking: set[Followed] = set()
@@ -103,8 +105,11 @@ class IngestLane:
     def _see(self, source: str, found: Found) -> None:
         if source in self._sources:
             self._sources[source].see(found)
+            if not self._sources[source].is_at_rest:
+                self._awake[source] = self._sources[source]
             return
         followed = self._sources[source] = Followed(self._shop, found, self._progress(source))
+        self._awake[source] = followed
         self._shop.check_rejected(followed.progress)
         if source not in self._known:
             self._touched.add(followed)
@@ -123,7 +128,8 @@ class IngestLane:
         is_another = False
         for path, found in seen.elsewhere(place):
             # Of a file that INPUT does not name something has to have been read, or its name has to tell.
-            if not (path in seen.files or followed.progress.offset or path.startswith(home)):
+            is_ours = path in seen.files or place.file in seen.moved
+            if not (is_ours or followed.progress.offset or path.startswith(home)):
                 continue
             try:
                 is_this = await asyncio.to_thread(followed.is_this, found)
@@ -146,12 +152,14 @@ class IngestLane:
             # The same source, written anew, or another file under its name: reading on tells.
             return Place(place.path, at_path.file)
         followed.lose(overwritten=at_path is not None and bool(at_path.file))
+        if source in self._sources:
+            self._awake[source] = followed
         return Place(place.path)
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
         """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
         moved = False
-        for name, source in list(self._sources.items()):
+        for name, source in list(self._awake.items()):
             if stop.is_set():
                 break
             if not self._is_its_turn(name, source):
@@ -159,6 +167,8 @@ class IngestLane:
             if await source.read_on(self._outbox):
                 moved = True
                 self._touched.add(source)
+            if source.is_at_rest:
+                del self._awake[name]
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         return moved

@@ -36,17 +36,27 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A file that was renamed out of the input: the name that it had there, the one that it has, and the file."""
+
+    home: str
+    path: str
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """One look at the input, at an instant of time.monotonic.
 
     `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources that lie in the same folder
-    under names that INPUT does not have.
+    under names that INPUT does not have. `moved` are files that had a name of the input, and no look may have seen.
     """
 
     at: float = 0.0
     files: Mapping[str, Found] = field(default_factory=dict)
     beside: Mapping[str, tuple[str, Found]] = field(default_factory=dict)
     by_file: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, Moved] = field(default_factory=dict)
 
     def at_place(self, place: Place) -> Found | None:
         """The file at this place, if it is still the same."""
@@ -122,17 +132,26 @@ class Places:
         """Whether any source is at this path."""
         return bool(self._at.get(path))
 
-    def new_sources(self, files: Mapping[str, Found]) -> dict[str, Place]:
+    def new_sources(self, files: Mapping[str, Found], moved: Mapping[str, Moved]) -> dict[str, Place]:
         """Names for the files that are no source yet, and whose path no source has."""
         named: dict[str, Place] = {}
         taken: set[str] = set()
+        numbers: dict[str, int] = {}
+
+        def name(home: str, place: Place) -> None:
+            number = numbers[home] = numbers.get(home, self._numbers.get(home, 0)) + 1
+            named[home if number == 1 else f"{home}//{number}"] = place
+            if place.file:
+                taken.add(place.file)
+
+        # Before the files that have their names now.
+        for file, each in moved.items():
+            if file not in self._of_file:
+                name(each.home, Place(each.path, file))
         for path, found in files.items():
             if self.holds(path) or found.file in self._of_file or found.file in taken:
                 continue
-            number = self._numbers.get(path, 0) + 1
-            named[path if number == 1 else f"{path}//{number}"] = Place(path, found.file)
-            if found.file:
-                taken.add(found.file)
+            name(path, Place(path, found.file))
         return named
 
 

@@ -1,12 +1,10 @@
 """Looking at the input, for all lanes at once, and agreeing with other replicas which file is which source."""
 
 import asyncio
-import errno
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -14,13 +12,27 @@ from common.errors import ServiceError
 from common.fenced_topic import Entry, FencedTopic
 from common.stretches import Single
 from common.topics import Topics, partition_for
-from services.ingest.finding import find_files, look_at, look_beside, may_name, source_name
-from services.ingest.places import Found, Place, Places, Seen, decode_place, encode_place, home_and_number
+from services.ingest.finding import (
+    Input,
+    find_files,
+    find_filter,
+    find_moved,
+    look_at,
+    look_beside,
+    may_name,
+)
+from services.ingest.places import Found, Moved, Place, Places, Seen, decode_place, encode_place, home_and_number
 from services.ingest.settings import IngestSettings
+from services.ingest.told import Told
+from services.ingest.watching import Watch
 
 log = structlog.get_logger()
 
 _SCAN_INTERVAL_S = 1.0
+# Where inotify tells of changes: at once when names have changed, and seldom when nothing has.
+_LEAST_INTERVAL_S = 0.02
+_RESTING_INTERVAL_S = 30.0
+_RESTING_SHARE = 0.005
 # Looking at tens of thousands of files takes longer, and then comes less often: a tenth of the time is enough.
 _LOOKING_SHARE = 0.1
 # A folder that is listed while a file in it is renamed may show neither of its names.
@@ -39,32 +51,67 @@ class Scan:
         self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
-        self._next_look_at = 0.0
+        # The latest look, by the clock, and what it cost of a core: the load of others is no reason to look less often.
+        self._took_s = self._cost_s = 0.0
+        self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
+        # Whether the latest look missed any source's file.
+        self._missed = False
+        # What lies elsewhere, where nobody watches.
+        self._links: Sequence[str] = ()
+        self._asked_at = 0.0
         self._read_at = -1.0
         self._told: set[str] = set()
+        self._told_of_input = Told()
         self._named: set[str] = set()
         self.places = Places()
         # The sources of each partition of `progress`, by the path that they are named after.
         self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
-        # The folders that cannot be looked into, and why.
-        self.failed: dict[str, str] = {}
+
+    @property
+    def failed(self) -> Mapping[str, str]:
+        """The folders that cannot be looked into, and why."""
+        return self._told_of_input.failed
 
     async def look(self) -> Seen:
         """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
-            if self._seen is None or not (self._settings.once or time.monotonic() < self._next_look_at):
-                seen, errors = await asyncio.to_thread(self._look)
-                self._tell(errors)
+            if self._seen is None or self._is_due(self._seen):
+                seen, found = await asyncio.to_thread(self._look)
+                self._told_of_input.tell(found)
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
-                if not all(self._is_settled(path, found) for path, found in seen.files.items()):
+                self._links = found.links
+                is_settled = all(self._is_settled(path, found) for path, found in seen.files.items())
+                if not is_settled or any(self.places.source_of(file) is None for file in seen.moved):
                     await self._read()
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
                 self._seen = seen
-                took_s = time.monotonic() - seen.at
-                self._next_look_at = seen.at + max(_SCAN_INTERVAL_S, took_s / _LOOKING_SHARE)
             return self._seen
+
+    def _is_due(self, seen: Seen) -> bool:
+        """Whether to look again."""
+        if self._settings.once or self._watch is None:
+            return False
+        self._watch.read()
+        since_s, least_s = time.monotonic() - seen.at, self._cost_s / _LOOKING_SHARE
+        if self._watch.trouble:
+            return since_s >= max(_SCAN_INTERVAL_S, self._took_s / _LOOKING_SHARE)
+        if self._watch.names_changed:
+            return since_s >= max(_LEAST_INTERVAL_S, least_s)
+        if self._watch.contents_changed or self._missed or self.failed:
+            return since_s >= max(_SCAN_INTERVAL_S, least_s)
+        if since_s >= max(_RESTING_INTERVAL_S, self._cost_s / _RESTING_SHARE):
+            return True
+        return since_s >= least_s and (self._watch.has_other_folders() or self._has_other_links(seen))
+
+    def _has_other_links(self, seen: Seen) -> bool:
+        now = time.monotonic()
+        if now < self._asked_at + max(_SCAN_INTERVAL_S, self._cost_s / _LOOKING_SHARE):
+            return False
+        self._asked_at = now
+        before = {name: seen.files[name] for name in self._links if name in seen.files}
+        return look_at({name: found.path for name, found in before.items()}) != before
 
     async def refresh(self, since: float) -> None:
         """Know what other replicas agreed on until `since`, of time.monotonic."""
@@ -90,7 +137,7 @@ class Scan:
 
     async def _settle(self, seen: Seen, moves: Moves) -> bool:
         """Whether any source is new."""
-        if not moves and not self.places.new_sources(seen.files):
+        if not moves and not self.places.new_sources(seen.files, seen.moved):
             return False
         known = set(self.places.of)
         for key, value in await self._topic.append(partial(self._decide, seen, moves)):
@@ -99,7 +146,7 @@ class Scan:
 
     def _decide(self, seen: Seen, moves: Moves) -> list[Entry]:
         after, moved = self.places.with_moves(moves)
-        changed = moved | after.new_sources(seen.files)
+        changed = moved | after.new_sources(seen.files, seen.moved)
         return [(source.encode(), encode_place(place)) for source, place in changed.items()]
 
     async def _read(self) -> None:
@@ -131,18 +178,28 @@ class Scan:
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
         self.places.put(source, place)
 
-    def _look(self) -> tuple[Seen, list[OSError]]:
+    def _look(self) -> tuple[Seen, Input]:
+        began_at, cost_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
-            seen, errors, missed = self._look_once()
+            seen, found, missed = self._look_once()
             if not missed:
                 break
-        return seen, errors
+        self._missed = missed
+        self._took_s, self._cost_s = time.monotonic() - began_at, time.thread_time() - cost_s
+        if self._watch is not None:
+            self._told_of_input.tell_watch(self._watch, self._settings.input, {*seen.files, *found.left_out})
+        return seen, found
 
-    def _look_once(self) -> tuple[Seen, list[OSError], bool]:
+    def _look_once(self) -> tuple[Seen, Input, bool]:
         """What is there now, and whether any source's file is not."""
         at = time.monotonic()
-        errors: list[OSError] = []
-        files = look_at(find_files(self._settings.input, errors.append))
+        if self._watch is None:
+            named = find_files(self._settings.input)
+        else:
+            self._watch.read()
+            self._watch.begin()
+            named = find_files(self._settings.input, self._watch.enter)
+        files = look_at(named.files)
         by_file: dict[str, str] = {}
         for path, found in files.items():
             if found.file:
@@ -150,7 +207,12 @@ class Scan:
         places = [self.places.of[source] for source in self._named]
         lost = {place.file: place.path for place in places if place.file and place.file not in by_file}
         beside = look_beside(lost)
-        return Seen(at, files, beside, by_file), errors, len(beside) < len(lost)
+        moved: dict[str, Moved] = {}
+        if self._watch is not None:
+            found_moved = find_moved(self._settings.input, self._watch.renames, self._watch.read)
+            moved = {file: each for file, each in found_moved.items() if file not in by_file}
+        beside |= {file: (each.path, each.found) for file, each in moved.items()}
+        return Seen(at, files, beside, by_file, moved), named, len(beside.keys() & lost.keys()) < len(lost)
 
     def _tell_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
@@ -161,14 +223,3 @@ class Scan:
             if place.path != path and seen.at_place(place) is not None:
                 self._told.add(path)
                 log.warning("a second name of one file: it is read once", path=path, source=source)
-
-    def _tell(self, errors: Sequence[OSError]) -> None:
-        """Each folder once, when it begins to fail and when it no longer does."""
-        # One that has gone since it was seen holds nothing.
-        why = {source_name(Path(error.filename)): error.strerror for error in errors if error.errno != errno.ENOENT}
-        failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
-        for folder in failed.keys() - self.failed.keys():
-            log.error("folder cannot be read", folder=folder, reason=failed[folder])
-        for folder in self.failed.keys() - failed.keys():
-            log.info("folder can be read again", folder=folder)
-        self.failed = failed

@@ -23,7 +23,7 @@ from common.topic_reading import read_to_end
 from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from common.transaction import Transactions
-from services.ingest.finding import STANDARD_INPUT, find_files
+from services.ingest.finding import find_files, is_stream
 from services.ingest.lane import IngestLane
 from services.ingest.rounds import RoundAssignor
 from services.ingest.scan import Scan
@@ -98,7 +98,7 @@ class Ingest:
                         await pause(stop, _IDLE_LOOK_INTERVAL_S if lane.finished else _LOOK_INTERVAL_S)
                 await lane.commit()
                 await transactions.settle()
-                self.failed |= lane.failed | self._scan.failed
+                self.failed |= {**lane.failed, **self._scan.failed}
                 if not stop.is_set():
                     # Of what another replica goes on with nothing can be said yet.
                     self._note(lane)
@@ -112,7 +112,7 @@ class Ingest:
 
     def _done(self, run: Run, lane: IngestLane) -> Run:
         # A folder is no partition's: the first one tells of those.
-        failed = lane.failed | (self._scan.failed if run.partition == 0 else {})
+        failed = {**lane.failed, **(self._scan.failed if run.partition == 0 else {})}
         why = shortened(next(iter(failed.values()), ""))
         return replace(run, state="done", unread=len(failed), why=why)
 
@@ -135,7 +135,7 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
     Raises ServiceError, when all else is done, where ONCE could not read some source, or rejected every row of one.
     """
-    if settings.input != STANDARD_INPUT:
+    if not is_stream(settings.input):
         # A name that is not there at all is said before any broker is asked.
         find_files(settings.input)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
@@ -147,7 +147,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         topics = pipeline.topics
         shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
         watch = partial(watch_topics, admin, pipeline.identity)
-        if settings.input == STANDARD_INPUT:
+        if is_stream(settings.input):
             await carry_standard_input(shop, readiness, watch, stop)
             return
         group = Groups.under(settings.topic_prefix).ingest

@@ -1,7 +1,8 @@
-"""Standard input as a source: it cannot be read again, so each run is a source of its own."""
+"""Standard input, or a named pipe, as a source: it cannot be read again, so each run is a source of its own."""
 
 import asyncio
 import os
+import select
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
@@ -21,14 +22,13 @@ from common.topics import partition_for
 from common.transaction import Outbox, Transactions
 from services.ingest.expected import Expected
 from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
-from services.ingest.finding import source_key
+from services.ingest.finding import descriptor_of, source_key
 from services.ingest.source import Shop, Source
 from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()
 
 _CHUNK_BYTES = 2**20
-_DESCRIPTOR = 0
 # How often it is asked whether its dialect can be found out from what has come.
 _LOOK_INTERVAL_S = 0.1
 
@@ -36,7 +36,7 @@ _LOOK_INTERVAL_S = 0.1
 async def carry_standard_input(
     shop: Shop, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
 ) -> None:
-    """Carry standard input to its end, or until `stop`; then what was read completely is committed.
+    """Carry what INPUT names to its end, or until `stop`; then what was read completely is committed.
 
     `watch` raises what else may end it.
     """
@@ -56,8 +56,8 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
     name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
     source = Source(shop, shop.address(name, source_key(name)), shop.new_progress(name), Window())
-    chunks = _read_in_background()
-    log.info("source opened", source=name)
+    what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
+    log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
         transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
         readiness.set_ready(1)
@@ -76,6 +76,8 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
                 await _commit(transactions, shop, home, source, transactions.outbox())
+                # Not before: what a session has read that fails to begin is gone for the next one.
+                chunks = _read_in_background(settings.input)
                 try:
                     await _take_all(source, chunks, take, stop)
                 except (SourceError, TooManyRejectedError):
@@ -84,7 +86,7 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
                 await _leave(transactions, shop, home, source)
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
-            raise SourceError(f"standard input is lost behind line {source.progress.line}: {error!r}") from error
+            raise SourceError(f"{what} is lost behind line {source.progress.line}: {error!r}") from error
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
@@ -94,7 +96,7 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
 
 async def _take_all(
     source: Source,
-    chunks: "asyncio.Queue[bytes]",
+    chunks: "asyncio.Queue[bytes | OSError]",
     take: Callable[[bytes, Expected], Awaitable[bytes]],
     stop: asyncio.Event,
 ) -> None:
@@ -134,36 +136,56 @@ async def _commit(transactions: Transactions, shop: Shop, home: int, source: Sou
     await transactions.commit(outbox)
 
 
-def _read_in_background() -> "asyncio.Queue[bytes]":
-    """Chunks of standard input, the last one empty.
+def _read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
+    """Chunks of what INPUT names, the last one empty, or the error that ended it.
 
     By a thread of its own: a loop cannot wait for every kind of standard input, and a daemon thread that is stuck in
-    a read does not hold up the exit.
+    a read, or in opening a pipe that nobody writes to, does not hold up the exit.
     """
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=2)
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=2)
 
     def read() -> None:
-        while True:
-            chunk = os.read(_DESCRIPTOR, _CHUNK_BYTES)
-            try:
+        try:
+            for chunk in _chunks(given):
                 asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-            except RuntimeError:
-                return  # the loop has ended
-            if not chunk:
-                return
+        except RuntimeError:
+            return  # the loop has ended
 
     threading.Thread(target=read, name="standard input", daemon=True).start()
     return chunks
 
 
-async def _next_chunk(chunks: "asyncio.Queue[bytes]", stop: asyncio.Event, timeout_s: float | None) -> bytes | None:
-    """The next chunk, or None once `stop` is set or none has come for so long."""
+def _chunks(given: str) -> Iterator[bytes | OSError]:
+    try:
+        descriptor = descriptor_of(given)
+        if descriptor is None:
+            descriptor = os.open(given, os.O_RDONLY | os.O_NOCTTY)
+        chunk = b"-"
+        while chunk:
+            try:
+                chunk = os.read(descriptor, _CHUNK_BYTES)
+            except BlockingIOError:
+                # Who started this process, or shares its input, may have made it so.
+                select.select([descriptor], [], [])
+                continue
+            yield chunk
+    except OSError as error:
+        yield error
+
+
+async def _next_chunk(
+    chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event, timeout_s: float | None
+) -> bytes | None:
+    """The next chunk, or None once `stop` is set or none has come for so long. OSError where it could not be read."""
     getting = asyncio.ensure_future(chunks.get())
     stopping = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait([getting, stopping], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        return getting.result() if getting.done() else None
+        chunk = getting.result() if getting.done() else None
+        if isinstance(chunk, OSError):
+            raise chunk
+        return chunk
     finally:
         getting.cancel()
         stopping.cancel()

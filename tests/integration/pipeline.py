@@ -116,9 +116,9 @@ class Pipeline:
         """Start a service by a module of the tests that changes something in it."""
         return self._start(name, [launcher, f"services.{name}"], settings, subprocess.DEVNULL)
 
-    def start_ingest_of(self, standard_input: IO[bytes], **settings: str) -> Service:
-        """Start an ingest that reads its standard input."""
-        return self._start("ingest", ["services.ingest", "-"], settings, standard_input)
+    def start_ingest_of(self, standard_input: IO[bytes], given: str = "-", **settings: str) -> Service:
+        """Start an ingest that reads its standard input, by whichever name."""
+        return self._start("ingest", ["services.ingest", given], settings, standard_input)
 
     def _start(
         self,

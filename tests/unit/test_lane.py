@@ -1,6 +1,7 @@
 """Which file a source is followed to: real files and looks at them; the topic of places is a list."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -88,6 +89,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(scan_module, "FencedTopic", Topic)
     monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
     monkeypatch.setattr(scan_module, "_LOOKING_SHARE", math.inf)
+    monkeypatch.setattr(scan_module, "_LEAST_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_SHARE", math.inf)
     made = tmp_path / "in"
     made.mkdir()
     return made
@@ -173,13 +177,73 @@ async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path
 async def test_a_file_that_was_not_begun_is_found_under_a_rotated_name_but_not_under_any(folder: Path) -> None:
     for name, expected in (("a.csv.1", "a.csv.1"), ("other", "")):
         write(folder / "a.csv")
-        replica = Replica(folder, {})
         Topic.agreed = []
-        await replica.look()
+        await Replica(folder, {}).look()
+        # Between two runs: nobody sees it.
         (folder / "a.csv").rename(folder / name)
+        replica = Replica(folder, {})
+        await replica.scan.refresh(math.inf)
         await replica.look(3)
         assert replica.paths == {"a.csv": expected}
         (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["a.csv.1", "other"])
+async def test_a_file_that_was_not_begun_is_found_under_any_name_where_it_was_seen_to_get_it(
+    folder: Path, name: str
+) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "a.csv").rename(folder / name)
+    await replica.look(3)
+    assert replica.paths == {"a.csv": name}
+
+
+async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_order(folder: Path) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    for turn in range(3):
+        for number in range(turn, 0, -1):
+            (folder / f"a.csv.{number}").rename(folder / f"a.csv.{number + 1}")
+        (folder / "a.csv").rename(folder / "a.csv.1")
+        write(folder / "a.csv", b"Sex,Length\nM,%d\n" % turn)
+    await replica.look(2)
+    assert replica.paths == {
+        "a.csv": "a.csv.3",
+        "a.csv//2": "a.csv.2",
+        "a.csv//3": "a.csv.1",
+        "a.csv//4": "a.csv",
+    }
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_what_is_left_out_is_told_once_and_again_when_it_comes_back(folder: Path, *, once: bool) -> None:
+    write(folder / "a.csv")
+    os.mkfifo(folder / "p.csv")
+    (folder / "link").symlink_to(folder.parent)
+    replica = Replica(folder, {}, once=once)
+    with capture_logs() as logs:
+        await replica.look(3)
+        if not once:
+            (folder / "p.csv").unlink()
+            await replica.look()
+            os.mkfifo(folder / "p.csv")
+            await replica.look()
+    told = [Path(line["path"]).name for line in logs if line["event"] == "left out of the input"]
+    assert sorted(told) == (["link", "p.csv"] if once else ["link", "p.csv", "p.csv"])
+    assert replica.paths == {"a.csv": "a.csv"}
+
+
+async def test_a_file_rotated_before_any_look_in_a_folder_that_is_new(folder: Path) -> None:
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "deeper").mkdir()
+    await replica.look()
+    write(folder / "deeper" / "a.csv").rename(folder / "kept")
+    await replica.look(2)
+    assert replica.paths == {"deeper/a.csv": "kept"}
 
 
 async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it_was_read_to_its_end(
@@ -296,4 +360,4 @@ def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
     known = Places()
     known.put(path, Place("/in/x", "1"))
     known.put(f"{path}//2", Place("/in/y", "2"))
-    assert list(known.new_sources(look_at({path: Path(__file__)}))) == [f"{path}//3"]
+    assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]

@@ -36,36 +36,36 @@ def places(**known: Place) -> Places:
 
 
 def test_a_new_file_is_named_after_its_path() -> None:
-    assert Places().new_sources(files(a="1", b="2")) == {A: Place(A, "1"), B: Place(B, "2")}
+    assert Places().new_sources(files(a="1", b="2"), {}) == {A: Place(A, "1"), B: Place(B, "2")}
 
 
 def test_a_file_that_is_known_is_not_named_again_whatever_it_is_called() -> None:
-    assert places(a=Place(A, "1")).new_sources(files(c="1")) == {}
+    assert places(a=Place(A, "1")).new_sources(files(c="1"), {}) == {}
 
 
 def test_a_new_file_under_a_known_path_waits_until_its_source_was_found() -> None:
     known = places(a=Place(A, "1"))
-    assert known.new_sources(files(a="2", b="1")) == {}
+    assert known.new_sources(files(a="2", b="1"), {}) == {}
     known.put(A, Place(B, "1"))
-    assert known.new_sources(files(a="2", b="1")) == {f"{A}//2": Place(A, "2")}
+    assert known.new_sources(files(a="2", b="1"), {}) == {f"{A}//2": Place(A, "2")}
     known.put(f"{A}//2", Place(A, "2"))
     known.put(f"{A}//2", Place(C, "2"))
-    assert known.new_sources(files(a="3", b="1", c="2")) == {f"{A}//3": Place(A, "3")}
+    assert known.new_sources(files(a="3", b="1", c="2"), {}) == {f"{A}//3": Place(A, "3")}
 
 
 def test_two_names_of_one_file_are_one_source() -> None:
-    assert list(Places().new_sources(files(a="1", b="1"))) == [A]
+    assert list(Places().new_sources(files(a="1", b="1"), {})) == [A]
 
 
 def test_files_that_cannot_be_asked_are_sources_of_their_own() -> None:
-    assert list(Places().new_sources(files(a="", b=""))) == [A, B]
+    assert list(Places().new_sources(files(a="", b=""), {})) == [A, B]
 
 
 def test_a_file_whose_inode_was_given_up_is_new() -> None:
     known = places(a=Place(A, "1"))
     known.put(A, Place(A))
     assert known.source_of("1") is None
-    assert known.new_sources(files(b="1")) == {B: Place(B, "1")}
+    assert known.new_sources(files(b="1"), {}) == {B: Place(B, "1")}
 
 
 def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
@@ -78,7 +78,7 @@ def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
             [(path, _)] = look.elsewhere(place)
             known.put(source, Place(path, place.file))
         assert known.of == {A: Place(B, "1"), B: Place(C, "2")}
-        assert known.new_sources(look.files) == {f"{A}//2": Place(A, "3")}
+        assert known.new_sources(look.files, {}) == {f"{A}//2": Place(A, "3")}
 
 
 def test_a_file_under_a_name_that_input_does_not_have_is_found_beside() -> None:
@@ -124,7 +124,7 @@ def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tup
                     # As a lane decides: elsewhere, or given up.
                     path = next((path for path, _ in look.elsewhere(place)), None)
                     known.put(source, Place(path, place.file) if path else Place(place.path))
-            for source, place in known.new_sources(look.files).items():
+            for source, place in known.new_sources(look.files, {}).items():
                 known.put(source, place)
         for file in disk.values():
             if (named := known.source_of(file)) is not None:

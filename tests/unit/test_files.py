@@ -1,0 +1,61 @@
+"""Opening and reading what may be no file by then, or may not tell its size."""
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from common.errors import SourceError
+from common.progress import Progress
+from services.ingest.content import content_of
+from services.ingest.files import Window, check_readable, open_file, read_on, read_window
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])
+def test_a_named_pipe_in_a_files_place_is_an_error_and_no_wait(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="a named pipe, not a file"):
+        content_of(path).read_on(0, Window(), 100)
+    with pytest.raises(OSError, match="a named pipe, not a file"):
+        check_readable(path)
+
+
+def test_a_socket_or_device_in_a_files_place_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="a device, not a file"):
+        open_file(Path("/dev/zero"))
+    path = tmp_path / "a.csv"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        with pytest.raises(OSError, match=r".+"):
+            open_file(path)
+
+
+def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
+    rows = "\n".join(f"M,{number}" for number in range(10_000))
+    content = f"S={rows}\0".encode()
+    with subprocess.Popen(["sleep", "600"], env={"S": rows}) as process:
+        try:
+            path = Path(f"/proc/{process.pid}/environ")
+            assert path.stat().st_size == 0
+            window, offset = Window(), 0
+            while data := read_on(path, offset, window, 60_000):
+                assert data == content[offset : offset + 60_000]
+                window, offset = window.moved(data), offset + len(data)
+            assert offset == len(content) > 2**16
+            progress = Progress("", offset=offset, head=window.head_digest, tail=window.tail_digest)
+            assert read_window(path, progress) == window
+        finally:
+            process.kill()
+
+
+def test_a_file_that_was_emptied_is_still_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"S,N\nM,1\n")
+    window = Window().moved(path.read_bytes())
+    progress = Progress("", offset=8, head=window.head_digest, tail=window.tail_digest)
+    path.write_bytes(b"")
+    with pytest.raises(SourceError, match="changed or shrank"):
+        read_window(path, progress)

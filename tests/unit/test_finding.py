@@ -1,0 +1,204 @@
+"""Which files INPUT names: Python's own glob is the measure, on real folders."""
+
+import glob
+import os
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from services.ingest.finding import find_files, may_name, source_name
+
+NAMES = [
+    "a.csv",
+    "b.csv",
+    "ab.csv",
+    "A.csv",
+    ".h.csv",
+    "[a].csv",
+    "!.csv",
+    "a*.csv",
+    os.fsdecode(b"\xe9.csv"),
+    "a\\xe9.csv",
+]
+FOLDERS = ["s", "t", ".g", "[s]", "d.csv"]
+SEGMENTS = [
+    *("**", "**", "*", "*.csv", "?.csv", "[ab].csv", "[!a].csv", "[[]a].csv", "a[*].csv", "[a", ".*", ".*.csv", "*.*"),
+    *("a.csv", "s", "t", ".g", "?", "[st]", "s*", "**s", "..", ".", "[.]g", "l", "*b*", "a**.csv", ""),
+]
+
+files = st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=3), st.sampled_from(NAMES)).map(lambda t: [*t[0], t[1]])
+links = st.tuples(st.sampled_from(["l", "s", "x.csv"]), st.lists(st.sampled_from(FOLDERS), min_size=1, max_size=2))
+patterns = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=4).map("/".join)
+
+
+def make(root: Path, tree: list[list[str]], linked: list[tuple[str, list[str]]]) -> None:
+    """These files, and links to folders: to such as hold none of the links, so that none leads back."""
+    for parts in tree:
+        path = root.joinpath(*parts)
+        if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    for name, target in linked:
+        path = root / name
+        if not path.exists() and root.joinpath(*target).exists():
+            path.symlink_to(root.joinpath(*target))
+
+
+def all_files(root: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(root, followlinks=True):
+        yield from (Path(parent, name) for name in names)
+
+
+def names(paths: Iterator[Path]) -> set[str]:
+    return {source_name(path) for path in paths}
+
+
+@given(tree=st.lists(files, max_size=8), linked=st.lists(links, max_size=2), pattern=patterns, relative=st.booleans())
+@example(tree=[["a.csv"], ["s", "b.csv"]], linked=[], pattern="**/*.csv", relative=False)
+@example(tree=[["a.csv"], ["s", "b.csv"]], linked=[], pattern="*.csv", relative=False)
+@example(tree=[["s", "b.csv"]], linked=[("l", ["s"])], pattern="*/*.csv", relative=True)
+def test_a_glob_names_what_pythons_glob_names(
+    tree: list[list[str]], linked: list[tuple[str, list[str]]], pattern: str, *, relative: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as made, chdir(made):
+        root = Path(made)
+        make(root, tree, linked)
+        given_input = pattern.lstrip("/") if relative else f"{made}/{pattern}"
+        assume(glob.has_magic(pattern) and not Path(given_input).exists())
+        matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
+        wanted = names(match for match in matches if match.is_file())
+        found = find_files(given_input)
+        assert set(found.files) == wanted
+        assert not found.errors
+        assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
+            source for source in wanted if ".." not in source
+        }
+
+
+@given(tree=st.lists(files, max_size=8), linked=st.lists(links, max_size=2), relative=st.booleans())
+def test_what_a_folder_names_is_what_is_found_in_it(
+    tree: list[list[str]], linked: list[tuple[str, list[str]]], *, relative: bool
+) -> None:
+    with tempfile.TemporaryDirectory() as made, chdir(made):
+        make(Path(made), tree, linked)
+        given_input = "." if relative else made
+        assert {source for source in names(all_files(Path(made))) if may_name(given_input, source)} == set(
+            find_files(given_input).files
+        )
+
+
+@pytest.mark.parametrize("given_input", ["{}", "{}/**", "{}/**/*.csv", "{}/*.csv"])
+def test_what_is_no_regular_file_is_left_out_and_told(tmp_path: Path, given_input: str) -> None:
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "linked.csv").symlink_to(tmp_path / "a.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "pipe-linked.csv").symlink_to(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as listening, chdir(tmp_path):
+        listening.bind("socket.csv")
+    found = find_files(given_input.format(tmp_path))
+    assert {Path(name).name for name in found.files} == {"a.csv", "linked.csv"}
+    assert {Path(name).name: why for name, why in found.left_out.items()} == {
+        "pipe.csv": "a named pipe",
+        "pipe-linked.csv": "a named pipe",
+        "device.csv": "a device",
+        "socket.csv": "a socket",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given_input", "files", "left_out"),
+    [
+        ("{}", {"in/a.csv"}, {"in/link": "symbolic link", "in/back": "symbolic link"}),
+        ("{}/*/*.csv", {"in/link/b.csv", "in/back/a.csv"}, {}),
+        ("{}/**/*.csv", {"in/a.csv", "in/link/b.csv"}, {"in/back": "that it lies in"}),
+    ],
+)
+def test_a_link_to_a_folder_is_left_out_and_told_or_followed_by_a_glob(
+    tmp_path: Path, given_input: str, files: set[str], left_out: dict[str, str]
+) -> None:
+    root = tmp_path / "in"
+    for path in (root / "a.csv", tmp_path / "other" / "b.csv"):
+        path.parent.mkdir()
+        path.touch()
+    (root / "link").symlink_to(tmp_path / "other")
+    (root / "back").symlink_to(root)
+    found = find_files(given_input.format(root))
+    assert {os.path.relpath(name, tmp_path) for name in found.files} == files
+    assert {os.path.relpath(name, tmp_path) for name in found.left_out} == set(left_out)
+    assert all(left_out[os.path.relpath(name, tmp_path)] in why for name, why in found.left_out.items())
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    for one, other in (("a", "b"), ("b", "a")):
+        (tmp_path / one).mkdir()
+        (tmp_path / one / "x.csv").touch()
+        (tmp_path / one / "on").symlink_to(tmp_path / other)
+    found = find_files(f"{tmp_path}/**/*.csv")
+    assert len(found.files) == 4
+    assert set(found.left_out.values()) == {"a symbolic link to a folder that it lies in"}
+
+
+@pytest.mark.parametrize(
+    ("given_input", "wanted"),
+    [("{}", {"a.csv"}), ("{}/**/*.csv", {"a.csv"}), ("{}/*/*/*.csv", set()), ("{}/out/*/*.csv", {"out/Sex/M.csv"})],
+)
+def test_what_a_sink_writes_is_input_only_where_it_is_named(tmp_path: Path, given_input: str, wanted: set[str]) -> None:
+    written = tmp_path / "out" / "Sex" / "M.csv"
+    written.parent.mkdir(parents=True)
+    (tmp_path / "out" / ".nacre").mkdir()
+    for path in (tmp_path / "a.csv", written):
+        path.touch()
+    given_input = given_input.format(tmp_path)
+    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in wanted}
+    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == wanted
+
+
+def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+
+    def enter(folder: str) -> None:
+        Path(folder, "late.csv").touch()
+
+    for given_input in (str(tmp_path), f"{tmp_path}/**/*.csv"):
+        assert set(find_files(given_input, enter).files) == {
+            str(tmp_path / "late.csv"),
+            str(tmp_path / "s" / "late.csv"),
+        }
+        for path in all_files(tmp_path):
+            path.unlink()
+
+
+@pytest.fixture
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder one that cannot be listed: root could."""
+    scandir = os.scandir
+
+    def refuse(folder: Path) -> None:
+        def guarded(path: str) -> object:
+            if str(path) == str(folder):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", guarded)
+
+    return refuse
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.csv", "/*/*.csv"])
+def test_a_folder_that_cannot_be_listed_is_an_error_and_costs_itself_alone(
+    tmp_path: Path, refusing: Callable[[Path], None], pattern: str
+) -> None:
+    for path in (tmp_path / "s" / "a.csv", tmp_path / "t" / "b.csv"):
+        path.parent.mkdir()
+        path.touch()
+    refusing(tmp_path / "s")
+    found = find_files(f"{tmp_path}{pattern}")
+    assert set(found.files) == {str(tmp_path / "t" / "b.csv")}
+    assert [error.filename for error in found.errors] == [str(tmp_path / "s")]

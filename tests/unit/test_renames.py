@@ -1,0 +1,160 @@
+"""Files that are renamed before any look sees them: from events alone, and with a real inotify."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.finding import find_filter, find_moved
+from services.ingest.renames import Renames
+from services.ingest.watching import Watch
+
+
+def watch(folder: Path, given_input: str | None = None) -> Watch:
+    """A watch of this folder, and what is in it has been seen."""
+    made = Watch(find_filter(given_input or str(folder)))
+    made.begin()
+    made.enter(str(folder))
+    assert not made.trouble
+    return made
+
+
+def moved_to(folder: Path, watching: Watch) -> list[tuple[str, str, bytes]]:
+    """The files that were renamed out of the input: the names they had and have, and what is in them."""
+    watching.read()
+    moved = find_moved(str(folder), watching.renames, watching.read)
+    return [(Path(each.home).name, each.found.path.name, each.found.path.read_bytes()) for each in moved.values()]
+
+
+def rotate(folder: Path, *, keep: int) -> None:
+    for number in range(keep - 1, 0, -1):
+        if (folder / f"a.csv.{number}").exists():
+            (folder / f"a.csv.{number}").rename(folder / f"a.csv.{number + 1}")
+    (folder / "a.csv").rename(folder / "a.csv.1")
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5])
+def test_files_rotated_before_any_look_are_found_in_their_order(tmp_path: Path, turns: int) -> None:
+    watching = watch(tmp_path)
+    for turn in range(turns):
+        (tmp_path / "a.csv").write_bytes(b"%d" % turn)
+        rotate(tmp_path, keep=9)
+    assert moved_to(tmp_path, watching) == [("a.csv", f"a.csv.{turns - turn}", b"%d" % turn) for turn in range(turns)]
+    assert watching.names_changed
+
+
+def test_a_file_that_was_rotated_and_deleted_unseen_is_told(tmp_path: Path) -> None:
+    watching = watch(tmp_path)
+    for _ in range(3):
+        (tmp_path / "a.csv").write_bytes(b"x")
+        rotate(tmp_path, keep=2)
+    (tmp_path / "b.csv").touch()
+    (tmp_path / "b.csv").unlink()
+    (tmp_path / "c.csv").touch()
+    (tmp_path / "c.csv").rename(tmp_path.parent / "moved-away.csv")
+    assert len(moved_to(tmp_path, watching)) == 2
+    gone = watching.renames.settle(lambda _: False)
+    assert sorted(Path(path).name for path in gone) == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_what_a_look_has_seen_is_not_told_when_it_goes(tmp_path: Path) -> None:
+    watching = watch(tmp_path)
+    (tmp_path / "a.csv").touch()
+    watching.read()
+    assert watching.renames.settle(lambda path: Path(path).exists()) == []
+    (tmp_path / "a.csv").unlink()
+    watching.read()
+    assert watching.renames.settle(lambda _: False) == []
+
+
+def test_temporary_files_editors_copies_and_those_renamed_within_the_input_are_not_moved_out(tmp_path: Path) -> None:
+    watching = watch(tmp_path)
+    for before, after in (("a.csv.part", "a.csv"), ("b.csv", "b.csv~"), ("c.csv", "d.csv"), ("x.txt", "y.txt")):
+        (tmp_path / before).touch()
+        (tmp_path / before).rename(tmp_path / after)
+    assert moved_to(tmp_path, watching) == []
+
+
+@pytest.mark.parametrize(
+    ("given_input", "found"), [("{}", True), ("{}/*.csv", True), ("{}/a.csv", True), ("{}/b*.csv", False)]
+)
+def test_only_what_input_names_is_followed(tmp_path: Path, given_input: str, *, found: bool) -> None:
+    given_input = given_input.format(tmp_path)
+    watching = watch(tmp_path, given_input)
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "a.csv").rename(tmp_path / "a.csv.1")
+    watching.read()
+    assert bool(find_moved(given_input, watching.renames, watching.read)) == found
+
+
+def test_a_folder_that_was_replaced_is_known_and_watched_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    watching = watch(tmp_path / "link")
+    assert not watching.has_other_folders()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    watching._ask_at = 0.0  # noqa: SLF001 - a second later
+    assert watching.has_other_folders()
+    watching.begin()
+    watching.enter(str(tmp_path / "link"))
+    (tmp_path / "other" / "a.csv").touch()
+    watching.read()
+    assert watching.names_changed
+
+
+def test_a_file_system_that_may_not_tell_is_not_trusted() -> None:
+    watching = Watch(lambda _: True)
+    watching.enter("/proc")
+    assert "file system (proc)" in watching.trouble
+
+
+def test_a_folder_that_cannot_be_watched_is_a_trouble_until_it_can(tmp_path: Path) -> None:
+    watching = Watch(lambda _: True)
+    watching.enter(str(tmp_path / "gone"))
+    assert watching.trouble
+    watching.begin()
+    (tmp_path / "gone").mkdir()
+    watching.enter(str(tmp_path / "gone"))
+    assert not watching.trouble
+
+
+names = st.sampled_from(["a.csv", "b.csv", "a.csv.1", "a.csv.2", "x"])
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("create"), names, names),
+        st.tuples(st.just("move"), names, names),
+        st.tuples(st.just("delete"), names, names),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]]) -> None:
+    """Whatever is done: each file that had a name of the input is there, was moved out, or is told as gone."""
+    renames, there, had = Renames(lambda path: path.endswith(".csv")), dict[str, int](), dict[int, str]()
+    gone: list[str] = []
+    for count, (what, name, other) in enumerate(done):
+        lost = None
+        if what == "create" and name not in there:
+            there[name] = count
+            renames.create(name)
+        elif what == "delete" and name in there:
+            lost = there.pop(name)
+            renames.delete(name)
+        elif what == "move" and name in there and name != other:
+            # What was renamed over another of the input takes its place, as a file written anew does.
+            lost = None if other.endswith(".csv") else there.get(other)
+            there[other] = there.pop(name)
+            renames.leave(name, count)
+            renames.arrive(other, count)
+        if lost in had:
+            gone.append(had[lost])
+        had |= {file: path for path, file in there.items() if path.endswith(".csv")}
+    out = {path: had[file] for path, file in there.items() if file in had and not path.endswith(".csv")}
+    assert {path: origin.path for path, origin in renames.origins.items()} == out
+    assert renames.settle(lambda _: False) == gone

@@ -1,0 +1,17 @@
+"""Lines that are dropped because a session wrote them before, and those that say something else."""
+
+import pytest
+import structlog
+
+from common import repeats
+from common.repeats import begin_trouble, drop_repeats
+
+
+@pytest.mark.parametrize("name", ["path", "folder", "source", "topic"])
+def test_lines_of_two_things_are_both_written_in_trouble(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(repeats, "_repeats", repeats._Repeats())  # noqa: SLF001 - nothing else makes one
+    begin_trouble()
+    for value in ("one", "other"):
+        drop_repeats(None, "warning", {"event": "left out", name: value})
+        with pytest.raises(structlog.DropEvent):
+            drop_repeats(None, "warning", {"event": "left out", name: value})

@@ -1,0 +1,99 @@
+"""What is read once, as it comes: standard input, open descriptors, named pipes."""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConfigurationError
+from services.ingest.finding import descriptor_of, find_files, is_stream
+from services.ingest.standard_input import _chunks
+
+CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000
+
+
+@contextmanager
+def writing(descriptor: int) -> Iterator[None]:
+    """CONTENT comes out of the other end."""
+
+    def write() -> None:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(CONTENT)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("given", "descriptor"),
+    [
+        ("-", 0),
+        ("/dev/stdin", 0),
+        ("/dev/fd/0", 0),
+        ("/dev/fd/63", 63),
+        ("/proc/self/fd/12", 12),
+        ("/dev/fd/", None),
+        ("/dev/fd/a", None),
+        ("dev/stdin", None),
+        ("/dev/null", None),
+    ],
+)
+def test_a_descriptor_is_known_by_its_name(given: str, descriptor: int | None) -> None:
+    assert descriptor_of(given) == descriptor
+
+
+def test_a_named_pipe_and_a_device_are_streams_but_no_file_or_folder_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "a.csv").touch()
+    streams = [tmp_path / "pipe", tmp_path / "link", Path("/dev/null")]
+    others = [tmp_path, tmp_path / "a.csv", tmp_path / "none", tmp_path / "*"]
+    assert [is_stream(str(path)) for path in [*streams, *others]] == [True] * 3 + [False] * 4
+
+
+def test_a_socket_given_as_input_is_refused(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "a.csv"))
+        with pytest.raises(ConfigurationError, match=r"INPUT .*a\.csv is a socket"):
+            find_files(str(tmp_path / "a.csv"))
+
+
+def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    # To open one end waits for the other; not so with both.
+    both = os.open(path, os.O_RDWR)
+    chunks = _chunks(str(path))
+    with writing(os.open(path, os.O_WRONLY)):
+        read = [next(chunks)]
+        os.close(both)
+        read += chunks
+    assert read.pop() == b""
+    assert b"".join(chunk for chunk in read if isinstance(chunk, bytes)) == CONTENT
+
+
+def test_a_descriptor_that_does_not_block_is_waited_for() -> None:
+    reading, written = os.pipe2(os.O_NONBLOCK)
+    os.set_blocking(written, True)
+    with writing(written):
+        chunks = list(_chunks(f"/dev/fd/{reading}"))
+    os.close(reading)
+    assert chunks.pop() == b""
+    assert b"".join(chunk for chunk in chunks if isinstance(chunk, bytes)) == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["closed", "folder", "gone"])
+def test_what_cannot_be_read_is_told_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    if kind == "closed":
+        os.close(descriptor)
+    [error] = _chunks(str(tmp_path / "gone") if kind == "gone" else f"/dev/fd/{descriptor}")
+    assert isinstance(error, OSError)
+    if kind != "closed":
+        os.close(descriptor)
