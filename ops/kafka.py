@@ -51,6 +51,7 @@ class LocalKafka:
         preferences: Mapping[str, str] = kafka_settings.PREFERENCES,
         java_options: Sequence[str] = (),
         ready_deadline_s: float = 180.0,
+        stop_deadline_s: float = _STOP_DEADLINE_S,
     ) -> None:
         self._port = port
         self._temporary = data_dir is None
@@ -60,6 +61,7 @@ class LocalKafka:
         self._cluster = cluster
         self._java_options = java_options
         self._ready_deadline_s = ready_deadline_s
+        self._stop_deadline_s = stop_deadline_s
         self._supervisor: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -92,7 +94,8 @@ class LocalKafka:
         with (self.data_dir / _LOG_NAME).open("ab") as log:
             log_start = log.tell()
             with deferred_signals():
-                self._supervisor = _spawn_supervisor(commands, log.fileno(), self.data_dir, temporary=self._temporary)
+                work = [commands, str(self.data_dir), self._temporary, self._stop_deadline_s]
+                self._supervisor = _spawn_supervisor(json.dumps(work), log.fileno())
         try:
             self._port = self._await_ready(log_start)
             self.bootstrap = f"{kafka_settings.HOST}:{self._port}"
@@ -156,10 +159,10 @@ class LocalKafka:
 
 def supervise(specification: str) -> int:
     """Be the process between the parent and Java: run the commands in turn until told to end, or the parent is dead."""
-    commands, folder, temporary = json.loads(specification)
+    commands, folder, temporary, stop_deadline_s = json.loads(specification)
     code = 0
     for command in commands:
-        code, told = _run(command, folder)
+        code, told = _run(command, folder, stop_deadline_s)
         if told or code != 0:
             break
     parent_is_dead = select.select([0], [], [], 0)[0] and not os.read(0, 1)
@@ -205,10 +208,9 @@ def _setting(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _spawn_supervisor(commands: list[list[str]], log: int, folder: Path, *, temporary: bool) -> subprocess.Popen[bytes]:
+def _spawn_supervisor(specification: str, log: int) -> subprocess.Popen[bytes]:
     code = "import sys; sys.path[:0] = sys.argv[1:2]; from ops.kafka import supervise; sys.exit(supervise(sys.argv[2]))"
     root = Path(__file__).parents[1]
-    specification = json.dumps([commands, str(folder), temporary])
     return subprocess.Popen(  # noqa: S603 - our own code and the Java of a wheel
         [sys.executable, "-P", "-c", code, root, specification],
         bufsize=0,
@@ -220,7 +222,7 @@ def _spawn_supervisor(commands: list[list[str]], log: int, folder: Path, *, temp
     )
 
 
-def _run(command: list[str], folder: str) -> tuple[int, bool]:
+def _run(command: list[str], folder: str, stop_deadline_s: float) -> tuple[int, bool]:
     """Exit code of `command`, and whether it was the parent's word or death that ended it."""
     # Only the child holds the writing end, so that the reading end reports its death: one wait for both events.
     ended, held_by_child = os.pipe()
@@ -237,7 +239,7 @@ def _run(command: list[str], folder: str) -> tuple[int, bool]:
         if os.read(0, len(_STOP)) == _STOP:
             child.terminate()
             with suppress(subprocess.TimeoutExpired):
-                child.wait(_STOP_DEADLINE_S)
+                child.wait(stop_deadline_s)
         child.kill()
     os.close(ended)
     return child.wait(), told

@@ -24,7 +24,8 @@ def warm_up() -> None:
             return
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             recorded, made = Path(folder, "recorded"), Path(folder, "made")
-            with LocalKafka(java_options=["-XX:AOTMode=record", f"-XX:AOTConfiguration={recorded}"]):
+            record = ["-XX:AOTMode=record", f"-XX:AOTConfiguration={recorded}"]
+            with LocalKafka(java_options=record, stop_deadline_s=_DEADLINE_S):
                 pass
             options = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}"]
             command = kafka_settings.broker_command(
