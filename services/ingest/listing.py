@@ -37,8 +37,11 @@ def is_csv(name: str) -> bool:
 
 
 def is_output(folder: str | os.PathLike[str]) -> bool:
-    """Whether a sink writes into this folder."""
-    return Path(folder, _OUTPUT_MARK).is_dir()
+    """Whether a sink writes into this folder. One that cannot be looked into is none: to list it tells why."""
+    try:
+        return Path(folder, _OUTPUT_MARK).is_dir()
+    except OSError:
+        return False
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ def test_a_run_ends_beside_a_source_that_cannot_be_read_and_one_that_was_left(
 ) -> None:
     good, bad = tmp_path / "a.csv", tmp_path / "b.csv"
     good.write_bytes(CONTENT)
-    bad.write_bytes(b'S,"a"b\nM,1\n')
+    bad.write_bytes(b"PK\x03\x04\n")
     # Standard input that is left halfway has not ended, and never will.
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as given, os.fdopen(writing, "wb") as feed:
@@ -64,7 +64,7 @@ def test_a_run_ends_beside_a_source_that_cannot_be_read_and_one_that_was_left(
     assert pipeline.output_files()["all.csv"].count(b"\n") == 4
     [line] = services[1].events("all is carried")
     assert line["unread"] == 2
-    assert "text follows a closing quote" in line["first_unread"]
+    assert "a zip archive" in line["first_unread"]
 
 
 def test_several_replicas_end_and_one_that_is_killed_is_waited_for(pipeline: Pipeline, tmp_path: Path) -> None:
