@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test long-test chaos compose-test bench lint lock up down logs clean
+.PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos compose-test bench lint lock up down logs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -43,6 +43,10 @@ unit-test: setup ## the pure parts, without Kafka
 integration-test: setup ## real Kafka, real processes and signals
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
+
+compiled-test: setup ## the pure parts, and what rows look like on their way, with the compiled loops where there are any
+	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py \
+		tests/integration/test_hostile_values.py tests/integration/test_instructions.py $(SIDE_BY_SIDE)
 
 long-test: setup ## what takes longer: brokers of many kinds, a short selection of chaos, and the containers
 	$(PYTEST) tests/integration $(LONG)
