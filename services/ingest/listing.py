@@ -24,6 +24,8 @@ _SPECIAL = {
 Entry = os.DirEntry[str] | Path
 # The folders on the way to this one, each as device and inode.
 _Way = tuple[tuple[int, int], ...]
+# A folder to go on with, where in the glob it is, and the way to it.
+_Onwards = tuple[str, Places, _Way]
 
 
 def special_kind(mode: int) -> str | None:
@@ -76,9 +78,12 @@ class Listing:
 
     def match(self, glob: Glob) -> None:
         """Take the files that a glob names."""
-        self._match(glob, "/", glob.begin(), ())
+        waiting: list[_Onwards] = [("/", glob.begin(), ())]
+        while waiting:
+            waiting += self._match(glob, *waiting.pop())
 
-    def _match(self, glob: Glob, folder: str, places: Places, way: _Way) -> None:
+    def _match(self, glob: Glob, folder: str, places: Places, way: _Way) -> list[_Onwards]:
+        """Take the files of this folder that are named, and return the folders to go on with."""
         folders = []
         for entry in self._candidates(glob, folder, places):
             after = glob.after(places, entry.name)
@@ -87,22 +92,22 @@ class Listing:
             elif glob.is_whole(after) and not self._is_folder(entry):
                 self._take(entry)
         named = glob.known_names(places)
-        for entry, after in folders:
-            self._follow(glob, entry, after, way, is_named=entry.name in named)
+        followed = (self._follow(glob, entry, after, way, is_named=entry.name in named) for entry, after in folders)
+        return [onwards for onwards in followed if onwards is not None]
 
-    def _follow(self, glob: Glob, entry: Entry, places: Places, way: _Way, *, is_named: bool) -> None:
+    def _follow(self, glob: Glob, entry: Entry, places: Places, way: _Way, *, is_named: bool) -> _Onwards | None:
         if not is_named and not self._may_enter(entry):
-            return
+            return None
         try:
             found = entry.stat()
         except OSError as error:
             self.errors.append(error)
-            return
+            return None
         here = (found.st_dev, found.st_ino)
         if here in way and entry.is_symlink() and glob.is_endless(places):
             self.left_out[os.fspath(entry)] = "a symbolic link to a folder that it lies in"
-            return
-        self._match(glob, os.fspath(entry), places, (*way, here))
+            return None
+        return os.fspath(entry), places, (*way, here)
 
     def _candidates(self, glob: Glob, folder: str, places: Places) -> Iterator[Entry]:
         """What may be named next. A folder is only listed where it has to be: to pass through is often permitted."""

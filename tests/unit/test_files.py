@@ -40,6 +40,9 @@ def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
         try:
             path = Path(f"/proc/{process.pid}/environ")
             assert path.stat().st_size == 0
+            while path.read_bytes() != content:
+                # Its first moments are the parent's.
+                assert process.poll() is None
             window, offset = Window(), 0
             while data := read_on(path, offset, window, 60_000):
                 assert data == content[offset : offset + 60_000]

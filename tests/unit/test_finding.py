@@ -66,19 +66,37 @@ def names(paths: Iterator[Path]) -> set[str]:
 def test_a_glob_names_what_pythons_glob_names(
     tree: list[list[str]], linked: list[tuple[str, list[str]]], pattern: str, *, relative: bool
 ) -> None:
-    with tempfile.TemporaryDirectory() as made, chdir(made):
-        root = Path(made)
-        make(root, tree, linked)
-        given_input = pattern.lstrip("/") if relative else f"{made}/{pattern}"
-        assume(glob.has_magic(pattern) and not Path(given_input).exists())
-        matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
-        wanted = names(match for match in matches if match.is_file())
-        found = find_files(given_input)
-        assert set(found.files) == wanted
-        assert not found.errors
-        assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
-            source for source in wanted if ".." not in source
-        }
+    with tempfile.TemporaryDirectory() as made:
+        # So deep that no pattern leads out of it, to what other tests write.
+        root = Path(made, *"1234")
+        root.mkdir(parents=True)
+        with chdir(root):
+            check_as_glob(root, tree, linked, pattern, relative=relative)
+
+
+def check_as_glob(
+    root: Path, tree: list[list[str]], linked: list[tuple[str, list[str]]], pattern: str, *, relative: bool
+) -> None:
+    make(root, tree, linked)
+    given_input = pattern.lstrip("/") if relative else f"{root}/{pattern}"
+    assume(glob.has_magic(pattern) and not Path(given_input).exists())
+    matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
+    wanted = names(match for match in matches if match.is_file())
+    found = find_files(given_input)
+    assert set(found.files) == wanted
+    assert not found.errors
+    assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
+        source for source in wanted if ".." not in source
+    }
+
+
+def test_folders_may_be_very_deep(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(600):
+        deep /= "d"
+        deep.mkdir()
+    (deep / "a.csv").touch()
+    assert list(find_files(f"{tmp_path}/**/*.csv").files) == [source_name(deep / "a.csv")]
 
 
 @given(tree=st.lists(files, max_size=8), linked=st.lists(links, max_size=2), relative=st.booleans())
