@@ -147,8 +147,8 @@ class Registry:
     def _tell_differences(self, new: Registered) -> None:
         """Say in what a schema differs from the one that it is most like: its rows get files of their own.
 
-        That may not be meant where it is close to one. Of those that are close to none the first is told, then only
-        how many there are.
+        A close one may be a mistake, so the log says what differs. Of the others it names the first, then only counts
+        them.
         """
         earlier = sorted((known for known in self._known.values() if known.number < new.number), key=_number_of)
         near = find_closest(new.schema, [known.schema for known in earlier[:_MOST_COMPARED]])

@@ -11,7 +11,7 @@ from services.ingest.signatures import MAGIC_BYTES, find_packed
 from services.ingest.unpacking import SLICE_BYTES, Unpacker
 
 _SKIP_BYTES = 2**20
-# Whose bytes are not what the name says is told.
+# The log says so where a file with such a name is not compressed.
 _PACKED_SUFFIXES = {".gz", ".zst"}
 
 

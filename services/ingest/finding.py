@@ -63,8 +63,8 @@ def descriptor_of(given: str) -> int | None:
 def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    `enter` is told of each folder before it is listed. Raises InputError when a path without wildcards is not there at
-    all, or cannot be looked into.
+    `enter` is called with each folder before it is listed. Raises InputError when a path without wildcards is not
+    there at all, or cannot be looked into.
     """
     try:
         found = _find(given, Listing(enter))

@@ -52,7 +52,7 @@ class Listing:
 
     `links` are the files that lie elsewhere.
 
-    `enter` is told of each folder before it is listed.
+    `enter` is called with each folder before it is listed.
     """
 
     enter: Callable[[str], None] = lambda _: None
