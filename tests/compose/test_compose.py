@@ -41,14 +41,16 @@ def make_source(name: str, count: int, first: int = 0) -> bytes:
 
 
 def rows_by_source(files: Iterable[tuple[str, bytes]], header: bytes) -> Rows:
-    """The rows of each file in their order within each source; every file has to begin with this header."""
+    """The rows of each file in their order within each source; what is not whole, as amid a write, is under `b""`."""
     rows: Rows = {}
     for path, content in files:
-        first, *others = content.splitlines(keepends=True)
-        assert first == header, path
         sources = rows.setdefault(path, defaultdict(list))
+        first, *others = content.splitlines(keepends=True) or [b""]
+        if first != header:
+            sources[b""].append(first)
         for row in others:
-            sources[row.split(b",")[9]].append(row)
+            fields = row.split(b",")
+            sources[fields[9] if len(fields) == 11 and row.endswith(b"\n") else b""].append(row)
     return rows
 
 
