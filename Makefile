@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos compose-test bench lint lock up down logs clean
+.PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos fuzz compose-test bench lint lock up down logs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -56,6 +56,9 @@ long-test: setup ## what takes longer: brokers of many kinds, a short selection 
 chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(ONE_BY_ONE)
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(CHAOS)
+
+fuzz: setup ## ever new bytes for what reads files, beside Python's csv, for FUZZ_MINUTES (60); FUZZ_SEED repeats a run
+	$(BIN)/python -m tests.fuzz
 
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose

@@ -20,7 +20,9 @@ from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS, running, runn
 from tests.integration.workload import Workload
 
 # Every test has a deadline of its own; one for each example would tell how busy the machine is.
-hypothesis.settings.register_profile("nacre", deadline=None)
+# `make fuzz` asks for more examples.
+_EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES") or 100)
+hypothesis.settings.register_profile("nacre", deadline=None, max_examples=_EXAMPLES)
 hypothesis.settings.load_profile("nacre")
 
 # A shell starts a background job with SIGINT ignored, and a process inherits that: no child of the tests shall.

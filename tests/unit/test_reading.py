@@ -110,7 +110,7 @@ PIECES = [b'"', b",", b",", b"\n", b"\r", b"\r\n", b"\r\n", b"a", b"\0", b"\xff"
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=SOUP, edges=st.lists(st.integers(0, 30), max_size=4), header=st.sampled_from(["first", "none"]))
 @example(data=b"a,b\r\na,b\r\n", edges=[9], header="first")
 @example(data=b"a\r\na\r\n", edges=[2, 5], header="none")
@@ -367,7 +367,7 @@ BYTES = st.binary(max_size=60) | st.lists(
 ).map(b"".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=BYTES,
     header=st.sampled_from(["first", "none"]),
