@@ -25,7 +25,8 @@ from ops.kafka import LocalKafka
 _COUNTS = (10, 100, 1_000, 10_000)
 _ROWS = 100
 _HEADER = b"Sex,Number\n"
-_IDLE_S = 10.0
+# Longer than the looks at what has not changed are apart.
+_IDLE_S = 60.0
 _RESTING_S = 0.5
 _APPENDS = 20
 _PARTITIONS = 6

@@ -39,6 +39,8 @@ class IngestLane:
         self._sources: dict[str, Followed] = {}
         # Those that are not at rest: of ten thousand files few are.
         self._awake: dict[str, Followed] = {}
+        # Of the others, those that are not read to their ends: their files are being looked for.
+        self._waiting: set[str] = set()
         self._touched: set[Followed] = set()
         self._run: Run | None = None
         self._unpacking: set[Followed] = set()
@@ -48,7 +50,7 @@ class IngestLane:
     @property
     def finished(self) -> bool:
         """Whether every source is read to its end, or cannot be read."""
-        return all(source.finished for source in self._sources.values())
+        return not self._waiting and all(source.finished for source in self._awake.values())
 
     @property
     def failed(self) -> dict[str, str]:
@@ -106,13 +108,17 @@ class IngestLane:
         if source in self._sources:
             self._sources[source].see(found)
             if not self._sources[source].is_at_rest:
-                self._awake[source] = self._sources[source]
+                self._wake(source)
             return
         followed = self._sources[source] = Followed(self._shop, found, self._progress(source))
-        self._awake[source] = followed
+        self._wake(source)
         self._shop.check_rejected(followed.progress)
         if source not in self._known:
             self._touched.add(followed)
+
+    def _wake(self, source: str) -> None:
+        self._awake[source] = self._sources[source]
+        self._waiting.discard(source)
 
     def _progress(self, source: str) -> Progress:
         if source in self._sources:
@@ -153,7 +159,7 @@ class IngestLane:
             return Place(place.path, at_path.file)
         followed.lose(overwritten=at_path is not None and bool(at_path.file))
         if source in self._sources:
-            self._awake[source] = followed
+            self._wake(source)
         return Place(place.path)
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
@@ -169,6 +175,8 @@ class IngestLane:
                 self._touched.add(source)
             if source.is_at_rest:
                 del self._awake[name]
+                if not source.finished:
+                    self._waiting.add(name)
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         return moved
