@@ -1,5 +1,6 @@
 """Which file a source is followed to: real files and looks at them; the topic of places is a list."""
 
+import asyncio
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -361,3 +362,30 @@ def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
     known.put(path, Place("/in/x", "1"))
     known.put(f"{path}//2", Place("/in/y", "2"))
     assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]
+
+
+async def test_a_lane_is_finished_when_all_its_sources_are_also_those_at_rest(folder: Path) -> None:
+    paths = [write(folder / "a.csv"), write(folder / "b.csv")]
+    replica = Replica(folder, {})
+    lane = replica.lane
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
+    lane.transactions.busy = True  # type: ignore[misc] # same
+
+    async def turn(*, finished: bool) -> None:
+        for source in list(lane._awake.values()):  # noqa: SLF001 - reading needs a broker
+            source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+            source._next_look, source.finished = math.inf, finished  # noqa: SLF001 - same
+        await lane.take_turn(asyncio.Event())
+        assert lane.finished == all(source.finished for source in lane._sources.values())  # noqa: SLF001 - same
+
+    await replica.look()
+    await turn(finished=False)
+    for path in paths:
+        with path.open("ab") as file:
+            file.write(b"M,3\n")
+    await replica.look()
+    await turn(finished=True)
+    paths[0].unlink()
+    await replica.look(2)
+    await turn(finished=False)
+    await turn(finished=True)
