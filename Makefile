@@ -45,10 +45,9 @@ integration-test: setup ## real Kafka, real processes and signals
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
 
 compiled-test: setup ## the pure parts, and what rows look like on their way, with the compiled loops where there are any
-	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py \
-		tests/integration/test_hostile_values.py tests/integration/test_instructions.py $(SIDE_BY_SIDE)
+	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py $(SIDE_BY_SIDE)
 
-long-test: setup ## what takes longer: brokers of many kinds, a short selection of chaos, and the containers
+long-test: setup ## what takes longer: brokers of many kinds, kills, a short selection of chaos, and the containers
 	$(PYTEST) tests/integration $(LONG)
 	$(PYTEST) tests/chaos $(ONE_BY_ONE)
 	$(PYTEST) tests/chaos tests/compose $(CHAOS)

@@ -124,6 +124,7 @@ def check_each_source(pipeline: Pipeline, sources: int, rows: int) -> None:
     assert len(rows_of(files, "all")) == sources * rows
 
 
+@pytest.mark.long
 def test_two_ingest_replicas_share_a_folder_and_notice_a_new_file(pipeline: Pipeline, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -51,6 +51,7 @@ def test_quotes_line_breaks_and_line_endings_come_out_as_they_went_in(
     pipeline.check_files(expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row_format", ["csv", "json"])
 def test_without_compiled_loops_the_same_comes_out(pipeline: Pipeline, big_file: Path, row_format: str) -> None:
     plain = {"PYTHONPATH": str(Path(__file__).parent / "without_compiler")}
@@ -60,6 +61,7 @@ def test_without_compiled_loops_the_same_comes_out(pipeline: Pipeline, big_file:
 
 
 # The number of each in a record batch's attributes. (https://kafka.apache.org/documentation/#recordbatch)
+@pytest.mark.long
 @pytest.mark.parametrize(("compression", "number"), [("gzip", 1), ("lz4", 3), ("zstd", 4)])
 def test_packed_record_batches_change_no_row(
     pipeline: Pipeline, big_file: Path, bootstrap: str, compression: str, number: int

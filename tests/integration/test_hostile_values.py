@@ -71,6 +71,7 @@ def quoted(text: str) -> bytes:
     return b'"' + text.replace('"', '""').encode() + b'"'
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_ten_thousand_hostile_categories_are_mapped_back_from_their_files(pipeline: Pipeline, tmp_path: Path) -> None:
     texts: dict[str, None] = {}

@@ -11,6 +11,7 @@ from common import loops
 _MORE = 1.1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind to count with")
 @pytest.mark.skipif(loops.KIND != "compiled", reason="no compiler: the counts are of compiled loops")
 @pytest.mark.skipif(sys.version not in read_table(), reason="no counts for this build of Python")

@@ -14,6 +14,7 @@ RecordProperty = Callable[[str, object], None]
 WorkloadFor = Callable[[str], Workload]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_killed_three_times_in_midstream_leaves_the_output_as_if_undisturbed(

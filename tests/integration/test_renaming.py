@@ -65,7 +65,10 @@ def test_a_renamed_file_is_read_on_and_not_again(pipeline: Pipeline, folder: Pat
 
 
 @pytest.mark.parametrize("given", ["folder", "file"])
-@pytest.mark.parametrize("killed", [False, True], ids=["running", "killed meanwhile"])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(False, id="running"), pytest.param(True, id="killed meanwhile", marks=pytest.mark.long)],
+)
 def test_a_rotated_file_is_read_to_its_end_and_then_the_one_in_its_place(
     pipeline: Pipeline, folder: Path, given: str, *, killed: bool
 ) -> None:

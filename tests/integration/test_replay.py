@@ -164,6 +164,7 @@ def check_rejected_once_more(pipeline: Pipeline, rows: int) -> None:
     assert files["all.csv"].count(b"\n") == rows + 1
 
 
+@pytest.mark.long
 def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: Path) -> None:
     rows = 20_000
     pipeline.run(write(tmp_path, *(b"%d,x" % number for number in range(rows))), "*,Rings:int", **PERMITTED)
@@ -191,6 +192,7 @@ def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: P
     check_rejected_once_more(pipeline, rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overlap", ["begun together", "begun while another sends"])
 def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     pipeline: Pipeline, tmp_path: Path, record_property: Callable[[str, object], None], overlap: str
@@ -215,6 +217,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     check_rejected_once_more(pipeline, rows)
 
 
+@pytest.mark.long
 def test_rows_of_a_source_that_is_spread_over_all_partitions_are_replayed_once(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
