@@ -93,7 +93,7 @@ class Sink:
         if next_offset is None:
             next_offset = await unless_stopped(stop, self._find_beginning(partition))
             # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
-            await shelf.begin_at(next_offset)
+            await shelf.pass_over(next_offset)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # After what was asked, before anything is fetched: a topic created again has other records at these offsets.
         await unless_stopped(stop, confirm_topics(self._admin, self._identity))
@@ -123,11 +123,15 @@ class Sink:
             if should_checkpoint(clock(), checkpointed_at, interval_ms, dirty=dirty, ended=ended, full=full):
                 await shelf.begin_checkpoint(position)
                 checkpointed_at = clock()
-            elif not dirty and position > told and await self._tell(partition, position):
-                told = position
+            elif not dirty and position > told:
+                # First the ledger: what changes no file may expire, and must not seem to be lost then.
+                await shelf.pass_over(position)
+                if await self._tell(partition, position):
+                    told = position
         if shelf.dirty:
             await shelf.begin_checkpoint(position)
         await shelf.settle()
+        await shelf.pass_over(position)
         await self._tell(partition, position)
 
     def _origin(self, topic: str) -> Origin:

@@ -99,13 +99,18 @@ class Shelf:
         self._entries = Entries()
         self._layouts: dict[str, Layout] = {}
         self._checkpoint: asyncio.Future[None] | None = None
+        # The first record that the ledger, as it is or will be with the checkpoint under way, does not know.
+        self._next_offset = -1
 
     async def open(self, origin: Origin) -> int | None:
         """Cut every file back to the ledger; return the next offset, None at the first start.
 
         ServiceError when the ledger is of another cluster or topic, where its offsets mean other records.
         """
-        return await _in_thread(self._looking, self._open, origin)
+        next_offset = await _in_thread(self._looking, self._open, origin)
+        if next_offset is not None:
+            self._next_offset = next_offset
+        return next_offset
 
     def _open(self, origin: Origin) -> int | None:
         facts = self._ledger.facts()
@@ -143,9 +148,11 @@ class Shelf:
             # Only now: what no ledger knows is never touched.
             self._ledger.drop(unused)
 
-    async def begin_at(self, offset: int) -> None:
-        """Enter where a ledger without a next offset begins."""
-        await _in_thread(self._looking, self._ledger.commit, {_NEXT_OFFSET: str(offset)}, Changes([]))
+    async def pass_over(self, offset: int) -> None:
+        """Enter the next offset alone: at a first start, or where nothing was written since the last checkpoint."""
+        if offset > self._next_offset:
+            await _in_thread(self._looking, self._ledger.commit, {_NEXT_OFFSET: str(offset)}, Changes([]))
+            self._next_offset = offset
 
     @property
     def dirty(self) -> bool:
@@ -317,6 +324,7 @@ class Shelf:
         facts = {_NEXT_OFFSET: str(next_offset)}
         if (ends := self._finisher.ends) is not None:
             facts[_ENDS] = ends
+        self._next_offset = next_offset
         self._checkpoint = _in_thread(self._checkpointing, self._make_safe, facts, changes, folders)
 
     def _make_safe(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:

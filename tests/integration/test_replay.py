@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from tests.integration.expectation import rejections
 from tests.integration.pipeline import PROJECT, Pipeline, wait_until
@@ -234,3 +235,17 @@ def test_rows_of_a_source_that_is_spread_over_all_partitions_are_replayed_once(
     assert sorted(files["all.csv"].splitlines()[1:]) == sorted(rows)
     assert sorted(again["row"].encode() for again in show(pipeline)) == sorted(rows[::10])
     assert sorted(files["Rings/1.csv"].splitlines()[1:]) == sorted(row for row in rows if row.endswith(b",1"))
+
+
+@pytest.mark.long
+def test_notes_of_a_replay_may_expire_once_sink_has_passed_them(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS, **PERMITTED)
+    mended = [row | {"row": "F,4"} for row in show(pipeline)]
+    assert nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended)).returncode == 0
+    files = carry_on(pipeline)
+    end = pipeline.observer.ends("rejected", committed=True)[0]
+    [expired] = pipeline.observer.admin.delete_records([TopicPartition(f"{pipeline.prefix}rejected", 0, end)]).values()
+    expired.result(10)
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    pipeline.finish(sink)
+    assert pipeline.output_files() == files
