@@ -34,33 +34,39 @@ _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
 
 Filled = Callable[[Collection[Position]], bool]
+Ours = Callable[[OffsetAndMetadata], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A consumer group and the partitions it reads; split's also tells by its positions whether it `is_filled`.
 
-    With `asks_members` its members must not be about to carry something else than what these positions are of.
+    An offset counts only where it `is_ours`. With `asks_members` its members must not be about to carry something else
+    than what these positions are of.
     """
 
     group: str
     partitions: tuple[TopicPartition, ...]
     is_filled: Filled | None = None
     asks_members: bool = False
+    is_ours: Ours | None = None
 
 
-def stages(settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None) -> tuple[Stage, Stage]:
+def stages(
+    settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None, is_ours: Ours | None = None
+) -> tuple[Stage, Stage]:
     """The stages behind ingest: split and sink.
 
     Split's own test of its positions is `is_filled`. Without one, the asking service does not know SPLIT_BY: what
-    split's positions and members say is all that it can see.
+    split's positions and members say is all that it can see. Sink's own test of its offsets is `is_ours`.
     """
     groups = Groups.under(settings.topic_prefix)
     numbers = range(settings.partitions)
     rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
     categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
     to_split = Stage(groups.split, rows, is_filled or _none_is_filling, asks_members=is_filled is None)
-    return to_split, Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)))
+    to_sink = Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)), is_ours=is_ours)
+    return to_split, to_sink
 
 
 def all_ended(sources: Mapping[str, Progress]) -> bool:
@@ -111,6 +117,8 @@ class Watch:
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
         committed = {partition: point.offset for partition, point in found.items()}
         if not caught_up(committed, ends):
+            return False
+        if stage.is_ours is not None and not all(map(stage.is_ours, found.values())):
             return False
         if stage.is_filled is None:
             return True

@@ -6,12 +6,16 @@ import re
 import uuid
 from pathlib import Path
 
+import orjson
+
 from services.sink.disk_errors import naming
 from services.sink.tree import Tree, make_root
 
 HIDDEN = ".nacre"
 _PATH = f"{HIDDEN}/folder.lock"
 _SIZE = 64
+# Raised with every change that an older sink must not ignore.
+_VERSION = 1
 _ID = re.compile(rb"[0-9a-f]{32}\n")
 
 
@@ -35,6 +39,21 @@ def folder_id(root: Path) -> str:
         finally:
             os.close(descriptor)
     return known
+
+
+def encode_folder(known: str) -> str:
+    """The folder that a committed offset is of, as that commit's metadata."""
+    return orjson.dumps({"version": _VERSION, "folder": known}).decode()
+
+
+def decode_folder(metadata: str) -> str:
+    """The folder that a committed offset is of, "" where it says none that this version reads."""
+    try:
+        fields = orjson.loads(metadata)
+    except orjson.JSONDecodeError:
+        return ""
+    is_ours = isinstance(fields, dict) and fields.get("version") == _VERSION
+    return str(fields.get("folder", "")) if is_ours else ""
 
 
 def _read(descriptor: int) -> str:

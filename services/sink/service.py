@@ -28,7 +28,7 @@ from common.topic_reading import find_end
 from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from services.sink.checkpoint import should_checkpoint
-from services.sink.folder import HIDDEN, folder_id
+from services.sink.folder import HIDDEN, decode_folder, encode_folder, folder_id
 from services.sink.lock import Lock
 from services.sink.origin import Origin
 from services.sink.rolling import NOTHING_FINISHED
@@ -52,8 +52,10 @@ class Sink:
         pipeline: Pipeline,
         admin: AIOKafkaAdminClient,
         consumer: AIOKafkaConsumer,
+        folder: str,
     ) -> None:
         self._settings = settings
+        self._folder = folder
         self._topics = pipeline.topics
         self._identity = pipeline.identity
         self._admin = admin
@@ -175,12 +177,13 @@ class Sink:
         await all_arrived(self._consumer, self.taken_up, stop)
 
     async def _tell(self, partition: TopicPartition, position: int) -> bool:
-        """Commit the offset in Kafka: advice for tools that show the lag. What counts is in the ledger.
+        """Commit the offset in Kafka, with the folder that it is of. What counts is in the ledger.
 
-        False when that failed: it is to be tried again, because who waits until all is done looks at it as well.
+        It is advice for tools that show the lag. False when that failed: it is to be tried again, because who waits
+        until all is done looks at it as well.
         """
         try:
-            await self._consumer.commit({partition: OffsetAndMetadata(position, "")})
+            await self._consumer.commit({partition: OffsetAndMetadata(position, encode_folder(self._folder))})
         except KafkaError as error:
             log.debug("offset not committed", error=repr(error))
             return False
@@ -200,13 +203,16 @@ async def _session(
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "sink"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
-        assignor = KindAssignor(folder_id(settings.output_dir), "OUTPUT_DIR", str(settings.output_dir), started_at)
+        folder = folder_id(settings.output_dir)
+        assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        sink = Sink(settings, pipeline, admin, consumer)
+        sink = Sink(settings, pipeline, admin, consumer, folder)
+        # Of another folder, as one that is filled meanwhile, the offsets say nothing about this one.
+        both = stages(settings, topics, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, topics, admin, stages(settings, topics), lambda: sink.has_worked)
+            await wait_until_done(settings, topics, admin, both, lambda: sink.has_worked)
             await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None

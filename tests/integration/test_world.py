@@ -325,6 +325,22 @@ def test_a_second_sink_with_another_output_folder_is_refused_and_the_first_goes_
     pipeline.wait_for_files(EXPECTED)
 
 
+def test_a_finite_sink_does_not_take_what_another_folder_has_for_its_own(pipeline: Pipeline) -> None:
+    first = pipeline.start("sink", **ALL)
+    pipeline.wait_for_event(first, "ready")
+    elsewhere = pipeline.folder / "elsewhere"
+    # It would be refused after that; long before, the first is done.
+    second = pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(elsewhere), "SESSION_TIMEOUT_S": "60"}))
+    pipeline.wait_until(
+        lambda: any("it waits until they are gone" in event["reason"] for event in second.events("not ready")),
+        "the second sink waits",
+    )
+    pipeline.finish(*start_each(pipeline, ["ingest", "split"]), first, second)
+    pipeline.check_files(EXPECTED)
+    for path, content in EXPECTED.items():
+        assert (elsewhere / path).read_bytes() == content
+
+
 # What is remembered, and by which version
 
 

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from services.sink.folder import folder_id
+from services.sink.folder import decode_folder, encode_folder, folder_id
 
 
 def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Path) -> None:
@@ -28,3 +30,9 @@ def test_what_a_sink_that_died_has_left_is_no_id(tmp_path: Path, left: bytes) ->
 def test_sinks_that_start_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(folder_id, [tmp_path] * 64))) == 1
+
+
+@given(st.text() | st.sampled_from(['{"version": 2, "folder": "a"}', '{"folder": "a"}', "[]", "1", "null"]))
+def test_other_metadata_than_a_folder_s_names_none(metadata: str) -> None:
+    assert decode_folder(metadata) == ""
+    assert decode_folder(encode_folder("0f")) == "0f"
