@@ -10,7 +10,7 @@ from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
 from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
-from services.ingest.signatures import find_foreign
+from services.ingest.signatures import find_foreign, find_json
 from services.ingest.sniffing import find_dialect
 
 # So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
@@ -114,6 +114,8 @@ def find_opening(
 def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:
     """Whether a source's first bytes tell how it is to be read. ValueError where it is no CSV that can be."""
     foreign = find_foreign(data, at_end=at_end)
+    if foreign == "" and wanted.header == "first" and not wanted.skip_lines:
+        foreign = find_json(data, at_end=at_end)
     if foreign:
         raise ValueError(foreign)
     may_name_delimiter = not wanted.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)
