@@ -104,11 +104,19 @@ def find_opening(
         # What is before the first row that tells how many columns there are is judged as what is behind it.
         columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
         mark = len(BOM) if data.startswith(BOM, start) else 0
-        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=first.trouble)
+        trouble = _find_trouble(first, dialect)
+        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=trouble)
     schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, wanted.row_format)
     unterminated = first.consumed == len(first.record)
     lines = to_skip + len(blanks) + first.lines
-    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, first.trouble)
+    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, _find_trouble(first, dialect))
+
+
+def _find_trouble(first: Header, dialect: Dialect) -> str:
+    """What is wrong with the header's quotes; one behind a blank is no quote at all."""
+    behind_blanks = {name.lstrip(b" ")[:1] for name in first.fields if name[:1] == b" "}
+    has_blank = dialect.quote and dialect.quote in behind_blanks
+    return first.trouble or ("a blank before a quote, which is part of the name then" if has_blank else "")
 
 
 def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:

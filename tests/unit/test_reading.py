@@ -439,7 +439,11 @@ async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack:
 
 
 async def test_a_file_that_is_replaced_says_what_is_wrong_with_it_now(clocked: Reader) -> None:
-    troubles = {b"PK\x03\x04": "zip archive", "S,a\nM,1\n".encode("utf-16"): "iconv", b"sep=;\nS;a\nM;1\n": "DELIMITER=auto"}
+    troubles = {
+        b"PK\x03\x04": "zip archive",
+        "S,a\nM,1\n".encode("utf-16"): "iconv",
+        b"sep=;\nS;a\nM;1\n": "DELIMITER=auto",
+    }
     with capture_logs() as logs:
         for data in troubles:
             moved(clocked.path, data)

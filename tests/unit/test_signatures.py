@@ -163,7 +163,17 @@ JSON = [
     b'\xef\xbb\xbf[\r\n  {\r\n    "S" : "M"\r\n  }\r\n]\r\n',
     b'{"a\\"b":1}\n',
 ]
-NO_JSON = [b"{\n1\n", b"[id],[name]\n1,2\n", b'{"a",b\n1,2\n', b"{}\n", b"[]\n", b'"{""a"":1}",b\n1,2\n', b"{a:1}\n", b"", b"\n"]
+NO_JSON = [
+    b"{\n1\n",
+    b"[id],[name]\n1,2\n",
+    b'{"a",b\n1,2\n',
+    b"{}\n",
+    b"[]\n",
+    b'"{""a"":1}",b\n1,2\n',
+    b"{a:1}\n",
+    b"",
+    b"\n",
+]
 
 
 @pytest.mark.parametrize("data", JSON)
