@@ -89,7 +89,7 @@ def find_json(data: bytes, *, at_end: bool) -> str | None:
     """As find_foreign, of JSON: it may be data, but no header. Ask it where there is to be one."""
     beginning = data[:_MOST_LOOKED_AT].removeprefix(BOM)
     if _JSON.match(beginning):
-        return "it is JSON, perhaps an error's: fetch it again, or export it to CSV; HEADER=none takes it as rows"
+        return "it is JSON, perhaps an error message: fetch it again, or export it to CSV; HEADER=none takes it as rows"
     return None if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_JSON.match(beginning) else ""
 
 
