@@ -189,11 +189,12 @@ async def wait_until_done(
                 return
             elif time.monotonic() - began < _PATIENCE_S:
                 waiting.on(
-                    "all that earlier runs of ingest have read is carried: another one has some seconds to begin"
+                    "all that ingest has read so far is carried: if no other run of it begins within "
+                    f"{_PATIENCE_S:g} s, there is nothing to do"
                 )
             else:
                 log.warning(
-                    "nothing to do: no run of ingest has begun, and what earlier ones have read is carried. If one "
+                    "nothing to do: all that ingest has read is carried, and no other run of it has begun. If one "
                     "begins later, start this service again",
                     waited_s=_PATIENCE_S,
                     **describe_run(watch.sources, watch.runs),

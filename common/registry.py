@@ -57,7 +57,7 @@ class Registry:
         self._known: dict[str, Registered] = {}
         # Schemas whose record is too large, and why.
         self._refused: dict[str, str] = {}
-        self._most_bytes = max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
+        self._settings = settings
         self.begun: Identity | None = None
         # How many schemas were registered here that are close to none before.
         self._unlike = 0
@@ -117,13 +117,13 @@ class Registry:
 
     async def _append(self, schema: Schema) -> Sequence[Entry]:
         if schema.id not in self._refused:
-            size = len(encode_schema(Registered(0, schema)))
-            told = f"{size} bytes as a record, at most {self._most_bytes}"
-            if size <= self._most_bytes:
+            told = find_excess(schema, self._settings)
+            if not told:
                 try:
                     return await self._topic.append(partial(self._number, schema))
-                except RecordTooLargeError as error:
-                    told = f"{size} bytes as a record: {error}"
+                except RecordTooLargeError:
+                    # What it says mends rows, which may be smaller: a header is as long as it is.
+                    told = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
             self._refused[schema.id] = told
         raise RecordTooLargeError(self._refused[schema.id])
 
@@ -164,6 +164,12 @@ class Registry:
             )
         elif self._unlike in _COUNTS_TOLD:
             log.warning("schemas like none before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
+
+
+def find_excess(schema: Schema, settings: ServiceSettings) -> str:
+    """Say that a schema is larger as a record than can be expected to be taken; empty where it is not."""
+    size, most = len(encode_schema(Registered(0, schema))), max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
+    return f"{size} bytes as a record, at most {most}" if size > most else ""
 
 
 def _number_of(registered: Registered) -> int:

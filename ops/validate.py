@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from common.errors import ConfigurationError, SourceError
-from common.registry import Registered
-from common.settings import read_settings
+from common.registry import Registered, find_excess
+from common.schema import Schema
+from common.settings import ServiceSettings, read_settings
 from ops.demo_files import shown_path
-from ops.validation import Position, Source, read_on, with_step
-from ops.validation_begun import judge_begun
+from ops.validation import Position, Source, read_on, with_step, wrong_quotes
+from ops.validation_begun import as_sources, judge_begun
 from ops.validation_broker import Broker, ask_broker, judge_broker
 from ops.validation_schemas import group_by_schema, number_schema
 from ops.validation_screen import Asked, Validation, findings, show
@@ -28,7 +29,7 @@ from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
 from services.ingest.finding import find_files, is_stream
 from services.ingest.settings import IngestSettings
-from services.ingest.source import find_skipped_whole
+from services.ingest.source import find_skipped_whole, too_long
 from services.split.columns import doubled_columns
 from services.split.settings import SplitSettings
 from services.split.splits import parse_split_by
@@ -93,7 +94,7 @@ def _run(settings: ValidateSettings) -> int:
     )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        begun = judge_begun(found.files, broker.progress, settings.wanted)
+        begun = judge_begun(as_sources(found.files, broker.places), broker.progress, settings.wanted)
         validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
     found_out = [name for name in ("delimiter", "quote") if getattr(settings.wanted, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
@@ -121,7 +122,8 @@ def _examine(settings: ValidateSettings, files: Sequence[Path], broker: Broker) 
         for split in splits
         for line in doubled_columns(split, group.registered.schema)
     ]
-    return Validation(settings.input, sources, groups, outcomes, notes=doubled)
+    notes = [f"{source.name}: {note}" for source in sources for note in source.notes]
+    return Validation(settings.input, sources, groups, outcomes, notes=[*notes, *doubled])
 
 
 def _examine_file(
@@ -139,6 +141,9 @@ def _examine_file(
             data = content.read_on(position.offset, window, chunk_bytes)
             is_last = len(data) < chunk_bytes
             step = read_on(data, position, settings.wanted, at_end=is_last, max_row_bytes=settings.max_row_bytes)
+            if position.schema is None and step.position.schema is not None:
+                _check_length(source.name, step.position.schema, settings)
+                source = replace(source, notes=wrong_quotes(step.trouble))
             # Very many rejects come in several steps.
             at_end = is_last and step.used == len(data)
             window = window.moved(data[: step.used])
@@ -161,6 +166,11 @@ def _examine_file(
     except ValueError as error:
         return replace(source, trouble=f"{source.name}: its beginning cannot be read: {error}")
     return source
+
+
+def _check_length(source: str, schema: Schema, settings: ServiceSettings) -> None:
+    if excess := find_excess(schema, settings):
+        raise SourceError(too_long(source, excess))
 
 
 def _progress() -> Progress:

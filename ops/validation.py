@@ -34,11 +34,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the next bytes of a source hold: runs of rows with what their records hold, and what is no row."""
+    """What the next bytes of a source hold: runs of rows with what their records hold, and what is no row.
+
+    `trouble` says what is wrong with the header's quotes, where it is among them.
+    """
 
     parts: tuple[Part, ...]
     used: int
     position: Position
+    trouble: str = ""
 
 
 def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, max_row_bytes: int) -> Step:
@@ -47,12 +51,12 @@ def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, ma
     ValueError, one line, where the source's beginning cannot be read.
     """
     parts: list[Part] = []
-    used = 0
+    used, trouble = 0, ""
     if position.schema is None:
         opening = find_opening(data, wanted, line=position.line, offset=position.offset, at_end=at_end)
         if opening is None:
             return Step((), 0, position)
-        used = opening.consumed
+        used, trouble = opening.consumed, opening.trouble
         parts += opening.rejects
         position = Position(opening.schema, position.line + opening.lines, position.offset + used)
     rest = data[used:]
@@ -69,7 +73,7 @@ def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, ma
         parts += to_values(framed.parts, _codec(position.schema), max_row_bytes)
         used += framed.consumed
         position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
-    return Step(tuple(parts), used, position)
+    return Step(tuple(parts), used, position, trouble)
 
 
 @lru_cache(maxsize=1)
@@ -117,7 +121,8 @@ class Source:
     """What is known of a source so far.
 
     `longest_bytes` is its longest record. `no_text` are rows that are no text in their encoding: they pass, and their
-    fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end.
+    fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end, and
+    `notes` what else there is to know, a line each.
     """
 
     name: str
@@ -128,6 +133,12 @@ class Source:
     rejections: Rejections = Rejections()
     no_text: Rejections = Rejections()
     trouble: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def wrong_quotes(trouble: str) -> tuple[str, ...]:
+    """What becomes of a header whose quotes are wrong, as a note; none without `trouble`."""
+    return (f"the header's quotes are wrong ({trouble}): its first line is taken as it stands",) if trouble else ()
 
 
 def with_step(source: Source, step: Step) -> Source:

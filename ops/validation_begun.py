@@ -9,7 +9,25 @@ from common.progress import Progress
 from ops.demo_proof import Finding
 from services.ingest.begun import find_changes, refusal
 from services.ingest.content import content_of
+from services.ingest.finding import look_at
 from services.ingest.opening import Wanted
+from services.ingest.places import Place, Places
+
+
+def as_sources(files: Mapping[str, Path], places: Mapping[str, Place]) -> dict[str, Path]:
+    """The files by the sources that they are: a renamed file keeps its source, and what has its name is another."""
+    known = Places()
+    for source, place in places.items():
+        known.put(source, place)
+    # Where two were at one path, it is that of which a file is known.
+    by_path = {place.path: source for source, place in sorted(places.items(), key=lambda each: bool(each[1].file))}
+    sources: dict[str, Path] = {}
+    for name, found in look_at(files).items():
+        begun = known.source_of(found.file) or by_path.get(name)
+        # Of one that is new under the name of one that was renamed, nothing was read.
+        if begun is not None or name not in places:
+            sources[begun or name] = found.path
+    return sources
 
 
 def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted: Wanted) -> list[Finding]:

@@ -1,8 +1,9 @@
 """Whether the broker and its topics would take what the services send. Nothing is created or written."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,9 +22,12 @@ from common.topic_reading import read_to_end
 from common.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
 from common.waiting import within
 from ops.demo_proof import Finding
+from services.ingest.places import Place, decode_place
 
 _ANSWER_DEADLINE_S = 5.0
 _MS_PER_HOUR = 3_600_000
+
+T = TypeVar("T")
 
 
 _NOTHING = Found("", {})
@@ -33,14 +37,15 @@ _NOTHING = Found("", {})
 class Broker:
     """What a broker says: how many there are, and what of the pipeline is there.
 
-    `schemas` are those of an earlier run, `progress` how far each source is read by now. `trouble` says why nothing is
-    known, `denied` what this client may not do.
+    `schemas` are those of an earlier run, `progress` how far each source is read by now, and `places` which file each
+    is. `trouble` says why nothing is known, `denied` what this client may not do.
     """
 
     brokers: int = 0
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
     trouble: str = ""
     denied: tuple[str, ...] = ()
 
@@ -66,20 +71,33 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
         return Broker(len(brokers), denied=tuple(str(error).splitlines()))
     schemas = await registry.known() if topics.schemas in found.topics else {}
     progress = await _read_progress(settings, topics.progress, found) if topics.progress in found.topics else {}
-    return Broker(len(brokers), found, schemas, progress)
+    places = await _read_places(settings, topics.sources, found) if topics.sources in found.topics else {}
+    return Broker(len(brokers), found, schemas, progress, places)
 
 
 async def _read_progress(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Progress]:
+    known = await _read_latest(settings, topic, found, decode_progress)
+    return {each.source: each for each in known.values() if isinstance(each, Progress)}
+
+
+async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Place]:
+    known = await _read_latest(settings, topic, found, decode_place)
+    return {source.decode(): place for source, place in known.items()}
+
+
+async def _read_latest(
+    settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
+) -> dict[bytes, T]:
+    """What a compacted topic says by now, by key."""
     partitions = [TopicPartition(topic, number) for number in range(found.topics[topic].partitions)]
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
         await reader.seek_to_beginning(*partitions)
         latest = {record.key: record.value async for record in read_to_end(reader, *partitions)}
     try:
-        known = [decode_progress(value) for value in latest.values()]
+        return {key: decode(value) for key, value in latest.items()}
     except ValueError as error:
         raise ConfigurationError(f"topic {topic}: a record is {error}") from None
-    return {each.source: each for each in known if isinstance(each, Progress)}
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:

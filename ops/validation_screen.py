@@ -61,8 +61,8 @@ def findings(validation: Validation) -> list[Finding]:
     rows, bad = sum(source.rows for source in sources), sum(source.rejections.count for source in sources)
     if bad:
         found.append(Finding(holds=False, text=f"{bad:,} of {rows + bad:,} rows cannot be read and would be rejected"))
-    elif sources:
-        found.append(Finding(holds=True, text=f"{_count(rows, 'row')} in {_count(len(sources), 'source')} can be read"))
+    elif well := len(sources) - len(troubles):
+        found.append(Finding(holds=True, text=f"{_count(rows, 'row')} in {_count(well, 'source')} can be read"))
     refusing = [split for split in validation.splits if split.rejections.count]
     found += [
         Finding(

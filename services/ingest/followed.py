@@ -4,6 +4,7 @@ import asyncio
 import errno
 import math
 import os
+import re
 import time
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,8 @@ log = structlog.get_logger()
 
 # A file that cannot be read is tried this often; the others at every turn, but for one that has ended.
 _TROUBLE_LOOK_INTERVAL_S = 1.0
+# Sizes and places may be others at each look, and are no news.
+_FIGURES = re.compile(r"[0-9]+")
 
 
 class Followed:
@@ -47,8 +50,8 @@ class Followed:
         self._found = found
         self._gone = self._lost = self._overwritten = False
         self.trouble = ""
-        # Of what kind the trouble is: an errno, or 0 where the file can be read and is not what it was.
-        self._trouble_kind: int | None = None
+        # What the trouble is, without what changes while it is the same: it is logged once.
+        self._trouble_kind = ""
         self.finished = False
         self.see(found)
 
@@ -125,17 +128,17 @@ class Followed:
             if self._expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
                 self._gone, self._next_look = True, math.inf
                 return False
-            self._on_trouble(f"cannot read {self._path}: {error.strerror}", error.errno or errno.EIO, now)
+            self._on_trouble(f"cannot read {self._path}: {error.strerror}", str(error.errno or errno.EIO), now)
             return False
         except SourceError as error:
-            self._on_trouble(str(error), 0, now)
+            self._on_trouble(str(error), _FIGURES.sub("", str(error)), now)
             return False
         if self.trouble:
             log.info("source can be read again", source=self.progress.source)
-            self.trouble, self._trouble_kind = "", None
+            self.trouble = self._trouble_kind = ""
         return moved
 
-    def _on_trouble(self, trouble: str, kind: int, now: float) -> None:
+    def _on_trouble(self, trouble: str, kind: str, now: float) -> None:
         if kind != self._trouble_kind:
             log.error("source cannot be read", source=self.progress.source, reason=trouble)
         self.trouble, self._trouble_kind = trouble, kind

@@ -10,7 +10,7 @@ from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
 from services.ingest.header import Header, frame_header, header_columns
 from services.ingest.patterns import ENDING, count_breaks
-from services.ingest.signatures import find_foreign
+from services.ingest.signatures import find_foreign, find_json
 from services.ingest.sniffing import find_dialect
 
 # So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
@@ -104,16 +104,26 @@ def find_opening(
         # What is before the first row that tells how many columns there are is judged as what is behind it.
         columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
         mark = len(BOM) if data.startswith(BOM, start) else 0
-        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=first.trouble)
+        trouble = _find_trouble(first, dialect)
+        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=trouble)
     schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, wanted.row_format)
     unterminated = first.consumed == len(first.record)
     lines = to_skip + len(blanks) + first.lines
-    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, first.trouble)
+    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, _find_trouble(first, dialect))
+
+
+def _find_trouble(first: Header, dialect: Dialect) -> str:
+    """What is wrong with the header's quotes; one behind a blank is no quote at all."""
+    behind_blanks = {name.lstrip(b" ")[:1] for name in first.fields if name[:1] == b" "}
+    has_blank = dialect.quote and dialect.quote in behind_blanks
+    return first.trouble or ("a blank before a quote, which is part of the name then" if has_blank else "")
 
 
 def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:
     """Whether a source's first bytes tell how it is to be read. ValueError where it is no CSV that can be."""
     foreign = find_foreign(data, at_end=at_end)
+    if foreign == "" and wanted.header == "first" and not wanted.skip_lines:
+        foreign = find_json(data, at_end=at_end)
     if foreign:
         raise ValueError(foreign)
     may_name_delimiter = not wanted.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -176,8 +176,14 @@ def _tell_what_is_wrong(ingest: Ingest) -> None:
         # Of one source among others it is said in the log.
         raise ConfigurationError("\n".join(sorted(ingest.skipped_whole)[:_MOST_TOLD]))
     if ingest.failed:
-        unread = f"{len(ingest.failed)} sources or folders were not read: {'; '.join(ingest.failed.values())}"
-        raise SourceError("\n".join([unread, *whole[:_MOST_TOLD]]))
+        raise SourceError("\n".join([_unread(ingest.failed), *whole[:_MOST_TOLD]]))
     if whole:
         more = [f"and {len(whole) - _MOST_TOLD} more sources like these"] if len(whole) > _MOST_TOLD else []
         raise AllRejectedError("\n".join([*whole[:_MOST_TOLD], *more]))
+
+
+def _unread(failed: Mapping[str, str]) -> str:
+    """Say in one line what was not read; each is in the log already."""
+    plural = "1 source or folder was" if len(failed) == 1 else f"{len(failed):,} sources or folders were"
+    more = [f"and {len(failed) - _MOST_TOLD:,} more, each in a line above"] if len(failed) > _MOST_TOLD else []
+    return f"{plural} not read: {'; '.join([*list(failed.values())[:_MOST_TOLD], *more])}"

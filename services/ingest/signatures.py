@@ -34,16 +34,21 @@ _OTHERS = (
     (re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
     (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4, which is not read"),
 )
+# What stands in a checkout for a file that was not fetched.
+_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\r?\n|/annex/objects/[^\r\n,]*+\r?\n")
 _MARKED = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
-# A first line that is nothing else; or one that goes on with the next tag.
+# A first line that is nothing else; or one that goes on with another tag, or the next with one that is usual there.
 _HTML = re.compile(
     rb"\s*+(?:<!doctype\s++html(?:\s*+>[ \t]*+[\r\n<]|\s++(?:public|system)\s[^\r\n]*+[\r\n])"
-    rb"|<html(?:\s[^>]*+)?>\s*+<(?:head|body|title|meta|!--)[\s>-]"
+    rb"|<html(?:\s[^>]*+)?>(?:[ \t]*+<[a-z]|\s*+<(?:head|body|title|meta|!--)[\s>-])"
     rb"|<\?xml\s++version=[^>?\r\n]*+\?>[ \t]*+[\r\n<])",
     re.IGNORECASE,
 )
 # As much of it as there is may still become HTML: its first line does not tell.
 _MAYBE_HTML = re.compile(rb"\s*+<html(?:\s[^>]*+)?>\s*+(?:<[a-z!-]{0,5}+)?\Z", re.IGNORECASE)
+# An object, or a list of them, with its first name and the colon behind it.
+_JSON = re.compile(rb'\s*+(?:\[\s*+)?\{\s*+"(?:[^"\\\r\n]|\\.)*+"\s*+:')
+_MAYBE_JSON = re.compile(rb'\s*+(?:\[\s*+)?(?:\{\s*+(?:"(?:[^"\\\r\n]|\\.)*+(?:"\s*+)?)?)?\Z')
 # By which a code unit's ASCII characters are known, and how wide it is.
 _WIDE = (("UTF-32LE", 4, 0), ("UTF-32BE", 4, 3), ("UTF-16LE", 2, 0), ("UTF-16BE", 2, 1))
 _MOST_LOOKED_AT = 4096
@@ -80,6 +85,14 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
     return _wide_unmarked(data, at_end=at_end)
 
 
+def find_json(data: bytes, *, at_end: bool) -> str | None:
+    """As find_foreign, of JSON: it may be data, but no header. Ask it where there is to be one."""
+    beginning = data[:_MOST_LOOKED_AT].removeprefix(BOM)
+    if _JSON.match(beginning):
+        return "it is JSON, perhaps an error message: fetch it again, or export it to CSV; HEADER=none takes it as rows"
+    return None if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_JSON.match(beginning) else ""
+
+
 def _find_signature(beginning: bytes) -> str:
     for mark, name in _MARKED:
         if beginning.startswith(mark):
@@ -89,6 +102,8 @@ def _find_signature(beginning: bytes) -> str:
     for signature, what in _OTHERS:
         if signature.match(beginning):
             return f"it is {what}: export or unpack it to CSV"
+    if _POINTER.match(beginning):
+        return "it is a pointer of Git LFS or git-annex, not the file that it stands for: fetch that"
     if _HTML.match(beginning.removeprefix(BOM)):
         return "it is HTML or XML, perhaps the page of an error or a log-in: fetch it again, or export it to CSV"
     return ""

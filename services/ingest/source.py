@@ -108,6 +108,11 @@ def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: 
     return f"{source}: it has {has}, and SKIP_LINES={skip_lines} leaves none of them: set it lower"
 
 
+def too_long(source: str, why: str) -> str:
+    """Say in one line that a source's header is longer than can be kept."""
+    return f"{source}: its header is too long ({why}): is it a CSV file?"
+
+
 class Source:
     """A source being read. `progress` is where it stands once the outbox at hand is committed."""
 
@@ -235,7 +240,7 @@ class Source:
         try:
             return await self._shop.registry.register(schema)
         except RecordTooLargeError as error:
-            raise SourceError(f"{self.progress.source}: its header is too long: {error}: is it a CSV file?") from error
+            raise SourceError(too_long(self.progress.source, str(error))) from error
 
     @property
     def is_undecided(self) -> bool:

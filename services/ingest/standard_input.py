@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.clients import open_producer
-from common.errors import AllRejectedError, SourceError, TooManyRejectedError
+from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
 from common.outages import client_failures_as_outages
 from common.progress import encode_progress
 from common.readiness import Readiness
@@ -90,6 +90,8 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
+    if line := shop.find_skipped_whole(source.progress):
+        raise ConfigurationError(line)
     if source.progress.ended and (line := shop.find_rejected_whole(source.progress)):
         raise AllRejectedError(line)
 
@@ -113,6 +115,8 @@ async def _take_all(
             rest = await take(rest + piece, Expected.MORE)
         while not chunk and not source.progress.ended:
             rest = await take(rest, Expected.NOTHING)
+    if rest:
+        log.warning("a header without a row behind it is not taken", source=source.progress.source, bytes=len(rest))
 
 
 def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:

@@ -13,6 +13,8 @@ _COMPARED_COLUMNS = 2_000
 _COMPARED_LENGTH = 200
 _SHOWN_COLUMNS = 8
 _SHOWN_LENGTH = 60
+# What else may stand between names, where DELIMITER does not.
+_MARKS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "pipes"}
 
 
 def find_column(column: Column, schema: Schema) -> int | None:
@@ -48,6 +50,8 @@ def explain_missing(column: Column, schema: Schema) -> str:
         return f"{missing}: there {'is' if len(names) == 1 else 'are'} {len(names)}"
     if schema.header is None:
         return f"{missing}: HEADER=none, so the columns are #1 to #{len(names)}"
+    if within := _find_within(column.ref, names):
+        return f"{missing}: {within}: is DELIMITER right?"
     index, why = _nearest(column.ref, names)
     if index is None:
         return f"{missing}: there {'is' if len(names) == 1 else 'are'} {show_names(names)}"
@@ -69,6 +73,15 @@ def show_name(name: str) -> str:
 def _shown(sign: str) -> str:
     is_seen = sign.isprintable() and not unicodedata.combining(sign)
     return sign if is_seen else sign.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _find_within(wanted: str, names: Sequence[str]) -> str:
+    """Say which name has the wanted one between other marks: it is several, which were not told apart."""
+    for name in names[:_COMPARED_COLUMNS]:
+        for mark, marks in _MARKS.items():
+            if mark in name and wanted in [part.strip(" \"'") for part in name.split(mark)]:
+                return f"{show_name(name)} has it between {marks}"
+    return ""
 
 
 def _nearest(wanted: str, names: Sequence[str]) -> tuple[int | None, str]:

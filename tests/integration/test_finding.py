@@ -91,6 +91,20 @@ def test_standard_input_by_any_name_is_read_to_its_end(pipeline: Pipeline, tmp_p
     pipeline.wait_for_files({f"S/{name.decode()}.csv": content for name, content in rows.items()})
 
 
+def test_standard_input_without_a_row_says_why(pipeline: Pipeline) -> None:
+    """Half a header waits for nothing there; lines that are all skipped are a wrong setting, as of files."""
+    cases = [
+        (b"S,n", {}, 0, "a header without a row behind it is not taken"),
+        (b"S,n\n", {"SKIP_LINES": "2"}, 78, "SKIP_LINES=2"),
+    ]
+    for content, settings, code, told in cases:
+        with subprocess.Popen(["printf", content], stdout=subprocess.PIPE) as written:
+            assert written.stdout is not None
+            ingest = pipeline.start_ingest_of(written.stdout, **settings)
+        assert ingest.wait_for_exit() == code
+        assert told in ingest.log()
+
+
 def test_files_rotated_within_a_moment_are_all_read_in_their_order(pipeline: Pipeline, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_looked_into_is_told_once_and_the_others_go_on(
     once = pipeline.start("ingest", "--once", folder)
     assert once.wait_for_exit() == 1
     [error] = once.events("cannot go on")
-    assert "1 sources or folders were not read: cannot read" in error["reason"]
+    assert "1 source or folder was not read: cannot read" in error["reason"]
     shutil.rmtree(folder / DEEP)
 
 

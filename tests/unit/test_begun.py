@@ -18,11 +18,12 @@ from common.schema import Dialect, Schema
 from common.tally import tally
 from common.topics import Topics
 from common.transaction import Outbox
-from ops.validation_begun import judge_begun
+from ops.validation_begun import as_sources, judge_begun
 from services.ingest.begun import begun_with, changes
-from services.ingest.finding import look_at, source_name
+from services.ingest.finding import file_of, look_at, source_name
 from services.ingest.followed import Followed
 from services.ingest.opening import Wanted
+from services.ingest.places import Place
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
 
@@ -261,3 +262,20 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     # Another file by now: what was read is not of it.
     path.write_bytes(b"x")
     assert judged(first.progress) == []
+
+
+def test_validate_knows_a_renamed_file_by_itself(path: Path) -> None:
+    source = source_name(path)
+    renamed = path.rename(path.with_name("a.csv.1"))
+    path.write_bytes(SEMICOLONS)
+    files = {source: path, source_name(renamed): renamed}
+    places = {source: Place(source_name(renamed), file_of(renamed.stat()))}
+    # Of what has its name now nothing was read.
+    assert as_sources(files, places) == {source: renamed}
+    places[f"{source}//2"] = Place(source, file_of(path.stat()))
+    assert as_sources(files, places) == {source: renamed, f"{source}//2": path}
+    # Written anew under its name, as editors do, it may be the same.
+    path.with_name("new").write_bytes(SEMICOLONS)
+    path.with_name("new").rename(path)
+    assert as_sources({source: path}, places) == {f"{source}//2": path}
+    assert as_sources({source: path}, {}) == {source: path}

@@ -119,6 +119,17 @@ def test_a_mark_within_a_character_is_told() -> None:
     assert not find_encoding("utf-8").holds(b"|")
 
 
+def test_a_blank_before_a_quote_in_a_header_is_told() -> None:
+    opening = find_opening(b'S, "N,o"\nM,1\n', Wanted(), at_end=True)
+    assert opening is not None
+    assert opening.schema is not None
+    assert opening.schema.columns == ("S", ' "N', 'o"')
+    assert "a blank before a quote" in opening.trouble
+    opening = find_opening(b"S, N\n", Wanted(), at_end=True)
+    assert opening is not None
+    assert not opening.trouble
+
+
 def test_excel_s_first_line_names_the_delimiter() -> None:
     schema = Schema(b"a,x;b", ("a,x", "b"), Dialect(b";", eol=b"\r\n"))
     for first in (b"sep=;", b"SEP=;", b'"sep=;"', BOM + b"sep=;"):

@@ -433,3 +433,32 @@ async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack:
         assert reader.followed is not None
         end = len(packed) + len(behind) - len(behind.lstrip(b"\0"))
         assert f"its compressed data end at byte {end}, and what follows is not compressed" in reader.followed.trouble
+
+
+# What is wrong with a file
+
+
+async def test_a_file_that_is_replaced_says_what_is_wrong_with_it_now(clocked: Reader) -> None:
+    troubles = {
+        b"PK\x03\x04": "zip archive",
+        "S,a\nM,1\n".encode("utf-16"): "iconv",
+        b"sep=;\nS;a\nM;1\n": "DELIMITER=auto",
+    }
+    with capture_logs() as logs:
+        for data in troubles:
+            moved(clocked.path, data)
+            await follow(clocked, clocked, 3)
+    told = [line["reason"] for line in logs if line["event"] == "source cannot be read"]
+    assert [what in reason for what, reason in zip(troubles.values(), told, strict=True)] == [True] * len(troubles)
+
+
+async def test_a_trouble_that_grows_is_logged_once(clocked: Reader) -> None:
+    clocked.path.write_bytes(b"S,a\nM,1\nF,2\n")
+    await follow(clocked, clocked, 3)
+    with capture_logs() as logs:
+        clocked.path.write_bytes(b"S,b\n")
+        clocked.start()
+        for _ in range(2):
+            await follow(clocked, clocked, 3)
+            append(clocked.path, b"I\n")
+    assert [line["event"] for line in logs].count("source cannot be read") == 1

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.schema import BOM
-from services.ingest.signatures import find_foreign
+from services.ingest.opening import Wanted, find_opening
+from services.ingest.signatures import find_foreign, find_json
 
 TEXT = "S,id\r\nM,1\r\nÄ,2\r\n"
 
@@ -58,6 +59,9 @@ FOREIGN: list[tuple[bytes | Callable[[], bytes], str]] = [
     (BOM + b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n", "HTML"),
     (b'<html lang="de"><body>\n', "HTML"),
     (b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code>', "XML"),
+    (b"<html><h1>502 Bad Gateway</h1></html>\n", "HTML"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "Git LFS"),
+    (b"/annex/objects/SHA256E-s12--4d7a.csv\n", "git-annex"),
     (TEXT.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
     (TEXT.encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
     (b"\0\0\xfe\xff" + TEXT.encode("utf-32-be"), "iconv -f UTF-32 -t UTF-8"),
@@ -99,6 +103,9 @@ def test_a_database_says_what_it_is(tmp_path: Path) -> None:
         b"<!DOCTYPE html>,count\n1,2\n",
         b"<!doctype html,count>\n1,2\n",
         b'<?xml version="1.0"?>,n\n1,2\n',
+        b"<html> ,<h1>\n1,2\n",
+        b"version https://git-lfs.github.com/spec/v1,oid\n1,2\n",
+        b"/annex/objects/a,b\n1,2\n",
         b"(id)\n1\n",
         b"P*M,id\n",
         b"a\0,b\n1,2\n",
@@ -147,3 +154,47 @@ def test_what_a_source_is_does_not_depend_on_how_much_was_written(data: bytes) -
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_text_without_zeros_is_never_taken_for_wide_characters(text: str) -> None:
     assert "iconv" not in (find_foreign(text.encode(), at_end=True) or "")
+
+
+JSON = [
+    b'{"error":"not authorized","code":401}\n',
+    b'[{"S":"M"},{"S":"F"}]\n',
+    b'{"S":"M"}\n{"S":"F"}\n',
+    b'\xef\xbb\xbf[\r\n  {\r\n    "S" : "M"\r\n  }\r\n]\r\n',
+    b'{"a\\"b":1}\n',
+]
+NO_JSON = [
+    b"{\n1\n",
+    b"[id],[name]\n1,2\n",
+    b'{"a",b\n1,2\n',
+    b"{}\n",
+    b"[]\n",
+    b'"{""a"":1}",b\n1,2\n',
+    b"{a:1}\n",
+    b"",
+    b"\n",
+]
+
+
+@pytest.mark.parametrize("data", JSON)
+def test_json_is_no_header_but_may_be_rows(data: bytes) -> None:
+    for at_end in (True, False):
+        assert "JSON" in (find_json(data, at_end=at_end) or "")
+        with pytest.raises(ValueError, match="JSON"):
+            find_opening(data, Wanted(), at_end=at_end)
+    assert find_foreign(data, at_end=True) == ""
+    opening = find_opening(data, Wanted(header="none", delimiter=b"\t", quote=b""), at_end=True)
+    assert opening is not None
+    assert opening.schema is not None
+
+
+@pytest.mark.parametrize("data", NO_JSON)
+def test_braces_are_no_json(data: bytes) -> None:
+    assert find_json(data, at_end=True) == ""
+
+
+@pytest.mark.parametrize("data", [*JSON, *NO_JSON])
+def test_what_is_json_does_not_depend_on_how_much_was_written(data: bytes) -> None:
+    first = re.match(rb"(?:\xef\xbb\xbf)?\s*+[^\r\n]*+[\r\n]", data)
+    for end in range(first.end() if first else len(data), len(data)):
+        assert find_json(data[:end], at_end=False) in {None, find_json(data, at_end=True)}

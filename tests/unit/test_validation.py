@@ -77,6 +77,14 @@ def test_what_is_known_of_a_source() -> None:
     assert source.no_text == Rejections(1, (Reason("not UTF-8", 1, ("s:8",)),))
 
 
+def test_wrong_quotes_of_a_header_are_told_once_it_is_read() -> None:
+    for data in (b'a,"b\n1,2\n', b'a,"b"x\n1,2\n', b'a, "b"\n1,2\n'):
+        _, steps = read(data, [3])
+        assert [bool(step.trouble) for step in steps] == [False, True]
+    _, steps = read(b'a,"b"\n1,2\n', [3])
+    assert not any(step.trouble for step in steps)
+
+
 @pytest.mark.parametrize("data", [b"", b"\n\n"])
 def test_a_source_without_a_row_has_no_schema(data: bytes) -> None:
     source = judged(data)

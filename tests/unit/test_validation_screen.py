@@ -78,6 +78,15 @@ def test_many_troubles_and_sources_are_cut_short_the_bad_ones_first() -> None:
     assert "and 63 more sources" in lines
 
 
+def test_what_cannot_be_read_is_not_counted_among_what_can() -> None:
+    bad = Source("y.csv", trouble="y.csv is bad")
+    assert texts(Validation("in", [GOOD, bad], [GROUP], [])) == [
+        "False y.csv is bad",
+        "True 4 rows in 1 source can be read",
+    ]
+    assert texts(Validation("in", [bad], [], [])) == ["False y.csv is bad"]
+
+
 def test_another_schema_is_told_by_its_differences() -> None:
     other = Schema(b"a", ("a",))
     group = SchemaGroup(Registered(2, other), (Source("y.csv", other),), (INTS,), ("missing [b]", "delimiter comma"))
