@@ -209,7 +209,7 @@ async def _session(
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         subscribed = [topics.categorized, topics.rejected]
         watches = [
-            partial(watch_topics, admin, pipeline.identity),
+            partial(watch_topics, admin, settings, pipeline.identity),
             partial(_refuse_another_folder, settings, assignor),
         ]
         await run_lanes(

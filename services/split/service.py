@@ -246,7 +246,7 @@ async def _session(
             splitter.taken_up,
             readiness,
             stop,
-            [partial(watch_topics, admin, pipeline.identity)],
+            [partial(watch_topics, admin, settings, pipeline.identity)],
             done if settings.exit_when_done else None,
             standing_by=lambda: assignor.standing_by,
         )
