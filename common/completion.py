@@ -216,5 +216,6 @@ def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) ->
         ]
     except PositionError as error:
         raise ConfigurationError(
-            f"group {group} has a position that this version cannot read: {error}. Begin anew with another TOPIC_PREFIX"
+            f"group {group} has a position that this version cannot read: {error}. Begin again with another "
+            "TOPIC_PREFIX and another OUTPUT_DIR"
         ) from None

@@ -100,7 +100,7 @@ class Positions:
         except PositionError as error:
             raise ConfigurationError(
                 f"{where}: group {self._group} has a position that cannot be gone on from: {error}. "
-                "Begin anew with another TOPIC_PREFIX"
+                "Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
             ) from None
         except RedefinedError as error:
             await self._names.read()
@@ -154,13 +154,14 @@ class Positions:
         if committed.partitions not in (0, self._settings.partitions):
             raise ConfigurationError(
                 f"PARTITIONS={self._settings.partitions}, but split has carried {self._topics.rows} with "
-                f"{committed.partitions} partitions: rows would come twice. Begin anew with another TOPIC_PREFIX"
+                f"{committed.partitions} partitions: rows would come twice. Begin again with another "
+                "TOPIC_PREFIX and another OUTPUT_DIR"
             )
         for name in misplaced(committed.topics, self._topic_ids):
             raise ConfigurationError(
                 f"topic {self._settings.topic_prefix}{name} has the id {self._topic_ids[name]}, but split has carried "
-                f"rows with one of the id {committed.topics[name]}: it was deleted and created again. Begin anew with "
-                "another TOPIC_PREFIX"
+                f"rows with one of the id {committed.topics[name]}: it was deleted and created again. Begin again "
+                "with another TOPIC_PREFIX and another OUTPUT_DIR"
             )
 
     def _check_size(self, position: Position) -> None:
@@ -168,8 +169,8 @@ class Positions:
             remembered = sum(len(group.splits) for group in position.resting)
             raise ConfigurationError(
                 f"SPLIT_BY has {len(self._splits)} splits, and {remembered} that are gone from it are remembered: "
-                f"their positions take {size} bytes, at most {MOST_BYTES}. Name fewer, or begin anew with another "
-                "TOPIC_PREFIX"
+                f"their positions take {size} bytes, at most {MOST_BYTES}. Name fewer, or begin again with "
+                "another TOPIC_PREFIX and another OUTPUT_DIR"
             )
 
     def _redefined(self, error: RedefinedError) -> str:
