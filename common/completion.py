@@ -14,14 +14,14 @@ from aiokafka.errors import for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from common.clients import open_reader
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, ServiceError
 from common.finite_run import describe_run, find_open
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.position import Position, PositionError, decode_position, kind_of
 from common.progress import Progress, Run, decode_progress
 from common.settings import ServiceSettings
 from common.topic_reading import read_to_end
-from common.topics import Groups, Topics
+from common.topics import Groups, Topics, describe_expired
 
 log = structlog.get_logger()
 
@@ -98,8 +98,10 @@ class Watch:
         """Bring `sources` and `runs` up to date; the consumer is this watch's own."""
         if not consumer.assignment():
             consumer.assign(self._partitions)
-            for partition, beginning in (await consumer.beginning_offsets(self._partitions)).items():
-                consumer.seek(partition, beginning)
+            for partition, first in (await consumer.beginning_offsets(self._partitions)).items():
+                if first:
+                    raise ServiceError(describe_expired(partition.topic, partition.partition, first))
+                consumer.seek(partition, 0)
         async for record in read_to_end(consumer, *self._partitions):
             told = decode_progress(record.value)
             if isinstance(told, Run):
@@ -223,5 +225,6 @@ def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) ->
         ]
     except PositionError as error:
         raise ConfigurationError(
-            f"group {group} has a position that this version cannot read: {error}. Begin anew with another TOPIC_PREFIX"
+            f"group {group} has a position that this version cannot read: {error}. Begin again with another "
+            "TOPIC_PREFIX and another OUTPUT_DIR"
         ) from None

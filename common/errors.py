@@ -47,5 +47,6 @@ class LostRecordsError(ServiceError):
     def __init__(self, topic: str, partition: int, first: int, beginning: int) -> None:
         super().__init__(
             f"topic {topic}, partition {partition}: the records from {first} to {beginning - 1} were deleted before "
-            "they were read (the topic's retention is too short): begin anew with another TOPIC_PREFIX"
+            "they were read (the topic's retention is too short): begin again with another TOPIC_PREFIX and another "
+            "OUTPUT_DIR"
         )

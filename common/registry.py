@@ -30,6 +30,7 @@ _VERSION = 1
 _MOST_COMPARED = 1_000
 _COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
+_POSITIONS_KEY = b"positions"
 # What a topic takes unless its broker is set otherwise, or nearly; who sets MAX_ROW_BYTES higher may set that too.
 _MOST_RECORD_BYTES = 1_000_000
 # Of column names, and characters of each, that are logged.
@@ -49,6 +50,7 @@ class Registry:
     """Looks schemas up, and registers new ones.
 
     `begun` is the identity that the pipeline was begun with, None as far as it is not known to be begun.
+    `has_positions`: split has committed a position in every partition of `rows`, before it carried any row.
     """
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
@@ -59,6 +61,7 @@ class Registry:
         self._refused: dict[str, str] = {}
         self._settings = settings
         self.begun: Identity | None = None
+        self.has_positions = False
         # How many schemas were registered here that are close to none before.
         self._unlike = 0
         self._lock = asyncio.Lock()
@@ -80,6 +83,16 @@ class Registry:
     def _pin(self, now: Identity) -> list[Entry]:
         pinned = now if self.begun is None else with_known_ids(self.begun, now)
         return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
+
+    async def note_positions(self) -> None:
+        """Say that every partition of `rows` has a position, unless that is said."""
+        async with self._lock:
+            if not self.has_positions:
+                await self._topic.append(self._positions_noted)
+                self.has_positions = True
+
+    def _positions_noted(self) -> list[Entry]:
+        return [] if self.has_positions else [(_POSITIONS_KEY, orjson.dumps({"version": _VERSION}))]
 
     async def find(self, schema_id: str) -> Registered:
         """The schema with this id. ConfigurationError when the topic does not hold it."""
@@ -139,6 +152,8 @@ class Registry:
             for record in records:
                 if record.key == _IDENTITY_KEY:
                     self.begun = decode_identity(record.value)
+                elif record.key == _POSITIONS_KEY:
+                    self.has_positions = True
                 elif _SCHEMA_KEY.fullmatch(record.key):
                     self._known[record.key.decode()] = decode_schema(record.value)
         except ValueError as error:

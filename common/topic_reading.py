@@ -1,7 +1,7 @@
 """Reading topics from a place to their end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -45,17 +45,3 @@ async def read_until(
     while await consumer.position(partition) < end:
         batches = await read_on(consumer, partition, _TIMEOUT_MS)
         yield [record for record in one_by_one(parts_of(batches)) if record.offset < end]
-
-
-async def holds_records(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> bool:
-    """Whether any of these partitions holds a committed record; the consumer is assigned to them by this."""
-    consumer.assign(list(partitions))
-    beginnings = await consumer.beginning_offsets(list(partitions))
-    ends = await consumer.end_offsets(list(partitions))
-    for partition in partitions:
-        consumer.seek(partition, beginnings[partition])
-    for partition in partitions:
-        while await consumer.position(partition) < ends[partition]:
-            if any(parts_of(await read_on(consumer, partition, _TIMEOUT_MS))):
-                return True
-    return False

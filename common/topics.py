@@ -24,6 +24,7 @@ MIN_REPLICAS = "min.insync.replicas"
 _BESIDE_A_BATCH_BYTES = 48_588
 _MS_PER_HOUR = 3_600_000
 FOR_EVER_MS = -1
+_BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +123,51 @@ def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
 def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
     """One line for each way in which what positions were taken from is gone."""
     topics = Topics.under(settings.topic_prefix)
-    begin_again = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
     if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
         return changes
     if found.expired:
-        return [
-            f"topic {name}, partition {partition}: its records before offset {first} are gone, and of this topic none "
-            f"may be (its {POLICY} has been other than compact): {begin_again}"
-            for (name, partition), first in found.expired.items()
-        ]
+        return [describe_expired(*place, first) for place, first in found.expired.items()]
     if found.begun is None and found.used:
         why = f"{topics.schemas} was deleted, or an earlier version began it"
-        return [f"topic {topics.schemas} does not say what topic {found.used[0]} was begun with: {why}: {begin_again}"]
+        return [f"topic {topics.schemas} does not say what topic {found.used[0]} was begun with: {why}: {_BEGIN_AGAIN}"]
     return []
+
+
+def describe_expired(topic: str, partition: int, first: int) -> str:
+    """That a topic that must keep its records has lost those before its first offset."""
+    return (
+        f"topic {topic}, partition {partition}: its records before offset {first} are gone, and of this topic none may "
+        f"be (its {POLICY} has been other than compact): {_BEGIN_AGAIN}"
+    )
 
 
 def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
     """One line for each topic that exists and is not as it must be."""
+    return [
+        *partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun),
+        *policy_misfits(found.configs, settings),
+        *limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings),
+        *replica_misfits(found.topics, found.configs),
+    ]
+
+
+def policy_misfits(configs: Mapping[str, Mapping[str, str]], settings: ServiceSettings) -> list[str]:
+    """One line for each topic that would lose what it must keep, or keep what it must not."""
     wanted = wanted_topics(settings)
-    lines = partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun)
-    for name in found.topics:
-        configs, must = found.configs.get(name, {}), wanted[name].configs[POLICY]
-        if configs.get(POLICY, must) != must:
-            lines.append(
-                f"topic {name} has {POLICY}={configs[POLICY]} and must have {must}: set that, or another TOPIC_PREFIX"
-            )
-    lines += limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings)
-    return lines + [
+    return [
+        f"topic {name} has {POLICY}={has[POLICY]} and must have {must}: set that, or another TOPIC_PREFIX"
+        for name, has in configs.items()
+        if has.get(POLICY, must := wanted[name].configs[POLICY]) != must
+    ]
+
+
+def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """One line for each topic that takes no record."""
+    return [
         f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing "
         f"can be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
-        for name, topic in sorted(found.topics.items())
-        if (least := int(found.configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
+        for name, topic in sorted(topics.items())
+        if (least := int(configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
     ]
 
 
@@ -166,7 +181,7 @@ def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, be
         due = {name: begun.partitions if name in shared else 1 for name in existing}
         added = [
             f"topic {name} has {existing[name]} partitions, and the pipeline was begun with {due[name]}: a partition "
-            "count cannot be changed: begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            f"count cannot be changed: {_BEGIN_AGAIN}"
             for name in existing
             if existing[name] != due[name]
         ]

@@ -21,7 +21,7 @@ from common.readiness import Readiness
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
 from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups
+from common.topics import Groups, describe_expired
 from common.transaction import Transactions
 from services.ingest.finding import find_files, is_stream
 from services.ingest.lane import IngestLane
@@ -117,7 +117,10 @@ class Ingest:
         return replace(run, state="done", unread=len(failed), why=why)
 
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
-        self._consumer.seek(partition, (await self._consumer.beginning_offsets([partition]))[partition])
+        if first := (await self._consumer.beginning_offsets([partition]))[partition]:
+            # Since the session began. A source whose record is gone would be read again from its beginning.
+            raise ServiceError(describe_expired(partition.topic, partition.partition, first))
+        self._consumer.seek(partition, 0)
         self._consumer.resume(partition)
         # Most are outdated: there is one for each commit since the topic was compacted.
         latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
@@ -146,7 +149,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
         shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
-        watch = partial(watch_topics, admin, pipeline.identity)
+        watch = partial(watch_topics, admin, settings, pipeline.identity)
         if is_stream(settings.input):
             await carry_standard_input(shop, readiness, watch, stop)
             return

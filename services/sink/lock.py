@@ -12,12 +12,14 @@ from services.sink.tree import Tree
 log = structlog.get_logger()
 
 _LOCK_INTERVAL_S = 0.05
+_NOTE = b"ledger\n"
 
 
 class Lock:
     """A partition's lock below OUTPUT_DIR: whoever holds it is the one writer of the partition's files.
 
-    The kernel gives it back when its holder dies, however it dies.
+    The kernel gives it back when its holder dies, however it dies. The lock's file also says, by its content, that the
+    partition has a ledger: one that is missing then was removed.
     """
 
     def __init__(self, root: Path, path: str) -> None:
@@ -41,6 +43,17 @@ class Lock:
             else:
                 return True
         return False
+
+    @property
+    def knows_ledger(self) -> bool:
+        """Whether the partition had a ledger that said where to go on."""
+        return os.fstat(self._descriptor).st_size > 0
+
+    def note_ledger(self) -> None:
+        """Enter that there is a ledger, safe from a power cut."""
+        if not self.knows_ledger:
+            os.pwrite(self._descriptor, _NOTE, 0)
+            os.fsync(self._descriptor)
 
     def release(self) -> None:
         """Give the lock back."""

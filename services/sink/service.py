@@ -28,7 +28,7 @@ from common.topic_reading import find_end
 from common.topic_watch import confirm_topics, watch_topics
 from common.topics import Groups
 from services.sink.checkpoint import should_checkpoint
-from services.sink.folder import HIDDEN, decode_folder, encode_folder, folder_id
+from services.sink.folder import HIDDEN, check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.lock import Lock
 from services.sink.origin import Origin
 from services.sink.rolling import NOTHING_FINISHED
@@ -84,18 +84,26 @@ class Sink:
             rolling = NOTHING_FINISHED if is_rejected else self._settings.rolling
             shelf = Shelf(root, f"{name}.ledger", self._registry, rolling)
             try:
-                await self._fill(partition, shelf, stop)
+                await self._fill(partition, shelf, lock, stop)
             finally:
                 shelf.close()
         finally:
             lock.release()
 
-    async def _fill(self, partition: TopicPartition, shelf: Shelf, stop: asyncio.Event) -> None:
+    async def _fill(self, partition: TopicPartition, shelf: Shelf, lock: Lock, stop: asyncio.Event) -> None:
         next_offset = await shelf.open(self._origin(partition.topic))
         if next_offset is None:
+            if lock.knows_ledger:
+                raise ServiceError(
+                    f"the ledger of topic {partition.topic}, partition {partition.partition} in "
+                    f"{self._settings.output_dir} was removed: its rows would be written again. Bring it back, or set "
+                    "another OUTPUT_DIR, which gets everything that Kafka still has"
+                )
             next_offset = await unless_stopped(stop, self._find_beginning(partition))
             # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
             await shelf.pass_over(next_offset)
+        # Before any row is written: from now on, no ledger is no first start.
+        await asyncio.to_thread(lock.note_ledger)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # After what was asked, before anything is fetched: a topic created again has other records at these offsets.
         await unless_stopped(stop, confirm_topics(self._admin, self._identity))
@@ -193,6 +201,7 @@ class Sink:
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
     check_root(settings.output_dir)
+    check_pipeline(settings.output_dir, settings.topic_prefix)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "sink"), time.time()), stop)
 
 
@@ -219,7 +228,7 @@ async def _session(
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         subscribed = [topics.categorized, topics.rejected]
         watches = [
-            partial(watch_topics, admin, pipeline.identity),
+            partial(watch_topics, admin, settings, pipeline.identity),
             partial(_refuse_another_folder, settings, assignor),
         ]
         await run_lanes(

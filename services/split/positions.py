@@ -1,5 +1,6 @@
 """What the group has committed, checked before anything is carried, and what a start makes of it."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from common.clients import open_reader
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
-from common.topic_reading import holds_records
+from common.registry import Registry
+from common.session import unless_stopped
 from common.topics import Groups, Topics
 from services.split.names import Names
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
@@ -20,6 +22,8 @@ from services.split.settings import SplitSettings
 from services.split.splits import Split
 
 log = structlog.get_logger()
+
+_LOOK_INTERVAL_S = 0.05
 
 
 class Positions:
@@ -32,7 +36,9 @@ class Positions:
         admin: AIOKafkaAdminClient,
         splits: Sequence[Split],
         topic_ids: Mapping[str, str],
+        registry: Registry,
     ) -> None:
+        self._registry = registry
         self._settings = settings
         self._topics = topics
         self._admin = admin
@@ -46,12 +52,11 @@ class Positions:
     async def check(self) -> None:
         """Plan a start for every partition, so that what cannot be done is refused before anything is carried.
 
-        Raises ServiceError, also when rows were carried but no offset is known any more: all would be carried again.
+        Raises ServiceError.
         """
         points = await committed_offsets(self._admin, self._group, self._rows)
-        is_first = _is_nothing(points)
-        if is_first:
-            await self._check_not_forgotten()
+        self.check_kept(points)
+        is_first = all(point.offset == NOTHING_COMMITTED for point in points.values())
         plans = [await self.plan(partition, points[partition], 0) for partition in self._rows]
         if is_first or any(each.new or each.back or each.gone or each.position.filling for each in plans):
             await self._names.add(self._splits)
@@ -61,6 +66,32 @@ class Positions:
             for partition in self._rows:
                 await self.plan(partition, points[partition], beginnings[partition])
 
+    def check_kept(self, points: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Raise ServiceError where a position is gone: the partition's rows would be carried again.
+
+        A broker forgets the offsets of a group without members (after 7 days, unless told otherwise).
+        """
+        gone = [partition.partition for partition, point in points.items() if point.offset == NOTHING_COMMITTED]
+        if gone and self._registry.has_positions:
+            where = f"partition{'s' * (len(gone) > 1)} {', '.join(map(str, gone))}"
+            raise ServiceError(
+                f"topic {self._topics.rows}, {where}: group {self._group} has no offset there any more, so how far the "
+                "rows were carried is not known: the broker has forgotten it (offsets.retention.minutes), or it was "
+                "deleted. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            )
+
+    async def wait_for_all(self, stop: asyncio.Event) -> None:
+        """Return once every partition has a position, and the pipeline's topics say so: before, no row is carried.
+
+        So a position that lacks later on was lost, and its partition is not one that was never begun.
+        """
+        while not self._registry.has_positions:
+            points = await unless_stopped(stop, committed_offsets(self._admin, self._group, self._rows))
+            if all(point.offset != NOTHING_COMMITTED for point in points.values()):
+                await unless_stopped(stop, self._registry.note_positions())
+            else:
+                await unless_stopped(stop, asyncio.sleep(_LOOK_INTERVAL_S))
+
     async def plan(self, partition: TopicPartition, point: OffsetAndMetadata, beginning: int) -> Plan:
         """What a start does in this partition, whose first offset is the beginning. Raises ServiceError."""
         where = f"topic {partition.topic}, partition {partition.partition}"
@@ -69,7 +100,7 @@ class Positions:
         except PositionError as error:
             raise ConfigurationError(
                 f"{where}: group {self._group} has a position that cannot be gone on from: {error}. "
-                "Begin anew with another TOPIC_PREFIX"
+                "Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
             ) from None
         except RedefinedError as error:
             await self._names.read()
@@ -119,32 +150,18 @@ class Positions:
             not position.filling and {held.name for held in position.main.splits} == names for position in committed
         )
 
-    async def _check_not_forgotten(self) -> None:
-        """Raise ServiceError when there are rows behind split, but no offset.
-
-        A broker forgets the offsets of a group without members (after 7 days, unless told otherwise).
-        """
-        async with open_reader(self._settings, "nacre-split-check") as reader:
-            categorized = [TopicPartition(self._topics.categorized, each.partition) for each in self._rows]
-            carried = await holds_records(reader, categorized)
-        # Asked once more, and last: another replica's first rows and offsets appear at the same moment.
-        if carried and _is_nothing(await committed_offsets(self._admin, self._group, self._rows)):
-            raise ServiceError(
-                f"topic {self._topics.categorized} holds rows, but group {self._group} has no offsets: the broker has "
-                "forgotten how far `rows` was carried (offsets.retention.minutes). Begin anew with another TOPIC_PREFIX"
-            )
-
     def _check_topics(self, committed: Position) -> None:
         if committed.partitions not in (0, self._settings.partitions):
             raise ConfigurationError(
                 f"PARTITIONS={self._settings.partitions}, but split has carried {self._topics.rows} with "
-                f"{committed.partitions} partitions: rows would come twice. Begin anew with another TOPIC_PREFIX"
+                f"{committed.partitions} partitions: rows would come twice. Begin again with another "
+                "TOPIC_PREFIX and another OUTPUT_DIR"
             )
         for name in misplaced(committed.topics, self._topic_ids):
             raise ConfigurationError(
                 f"topic {self._settings.topic_prefix}{name} has the id {self._topic_ids[name]}, but split has carried "
-                f"rows with one of the id {committed.topics[name]}: it was deleted and created again. Begin anew with "
-                "another TOPIC_PREFIX"
+                f"rows with one of the id {committed.topics[name]}: it was deleted and created again. Begin again "
+                "with another TOPIC_PREFIX and another OUTPUT_DIR"
             )
 
     def _check_size(self, position: Position) -> None:
@@ -152,8 +169,8 @@ class Positions:
             remembered = sum(len(group.splits) for group in position.resting)
             raise ConfigurationError(
                 f"SPLIT_BY has {len(self._splits)} splits, and {remembered} that are gone from it are remembered: "
-                f"their positions take {size} bytes, at most {MOST_BYTES}. Name fewer, or begin anew with another "
-                "TOPIC_PREFIX"
+                f"their positions take {size} bytes, at most {MOST_BYTES}. Name fewer, or begin again with "
+                "another TOPIC_PREFIX and another OUTPUT_DIR"
             )
 
     def _redefined(self, error: RedefinedError) -> str:
@@ -170,7 +187,3 @@ class Positions:
     def _shown(self, splits: Collection[Held]) -> str:
         names = {held: self._names.name_of(held) for held in splits}
         return "split " + ", ".join(names.values()) if len(names) == 1 else "the splits " + ", ".join(names.values())
-
-
-def _is_nothing(points: Mapping[TopicPartition, OffsetAndMetadata]) -> bool:
-    return all(point.offset == NOTHING_COMMITTED for point in points.values())

@@ -17,7 +17,7 @@ from common.completion import stages, wait_until_done
 from common.errors import ServiceError
 from common.kinds import KindAssignor
 from common.lanes import fetch, run_lanes
-from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.offsets import committed_offsets
 from common.position import Group, Position, digest, encode_position
 from common.predecessor import Slot, remove_predecessor
 from common.readiness import Readiness
@@ -146,17 +146,18 @@ class Splitter:
             try:
                 await unless_stopped(stop, lane.begin())
                 self.taken_up.add(partition)
-                await self._work(lane, transactions, stop, is_new=is_new)
+                if is_new:
+                    # At once: what waits until all is done sees from now on that there is something to fill.
+                    await transactions.commit(transactions.outbox(), lane.offsets)
+                    await transactions.settle()
+                await self._positions.wait_for_all(stop)
+                await self._work(lane, transactions, stop)
             finally:
                 transactions.give_up()
                 await lane.filling.close()
 
-    async def _work(self, lane: Lane, transactions: Transactions, stop: asyncio.Event, *, is_new: bool) -> None:
+    async def _work(self, lane: Lane, transactions: Transactions, stop: asyncio.Event) -> None:
         outbox, committed = transactions.outbox(), lane.places
-        if is_new:
-            # At once: what waits until all is done sees from now on that there is something to fill.
-            await transactions.commit(outbox, lane.offsets)
-            outbox = transactions.outbox()
         while not stop.is_set():
             moved = await lane.carry(outbox, stop, transactions.in_flight if outbox else None)
             # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
@@ -180,11 +181,12 @@ class Splitter:
         await self._check_end(partition, begun.main.offset)
         # After what was read, before anything follows from it: of a topic created again nothing is committed.
         await self._confirm()
+        self._positions.check_kept({partition: point})
         await self._positions.tell(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
         lane = Lane(self._consumer, partition, beginning, begun, self._carrier(begun), filling)
-        return lane, point.offset != NOTHING_COMMITTED and encode_position(begun) != point.metadata
+        return lane, encode_position(begun) != point.metadata
 
     async def _check_end(self, partition: TopicPartition, offset: int) -> None:
         """Raise ServiceError when the partition ends before the offset: it has lost what was carried from it."""
@@ -228,7 +230,7 @@ async def _session(
         split_by, splits = settings.split_by, parse_split_by(settings.split_by)
         assignor = KindAssignor(kind_of_splits(split_by), "SPLIT_BY", split_by, started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        positions = Positions(settings, topics, admin, splits, pipeline.ids)
+        positions = Positions(settings, topics, admin, splits, pipeline.ids, pipeline.registry)
         confirm = partial(confirm_topics, admin, pipeline.identity)
         splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits, confirm)
         await unless_stopped(stop, positions.check())
@@ -246,7 +248,7 @@ async def _session(
             splitter.taken_up,
             readiness,
             stop,
-            [partial(watch_topics, admin, pipeline.identity)],
+            [partial(watch_topics, admin, settings, pipeline.identity)],
             done if settings.exit_when_done else None,
             standing_by=lambda: assignor.standing_by,
         )

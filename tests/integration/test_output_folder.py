@@ -110,3 +110,51 @@ def test_the_output_of_a_topic_that_was_deleted_is_refused(pipeline: Pipeline) -
     assert topic in reason
     assert "was deleted" in reason
     pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+def test_a_ledger_that_was_removed_is_refused_also_where_its_files_were_taken_away(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex", ROLL_ROWS="1000")
+    taken = pipeline.output_files()
+    for path in taken:
+        (pipeline.output / path).unlink()
+    rows = {partition: rows for partition, rows in enumerate(pipeline.observer.ends("categorized")) if rows}
+    ledger = f"{pipeline.prefix}categorized-{next(iter(rows))}.ledger"
+    kept = {path.name: path.read_bytes() for path in (pipeline.output / ".nacre").glob(f"{ledger}*")}
+    for name in kept:
+        (pipeline.output / ".nacre" / name).unlink()
+    settings = {"EXIT_WHEN_DONE": "true", "ROLL_ROWS": "1000"}
+    sink = pipeline.start("sink", **settings)
+    assert sink.wait_for_exit() == 1
+    [error] = sink.events("cannot go on")
+    assert f"the ledger of topic {pipeline.prefix}categorized, partition {next(iter(rows))} in" in error["reason"]
+    assert pipeline.output_files() == {}
+    # Brought back, it is gone on with.
+    for name, content in kept.items():
+        (pipeline.output / ".nacre" / name).write_bytes(content)
+    pipeline.finish(pipeline.start("sink", **settings))
+    assert pipeline.output_files() == {}
+
+
+def test_a_copy_of_the_output_folder_shares_no_partitions_with_it(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    copy = pipeline.folder / "copy"
+    shutil.copytree(pipeline.output, copy)
+    first = pipeline.start("sink")
+    pipeline.wait_for_event(first, "ready")
+    second = pipeline.start("sink", OUTPUT_DIR=str(copy))
+    assert second.wait_for_exit() == 78
+    [error] = second.events("cannot go on")
+    assert f"OUTPUT_DIR={pipeline.output}" in error["reason"]
+    # Alone it goes on: its ledgers are valid.
+    assert first.stop()[0] == 0
+    pipeline.finish(pipeline.start("sink", OUTPUT_DIR=str(copy), EXIT_WHEN_DONE="true"))
+
+
+def test_an_output_folder_of_another_prefix_is_refused(pipeline: Pipeline) -> None:
+    sink = pipeline.start("sink")
+    pipeline.wait_for_event(sink, "ready")
+    assert sink.stop()[0] == 0
+    other = pipeline.start("sink", TOPIC_PREFIX=f"{pipeline.prefix}other.")
+    assert other.wait_for_exit() == 78
+    [error] = other.events("cannot go on")
+    assert f"holds the files of TOPIC_PREFIX={pipeline.prefix}, this is" in error["reason"]

@@ -208,7 +208,11 @@ def test_a_position_that_is_not_of_this_pipeline_is_refused_as_it_is(
     changed = commit(pipeline, point._replace(metadata=json.dumps(change(point.fields))))
     ends = pipeline.observer.ends("categorized")
     code, line = refusal(pipeline, "Sex")
-    assert (code, told in line, "Begin anew with another TOPIC_PREFIX" in line) == (78, True, True), line
+    assert (code, told in line, "Begin again with another TOPIC_PREFIX and another OUTPUT_DIR" in line) == (
+        78,
+        True,
+        True,
+    ), line
     assert committed(pipeline) == [changed]
     assert pipeline.observer.ends("categorized") == ends
 

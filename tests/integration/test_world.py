@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.long
 
 
 TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+# A service whose topic is deleted has ended by then.
+GONE_DEADLINE_S = 15.0
 PARTITIONED = ("rows", "categorized", "progress")
 COMPACTED = ("schemas", "progress", "sources")
 EXPECTED = expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]])
@@ -144,10 +147,12 @@ def test_a_topic_that_goes_while_the_services_run_ends_them_in_seconds(
     services = start_each(pipeline, ONCE="false", EXIT_WHEN_DONE="false")
     pipeline.wait_for_files(EXPECTED)
     delete(pipeline, topic)
+    deleted_at = time.monotonic()
     if again:
         create(pipeline, topic)
     for service in services:
         reasons = refusals(service)
+        assert time.monotonic() - deleted_at < GONE_DEADLINE_S
         assert len(reasons) == 1
         assert f"topic {pipeline.prefix}{topic} " in reasons[0]
     pipeline.check_files(EXPECTED)
@@ -240,6 +245,35 @@ def test_records_that_must_be_kept_and_expired_are_refused_by_every_service(pipe
         assert all(f"topic {pipeline.prefix}{topic}" in reason for reason in reasons)
         assert reasons
     pipeline.check_files(EXPECTED)
+
+
+def test_progress_that_expires_while_ingest_runs_begins_no_source_again(pipeline: Pipeline) -> None:
+    ingests = [pipeline.start("ingest", INPUT=str(ABALONE_FILE)) for _ in range(2)]
+    split, sink = start_each(pipeline, ["split", "sink"], EXIT_WHEN_DONE="false")
+    for service in (*ingests, split, sink):
+        pipeline.wait_for_event(service, "ready")
+    pipeline.wait_for_files(EXPECTED)
+    # Those that run notice the policy in time; the records may be gone before all the same.
+    alter(pipeline, "progress", "cleanup.policy", "delete")
+    expire(pipeline, "progress")
+    alter(pipeline, "progress", "cleanup.policy", "compact")
+    # Its partitions go to the other, which has not read them before.
+    ingests[0].stop()
+    [reason] = refusals(ingests[1])
+    assert f"topic {pipeline.prefix}progress, partition" in reason
+    assert "of this topic none may be" in reason
+    pipeline.check_files(EXPECTED)
+
+
+def test_a_policy_that_is_changed_while_the_services_run_ends_them_before_records_are_lost(pipeline: Pipeline) -> None:
+    services = start_each(pipeline, ONCE="false", EXIT_WHEN_DONE="false")
+    pipeline.wait_for_files(EXPECTED)
+    alter(pipeline, "categorized", "cleanup.policy", "compact")
+    alter(pipeline, "rows", "min.insync.replicas", "2")
+    for service in services:
+        policy, replicas = refusals(service, 78)
+        assert f"topic {pipeline.prefix}categorized has cleanup.policy=compact and must have delete" in policy
+        assert f"topic {pipeline.prefix}rows has 1 replica and min.insync.replicas=2" in replicas
 
 
 def test_progress_that_was_lost_is_refused_also_where_rows_has_expired_since(pipeline: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """Which folder OUTPUT_DIR is: the same for all sinks in it, whatever dies while it is written."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sink.folder import decode_folder, encode_folder, folder_id
+from common.errors import ConfigurationError
+from services.sink.folder import check_pipeline, decode_folder, encode_folder, folder_id
 
 
 def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Path) -> None:
@@ -17,14 +19,34 @@ def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Pa
     assert folder_id(tmp_path / "b") != first
 
 
-@pytest.mark.parametrize("left", [b"", b"0123", b"0123456789abcdef0123456789abcdef", b"x" * 33])
+@pytest.mark.parametrize("left", [b"", b"0123", b"0123456789abcdef0123456789abcdef 1", b"x" * 33, b"0" * 32 + b" 1\n"])
 def test_what_a_sink_that_died_has_left_is_no_id(tmp_path: Path, left: bytes) -> None:
     path = tmp_path / ".nacre" / "folder.lock"
     path.parent.mkdir()
     path.write_bytes(left)
     found = folder_id(tmp_path)
-    assert path.read_text() == f"{found}\n"
+    assert path.read_text() == f"{found} {path.stat().st_ino}\n"
     assert folder_id(tmp_path) == found
+
+
+def test_a_copy_is_another_folder_and_one_that_was_moved_is_the_same(tmp_path: Path) -> None:
+    first = folder_id(tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    assert folder_id(tmp_path / "copy") != first
+    (tmp_path / "out").rename(tmp_path / "moved")
+    assert folder_id(tmp_path / "moved") == first
+
+
+def test_a_folder_of_another_pipeline_is_refused(tmp_path: Path) -> None:
+    check_pipeline(tmp_path, "nacre.")
+    (tmp_path / ".nacre").mkdir()
+    for name in ("folder.lock", "nacre.categorized-5.ledger", "nacre.rejected-0.ledger", "nacre.rejected-0.lock"):
+        (tmp_path / ".nacre" / name).touch()
+    check_pipeline(tmp_path, "nacre.")
+    # Of two prefixes one may begin with the other.
+    for prefix in ("", "nacre", "nacre.rejected", "other."):
+        with pytest.raises(ConfigurationError, match=r"holds the files of TOPIC_PREFIX=nacre\., this is TOPIC_PREFIX="):
+            check_pipeline(tmp_path, prefix)
 
 
 def test_sinks_that_start_at_once_agree(tmp_path: Path) -> None:
