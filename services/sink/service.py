@@ -91,19 +91,7 @@ class Sink:
             lock.release()
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, lock: Lock, stop: asyncio.Event) -> None:
-        next_offset = await shelf.open(self._origin(partition.topic))
-        if next_offset is None:
-            if lock.knows_ledger:
-                raise ServiceError(
-                    f"the ledger of topic {partition.topic}, partition {partition.partition} in "
-                    f"{self._settings.output_dir} was removed: its rows would be written again. Bring it back, or set "
-                    "another OUTPUT_DIR, which gets everything that Kafka still has"
-                )
-            next_offset = await unless_stopped(stop, self._find_beginning(partition))
-            # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
-            await shelf.pass_over(next_offset)
-        # Before any row is written: from now on, no ledger is no first start.
-        await asyncio.to_thread(lock.note_ledger)
+        next_offset = await self._open(partition, shelf, lock, stop)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # After what was asked, before anything is fetched: a topic created again has other records at these offsets.
         await unless_stopped(stop, confirm_topics(self._admin, self._identity))
@@ -143,6 +131,23 @@ class Sink:
         await shelf.settle()
         await shelf.pass_over(position)
         await self._tell(partition, position)
+
+    async def _open(self, partition: TopicPartition, shelf: Shelf, lock: Lock, stop: asyncio.Event) -> int:
+        """Where the files go on. Raises ServiceError where they cannot."""
+        next_offset = await shelf.open(self._origin(partition.topic))
+        if next_offset is None:
+            if lock.knows_ledger:
+                raise ServiceError(
+                    f"the ledger of topic {partition.topic}, partition {partition.partition} in "
+                    f"{self._settings.output_dir} was removed: its rows would be written again. Bring it back, or set "
+                    "another OUTPUT_DIR, which gets everything that Kafka still has"
+                )
+            next_offset = await unless_stopped(stop, self._find_beginning(partition))
+            # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
+            await shelf.pass_over(next_offset)
+        # Before any row is written: from now on, no ledger is no first start.
+        await asyncio.to_thread(lock.note_ledger)
+        return next_offset
 
     def _origin(self, topic: str) -> Origin:
         ids, schemas = self._identity.topics, self._topics.schemas
