@@ -14,7 +14,7 @@ from common.readiness import Readiness
 
 _BROKER_INTERVAL_S = 1.0
 # Longer than a join that waits for a member that is dead.
-_LATE_S = 15.0
+LATE_S = 15.0
 _ANSWER_DEADLINE_S = 10.0
 
 
@@ -32,8 +32,8 @@ async def say_when_late(readiness: Readiness, waiting: Awaitable[object], what: 
     """Wait; say why it takes long, for as long as it does: aiokafka tries some things for ever, without a word."""
     task = asyncio.ensure_future(waiting)
     try:
-        while not (await asyncio.wait([task], timeout=_LATE_S))[0]:
-            await readiness.report(TimeoutError(f"{what} within {_LATE_S:g} s"))
+        while not (await asyncio.wait([task], timeout=LATE_S))[0]:
+            await readiness.report(TimeoutError(f"{what} within {LATE_S:g} s"))
         task.result()
     finally:
         task.cancel()

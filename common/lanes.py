@@ -7,15 +7,14 @@ from typing import Any, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
-from common.client_watch import say_when_late, wait_for_broker, watch_client
+from common.at_work import AtWork
+from common.client_watch import watch_client
 from common.clients import stop_consumer
-from common.error_kinds import Kind
 from common.outages import ClientFailedError
 from common.readiness import Readiness
 from common.record_batches import RecordBatch, read_on
-from common.waiting import Stopped, pause
+from common.waiting import Stopped
 
 log = structlog.get_logger()
 
@@ -23,7 +22,6 @@ Lane = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 
 # A rebalance waits for a revoked lane this long; the broker waits a session timeout (6 s) before it goes on without us.
 _REVOKE_DEADLINE_S = 2.5
-_LOOK_INTERVAL_S = 0.02
 # Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
 _MOST_BATCHES = 16
 
@@ -31,13 +29,15 @@ _MOST_BATCHES = 16
 class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """The lanes of this member: `lane(partition, stop)` runs from assignment until `stop` is set.
 
-    The partition is paused when its lane begins; the lane seeks and resumes it, and may raise Stopped. Any other error
-    in a lane, or in these callbacks (aiokafka would only log it), ends the session: `wait` raises it.
+    A lane puts its partition into `taken_up` once it is at work. The partition is paused when its lane begins; the lane
+    seeks and resumes it, and may raise Stopped. Any other error in a lane, or in these callbacks (aiokafka would only
+    log it), ends the session: `wait` raises it.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, lane: Lane) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, lane: Lane, taken_up: set[TopicPartition]) -> None:
         self._consumer = consumer
         self._lane = lane
+        self._taken_up = taken_up
         self._lanes: dict[TopicPartition, tuple[asyncio.Task[None], asyncio.Event]] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._is_over = False
@@ -81,15 +81,10 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         lanes, self._lanes = self._lanes, {}
         for _, stop in lanes.values():
             stop.set()
-        tasks = [task for task, _ in lanes.values()]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=_REVOKE_DEADLINE_S)
-        for task in late:
-            task.cancel()
-        if late:
-            log.warning("lanes cancelled", count=len(late))
-            await asyncio.wait(late, timeout=_REVOKE_DEADLINE_S)
+        if tasks := [task for task, _ in lanes.values()]:
+            await _end(tasks)
+        # Where one comes back, it is not at work before its next lane is.
+        self._taken_up.clear()
 
     async def all_returned(self) -> None:
         """Wait until this member's lanes have all returned by themselves, of one assignment."""
@@ -131,11 +126,20 @@ class Lanes(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             self._failed.exception()
 
 
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    _, late = await asyncio.wait(tasks, timeout=_REVOKE_DEADLINE_S)
+    for task in late:
+        task.cancel()
+    if late:
+        log.warning("lanes cancelled", count=len(late))
+        await asyncio.wait(late, timeout=_REVOKE_DEADLINE_S)
+
+
 async def run_lanes(
     consumer: AIOKafkaConsumer,
     topics: Collection[str],
     lane: Lane,
-    taken_up: Collection[TopicPartition],
+    taken_up: set[TopicPartition],
     readiness: Readiness,
     stop: asyncio.Event,
     watches: Sequence[Callable[[], Awaitable[NoReturn]]],
@@ -146,11 +150,12 @@ async def run_lanes(
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a lane fails; then leave, all settled.
 
-    Each lane puts its partition into `taken_up` once it is at work: then this replica is ready, for as long as a broker
-    answers. `watches` raise what else may end the session. With `until_returned` it is done when this member's lanes
-    have all returned by themselves. For as long as `standing_by` gives a reason, this replica is not ready.
+    Each lane puts its partition into `taken_up` once it is at work: with all of them there this replica is ready, for
+    as long as a broker answers, also through a rebalance that does not take long. `watches` raise what else may end the
+    session. With `until_returned` it is done when this member's lanes have all returned by themselves. For as long as
+    `standing_by` gives a reason, this replica is not ready.
     """
-    lanes = Lanes(consumer, lane)
+    lanes = Lanes(consumer, lane, taken_up)
     consumer.subscribe(topics, listener=lanes)
 
     async def belong() -> None:
@@ -160,28 +165,16 @@ async def run_lanes(
         else:
             await (done or stop.wait)()
 
-    async def tell() -> None:
-        await say_when_late(readiness, lanes.assigned.wait(), "no partitions are assigned by the group")
-        while True:
-            await lanes.assigned.wait()
-            await say_when_late(readiness, all_arrived(consumer, taken_up, stop), "not all partitions are taken up")
-            if (reason := standing_by()) is not None:
-                readiness.set_not_ready(reason)
-                await pause(stop, _LOOK_INTERVAL_S)
-                continue
-            readiness.set_ready(len(consumer.assignment()))
-            await wait_for_broker(consumer, answers=False, unless=standing_by)
-            if standing_by() is not None:
-                continue
-            error = KafkaError("no broker answers")
-            if (await readiness.report(error)).kind is not Kind.WAITS:
-                # What is refused is not tried again each second, and not for ever.
-                raise error
-            await wait_for_broker(consumer, answers=True)
+    at_work = AtWork(consumer, lanes.assigned, taken_up, readiness, standing_by)
 
     try:
         await lanes.wait(
-            belong(), stop.wait(), tell(), watch_client(consumer, readiness), *(watch() for watch in watches)
+            belong(),
+            stop.wait(),
+            at_work.tell(stop),
+            at_work.watch(),
+            watch_client(consumer, readiness),
+            *(watch() for watch in watches),
         )
     finally:
         # First the lanes, then the group: the next owner must find nothing of ours under way.
@@ -211,12 +204,6 @@ async def fetch(
     finally:
         fetching.cancel()
         stopping.cancel()
-
-
-async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
-    """Wait until each partition of this member is in `arrived`, where its lane puts it; or until `stop`."""
-    while not stop.is_set() and not consumer.assignment().issubset(arrived):
-        await pause(stop, _LOOK_INTERVAL_S)
 
 
 def _names(partitions: Collection[TopicPartition]) -> list[str]:

@@ -1,6 +1,7 @@
 """Whether a service is at work, told by one log line for each change of state, and of the cause."""
 
 import asyncio
+import math
 import re
 from time import monotonic
 
@@ -30,6 +31,7 @@ class Readiness:
         self._told_at: dict[str, float] = {}
         self._ready_at: float | None = None
         self._short_times = 0
+        self._steady_until = -math.inf
         self._waiting: asyncio.TimerHandle | None = None
         self.is_ready = False
 
@@ -42,6 +44,11 @@ class Readiness:
             self._tell_ready(partitions)
         else:
             self._waiting = asyncio.get_running_loop().call_later(_STEADY_S, self._tell_ready, partitions)
+
+    def was_steady_since(self, moment: float) -> bool:
+        """Whether it was at work for a good while, at some time since that moment (of time.monotonic)."""
+        now = monotonic()
+        return self._steady_until >= moment or (self._ready_at is not None and now - self._ready_at >= _SHORT_S)
 
     async def report(self, error: BaseException) -> Diagnosis:
         """Not at work because of this error; find its cause, and say that if it is another than before."""
@@ -57,7 +64,10 @@ class Readiness:
             self._waiting.cancel()
             self._waiting = None
         if self._ready_at is not None:
-            self._short_times = self._short_times + 1 if now - self._ready_at < _SHORT_S else 0
+            if now - self._ready_at < _SHORT_S:
+                self._short_times += 1
+            else:
+                self._short_times, self._steady_until = 0, now
             self._ready_at = None
         kind = cause or _VARYING.sub("", reason)
         if self.is_ready or now - self._told_at.get(kind, -_TOLD_AGAIN_S) >= _TOLD_AGAIN_S:

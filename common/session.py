@@ -54,6 +54,9 @@ async def run_sessions(
             diagnosis = await unless_stopped(stop, diagnose(failure, settings))
         except Stopped:
             return
+        if readiness.was_steady_since(began):
+            # Whatever was refused before was mended then.
+            patience = _Patience(settings)
         patience.take(diagnosis)
         readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
         if time.monotonic() - began > _GOOD_SESSION_S:

@@ -10,11 +10,12 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from common.at_work import all_arrived
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin, open_producer
 from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError
 from common.finite_run import shortened
-from common.lanes import all_arrived, run_lanes
+from common.lanes import run_lanes
 from common.predecessor import Slot, remove_predecessor
 from common.progress import Progress, Run, decode_progress
 from common.readiness import Readiness

@@ -12,12 +12,13 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.acceptance import decode_acceptance
+from common.at_work import all_arrived
 from common.authorization import open_allowed_pipeline
 from common.clients import new_consumer, open_admin
 from common.completion import stages, wait_until_done
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kinds import KindAssignor
-from common.lanes import all_arrived, fetch, run_lanes
+from common.lanes import fetch, run_lanes
 from common.offsets import committed_offsets
 from common.pipeline_start import Pipeline
 from common.predecessor import Slot, remove_predecessor
@@ -91,6 +92,7 @@ class Sink:
             lock.release()
 
     async def _fill(self, partition: TopicPartition, shelf: Shelf, lock: Lock, stop: asyncio.Event) -> None:
+        self._at_rest.discard(partition)
         next_offset = await self._open(partition, shelf, lock, stop)
         position = await unless_stopped(stop, self._seek(partition, next_offset))
         # After what was asked, before anything is fetched: a topic created again has other records at these offsets.

@@ -1,6 +1,7 @@
 """The output folder: what is not ours is not touched, and it belongs to one cluster's topics."""
 
 import shutil
+import signal
 
 import pytest
 
@@ -158,3 +159,24 @@ def test_an_output_folder_of_another_prefix_is_refused(pipeline: Pipeline) -> No
     assert other.wait_for_exit() == 78
     [error] = other.events("cannot go on")
     assert f"holds the files of TOPIC_PREFIX={pipeline.prefix}, this is" in error["reason"]
+
+
+@pytest.mark.long
+def test_a_sink_that_waits_for_files_of_one_that_stands_still_is_not_ready(pipeline: Pipeline) -> None:
+    still, other = (pipeline.start("sink") for _ in range(2))
+
+    def share() -> bool:
+        given = [service.events("partitions assigned") for service in (still, other)]
+        return all(events and events[-1]["partitions"] for events in given)
+
+    pipeline.wait_until(share, "both have partitions")
+    for service in (still, other):
+        pipeline.wait_for_event(service, "ready")
+    still.send(signal.SIGSTOP)
+    pipeline.wait_until(
+        lambda: any("not all partitions are taken up" in event["reason"] for event in other.events("not ready")),
+        "the other one says that it waits",
+    )
+    times = len(other.events("ready"))
+    still.kill()
+    pipeline.wait_until(lambda: len(other.events("ready")) > times, "the other one is at work on all")

@@ -23,7 +23,7 @@ async def test_no_lane_begins_once_its_session_is_over() -> None:
         begun.append(partition)
         await stop.wait()
 
-    lanes = Lanes(Consumer(), lane)
+    lanes = Lanes(Consumer(), lane, set())
     lanes.on_partitions_assigned([_PARTITION])
     await asyncio.sleep(0)
     # A rebalance ends it and begins it again.

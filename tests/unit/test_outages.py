@@ -80,7 +80,7 @@ async def test_a_lane_that_aiokafka_gave_up_ends_the_session() -> None:
     async def lane(_partition: TopicPartition, _stop: asyncio.Event) -> None:
         await be_given_up()
 
-    lanes = Lanes(Consumer(), lane)
+    lanes = Lanes(Consumer(), lane, set())
     lanes.on_partitions_assigned([TopicPartition("rows", 0)])
     with pytest.raises(ClientFailedError):
         await lanes.wait(asyncio.sleep(60))
