@@ -103,7 +103,10 @@ class Watch:
                     raise ServiceError(describe_expired(partition.topic, partition.partition, first))
                 consumer.seek(partition, 0)
         async for record in read_to_end(consumer, *self._partitions):
-            told = decode_progress(record.value)
+            try:
+                told = decode_progress(record.value)
+            except ValueError as error:
+                raise ServiceError(f"topic {self._partitions[0].topic}: a record is {error}") from None
             if isinstance(told, Run):
                 self.runs[told.partition] = told
             else:

@@ -153,6 +153,7 @@ class Registry:
                 if record.key == _IDENTITY_KEY:
                     self.begun = decode_identity(record.value)
                 elif record.key == _POSITIONS_KEY:
+                    check_version(orjson.loads(record.value), _VERSION)
                     self.has_positions = True
                 elif _SCHEMA_KEY.fullmatch(record.key):
                     self._known[record.key.decode()] = decode_schema(record.value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from aiokafka.partitioner import murmur2
 
+from common.errors import ConfigurationError
 from common.identity import Identity, find_changes
 from common.settings import ServiceSettings
 from common.topic_metadata import Topic
@@ -169,6 +170,15 @@ def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[s
         for name, topic in sorted(topics.items())
         if (least := int(configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
     ]
+
+
+def check_partition(topic: str, partition: int, settings: ServiceSettings) -> None:
+    """Raise ConfigurationError for a partition that was added while the pipeline ran: no key lives there."""
+    if partition >= (due := wanted_topics(settings)[topic].partitions):
+        raise ConfigurationError(
+            f"topic {topic} has a partition {partition}, and the pipeline was begun with {due}: a partition count "
+            f"cannot be changed: {_BEGIN_AGAIN}"
+        )
 
 
 def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, begun: Identity | None) -> list[str]:

@@ -22,7 +22,7 @@ from common.readiness import Readiness
 from common.session import Stopped, pause, run_sessions, unless_stopped
 from common.topic_reading import read_to_end
 from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups, describe_expired
+from common.topics import Groups, check_partition, describe_expired
 from common.transaction import Transactions
 from services.ingest.finding import find_files, is_stream
 from services.ingest.lane import IngestLane
@@ -64,6 +64,7 @@ class Ingest:
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
+        check_partition(partition.topic, partition.partition, self._settings)
         began_at = time.monotonic()
         # Before anything is waited for: another assignment may come meanwhile, and this lane is not of that one.
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")

@@ -1,6 +1,7 @@
 """When a partition's files are finished, and the thread that gives them their last names."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,8 @@ class Finisher:
         self._ends: dict[str, int] = {}
         # What was begun until then is finished, because all that was to come had come.
         self._ended_at = NEVER
+        # The latest time at which a file was begun: clocks are set back.
+        self._begun_at = NEVER
         self._looked_at = NEVER
         self._ending = False
 
@@ -54,6 +57,7 @@ class Finisher:
     def take_up(self, ends: str) -> None:
         """Go on from the ends in the ledger, and with the files that it says are to be finished."""
         self._ends = orjson.loads(ends)
+        self._begun_at = self._ledger.latest_begun()
         packed, unfinished = self._ledger.packed(), self._ledger.unfinished()
         if packed or unfinished:
             self._under_way.append(self._thread.submit(self._go_on, packed, unfinished))
@@ -65,11 +69,18 @@ class Finisher:
         for end in ends:
             self._ends, is_last = with_end(self._ends, end)
             if is_last:
-                self.end()
+                self._end(max(self._clock(), self._begun_at))
+
+    def note_begun(self, at: float) -> None:
+        """A file is begun at this time."""
+        self._begun_at = max(self._begun_at, at)
 
     def end(self) -> None:
-        """Finish what has been begun: nothing more is to come, or nothing for now."""
-        self._ended_at = self._clock()
+        """Finish everything: nothing more is to come."""
+        self._end(math.inf)
+
+    def _end(self, at: float) -> None:
+        self._ended_at = at
         self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
 
     async def find_due(
@@ -91,6 +102,9 @@ class Finisher:
         if self._ending:
             # There may be more of them, and these are in the ledger until the next checkpoint.
             self._ending, self._looked_at = bool(found), NEVER
+            if not self._ending:
+                # All of those are found: what is begun from now on has its own time, whatever the clock says.
+                self._ended_at = NEVER
         return [entry for known in found if (entry := now(known)).path == known.path and due.has(entry)]
 
     async def has_room(self) -> None:

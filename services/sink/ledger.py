@@ -162,6 +162,12 @@ class Ledger:
         with self._turn, self._clear_errors():
             return [_entry(columns) for columns in self._db.execute(_FIND_DUE, (begun_by, changed_by, limit))]
 
+    def latest_begun(self) -> float:
+        """When the latest of the open files was begun, as its clock said; 0.0 where files are never finished."""
+        with self._turn, self._clear_errors():
+            [(at,)] = self._db.execute("SELECT max(began_at) FROM files WHERE began_at IS NOT NULL")
+            return float(at or 0.0)
+
     def unused(self, limit: int) -> list[Entry]:
         """Some of the open files that have no rows."""
         with self._turn, self._clear_errors():

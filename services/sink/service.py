@@ -27,7 +27,7 @@ from common.record_batches import parts_of
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import find_end
 from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups
+from common.topics import Groups, check_partition
 from services.sink.checkpoint import should_checkpoint
 from services.sink.folder import HIDDEN, check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.lock import Lock
@@ -72,6 +72,7 @@ class Sink:
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
+        check_partition(partition.topic, partition.partition, self._settings)
         root = self._settings.output_dir
         name = f"{HIDDEN}/{partition.topic}-{partition.partition}"
         make_root(root)

@@ -277,6 +277,7 @@ class Shelf:
         schema, split, category = parse_category_key(entry.key)
         number = (await self._schemas.find(schema)).number
         date = datetime.fromtimestamp(now, UTC).date().isoformat()
+        self._finisher.note_begun(now)
         place = self._rolling.rule.place(split, category, number, entry.part, date)
         return replace(entry, path=place.path, final=place.final, began_at=now, changed_at=now)
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import orjson
 
+from common.errors import ServiceError
 from common.fenced_topic import Entry, FencedTopic
+from common.identity import check_version
 from common.position import Held, digest
 from common.settings import ServiceSettings
 from common.stretches import Single
@@ -20,6 +22,7 @@ class Names:
     """Names and texts of splits, by their digests."""
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
+        self._name = topics.schemas
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[bytes, tuple[str, str]] = {}
 
@@ -53,6 +56,10 @@ class Names:
         for record in records:
             if record.key.startswith(_KEY_PREFIX):
                 fields = orjson.loads(record.value)
+                try:
+                    check_version(fields, _VERSION)
+                except ValueError as error:
+                    raise ServiceError(f"topic {self._name}: a split's name is {error}") from None
                 self._known[record.key] = fields["name"], fields["text"]
 
 

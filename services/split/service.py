@@ -26,7 +26,7 @@ from common.registry import Registry
 from common.session import run_sessions, unless_stopped
 from common.topic_reading import find_end
 from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups, Topics
+from common.topics import Groups, Topics, check_partition
 from common.transaction import Offsets, Outbox, Transactions
 from common.transaction_markers import Consumed
 from services.split.carrying import Carrier
@@ -137,6 +137,7 @@ class Splitter:
 
     async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and position together, while the next rows are fetched and routed."""
+        check_partition(partition.topic, partition.partition, self._settings)
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
         async with open_producer(self._settings, transactional_id, stop) as producer:
             transactions = Transactions(producer, self._writes_to(), Consumed(self._group, partition))

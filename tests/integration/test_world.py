@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from common.progress import RUN_KEY
 from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.observer import Record
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
@@ -77,7 +78,10 @@ def start_each(pipeline: Pipeline, services: Sequence[str] = SERVICES, **setting
 
 def append_version(pipeline: Pipeline, topic: str, version: int | None) -> None:
     """Write the topic's last record again, as a version of that number would, or one that says none."""
-    last = pipeline.observer.records(topic)[-1]
+    append_version_of(pipeline, topic, pipeline.observer.records(topic)[-1], version)
+
+
+def append_version_of(pipeline: Pipeline, topic: str, last: Record, version: int | None) -> None:
     fields = json.loads(last.value)
     del fields["version"]
     if version is not None:
@@ -414,11 +418,32 @@ def test_a_broker_that_tells_no_ids_is_accepted_and_ids_are_pinned_once_it_does(
 def test_what_another_version_wrote_is_refused_in_one_line(pipeline: Pipeline, topic: str, version: int | None) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     append_version(pipeline, topic, version)
-    for service in start_each(pipeline, SERVICES if topic == "schemas" else ["ingest"]):
+    for service in start_each(pipeline, ["ingest"] if topic == "sources" else SERVICES):
         [reason] = refusals(service)
         assert f"topic {pipeline.prefix}{topic}" in reason
         assert ("format 99" if version else "from before format") in reason
     pipeline.check_files(EXPECTED)
+
+
+def test_a_split_s_name_of_another_version_is_refused_in_one_line(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    [named] = [record for record in pipeline.observer.records("schemas") if (record.key or b"").startswith(b"split:")]
+    append_version_of(pipeline, "schemas", named, 99)
+    [reason] = refusals(pipeline.start("split", **(ALL | {"SPLIT_BY": "Rings"})))
+    assert f"topic {pipeline.prefix}schemas: a split's name is of format 99" in reason
+
+
+@pytest.mark.parametrize("topic", ["progress", "rows", "categorized"])
+def test_a_partition_that_is_added_while_the_services_run_is_refused(pipeline: Pipeline, topic: str) -> None:
+    services = start_each(pipeline, EXIT_WHEN_DONE="false", ONCE="false")
+    for service in services:
+        pipeline.wait_for_event(service, "ready")
+    name = pipeline.prefix + topic
+    [added] = pipeline.observer.admin.create_partitions([NewPartitions(name, 7)]).values()
+    added.result(10)
+    reads = {"progress": "ingest", "rows": "split", "categorized": "sink"}[topic]
+    [concerned] = [service for service in services if service.name == reads]
+    assert f"topic {name} has a partition 6, and the pipeline was begun with 6" in refusals(concerned, 78)[0]
 
 
 # Asking

@@ -309,3 +309,31 @@ async def test_somebody_else_s_file_with_a_finished_file_s_name_is_not_touched(r
         await shelf.add(rows("M", 1))
     shelf.close()
     assert files(root) == {"M-000001.csv": b"theirs"}
+
+
+@pytest.mark.parametrize("all_sources", [True, False])
+async def test_what_was_begun_is_finished_at_an_end_also_where_the_clock_was_set_back(
+    root: Path, clock: Clock, *, all_sources: bool
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1))
+    await checkpoint(shelf)
+    shelf.close()
+    clock.now -= 3600
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("F", 1))
+    if all_sources:
+        shelf.end()
+    else:
+        await shelf.add(end_of("a", 1))
+    while not shelf.at_rest:
+        await shelf.finish_due()
+        await checkpoint(shelf)
+    assert set(files(root)) == {"F-000001.csv", "M-000001.csv"}
+    # What comes after it is another file, which is not finished before its own end.
+    await shelf.add(rows("M", 2))
+    await checkpoint(shelf)
+    assert "M-000002.csv.open" in files(root)
+    shelf.close()
