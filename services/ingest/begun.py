@@ -59,8 +59,9 @@ def is_void(progress: Progress, wanted: Wanted) -> bool:
 
 def refusal(progress: Progress, changed: Sequence[str]) -> str:
     """Why a source that has rows under other settings is not read on, and what to do."""
+    rows = f"{progress.tally.rows} row{'' if progress.tally.rows == 1 else 's'}"
     return (
-        f"{progress.source}: {progress.tally.rows} rows of it went out under other settings ({'; '.join(changed)}): "
+        f"{progress.source}: {rows} of it went out under other settings ({'; '.join(changed)}): "
         "set them back to read it on, give what is new a file of its own, or begin again with another TOPIC_PREFIX and "
         "another OUTPUT_DIR"
     )
