@@ -92,11 +92,16 @@ def script(found: Sequence[Grant], prefix: str) -> str:
 
 
 def _lines(found: Sequence[Grant]) -> Iterator[str]:
+    # One line for all that differ in nothing but the name: each starts a Java of its own.
+    names: dict[Grant, list[str]] = {}
     for grant in found:
+        names.setdefault(grant._replace(name=""), []).append(grant.name)
+    for grant, named in names.items():
         words = ["--add", "--allow-principal", grant.principal]
         for operation in grant.operations:
             words += ["--operation", operation]
-        words += [_OPTIONS[grant.resource], grant.name]
+        for name in named:
+            words += [_OPTIONS[grant.resource], name]
         words += ["--resource-pattern-type", "prefixed" if grant.is_prefix else "literal"]
         yield f'"${{KAFKA_ACLS:-kafka-acls.sh}}" "$@" {shlex.join(words)}'
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupIdNotFound, KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from common.acceptance import Acceptance, encode_acceptance
 from common.clients import new_consumer, open_admin, open_reader, stop_consumer
+from common.diagnosis import diagnose
+from common.error_kinds import Kind
 from common.errors import ConfigurationError, ServiceError
+from common.missing_permissions import asking_about, error_for
 from common.offsets import NOTHING_COMMITTED, committed_offsets
 from common.pipeline_start import look_at_pipeline
 from common.position import Group, Position, PositionError, decode_position, encode_position
@@ -40,11 +43,15 @@ Firsts = dict[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a service reads: its group, and the partitions by the first offset that is left of each."""
+    """What a service reads: its group, and the partitions by the first offset that is left of each.
+
+    `has_positions`: split has committed one in each of its partitions, so that none may lack.
+    """
 
     group: str
     firsts: Mapping[TopicPartition, int]
     found: Found
+    has_positions: bool
 
 
 def main(argv: list[str]) -> int:
@@ -58,7 +65,7 @@ def main(argv: list[str]) -> int:
     except ServiceError as error:
         sys.stderr.write("".join(f"{_PROGRAM}: {line}\n" for line in str(error).splitlines()))
         return error.exit_code
-    except (KafkaError, OSError, PositionError) as error:
+    except PositionError as error:
         sys.stderr.write(f"{_PROGRAM}: {str(error) or repr(error)}\n")
         return 1
 
@@ -108,6 +115,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int:
+    try:
+        return await _begin(settings, service, accepted)
+    except (KafkaError, OSError) as error:
+        diagnosis = await diagnose(error, settings)
+    if diagnosis.kind in {Kind.REFUSED, Kind.REFUSED_IF_IT_LASTS}:
+        raise ConfigurationError(diagnosis.reason)
+    raise ServiceError(diagnosis.reason)
+
+
+async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> int:
     async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
         reading = await _look(admin, settings, service)
         if not accepted:
@@ -121,7 +138,8 @@ async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int
 
 async def _look(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Reading:
     names, groups = Topics.under(settings.topic_prefix), Groups.under(settings.topic_prefix)
-    found = await look_at_pipeline(admin, settings, Registry(settings, names), settled_s=0)
+    registry = Registry(settings, names)
+    found = await look_at_pipeline(admin, settings, registry, settled_s=0)
     if losses := find_losses(found, settings):
         raise ServiceError("\n".join(losses))
     group, read = (
@@ -133,7 +151,7 @@ async def _look(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: 
     partitions = [TopicPartition(name, number) for name in read for number in range(found.topics[name].partitions)]
     async with open_reader(settings, "nacre-begin") as reader:
         firsts = await reader.beginning_offsets(partitions)
-    return Reading(group, {partition: firsts[partition] for partition in partitions}, found)
+    return Reading(group, {partition: firsts[partition] for partition in partitions}, found, registry.has_positions)
 
 
 def _list(service: str, reading: Reading) -> int:
@@ -149,8 +167,12 @@ def _list(service: str, reading: Reading) -> int:
 
 
 async def _check_at_rest(admin: AIOKafkaAdminClient, service: str, group: str) -> None:
-    for answer in await admin.describe_consumer_groups([group]):
-        for _, _, state, *_ in answer.groups:
+    with asking_about(group):
+        answers = await admin.describe_consumer_groups([group])
+    for answer in answers:
+        for code, _, state, *_ in answer.groups:
+            if code and for_code(code) is not GroupIdNotFound:
+                raise error_for(code, group, f"group {group}: cannot ask whether it has members")
             if state not in _AT_REST:
                 raise ServiceError(f"group {group} has members: stop every {service} first")
 
@@ -159,7 +181,7 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
     points = await committed_offsets(admin, reading.group, list(reading.firsts))
     names = Topics.under(settings.topic_prefix)
     if names.rows in {partition.topic for partition in accepted}:
-        _check_not_carried(points, reading.found, names)
+        _check_kept(points, reading)
     point_of = _point_of_split if names.rows in {partition.topic for partition in accepted} else _point_of_sink
     offsets = {
         partition: point_of(points[partition], first, reading.found.topics[partition.topic])
@@ -169,7 +191,8 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
     consumer.assign(list(accepted))
     try:
         await consumer.start()
-        await consumer.commit(offsets)
+        with asking_about(reading.group):
+            await consumer.commit(offsets)
     finally:
         await stop_consumer(consumer)
 
@@ -189,10 +212,11 @@ def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> Offse
     return OffsetAndMetadata(position.main.offset, encode_position(position))
 
 
-def _check_not_carried(points: Mapping[TopicPartition, OffsetAndMetadata], found: Found, names: Topics) -> None:
+def _check_kept(points: Mapping[TopicPartition, OffsetAndMetadata], reading: Reading) -> None:
     """Rows that were carried once would be carried again."""
-    if names.categorized in found.used and all(point.offset == NOTHING_COMMITTED for point in points.values()):
+    gone = [partition for partition, point in points.items() if point.offset == NOTHING_COMMITTED]
+    if gone and reading.has_positions:
         raise ServiceError(
-            f"topic {names.categorized} was written to, and no offset of {names.rows} is known any more: rows would "
-            "come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            f"topic {gone[0].topic}, partition {gone[0].partition}: group {reading.group} has no offset there any "
+            "more: rows would come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
         )

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in their manual
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     ResourcePatternType,
@@ -17,6 +19,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from common.permissions import Permission, permissions
 from ops import acls
+from tests.integration.expectation import ABALONE, expected_files
+from tests.integration.kafka_acls import write_kafka_acls
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 from tests.integration.secured import SecuredKafka
 
@@ -165,6 +169,86 @@ def test_the_script_passes_each_acl_to_kafkas_command(tmp_path: Path, capsys: py
     without_broker = subprocess.run(["sh", str(script)], capture_output=True, text=True, check=False)
     assert without_broker.returncode != 0
     assert "usage: sh acls.sh --bootstrap-server" in without_broker.stderr
+
+
+@pytest.mark.timeout(600)
+def test_the_script_run_by_kafkas_own_command_sets_what_the_services_need_and_nothing_else(
+    secured: SecuredKafka,
+    make_pipeline: Callable[[str], Pipeline],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pipeline = make_pipeline(secured.bootstrap)
+    monkeypatch.setenv("TOPIC_PREFIX", pipeline.prefix)
+    capsys.readouterr()
+    assert acls.main([word for name in SERVICES for word in (f"--{name}", f"User:{name}")]) == 0
+    script = tmp_path / "acls.sh"
+    script.write_text(capsys.readouterr().out)
+    subprocess.run(
+        ["sh", str(script), "--bootstrap-server", secured.bootstrap],
+        env={**os.environ, "KAFKA_ACLS": str(write_kafka_acls(tmp_path))},
+        capture_output=True,
+        check=True,
+        timeout=500,
+    )
+    # That these are needed, each of them, is what another test shows.
+    needed = {
+        (f"User:{name}", _RESOURCES[each.resource], each.name, each.is_prefix, _OPERATIONS[each.operation])
+        for name in SERVICES
+        for each in permissions(name, pipeline.prefix)
+    }
+    assert bindings_of(pipeline) == needed
+    settings = {"INPUT": str(ABALONE_FILE), "ONCE": "true", "SPLIT_BY": "Sex", "EXIT_WHEN_DONE": "true"}
+    services = [pipeline.start(name, **secured.settings("PLAIN", name), **settings) for name in SERVICES]
+    pipeline.finish(*services)
+    pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("service", ["split", "sink"])
+def test_begin_is_allowed_to_the_services_user_and_names_what_others_lack(
+    secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], service: str
+) -> None:
+    pipeline = make_pipeline(secured.bootstrap)
+    pipeline.finish(pipeline.start("ingest", str(ABALONE_FILE), ONCE="true"))
+    secured.grant(pipeline.prefix, {service: service, "operator": USER})
+    place = f"{pipeline.prefix}{'rows' if service == 'split' else 'categorized'}:0:0"
+
+    def begin(user: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ops", "begin", service, place],
+            cwd=PROJECT,
+            env={**os.environ, **secured.settings("PLAIN", user), "TOPIC_PREFIX": pipeline.prefix},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+
+    wait_until(lambda: begin(service).returncode == 0, f"{service}'s user may", DEADLINE_S)
+    answer = begin(USER)
+    assert (answer.returncode, answer.stdout) == (78, "")
+    assert f"not allowed: Read on Group {pipeline.prefix}{service}: grant it" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+def bindings_of(pipeline: Pipeline) -> set[tuple[str, ResourceType, str, bool, AclOperation]]:
+    """Who may do what, on names that begin with the pipeline's prefix."""
+    anything: Any = None
+    kinds = ResourcePatternType.ANY, AclOperation.ANY, AclPermissionType.ANY
+    every = AclBindingFilter(ResourceType.ANY, anything, kinds[0], anything, anything, *kinds[1:])
+    return {
+        (
+            each.principal,
+            each.restype,
+            each.name,
+            each.resource_pattern_type == ResourcePatternType.PREFIXED,
+            each.operation,
+        )
+        for each in pipeline.observer.admin.describe_acls(every).result(DEADLINE_S)
+        if each.name.startswith(pipeline.prefix)
+    }
 
 
 @pytest.mark.parametrize(
