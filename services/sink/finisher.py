@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,8 +20,10 @@ from services.sink.rolling import NEVER, Due, Rolling, with_end
 _DUE_INTERVAL_S = 0.5
 # So many checkpoints' finished files may wait until they have their last names; packing takes its time.
 _MAX_UNDER_WAY = 4
-# So many files get their last names together. A stop gives up what it has packed of them, and waits for the renames.
+# So many files get their last names together, at most, and fewer where packing them takes longer than this: a stop, or
+# a kill, gives up what was packed of them. A stop waits for the renames.
 _AT_ONCE = 100
+_AT_ONCE_S = 0.5
 
 
 class Finisher:
@@ -127,15 +130,17 @@ class Finisher:
         self._give_last_names(unfinished)
 
     def _give_last_names(self, entries: Sequence[Entry]) -> None:
-        for at in range(0, len(entries), _AT_ONCE):
-            if self._is_closing():
-                return
-            some = entries[at : at + _AT_ONCE]
+        begin, count = 0, 1
+        while begin < len(entries) and not self._is_closing():
+            some = entries[begin : begin + count]
+            began = time.monotonic()
             if not pack(self._root, some, self._is_closing):
                 return
             # From here on a stop waits for them: before it no copy is left, behind it nothing but copies.
             self._ledger.set_packed([entry for entry in some if packing_of(entry.final) != "none"])
             self._put_in_place(some)
+            begin += count
+            count = min(2 * count, _AT_ONCE) if time.monotonic() - began < _AT_ONCE_S else max(count // 2, 1)
 
     def _put_in_place(self, entries: Sequence[Entry]) -> None:
         put_in_place(self._root, entries)
