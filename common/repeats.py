@@ -7,6 +7,8 @@ import structlog
 
 # Written by what knows itself what is new: readiness, and the process's end.
 _ALWAYS = frozenset({"ready", "not ready", "cannot go on", "crashed", "draining", "drained", "done"})
+# Of these the latest that was written has to be true, or the next one that is would read as its contrary.
+_ASSIGNED, _REVOKED = "partitions assigned", "partitions revoked"
 # Two lines with the same event that differ in one of these say something else; others are members' and producers' ids.
 _TELLING = ("topic", "partition", "partitions", "source", "path", "folder", "schema", "client", "error")
 # Lines of many sources are let through rather than remembered.
@@ -20,6 +22,8 @@ class _Repeats:
         self.in_trouble = False
         self.is_at_work = False
         self.written: set[tuple[str, ...]] = set()
+        # The latest line about which partitions there are.
+        self.partitions: tuple[str, ...] = ()
 
 
 _repeats = _Repeats()
@@ -39,12 +43,16 @@ def end_trouble() -> None:
 def drop_repeats(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A processor for structlog."""
     event = fields.get("event", "")
-    if _repeats.is_at_work or event in _ALWAYS:
-        return fields
     line = (event, *(str(fields.get(name, "")) for name in _TELLING))
-    if line in _repeats.written:
-        if _repeats.in_trouble:
-            raise structlog.DropEvent
-    elif len(_repeats.written) < _MOST_LINES:
+    is_told = line == _repeats.partitions if event == _ASSIGNED else line in _repeats.written
+    if _repeats.is_at_work or event in _ALWAYS or not (is_told and _repeats.in_trouble):
+        return _write(line, fields)
+    raise structlog.DropEvent
+
+
+def _write(line: tuple[str, ...], fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if line[0] in {_ASSIGNED, _REVOKED}:
+        _repeats.partitions = line
+    if not _repeats.is_at_work and line[0] not in _ALWAYS and len(_repeats.written) < _MOST_LINES:
         _repeats.written.add(line)
     return fields

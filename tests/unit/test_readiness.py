@@ -115,3 +115,14 @@ def test_lines_of_a_session_that_fails_are_written_once(said: list[str], readine
     log.info("partitions assigned", partitions=["rows-0", "rows-1"])
     log.info("partitions assigned", partitions=["rows-0", "rows-1"])
     assert [line.split()[0] for line in said[4:]] == ["ready", "partitions", "partitions"]
+
+
+def test_the_latest_line_about_partitions_is_true(said: list[str], readiness: Readiness) -> None:
+    log = structlog.get_logger()
+    for _ in range(3):
+        log.info("partitions assigned", partitions=["rows-0"])
+        readiness.set_not_ready("refused")
+        log.info("partitions revoked", partitions=["rows-0"])
+        log.info("partitions assigned", partitions=["rows-0"])
+    told = [line for line in said if line.startswith("partitions")]
+    assert [line.split()[1] for line in told] == ["assigned", "revoked", "assigned"]
