@@ -157,10 +157,19 @@ class IngestLane:
         if at_path is not None and self._scan.places.may_take(source, place.path, at_path.file):
             # The same source, written anew, or another file under its name: reading on tells.
             return Place(place.path, at_path.file)
-        followed.lose(overwritten=at_path is not None and bool(at_path.file))
+        is_other = at_path is not None and bool(at_path.file)
+        # Under a name that INPUT does not have, no look tells what is there now.
+        is_other = is_other or await asyncio.to_thread(self._scan.is_outside, place.path)
+        self._lose(source, followed, overwritten=is_other)
+        return Place(place.path)
+
+    def _lose(self, source: str, followed: Followed, *, overwritten: bool) -> None:
+        followed.lose(overwritten=overwritten)
+        if followed.progress.offset and not followed.progress.ended:
+            # Also where this lane has not seen the file: what was not read of it is lost, and that has to be said.
+            self._sources[source] = followed
         if source in self._sources:
             self._wake(source)
-        return Place(place.path)
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
         """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
@@ -179,6 +188,9 @@ class IngestLane:
                     self._waiting.add(name)
             if not self.transactions.busy or self._is_due():
                 await self.commit()
+        if not moved:
+            # What came while a commit was under way, if nothing has come since.
+            await self.commit()
         return moved
 
     def _is_its_turn(self, name: str, source: Followed) -> bool:

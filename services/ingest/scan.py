@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -51,6 +52,7 @@ class Scan:
         self._topic = FencedTopic(settings, topics.sources, self._take)
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
+        self._looking: asyncio.Future[tuple[Seen, Input]] | None = None
         # The latest look, by the clock, and what it cost of a core: the load of others is no reason to look less often.
         self._took_s = self._cost_s = 0.0
         self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
@@ -60,7 +62,8 @@ class Scan:
         self._links: Sequence[str] = ()
         self._asked_at = 0.0
         self._read_at = -1.0
-        self._told: set[str] = set()
+        # Second names of files, with the files.
+        self._told: set[tuple[str, str]] = set()
         self._told_of_input = Told()
         self._named: set[str] = set()
         self.places = Places()
@@ -76,7 +79,7 @@ class Scan:
         """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
             if self._seen is None or self._is_due(self._seen):
-                seen, found = await asyncio.to_thread(self._look)
+                seen, found = await self._look_once_begun()
                 self._told_of_input.tell(found)
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
@@ -86,8 +89,19 @@ class Scan:
                     await self._read()
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
+                # Until another replica has said which source it is.
+                self._missed |= not all(self._is_settled(path, found) for path, found in seen.files.items())
                 self._seen = seen
             return self._seen
+
+    async def _look_once_begun(self) -> tuple[Seen, Input]:
+        # One that nobody waits for any more goes on, and is the next caller's: of what was renamed it alone knows.
+        looking = self._looking = self._looking or asyncio.ensure_future(asyncio.to_thread(self._look))
+        try:
+            return await asyncio.shield(looking)
+        finally:
+            if looking.done():
+                self._looking = None
 
     def _is_due(self, seen: Seen) -> bool:
         """Whether to look again."""
@@ -118,6 +132,9 @@ class Scan:
         async with self._lock:
             if self._read_at < since:
                 await self._read()
+            if self._seen is not None and self._seen.at < since:
+                # With ONCE too: another replica, whose partitions these were, may have seen more.
+                self._seen = None
 
     async def settle(self, moves: Moves) -> None:
         """Agree that these sources are at new places, each (old, new); files that this leaves free become sources."""
@@ -128,7 +145,7 @@ class Scan:
 
     def _is_settled(self, path: str, found: Found) -> bool:
         """Whether it is known which source a file is, and that it is at this path."""
-        if path in self._told:
+        if (path, found.file) in self._told:
             return True
         if not found.file:
             return self.places.holds(path)
@@ -157,6 +174,10 @@ class Scan:
     def is_ours(self, source: str, seen: Seen) -> bool:
         """Whether this INPUT is about the source: another one may have been before."""
         return source in self._named or self.places.of[source].file in seen.by_file
+
+    def is_outside(self, path: str) -> bool:
+        """Whether there is a file under this path, and INPUT does not name it."""
+        return not may_name(self._settings.input, path) and Path(path).is_file()
 
     def is_blind_to(self, path: str) -> bool:
         """Whether this path is in a folder that cannot be looked into."""
@@ -217,9 +238,9 @@ class Scan:
     def _tell_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
             source = self.places.source_of(found.file)
-            if source is None or path in self._told:
+            if source is None or (path, found.file) in self._told:
                 continue
             place = self.places.of[source]
             if place.path != path and seen.at_place(place) is not None:
-                self._told.add(path)
+                self._told.add((path, found.file))
                 log.warning("a second name of one file: it is read once", path=path, source=source)

@@ -4,6 +4,7 @@ import asyncio
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -370,6 +371,7 @@ async def test_a_lane_is_finished_when_all_its_sources_are_also_those_at_rest(fo
     lane = replica.lane
     lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
     lane.transactions.busy = True  # type: ignore[misc] # same
+    lane.commit = nothing  # type: ignore[assignment, method-assign] # same
 
     async def turn(*, finished: bool) -> None:
         for source in list(lane._awake.values()):  # noqa: SLF001 - reading needs a broker
@@ -389,3 +391,74 @@ async def test_a_lane_is_finished_when_all_its_sources_are_also_those_at_rest(fo
     await replica.look(2)
     await turn(finished=False)
     await turn(finished=True)
+
+
+async def test_what_came_while_a_commit_was_under_way_is_committed_when_nothing_comes_behind_it(folder: Path) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    lane, committed = replica.lane, 0
+
+    async def commit() -> None:
+        nonlocal committed
+        committed += 1
+
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - there is no outbox
+    lane.transactions.busy = True  # type: ignore[misc] # as with a slow broker
+    lane.commit = commit  # type: ignore[method-assign] # there is no producer
+    await replica.look()
+    [source] = lane._awake.values()  # noqa: SLF001 - reading needs a broker
+
+    async def read_to_its_end(*_: object) -> bool:
+        source._next_look, source.finished = math.inf, True  # noqa: SLF001 - same
+        return True
+
+    source._read_on = read_to_its_end  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+    assert await lane.take_turn(asyncio.Event())
+    assert not committed
+    assert not await lane.take_turn(asyncio.Event())
+    assert committed
+
+
+async def test_a_second_name_that_becomes_another_file_is_a_source(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    os.link(path, folder / "b.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv"}
+    write(folder / "c").rename(folder / "b.csv")
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv", "b.csv": "b.csv"}
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_file_that_was_read_in_part_and_is_gone_is_in_trouble_also_at_the_next_start(
+    folder: Path, *, once: bool
+) -> None:
+    path = write(folder / "a.csv")
+    write(folder / "b.csv")
+    await (first := Replica(folder, {})).look()
+    [half] = [replace(each, ended=False) for each in read(path).values()]
+    path.unlink()
+    second = Replica(folder, {half.source: half}, once=once)
+    await second.look(2)
+    [trouble] = await second.troubles()
+    assert "No such file" in trouble
+    assert first.paths["a.csv"] == "a.csv"
+
+
+async def test_a_rotated_file_whose_name_another_one_has_taken_outside_of_input_does_not_hold_up_its_successors(
+    folder: Path,
+) -> None:
+    first = write(folder / "log.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    rotated = first.rename(folder / "log.csv.1")
+    second = write(folder / "log.csv")
+    await replica.look()
+    assert replica.paths["log.csv"] == "log.csv.1"
+    second.rename(rotated)
+    write(folder / "log.csv")
+    await replica.look(3)
+    [lost] = [source for name, source in replica.lane._sources.items() if name.endswith("/log.csv")]  # noqa: SLF001 - same
+    await replica.troubles()
+    assert lost.trouble or lost.finished
