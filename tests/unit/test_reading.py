@@ -18,6 +18,8 @@ __all__ = ["clocked"]
 
 CASES = Path(__file__).parents[1] / "cases"
 
+packed = pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+
 
 def append(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
@@ -239,7 +241,7 @@ async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypa
     await clocked.read(10)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_a_packed_file_is_not_held(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     clocked.path.write_bytes(pack(b"S,a\nM,12"))
     await follow(clocked, clocked, 3)
@@ -392,7 +394,7 @@ async def test_any_bytes_are_rows_rejects_or_a_source_s_own_trouble(
 # Not what its name says
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_what_is_packed_is_known_by_its_first_bytes(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     clocked.path.write_bytes(pack(V1))
     await clocked.run()
@@ -423,7 +425,7 @@ async def test_a_file_that_was_empty_may_become_a_packed_one(clocked: Reader) ->
     assert clocked.output == V1
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     packed = pack(b"S,a\nM,1\n")
     for behind in (b"garbage\n", b"x", b"\0\0x"):
@@ -462,3 +464,17 @@ async def test_a_trouble_that_grows_is_logged_once(clocked: Reader) -> None:
             await follow(clocked, clocked, 3)
             append(clocked.path, b"I\n")
     assert [line["event"] for line in logs].count("source cannot be read") == 1
+
+
+@packed
+async def test_a_packed_file_of_which_no_row_went_out_is_read_anew(
+    clocked: Reader, pack: Callable[[bytes], bytes]
+) -> None:
+    clocked.path.write_bytes(pack(V1))
+    clocked.settings["skip_lines"] = 100
+    await clocked.run()
+    assert not clocked.rows
+    clocked.settings["skip_lines"] = 0
+    append(clocked.path, pack(b"F,2\n"))
+    await clocked.run()
+    assert clocked.output == V1 + b"F,2\n"
