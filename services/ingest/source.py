@@ -308,9 +308,10 @@ class Source:
         )
         framed = find(at_end=expected is Expected.NOTHING)
         if expected is Expected.NOT_NOW and data.endswith(b"\r") and schema.dialect.eol == b"\r":
-            # Where lines end with CR, the last one is complete, unless it is within quotes.
+            # Where lines end with CR, the last one is complete, unless it, or one before, is within quotes.
             whole = find(at_end=True)
-            if whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
+            is_one_more = _count_records(whole) == _count_records(framed) + 1
+            if is_one_more and whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
                 return whole
         return framed
 
@@ -330,3 +331,7 @@ class Source:
             ended=False,
             **changes,
         )
+
+
+def _count_records(framed: Framed) -> int:
+    return sum(len(part.rows) if isinstance(part, Run) else 1 for part in framed.parts)

@@ -166,6 +166,16 @@ async def test_half_a_row_waits_for_its_other_half(clocked: Reader, first: bytes
     assert all(reject.reason == "blank line" for reject in clocked.rejects)
 
 
+async def test_where_lines_end_with_cr_a_row_within_quotes_waits_for_its_rest(clocked: Reader) -> None:
+    clocked.path.write_bytes(b'S,a,b\rM,1,x\rM,"2\rF,3",x\r3,"line one\rline two,x,y\r')
+    await follow(clocked, clocked, 30)
+    assert clocked.rows == [b"M,1,x", b'M,"2\rF,3",x']
+    append(clocked.path, b'line three",x\r')
+    await follow(clocked, clocked, 3)
+    assert clocked.output == clocked.path.read_bytes()
+    assert not clocked.rejects
+
+
 async def test_a_source_with_half_a_row_has_not_ended_and_goes_out_with_a_word(clocked: Reader) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 59)
