@@ -189,6 +189,8 @@ class Followed:
         if expected is Expected.NOT_NOW and not progress.ended:
             # What is seen to have changed is looked at before.
             self._next_look = self._grew_at + max(settings.settle_s, settings.unterminated_s)
+            if now < source.decides_at < self._next_look:
+                self._next_look = source.decides_at
         self._tell(progress, before, len(data) - used)
         return progress != before
 

@@ -238,6 +238,33 @@ async def test_half_a_header_that_is_written_anew_is_read(clocked: Reader, *, re
     assert clocked.output == b"S\nM\n"
 
 
+@pytest.mark.parametrize("settle_s", [0, 0.25, 3])
+@pytest.mark.parametrize(
+    ("settings", "data", "seconds"),
+    [
+        ({"header": "none"}, b"M;1\nF;2\n", 4),
+        ({"header": "none"}, b"M;1", 12),
+        ({}, b'S;"a\nM;1\nF;2\n', 12),
+        ({}, b"\n\nS;a\n", 12),
+    ],
+)
+async def test_complete_rows_do_not_rest_because_their_dialect_is_not_found_out_yet(
+    clocked: Reader, settings: dict[str, object], data: bytes, seconds: int, settle_s: float
+) -> None:
+    clocked.path.write_bytes(data)
+    clocked.settings = {"delimiter": "auto", "settle_s": settle_s, "unterminated_s": 10, **settings}
+    await clocked.read()
+    for _ in range(seconds * 4):
+        await clocked.read(0.25)
+    assert clocked.followed is not None
+    assert clocked.followed.finished
+    assert len(clocked.rows) == {b"M": data.count(b";"), b"S": 2, b"\n": 0}[data[:1]]
+    append(clocked.path, b"\nI;3\n")
+    for _ in range(20):
+        await clocked.read(0.25)
+    assert clocked.rows[-1] == b"I;3"
+
+
 async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 10)
