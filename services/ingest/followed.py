@@ -1,6 +1,5 @@
 """A file being followed: when to look, how much to read, when it has ended."""
 
-import asyncio
 import errno
 import math
 import os
@@ -16,7 +15,7 @@ from common.transaction import Outbox
 from services.ingest.begun import find_changes, refusal
 from services.ingest.content import Content, content_of, is_misnamed
 from services.ingest.expected import Expected
-from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk
+from services.ingest.files import CHUNK_BYTES, MovedError, Window, ask_file, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key
 from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
@@ -122,7 +121,7 @@ class Followed:
                 return False
             moved = await self._read_on(outbox, now)
         except (TimeoutError, ConnectionError):
-            # Kafka's, not the file's: to register a header takes a transaction.
+            # Kafka's, as no call of the file raises them: to register a header takes a transaction.
             raise
         except OSError as error:
             if self._expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
@@ -147,7 +146,7 @@ class Followed:
         self._next_look = math.inf if self._lost else now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
-        stat = await asyncio.to_thread(self._path.stat)
+        stat = await ask_file(self._path.stat)
         if self._expected not in {"", file_of(stat)}:
             raise MovedError
         stamp, settings = _Stamp.of(stat), self._shop.settings
@@ -165,14 +164,14 @@ class Followed:
             return False
         if known is not None and stamp != known and (is_at_rest or stamp.file != known.file):
             # It was touched, or another one has taken its place: the content tells whether it is still the source's.
-            await asyncio.to_thread(content.window, before)
+            await ask_file(content.window, before)
         # What is left is a header that lacks its line ending, which may have been written anew.
         is_left = not content.whole_only and before.offset < stamp.size
         if is_at_rest and (not is_left or (self._is_header_held and stamp == known)):
             self._known = stamp
             return self._rest(source, stat.st_mtime_ns)
         final = settings.once or content.whole_only or rest_s >= max(settings.settle_s, settings.unterminated_s)
-        data = await asyncio.to_thread(content.read_on, before.offset, source.window, self._chunk_bytes)
+        data = await ask_file(content.read_on, before.offset, source.window, self._chunk_bytes)
         if data and self._refusal:
             raise SourceError(self._refusal)
         self._known = stamp
@@ -198,7 +197,7 @@ class Followed:
         """What the file holds: for as long as nothing was read of it, it may become of another kind."""
         seen, content = self._seen, self._content
         if content is None or (self.progress.offset == 0 and stamp != seen):
-            content = self._content = await asyncio.to_thread(content_of, self._path, self._expected)
+            content = self._content = await ask_file(content_of, self._path, self._expected)
             if stamp.size and is_misnamed(content) and not self._is_misnamed:
                 self._is_misnamed = True
                 log.warning("not compressed, whatever its name says: read as it is", source=self.progress.source)
@@ -219,7 +218,7 @@ class Followed:
 
     async def _tell_loss(self) -> None:
         self._next_look = math.inf
-        await asyncio.to_thread(check_readable, self._path)
+        await ask_file(check_readable, self._path)
         # What can be read there is no news: the next look tells what it is.
         if self._overwritten and not self.progress.ended:
             raise SourceError(
@@ -239,8 +238,8 @@ class Followed:
 
     async def _open(self, content: Content, stamp: "_Stamp") -> Source:
         progress = self._begun_at
-        changed = await asyncio.to_thread(find_changes, content, progress, self._shop.settings.wanted)
-        window: Window = await asyncio.to_thread(content.window, progress)
+        changed = await ask_file(find_changes, content, progress, self._shop.settings.wanted)
+        window: Window = await ask_file(content.window, progress)
         address = self._shop.address(progress.source, source_key(self._home))
         has_void = False
         if changed and not progress.tally.rows:

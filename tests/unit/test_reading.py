@@ -1,5 +1,6 @@
 """The bytes of a file that is followed: what is held, what goes out, and that nothing of it depends on the cuts."""
 
+import errno
 import gzip
 import os
 import re
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from services.ingest import files
 from tests.unit.reading import Reader, Schemas, clocked
 
 __all__ = ["clocked"]
@@ -515,3 +517,42 @@ async def test_a_packed_file_of_which_no_row_went_out_is_read_anew(
     append(clocked.path, pack(b"F,2\n"))
     await clocked.run()
     assert clocked.output == V1 + b"F,2\n"
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.ECONNRESET])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+async def test_a_disk_that_does_not_answer_is_its_file_s_trouble_alone(
+    clocked: Reader, monkeypatch: pytest.MonkeyPatch, number: int, pack: Callable[[bytes], bytes]
+) -> None:
+    def fail(path: str, _flags: int) -> int:
+        raise OSError(number, os.strerror(number), path)
+
+    clocked.path.write_bytes(pack(V1))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_at_once", fail)
+        await clocked.read()
+        assert clocked.followed is not None
+        assert clocked.followed.trouble == f"cannot read {clocked.path}: {os.strerror(number)}"
+    await clocked.read(1)
+    await clocked.read(3)
+    assert clocked.output == V1
+    append(clocked.path, pack(b"F,2\n"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_at_once", fail)
+        await follow(clocked, clocked, 3)
+        assert clocked.followed.trouble
+    await follow(clocked, clocked, 3)
+    assert clocked.output == V1 + b"F,2\n"
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError])
+async def test_what_kafka_does_not_answer_is_no_file_s_trouble(
+    clocked: Reader, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+) -> None:
+    async def fail(*_: object) -> None:
+        raise kind
+
+    clocked.path.write_bytes(V1)
+    monkeypatch.setattr(clocked.schemas, "register", fail)
+    with pytest.raises(kind):
+        await clocked.read()
