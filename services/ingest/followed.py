@@ -44,7 +44,7 @@ class Followed:
         self._seen: _Stamp | None = None
         self._known: _Stamp | None = None
         self._grew_at = time.monotonic()
-        self._is_header_held = self._is_misnamed = False
+        self._is_header_held = self._is_misnamed = self._is_growing = False
         self._next_look = 0.0
         self._found = found
         self._gone = self._lost = self._overwritten = False
@@ -58,6 +58,11 @@ class Followed:
     def is_packed(self) -> bool:
         """Whether the file is compressed."""
         return self._content is not None and self._content.whole_only
+
+    @property
+    def is_unpacking(self) -> bool:
+        """Whether, compressed, it is being read: not so while it is written to, at its end, or in trouble."""
+        return not (self._is_growing or self.finished or self.trouble or self.is_at_rest)
 
     @property
     def is_at_rest(self) -> bool:
@@ -160,7 +165,8 @@ class Followed:
         is_at_rest = before.ended and before.size == stamp.size
         rest_s = now - self._grew_at
         settled = settings.once or rest_s >= settings.settle_s
-        if content.whole_only and not settled and not (is_at_rest and stamp == known):
+        self._is_growing = content.whole_only and not settled and not (is_at_rest and stamp == known)
+        if self._is_growing:
             return False
         if known is not None and stamp != known and (is_at_rest or stamp.file != known.file):
             # It was touched, or another one has taken its place: the content tells whether it is still the source's.
