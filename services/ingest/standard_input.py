@@ -125,29 +125,33 @@ async def _take_all(
 class _Held:
     """What has come and was not taken. Of a long line without its end all is looked at anew only once it has doubled.
 
-    `has_more`: something came since it was looked at.
+    `data` is what was looked at.
     """
 
     def __init__(self, take: Callable[[bytes, Expected], Awaitable[bytes]]) -> None:
         self._take = take
+        self._more = bytearray()
         self._least = 0
-        self.data = bytearray()
-        self.has_more = False
+        self.data = b""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something came since it was looked at."""
+        return bool(self._more)
 
     async def add(self, piece: bytes) -> None:
         """Take what can be taken with this piece."""
-        self.data += piece
-        self.has_more = True
-        if len(self.data) >= self._least:
+        self._more += piece
+        if len(self.data) + len(self._more) >= self._least:
             await self.take(Expected.MORE)
 
     async def take(self, expected: Expected) -> None:
         """Take what can be taken."""
-        size = len(self.data)
-        self.data = bytearray(await self._take(bytes(self.data), expected))
-        is_long = len(self.data) == size >= _CHUNK_BYTES
-        self._least = min(2 * size, LONGEST_LINE_BYTES + 1) if is_long else 0
-        self.has_more = False
+        data = self.data + bytes(self._more)
+        self._more.clear()
+        self.data = await self._take(data, expected)
+        is_long = len(self.data) == len(data) >= _CHUNK_BYTES
+        self._least = min(2 * len(data), LONGEST_LINE_BYTES + 1) if is_long else 0
 
 
 def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:

@@ -116,7 +116,7 @@ async def test_a_long_line_is_not_looked_at_anew_with_each_piece() -> None:
     # Nothing else comes for now: a row that is complete does not wait.
     await held.add(b"\nM,1\nF")
     await held.take(Expected.MORE)
-    assert (bytes(held.data), held.has_more) == (b"F", False)
+    assert (held.data, held.has_more) == (b"F", False)
     # What is short is looked at as it comes.
     await held.add(b",2\n")
     assert not held.data
