@@ -80,13 +80,13 @@ class PackedFile:
     def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
         window = self._skip(progress.offset)
         if progress.offset and (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
-            raise self._changed(progress.offset)
+            raise self._refuse(progress.offset)
         return window
 
     def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        if self._has_changed() and self._skip(offset) != window:
-            raise self._changed(offset)
-        self.keep_from(offset)
+        # From another place than it stands at it is read anew.
+        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != window:
+            raise self._refuse(offset)
         self._kept += self._unpack(size - len(self._kept))
         return self._kept[:size]
 
@@ -111,7 +111,7 @@ class PackedFile:
         while self._kept_from < offset:
             data = self._unpack(min(_SKIP_BYTES, offset - self._kept_from - len(self._kept)))
             if not data and not self._kept:
-                raise self._changed(offset)
+                raise self._refuse(offset)
             self._kept += data
             used = self._kept[: offset - self._kept_from]
             window = window.moved(used)
@@ -122,7 +122,7 @@ class PackedFile:
         """Unpack at least so many bytes more, fewer at the end only."""
         if self._trouble is not None:
             # The same file would give the same again, after as much work.
-            raise self._trouble
+            raise self._trouble.with_traceback(None)
         pieces: list[bytes] = []
         try:
             with open_file(self.path, self.expected) as file:
@@ -148,11 +148,13 @@ class PackedFile:
             return None
         return self._unpacker.unpack(packed)
 
-    def _changed(self, offset: int) -> SourceError:
-        return SourceError(
+    def _refuse(self, offset: int) -> SourceError:
+        """Read no more of the file until it changes again: it is another one."""
+        self._trouble = SourceError(
             f"{self.path} changed within what its first {offset} unpacked bytes were, which were read already: put it "
             "back, or give the new content a new name"
         )
+        return self._trouble
 
 
 def content_of(path: Path, expected: str = "") -> Content:

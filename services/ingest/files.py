@@ -1,16 +1,20 @@
 """Reading on where a file was left, and telling whether it is still the same file."""
 
+import asyncio
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from common.errors import SourceError
 from common.progress import Progress
 from services.ingest.finding import file_of
 from services.ingest.listing import special_kind
+
+_T = TypeVar("_T")
 
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
@@ -48,6 +52,18 @@ class Window:
 
 class MovedError(OSError):
     """Another file is at this path now."""
+
+
+class UnreachableError(OSError):
+    """A file's disk does not answer. Of no class that an error of a connection to Kafka may have."""
+
+
+async def ask_file(call: Callable[..., _T], *arguments: Any) -> _T:
+    """What a call gives that waits for a disk, which may be at the other end of a network."""
+    try:
+        return await asyncio.to_thread(call, *arguments)
+    except (TimeoutError, ConnectionError) as error:
+        raise UnreachableError(*error.args) from error
 
 
 def open_file(path: Path, expected: str = "") -> BinaryIO:

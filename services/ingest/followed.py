@@ -1,6 +1,5 @@
 """A file being followed: when to look, how much to read, when it has ended."""
 
-import asyncio
 import errno
 import math
 import os
@@ -16,7 +15,7 @@ from common.transaction import Outbox
 from services.ingest.begun import find_changes, refusal
 from services.ingest.content import Content, content_of, is_misnamed
 from services.ingest.expected import Expected
-from services.ingest.files import CHUNK_BYTES, MovedError, Window, check_readable, fit_chunk
+from services.ingest.files import CHUNK_BYTES, MovedError, Window, ask_file, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key
 from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
@@ -45,7 +44,7 @@ class Followed:
         self._seen: _Stamp | None = None
         self._known: _Stamp | None = None
         self._grew_at = time.monotonic()
-        self._is_header_held = self._is_misnamed = False
+        self._is_header_held = self._is_misnamed = self._is_growing = False
         self._next_look = 0.0
         self._found = found
         self._gone = self._lost = self._overwritten = False
@@ -59,6 +58,11 @@ class Followed:
     def is_packed(self) -> bool:
         """Whether the file is compressed."""
         return self._content is not None and self._content.whole_only
+
+    @property
+    def is_unpacking(self) -> bool:
+        """Whether, compressed, it is being read: not so while it is written to, at its end, or in trouble."""
+        return not (self._is_growing or self.finished or self.trouble or self.is_at_rest)
 
     @property
     def is_at_rest(self) -> bool:
@@ -122,7 +126,7 @@ class Followed:
                 return False
             moved = await self._read_on(outbox, now)
         except (TimeoutError, ConnectionError):
-            # Kafka's, not the file's: to register a header takes a transaction.
+            # Kafka's, as no call of the file raises them: to register a header takes a transaction.
             raise
         except OSError as error:
             if self._expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
@@ -147,7 +151,7 @@ class Followed:
         self._next_look = math.inf if self._lost else now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _read_on(self, outbox: Outbox, now: float) -> bool:
-        stat = await asyncio.to_thread(self._path.stat)
+        stat = await ask_file(self._path.stat)
         if self._expected not in {"", file_of(stat)}:
             raise MovedError
         stamp, settings = _Stamp.of(stat), self._shop.settings
@@ -161,18 +165,19 @@ class Followed:
         is_at_rest = before.ended and before.size == stamp.size
         rest_s = now - self._grew_at
         settled = settings.once or rest_s >= settings.settle_s
-        if content.whole_only and not settled and not (is_at_rest and stamp == known):
+        self._is_growing = content.whole_only and not settled and not (is_at_rest and stamp == known)
+        if self._is_growing:
             return False
         if known is not None and stamp != known and (is_at_rest or stamp.file != known.file):
             # It was touched, or another one has taken its place: the content tells whether it is still the source's.
-            await asyncio.to_thread(content.window, before)
+            await ask_file(content.window, before)
         # What is left is a header that lacks its line ending, which may have been written anew.
         is_left = not content.whole_only and before.offset < stamp.size
         if is_at_rest and (not is_left or (self._is_header_held and stamp == known)):
             self._known = stamp
             return self._rest(source, stat.st_mtime_ns)
         final = settings.once or content.whole_only or rest_s >= max(settings.settle_s, settings.unterminated_s)
-        data = await asyncio.to_thread(content.read_on, before.offset, source.window, self._chunk_bytes)
+        data = await ask_file(content.read_on, before.offset, source.window, self._chunk_bytes)
         if data and self._refusal:
             raise SourceError(self._refusal)
         self._known = stamp
@@ -189,6 +194,8 @@ class Followed:
         if expected is Expected.NOT_NOW and not progress.ended:
             # What is seen to have changed is looked at before.
             self._next_look = self._grew_at + max(settings.settle_s, settings.unterminated_s)
+            if now < source.decides_at < self._next_look:
+                self._next_look = source.decides_at
         self._tell(progress, before, len(data) - used)
         return progress != before
 
@@ -196,7 +203,7 @@ class Followed:
         """What the file holds: for as long as nothing was read of it, it may become of another kind."""
         seen, content = self._seen, self._content
         if content is None or (self.progress.offset == 0 and stamp != seen):
-            content = self._content = await asyncio.to_thread(content_of, self._path, self._expected)
+            content = self._content = await ask_file(content_of, self._path, self._expected)
             if stamp.size and is_misnamed(content) and not self._is_misnamed:
                 self._is_misnamed = True
                 log.warning("not compressed, whatever its name says: read as it is", source=self.progress.source)
@@ -217,7 +224,7 @@ class Followed:
 
     async def _tell_loss(self) -> None:
         self._next_look = math.inf
-        await asyncio.to_thread(check_readable, self._path)
+        await ask_file(check_readable, self._path)
         # What can be read there is no news: the next look tells what it is.
         if self._overwritten and not self.progress.ended:
             raise SourceError(
@@ -237,8 +244,8 @@ class Followed:
 
     async def _open(self, content: Content, stamp: "_Stamp") -> Source:
         progress = self._begun_at
-        changed = await asyncio.to_thread(find_changes, content, progress, self._shop.settings.wanted)
-        window: Window = await asyncio.to_thread(content.window, progress)
+        changed = await ask_file(find_changes, content, progress, self._shop.settings.wanted)
+        window: Window = await ask_file(content.window, progress)
         address = self._shop.address(progress.source, source_key(self._home))
         has_void = False
         if changed and not progress.tally.rows:

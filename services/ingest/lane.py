@@ -202,7 +202,7 @@ class IngestLane:
 
     def _may_unpack(self, source: Followed) -> bool:
         """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""
-        self._unpacking = {other for other in self._unpacking if not (other.finished or other.trouble)}
+        self._unpacking = {other for other in self._unpacking if other.is_unpacking}
         if len(self._unpacking) < _MAX_UNPACKING:
             self._unpacking.add(source)
         return source in self._unpacking

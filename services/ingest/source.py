@@ -1,5 +1,6 @@
 """One source: its bytes taken record by record into an outbox, its progress moved on."""
 
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -196,7 +197,9 @@ class Source:
             return 0, False
         wanted, opening = self._shop.settings.wanted, self._find_opening(data, expected)
         if opening is None:
-            is_left = expected is Expected.NOTHING or wanted.is_auto or lacks_header(data, wanted, self.progress.line)
+            # A header alone says too little for `auto`, also one with its line ending.
+            is_header = wanted.is_auto and wanted.header == "first" and not self._auto.has_lines
+            is_left = expected is Expected.NOTHING or is_header or lacks_header(data, wanted, self.progress.line)
             return 0, is_left and expected is not Expected.MORE
         left = bytes_left(data, opening)
         used = data[: opening.consumed - left]
@@ -246,6 +249,11 @@ class Source:
     def is_undecided(self) -> bool:
         """Whether its dialect is to be found out once some time has passed, also when nothing more comes."""
         return self._auto.since is not None and self._registered is None
+
+    @property
+    def decides_at(self) -> float:
+        """When its dialect is found out from the complete lines that it has."""
+        return self._auto.over_at if self._registered is None else math.inf
 
     def _tell_opening(self, schema: Schema, trouble: str) -> None:
         source, columns = self.progress.source, len(schema.columns)
@@ -308,9 +316,10 @@ class Source:
         )
         framed = find(at_end=expected is Expected.NOTHING)
         if expected is Expected.NOT_NOW and data.endswith(b"\r") and schema.dialect.eol == b"\r":
-            # Where lines end with CR, the last one is complete, unless it is within quotes.
+            # Where lines end with CR, the last one is complete, unless it, or one before, is within quotes.
             whole = find(at_end=True)
-            if whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
+            is_one_more = _count_records(whole) == _count_records(framed) + 1
+            if is_one_more and whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
                 return whole
         return framed
 
@@ -330,3 +339,7 @@ class Source:
             ended=False,
             **changes,
         )
+
+
+def _count_records(framed: Framed) -> int:
+    return sum(len(part.rows) if isinstance(part, Run) else 1 for part in framed.parts)

@@ -102,21 +102,56 @@ async def _take_all(
     take: Callable[[bytes, Expected], Awaitable[bytes]],
     stop: asyncio.Event,
 ) -> None:
-    rest, stream = b"", Stream()
+    held, stream = _Held(take), Stream()
     while not source.progress.ended:
-        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if source.is_undecided else None)
-        if chunk is None and stop.is_set():
-            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-            return
+        is_asked_again = source.is_undecided or held.has_more
+        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if is_asked_again else None)
         if chunk is None:
-            rest = await take(rest, Expected.MORE)
+            await held.take(Expected.MORE)
+            if stop.is_set():
+                log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+                return
             continue
         for piece in _unpack(stream, chunk):
-            rest = await take(rest + piece, Expected.MORE)
+            await held.add(piece)
         while not chunk and not source.progress.ended:
-            rest = await take(rest, Expected.NOTHING)
-    if rest:
-        log.warning("a header without a row behind it is not taken", source=source.progress.source, bytes=len(rest))
+            await held.take(Expected.NOTHING)
+    if held.data:
+        log.warning(
+            "a header without a row behind it is not taken", source=source.progress.source, bytes=len(held.data)
+        )
+
+
+class _Held:
+    """What has come and was not taken. Of a long line without its end all is looked at anew only once it has doubled.
+
+    `data` is what was looked at.
+    """
+
+    def __init__(self, take: Callable[[bytes, Expected], Awaitable[bytes]]) -> None:
+        self._take = take
+        self._more = bytearray()
+        self._least = 0
+        self.data = b""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something came since it was looked at."""
+        return bool(self._more)
+
+    async def add(self, piece: bytes) -> None:
+        """Take what can be taken with this piece."""
+        self._more += piece
+        if len(self.data) + len(self._more) >= self._least:
+            await self.take(Expected.MORE)
+
+    async def take(self, expected: Expected) -> None:
+        """Take what can be taken."""
+        data = self.data + bytes(self._more)
+        self._more.clear()
+        self.data = await self._take(data, expected)
+        is_long = len(self.data) == len(data) >= _CHUNK_BYTES
+        self._least = min(2 * len(data), LONGEST_LINE_BYTES + 1) if is_long else 0
 
 
 def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:

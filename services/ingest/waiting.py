@@ -1,5 +1,7 @@
 """How long a source whose dialect is to be found out waits for more of it."""
 
+import math
+
 from services.ingest.opening import Wanted
 from services.ingest.patterns import count_breaks
 
@@ -25,11 +27,21 @@ class Waiting:
         least = wanted.skip_lines + (2 if wanted.header == "first" else 1)
         if self._lines_since is None and count_breaks(data, 0, len(data)) >= least:
             self._lines_since = now
-        return self._lines_since is not None and now - self._lines_since >= _DECIDES_AFTER_S
+        return now >= self.over_at
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether it has complete lines, as it seems behind its header."""
+        return self._lines_since is not None
+
+    @property
+    def over_at(self) -> float:
+        """When it has waited long enough; never before its first complete lines."""
+        return math.inf if self._lines_since is None else self._lines_since + _DECIDES_AFTER_S
 
     def news(self, data: bytes, wanted: Wanted, now: float, *, at_end: bool) -> str:
         """Why it still waits, once it has for so long that it is to be said; empty otherwise."""
-        waits = bool(data) and wanted.is_auto and not self._told
+        waits = bool(data) and wanted.is_auto and not self._told and not (self.has_lines and now < self.over_at)
         if not waits or not (at_end or (self.since is not None and now - self.since >= _DECIDES_AFTER_S)):
             return ""
         self._told = True

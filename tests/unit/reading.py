@@ -14,7 +14,7 @@ from common.registry import Registered
 from common.schema import Schema
 from common.topics import Topics
 from common.transaction import Outbox
-from services.ingest import followed
+from services.ingest import followed, source
 from services.ingest.finding import look_at, source_name
 from services.ingest.followed import Followed
 from services.ingest.settings import IngestSettings
@@ -141,5 +141,6 @@ class Reader:
 def clocked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reader:
     """A reader of a file that does not exist yet, with a clock of its own."""
     reader = Reader(tmp_path / "a.csv")
-    monkeypatch.setattr(followed, "time", SimpleNamespace(monotonic=lambda: reader.clock))
+    for module in (followed, source):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: reader.clock))
     return reader

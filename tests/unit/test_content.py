@@ -116,6 +116,39 @@ def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: s
     assert found.read_on(4, window, 4) == b"two\n"
 
 
+@packed_kinds
+def test_one_that_changed_stays_refused_without_being_unpacked_again(
+    tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    write(path, pack(b"one\ntwo\n"))
+    reading, begun_before = content_of(path), content_of(path)
+    window = Window().moved(reading.read_on(0, Window(), 4))
+    reading.keep_from(4)
+    progress = progress_at(b"one\n", 4)
+    for other in (b"uno\ntwo\n", b"one"):
+        write(path, pack(other))
+        with monkeypatch.context() as patch:
+            for _ in range(3):
+                with pytest.raises(SourceError, match="changed within"):
+                    reading.read_on(4, window, 4)
+                with pytest.raises(SourceError, match="changed within"):
+                    begun_before.window(progress)
+                patch.setattr(content, "open_file", None)
+    write(path, pack(b"one\ntwo\n"))
+    assert begun_before.window(progress) == window
+    assert reading.read_on(4, window, 4) == begun_before.read_on(4, window, 4) == b"two\n"
+
+
+@packed_kinds
+def test_one_may_be_read_from_another_place(tmp_path: Path, suffix: str, pack: Pack) -> None:
+    path = tmp_path / f"a.csv{suffix}"
+    write(path, pack(b"one\ntwo\n"))
+    found = content_of(path)
+    found.window(progress_at(b"one\ntwo\n", 8))
+    assert found.read_on(0, Window(), 100) == b"one\ntwo\n"
+
+
 @pytest.mark.parametrize("suffix", PACKERS)
 @pytest.mark.parametrize("data", [b"\x1f\x8bxxxxxxxxxxxx", b"\x28\xb5\x2f\xfdxxxxxxxx"])
 def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes) -> None:

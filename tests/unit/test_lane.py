@@ -1,6 +1,8 @@
 """Which file a source is followed to: real files and looks at them; the topic of places is a list."""
 
 import asyncio
+import dataclasses
+import gzip
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +17,8 @@ from structlog.testing import capture_logs
 
 from common.progress import Progress
 from common.topics import Topics
+from common.transaction import Outbox
+from services.ingest import followed as followed_module
 from services.ingest import scan as scan_module
 from services.ingest.finding import look_at, source_name
 from services.ingest.lane import IngestLane
@@ -23,6 +27,7 @@ from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Shop
 from tests.unit.read_sources import read_to_its_end
+from tests.unit.reading import Batch, Schemas
 
 CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
@@ -462,3 +467,34 @@ async def test_a_rotated_file_whose_name_another_one_has_taken_outside_of_input_
     [lost] = [source for name, source in replica.lane._sources.items() if name.endswith("/log.csv")]  # noqa: SLF001 - same
     await replica.troubles()
     assert lost.trouble or lost.finished
+
+
+async def test_packed_files_that_grow_keep_no_other_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr(followed_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    growing = [write(folder / f"{number}.csv.gz", gzip.compress(CONTENT)) for number in range(6)]
+    write(folder / "last.csv.gz", gzip.compress(CONTENT))
+    replica = Replica(folder, {})
+    lane = replica.lane
+    lane._shop = dataclasses.replace(lane._shop, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
+    lane._outbox = Outbox(SimpleNamespace(create_batch=Batch))  # noqa: SLF001 - same
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
+    lane.transactions.busy = True  # type: ignore[misc] # same
+
+    async def turn() -> dict[str, int]:
+        nonlocal clock
+        clock += 1
+        await replica.look()
+        await lane.take_turn(asyncio.Event())
+        sources = lane._sources.items()  # noqa: SLF001 - the figures are the point
+        return {Path(name).name: source.progress.tally.rows for name, source in sources}
+
+    for _ in range(8):
+        for path in growing:
+            with path.open("ab") as file:
+                file.write(gzip.compress(b"M,3\n"))
+        rows = await turn()
+    assert rows == {path.name: 0 for path in growing} | {"last.csv.gz": 2}
+    for _ in range(12):
+        rows = await turn()
+    assert rows == {path.name: 10 for path in growing} | {"last.csv.gz": 2}

@@ -1,5 +1,6 @@
 """The bytes of a file that is followed: what is held, what goes out, and that nothing of it depends on the cuts."""
 
+import errno
 import gzip
 import os
 import re
@@ -12,11 +13,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from services.ingest import files
 from tests.unit.reading import Reader, Schemas, clocked
 
 __all__ = ["clocked"]
 
 CASES = Path(__file__).parents[1] / "cases"
+
+packed = pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 
 
 def append(path: Path, data: bytes) -> None:
@@ -164,6 +168,16 @@ async def test_half_a_row_waits_for_its_other_half(clocked: Reader, first: bytes
     assert all(reject.reason == "blank line" for reject in clocked.rejects)
 
 
+async def test_where_lines_end_with_cr_a_row_within_quotes_waits_for_its_rest(clocked: Reader) -> None:
+    clocked.path.write_bytes(b'S,a,b\rM,1,x\rM,"2\rF,3",x\r3,"line one\rline two,x,y\r')
+    await follow(clocked, clocked, 30)
+    assert clocked.rows == [b"M,1,x", b'M,"2\rF,3",x']
+    append(clocked.path, b'line three",x\r')
+    await follow(clocked, clocked, 3)
+    assert clocked.output == clocked.path.read_bytes()
+    assert not clocked.rejects
+
+
 async def test_a_source_with_half_a_row_has_not_ended_and_goes_out_with_a_word(clocked: Reader) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 59)
@@ -226,6 +240,33 @@ async def test_half_a_header_that_is_written_anew_is_read(clocked: Reader, *, re
     assert clocked.output == b"S\nM\n"
 
 
+@pytest.mark.parametrize("settle_s", [0, 0.25, 3])
+@pytest.mark.parametrize(
+    ("settings", "data", "seconds"),
+    [
+        ({"header": "none"}, b"M;1\nF;2\n", 4),
+        ({"header": "none"}, b"M;1", 12),
+        ({}, b'S;"a\nM;1\nF;2\n', 12),
+        ({}, b"\n\nS;a\n", 12),
+    ],
+)
+async def test_complete_rows_do_not_rest_because_their_dialect_is_not_found_out_yet(
+    clocked: Reader, settings: dict[str, object], data: bytes, seconds: int, settle_s: float
+) -> None:
+    clocked.path.write_bytes(data)
+    clocked.settings = {"delimiter": "auto", "settle_s": settle_s, "unterminated_s": 10, **settings}
+    await clocked.read()
+    for _ in range(seconds * 4):
+        await clocked.read(0.25)
+    assert clocked.followed is not None
+    assert clocked.followed.finished
+    assert len(clocked.rows) == {b"M": data.count(b";"), b"S": 2, b"\n": 0}[data[:1]]
+    append(clocked.path, b"\nI;3\n")
+    for _ in range(20):
+        await clocked.read(0.25)
+    assert clocked.rows[-1] == b"I;3"
+
+
 async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 10)
@@ -239,7 +280,7 @@ async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypa
     await clocked.read(10)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_a_packed_file_is_not_held(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     clocked.path.write_bytes(pack(b"S,a\nM,12"))
     await follow(clocked, clocked, 3)
@@ -392,7 +433,7 @@ async def test_any_bytes_are_rows_rejects_or_a_source_s_own_trouble(
 # Not what its name says
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_what_is_packed_is_known_by_its_first_bytes(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     clocked.path.write_bytes(pack(V1))
     await clocked.run()
@@ -423,7 +464,7 @@ async def test_a_file_that_was_empty_may_become_a_packed_one(clocked: Reader) ->
     assert clocked.output == V1
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+@packed
 async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     packed = pack(b"S,a\nM,1\n")
     for behind in (b"garbage\n", b"x", b"\0\0x"):
@@ -462,3 +503,56 @@ async def test_a_trouble_that_grows_is_logged_once(clocked: Reader) -> None:
             await follow(clocked, clocked, 3)
             append(clocked.path, b"I\n")
     assert [line["event"] for line in logs].count("source cannot be read") == 1
+
+
+@packed
+async def test_a_packed_file_of_which_no_row_went_out_is_read_anew(
+    clocked: Reader, pack: Callable[[bytes], bytes]
+) -> None:
+    clocked.path.write_bytes(pack(V1))
+    clocked.settings["skip_lines"] = 100
+    await clocked.run()
+    assert not clocked.rows
+    clocked.settings["skip_lines"] = 0
+    append(clocked.path, pack(b"F,2\n"))
+    await clocked.run()
+    assert clocked.output == V1 + b"F,2\n"
+
+
+@pytest.mark.parametrize("number", [errno.ETIMEDOUT, errno.ECONNRESET])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+async def test_a_disk_that_does_not_answer_is_its_file_s_trouble_alone(
+    clocked: Reader, monkeypatch: pytest.MonkeyPatch, number: int, pack: Callable[[bytes], bytes]
+) -> None:
+    def fail(path: str, _flags: int) -> int:
+        raise OSError(number, os.strerror(number), path)
+
+    clocked.path.write_bytes(pack(V1))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_at_once", fail)
+        await clocked.read()
+        assert clocked.followed is not None
+        assert clocked.followed.trouble == f"cannot read {clocked.path}: {os.strerror(number)}"
+    await clocked.read(1)
+    await clocked.read(3)
+    assert clocked.output == V1
+    append(clocked.path, pack(b"F,2\n"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_open_at_once", fail)
+        await follow(clocked, clocked, 3)
+        assert clocked.followed.trouble
+    await follow(clocked, clocked, 3)
+    assert clocked.output == V1 + b"F,2\n"
+
+
+@pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError])
+async def test_what_kafka_does_not_answer_is_no_file_s_trouble(
+    clocked: Reader, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
+) -> None:
+    async def fail(*_: object) -> None:
+        raise kind
+
+    clocked.path.write_bytes(V1)
+    monkeypatch.setattr(clocked.schemas, "register", fail)
+    with pytest.raises(kind):
+        await clocked.read()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigurationError
+from services.ingest.expected import Expected
 from services.ingest.finding import descriptor_of, find_files, is_stream
-from services.ingest.standard_input import _chunks
+from services.ingest.standard_input import _chunks, _Held
 
 CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000
 
@@ -97,3 +98,25 @@ def test_what_cannot_be_read_is_told_and_not_waited_for(tmp_path: Path, kind: st
     assert isinstance(error, OSError)
     if kind != "closed":
         os.close(descriptor)
+
+
+async def test_a_long_line_is_not_looked_at_anew_with_each_piece() -> None:
+    looked: list[int] = []
+
+    async def take(data: bytes, _expected: Expected) -> bytes:
+        looked.append(len(data))
+        return data[data.rfind(b"\n") + 1 :]
+
+    held = _Held(take)
+    pieces = 500
+    for _ in range(pieces):
+        await held.add(b"x" * 2**16)
+    assert sum(looked) < 4 * pieces * 2**16
+    assert held.has_more
+    # Nothing else comes for now: a row that is complete does not wait.
+    await held.add(b"\nM,1\nF")
+    await held.take(Expected.MORE)
+    assert (held.data, held.has_more) == (b"F", False)
+    # What is short is looked at as it comes.
+    await held.add(b",2\n")
+    assert not held.data
