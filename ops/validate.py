@@ -153,7 +153,7 @@ def _examine_file(
                 for tally in tallies:
                     tally.add(source.name, registered, step)
             chunk_bytes = fit_chunk(
-                chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not is_last
+                chunk_bytes, source.name, position.line, position.offset, stuck=not step.used and not is_last
             )
             advance(step.used)
         lines, skip_lines = position.line - 1, settings.skip_lines

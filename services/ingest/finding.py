@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from common.errors import ConfigurationError
+from common.escaping import escaped
 from services.ingest.globs import Glob, glob_of
 from services.ingest.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.places import Found, Moved
@@ -71,7 +72,7 @@ def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Inp
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
+        raise InputError(f"INPUT {given}: cannot read {escaped(error.filename or given)}: {error.strerror}") from error
     files = {source_name(path): path for path in map(Path, sorted(found.files))}
     left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
     return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
@@ -206,11 +207,7 @@ def _undecoded(byte: re.Match[str]) -> str:
 
 def source_name(path: Path) -> str:
     """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
-    return _text(os.fspath(path.absolute()))
-
-
-def _text(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    return escaped(os.fspath(path.absolute()))
 
 
 def source_key(name: str) -> bytes:

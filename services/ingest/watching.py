@@ -13,6 +13,7 @@ from pathlib import Path
 
 from inotify_simple import Event, INotify, flags
 
+from common.escaping import escaped
 from services.ingest.renames import Renames
 
 _MASK = (
@@ -88,7 +89,7 @@ class Watch:
             self._paths[self._inotify.add_watch(folder, _MASK)] = folder
             self._watched[folder] = identity
         except OSError as error:
-            self.trouble = _LIMITS.get(error.errno or 0, f"{folder}: {error.strerror}")
+            self.trouble = _LIMITS.get(error.errno or 0, f"{escaped(folder)}: {error.strerror}")
 
     def _is_told_of(self, folder: str) -> bool:
         if not sys.platform.startswith("linux"):
@@ -96,7 +97,7 @@ class Watch:
             return False
         kind = _file_system(folder)
         if kind not in _TELLING:
-            self.trouble = f"{folder} is on a file system ({kind}) that may not tell of changes"
+            self.trouble = f"{escaped(folder)} is on a file system ({kind}) that may not tell of changes"
         return kind in _TELLING
 
     def read(self) -> None:

@@ -1,6 +1,8 @@
 """A source that was begun under other settings: refused, read anew, or left as it is. Real files, no broker."""
 
 import asyncio
+import gzip
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -223,6 +225,20 @@ def test_a_file_that_was_changed_is_refused_for_that(path: Path) -> None:
     first = Run(path)
     path.write_bytes(b"S;v\nX;9\nF;2\nM;3\n")
     assert "changed" in Run(path, first, delimiter=";").trouble
+
+
+def test_a_name_that_is_not_unicode_is_told_as_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xe9.csv")
+    path.symlink_to("gone")
+    assert Run(path, None, input="/").trouble == f"cannot read {source_name(path)}: No such file or directory"
+    path.unlink()
+    for data, other in ((SEMICOLONS, b"X;9\nF;2\nM;3\n" * 2), (SEMICOLONS, b"x"), (gzip.compress(SEMICOLONS), b"x")):
+        path.write_bytes(data)
+        first = Run(path, None, input="/")
+        path.write_bytes(other if data is SEMICOLONS else gzip.compress(other))
+        assert Run(path, first, input="/").trouble.startswith(f"{source_name(path)} ")
+    path.write_bytes(gzip.compress(SEMICOLONS)[:-9])
+    assert Run(path, None, input="/").trouble.startswith(f"{source_name(path)} cannot be unpacked")
 
 
 def test_what_was_begun_before_settings_were_remembered_goes_on() -> None:
