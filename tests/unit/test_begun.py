@@ -20,8 +20,9 @@ from common.schema import Dialect, Schema
 from common.tally import tally
 from common.topics import Topics
 from common.transaction import Outbox
+from ops.demo_proof import Finding
 from ops.validation_begun import as_sources, judge_begun
-from services.ingest.begun import begun_with, changes
+from services.ingest.begun import begun_with, changes, find_changes
 from services.ingest.finding import file_of, look_at, source_name
 from services.ingest.followed import Followed
 from services.ingest.opening import Wanted
@@ -278,6 +279,25 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     # Another file by now: what was read is not of it.
     path.write_bytes(b"x")
     assert judged(first.progress) == []
+
+
+def test_validate_passes_over_a_known_file_that_cannot_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Run(path)
+    source = source_name(path)
+
+    def judged() -> list[Finding]:
+        return judge_begun({source: path}, {source: first.progress}, Wanted(delimiter=b";"))
+
+    def find_and_delete(content: Any, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
+        content.window(progress)
+        changed = find_changes(content, progress, wanted)
+        monkeypatch.setattr(type(content), "window", lambda *_: path.unlink(missing_ok=True))
+        return changed
+
+    monkeypatch.setattr("ops.validation_begun.find_changes", find_and_delete)
+    assert judged() == []
+    assert not path.exists()
+    assert judged() == []
 
 
 def test_validate_knows_a_renamed_file_by_itself(path: Path) -> None:
