@@ -180,16 +180,20 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
 def may_name(given: str, name: str) -> bool:
     """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
     path = Path(given).absolute()
-    return any(_may_name(given, path, Path(candidate)) for candidate in {name, _UNDECODED.sub(_undecoded, name)})
+    return any(_may_name(given, path, Path(each)) for each in (name, _UNDECODED.sub(_undecoded, name)))
 
 
 def _may_name(given: str, path: Path, file: Path) -> bool:
-    if path.is_dir():
+    # A Path that cannot be asked raises, os.path does not.
+    if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):
             return False
         folders = file.parents[: len(file.parents) - len(path.parents) - 1]
-        return not any(folder.name.startswith(".") or folder.is_symlink() or is_output(folder) for folder in folders)
-    if file == path or path.exists() or not has_magic(given):
+        return not any(
+            folder.name.startswith(".") or os.path.islink(folder) or is_output(folder)  # noqa: PTH114
+            for folder in folders
+        )
+    if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
     places = glob.begin()

@@ -184,6 +184,25 @@ def test_what_a_sink_writes_is_input_only_where_it_is_named(tmp_path: Path, give
     assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == wanted
 
 
+@pytest.mark.parametrize("pattern", ["", "/*/*.csv", "/**/*.csv", "/known/*.csv"])
+def test_a_name_in_a_folder_that_cannot_be_asked_is_judged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    def refuse(path: str, *_: object, **__: object) -> os.stat_result:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *_, **__)  # type: ignore[arg-type]  # as they were given
+
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "lstat", refuse)
+    is_named = pattern in {"", "/**/*.csv"}
+    assert may_name(f"{tmp_path}{pattern}", f"{tmp_path}/closed/in/a.csv") == is_named
+    may_name(f"{tmp_path}/closed{pattern}", f"{tmp_path}/closed/in/a.csv")
+    may_name(f"{tmp_path}{pattern}", f"{tmp_path}/{'long' * 100}/a.csv")
+    may_name(f"{tmp_path}/{'long' * 100}{pattern}", f"{tmp_path}/{'long' * 100}/a.csv")
+
+
 def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
 
