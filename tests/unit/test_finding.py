@@ -218,6 +218,24 @@ def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
             path.unlink()
 
 
+@pytest.mark.parametrize(
+    ("given_input", "entered"),
+    [
+        ("{}/*/log.csv", {"", "/a", "/b"}),
+        ("{}/a/*.csv", {"/a"}),
+        ("{}/a/gone/sub/*.csv", {"/a"}),
+        ("{}/*/gone/*.csv", {"", "/a", "/b"}),
+        ("{}/*/s/log.csv", {"", "/a/s", "/b"}),
+    ],
+)
+def test_a_folder_in_which_a_name_may_come_is_told_of(tmp_path: Path, given_input: str, entered: set[str]) -> None:
+    (tmp_path / "a" / "s").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    told: list[str] = []
+    find_files(given_input.format(tmp_path), told.append)
+    assert {folder.removeprefix(str(tmp_path)) for folder in told} == entered
+
+
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Make a folder one that cannot be listed: root could."""
