@@ -21,8 +21,8 @@ STANDARD_INPUT = "-"
 _DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
 # Where files are renamed all the time.
 _MOST_TRIES = 10
-# A byte of a name that is not UTF-8, in text.
-_UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
+# A byte of a name that is not UTF-8, in text, and the backslash of what only looks like this.
+_ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 
 class InputError(ConfigurationError, OSError):
@@ -163,7 +163,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     """
     beside: dict[str, tuple[str, Found]] = {}
     inodes = {int(file.rpartition(":")[2]) for file in lost}
-    for folder in {os.path.dirname(path) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
+    for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
         try:
             with os.scandir(folder) as entries:
                 # Its inode costs nothing, all else a question to the system.
@@ -179,11 +179,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
 
 def may_name(given: str, name: str) -> bool:
     """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
-    path = Path(given).absolute()
-    return any(_may_name(given, path, Path(each)) for each in (name, _UNDECODED.sub(_undecoded, name)))
-
-
-def _may_name(given: str, path: Path, file: Path) -> bool:
+    path, file = Path(given).absolute(), path_of(name)
     # A Path that cannot be asked raises, os.path does not.
     if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):
@@ -205,13 +201,14 @@ def _may_name(given: str, path: Path, file: Path) -> bool:
     return glob.is_whole(places)
 
 
-def _undecoded(byte: re.Match[str]) -> str:
-    return os.fsdecode(bytes([int(byte[1], 16)]))
-
-
 def source_name(path: Path) -> str:
     """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
-    return escaped(os.fspath(path.absolute()))
+    return escaped(_ESCAPED.sub(r"\\x5cx\1", os.fspath(path.absolute())))
+
+
+def path_of(name: str) -> Path:
+    """The absolute path of a file with this source name."""
+    return Path(_ESCAPED.sub(lambda byte: os.fsdecode(bytes([int(byte[1], 16)])), name))
 
 
 def source_key(name: str) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.ingest.finding import find_files, may_name, source_name
+from services.ingest.finding import find_files, may_name, path_of, source_name
 
 NAMES = [
     "a.csv",
@@ -234,6 +234,28 @@ def test_a_folder_in_which_a_name_may_come_is_told_of(tmp_path: Path, given_inpu
     told: list[str] = []
     find_files(given_input.format(tmp_path), told.append)
     assert {folder.removeprefix(str(tmp_path)) for folder in told} == entered
+
+
+def test_no_two_files_have_one_name_and_each_is_found_by_its_own(tmp_path: Path) -> None:
+    texts = (
+        b"\xff",
+        rb"\xff",
+        rb"\x5cxff",
+        rb"\x5c",
+        rb"\x5c\xff",
+        b"\\\xff",
+        rb"\xFF",
+        "ä".encode(),
+        "\udcff".encode("utf-8", "surrogatepass"),
+    )
+    for text in texts:
+        (tmp_path / os.fsdecode(text)).mkdir()
+        (tmp_path / os.fsdecode(text) / "a.csv").touch()
+    found = find_files(str(tmp_path)).files
+    assert len(found) == len(texts)
+    assert all(path_of(name) == path and may_name(str(tmp_path), name) for name, path in found.items())
+    # As they always were.
+    assert {f"{tmp_path}/ä/a.csv", rf"{tmp_path}/\xff/a.csv", rf"{tmp_path}/\xFF/a.csv"} < set(found)
 
 
 @pytest.fixture
