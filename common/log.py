@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 import structlog
 
 from common.client_log import keep_last_warning
+from common.escaping import escaped
 from common.repeats import drop_repeats
 from common.settings import ServiceSettings
 
@@ -44,4 +46,16 @@ def set_up_log(settings: ServiceSettings, service: str) -> None:
 
 
 def _to_json(event: dict[str, Any], **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:
+        return orjson.dumps(_escaped(event))
+
+
+def _escaped(value: Any) -> Any:
+    """A value of which some text is no Unicode, all of it as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {escaped(str(name)): _escaped(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in value]
+    return value if isinstance(value, int | float | None) else escaped(str(value))

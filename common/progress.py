@@ -6,6 +6,7 @@ from typing import Literal
 
 import orjson
 
+from common.escaping import escaped
 from common.identity import check_version
 from common.tally import NOTHING, Tally
 
@@ -66,7 +67,7 @@ class Run:
 
 def encode_run(run: Run) -> bytes:
     """As JSON."""
-    return orjson.dumps({"version": _RUN_VERSION, "run": asdict(run)})
+    return orjson.dumps({"version": _RUN_VERSION, "run": asdict(run) | {"why": escaped(run.why)}})
 
 
 def encode_progress(progress: Progress) -> bytes:

@@ -144,16 +144,22 @@ def _examine_file(
             if position.schema is None and step.position.schema is not None:
                 _check_length(source.name, step.position.schema, settings)
                 source = replace(source, notes=wrong_quotes(step.trouble))
+            waits = is_last and not step.used
             # Very many rejects come in several steps.
-            at_end = is_last and step.used == len(data)
+            at_end = waits or (is_last and step.used == len(data))
             window = window.moved(data[: step.used])
             source, position = with_step(source, step), step.position
+            if waits and data:
+                waiting = (
+                    f"its header waits, {len(data)} bytes: more has to follow before it can be told how to read it"
+                )
+                source = replace(source, notes=(*source.notes, waiting))
             if position.schema is not None:
                 registered = known[position.schema.id] = number_schema(known, position.schema)
                 for tally in tallies:
                     tally.add(source.name, registered, step)
             chunk_bytes = fit_chunk(
-                chunk_bytes, Path(source.name), position.line, position.offset, stuck=not step.used and not is_last
+                chunk_bytes, source.name, position.line, position.offset, stuck=not step.used and not is_last
             )
             advance(step.used)
         lines, skip_lines = position.line - 1, settings.skip_lines

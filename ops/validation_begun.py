@@ -36,13 +36,13 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
     at_rest: list[str] = []
     for source, path in files.items():
         progress = known.get(source)
-        changed = _changes(path, progress, wanted) if progress is not None else ()
+        changed, size = _changes(path, progress, wanted) if progress is not None else ((), 0)
         if progress is None or not changed:
             continue
         if not progress.tally.rows:
             text = f"{source} is read anew, because no row of it went out under other settings ({'; '.join(changed)})"
             findings.append(Finding(holds=True, text=text))
-        elif progress.ended and path.stat().st_size == progress.size:
+        elif progress.ended and size == progress.size:
             at_rest.append(source)
         else:
             findings.append(Finding(holds=False, text=refusal(progress, changed)))
@@ -53,12 +53,12 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
     return findings
 
 
-def _changes(path: Path, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
-    """Which settings are others now; none where the file is not the one that was read, or cannot be read at all."""
-    content = content_of(path)
+def _changes(path: Path, progress: Progress, wanted: Wanted) -> tuple[tuple[str, ...], int]:
+    """Which settings are others now (none where it is another file, or cannot be read at all), and the file's size."""
     with suppress(OSError, SourceError):
+        content = content_of(path)
         changed = find_changes(content, progress, wanted)
         if changed:
             content.window(progress)
-        return changed
-    return ()
+        return changed, path.stat().st_size
+    return (), 0

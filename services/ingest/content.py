@@ -7,6 +7,7 @@ from typing import IO, Protocol
 from common.errors import SourceError
 from common.progress import Progress
 from services.ingest.files import Window, open_file, read_on, read_window
+from services.ingest.finding import source_name
 from services.ingest.signatures import MAGIC_BYTES, find_packed
 from services.ingest.unpacking import SLICE_BYTES, Unpacker
 
@@ -136,7 +137,7 @@ class PackedFile:
             self._signature = None
             raise
         except (ValueError, EOFError) as error:
-            self._trouble = SourceError(f"{self.path} cannot be unpacked: {error}")
+            self._trouble = SourceError(f"{source_name(self.path)} cannot be unpacked: {error}")
             raise self._trouble from error
         return b"".join(pieces)
 
@@ -151,8 +152,8 @@ class PackedFile:
     def _refuse(self, offset: int) -> SourceError:
         """Read no more of the file until it changes again: it is another one."""
         self._trouble = SourceError(
-            f"{self.path} changed within what its first {offset} unpacked bytes were, which were read already: put it "
-            "back, or give the new content a new name"
+            f"{source_name(self.path)} changed within what its first {offset} unpacked bytes were, which were read "
+            "already: put it back, or give the new content a new name"
         )
         return self._trouble
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from common.errors import SourceError
 from common.progress import Progress
-from services.ingest.finding import file_of
+from services.ingest.finding import file_of, source_name
 from services.ingest.listing import special_kind
 
 _T = TypeVar("_T")
@@ -99,8 +99,8 @@ def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
         # One of procfs tells no size.
         if 0 < size < progress.offset:
             raise SourceError(
-                f"{path} shrank to {size} bytes, {progress.offset} of it were read already: put it back, or give the "
-                "new content a new name"
+                f"{source_name(path)} shrank to {size} bytes, {progress.offset} of it were read already: put it back, "
+                "or give the new content a new name"
             )
         file.seek(0)
         head = file.read(min(progress.offset, _FINGERPRINT_BYTES))
@@ -131,18 +131,18 @@ def read_on(path: Path, offset: int, window: Window, size: int, expected: str = 
     return data
 
 
-def fit_chunk(chunk_bytes: int, path: Path, line: int, offset: int, *, stuck: bool) -> int:
+def fit_chunk(chunk_bytes: int, source: str, line: int, offset: int, *, stuck: bool) -> int:
     """How much to read at once from here on: more where a chunk of this size held no complete record (`stuck`).
 
     Raises SourceError where the line at `line` and `offset` does not end within what is held in memory.
     """
     fitting = 2 * chunk_bytes if stuck else CHUNK_BYTES
     if fitting > LONGEST_LINE_BYTES:
-        raise SourceError(endless_line(path, line, offset))
+        raise SourceError(endless_line(source, line, offset))
     return fitting
 
 
-def endless_line(source: object, line: int, offset: int) -> str:
+def endless_line(source: str, line: int, offset: int) -> str:
     """Say that a line does not end within what is held in memory."""
     return (
         f"{source}: line {line}, from byte {offset} on, does not end within {LONGEST_LINE_BYTES} bytes: is this a CSV "
@@ -152,6 +152,6 @@ def endless_line(source: object, line: int, offset: int) -> str:
 
 def _changed(path: Path, offset: int) -> SourceError:
     return SourceError(
-        f"{path} changed or shrank within its first {offset} bytes, which were read already: put it back, or give the "
-        "new content a new name"
+        f"{source_name(path)} changed or shrank within its first {offset} bytes, which were read already: put it back, "
+        "or give the new content a new name"
     )

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from common.errors import ConfigurationError
+from common.escaping import escaped
 from services.ingest.globs import Glob, glob_of
 from services.ingest.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.places import Found, Moved
@@ -20,8 +21,8 @@ STANDARD_INPUT = "-"
 _DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
 # Where files are renamed all the time.
 _MOST_TRIES = 10
-# A byte of a name that is not UTF-8, in text.
-_UNDECODED = re.compile(r"\\x([89a-f][0-9a-f])")
+# A byte of a name that is not UTF-8, in text, and the backslash of what only looks like this.
+_ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 
 class InputError(ConfigurationError, OSError):
@@ -71,7 +72,7 @@ def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Inp
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"INPUT {given}: cannot read {error.filename or given}: {error.strerror}") from error
+        raise InputError(f"INPUT {given}: cannot read {escaped(error.filename or given)}: {error.strerror}") from error
     files = {source_name(path): path for path in map(Path, sorted(found.files))}
     left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
     return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
@@ -162,7 +163,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     """
     beside: dict[str, tuple[str, Found]] = {}
     inodes = {int(file.rpartition(":")[2]) for file in lost}
-    for folder in {os.path.dirname(path) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
+    for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
         try:
             with os.scandir(folder) as entries:
                 # Its inode costs nothing, all else a question to the system.
@@ -178,17 +179,17 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
 
 def may_name(given: str, name: str) -> bool:
     """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
-    path = Path(given).absolute()
-    return any(_may_name(given, path, Path(candidate)) for candidate in {name, _UNDECODED.sub(_undecoded, name)})
-
-
-def _may_name(given: str, path: Path, file: Path) -> bool:
-    if path.is_dir():
+    path, file = Path(given).absolute(), path_of(name)
+    # A Path that cannot be asked raises, os.path does not.
+    if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):
             return False
         folders = file.parents[: len(file.parents) - len(path.parents) - 1]
-        return not any(folder.name.startswith(".") or folder.is_symlink() or is_output(folder) for folder in folders)
-    if file == path or path.exists() or not has_magic(given):
+        return not any(
+            folder.name.startswith(".") or os.path.islink(folder) or is_output(folder)  # noqa: PTH114
+            for folder in folders
+        )
+    if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
     places = glob.begin()
@@ -200,17 +201,14 @@ def _may_name(given: str, path: Path, file: Path) -> bool:
     return glob.is_whole(places)
 
 
-def _undecoded(byte: re.Match[str]) -> str:
-    return os.fsdecode(bytes([int(byte[1], 16)]))
-
-
 def source_name(path: Path) -> str:
     """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
-    return _text(os.fspath(path.absolute()))
+    return escaped(_ESCAPED.sub(r"\\x5cx\1", os.fspath(path.absolute())))
 
 
-def _text(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def path_of(name: str) -> Path:
+    """The absolute path of a file with this source name."""
+    return Path(_ESCAPED.sub(lambda byte: os.fsdecode(bytes([int(byte[1], 16)])), name))
 
 
 def source_key(name: str) -> bytes:

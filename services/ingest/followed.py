@@ -16,7 +16,7 @@ from services.ingest.begun import find_changes, refusal
 from services.ingest.content import Content, content_of, is_misnamed
 from services.ingest.expected import Expected
 from services.ingest.files import CHUNK_BYTES, MovedError, Window, ask_file, check_readable, fit_chunk
-from services.ingest.finding import file_of, source_key
+from services.ingest.finding import file_of, source_key, source_name
 from services.ingest.places import Found, home_and_number
 from services.ingest.source import Shop, Source
 
@@ -63,6 +63,10 @@ class Followed:
     def is_unpacking(self) -> bool:
         """Whether, compressed, it is being read: not so while it is written to, at its end, or in trouble."""
         return not (self._is_growing or self.finished or self.trouble or self.is_at_rest)
+
+    @property
+    def _path_shown(self) -> str:
+        return source_name(self._path)
 
     @property
     def is_at_rest(self) -> bool:
@@ -132,7 +136,7 @@ class Followed:
             if self._expected and not self._lost and isinstance(error, MovedError | FileNotFoundError):
                 self._gone, self._next_look = True, math.inf
                 return False
-            self._on_trouble(f"cannot read {self._path}: {error.strerror}", str(error.errno or errno.EIO), now)
+            self._on_trouble(f"cannot read {self._path_shown}: {error.strerror}", str(error.errno or errno.EIO), now)
             return False
         except SourceError as error:
             self._on_trouble(str(error), _FIGURES.sub("", str(error)), now)
@@ -190,7 +194,7 @@ class Followed:
         content.keep_from(progress.offset)
         # Once it is complete, `take` rejects a record that is too long.
         stuck = not used and not to_its_end
-        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._path, progress.line, progress.offset, stuck=stuck)
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._path_shown, progress.line, progress.offset, stuck=stuck)
         if expected is Expected.NOT_NOW and not progress.ended:
             # What is seen to have changed is looked at before.
             self._next_look = self._grew_at + max(settings.settle_s, settings.unterminated_s)
@@ -228,7 +232,7 @@ class Followed:
         # What can be read there is no news: the next look tells what it is.
         if self._overwritten and not self.progress.ended:
             raise SourceError(
-                f"{self._path} is another file now, and the one read to byte {self.progress.offset} is gone"
+                f"{self._path_shown} is another file now, and the one read to byte {self.progress.offset} is gone"
             )
         self.finished = self.finished or self._overwritten
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from pathlib import Path
 
 import structlog
 from aiokafka import TopicPartition
@@ -11,6 +10,7 @@ from common.errors import TooManyRejectedError
 from common.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
 from common.transaction import Transactions
 from services.ingest.files import MovedError
+from services.ingest.finding import path_of
 from services.ingest.followed import Followed
 from services.ingest.places import Found, Place, Seen, earlier, home_and_number
 from services.ingest.scan import Moves, Scan
@@ -129,7 +129,7 @@ class IngestLane:
         """Where a source is whose file is no longer at its place."""
         if not place.file and place.path not in seen.files:
             return place
-        followed = self._sources.get(source) or Followed(self._shop, Found(Path(place.path)), self._progress(source))
+        followed = self._sources.get(source) or Followed(self._shop, Found(path_of(place.path)), self._progress(source))
         home, _ = home_and_number(source)
         is_another = False
         for path, found in seen.elsewhere(place):

@@ -118,6 +118,9 @@ class Listing:
                 yield entry
         for name in known:
             path = Path(folder, name)
+            # A file of this name may be written to or replaced, and what is not there may come.
+            if glob.is_whole(glob.after(places, name)) or not os.path.lexists(path):
+                self.enter(folder)
             if os.path.lexists(path):
                 yield path
 

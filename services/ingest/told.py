@@ -26,9 +26,7 @@ class Told:
             log.warning("left out of the input", path=path, reason=f"it is {found.left_out[path]}")
         self._left_out = found.left_out
         # One that has gone since it was seen holds nothing.
-        why = {
-            source_name(Path(error.filename)): error.strerror for error in found.errors if error.errno != errno.ENOENT
-        }
+        why = {_name(error.filename): error.strerror for error in found.errors if error.errno != errno.ENOENT}
         failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
         for folder in failed.keys() - self.failed.keys():
             log.error("folder cannot be read", folder=folder, reason=failed[folder])
@@ -38,11 +36,15 @@ class Told:
 
     def tell_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
         """Tell what a watch found, after a look that has `seen` these."""
-        for path in watch.renames.settle(lambda path: source_name(Path(path)) in seen):
-            if may_name(given, source_name(Path(path))):
+        for path in map(_name, watch.renames.settle(lambda path: _name(path) in seen)):
+            if may_name(given, path):
                 log.warning("a file was gone before it was seen: its rows are not read", path=path)
         if watch.overflowed:
             log.warning("more changes at once than inotify tells: what was rotated meanwhile may be unread")
         if watch.trouble and not self._trouble:
             log.warning("the input is looked at every second, because it cannot be watched", reason=watch.trouble)
         self._trouble = watch.trouble
+
+
+def _name(path: str) -> str:
+    return source_name(Path(path))

@@ -9,10 +9,12 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from inotify_simple import Event, INotify, flags
 
+from common.escaping import escaped
 from services.ingest.renames import Renames
 
 _MASK = (
@@ -88,7 +90,7 @@ class Watch:
             self._paths[self._inotify.add_watch(folder, _MASK)] = folder
             self._watched[folder] = identity
         except OSError as error:
-            self.trouble = _LIMITS.get(error.errno or 0, f"{folder}: {error.strerror}")
+            self.trouble = _LIMITS.get(error.errno or 0, f"{escaped(folder)}: {error.strerror}")
 
     def _is_told_of(self, folder: str) -> bool:
         if not sys.platform.startswith("linux"):
@@ -96,7 +98,7 @@ class Watch:
             return False
         kind = _file_system(folder)
         if kind not in _TELLING:
-            self.trouble = f"{folder} is on a file system ({kind}) that may not tell of changes"
+            self.trouble = f"{escaped(folder)} is on a file system ({kind}) that may not tell of changes"
         return kind in _TELLING
 
     def read(self) -> None:
@@ -110,6 +112,8 @@ class Watch:
         if mask & _OF_FOLDERS:
             self.names_changed = True
             self.overflowed |= bool(mask & flags.Q_OVERFLOW)
+            if mask & flags.MOVE_SELF and folder is not None:
+                self._leave(folder)
             if mask & flags.IGNORED:
                 self._watched.pop(self._paths.pop(event.wd, ""), None)
             return
@@ -128,6 +132,19 @@ class Watch:
         elif mask & flags.MOVED_TO:
             self.renames.arrive(path, event.cookie)
         self.names_changed |= self._is_input(path) or path in self.renames.origins
+
+    def _leave(self, folder: str) -> None:
+        """Watch neither a folder that was moved nor those in it: the next look enters them where they are now."""
+        numbers = [number for number, path in self._paths.items() if f"{path}/".startswith(f"{folder}/")]
+        # Each may be watched by several names.
+        moved = {self._watched.get(self._paths[number]) for number in numbers}
+        self._watched = {path: identity for path, identity in self._watched.items() if identity not in moved}
+        for number in numbers:
+            del self._paths[number]
+            if self._inotify is not None:
+                # One that is deleted by now is not watched any more.
+                with suppress(OSError):
+                    self._inotify.rm_watch(number)
 
     def has_other_folders(self) -> bool:
         """Whether a folder's path leads to another one by now. Asked for now and then."""

@@ -1,6 +1,8 @@
 """A source that was begun under other settings: refused, read anew, or left as it is. Real files, no broker."""
 
 import asyncio
+import gzip
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,8 +20,9 @@ from common.schema import Dialect, Schema
 from common.tally import tally
 from common.topics import Topics
 from common.transaction import Outbox
+from ops.demo_proof import Finding
 from ops.validation_begun import as_sources, judge_begun
-from services.ingest.begun import begun_with, changes
+from services.ingest.begun import begun_with, changes, find_changes
 from services.ingest.finding import file_of, look_at, source_name
 from services.ingest.followed import Followed
 from services.ingest.opening import Wanted
@@ -225,6 +228,20 @@ def test_a_file_that_was_changed_is_refused_for_that(path: Path) -> None:
     assert "changed" in Run(path, first, delimiter=";").trouble
 
 
+def test_a_name_that_is_not_unicode_is_told_as_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xe9.csv")
+    path.symlink_to("gone")
+    assert Run(path, None, input="/").trouble == f"cannot read {source_name(path)}: No such file or directory"
+    path.unlink()
+    for data, other in ((SEMICOLONS, b"X;9\nF;2\nM;3\n" * 2), (SEMICOLONS, b"x"), (gzip.compress(SEMICOLONS), b"x")):
+        path.write_bytes(data)
+        first = Run(path, None, input="/")
+        path.write_bytes(other if data is SEMICOLONS else gzip.compress(other))
+        assert Run(path, first, input="/").trouble.startswith(f"{source_name(path)} ")
+    path.write_bytes(gzip.compress(SEMICOLONS)[:-9])
+    assert Run(path, None, input="/").trouble.startswith(f"{source_name(path)} cannot be unpacked")
+
+
 def test_what_was_begun_before_settings_were_remembered_goes_on() -> None:
     now = begun_with(Wanted(), None)
     assert changes({}, now) == ()
@@ -262,6 +279,25 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     # Another file by now: what was read is not of it.
     path.write_bytes(b"x")
     assert judged(first.progress) == []
+
+
+def test_validate_passes_over_a_known_file_that_cannot_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Run(path)
+    source = source_name(path)
+
+    def judged() -> list[Finding]:
+        return judge_begun({source: path}, {source: first.progress}, Wanted(delimiter=b";"))
+
+    def find_and_delete(content: Any, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
+        content.window(progress)
+        changed = find_changes(content, progress, wanted)
+        monkeypatch.setattr(type(content), "window", lambda *_: path.unlink(missing_ok=True))
+        return changed
+
+    monkeypatch.setattr("ops.validation_begun.find_changes", find_and_delete)
+    assert judged() == []
+    assert not path.exists()
+    assert judged() == []
 
 
 def test_validate_knows_a_renamed_file_by_itself(path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.ingest.finding import find_files, may_name, source_name
+from services.ingest.finding import find_files, may_name, path_of, source_name
 
 NAMES = [
     "a.csv",
@@ -184,6 +184,25 @@ def test_what_a_sink_writes_is_input_only_where_it_is_named(tmp_path: Path, give
     assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == wanted
 
 
+@pytest.mark.parametrize("pattern", ["", "/*/*.csv", "/**/*.csv", "/known/*.csv"])
+def test_a_name_in_a_folder_that_cannot_be_asked_is_judged_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    def refuse(path: str, *_: object, **__: object) -> os.stat_result:
+        if "closed" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *_, **__)  # type: ignore[arg-type]  # as they were given
+
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "lstat", refuse)
+    is_named = pattern in {"", "/**/*.csv"}
+    assert may_name(f"{tmp_path}{pattern}", f"{tmp_path}/closed/in/a.csv") == is_named
+    may_name(f"{tmp_path}/closed{pattern}", f"{tmp_path}/closed/in/a.csv")
+    may_name(f"{tmp_path}{pattern}", f"{tmp_path}/{'long' * 100}/a.csv")
+    may_name(f"{tmp_path}/{'long' * 100}{pattern}", f"{tmp_path}/{'long' * 100}/a.csv")
+
+
 def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
 
@@ -197,6 +216,46 @@ def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
         }
         for path in all_files(tmp_path):
             path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("given_input", "entered"),
+    [
+        ("{}/*/log.csv", {"", "/a", "/b"}),
+        ("{}/a/*.csv", {"/a"}),
+        ("{}/a/gone/sub/*.csv", {"/a"}),
+        ("{}/*/gone/*.csv", {"", "/a", "/b"}),
+        ("{}/*/s/log.csv", {"", "/a/s", "/b"}),
+    ],
+)
+def test_a_folder_in_which_a_name_may_come_is_told_of(tmp_path: Path, given_input: str, entered: set[str]) -> None:
+    (tmp_path / "a" / "s").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    told: list[str] = []
+    find_files(given_input.format(tmp_path), told.append)
+    assert {folder.removeprefix(str(tmp_path)) for folder in told} == entered
+
+
+def test_no_two_files_have_one_name_and_each_is_found_by_its_own(tmp_path: Path) -> None:
+    texts = (
+        b"\xff",
+        rb"\xff",
+        rb"\x5cxff",
+        rb"\x5c",
+        rb"\x5c\xff",
+        b"\\\xff",
+        rb"\xFF",
+        "ä".encode(),
+        "\udcff".encode("utf-8", "surrogatepass"),
+    )
+    for text in texts:
+        (tmp_path / os.fsdecode(text)).mkdir()
+        (tmp_path / os.fsdecode(text) / "a.csv").touch()
+    found = find_files(str(tmp_path)).files
+    assert len(found) == len(texts)
+    assert all(path_of(name) == path and may_name(str(tmp_path), name) for name, path in found.items())
+    # As they always were.
+    assert {f"{tmp_path}/ä/a.csv", rf"{tmp_path}/\xff/a.csv", rf"{tmp_path}/\xFF/a.csv"} < set(found)
 
 
 @pytest.fixture

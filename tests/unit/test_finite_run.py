@@ -28,6 +28,13 @@ def test_a_run_and_a_source_are_told_apart() -> None:
         decode_progress(encode_run(run).replace(b'"version":2', b'"version":3'))
 
 
+def test_why_a_run_left_something_may_name_what_is_not_unicode() -> None:
+    run = Run(0, "1", "done", 1, "cannot read caf\udce9.csv: gone")
+    told = decode_progress(encode_run(run))
+    assert isinstance(told, Run)
+    assert told.why == r"cannot read caf\xe9.csv: gone"
+
+
 @pytest.mark.parametrize(
     ("known", "said"),
     [

@@ -64,3 +64,12 @@ def test_a_file_is_found_beside_its_place_but_not_as_an_editor_s_copy(path: Path
         found = look_beside({file: str(path.with_name("a.csv"))})
         assert found == ({file: (source_name(path), look(path))} if is_found else {})
     assert look_beside({file: str(path.with_name("gone") / "a.csv")}) == {}
+
+
+def test_a_file_is_found_beside_its_place_in_a_folder_that_is_not_unicode(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "a.csv"
+    path.parent.mkdir()
+    path.touch()
+    renamed = path.rename(path.with_name("a.csv.1"))
+    file = look(renamed).file
+    assert look_beside({file: source_name(path)}) == {file: (source_name(renamed), look(renamed))}

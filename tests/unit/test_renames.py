@@ -106,6 +106,40 @@ def test_a_folder_that_was_replaced_is_known_and_watched_anew(tmp_path: Path) ->
     assert watching.names_changed
 
 
+def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
+    folder, other = tmp_path / "in" / "a", tmp_path / "in" / "b"
+    (folder / "sub").mkdir(parents=True)
+
+    def look(*folders: Path) -> None:
+        watching.read()
+        watching.begin()
+        for each in folders:
+            watching.enter(str(each))
+
+    watching = watch(folder.parent)
+    look(folder.parent, folder, folder / "sub")
+    # Also where it is entered under its new name before that is told.
+    folder.rename(other)
+    watching.enter(str(other / "sub"))
+    look(folder.parent, other, other / "sub")
+    other.rename(folder)
+    look(folder.parent, folder, folder / "sub")
+    for each in (folder, folder / "sub"):
+        (each / "a.csv").touch()
+        (each / "a.csv").rename(each / "a.csv.1")
+    watching.read()
+    assert set(watching.renames.origins) == {str(folder / "a.csv.1"), str(folder / "sub" / "a.csv.1")}
+    # Out of the input, nothing of it is told.
+    folder.rename(tmp_path / "out")
+    look(folder.parent)
+    watching.renames.settle(lambda _: True)
+    for moved in ("out", "out/sub"):
+        (tmp_path / moved / "b.csv").touch()
+        (tmp_path / moved / "b.csv").unlink()
+    watching.read()
+    assert watching.renames.settle(lambda _: False) == []
+
+
 def test_a_file_system_that_may_not_tell_is_not_trusted() -> None:
     watching = Watch(lambda _: True)
     watching.enter("/proc")
