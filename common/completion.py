@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import orjson
 import structlog
@@ -35,6 +36,14 @@ _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
 Filled = Callable[[Collection[Position]], bool]
 Ours = Callable[[OffsetAndMetadata], bool]
+
+
+class Far(Enum):
+    """How far a group is: through, behind, or not to be told, because its members are still coming together."""
+
+    THROUGH = auto()
+    BEHIND = auto()
+    UNSETTLED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ class Watch:
             else:
                 self.sources[told.source] = told
 
-    async def is_through(self, consumer: AIOKafkaConsumer, stage: Stage) -> bool:
+    async def how_far(self, consumer: AIOKafkaConsumer, stage: Stage) -> Far:
         """Whether the stage's group has carried everything. The ends are read before what it has committed.
 
         The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
@@ -122,15 +131,16 @@ class Watch:
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
         committed = {partition: point.offset for partition, point in found.items()}
         if not caught_up(committed, ends):
-            return False
+            return Far.BEHIND
         if stage.is_ours is not None and not all(map(stage.is_ours, found.values())):
-            return False
+            return Far.UNSETTLED
         if stage.is_filled is None:
-            return True
+            return Far.THROUGH
         positions = _positions(stage.group, found)
-        return stage.is_filled(positions) and (
-            not stage.asks_members or await self._members_agree(stage.group, positions)
-        )
+        if not stage.is_filled(positions):
+            return Far.BEHIND
+        agree = not stage.asks_members or await self._members_agree(stage.group, positions)
+        return Far.THROUGH if agree else Far.UNSETTLED
 
     async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
         """Whether no member of split's group has other splits than these positions, and none is joining."""
@@ -185,8 +195,10 @@ async def wait_until_done(
     ):
         while True:
             await watch.read_sources(consumer)
-            reason = watch.open or await _find_behind(watch, ends, to_pass)
-            is_news = is_news or bool(reason) or has_worked()
+            behind, far = ("", Far.BEHIND) if watch.open else await _find_behind(watch, ends, to_pass)
+            reason = watch.open or behind
+            # A group that is forming says nothing about a run: this service may have been started with it.
+            is_news = is_news or (bool(reason) and far is Far.BEHIND) or has_worked()
             if reason:
                 waiting.on(reason)
             elif is_news:
@@ -208,11 +220,11 @@ async def wait_until_done(
             await asyncio.sleep(_LOOK_INTERVAL_S)
 
 
-async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> str:
+async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:
     for stage in to_pass:
-        if not await watch.is_through(ends, stage):
-            return f"group {stage.group} has not carried everything: it is at work, or its service is not running"
-    return ""
+        if (far := await watch.how_far(ends, stage)) is not Far.THROUGH:
+            return f"group {stage.group} has not carried everything: it is at work, or its service is not running", far
+    return "", Far.THROUGH
 
 
 def _none_is_filling(positions: Collection[Position]) -> bool:

@@ -98,7 +98,9 @@ def test_the_output_of_another_pipeline_is_refused(pipeline: Pipeline) -> None:
     other = f"{pipeline.prefix}other."
     pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE, TOPIC_PREFIX=other))
     pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true", TOPIC_PREFIX=other))
-    assert "not this pipeline's" in refusal(pipeline.start("sink", TOPIC_PREFIX=other))
+    sink = pipeline.start("sink", TOPIC_PREFIX=other)
+    assert sink.wait_for_exit() == 78
+    assert f"holds the files of TOPIC_PREFIX={pipeline.prefix}" in sink.log()
     pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
 
 

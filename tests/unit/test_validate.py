@@ -1,10 +1,20 @@
 """`nacre validate` without a broker, in this process."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from ops.validate import main
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command configures the log of its process, which is that of the other tests here."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("data", [b"a;b;c\n", b"sep=;", b"a;b;c"])
