@@ -67,6 +67,18 @@ def fields_of(rows: list[bytes], dialect: Dialect) -> list[list[str]]:
     return [[field.decode() for field in parse_fields(row, dialect)] for row in rows]
 
 
+async def grow(clocked: Reader, reader: Reader, data: bytes, cuts: list[int]) -> None:
+    """Let the file grow with pauses at these places, then rest for long."""
+    for begin, end in pairwise([0, *cuts, len(data)]):
+        with clocked.path.open("ab") as file:
+            file.write(data[begin:end])
+        await reader.read()
+        clocked.clock += A_PERSONS_PAUSE_S
+        await reader.read()
+    clocked.clock += LONGER_THAN_HALF_A_ROW_IS_HELD_S
+    await reader.read()
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables(), edges=st.lists(st.integers(1, 80), max_size=4))
 @example(Table([["a"], [""], ["b"], [""]], ",", '"', csv.QUOTE_MINIMAL, "\r\n", b"", is_last_ended=False), [6, 7])
@@ -82,14 +94,7 @@ async def test_what_csv_writes_comes_out_as_it_is_and_with_its_fields_however_it
     cuts = sorted({edge for edge in edges if edge < len(data)}) if table.eol != "\r" else []
     clocked.path.write_bytes(b"")
     reader = Reader(clocked.path, {"delimiter": table.delimiter, "quote": table.quote})
-    for begin, end in pairwise([0, *cuts, len(data)]):
-        with clocked.path.open("ab") as file:
-            file.write(data[begin:end])
-        await reader.read()
-        clocked.clock += A_PERSONS_PAUSE_S
-        await reader.read()
-    clocked.clock += LONGER_THAN_HALF_A_ROW_IS_HELD_S
-    await reader.read()
+    await grow(clocked, reader, data, cuts)
     assert not reader.rejects
     dialect = Dialect(table.delimiter.encode(), table.quote.encode())
     if len(table.rows) == 1:
@@ -166,14 +171,7 @@ async def test_auto_reads_any_bytes_to_their_end_or_says_why_not(
     clocked.path.write_bytes(b"")
     reader = Reader(clocked.path, {"delimiter": "auto", "quote": "auto", "row_format": row_format})
     cuts = sorted({edge for edge in edges if edge < len(data)})
-    for begin, end in pairwise([0, *cuts, len(data)]):
-        with clocked.path.open("ab") as file:
-            file.write(data[begin:end])
-        await reader.read()
-        clocked.clock += A_PERSONS_PAUSE_S
-        await reader.read()
-    clocked.clock += LONGER_THAN_HALF_A_ROW_IS_HELD_S
-    await reader.read()
+    await grow(clocked, reader, data, cuts)
     assert reader.progress is not None
     assert reader.followed is not None
     assert reader.progress.tally.rows == len(reader.rows)
