@@ -29,7 +29,7 @@ from services.ingest.content import content_of
 from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
 from services.ingest.finding import find_files, is_stream
 from services.ingest.settings import IngestSettings
-from services.ingest.source import find_skipped_whole, too_long
+from services.ingest.shop import find_skipped_whole, too_long
 from services.split.columns import doubled_columns
 from services.split.settings import SplitSettings
 from services.split.splits import parse_split_by

@@ -18,7 +18,8 @@ from services.ingest.expected import Expected
 from services.ingest.files import CHUNK_BYTES, MovedError, Window, ask_file, check_readable, fit_chunk
 from services.ingest.finding import file_of, source_key, source_name
 from services.ingest.places import Found, home_and_number
-from services.ingest.source import Shop, Source
+from services.ingest.shop import Shop
+from services.ingest.source import Source
 
 log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from services.ingest.finding import path_of
 from services.ingest.followed import Followed
 from services.ingest.places import Found, Place, Seen, earlier, home_and_number
 from services.ingest.scan import Moves, Scan
-from services.ingest.source import Shop
+from services.ingest.shop import Shop
 
 log = structlog.get_logger()
 

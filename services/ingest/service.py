@@ -29,7 +29,7 @@ from services.ingest.lane import IngestLane
 from services.ingest.rounds import RoundAssignor
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
-from services.ingest.source import Shop
+from services.ingest.shop import Shop
 from services.ingest.standard_input import carry_standard_input
 
 log = structlog.get_logger()

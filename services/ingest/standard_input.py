@@ -23,7 +23,8 @@ from common.transaction import Outbox, Transactions
 from services.ingest.expected import Expected
 from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
 from services.ingest.finding import descriptor_of, source_key
-from services.ingest.source import Shop, Source
+from services.ingest.shop import Shop
+from services.ingest.source import Source
 from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ from services.ingest import followed, source
 from services.ingest.finding import look_at, source_name
 from services.ingest.followed import Followed
 from services.ingest.settings import IngestSettings
-from services.ingest.source import Shop
+from services.ingest.shop import Shop
 from services.sink.arranging import layout_of, render
 
 

@@ -28,7 +28,7 @@ from services.ingest.followed import Followed
 from services.ingest.opening import Wanted
 from services.ingest.places import Place
 from services.ingest.settings import IngestSettings
-from services.ingest.source import Shop
+from services.ingest.shop import Shop
 
 TOPICS = Topics.under("")
 SEMICOLONS = b"S;v\nM;1\nF;2\n"

@@ -25,7 +25,7 @@ from services.ingest.lane import IngestLane
 from services.ingest.places import Place
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
-from services.ingest.source import Shop
+from services.ingest.shop import Shop
 from tests.unit.read_sources import read_to_its_end
 from tests.unit.reading import Batch, Schemas
 

@@ -20,7 +20,7 @@ async def fail_in_aiokafka() -> None:
 
 async def be_given_up() -> None:
     """As where aiokafka cancels a task that it waits for itself."""
-    task = asyncio.ensure_future(asyncio.sleep(60))
+    task = asyncio.ensure_future(asyncio.Event().wait())
     task.cancel()
     await task
 
@@ -49,7 +49,7 @@ async def test_a_kafka_error_stays_what_it_is() -> None:
 async def test_a_cancellation_of_ours_stays_one() -> None:
     async def waiting() -> None:
         with client_failures_as_outages():
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
 
     task = asyncio.ensure_future(waiting())
     await asyncio.sleep(0)
@@ -83,7 +83,7 @@ async def test_a_lane_that_aiokafka_gave_up_ends_the_session() -> None:
     lanes = Lanes(Consumer(), lane, set())
     lanes.on_partitions_assigned([TopicPartition("rows", 0)])
     with pytest.raises(ClientFailedError):
-        await lanes.wait(asyncio.sleep(60))
+        await lanes.wait(asyncio.Event().wait())
 
 
 async def test_a_coordinator_is_not_looked_for_while_no_broker_is_known() -> None:

@@ -118,7 +118,7 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
 
     watching = watch(folder.parent)
     look(folder.parent, folder, folder / "sub")
-    # Also where it is entered under its new name before that is told.
+    # Also where it is entered under its new name before that event comes.
     folder.rename(other)
     watching.enter(str(other / "sub"))
     look(folder.parent, other, other / "sub")
@@ -129,7 +129,7 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
         (each / "a.csv").rename(each / "a.csv.1")
     watching.read()
     assert set(watching.renames.origins) == {str(folder / "a.csv.1"), str(folder / "sub" / "a.csv.1")}
-    # Out of the input, nothing of it is told.
+    # Out of the input, no event of it comes.
     folder.rename(tmp_path / "out")
     look(folder.parent)
     watching.renames.settle(lambda _: True)

@@ -13,7 +13,8 @@ from common.topics import Topics
 from services.ingest.expected import Expected
 from services.ingest.files import Window
 from services.ingest.settings import IngestSettings
-from services.ingest.source import Shop, Source
+from services.ingest.shop import Shop
+from services.ingest.source import Source
 from services.split.rejected_whole import RejectedWhole, find_rejected_whole
 from services.split.splits import parse_split_by
 
