@@ -16,11 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
-from common.new_batch import NewBatch
-from common.record_batches import RecordBatch
-from common.records import Mark, category_key, encode_control
-from common.schema import Schema
-from common.tally import tally
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.aiokafka_internals.fetched_batches import RecordBatch
+from common.protocol.messages import Mark, category_key, encode_control
+from common.rows.schema import Schema
+from common.rows.tally import tally
 from services.ingest.framing import frame
 from services.sink.arranging import arrange, layout_of, render
 from services.split.routing import compile_route

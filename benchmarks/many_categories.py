@@ -26,11 +26,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common.records import category_key
-from common.registry import Registered
-from common.schema import Schema
-from common.stretches import Stretch
-from common.topics import partition_for
+from common.batches.record_runs import Stretch
+from common.pipeline.registry import Registered
+from common.pipeline.topics import partition_for
+from common.protocol.messages import category_key
+from common.rows.schema import Schema
 from services.sink.origin import Origin
 from services.sink.shelf import Shelf
 

@@ -1,1 +1,1 @@
-"""What more than one service uses: lifecycle, Kafka clients, transactions, topics, records, settings, log."""
+"""What the three services share: each package is one room, and the arrows between them run one way."""

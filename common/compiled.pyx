@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
-"""The loops over rows, in C. What each of them does is said, and done without a compiler, by `common/plain.py`."""
+"""The loops over rows, in C. What each of them does is said, and done without a compiler, by `common/rows/plain.py`."""
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -11,8 +11,8 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from aiokafka.errors import CorruptRecordException
 
-from common.packing import unpack
-from common.stretches import Single, Stretch
+from common.batches.compression import unpack
+from common.batches.record_runs import Single, Stretch
 
 cdef extern from "Python.h":
     ctypedef struct PyByteArrayObject:

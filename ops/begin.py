@@ -17,19 +17,19 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupIdNotFound, KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
-from common.acceptance import Acceptance, encode_acceptance
-from common.clients import new_consumer, open_admin, open_reader, stop_consumer
-from common.diagnosis import diagnose
-from common.error_kinds import Kind
+from common.broker_errors.kinds import Kind
+from common.broker_errors.missing_permissions import asking_about, error_for
 from common.errors import ConfigurationError, ServiceError
-from common.missing_permissions import asking_about, error_for
-from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.pipeline_start import look_at_pipeline
-from common.position import Group, Position, PositionError, decode_position, encode_position
-from common.registry import Registry
+from common.kafka.clients import new_consumer, open_admin, open_reader, stop_consumer
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.kafka.topic_metadata import Topic
+from common.pipeline.registry import Registry
+from common.pipeline.start import look_at_pipeline
+from common.pipeline.topics import Found, Groups, Topics, find_losses
+from common.protocol.acceptance import Acceptance, encode_acceptance
+from common.protocol.position import Group, Position, PositionError, decode_position, encode_position
+from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings, read_settings
-from common.topic_metadata import Topic
-from common.topics import Found, Groups, Topics, find_losses
 from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre begin"

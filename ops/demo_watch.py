@@ -11,14 +11,14 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
 
-from common.clients import open_admin, open_reader
-from common.completion import Stage, Watch, all_ended, stages
-from common.outages import client_failures_as_outages
-from common.position import Position, decode_position
-from common.session import Stopped, pause
+from common.aiokafka_internals.outages import client_failures_as_outages
+from common.kafka.clients import open_admin, open_reader
+from common.kafka.topic_metadata import describe_topics
+from common.pipeline.completion import Stage, Watch, all_ended, stages
+from common.pipeline.topics import Topics
+from common.protocol.position import Position, decode_position
+from common.sessions.session import Stopped, pause
 from common.settings import ServiceSettings
-from common.topic_metadata import describe_topics
-from common.topics import Topics
 from ops.demo_files import REJECTED
 from ops.index import index_of
 

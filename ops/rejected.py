@@ -11,12 +11,12 @@ import orjson
 import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from common.client_log import keep_last_warning
-from common.diagnosis import diagnose
-from common.error_kinds import Kind
+from common.aiokafka_internals.outages import client_failures_as_outages
+from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
-from common.outages import client_failures_as_outages
-from common.records import Rejection
+from common.log.client_warnings import keep_last_warning
+from common.protocol.messages import Rejection
+from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings, read_settings
 from ops.command_line import Parser
 from ops.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table

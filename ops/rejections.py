@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from common.records import Rejection
-from common.row import JsonCodec, join_fields
-from common.schema import Dialect, Schema
+from common.protocol.messages import Rejection
+from common.rows.codec import JsonCodec, join_fields
+from common.rows.schema import Dialect, Schema
 from ops.foreign_files import explain_foreign
 from services.ingest.framing import Reject, Run, frame
 

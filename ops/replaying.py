@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from common.clients import open_admin, open_producer, open_reader
 from common.errors import ConfigurationError
-from common.progress import Progress, decode_progress
-from common.records import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
-from common.registry import Registry
+from common.kafka.clients import open_admin, open_producer, open_reader
+from common.kafka.reading import read_until
+from common.kafka.topic_metadata import describe_topics
+from common.kafka.transaction import Outbox, Transactions
+from common.kafka.waiting import within
+from common.pipeline.registry import Registry
+from common.pipeline.topics import Topics, partition_for
+from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
+from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
-from common.topic_metadata import describe_topics
-from common.topic_reading import read_until
-from common.topics import Topics, partition_for
-from common.transaction import Outbox, Transactions
-from common.waiting import within
 from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
 from ops.splits_in_use import find_splits
 from services.ingest.finding import source_key

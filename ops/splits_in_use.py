@@ -4,12 +4,12 @@ import asyncio
 
 from aiokafka import TopicPartition
 
-from common.clients import open_admin
 from common.errors import ConfigurationError
-from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.position import PositionError, decode_position
+from common.kafka.clients import open_admin
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline.topics import Groups, Topics
+from common.protocol.position import PositionError, decode_position
 from common.settings import ServiceSettings
-from common.topics import Groups, Topics
 from services.split.names import Names
 from services.split.splits import parse_split_by
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from common.errors import ConfigurationError, SourceError
-from common.registry import Registered, find_excess
-from common.schema import Schema
+from common.pipeline.registry import Registered, find_excess
+from common.rows.schema import Schema
 from common.settings import ServiceSettings, read_settings
 from ops.demo_files import shown_path
 from ops.validation import Position, Source, read_on, with_step, wrong_quotes

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from common.records import Mark
-from common.row import JsonCodec, parse_fields
-from common.schema import Schema
+from common.protocol.messages import Mark
+from common.rows.codec import JsonCodec, parse_fields
+from common.rows.schema import Schema
 from ops.validation_columns import Fields, with_fields
 from services.ingest.framing import Reject, Run, frame
 from services.ingest.opening import Wanted, find_opening

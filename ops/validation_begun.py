@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.errors import SourceError
-from common.progress import Progress
+from common.protocol.progress import Progress
 from ops.demo_proof import Finding
 from services.ingest.begun import find_changes, refusal
 from services.ingest.content import content_of

@@ -9,18 +9,18 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from common.client_log import keep_last_warning
-from common.clients import open_admin, open_reader
-from common.diagnosis import diagnose
+from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import ConfigurationError
-from common.outages import client_failures_as_outages
-from common.pipeline_start import look_at_pipeline
-from common.progress import Progress, decode_progress
-from common.registry import Registered, Registry
+from common.kafka.clients import open_admin, open_reader
+from common.kafka.reading import read_to_end
+from common.kafka.waiting import within
+from common.log.client_warnings import keep_last_warning
+from common.pipeline.registry import Registered, Registry
+from common.pipeline.start import look_at_pipeline
+from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
+from common.protocol.progress import Progress, decode_progress
+from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from common.topic_reading import read_to_end
-from common.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
-from common.waiting import within
 from ops.demo_proof import Finding
 from services.ingest.places import Place, decode_place
 

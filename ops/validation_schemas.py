@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.registry import Registered
-from common.schema import Schema
-from common.schema_differences import differences
+from common.pipeline.registry import Registered
+from common.rows.schema import Schema
+from common.rows.schema_differences import differences
 from ops.validation import Source
 from ops.validation_columns import EMPTY, Fields, merged
 

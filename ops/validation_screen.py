@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from common.schema_differences import dialect_traits, show_name
+from common.rows.schema_differences import dialect_traits, show_name
 from ops.demo_proof import Finding
 from ops.demo_screen import proof
 from ops.validation import Reason, Rejections, Source

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
-from common.records import parse_category_key
-from common.registry import Registered
+from common.pipeline.registry import Registered
+from common.protocol.messages import parse_category_key
 from ops.validation import Rejections, Step, lines_of, with_rejects
 from services.ingest.framing import Reject, Run
 from services.sink.names import file_path

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from common.progress import Progress
-from common.schema import Dialect
+from common.protocol.progress import Progress
+from common.rows.schema import Dialect
 from services.ingest.content import Content
 from services.ingest.files import Window
 from services.ingest.opening import LONGEST_SAMPLE_BYTES, Wanted, find_opening

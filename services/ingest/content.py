@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from common.errors import SourceError
-from common.progress import Progress
+from common.protocol.progress import Progress
 from services.ingest.files import Window, open_file, read_on, read_window
 from services.ingest.finding import source_name
 from services.ingest.signatures import MAGIC_BYTES, find_packed

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from common.errors import SourceError
-from common.progress import Progress
+from common.protocol.progress import Progress
 from services.ingest.finding import file_of, source_name
 from services.ingest.listing import special_kind
 

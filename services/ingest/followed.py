@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from common.errors import SourceError
-from common.progress import Progress
-from common.transaction import Outbox
+from common.kafka.transaction import Outbox
+from common.protocol.progress import Progress
 from services.ingest.begun import find_changes, refusal
 from services.ingest.content import Content, content_of, is_misnamed
 from services.ingest.expected import Expected

@@ -19,10 +19,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
-from common.loops import even_rows
-from common.records import HALF_CRLF
-from common.row import misfit, parse_fields
-from common.schema import Dialect
+from common.protocol.messages import HALF_CRLF
+from common.rows.codec import misfit, parse_fields
+from common.rows.loops import even_rows
+from common.rows.schema import Dialect
 from services.ingest.patterns import (
     NOT_CLOSED,
     TEXT_FOLLOWS,

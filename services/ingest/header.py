@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from common.row import parse_fields
-from common.schema import BOM, Dialect
+from common.rows.codec import parse_fields
+from common.rows.schema import BOM, Dialect
 from services.ingest.patterns import (
     NOT_CLOSED,
     count_breaks,

@@ -7,8 +7,8 @@ import structlog
 from aiokafka import TopicPartition
 
 from common.errors import TooManyRejectedError
-from common.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
-from common.transaction import Transactions
+from common.kafka.transaction import Transactions
+from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
 from services.ingest.files import MovedError
 from services.ingest.finding import path_of
 from services.ingest.followed import Followed

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-from common.schema import BOM, Dialect, RowFormat, Schema
+from common.rows.schema import BOM, Dialect, RowFormat, Schema
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.framing import Reject
 from services.ingest.header import Header, frame_header, header_columns

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.records import (
+from common.kafka.transaction import Outbox
+from common.pipeline.topics import Topics
+from common.protocol.messages import (
     BegunAnew,
     Ended,
     Mark,
@@ -12,9 +14,7 @@ from common.records import (
     encode_control,
     encode_rejection,
 )
-from common.row import JsonCodec
-from common.topics import Topics
-from common.transaction import Outbox
+from common.rows.codec import JsonCodec
 from services.ingest.framing import Reject, Run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from common.identity import check_version
+from common.protocol.identity import check_version
 
 # Raised with every change that an older service must not ignore.
 _VERSION = 1

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import structlog
 
+from common.batches.record_runs import Single
 from common.errors import ServiceError
-from common.fenced_topic import Entry, FencedTopic
-from common.stretches import Single
-from common.topics import Topics, partition_for
+from common.kafka.fenced_topic import Entry, FencedTopic
+from common.pipeline.topics import Topics, partition_for
 from services.ingest.finding import (
     Input,
     find_files,

@@ -10,20 +10,20 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.at_work import all_arrived
-from common.authorization import open_allowed_pipeline
-from common.clients import new_consumer, open_admin, open_producer
 from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError
-from common.finite_run import shortened
-from common.lanes import run_lanes
-from common.predecessor import Slot, remove_predecessor
-from common.progress import Progress, Run, decode_progress
-from common.readiness import Readiness
-from common.session import Stopped, pause, run_sessions, unless_stopped
-from common.topic_reading import read_to_end
-from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups, check_partition, describe_expired
-from common.transaction import Transactions
+from common.kafka.clients import new_consumer, open_admin, open_producer
+from common.kafka.predecessor import Slot, remove_predecessor
+from common.kafka.reading import read_to_end
+from common.kafka.transaction import Transactions
+from common.pipeline.authorization import open_allowed_pipeline
+from common.pipeline.topic_watch import confirm_topics, watch_topics
+from common.pipeline.topics import Groups, check_partition, describe_expired
+from common.protocol.finite_run import shortened
+from common.protocol.progress import Progress, Run, decode_progress
+from common.sessions.at_work import all_arrived
+from common.sessions.partition_tasks import run_lanes
+from common.sessions.readiness import Readiness
+from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
 from services.ingest.finding import find_files, is_stream
 from services.ingest.lane import IngestLane
 from services.ingest.rounds import RoundAssignor

@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from common.schema import RowFormat
+from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
+from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
-from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from services.ingest.encodings import check_mark, find_encoding
 from services.ingest.opening import Wanted
 

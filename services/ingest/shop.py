@@ -6,11 +6,11 @@ import structlog
 from aiokafka import TopicPartition
 
 from common.errors import ServiceError, TooManyRejectedError
-from common.identity import describe_other, is_other
-from common.progress import Progress
-from common.registry import Registry
-from common.tolerance import find_excess, rejected_whole
-from common.topics import Topics, partition_for
+from common.pipeline.registry import Registry
+from common.pipeline.topics import Topics, partition_for
+from common.protocol.identity import describe_other, is_other
+from common.protocol.progress import Progress
+from common.protocol.tolerance import find_excess, rejected_whole
 from services.ingest.begun import is_void
 from services.ingest.packing import Address
 from services.ingest.settings import IngestSettings

@@ -7,7 +7,7 @@ begin a CSV file, it is one: a name in a header is refused only where nobody giv
 import re
 from enum import Enum, auto
 
-from common.schema import BOM
+from common.rows.schema import BOM
 
 GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"

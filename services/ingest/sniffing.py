@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from common.row import parse_fields
-from common.schema import Dialect
+from common.rows.codec import parse_fields
+from common.rows.schema import Dialect
 from services.ingest.encodings import find_encoding
 from services.ingest.framing import Reject, frame
 from services.ingest.header import frame_header

@@ -11,15 +11,15 @@ from typing import Any
 import structlog
 
 from common.errors import RecordTooLargeError, SourceError
-from common.finite_run import shortened
-from common.progress import Progress
-from common.records import Ended
-from common.registry import Registered
-from common.row import JsonCodec
-from common.schema import Schema
-from common.schema_differences import dialect_traits
-from common.tally import tally
-from common.transaction import Outbox
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registered
+from common.protocol.finite_run import shortened
+from common.protocol.messages import Ended
+from common.protocol.progress import Progress
+from common.rows.codec import JsonCodec
+from common.rows.schema import Schema
+from common.rows.schema_differences import dialect_traits
+from common.rows.tally import tally
 from services.ingest.begun import begun_with
 from services.ingest.expected import Expected
 from services.ingest.files import Window

@@ -13,13 +13,13 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from common.clients import open_producer
+from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
-from common.outages import client_failures_as_outages
-from common.progress import encode_progress
-from common.readiness import Readiness
-from common.topics import partition_for
-from common.transaction import Outbox, Transactions
+from common.kafka.clients import open_producer
+from common.kafka.transaction import Outbox, Transactions
+from common.pipeline.topics import partition_for
+from common.protocol.progress import encode_progress
+from common.sessions.readiness import Readiness
 from services.ingest.expected import Expected
 from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
 from services.ingest.finding import descriptor_of, source_key

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from common.records import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
-from common.row import JsonCodec, join_fields
-from common.schema import Dialect, Schema
-from common.stretches import Single, Stretch, one_by_one
+from common.batches.record_runs import Single, Stretch, one_by_one
+from common.protocol.messages import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
+from common.rows.codec import JsonCodec, join_fields
+from common.rows.schema import Dialect, Schema
 
 REJECTED_KEY = b"rejected"
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"

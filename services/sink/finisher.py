@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from common.records import Ended
+from common.protocol.messages import Ended
 from services.sink.entries import Entry
 from services.sink.finishing import pack, packing_of, put_in_place, remove_copies
 from services.sink.ledger import Ledger

@@ -25,7 +25,7 @@ import re
 import unicodedata
 from hashlib import blake2b
 
-from common.records import Category
+from common.protocol.messages import Category
 
 _SUFFIX = ".csv"
 _EMPTY = "~empty"

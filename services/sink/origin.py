@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.identity import describe_other, is_other
+from common.protocol.identity import describe_other, is_other
 
 _CLUSTER = "cluster"
 _TOPIC_ID = "topic_id"

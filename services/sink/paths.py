@@ -7,7 +7,7 @@ is called `….csv.open` until it is finished. Then it is `….csv`, or with com
 import re
 from dataclasses import dataclass
 
-from common.records import Category
+from common.protocol.messages import Category
 from services.sink.names import NAME_LIMIT_BYTES, components, encoded, encoded_part, escaped_first
 
 DEFAULT_TEMPLATE = "{split}/{category}.csv"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.records import Ended
+from common.protocol.messages import Ended
 from services.sink.arranging import EndedRun
 from services.sink.entries import Entry
 from services.sink.paths import DEFAULT_RULE, PathRule

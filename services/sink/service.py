@@ -11,23 +11,23 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.acceptance import decode_acceptance
-from common.at_work import all_arrived
-from common.authorization import open_allowed_pipeline
-from common.clients import new_consumer, open_admin
-from common.completion import stages, wait_until_done
+from common.aiokafka_internals.fetched_batches import parts_of
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
-from common.kinds import KindAssignor
-from common.lanes import fetch, run_lanes
-from common.offsets import committed_offsets
-from common.pipeline_start import Pipeline
-from common.predecessor import Slot, remove_predecessor
-from common.readiness import Readiness
-from common.record_batches import parts_of
-from common.session import run_sessions, unless_stopped
-from common.topic_reading import find_end
-from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups, check_partition
+from common.kafka.assignors import KindAssignor
+from common.kafka.clients import new_consumer, open_admin
+from common.kafka.offsets import committed_offsets
+from common.kafka.predecessor import Slot, remove_predecessor
+from common.kafka.reading import find_end
+from common.pipeline.authorization import open_allowed_pipeline
+from common.pipeline.completion import stages, wait_until_done
+from common.pipeline.start import Pipeline
+from common.pipeline.topic_watch import confirm_topics, watch_topics
+from common.pipeline.topics import Groups, check_partition
+from common.protocol.acceptance import decode_acceptance
+from common.sessions.at_work import all_arrived
+from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.readiness import Readiness
+from common.sessions.session import run_sessions, unless_stopped
 from services.sink.checkpoint import should_checkpoint
 from services.sink.folder import HIDDEN, check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.lock import Lock

@@ -11,10 +11,10 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
+from common.batches.record_runs import Single, Stretch
 from common.errors import ServiceError
-from common.records import parse_category_key
-from common.registry import Registered
-from common.stretches import Single, Stretch
+from common.pipeline.registry import Registered
+from common.protocol.messages import parse_category_key
 from services.sink.arranging import (
     REJECTED_KEY,
     REJECTED_LAYOUT,

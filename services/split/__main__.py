@@ -2,14 +2,14 @@
 
 import sys
 
-from common.lifecycle import begin
+from common.process.lifecycle import begin
 
 
 def main() -> int:
     """Run split and return the exit code."""
     begin()
     # These take most of a second; the signals have to be heard before.
-    from common.main import run  # noqa: PLC0415
+    from common.process.main import run  # noqa: PLC0415
     from services.split.service import serve  # noqa: PLC0415
     from services.split.settings import SplitSettings  # noqa: PLC0415
 

@@ -6,13 +6,13 @@ from itertools import chain
 
 import structlog
 
-from common.position import Gap, Group, Held, digest
-from common.records import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
-from common.registry import Registered, Registry
-from common.row import JsonCodec
-from common.stretches import Single, Stretch
-from common.topics import Topics, partition_for
-from common.transaction import Outbox
+from common.batches.record_runs import Single, Stretch
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registered, Registry
+from common.pipeline.topics import Topics, partition_for
+from common.protocol.messages import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
+from common.protocol.position import Gap, Group, Held, digest
+from common.rows.codec import JsonCodec
 from services.split.columns import doubled_columns, missing_columns, show_names
 from services.split.routing import Route, compile_route
 from services.split.spans import Cursor, Span, divide, outside

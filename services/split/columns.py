@@ -4,7 +4,7 @@ import difflib
 import unicodedata
 from collections.abc import Sequence
 
-from common.schema import Schema
+from common.rows.schema import Schema
 from services.split.labels import label_of
 from services.split.splits import Column, Split
 

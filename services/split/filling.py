@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.clients import open_reader
+from common.aiokafka_internals.fetched_batches import whole_parts_of
 from common.errors import LostRecordsError
-from common.lanes import fetch
-from common.position import Group, Held, digest, merged
-from common.record_batches import whole_parts_of
-from common.registry import Registry
+from common.kafka.clients import open_reader
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registry
+from common.pipeline.topics import Topics
+from common.protocol.position import Group, Held, digest, merged
+from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
-from common.topics import Topics
-from common.transaction import Outbox
 from services.split.carrying import FillingCarrier
 from services.split.planning import passed
 from services.split.spans import up_to

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import orjson
 
+from common.batches.record_runs import Single
 from common.errors import ServiceError
-from common.fenced_topic import Entry, FencedTopic
-from common.identity import check_version
-from common.position import Held, digest
+from common.kafka.fenced_topic import Entry, FencedTopic
+from common.pipeline.topics import Topics
+from common.protocol.identity import check_version
+from common.protocol.position import Held, digest
 from common.settings import ServiceSettings
-from common.stretches import Single
-from common.topics import Topics
 from services.split.splits import Split
 
 _VERSION = 1

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from common.position import Group, Held, Position, PositionError, digest, merged
+from common.protocol.position import Group, Held, Position, PositionError, digest, merged
 from services.split.splits import Split
 
 

@@ -9,13 +9,13 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from common.clients import open_reader
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
-from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
-from common.registry import Registry
-from common.session import unless_stopped
-from common.topics import Groups, Topics
+from common.kafka.clients import open_reader
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline.registry import Registry
+from common.pipeline.topics import Groups, Topics
+from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
+from common.sessions.session import unless_stopped
 from services.split.names import Names
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
 from services.split.settings import SplitSettings
@@ -61,7 +61,7 @@ class Positions:
         if is_first or any(each.new or each.back or each.gone or each.position.filling for each in plans):
             await self._names.add(self._splits)
             async with open_reader(self._settings, "nacre-split-check") as reader:
-                await reader._client.set_topics([self._topics.rows])  # noqa: SLF001 - as in common/pipeline_start.py
+                await reader._client.set_topics([self._topics.rows])  # noqa: SLF001 - as in common/pipeline/start.py
                 beginnings = await reader.beginning_offsets(self._rows)
             for partition in self._rows:
                 await self.plan(partition, points[partition], beginnings[partition])

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from common.clients import open_reader
 from common.errors import AllRejectedError
-from common.offsets import NOTHING_COMMITTED, committed_offsets
-from common.position import Position, decode_position, digest
-from common.records import Rejection, decode_rejection
+from common.kafka.clients import open_reader
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.kafka.reading import read_until
+from common.pipeline.topics import Groups, Topics
+from common.protocol.messages import Rejection, decode_rejection
+from common.protocol.position import Position, decode_position, digest
+from common.protocol.tolerance import Tolerance, permits_all
 from common.settings import ServiceSettings
-from common.tolerance import Tolerance, permits_all
-from common.topic_reading import read_until
-from common.topics import Groups, Topics
 from services.split.splits import Split
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from common.loops import pile_up, take_fields, take_json_fields
-from common.records import Category
-from common.row import JsonCodec, json_field_reader, misfit, parse_fields
-from common.schema import Schema
+from common.protocol.messages import Category
+from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
+from common.rows.loops import pile_up, take_fields, take_json_fields
+from common.rows.schema import Schema
 from services.split.columns import explain_missing, find_column
 from services.split.labels import converter
 from services.split.splits import Column, Split

@@ -11,24 +11,24 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from common.authorization import open_allowed_pipeline
-from common.clients import new_consumer, open_admin, open_producer
-from common.completion import stages, wait_until_done
+from common.aiokafka_internals.fetched_batches import whole_parts_of
+from common.aiokafka_internals.transaction_markers import Consumed
 from common.errors import ServiceError
-from common.kinds import KindAssignor
-from common.lanes import fetch, run_lanes
-from common.offsets import committed_offsets
-from common.position import Group, Position, digest, encode_position
-from common.predecessor import Slot, remove_predecessor
-from common.readiness import Readiness
-from common.record_batches import whole_parts_of
-from common.registry import Registry
-from common.session import run_sessions, unless_stopped
-from common.topic_reading import find_end
-from common.topic_watch import confirm_topics, watch_topics
-from common.topics import Groups, Topics, check_partition
-from common.transaction import Offsets, Outbox, Transactions
-from common.transaction_markers import Consumed
+from common.kafka.assignors import KindAssignor
+from common.kafka.clients import new_consumer, open_admin, open_producer
+from common.kafka.offsets import committed_offsets
+from common.kafka.predecessor import Slot, remove_predecessor
+from common.kafka.reading import find_end
+from common.kafka.transaction import Offsets, Outbox, Transactions
+from common.pipeline.authorization import open_allowed_pipeline
+from common.pipeline.completion import stages, wait_until_done
+from common.pipeline.registry import Registry
+from common.pipeline.topic_watch import confirm_topics, watch_topics
+from common.pipeline.topics import Groups, Topics, check_partition
+from common.protocol.position import Group, Position, digest, encode_position
+from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.readiness import Readiness
+from common.sessions.session import run_sessions, unless_stopped
 from services.split.carrying import Carrier
 from services.split.filling import Filling
 from services.split.positions import Positions

@@ -2,8 +2,8 @@
 
 from pydantic import Field, field_validator
 
+from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.settings import ServiceSettings
-from common.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from services.split.splits import parse_split_by
 
 

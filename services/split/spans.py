@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from common.position import Gap
-from common.records import Ended, Mark, decode_control
-from common.stretches import Single, Stretch
+from common.batches.record_runs import Single, Stretch
+from common.protocol.messages import Ended, Mark, decode_control
+from common.protocol.position import Gap
 
 
 @dataclass(frozen=True, slots=True)

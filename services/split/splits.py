@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from common.position import Held, digest, kind_of
+from common.protocol.position import Held, digest, kind_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,10 +120,10 @@ POINTS = (
     # How every service begins.
     Point("topics", _ALL, "services.{service}.service:open_allowed_pipeline", repeats=False),
     Point("predecessor", _ALL, "services.{service}.service:remove_predecessor", repeats=False),
-    Point("assigned", _ALL, "common.lanes:Lanes.on_partitions_assigned", repeats=False),
+    Point("assigned", _ALL, "common.sessions.partition_tasks:Lanes.on_partitions_assigned", repeats=False),
     # Transactions.
     _producer_point("start", "start"),
-    Point("markers", _PRODUCERS, "common.transaction_markers:TransactionMarkers.find_missing"),
+    Point("markers", _PRODUCERS, "common.aiokafka_internals.transaction_markers:TransactionMarkers.find_missing"),
     _producer_point("begin", "begin_transaction"),
     _producer_point("send", "send_batch"),
     _producer_point("delivery", "send_batch", kind="future", moments=("after",)),
@@ -142,10 +142,10 @@ POINTS = (
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
     Point("window_read", _INGEST, "services.ingest.content:read_window"),
     Point("source_read", _INGEST, "services.ingest.content:read_on"),
-    Point("agree", _INGEST, "common.fenced_topic:FencedTopic._append", needs="schema"),
+    Point("agree", _INGEST, "common.kafka.fenced_topic:FencedTopic._append", needs="schema"),
     *_agreement_points("sources"),
     *_agreement_points("schemas"),
-    Point("agreed_read", _ALL, "common.fenced_topic:FencedTopic.read", repeats=False),
+    Point("agreed_read", _ALL, "common.kafka.fenced_topic:FencedTopic.read", repeats=False),
     # split: where it goes on.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
     Point("fetch", ("split", "sink"), "services.{service}.service:fetch"),
@@ -174,7 +174,7 @@ POINTS = (
     Point("in_place", _SINK, "services.sink.ledger:Ledger.set_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.
-    Point("lanes_close", _ALL, "common.lanes:Lanes.close", repeats=False, needs="signal"),
+    Point("lanes_close", _ALL, "common.sessions.partition_tasks:Lanes.close", repeats=False, needs="signal"),
     _producer_point("producer_stop", "stop", repeats=False, needs="signal"),
     Point("shelf_close", _SINK, "services.sink.shelf:Shelf.close", repeats=False, needs="signal"),
     Point("leave", _ALL, "aiokafka:AIOKafkaConsumer.stop", when=_of_a_member, repeats=False, needs="signal"),

@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
     ResourceType,
 )
 
-from common.permissions import Permission, permissions
+from common.pipeline.permissions import Permission, permissions
 from ops import acls
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.kafka_acls import write_kafka_acls

@@ -10,11 +10,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is in their manual
 
-from common.clients import new_consumer, open_reader
-from common.lanes import run_lanes
-from common.outages import ClientFailedError, client_failures_as_outages
-from common.readiness import Readiness
-from common.record_batches import read_on
+from common.aiokafka_internals.fetched_batches import read_on
+from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
+from common.kafka.clients import new_consumer, open_reader
+from common.sessions.partition_tasks import run_lanes
+from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
 
 pytestmark = pytest.mark.long

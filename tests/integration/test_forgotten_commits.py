@@ -9,12 +9,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common import clients
-from common.forgotten_commits import complete_forgotten_end
-from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
+from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers, Unmarked
+from common.kafka import clients
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
-from common.transaction import Transactions
-from common.transaction_markers import Consumed, TransactionMarkers, Unmarked
 from ops.kafka import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, Pipeline
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.clients import open_producer
+from common.kafka.clients import open_producer
 from common.settings import ServiceSettings
 from tests.integration.expectation import rejections
 from tests.integration.pipeline import Pipeline

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from benchmarks.instructions import count_all, read_table
-from common import loops
+from common.rows import loops
 
 _MORE = 1.1
 

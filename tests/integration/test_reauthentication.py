@@ -11,8 +11,8 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
-import common.clients  # noqa: F401 - its import installs this in aiokafka
-from common.connection import connection
+import common.kafka.clients  # noqa: F401 - its import installs this in aiokafka
+from common.connection.arguments import connection
 from common.settings import ServiceSettings, read_settings
 from tests.integration.secured import SCRAM_SESSION_S, SecuredKafka
 from tests.integration.token_endpoint import AUDIENCE

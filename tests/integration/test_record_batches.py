@@ -9,10 +9,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from common.clients import open_reader
-from common.record_batches import parts_of, read_on
+from common.aiokafka_internals.fetched_batches import parts_of, read_on
+from common.batches.record_runs import one_by_one
+from common.kafka.clients import open_reader
 from common.settings import ServiceSettings
-from common.stretches import one_by_one
 
 Row = tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 

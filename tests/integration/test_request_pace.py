@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is in their manual
 
-from common.clients import open_reader
-from common.record_batches import read_on
+from common.aiokafka_internals.fetched_batches import read_on
+from common.kafka.clients import open_reader
 from common.settings import ServiceSettings
 
 WATCHED_S = 1.5

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from common.connection import connection
+from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.log import _to_json
+from common.log.setup import _to_json
 from common.settings import ServiceSettings, _explain, read_settings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings

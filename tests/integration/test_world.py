@@ -17,7 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
     ResourceType,
 )
 
-from common.progress import RUN_KEY
+from common.protocol.progress import RUN_KEY
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.observer import Record
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from aiokafka.client import AIOKafkaClient
 
-from common import pipeline_start, topic_metadata, topic_watch
-from common.topic_metadata import Topic
+from common.kafka import topic_metadata
+from common.kafka.topic_metadata import Topic
+from common.pipeline import start as pipeline_start
+from common.pipeline import topic_watch
 
 _describe = topic_metadata.describe_topics
 

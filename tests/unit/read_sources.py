@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.progress import Progress
+from common.protocol.progress import Progress
 from services.ingest.files import Window
 from services.ingest.finding import look_at, source_name
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from common.errors import RecordTooLargeError
-from common.progress import Progress, decode_progress, encode_progress
-from common.records import Ended, Mark, Rejection, decode_control, decode_rejection
-from common.registry import Registered
-from common.schema import Schema
-from common.topics import Topics
-from common.transaction import Outbox
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registered
+from common.pipeline.topics import Topics
+from common.protocol.messages import Ended, Mark, Rejection, decode_control, decode_rejection
+from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.rows.schema import Schema
 from services.ingest import followed, source
 from services.ingest.finding import look_at, source_name
 from services.ingest.followed import Followed

@@ -1,8 +1,8 @@
 """What a shelf without Kafka is given: rows, and a registry that knows one schema."""
 
-from common.registry import Registered
-from common.schema import Schema
-from common.stretches import Stretch
+from common.batches.record_runs import Stretch
+from common.pipeline.registry import Registered
+from common.rows.schema import Schema
 
 SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 LEDGER = ".nacre/categorized-0.ledger"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from common.stretches import Single, Stretch
+from common.batches.record_runs import Single, Stretch
 
 
 def stretched(records: Iterable[Single]) -> list[Stretch | Single]:

@@ -9,8 +9,8 @@ from typing import Literal
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from common.row import parse_fields
-from common.schema import BOM, Dialect
+from common.rows.codec import parse_fields
+from common.rows.schema import BOM, Dialect
 from tests.unit.reading import Reader, clocked
 
 __all__ = ["clocked"]

@@ -1,11 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.records import EOL, Ended, Rejection, encode_control, encode_rejection
-from common.row import JsonCodec, parse_fields
-from common.schema import Dialect, Schema
-from common.stretches import Single
-from common.tally import Tally
+from common.batches.record_runs import Single
+from common.protocol.messages import EOL, Ended, Rejection, encode_control, encode_rejection
+from common.rows.codec import JsonCodec, parse_fields
+from common.rows.schema import Dialect, Schema
+from common.rows.tally import Tally
 from services.sink.arranging import (
     REJECTED_KEY,
     REJECTED_LAYOUT,

@@ -12,14 +12,14 @@ import pytest
 from aiokafka.record.memory_records import MemoryRecords
 from structlog.testing import capture_logs
 
-from common.new_batch import NewBatch
-from common.progress import Progress, decode_progress, encode_progress
-from common.records import BegunAnew, Rejection, decode_rejection
-from common.registry import Registered
-from common.schema import Dialect, Schema
-from common.tally import tally
-from common.topics import Topics
-from common.transaction import Outbox
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registered
+from common.pipeline.topics import Topics
+from common.protocol.messages import BegunAnew, Rejection, decode_rejection
+from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.rows.schema import Dialect, Schema
+from common.rows.tally import tally
 from ops.demo_proof import Finding
 from ops.validation_begun import as_sources, judge_begun
 from services.ingest.begun import begun_with, changes, find_changes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.schema import Schema
+from common.rows.schema import Schema
 from services.split.columns import doubled_columns, explain_missing, find_column, show_name
 from services.split.splits import Column, parse_split_by
 

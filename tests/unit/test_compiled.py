@@ -7,10 +7,10 @@ from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import plain
-from common.new_batch import NewBatch
-from common.row import JsonCodec, join_fields
-from common.schema import Dialect, Schema
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.rows import plain
+from common.rows.codec import JsonCodec, join_fields
+from common.rows.schema import Dialect, Schema
 
 compiled = pytest.importorskip("common.compiled", reason="no compiler")
 

@@ -7,7 +7,7 @@ import ssl
 import pytest
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
-from common.connection_causes import Access, Seen, cause_of, needs_a_look
+from common.broker_errors.connection_causes import Access, Seen, cause_of, needs_a_look
 
 PLAIN = Access("PLAINTEXT", "PLAIN", "", has_authority=False)
 TLS = Access("SSL", "PLAIN", "", has_authority=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import SourceError
-from common.progress import Progress
+from common.protocol.progress import Progress
 from services.ingest import content
 from services.ingest.content import Content, PackedFile, content_of
 from services.ingest.files import Window

@@ -11,9 +11,9 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.crc32c import crc32c
-from common.new_batch import NewBatch
-from common.record_batches import give_out_batches, in_batches
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.aiokafka_internals.fetched_batches import give_out_batches, in_batches
+from common.batches.crc32c import crc32c
 
 ROWS = [b"M,0.455,15", b"F,0.53,9"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.row import parse_fields
+from common.rows.codec import parse_fields
 from services.ingest.framing import Run, frame
 from services.ingest.opening import Wanted, find_opening
 

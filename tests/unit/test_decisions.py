@@ -6,10 +6,10 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.completion import all_ended, caught_up
 from common.errors import ConfigurationError, SourceError
-from common.progress import Progress
-from common.topics import partition_for
+from common.pipeline.completion import all_ended, caught_up
+from common.pipeline.topics import partition_for
+from common.protocol.progress import Progress
 from services.ingest.files import Window, read_on, read_window
 from services.ingest.finding import find_files, source_name
 from services.sink.checkpoint import should_checkpoint

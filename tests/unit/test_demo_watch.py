@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from common.position import Position
-from common.records import category_key
+from common.protocol.messages import category_key
+from common.protocol.position import Position
 from ops.demo_watch import Standings, Stood, ledger_rows, standings
 from services.sink.entries import Changes, Entry
 from services.sink.ledger import Ledger

@@ -6,7 +6,7 @@ import re
 import pytest
 from aiokafka import errors
 
-from common.error_kinds import KINDS, Kind, kind_of, name_of, names_in
+from common.broker_errors.kinds import KINDS, Kind, kind_of, name_of, names_in
 
 EVERY = {
     name: found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SourceError
-from common.progress import Progress
+from common.protocol.progress import Progress
 from services.ingest.content import content_of
 from services.ingest.files import Window, check_readable, open_file, read_on, read_window
 

@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 
-from common.finite_run import describe_run, find_open
-from common.progress import Progress, Run, decode_progress, encode_progress, encode_run
-from common.tally import Tally
+from common.protocol.finite_run import describe_run, find_open
+from common.protocol.progress import Progress, Run, decode_progress, encode_progress, encode_run
+from common.rows.tally import Tally
 
 State = Literal["follows", "reads", "done"]
 ENDED, BEGUN = Progress("/a", ended=True, tally=Tally(3)), Progress("/b")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from common.topics import Topics
+from common.pipeline.topics import Topics
 from services.ingest.finding import look_at, look_beside, source_name
 from services.ingest.followed import Followed
 from services.ingest.places import Found

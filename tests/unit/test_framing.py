@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.loops import even_rows
-from common.row import parse_fields
-from common.schema import BOM, Dialect
+from common.rows.codec import parse_fields
+from common.rows.loops import even_rows
+from common.rows.schema import BOM, Dialect
 from services.ingest import framing
 from services.ingest.framing import Framed, Reject, Run, frame
 from services.ingest.header import LONGEST_BROKEN_BYTES, Header, frame_header, header_columns

@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.identity import Identity, check_version, decode_identity, encode_identity, find_changes, with_known_ids
+from common.kafka.topic_metadata import Topic
+from common.pipeline.topics import Found, Topics, find_losses, find_misfits, wanted_topics
+from common.protocol.identity import (
+    Identity,
+    check_version,
+    decode_identity,
+    encode_identity,
+    find_changes,
+    with_known_ids,
+)
 from common.settings import ServiceSettings, read_settings
-from common.topic_metadata import Topic
-from common.topics import Found, Topics, find_losses, find_misfits, wanted_topics
 
 TOPICS = Topics.under("nacre.")
 BEGUN = Identity("cluster", 6, {name: f"id of {name}" for name in TOPICS.names})

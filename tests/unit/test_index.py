@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.records import category_key
+from common.protocol.messages import category_key
 from ops.index import main
 from services.sink.entries import Changes, Entry
 from services.sink.ledger import Ledger

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.kinds import KindAssignor, Member, choose
+from common.kafka.assignors import KindAssignor, Member, choose
 from services.split.splits import kind_of_splits
 
 CLUSTER: Any = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(6)))

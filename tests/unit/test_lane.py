@@ -15,9 +15,9 @@ import pytest
 from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
-from common.progress import Progress
-from common.topics import Topics
-from common.transaction import Outbox
+from common.kafka.transaction import Outbox
+from common.pipeline.topics import Topics
+from common.protocol.progress import Progress
 from services.ingest import followed as followed_module
 from services.ingest import scan as scan_module
 from services.ingest.finding import look_at, source_name

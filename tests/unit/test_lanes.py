@@ -4,7 +4,7 @@ import asyncio
 
 from aiokafka import TopicPartition
 
-from common.lanes import Lanes
+from common.sessions.partition_tasks import Lanes
 
 _PARTITION = TopicPartition("rows", 0)
 

@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
 import os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from common.lifecycle import begin, run_service
+from common.process.lifecycle import begin, run_service
 
 at, number = int(sys.argv[1]), int(sys.argv[2])
 begin()
@@ -54,7 +54,7 @@ def test_a_signal_at_any_change_of_handlers_ends_a_service_with_0(number: signal
 DRAINING = """
 import asyncio, os, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1] == "ignored" else signal.SIG_DFL)
-from common.lifecycle import begin, run_service
+from common.process.lifecycle import begin, run_service
 
 begin()
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import orjson
 
-from common.log import _to_json
+from common.log.setup import _to_json
 
 NAME = os.fsdecode(b"caf\xe9")
 

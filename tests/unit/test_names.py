@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common.records import Category
+from common.protocol.messages import Category
 from services.sink.names import file_path, parse_path
 
 

@@ -11,8 +11,8 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.new_batch import NewBatch
-from common.packing import CODECS
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.batches.compression import CODECS
 
 BATCH_BYTES = 512
 TIMESTAMP_MS = 1_764_000_000_000

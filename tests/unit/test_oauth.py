@@ -15,7 +15,7 @@ import pytest
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 from pydantic import SecretStr
 
-from common.oauth import TokenRequest, Tokens, request_token
+from common.connection.oauth import TokenRequest, Tokens, request_token
 from tests.integration.certificates import Authority
 
 SECRET = "a/b+c=é%"  # noqa: S105 - it opens nothing

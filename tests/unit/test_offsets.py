@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.offsets import NOTHING_COMMITTED, committed_offsets
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.schema import BOM, Dialect, Schema
+from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.encodings import find_encoding
 from services.ingest.framing import Reject
 from services.ingest.opening import Opening, Wanted, find_opening

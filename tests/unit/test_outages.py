@@ -6,10 +6,10 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
-import common.clients  # noqa: F401 - importing it mends aiokafka
-from common.lanes import Lanes
-from common.outages import ClientFailedError, client_failures_as_outages
-from common.session import run_sessions
+import common.kafka.clients  # noqa: F401 - importing it mends aiokafka
+from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
+from common.sessions.partition_tasks import Lanes
+from common.sessions.session import run_sessions
 from common.settings import ServiceSettings, read_settings
 
 

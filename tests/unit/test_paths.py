@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.records import Category
+from common.protocol.messages import Category
 from services.sink.names import file_path
 from services.sink.paths import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.permissions import (
+from common.pipeline.permissions import (
     OPERATIONS,
     ROLES,
     TOPIC,
@@ -13,7 +13,7 @@ from common.permissions import (
     on_topics,
     permissions,
 )
-from common.topics import Topics
+from common.pipeline.topics import Topics
 from ops.acls import grants
 
 

@@ -8,8 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.position import Group, Held, Position, PositionError, decode_position, digest, encode_position, merged
-from common.records import Mark
+from common.protocol.messages import Mark
+from common.protocol.position import (
+    Group,
+    Held,
+    Position,
+    PositionError,
+    decode_position,
+    digest,
+    encode_position,
+    merged,
+)
 from services.split.planning import ExpiredError, Plan, RedefinedError, join, passed, plan
 from services.split.spans import Span, outside
 from services.split.splits import Split, parse_split_by

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.position import (
+from common.protocol.position import (
     MOST_BYTES,
     Group,
     Held,

@@ -7,10 +7,10 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from common import readiness as readiness_module
-from common import repeats
-from common.readiness import Readiness
-from common.repeats import drop_repeats
+from common.log import repeats
+from common.log.repeats import drop_repeats
+from common.sessions import readiness as readiness_module
+from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings, read_settings
 
 

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.progress import Progress, decode_progress, encode_progress
-from common.records import (
+from common.pipeline.registry import Registered, decode_schema, encode_schema
+from common.protocol.messages import (
     Category,
     Ended,
     Mark,
@@ -15,9 +15,9 @@ from common.records import (
     parse_category_key,
     row_eol,
 )
-from common.registry import Registered, decode_schema, encode_schema
-from common.schema import Dialect, Schema
-from common.tally import Tally, tally
+from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.rows.schema import Dialect, Schema
+from common.rows.tally import Tally, tally
 
 COUNTS = st.integers(0, 2**53)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

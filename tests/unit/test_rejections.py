@@ -13,8 +13,12 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.new_batch import NewBatch
-from common.records import (
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.batches.record_runs import Single, Stretch
+from common.kafka.transaction import Outbox
+from common.pipeline.registry import Registered
+from common.pipeline.topics import Topics
+from common.protocol.messages import (
     BegunAnew,
     Mark,
     Rejection,
@@ -27,11 +31,7 @@ from common.records import (
     encode_replayed,
     parse_category_key,
 )
-from common.registry import Registered
-from common.schema import Dialect, Schema
-from common.stretches import Single, Stretch
-from common.topics import Topics
-from common.transaction import Outbox
+from common.rows.schema import Dialect, Schema
 from ops.rejections import (
     COLUMNS,
     Groups,

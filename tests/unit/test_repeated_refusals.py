@@ -1,4 +1,4 @@
-from common.repeated_refusals import pause_s
+from common.process.repeated_refusals import pause_s
 
 
 def test_each_pause_is_longer_up_to_a_minute() -> None:

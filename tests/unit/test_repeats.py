@@ -3,8 +3,8 @@
 import pytest
 import structlog
 
-from common import repeats
-from common.repeats import begin_trouble, drop_repeats
+from common.log import repeats
+from common.log.repeats import begin_trouble, drop_repeats
 
 
 @pytest.mark.parametrize("name", ["path", "folder", "source", "topic"])

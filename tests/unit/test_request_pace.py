@@ -1,4 +1,4 @@
-from common.request_pace import Pace
+from common.aiokafka_internals.request_pace import Pace
 
 
 def test_some_requests_in_a_row_are_free_and_the_next_ones_wait() -> None:

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.records import Ended
-from common.tally import NOTHING
+from common.protocol.messages import Ended
+from common.rows.tally import NOTHING
 from services.sink.arranging import EndedRun
 from services.sink.entries import Entry
 from services.sink.rolling import NEVER, Limits, portions, with_end

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.row import json_field_reader, parse_fields
-from common.schema import Dialect, Schema
+from common.rows.codec import json_field_reader, parse_fields
+from common.rows.schema import Dialect, Schema
 from services.split import routing
 from services.split.routing import Routed, compile_route
 from services.split.splits import Column, Float, Int, Kind, Split, Text, parse_split_by

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.row import JsonCodec, join_fields, json_field_reader, parse_fields
-from common.schema import Dialect, Schema
+from common.rows.codec import JsonCodec, join_fields, json_field_reader, parse_fields
+from common.rows.schema import Dialect, Schema
 
 COMMA = Dialect()
 ABALONE = Schema(

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.errors import AuthenticationFailedError
 
-from common import readiness as readiness_module
-from common import session as session_module
-from common.diagnosis import Diagnosis
-from common.error_kinds import Kind
+from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError
-from common.readiness import Readiness
-from common.session import run_sessions
+from common.sessions import readiness as readiness_module
+from common.sessions import session as session_module
+from common.sessions.diagnosis import Diagnosis
+from common.sessions.readiness import Readiness
+from common.sessions.session import run_sessions
 from common.settings import ServiceSettings, read_settings
 
 A_WEEK_S = 7 * 24 * 3600.0

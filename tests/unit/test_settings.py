@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from common.connection import connection
+from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.settings import read_settings
 from services.ingest.opening import Wanted

@@ -9,9 +9,9 @@ from zlib import crc32
 
 import pytest
 
+from common.batches.record_runs import Stretch
 from common.errors import ServiceError
-from common.records import category_key
-from common.stretches import Stretch
+from common.protocol.messages import category_key
 from services.sink import entries as entries_module
 from services.sink.disk_errors import DiskError
 from services.sink.entries import Changes, Entry, size_of

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from common.records import category_key
-from common.stretches import Stretch
+from common.batches.record_runs import Stretch
+from common.protocol.messages import category_key
 from services.sink import entries
 from services.sink.origin import Origin
 from services.sink.paths import path_rule

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import zstandard
 
+from common.batches.record_runs import Single, Stretch
 from common.errors import ServiceError
-from common.records import Ended, category_key, encode_control
-from common.stretches import Single, Stretch
-from common.tally import Tally
+from common.protocol.messages import Ended, category_key, encode_control
+from common.rows.tally import Tally
 from ops.index import index_of
 from services.sink import finisher, finishing
 from services.sink.entries import Entry

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from common.schema import BOM
+from common.rows.schema import BOM
 from services.ingest.opening import Wanted, find_opening
 from services.ingest.signatures import find_foreign, find_json
 

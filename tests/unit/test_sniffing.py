@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.schema import BOM, Dialect
+from common.rows.schema import BOM, Dialect
 from services.ingest.opening import SAMPLE_BYTES, Opening, Wanted, find_opening
 from services.ingest.waiting import Waiting
 

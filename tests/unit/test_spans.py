@@ -9,12 +9,12 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.new_batch import NewBatch
-from common.records import Ended, Mark, encode_control
-from common.stretches import Single, Stretch
-from common.tally import Tally
-from common.topics import Topics
-from common.transaction import Outbox
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.batches.record_runs import Single, Stretch
+from common.kafka.transaction import Outbox
+from common.pipeline.topics import Topics
+from common.protocol.messages import Ended, Mark, encode_control
+from common.rows.tally import Tally
 from services.ingest.framing import Run
 from services.ingest.packing import Address, pack_end, pack_run
 from services.split.spans import Cursor, Span, divide, outside, up_to

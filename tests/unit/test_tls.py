@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import uvloop
 
+from common.connection.tls import client_context
 from common.errors import ConfigurationError
 from common.settings import ServiceSettings, read_settings
-from common.tls import client_context
 from tests.integration.certificates import Authority
 
 HOST = "127.0.0.1"

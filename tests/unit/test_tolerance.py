@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.progress import Progress
-from common.tally import Tally
-from common.tolerance import find_excess, parse_tolerance, rejected_whole
+from common.protocol.progress import Progress
+from common.protocol.tolerance import find_excess, parse_tolerance, rejected_whole
+from common.rows.tally import Tally
 
 
 def progress(rows: int, rejected: int, *, ended: bool = False) -> Progress:

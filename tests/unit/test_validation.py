@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.schema import BOM, Dialect, Schema
+from common.rows.schema import BOM, Dialect, Schema
 from ops.validation import MAX_REASONS, Position, Reason, Rejections, Source, Step, read_on, with_rejects, with_step
 from ops.validation_columns import Fields
 from services.ingest.framing import Reject, frame

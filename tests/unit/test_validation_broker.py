@@ -2,9 +2,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from common.kafka.topic_metadata import Topic
+from common.pipeline.topics import Found, Topics
 from common.settings import ServiceSettings, read_settings
-from common.topic_metadata import Topic
-from common.topics import Found, Topics
 from ops.demo_proof import Finding
 from ops.validation_broker import Broker, judge_broker
 

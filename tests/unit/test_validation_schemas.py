@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.registry import Registered
-from common.schema import Dialect, Schema
-from common.schema_differences import differences, find_closest, list_names, show_name
+from common.pipeline.registry import Registered
+from common.rows.schema import Dialect, Schema
+from common.rows.schema_differences import differences, find_closest, list_names, show_name
 from ops.validation import Source
 from ops.validation_columns import Fields, with_fields
 from ops.validation_schemas import dissent, group_by_schema, number_schema

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from common.registry import Registered
-from common.schema import Dialect, Schema
+from common.pipeline.registry import Registered
+from common.rows.schema import Dialect, Schema
 from ops.demo_proof import Finding
 from ops.validation import Reason, Rejections, Source
 from ops.validation_columns import Fields

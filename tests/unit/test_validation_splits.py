@@ -3,8 +3,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.registry import Registered
-from common.schema import Schema
+from common.pipeline.registry import Registered
+from common.rows.schema import Schema
 from ops.validation import Position, Reason, Step, read_on
 from ops.validation_splits import SplitTally
 from services.ingest.opening import Wanted

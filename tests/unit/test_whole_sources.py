@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from common.position import Group, Held, Position, digest
-from common.schema import Schema
-from common.tolerance import parse_tolerance
-from common.topics import Topics
+from common.pipeline.topics import Topics
+from common.protocol.position import Group, Held, Position, digest
+from common.protocol.tolerance import parse_tolerance
+from common.rows.schema import Schema
 from services.ingest.expected import Expected
 from services.ingest.files import Window
 from services.ingest.settings import IngestSettings

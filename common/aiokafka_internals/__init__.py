@@ -1,0 +1,1 @@
+"""Every private name of aiokafka that Nacre uses or replaces."""

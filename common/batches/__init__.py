@@ -1,0 +1,1 @@
+"""Record batches as bytes: compressed, summed and counted. No client, no loop."""

@@ -1,0 +1,210 @@
+"""Why a connection to a broker has failed, in words, and whether waiting mends it."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.broker_errors.kinds import causes_of
+
+_TLS_ALERT = b"\x15\x03"
+_SHOWN_BYTES = 4
+# OpenSSL's numbers for what is wrong with a certificate.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_UNKNOWN_AUTHORITY = frozenset({2, 18, 19, 20, 21})
+_OTHER_HOST = frozenset({62, 64})
+_ASKS_FOR_CERTIFICATE = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_CERTIFICATE")
+_NAME_NOT_KNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How brokers are spoken to, as the settings say."""
+
+    protocol: str
+    mechanism: str
+    username: str
+    # Whether KAFKA_SSL_CA_LOCATION is set.
+    has_authority: bool
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.protocol.endswith("SSL")
+
+    @property
+    def has_sasl(self) -> bool:
+        """Whether a user is named."""
+        return self.protocol.startswith("SASL")
+
+    def other(self, *, tls: bool | None = None, sasl: bool | None = None) -> str:
+        """The protocol that differs from this one so far."""
+        tls = self.has_tls if tls is None else tls
+        sasl = self.has_sasl if sasl is None else sasl
+        return ("SASL_SSL" if tls else "SASL_PLAINTEXT") if sasl else ("SSL" if tls else "PLAINTEXT")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at the listener has shown: with the settings' own TLS, and with the opposite."""
+
+    is_kafka: bool = False
+    mechanisms: tuple[str, ...] = ()
+    is_kafka_otherwise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why it failed; `may_pass` where waiting mends it, without any setting being changed."""
+
+    text: str
+    may_pass: bool = True
+
+
+def needs_a_look(error: BaseException | None) -> bool:
+    """Whether the failure alone does not tell the cause. None: it could be reached, and then gave no answer."""
+    if error is None:
+        return True
+    return isinstance(error, ConnectionResetError | TimeoutError) or (
+        type(error).__name__ == "UnsupportedSaslMechanismError"
+    )
+
+
+def cause_of(error: BaseException | None, access: Access, seen: Seen) -> Cause:
+    """The cause of a failure to connect, where a look at the listener has shown this; None as above."""
+    told = (
+        _of_login(error, access, seen)
+        or _of_name(error)
+        or _of_certificate(error, access)
+        or _of_tls(error, access, seen)
+        or _of_first_bytes(error, access)
+    )
+    if told is not None:
+        return told
+    if isinstance(error, ConnectionRefusedError):
+        return Cause("the connection is refused: nothing listens there")
+    if isinstance(error, TimeoutError):
+        return Cause("no answer: a host that is down, a firewall, or a broker that hangs or has all the connections of "
+                     "its max.connections")  # fmt: skip
+    if error is None or _is_end(error):
+        return _closed(access, seen)
+    return Cause(_text(error))
+
+
+def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause | None:
+    setting = f"KAFKA_SASL_MECHANISM={access.mechanism}"
+    match type(error).__name__:
+        case "SaslAuthenticationFailed" | "AuthenticationFailedError":
+            told = ", ".join(str(argument) for argument in error.args if argument) if error else ""
+            if access.mechanism == "OAUTHBEARER":
+                text = f"the token is refused: {told or 'no reason is given'}"
+                return Cause(f"{text} (KAFKA_OAUTH_CLIENT_ID, KAFKA_OAUTH_CLIENT_SECRET or its _FILE)", may_pass=False)
+            text = f"user {access.username!r} is refused with {setting}: {told or 'no reason is given'} "
+            return Cause(
+                text + "(KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE)", may_pass=False
+            )
+        case "UnsupportedSaslMechanismError":
+            enabled = f" (enabled: {', '.join(seen.mechanisms)})" if seen.mechanisms else ""
+            return Cause(f"{setting} is not enabled there{enabled}", may_pass=False)
+        case "IllegalSaslStateError":
+            return Cause(
+                f"no user is asked for there: KAFKA_SECURITY_PROTOCOL={access.protocol} has to be "
+                f"{access.other(sasl=False)}",
+                may_pass=False,
+            )
+    return None
+
+
+def _of_name(error: BaseException | None) -> Cause | None:
+    if isinstance(error, UnicodeError):
+        return Cause("that is no host name", may_pass=False)
+    if not isinstance(error, socket.gaierror):
+        return None
+    if error.errno in _NAME_NOT_KNOWN:
+        return Cause("the host name is not known")
+    return Cause(f"the host name cannot be looked up: {error.strerror}")
+
+
+def _of_certificate(error: BaseException | None, access: Access) -> Cause | None:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return None
+    code, told = error.verify_code, error.verify_message.rstrip(".")
+    if code == _EXPIRED:
+        return Cause("the broker's certificate has expired: it has to be renewed there (or this machine's clock is "
+                     "wrong)")  # fmt: skip
+    if code == _NOT_YET_VALID:
+        return Cause("the broker's certificate is not valid yet: is this machine's clock right?")
+    if code in _OTHER_HOST:
+        return Cause(
+            f"the broker's certificate is for another host ({told}): connect by a name that it has, or have it issued "
+            "for this one",
+            may_pass=False,
+        )
+    if code in _UNKNOWN_AUTHORITY:
+        authority = "KAFKA_SSL_CA_LOCATION" if access.has_authority else "KAFKA_SSL_CA_LOCATION is not set"
+        text = f"the broker's certificate is not of a known authority ({authority}): {told}"
+        return Cause(text, may_pass=False)
+    return Cause(f"the broker's certificate is refused: {told}", may_pass=False)
+
+
+def _of_tls(error: BaseException | None, access: Access, seen: Seen) -> Cause | None:
+    setting = f"KAFKA_SECURITY_PROTOCOL={access.protocol}"
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or ""
+            if any(alert in reason for alert in _ASKS_FOR_CERTIFICATE):
+                text = "the broker asks for a client certificate, and was given none that it takes"
+                return Cause(text, may_pass=False)
+            if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"}:
+                return Cause(f"what listens there does not speak TLS, {setting} does", may_pass=False)
+            return Cause(f"no agreement on TLS: {reason or cause}", may_pass=False)
+    if access.has_tls and seen.is_kafka_otherwise:
+        return Cause(f"the broker does not speak TLS there, {setting} does: {access.other(tls=False)}?", may_pass=False)
+    return None
+
+
+def _of_first_bytes(error: BaseException | None, access: Access) -> Cause | None:
+    """From the answer's first bytes, which aiokafka has taken for its length."""
+    for cause in _causes(error):
+        expected = getattr(cause, "expected", None)
+        if isinstance(expected, int) and expected > _SHOWN_BYTES:
+            first = expected.to_bytes(_SHOWN_BYTES, "big")
+            if first.startswith(_TLS_ALERT) and not access.has_tls:
+                return Cause(
+                    f"the broker speaks TLS there, KAFKA_SECURITY_PROTOCOL={access.protocol} does not: "
+                    f"{access.other(tls=True)}?",
+                    may_pass=False,
+                )
+            return Cause(f"what listens there is not a Kafka broker: its answer begins with {first!r}", may_pass=False)
+    return None
+
+
+def _closed(access: Access, seen: Seen) -> Cause:
+    if seen.mechanisms and not access.has_sasl:
+        return Cause(
+            f"the broker asks for a user there ({', '.join(seen.mechanisms)}), KAFKA_SECURITY_PROTOCOL="
+            f"{access.protocol} names none: {access.other(sasl=True)}?",
+            may_pass=False,
+        )
+    if seen.is_kafka:
+        return Cause("the broker closes connections after its first answer: its connection limit (max.connections, "
+                     "max.connections.per.ip) is the likely cause")  # fmt: skip
+    return Cause("the connection is closed at once, without an answer: the broker's connection limit (max.connections, "
+                 "max.connections.per.ip) is the likely cause, or no Kafka broker listens there")  # fmt: skip
+
+
+def _is_end(error: BaseException) -> bool:
+    """Whether the other side has closed the connection."""
+    return type(error).__name__ == "KafkaConnectionError" or any(
+        isinstance(cause, EOFError | ConnectionError) for cause in causes_of(error)
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    return iter(()) if error is None else causes_of(error)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or repr(error)

@@ -1,0 +1,252 @@
+"""Tokens for OAUTHBEARER: asked for with the client's credentials (RFC 6749, 4.4), and renewed before they end."""
+
+import asyncio
+import base64
+import json
+import re
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import structlog
+from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, KafkaError
+from pydantic import SecretStr
+
+from common.connection.secret_files import read_secret
+from common.errors import ConfigurationError
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_ANSWER_DEADLINE_S = 5.0
+_MOST_BYTES = 2**20
+_SHOWN_CHARACTERS = 200
+# Of a token's life. What is left is for an endpoint that does not answer at once.
+_RENEW_AT = 0.8
+# Tokens end at a full second, which is up to one before their life is over.
+_ROUNDED_S = 1.0
+# While the endpoint fails and the token is still good, connections do not wait for it each time.
+_RETRY_S = 1.0
+# These do not change by themselves: the endpoint knows the client, and refuses it.
+_REFUSALS = frozenset({400, 401, 403})
+# What an Authorization header holds (RFC 6750); anything else would be read as other fields.
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What tokens are asked for with."""
+
+    endpoint: str
+    client_id: str
+    secret: SecretStr | None
+    secret_file: Path | None
+    scope: str | None
+    ca_location: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A token, and until when it is used and valid (time.monotonic)."""
+
+    text: str
+    renew_at: float
+    ends_at: float
+
+
+class Tokens:
+    """The token that all connections of this process share."""
+
+    def __init__(self, request: TokenRequest) -> None:
+        self._request = request
+        self._token: _Token | None = None
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def token(self, beyond: float = 0.0) -> str:
+        """A token that has not ended, and ends later than `beyond` (time.monotonic) where the endpoint has such a one.
+
+        KafkaError where there is none: AuthenticationFailedError if that is refused.
+        """
+        known = self._token
+        if known is None or time.monotonic() >= known.renew_at or known.ends_at <= beyond:
+            try:
+                await self._renew()
+            except KafkaError as error:
+                now = time.monotonic()
+                if known is None or now >= known.ends_at or known.ends_at <= beyond or self._token is None:
+                    raise
+                log.debug("token not renewed, the former one is still good", reason=str(error))
+                self._token = replace(known, renew_at=min(now + _RETRY_S, known.ends_at))
+        assert self._token is not None  # noqa: S101 - else an error was raised
+        return self._token.text
+
+    def forget(self) -> None:
+        """Ask for another one next time: a broker has refused this one."""
+        self._token = None
+
+    async def _renew(self) -> None:
+        """One request for all that wait; it goes on when one of them is cancelled."""
+        loop = asyncio.get_running_loop()
+        if self._renewing is None or self._renewing.done() or self._renewing.get_loop() is not loop:
+            self._renewing = loop.create_task(self._ask())
+            self._renewing.add_done_callback(_take_exception)
+        await asyncio.shield(self._renewing)
+
+    async def _ask(self) -> None:
+        asked_at = time.monotonic()
+        text, lifetime_s = await _in_daemon_thread(lambda: request_token(self._request))
+        certain_s = max(0.0, lifetime_s - _ROUNDED_S)
+        self._token = _Token(text, asked_at + _RENEW_AT * certain_s, asked_at + certain_s)
+
+
+def tokens_for(settings: ServiceSettings) -> Tokens:
+    """The tokens of these settings. ConfigurationError where a file that they name cannot be read."""
+    endpoint, client_id = settings.kafka_oauth_token_endpoint, settings.kafka_oauth_client_id
+    assert endpoint is not None  # noqa: S101 - the settings' own check has seen to it
+    assert client_id is not None  # noqa: S101 - same
+    request = TokenRequest(
+        endpoint,
+        client_id,
+        settings.kafka_oauth_client_secret,
+        settings.kafka_oauth_client_secret_file,
+        settings.kafka_oauth_scope,
+        settings.kafka_oauth_ca_location,
+    )
+    _read_secret(request)
+    _context(request)
+    return _tokens(request)
+
+
+@cache
+def _tokens(request: TokenRequest) -> Tokens:
+    return Tokens(request)
+
+
+def request_token(request: TokenRequest) -> tuple[str, float]:
+    """Ask the endpoint for a token, and wait for it; return it with the seconds that it is valid for from now on."""
+    try:
+        secret, context = _read_secret(request), _context(request)
+    except ConfigurationError as error:
+        # Only for now: while it is changed a file may be away for an instant.
+        raise KafkaConnectionError(str(error)) from None
+    try:
+        with _opener(context).open(_http_request(request, secret), timeout=_ANSWER_DEADLINE_S) as answer:
+            return _read_answer(answer.read(_MOST_BYTES))
+    except urllib.error.HTTPError as error:
+        with error:
+            why = _redacted(f"HTTP {error.code} {_explanation(error)}".strip(), secret)
+        kind = AuthenticationFailedError if error.code in _REFUSALS else KafkaConnectionError
+        raise kind(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
+    # http.client raises errors of its own, and a ValueError for what it takes for no header.
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no token now
+        why = _redacted(str(getattr(error, "reason", None) or error or type(error).__name__), secret)
+        raise KafkaConnectionError(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
+
+
+def _http_request(request: TokenRequest, secret: str) -> urllib.request.Request:
+    form = {"grant_type": "client_credentials"} | ({} if request.scope is None else {"scope": request.scope})
+    credentials = base64.b64encode(f"{request.client_id}:{secret}".encode()).decode()
+    return urllib.request.Request(  # noqa: S310 - the settings' own check has seen to http and https
+        request.endpoint,
+        urlencode(form).encode(),
+        {"Authorization": f"Basic {credentials}", "Accept": "application/json"},
+    )
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would take the secret to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: the answer is an HTTPError then."""
+
+
+def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
+
+
+def _read_answer(body: bytes) -> tuple[str, float]:
+    answer = json.loads(body)
+    token, lifetime = answer.get("access_token"), answer.get("expires_in")
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        raise ValueError("the answer has no access_token")
+    lifetime_s = _remaining_s(token) if lifetime is None else float(lifetime)
+    if lifetime_s <= 0:
+        raise ValueError("the answer's token has ended already")
+    return token, lifetime_s
+
+
+def _remaining_s(token: str) -> float:
+    """What is left of a JSON web token's life, by its own word; a server need not say it besides (RFC 6749, 5.1)."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return float(claims["exp"]) - time.time()
+    except (IndexError, KeyError, TypeError, ValueError):
+        raise ValueError("the answer does not say when its token ends (expires_in)") from None
+
+
+def _explanation(error: urllib.error.HTTPError) -> str:
+    """What an OAuth server says of its refusal, and nothing else of its answer."""
+    with suppress(Exception):
+        answer = json.loads(error.read(_MOST_BYTES))
+        words = (answer.get("error"), answer.get("error_description"))
+        told = " ".join(word for word in words if isinstance(word, str))
+        return " ".join(told.split())[:_SHOWN_CHARACTERS]
+    return error.reason
+
+
+def _redacted(text: str, secret: str) -> str:
+    return text.replace(secret, "***") if secret else text
+
+
+def _read_secret(request: TokenRequest) -> str:
+    return read_secret("KAFKA_OAUTH_CLIENT_SECRET", request.secret, request.secret_file) or ""
+
+
+def _context(request: TokenRequest) -> ssl.SSLContext | None:
+    """How the endpoint is checked: by the authorities that are named, else by the system's."""
+    if request.ca_location is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=request.ca_location)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigurationError(f"KAFKA_OAUTH_CA_LOCATION {request.ca_location}: {why}") from None
+
+
+async def _in_daemon_thread(work: Callable[[], T]) -> T:
+    """What `work` returns. Not in the loop's own threads: a process would wait for one that hangs before it ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(settled: Callable[[Any], None], value: object) -> None:
+        if not done.done():
+            settled(value)
+
+    def run() -> None:
+        try:
+            outcome: tuple[Callable[[Any], None], object] = (done.set_result, work())
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome = (done.set_exception, error)
+        # The loop may be closed by now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=run, name="token", daemon=True).start()
+    return await done
+
+
+def _take_exception(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Clients, topics read and written, offsets, transactions."""

@@ -1,0 +1,185 @@
+"""Kafka clients made from the settings, and closed within deadlines."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
+
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.aiokafka_internals.broken_connections import take_refused_writes_for_broken_connections
+from common.aiokafka_internals.connection_failures import keep_connection_failures
+from common.aiokafka_internals.fetched_batches import give_out_batches, in_batches
+from common.aiokafka_internals.lost_brokers import take_lost_brokers_for_kafka_errors
+from common.aiokafka_internals.outages import is_client_failure
+from common.aiokafka_internals.produce_requests import write_produce_requests_at_once
+from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
+from common.aiokafka_internals.request_pace import pace_requests
+from common.aiokafka_internals.transaction_state import is_left_uncommitted
+from common.broker_errors.refusals import not_allowed
+from common.connection.arguments import connection
+from common.errors import ConfigurationError
+from common.kafka.topic_metadata import create_no_topic_by_asking
+from common.kafka.waiting import unless_stopped, within
+from common.pipeline.permissions import TRANSACTIONAL_ID
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+take_refused_writes_for_broken_connections()
+keep_connection_failures()
+reauthenticate_open_connections()
+take_lost_brokers_for_kafka_errors()
+give_out_batches()
+write_produce_requests_at_once()
+create_no_topic_by_asking()
+pace_requests()
+
+# A broker's limit for a request, in which goes one batch per partition.
+_MAX_REQUEST_BYTES = 100 * 2**20
+# Of all partitions together; a batch that is larger comes by itself. Several copies of it are in memory at a time, and
+# more at once is no faster.
+_FETCH_BYTES = 2**20
+# So many signs of life may be lost before a member counts as dead.
+_HEARTBEATS_PER_SESSION = 4
+# A member has ended what it had under way by then. Shorter than a request may take, which a join waits in.
+_REBALANCE_TIMEOUT_MS = 6_000
+_STOP_DEADLINE_S = 1.5
+# Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
+_MAX_POLL_INTERVAL_MS = 2**31 - 1
+
+
+def new_consumer(
+    settings: ServiceSettings,
+    client_id: str,
+    group: str | None = None,
+    isolation_level: str = "read_committed",
+    assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
+) -> AIOKafkaConsumer:
+    """A consumer that never commits or resets an offset by itself, and sees committed records only unless told.
+
+    What it reads comes from `read_on`.
+    """
+    session_timeout_ms = int(settings.session_timeout_s * 1000)
+    return AIOKafkaConsumer(
+        client_id=client_id,
+        group_id=group,
+        isolation_level=isolation_level,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        value_deserializer=in_batches,
+        partition_assignment_strategy=(assignor,),
+        fetch_max_wait_ms=100,
+        fetch_max_bytes=_FETCH_BYTES,
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=session_timeout_ms // _HEARTBEATS_PER_SESSION,
+        rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
+        max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+        **connection(settings),
+    )
+
+
+@asynccontextmanager
+async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client; Stopped when `stop` is set before it has started."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await unless_stopped(stop, admin.start())
+        yield admin
+    finally:
+        await within_deadline(admin.close(), "admin client")
+
+
+@asynccontextmanager
+async def open_reader(
+    settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed"
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer without a group: it is assigned by hand."""
+    consumer = new_consumer(settings, client_id, isolation_level=isolation_level)
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await stop_consumer(consumer)
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and close, within a deadline."""
+    await within_deadline(consumer.stop(), "consumer")
+    # stop() closes the connections last, and may not have come so far.
+    await within_deadline(consumer._client.close(), "consumer")  # noqa: SLF001 - nothing else closes them
+
+
+@asynccontextmanager
+async def open_producer(
+    settings: ServiceSettings, transactional_id: str, stop: asyncio.Event | None = None
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A started transactional producer; Stopped when `stop` is set before it has started.
+
+    Once it is started, an earlier producer with this id is fenced and its transaction is settled; `owes_abort` tells
+    whether by an abort. On the way out an open transaction is left to the next start, or the broker's timeout.
+    """
+    producer = AIOKafkaProducer(
+        client_id=transactional_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(settings.transaction_timeout_s * 1000),
+        max_request_size=_MAX_REQUEST_BYTES,
+        **connection(settings),
+    )
+    producer.create_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
+    _ask_before_start(producer, transactional_id)
+    try:
+        # What a predecessor left open is settled within its timeout.
+        deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
+        async with within(deadline_s, f"the producer with transactional id {transactional_id} has not started"):
+            try:
+                await unless_stopped(stop or asyncio.Event(), producer.start())
+            except TransactionalIdAuthorizationFailed:
+                # aiokafka tells neither.
+                text = not_allowed("Write", TRANSACTIONAL_ID, transactional_id)
+                raise ConfigurationError(text) from None
+        yield producer
+    finally:
+        await within_deadline(producer.stop(), "producer")
+        # stop() waits for its broker before it closes the connections, and may have been cut short.
+        await within_deadline(producer.client.close(), "producer")
+
+
+def _ask_before_start(producer: AIOKafkaProducer, transactional_id: str) -> None:
+    """Let its start ask how the predecessor's transaction stands, once it is connected and before it settles that."""
+    sender = producer._sender  # noqa: SLF001 - the second of the two steps that a start has
+    start = sender.start
+
+    async def ask_and_start() -> None:
+        producer.owes_abort = await is_left_uncommitted(producer.client, transactional_id)
+        await start()
+
+    sender.start = ask_and_start
+
+
+async def within_deadline(closing: Any, what: str) -> None:
+    """A client whose broker is gone may wait for ever in its stop, or end it with a CancelledError (aiokafka 0.14).
+
+    That error is of a task of the client's own, so it must not be taken for a cancellation of ours.
+    """
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait([task], timeout=_STOP_DEADLINE_S)
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=_STOP_DEADLINE_S)
+    if not task.done():
+        log.warning("does not close", client=what)
+        return
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if isinstance(error, Exception) and not (isinstance(error, KafkaError) or is_client_failure(error)):
+        raise error
+    if error is not None:
+        log.debug("not closed cleanly", client=what, error=repr(error))

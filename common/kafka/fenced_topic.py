@@ -1,0 +1,89 @@
+"""A topic of one partition that many replicas write to, each on top of all that the others wrote."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ProducerFenced
+
+from common.batches.record_runs import Single
+from common.kafka.clients import open_producer, open_reader
+from common.kafka.reading import read_to_end
+from common.kafka.transaction import Transactions
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+_FIRST_BACK_OFF_S = 0.1
+_LONGEST_BACK_OFF_S = 3.0
+
+# A record's key and value.
+Entry = tuple[bytes, bytes]
+
+
+class FencedTopic:
+    """Reads on in the topic, and appends what is decided with all of it known.
+
+    `take` gets the records that came, each once. All writers share one transactional id: whoever starts its producer
+    last has fenced the others, and reads what they committed before it writes. So no two decide from the same state.
+    """
+
+    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Single]], None]) -> None:
+        self._settings = settings
+        self._take = take
+        self._partition = TopicPartition(topic, 0)
+        self._next_offset = 0
+
+    async def read(self, consumer: AIOKafkaConsumer | None = None) -> None:
+        """Take the records that came since the last time, with a consumer that is at hand or one of its own."""
+        if consumer is not None:
+            await self._read_with(consumer)
+            return
+        async with open_reader(self._settings, f"nacre-{self._partition.topic}") as own:
+            await self._read_with(own)
+
+    async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+        """Append, and return, what is decided once all records are taken; it is committed then.
+
+        `decide` is called again, with those taken that came meanwhile, whenever another writer was quicker.
+        """
+        back_off_s = _FIRST_BACK_OFF_S
+        while True:
+            try:
+                return await self._append(decide)
+            except ProducerFenced:
+                log.info("another replica writes to this topic, trying again", topic=self._partition.topic)
+                # Random, and longer each time: replicas that go on at once fence each other in turn, for ever.
+                await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
+                back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
+
+    async def _append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+        # The topic's name has the prefix already. The producer second: the sooner it commits after its start, the less
+        # often another one fences it.
+        async with (
+            open_reader(self._settings, f"nacre-{self._partition.topic}") as consumer,
+            open_producer(self._settings, self._partition.topic) as producer,
+        ):
+            transactions = Transactions(producer, [self._partition])
+            await transactions.take_over()
+            await self._read_with(consumer)
+            entries = decide()
+            if entries:
+                outbox = transactions.outbox()
+                for key, value in entries:
+                    outbox.put(self._partition.topic, 0, key, value)
+                await transactions.commit(outbox)
+                # What depends on them is written next: who reads that has to find them.
+                await transactions.settle()
+            return entries
+
+    async def _read_with(self, consumer: AIOKafkaConsumer) -> None:
+        consumer.assign([self._partition])
+        consumer.seek(self._partition, self._next_offset)
+        records = [record async for record in read_to_end(consumer, self._partition)]
+        next_offset = await consumer.position(self._partition)
+        # Nothing is waited for between the two: whoever breaks this off has both or neither.
+        self._take(records)
+        self._next_offset = next_offset

@@ -1,0 +1,29 @@
+"""What a consumer group has committed."""
+
+from collections.abc import Sequence
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from common.broker_errors.missing_permissions import asking_about
+
+NOTHING_COMMITTED = -1
+
+
+async def committed_offsets(
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """What the group has committed for each of these partitions, offset -1 where it has committed nothing.
+
+    KafkaError when the broker does not tell: a coordinator that still loads answers with an error for the group and no
+    partitions, which aiokafka 0.14 gives out as no offsets. Taken for "nothing committed", all would be done again.
+    """
+    with asking_about(group):
+        found: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
+            group, partitions=list(partitions)
+        )
+    if missing := [partition for partition in partitions if partition not in found]:
+        raise KafkaError(f"the broker does not tell the offsets of group {group} for {len(missing)} partitions now")
+    return found

@@ -1,0 +1,47 @@
+"""Reading topics from a place to their end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from common.aiokafka_internals.fetched_batches import parts_of, read_on
+from common.batches.record_runs import Single, one_by_one
+
+_TIMEOUT_MS = 200
+# A new leader's end may be behind for a moment.
+_END_PATIENCE_S = 10.0
+_END_INTERVAL_S = 0.5
+
+
+async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> int:
+    """The partition's end; waits some seconds for one that is not before `expected`."""
+    deadline = asyncio.get_running_loop().time() + _END_PATIENCE_S
+    while True:
+        end = int((await consumer.end_offsets([partition]))[partition])
+        if end >= expected or asyncio.get_running_loop().time() > deadline:
+            return end
+        await asyncio.sleep(_END_INTERVAL_S)
+
+
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Single]:
+    """The committed records from the consumer's positions to the ends as they are now."""
+    # Asked for all at once: each question waits behind a fetch that waits for records.
+    ends = await consumer.end_offsets(partitions)
+    for partition in partitions:
+        # The position, not the last record: what ends a transaction takes an offset and is never handed out.
+        while await consumer.position(partition) < ends[partition]:
+            # A batch at a time: what was not compacted for an hour must not be in memory as a whole.
+            for record in one_by_one(parts_of(await read_on(consumer, partition, _TIMEOUT_MS))):
+                yield record
+
+
+async def read_until(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
+) -> AsyncIterator[Sequence[Single]]:
+    """The committed records from the partition's beginning to that offset, a fetch at a time."""
+    consumer.assign([partition])
+    consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
+    while await consumer.position(partition) < end:
+        batches = await read_on(consumer, partition, _TIMEOUT_MS)
+        yield [record for record in one_by_one(parts_of(batches)) if record.offset < end]

@@ -1,0 +1,169 @@
+"""Records on their way into Kafka transactions, one transaction after the other."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Collection
+
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
+from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers
+from common.broker_errors.refusals import refusal_of_records
+from common.kafka.waiting import within
+from common.protocol.messages import Headers
+
+log = structlog.get_logger()
+
+Offsets = dict[TopicPartition, OffsetAndMetadata]
+
+
+class Outbox:
+    """The record batches of one transaction to be, in their order per partition."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._timestamp_ms = int(time.time() * 1000)
+        self.batches: defaultdict[tuple[str, int], list[NewBatch]] = defaultdict(list)
+        self.size = 0
+        self.began = time.monotonic()
+
+    def begin_batch(self, topic: str, partition: int) -> NewBatch:
+        """A new record batch behind those that the partition has."""
+        batch: NewBatch = self._producer.create_batch()
+        self.batches[topic, partition].append(batch)
+        return batch
+
+    def put(self, topic: str, partition: int, key: bytes | None, value: bytes, headers: Headers | None = None) -> None:
+        """One record."""
+        batches = self.batches[topic, partition]
+        batch = batches[-1] if batches else self.begin_batch(topic, partition)
+        if not self.append(batch, key, value, headers):
+            self.append(self.begin_batch(topic, partition), key, value, headers)
+
+    def append(self, batch: NewBatch, key: bytes | None, value: bytes, headers: Headers | None = None) -> bool:
+        """One record into this batch; False when it is full."""
+        before = batch.size()
+        added = batch.append(timestamp=self._timestamp_ms, key=key, value=value, headers=headers or []) is not None
+        self.size += batch.size() - before
+        return added
+
+    def put_rows(self, topic: str, partition: int, key: bytes, rows: list[bytes]) -> None:
+        """Many rows with one key: the hot path."""
+        batches = self.batches[topic, partition]
+        batch = batches[-1] if batches else self.begin_batch(topic, partition)
+        done = self.fill(batch, key, rows)
+        while done < len(rows):
+            done = self.fill(self.begin_batch(topic, partition), key, rows, done)
+
+    def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
+        """Put rows from `start` on into a batch until it is full; return the first that found no place.
+
+        An empty batch takes a first row of any size, so that a loop over this always ends.
+        """
+        before = batch.size()
+        position = batch.put_rows(self._timestamp_ms, key, rows, start)
+        self.size += batch.size() - before
+        return position
+
+    def __bool__(self) -> bool:
+        return bool(self.batches)
+
+    def is_due(self, now: float, commit_interval_ms: int, max_bytes: int) -> bool:
+        """Whether this has been gathered long enough, or is enough. `now` is of time.monotonic."""
+        return bool(self) and (self.size >= max_bytes or now - self.began >= commit_interval_ms / 1000)
+
+
+class Transactions:
+    """Commits one outbox while the next is being filled; never two at once.
+
+    `partitions` are those that an outbox may have records for, `consumed` the one whose offset goes with them. Any
+    error, also one that comes late, is raised by `commit` or `settle`: the caller gives the producer up then and starts
+    again from what is committed.
+    """
+
+    def __init__(
+        self, producer: AIOKafkaProducer, partitions: Collection[TopicPartition], consumed: Consumed | None = None
+    ) -> None:
+        self._producer = producer
+        self._partitions = partitions
+        self._group = None if consumed is None else consumed.group
+        self._markers = TransactionMarkers(producer, consumed)
+        self._in_flight: asyncio.Task[None] | None = None
+        manager = producer._txn_manager  # noqa: SLF001 - aiokafka keeps both nowhere else
+        self._timeout_s = manager.transaction_timeout_ms / 1000
+        self._id = manager.transactional_id
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is under way."""
+        return self._in_flight is not None and not self._in_flight.done()
+
+    @property
+    def in_flight(self) -> asyncio.Task[None] | None:
+        """The commit under way or last done, to wait for."""
+        return self._in_flight
+
+    def outbox(self) -> Outbox:
+        """An empty outbox for this producer."""
+        return Outbox(self._producer)
+
+    async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
+        """Begin to commit, once the one before is settled."""
+        await self.settle()
+        self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
+
+    async def take_over(self) -> None:
+        """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
+        async with within(self._timeout_s, f"the last transaction of {self._id} is not carried out"):
+            if unmarked := await self._markers.find_missing(self._partitions):
+                is_abort = self._producer.owes_abort
+                ended = "an abort" if is_abort else "a commit"
+                log.warning("completing what the broker forgot", ended_by=ended, partitions=len(unmarked.partitions))
+                await complete_forgotten_end(self._producer, unmarked, self._group, is_abort=is_abort)
+                await self._markers.wait(self._partitions)
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way: what was committed can be read then."""
+        if self._in_flight is not None:
+            await self._in_flight
+            self._in_flight = None
+
+    def give_up(self) -> None:
+        """Stop waiting for what is under way: the next producer with this id settles it."""
+        if self._in_flight is not None:
+            self._in_flight.cancel()
+            self._in_flight.add_done_callback(_take_exception)
+
+    async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
+        # Longer than the broker's own deadline no transaction can last.
+        async with within(self._timeout_s, f"a transaction of {self._id} is not done"):
+            producer = self._producer
+            await producer.begin_transaction()
+            await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
+            if offsets:
+                await producer.send_offsets_to_transaction(offsets, self._group)
+            await producer.commit_transaction()
+            # Before the next transaction may begin: see forgotten_commits.
+            await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
+
+    async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
+        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
+        try:
+            for delivery in sent:
+                await delivery
+        except KafkaError as error:
+            # Of a refusal aiokafka keeps the kind alone.
+            if refusal := refusal_of_records(error, topic):
+                raise refusal from error
+            raise
+
+
+def _take_exception(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""What the services log, and what they leave out because it was just said."""

@@ -1,0 +1,1 @@
+"""What the three services agree on: their topics, schemas and permissions, and when everything is done."""

@@ -1,0 +1,147 @@
+"""Asking a broker what this user may do (KIP-430, Kafka 2.3), so that a permission that lacks is named at the start.
+
+Later the broker would only say that something was refused. https://kafka.apache.org/protocol
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import CoordinationType
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    for_code,
+)
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
+from aiokafka.protocol.api import Request, RequestStruct
+
+from common.broker_errors.refusals import not_allowed
+from common.errors import ConfigurationError
+from common.kafka.topic_metadata import ask_about_topics
+from common.pipeline.permissions import (
+    BEGINNERS,
+    GROUP,
+    OPERATIONS,
+    TOPIC,
+    TRANSACTIONAL_ID,
+    Permission,
+    explain_missing,
+    find_missing,
+    on_topics,
+    permissions,
+)
+from common.pipeline.start import Pipeline, open_pipeline
+from common.pipeline.topics import Topics
+from common.settings import ServiceSettings
+
+_NOTHING_ALLOWED = 0
+# Of a topic that may not even be seen, it is known that it may be neither read nor written, each of which shows it.
+_UNSEEN = 1 << OPERATIONS["DescribeConfigs"]
+_PAUSE_S = 0.05
+_COORDINATOR_PATIENCE_S = 5.0
+
+
+async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Pipeline:
+    """The pipeline, opened once it is known that the service may do what it will.
+
+    ConfigurationError, with a line for each kind of permission that lacks.
+    """
+    needed = permissions(service, settings.topic_prefix)
+    topics = Topics.under(settings.topic_prefix)
+    # First those that exist: what may not be looked at would fail below, without a word of what it takes.
+    first = await _bits_by_topic(admin, topics.names)
+    missing = find_missing(first, list(on_topics(needed, topics)))
+    for resource in (GROUP, TRANSACTIONAL_ID):
+        asked = [permission for permission in needed if permission.resource == resource]
+        missing += [permission for permission in asked if await _is_missing(admin, permission)]
+    _refuse(missing)
+    try:
+        pipeline = await open_pipeline(admin, settings, begins=service in BEGINNERS)
+    except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+        not_created = [name for name in topics.names if name not in await _bits_by_topic(admin, topics.names)]
+        raise ConfigurationError(not_allowed("Create", TOPIC, *(not_created or topics.names))) from None
+    if len(first) < len(topics.names):
+        _refuse(find_missing(await _bits_by_topic(admin, topics.names), list(on_topics(needed, topics))))
+    return pipeline
+
+
+def _refuse(missing: Sequence[Permission]) -> None:
+    if missing:
+        raise ConfigurationError(explain_missing(missing))
+
+
+async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
+    """What the user may do with each topic that exists, or that it may not even know of."""
+    described = await ask_about_topics(admin._client, names)  # noqa: SLF001 - the admin client has no such request
+    bits = {name: topic.operations for name, topic in described.topics.items()}
+    return bits | dict.fromkeys(described.hidden, _UNSEEN)
+
+
+async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
+    """Whether what is needed of a group, or of a transactional id, is not allowed."""
+    if permission.resource == GROUP:
+        return bool(find_missing({permission.name: await _bits_of_group(admin, permission.name)}, [permission]))
+    return await _is_denied(admin, permission)
+
+
+async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
+    """What the user may do with a group. Waits some seconds for a coordinator that is on the move, or not made yet."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _COORDINATOR_PATIENCE_S
+    while True:
+        try:
+            coordinator = await admin.find_coordinator(group)
+            answer = await admin._client.send(coordinator, _DescribeGroupsRequest(group))  # noqa: SLF001 - same
+            [(code, *_, allowed)] = answer.groups
+            if code:
+                raise for_code(code)(f"group {group}: cannot ask what this user may do")
+        except GroupAuthorizationFailedError:
+            return _NOTHING_ALLOWED
+        except KafkaError as error:
+            if not error.retriable or clock() > deadline:
+                raise
+        else:
+            return int(allowed)
+        await admin._client.force_metadata_update()  # noqa: SLF001 - same
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
+    """Whether the user may not even see a transactional id, which Write on it allows as well.
+
+    A broker says no more about such an id. A user who may see it, but not write, is refused when its producer starts.
+    """
+    try:
+        await admin.find_coordinator(permission.name, CoordinationType.TRANSACTION)
+    except TransactionalIdAuthorizationFailed:
+        return True
+    except KafkaError as error:
+        # Its coordinator is not there yet, which is of no matter here.
+        if not error.retriable:
+            raise
+    return False
+
+
+class _DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]  # same
+    """As aiokafka 0.14 has it, which reads the answer to it as that of an earlier version."""
+
+    API_KEY = 15
+    API_VERSION = 3
+    RESPONSE_TYPE = DescribeGroupsResponse_v3
+    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
+
+
+class _DescribeGroupsRequest(Request[_DescribeGroupsRequestV3]):  # type: ignore[misc]  # same
+    API_KEY = 15
+
+    def __init__(self, group: str) -> None:
+        self._group = group
+
+    def build(self, request_struct_class: Any) -> Any:
+        include_authorized_operations = True
+        return request_struct_class([self._group], include_authorized_operations)

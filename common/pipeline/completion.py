@@ -1,0 +1,245 @@
+"""Telling when everything is done: ingest has ended, as far as can be known, and what it read is carried to the end."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
+from aiokafka.errors import for_code
+from aiokafka.structs import OffsetAndMetadata
+
+from common.errors import ConfigurationError, ServiceError
+from common.kafka.clients import open_reader
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.kafka.reading import read_to_end
+from common.pipeline.topics import Groups, Topics, describe_expired
+from common.protocol.finite_run import describe_run, find_open
+from common.protocol.position import Position, PositionError, decode_position, kind_of
+from common.protocol.progress import Progress, Run, decode_progress
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+_LOOK_INTERVAL_S = 0.1
+# What is waited for is said once it has lasted so long.
+_SAID_AFTER_S = 5.0
+# Who finds everything done, and had nothing to do, may have been started beside an ingest that has not begun yet.
+_PATIENCE_S = 15.0
+_REBALANCING = ("PreparingRebalance", "CompletingRebalance")
+
+
+Filled = Callable[[Collection[Position]], bool]
+Ours = Callable[[OffsetAndMetadata], bool]
+
+
+class Far(Enum):
+    """How far a group is: through, behind, or not to be told, because its members are still coming together."""
+
+    THROUGH = auto()
+    BEHIND = auto()
+    UNSETTLED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A consumer group and the partitions it reads; split's also tells by its positions whether it `is_filled`.
+
+    An offset counts only where it `is_ours`. With `asks_members` its members must not be about to carry something else
+    than what these positions are of.
+    """
+
+    group: str
+    partitions: tuple[TopicPartition, ...]
+    is_filled: Filled | None = None
+    asks_members: bool = False
+    is_ours: Ours | None = None
+
+
+def stages(
+    settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None, is_ours: Ours | None = None
+) -> tuple[Stage, Stage]:
+    """The stages behind ingest: split and sink.
+
+    Split's own test of its positions is `is_filled`. Without one, the asking service does not know SPLIT_BY: what
+    split's positions and members say is all that it can see. Sink's own test of its offsets is `is_ours`.
+    """
+    groups = Groups.under(settings.topic_prefix)
+    numbers = range(settings.partitions)
+    rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
+    categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
+    to_split = Stage(groups.split, rows, is_filled or _none_is_filling, asks_members=is_filled is None)
+    to_sink = Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)), is_ours=is_ours)
+    return to_split, to_sink
+
+
+def all_ended(sources: Mapping[str, Progress]) -> bool:
+    """Whether there is a source, and all there are have ended."""
+    return bool(sources) and all(progress.ended for progress in sources.values())
+
+
+def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> bool:
+    """Whether each partition is committed to its end. A group that has committed nothing yet stands at -1."""
+    return all(max(0, committed.get(partition, 0)) >= end for partition, end in ends.items())
+
+
+class Watch:
+    """Looks at the sources and the groups' offsets, each time afresh."""
+
+    def __init__(self, settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient) -> None:
+        self._partitions = [TopicPartition(topics.progress, number) for number in range(settings.partitions)]
+        self._admin = admin
+        self._count = settings.partitions
+        self.sources: dict[str, Progress] = {}
+        self.runs: dict[int, Run] = {}
+
+    @property
+    def open(self) -> str:
+        """Why ingest may have more to tell; "" when it has ended, as far as can be known."""
+        return find_open(self.sources, self.runs, self._count)
+
+    async def read_sources(self, consumer: AIOKafkaConsumer) -> None:
+        """Bring `sources` and `runs` up to date; the consumer is this watch's own."""
+        if not consumer.assignment():
+            consumer.assign(self._partitions)
+            for partition, first in (await consumer.beginning_offsets(self._partitions)).items():
+                if first:
+                    raise ServiceError(describe_expired(partition.topic, partition.partition, first))
+                consumer.seek(partition, 0)
+        async for record in read_to_end(consumer, *self._partitions):
+            try:
+                told = decode_progress(record.value)
+            except ValueError as error:
+                raise ServiceError(f"topic {self._partitions[0].topic}: a record is {error}") from None
+            if isinstance(told, Run):
+                self.runs[told.partition] = told
+            else:
+                self.sources[told.source] = told
+
+    async def how_far(self, consumer: AIOKafkaConsumer, stage: Stage) -> Far:
+        """Whether the stage's group has carried everything. The ends are read before what it has committed.
+
+        The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
+        marker is still to come are work to do.
+        """
+        ends = await consumer.end_offsets(stage.partitions)
+        found = await committed_offsets(self._admin, stage.group, stage.partitions)
+        committed = {partition: point.offset for partition, point in found.items()}
+        if not caught_up(committed, ends):
+            return Far.BEHIND
+        if stage.is_ours is not None and not all(map(stage.is_ours, found.values())):
+            return Far.UNSETTLED
+        if stage.is_filled is None:
+            return Far.THROUGH
+        positions = _positions(stage.group, found)
+        if not stage.is_filled(positions):
+            return Far.BEHIND
+        agree = not stage.asks_members or await self._members_agree(stage.group, positions)
+        return Far.THROUGH if agree else Far.UNSETTLED
+
+    async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
+        """Whether no member of split's group has other splits than these positions, and none is joining."""
+        [response] = await self._admin.describe_consumer_groups([group])
+        [(error_code, _, state, _, _, members, *_)] = response.groups
+        if error_code:
+            raise for_code(error_code)
+        said = [
+            ConsumerProtocolMemberMetadata.decode(metadata).user_data for _, _, _, metadata, *_ in members if metadata
+        ]
+        kinds = {orjson.loads(each)["kind"] for each in said if each}
+        return state not in _REBALANCING and all(
+            kind_of(position.main.splits) == kind for position in positions for kind in kinds
+        )
+
+
+class _Waiting:
+    """Says what is waited for: once for each kind of it, when it has lasted."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._kind = ""
+        self._said: set[str] = set()
+
+    def on(self, reason: str) -> None:
+        """Take what is waited for now."""
+        kind, now = reason.partition(":")[0], time.monotonic()
+        if kind != self._kind:
+            self._kind, self._since = kind, now
+        if now - self._since >= _SAID_AFTER_S and kind not in self._said:
+            self._said.add(kind)
+            log.info("not done yet", reason=reason)
+
+
+async def wait_until_done(
+    settings: ServiceSettings,
+    topics: Topics,
+    admin: AIOKafkaAdminClient,
+    to_pass: Sequence[Stage],
+    has_worked: Callable[[], bool],
+) -> None:
+    """Wait until ingest has ended and each of these stages, in their order, has carried everything; say what that was.
+
+    In their order: what a stage has still to read may become work for the next. Where all is done at the first look and
+    this service had nothing to do (`has_worked`), it may be what an earlier run has left: then a new one has some
+    seconds to begin.
+    """
+    watch, waiting, is_news, began = Watch(settings, topics, admin), _Waiting(), False, time.monotonic()
+    async with (
+        open_reader(settings, "nacre-watch") as consumer,
+        open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,
+    ):
+        while True:
+            await watch.read_sources(consumer)
+            behind, far = ("", Far.BEHIND) if watch.open else await _find_behind(watch, ends, to_pass)
+            reason = watch.open or behind
+            # A group that is forming says nothing about a run: this service may have been started with it.
+            is_news = is_news or (bool(reason) and far is Far.BEHIND) or has_worked()
+            if reason:
+                waiting.on(reason)
+            elif is_news:
+                log.info("all is carried", **describe_run(watch.sources, watch.runs))
+                return
+            elif time.monotonic() - began < _PATIENCE_S:
+                waiting.on(
+                    "all that ingest has read so far is carried: if no other run of it begins within "
+                    f"{_PATIENCE_S:g} s, there is nothing to do"
+                )
+            else:
+                log.warning(
+                    "nothing to do: all that ingest has read is carried, and no other run of it has begun. If one "
+                    "begins later, start this service again",
+                    waited_s=_PATIENCE_S,
+                    **describe_run(watch.sources, watch.runs),
+                )
+                return
+            await asyncio.sleep(_LOOK_INTERVAL_S)
+
+
+async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:
+    for stage in to_pass:
+        if (far := await watch.how_far(ends, stage)) is not Far.THROUGH:
+            return f"group {stage.group} has not carried everything: it is at work, or its service is not running", far
+    return "", Far.THROUGH
+
+
+def _none_is_filling(positions: Collection[Position]) -> bool:
+    return not any(position.filling for position in positions)
+
+
+def _positions(group: str, found: Mapping[TopicPartition, OffsetAndMetadata]) -> list[Position]:
+    try:
+        return [
+            decode_position(point.metadata, point.offset)
+            for point in found.values()
+            if point.offset != NOTHING_COMMITTED
+        ]
+    except PositionError as error:
+        raise ConfigurationError(
+            f"group {group} has a position that this version cannot read: {error}. Begin again with another "
+            "TOPIC_PREFIX and another OUTPUT_DIR"
+        ) from None

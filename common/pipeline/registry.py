@@ -1,0 +1,226 @@
+"""What a pipeline was begun with and the schemas that it knows, numbered in the order in which they came.
+
+Both are kept in the compacted topic `schemas`.
+"""
+
+import asyncio
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer
+
+from common.batches.record_runs import Single
+from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
+from common.kafka.fenced_topic import Entry, FencedTopic
+from common.pipeline.topics import Topics
+from common.protocol.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
+from common.rows.schema import Dialect, Schema
+from common.rows.schema_differences import differences, find_closest
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+# Raised with every change that an older service must not ignore.
+_VERSION = 1
+_MOST_COMPARED = 1_000
+_COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
+_IDENTITY_KEY = b"pipeline"
+_POSITIONS_KEY = b"positions"
+# What a topic takes unless its broker is set otherwise, or nearly; who sets MAX_ROW_BYTES higher may set that too.
+_MOST_RECORD_BYTES = 1_000_000
+# Of column names, and characters of each, that are logged.
+_MOST_SHOWN = 100
+_SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A schema and its number, from 1. Files of schema 1 have plain names, later ones a suffix."""
+
+    number: int
+    schema: Schema
+
+
+class Registry:
+    """Looks schemas up, and registers new ones.
+
+    `begun` is the identity that the pipeline was begun with, None as far as it is not known to be begun.
+    `has_positions`: split has committed a position in every partition of `rows`, before it carried any row.
+    """
+
+    def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
+        self._name = topics.schemas
+        self._topic = FencedTopic(settings, topics.schemas, self._take)
+        self._known: dict[str, Registered] = {}
+        # Schemas whose record is too large, and why.
+        self._refused: dict[str, str] = {}
+        self._settings = settings
+        self.begun: Identity | None = None
+        self.has_positions = False
+        # How many schemas were registered here that are close to none before.
+        self._unlike = 0
+        self._lock = asyncio.Lock()
+
+    async def read(self, consumer: AIOKafkaConsumer) -> None:
+        """Take what came since the last time, with a consumer that is at hand."""
+        async with self._lock:
+            await self._topic.read(consumer)
+
+    async def begin(self, now: Identity) -> Identity:
+        """Say what the pipeline begins with, unless that is said; return what is said. Ids known since are added."""
+        async with self._lock:
+            if self.begun is None or with_known_ids(self.begun, now) != self.begun:
+                for _, value in await self._topic.append(partial(self._pin, now)):
+                    self.begun = decode_identity(value)
+            assert self.begun is not None  # noqa: S101 - appended now, or read before that was decided
+            return self.begun
+
+    def _pin(self, now: Identity) -> list[Entry]:
+        pinned = now if self.begun is None else with_known_ids(self.begun, now)
+        return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
+
+    async def note_positions(self) -> None:
+        """Say that every partition of `rows` has a position, unless that is said."""
+        async with self._lock:
+            if not self.has_positions:
+                await self._topic.append(self._positions_noted)
+                self.has_positions = True
+
+    def _positions_noted(self) -> list[Entry]:
+        return [] if self.has_positions else [(_POSITIONS_KEY, orjson.dumps({"version": _VERSION}))]
+
+    async def find(self, schema_id: str) -> Registered:
+        """The schema with this id. ConfigurationError when the topic does not hold it."""
+        if schema_id not in self._known:
+            async with self._lock:
+                if schema_id not in self._known:
+                    await self._topic.read()
+        if schema_id not in self._known:
+            raise ConfigurationError(
+                f"schema {schema_id} is used, but topic {self._name} does not hold it: was it deleted?"
+            )
+        return self._known[schema_id]
+
+    async def known(self) -> dict[str, Registered]:
+        """Every schema that the topic holds now, by id."""
+        async with self._lock:
+            await self._topic.read()
+        return dict(self._known)
+
+    async def register(self, schema: Schema) -> Registered:
+        """Give the schema a number, unless it has one. No two schemas get one number.
+
+        RecordTooLargeError when the topic takes no record of its size; that is asked once.
+        """
+        async with self._lock:
+            if schema.id not in self._known:
+                await self._topic.read()
+            if schema.id not in self._known:
+                for _, value in await self._append(schema):
+                    registered = decode_schema(value)
+                    self._known[schema.id] = registered
+                    log.info("new schema", schema=schema.id, number=registered.number, columns=_shown(schema.columns))
+                    self._tell_differences(registered)
+            return self._known[schema.id]
+
+    async def _append(self, schema: Schema) -> Sequence[Entry]:
+        if schema.id not in self._refused:
+            told = find_excess(schema, self._settings)
+            if not told:
+                try:
+                    return await self._topic.append(partial(self._number, schema))
+                except RecordTooLargeError:
+                    # What it says mends rows, which may be smaller: a header is as long as it is.
+                    told = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
+            self._refused[schema.id] = told
+        raise RecordTooLargeError(self._refused[schema.id])
+
+    def _number(self, schema: Schema) -> list[Entry]:
+        """The schema as an entry with the next number; nothing where it has one."""
+        if schema.id in self._known:
+            return []
+        registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)
+        return [(schema.id.encode(), encode_schema(registered))]
+
+    def _take(self, records: Sequence[Single]) -> None:
+        try:
+            for record in records:
+                if record.key == _IDENTITY_KEY:
+                    self.begun = decode_identity(record.value)
+                elif record.key == _POSITIONS_KEY:
+                    check_version(orjson.loads(record.value), _VERSION)
+                    self.has_positions = True
+                elif _SCHEMA_KEY.fullmatch(record.key):
+                    self._known[record.key.decode()] = decode_schema(record.value)
+        except ValueError as error:
+            raise ServiceError(f"topic {self._name}: a record is {error}") from None
+
+    def _tell_differences(self, new: Registered) -> None:
+        """Say in what a schema differs from the one that it is most like: its rows get files of their own.
+
+        A close one may be a mistake, so the log says what differs. Of the others it names the first, then only counts
+        them.
+        """
+        earlier = sorted((known for known in self._known.values() if known.number < new.number), key=_number_of)
+        near = find_closest(new.schema, [known.schema for known in earlier[:_MOST_COMPARED]])
+        self._unlike += near is None and bool(earlier)
+        if near is not None or self._unlike == 1:
+            like = self._known[near.id] if near is not None else earlier[0]
+            log.warning(
+                "another schema, kept apart",
+                schema=new.schema.id,
+                files=f"*~{new.number}.csv",
+                like=like.number,
+                differs=differences(like.schema, new.schema),
+            )
+        elif self._unlike in _COUNTS_TOLD:
+            log.warning("schemas like none before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
+
+
+def find_excess(schema: Schema, settings: ServiceSettings) -> str:
+    """Say that a schema is larger as a record than can be expected to be taken; empty where it is not."""
+    size, most = len(encode_schema(Registered(0, schema))), max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
+    return f"{size} bytes as a record, at most {most}" if size > most else ""
+
+
+def _number_of(registered: Registered) -> int:
+    return registered.number
+
+
+def _shown(columns: Sequence[str]) -> list[str]:
+    """As much of the names as a person reads."""
+    shown = [name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…" for name in columns[:_MOST_SHOWN]]
+    return shown if len(columns) <= _MOST_SHOWN else [*shown, f"and {len(columns) - _MOST_SHOWN} more"]
+
+
+def encode_schema(registered: Registered) -> bytes:
+    """A schema as JSON; `columns` are for people, `header` is the header record's exact bytes in base64."""
+    schema = registered.schema
+    return orjson.dumps(
+        {
+            "version": _VERSION,
+            "number": registered.number,
+            "columns": schema.columns,
+            "header": None if schema.header is None else base64.b64encode(schema.header).decode(),
+            "delimiter": schema.dialect.delimiter.decode("latin-1"),
+            "quote": schema.dialect.quote.decode("latin-1"),
+            "eol": schema.dialect.eol.decode("latin-1"),
+            "encoding": schema.dialect.encoding,
+            "row_format": schema.row_format,
+        }
+    )
+
+
+def decode_schema(value: bytes) -> Registered:
+    """The schema that `encode_schema` wrote. ValueError when it is of a version that is not known."""
+    fields = orjson.loads(value)
+    check_version(fields, _VERSION)
+    marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))
+    dialect = replace(Dialect(*marks), encoding=fields["encoding"])
+    header = None if fields["header"] is None else base64.b64decode(fields["header"])
+    return Registered(fields["number"], Schema(header, tuple(fields["columns"]), dialect, fields["row_format"]))

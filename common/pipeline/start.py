@@ -1,0 +1,168 @@
+"""How every session begins: the topics are there, and they are those that the pipeline was begun with."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from common.broker_errors.refusals import creation_error, not_allowed
+from common.errors import ConfigurationError, ServiceError
+from common.kafka.clients import open_reader
+from common.kafka.topic_metadata import Topic, describe_topics
+from common.pipeline.registry import Registry
+from common.pipeline.topics import (
+    LIMIT,
+    MIN_REPLICAS,
+    POLICY,
+    RETENTION,
+    Found,
+    Topics,
+    find_losses,
+    find_misfits,
+    wanted_topics,
+)
+from common.protocol.identity import Identity, find_changes
+from common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+_CONFIGS = (LIMIT, POLICY, RETENTION, MIN_REPLICAS)
+# A broker that has just come may not know all topics yet, and one that is asked for a topic that was just deleted may
+# still have it: what is missing, or another, is so only once brokers have said it for this long.
+_SETTLED_S = 5.0
+_LOOK_INTERVAL_S = 1.0
+_KNOWN_INTERVAL_S = 0.1
+_MOST_LOOKS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A pipeline that is begun: its topics, their ids, and the schemas known so far."""
+
+    topics: Topics
+    identity: Identity
+    registry: Registry
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The topics' ids by what each is in a pipeline."""
+        return {field.name: self.identity.topics[getattr(self.topics, field.name)] for field in fields(Topics)}
+
+
+async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:
+    """Create the topics that are missing, whichever service comes first; begin the pipeline where no service has.
+
+    A service that does not begin it writes to no topic: what it remembers names the topics itself.
+
+    Raises ServiceError where a topic is gone, or another than the pipeline was begun with, or has lost records that it
+    must keep; ConfigurationError where one does not fit the settings. Then nothing was created or written.
+    """
+    registry = Registry(settings, Topics.under(settings.topic_prefix))
+    found = await look_at_pipeline(admin, settings, registry)
+    _refuse(found, settings)
+    missing = [name for name in wanted_topics(settings) if name not in found.topics]
+    if missing:
+        await _create(admin, settings, missing)
+        found = await _look_until_known(admin, settings, registry, missing)
+        _refuse(found, settings)
+    now = found.identity(settings.partitions)
+    begun = await registry.begin(now) if begins else registry.begun or now
+    # Another service was quicker, and its settings or topics may be others.
+    if changes := find_changes(begun, now):
+        raise ConfigurationError("\n".join(changes))
+    return Pipeline(Topics.under(settings.topic_prefix), begun, registry)
+
+
+async def look_at_pipeline(
+    admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, *, settled_s: float = _SETTLED_S
+) -> Found:
+    """What there is of the pipeline; what is not as it was is looked at for so long. Nothing is created or written."""
+    names = Topics.under(settings.topic_prefix)
+    for_s = 0.0
+    while True:
+        cluster, topics = await describe_topics(admin._client, names.names)  # noqa: SLF001 - aiokafka has no such request
+        found = Found(cluster, topics)
+        if topics:
+            configs = await find_configs(admin, topics)
+            async with open_reader(settings, "nacre-start") as reader:
+                # All at once: of a topic that it does not know yet, aiokafka asks again after 0.1 s, for each topic.
+                await reader._client.set_topics(list(topics))  # noqa: SLF001 - it subscribes to none
+                # First, because the identity is written before anything else: what was written to by now has one.
+                ends = await reader.end_offsets(_partitions(topics, names.names))
+                beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))
+                if names.schemas in topics and not beginnings[TopicPartition(names.schemas, 0)]:
+                    await registry.read(reader)
+            written = {partition.topic for partition, end in ends.items() if end > 0}
+            # Not that of the identity: who was killed while writing it has left an aborted record there, and no other.
+            used = tuple(name for name in names.names if name in written and name != names.schemas)
+            expired = {(topic, number): first for (topic, number), first in beginnings.items() if first > 0}
+            found = Found(cluster, topics, configs, registry.begun, used, expired)
+        if for_s >= settled_s or not _is_unsettled(found):
+            return found
+        await asyncio.sleep(_LOOK_INTERVAL_S)
+        for_s += _LOOK_INTERVAL_S
+
+
+async def _look_until_known(
+    admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
+) -> Found:
+    """What there is once these topics are known: metadata spreads after a creation is answered."""
+    for _ in range(_MOST_LOOKS):
+        found = await look_at_pipeline(admin, settings, registry)
+        if all(name in found.topics for name in names):
+            return found
+        await asyncio.sleep(_KNOWN_INTERVAL_S)
+    raise KafkaError("the topics are not known to all brokers yet")
+
+
+def _is_unsettled(found: Found) -> bool:
+    """Whether another broker, or the same in a moment, may say otherwise."""
+    return found.begun is not None and bool(find_changes(found.begun, found.identity(found.begun.partitions)))
+
+
+def _partitions(topics: dict[str, Topic], names: Iterable[str]) -> list[TopicPartition]:
+    counts = {name: topics[name].partitions for name in names if name in topics}
+    return [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+
+
+def _refuse(found: Found, settings: ServiceSettings) -> None:
+    if losses := find_losses(found, settings):
+        raise ServiceError("\n".join(losses))
+    if misfits := find_misfits(found, settings):
+        raise ConfigurationError("\n".join(misfits))
+
+
+async def _create(admin: AIOKafkaAdminClient, settings: ServiceSettings, names: Iterable[str]) -> None:
+    wanted = wanted_topics(settings)
+    new = [
+        NewTopic(name, wanted[name].partitions, settings.replication_factor, topic_configs=dict(wanted[name].configs))
+        for name in names
+    ]
+    response = await admin.create_topics(new)
+    for name, code, *told in response.topic_errors:
+        error = for_code(code)
+        if not code:
+            log.info("topic created", topic=name)
+        # Otherwise another service was quicker: what it made is looked at.
+        elif error is not TopicAlreadyExistsError:
+            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(told), ""), settings)
+
+
+async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What of these topics' configuration matters. ConfigurationError where it may not be asked."""
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIGS)) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    for answer in await admin.describe_configs(asked):
+        for code, message, _, name, entries in answer.resources:
+            error = for_code(code)
+            if error.__name__.endswith("AuthorizationFailedError"):
+                raise ConfigurationError(not_allowed("DescribeConfigs", "Topic", name))
+            if code:
+                raise error(f"topic {name}: its configuration cannot be asked for: {message}")
+            found[name] = {key: value for key, value, *_ in entries}
+    return found

@@ -1,0 +1,220 @@
+"""The topics and groups of a pipeline: their names, what the topics must be, and what is wrong with them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiokafka.partitioner import murmur2
+
+from common.errors import ConfigurationError
+from common.kafka.topic_metadata import Topic
+from common.protocol.identity import Identity, find_changes
+from common.settings import ServiceSettings
+
+# Small segments, cleaned early: a compacted topic is read from its beginning at every start.
+_COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.bytes": str(8 * 2**20),
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.compaction.lag.ms": "3600000",
+}
+LIMIT = "max.message.bytes"
+POLICY = "cleanup.policy"
+RETENTION = "retention.ms"
+MIN_REPLICAS = "min.insync.replicas"
+# With it, the default is what brokers take unless told otherwise: 1,048,588.
+_BESIDE_A_BATCH_BYTES = 48_588
+_MS_PER_HOUR = 3_600_000
+FOR_EVER_MS = -1
+_BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics' full names."""
+
+    rows: str
+    categorized: str
+    rejected: str
+    schemas: str
+    progress: str
+    sources: str
+
+    @classmethod
+    def under(cls, prefix: str) -> "Topics":
+        """The names under a prefix."""
+        return cls(*(prefix + name for name in ("rows", "categorized", "rejected", "schemas", "progress", "sources")))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.rows, self.categorized, self.rejected, self.schemas, self.progress, self.sources
+
+    @property
+    def compacted(self) -> tuple[str, ...]:
+        """Those of which nothing may expire."""
+        return self.schemas, self.progress, self.sources
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The consumer groups' full names: each service's replicas are one group."""
+
+    ingest: str
+    split: str
+    sink: str
+
+    @classmethod
+    def under(cls, prefix: str) -> "Groups":
+        """The names under a prefix."""
+        return cls(*(prefix + name for name in ("ingest", "split", "sink")))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a topic is created with."""
+
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What exists of a pipeline: its cluster, topics and their configuration, and the identity that it was begun with.
+
+    `used` are the topics that were ever written to; `expired` tells, of topics of which nothing may expire, the first
+    offset that is left, by topic and partition.
+    """
+
+    cluster: str
+    topics: Mapping[str, Topic]
+    configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    begun: Identity | None = None
+    used: tuple[str, ...] = ()
+    expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
+
+    def identity(self, partitions: int) -> Identity:
+        """The identity of the topics that are there."""
+        return Identity(self.cluster, partitions, {name: topic.id for name, topic in self.topics.items()})
+
+
+def partition_for(key: bytes, partitions: int) -> int:
+    """The partition that Kafka's default partitioner gives a key (murmur2)."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions) if partitions > 1 else 0
+
+
+def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
+    """What each topic is created with."""
+    topics = Topics.under(settings.topic_prefix)
+    retention_ms = settings.retention_h * _MS_PER_HOUR or FOR_EVER_MS
+    of_rows = {
+        POLICY: "delete",
+        LIMIT: str(settings.max_batch_bytes + _BESIDE_A_BATCH_BYTES),
+        RETENTION: str(retention_ms),
+    }
+    return {
+        topics.rows: Wanted(settings.partitions, of_rows),
+        topics.categorized: Wanted(settings.partitions, of_rows),
+        topics.rejected: Wanted(1, of_rows),
+        topics.schemas: Wanted(1, _COMPACTED),
+        topics.progress: Wanted(settings.partitions, _COMPACTED),
+        topics.sources: Wanted(1, _COMPACTED),
+    }
+
+
+def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
+    """One line for each way in which what positions were taken from is gone."""
+    topics = Topics.under(settings.topic_prefix)
+    if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
+        return changes
+    if found.expired:
+        return [describe_expired(*place, first) for place, first in found.expired.items()]
+    if found.begun is None and found.used:
+        why = f"{topics.schemas} was deleted, or an earlier version began it"
+        return [f"topic {topics.schemas} does not say what topic {found.used[0]} was begun with: {why}: {_BEGIN_AGAIN}"]
+    return []
+
+
+def describe_expired(topic: str, partition: int, first: int) -> str:
+    """That a topic that must keep its records has lost those before its first offset."""
+    return (
+        f"topic {topic}, partition {partition}: its records before offset {first} are gone, and of this topic none may "
+        f"be (its {POLICY} has been other than compact): {_BEGIN_AGAIN}"
+    )
+
+
+def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
+    """One line for each topic that exists and is not as it must be."""
+    return [
+        *partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun),
+        *policy_misfits(found.configs, settings),
+        *limit_misfits({name: int(has[LIMIT]) for name, has in found.configs.items() if LIMIT in has}, settings),
+        *replica_misfits(found.topics, found.configs),
+    ]
+
+
+def policy_misfits(configs: Mapping[str, Mapping[str, str]], settings: ServiceSettings) -> list[str]:
+    """One line for each topic that would lose what it must keep, or keep what it must not."""
+    wanted = wanted_topics(settings)
+    return [
+        f"topic {name} has {POLICY}={has[POLICY]} and must have {must}: set that, or another TOPIC_PREFIX"
+        for name, has in configs.items()
+        if has.get(POLICY, must := wanted[name].configs[POLICY]) != must
+    ]
+
+
+def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """One line for each topic that takes no record."""
+    return [
+        f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing "
+        f"can be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
+        for name, topic in sorted(topics.items())
+        if (least := int(configs.get(name, {}).get(MIN_REPLICAS, "0"))) > topic.replicas
+    ]
+
+
+def check_partition(topic: str, partition: int, settings: ServiceSettings) -> None:
+    """Raise ConfigurationError for a partition that was added while the pipeline ran: no key lives there."""
+    if partition >= (due := wanted_topics(settings)[topic].partitions):
+        raise ConfigurationError(
+            f"topic {topic} has a partition {partition}, and the pipeline was begun with {due}: a partition count "
+            f"cannot be changed: {_BEGIN_AGAIN}"
+        )
+
+
+def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, begun: Identity | None) -> list[str]:
+    """One line for each topic whose partition count is not what it must be. None is ever altered."""
+    wanted = {name: topic.partitions for name, topic in wanted_topics(settings).items() if name in existing}
+    topics = Topics.under(settings.topic_prefix)
+    shared = {name: existing[name] for name in (topics.rows, topics.categorized, topics.progress) if name in existing}
+    if begun is not None:
+        # Where a key's records are, and with them a file's one writer, depends on it: no setting mends that.
+        due = {name: begun.partitions if name in shared else 1 for name in existing}
+        added = [
+            f"topic {name} has {existing[name]} partitions, and the pipeline was begun with {due[name]}: a partition "
+            f"count cannot be changed: {_BEGIN_AGAIN}"
+            for name in existing
+            if existing[name] != due[name]
+        ]
+        if added or begun.partitions == settings.partitions:
+            return added
+    agreed = set(shared.values())
+    if len(agreed) == 1 and agreed != {settings.partitions}:
+        [count] = agreed
+        name, way_out = next(iter(shared)), f"set PARTITIONS={count}, or another TOPIC_PREFIX to begin again"
+        return [f"topic {name} has {count} partitions, PARTITIONS says {settings.partitions}: {way_out}"]
+    return [
+        f"topic {name} has {count} partitions and must have {wanted[name]}: delete it while it is empty, or set "
+        "another TOPIC_PREFIX"
+        for name, count in existing.items()
+        if count != wanted[name]
+    ]
+
+
+def limit_misfits(limits: Mapping[str, int], settings: ServiceSettings) -> list[str]:
+    """One line for each topic of rows that does not take a row of MAX_ROW_BYTES."""
+    return [
+        f"topic {name} takes {limits[name]} bytes at once, MAX_ROW_BYTES={settings.max_row_bytes} needs "
+        f"{settings.max_batch_bytes}: set its {LIMIT} higher, or MAX_ROW_BYTES lower"
+        for name, wanted in wanted_topics(settings).items()
+        if LIMIT in wanted.configs and limits.get(name, settings.max_batch_bytes) < settings.max_batch_bytes
+    ]

@@ -1,0 +1,38 @@
+"""From a command line to a running service and its exit code."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+
+from common.errors import ConfigurationError
+from common.log.setup import set_up_log
+from common.process.lifecycle import linger, run_service
+from common.process.memory import keep_large_blocks
+from common.rows import loops
+from common.settings import Settings, read_settings
+
+log = structlog.get_logger()
+
+
+def run(
+    service: str,
+    model: type[Settings],
+    serve: Callable[[Settings, asyncio.Event], Awaitable[None]],
+    *,
+    positional: str | None = None,
+) -> int:
+    """Read the settings, set the log up, run the service; return its exit code."""
+    program = f"python -m services.{service}"
+    try:
+        settings = read_settings(model, sys.argv[1:], program=program, positional=positional)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return linger(error.exit_code, lambda what: sys.stderr.write(f"{program}: {what}\n"))
+    keep_large_blocks()
+    set_up_log(settings, service)
+    # Secret settings print as asterisks.
+    log.info("starting", loops=loops.KIND, **settings.model_dump(mode="json", exclude_none=True))
+    return run_service(partial(serve, settings), drain_deadline_s=settings.drain_deadline_s)

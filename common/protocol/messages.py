@@ -1,0 +1,171 @@
+"""What travels through the topics besides rows: control records, category keys, rejections.
+
+A row is a Kafka record without headers, but for one whose line ending is not its schema's: that one carries it in the
+header `eol`. A record with the header `nacre` is a control record.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from common.rows.loops import size_of
+from common.rows.tally import Tally
+
+# A list, because aiokafka takes no other sequence.
+Headers = list[tuple[str, bytes]]
+Category = tuple[str | None, ...]
+
+CONTROL = "nacre"
+EOL = "eol"
+REPLAYED = "replayed"
+BEGUN_ANEW = "begun anew"
+# The line ending of a row that its source ends with: CR is there, and LF may come.
+HALF_CRLF = b"\r?"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the rows behind it come from, up to the next mark. First in every record batch of `rows`.
+
+    `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain` says that none of
+    them holds a quote. A record batch has one producer, so rows behind a mark are never another source's. `split`
+    names the only split that the rows are for, "" stands for all.
+    """
+
+    source: str
+    schema: str
+    line: int
+    offset: int
+    eol: bytes
+    plain: bool
+    split: str = ""
+
+    def passed(self, rows: list[bytes]) -> "Mark":
+        """The mark that stands behind these rows (as CSV)."""
+        breaks = sum(row.count(b"\n") for row in rows) if not self.plain else 0
+        return Mark(
+            self.source,
+            self.schema,
+            self.line + len(rows) + breaks,
+            self.offset + size_of(rows) + len(rows) * len(self.eol),
+            self.eol,
+            self.plain,
+            self.split,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A source has ended: its rows are counted. `parts` is the number of partitions of `rows` that carry this end."""
+
+    source: str
+    tally: Tally
+    rejected: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Bytes that went into no category file, and why. `split` is "" when it holds for every split."""
+
+    source: str
+    line: int
+    offset: int
+    split: str
+    reason: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A note in `rejected`: the row that was rejected at this Kafka offset was sent again, in the same transaction."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAnew:
+    """A note in `rejected`: this source is read again from its beginning, so what was rejected of it before is void."""
+
+    source: str
+
+
+def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
+    """Value and headers of a control record."""
+    if isinstance(control, Mark):
+        fields: dict[str, Any] = asdict(control) | {"eol": control.eol.decode("latin-1")}
+        if not control.split:
+            # Nearly every mark; and a split of an earlier version knows no such field.
+            del fields["split"]
+        return orjson.dumps(fields), [(CONTROL, b"mark")]
+    return orjson.dumps(asdict(control)), [(CONTROL, b"ended")]
+
+
+def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
+    """The control record, or None when the record is a row. ValueError when it is neither."""
+    for name, kind in headers:
+        if name != CONTROL:
+            continue
+        fields = orjson.loads(value)
+        if kind == b"mark":
+            return Mark(**(fields | {"eol": fields["eol"].encode("latin-1")}))
+        if kind == b"ended":
+            return Ended(**(fields | {"tally": Tally(**fields["tally"])}))
+        raise ValueError(f"unknown control record {kind!r}: written by a newer version?")
+    return None
+
+
+def row_eol(headers: Headers) -> bytes | None:
+    """The line ending a row carries with it, None when it has its schema's."""
+    return next((value for name, value in headers if name == EOL), None)
+
+
+def category_key(schema: str, split: str, category: Category) -> bytes:
+    """The key of a category's rows: the same bytes for the same category, whoever writes them."""
+    # Copied, because keys are kept: what orjson gives holds on to the 4 KB that it was written in.
+    return bytes(memoryview(orjson.dumps({"schema": schema, "split": split, "category": category})))
+
+
+def parse_category_key(key: bytes) -> tuple[str, str, Category]:
+    """Schema id, split name and category of a key."""
+    fields = orjson.loads(key)
+    return fields["schema"], fields["split"], tuple(fields["category"])
+
+
+def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
+    """Value (the raw bytes) and headers of a rejected row."""
+    return rejection.raw, [
+        ("source", rejection.source.encode()),
+        ("line", b"%d" % rejection.line),
+        ("offset", b"%d" % rejection.offset),
+        ("split", rejection.split.encode()),
+        ("reason", rejection.reason.encode()),
+    ]
+
+
+def encode_replayed(note: Replayed) -> tuple[bytes, Headers]:
+    """Value (nothing) and headers of a note that a rejected row was replayed."""
+    return b"", [(REPLAYED, b"%d" % note.offset)]
+
+
+def encode_begun_anew(note: BegunAnew) -> tuple[bytes, Headers]:
+    """Value (nothing) and headers of a note that a source is read again from its beginning."""
+    return b"", [(BEGUN_ANEW, note.source.encode())]
+
+
+def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed | BegunAnew:
+    """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or one of the notes."""
+    fields = dict(headers)
+    if BEGUN_ANEW in fields:
+        return BegunAnew(fields[BEGUN_ANEW].decode())
+    if REPLAYED in fields:
+        return Replayed(int(fields[REPLAYED]))
+    return Rejection(
+        fields["source"].decode(),
+        int(fields["line"]),
+        int(fields["offset"]),
+        fields["split"].decode(),
+        fields["reason"].decode(),
+        raw,
+    )

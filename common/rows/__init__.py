@@ -1,0 +1,1 @@
+"""CSV rows and their schema: compiled, with a plain twin. Pure."""

@@ -1,0 +1,46 @@
+"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly."""
+
+try:
+    from common.compiled import (
+        csv_rows,
+        even_rows,
+        json_rows,
+        pile_up,
+        put_rows,
+        size_of,
+        stretches,
+        sums,
+        take_fields,
+        take_json_fields,
+    )
+
+    KIND = "compiled"
+except ImportError:
+    from common.rows.plain import (
+        csv_rows,
+        even_rows,
+        json_rows,
+        pile_up,
+        put_rows,
+        size_of,
+        stretches,
+        sums,
+        take_fields,
+        take_json_fields,
+    )
+
+    KIND = "plain"
+
+__all__ = [
+    "KIND",
+    "csv_rows",
+    "even_rows",
+    "json_rows",
+    "pile_up",
+    "put_rows",
+    "size_of",
+    "stretches",
+    "sums",
+    "take_fields",
+    "take_json_fields",
+]

@@ -1,0 +1,82 @@
+"""Whether a member of a group is at work: it has partitions, each is taken up, and a broker answers."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from common.broker_errors.kinds import Kind
+from common.kafka.waiting import pause
+from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
+from common.sessions.readiness import Readiness
+
+_LOOK_INTERVAL_S = 0.02
+_WATCH_INTERVAL_S = 1.0
+_NOT_TAKEN_UP = "not all partitions are taken up"
+
+
+class AtWork:
+    """Says whether this member is ready, and why not. `assigned` is set for as long as the group has assigned it some.
+
+    `taken_up` holds the partitions that its lanes are at work on. For as long as `standing_by` gives a reason, it is
+    not ready.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        assigned: asyncio.Event,
+        taken_up: Collection[TopicPartition],
+        readiness: Readiness,
+        standing_by: Callable[[], str | None],
+    ) -> None:
+        self._consumer = consumer
+        self._assigned = assigned
+        self._taken_up = taken_up
+        self._readiness = readiness
+        self._standing_by = standing_by
+        # Whether a rebalance takes long: for a short one nothing is said.
+        self._is_late = False
+
+    async def tell(self, stop: asyncio.Event) -> None:
+        """Say each change until `stop`; raise what waiting does not mend."""
+        while True:
+            self._is_late = False
+            await say_when_late(self._readiness, self._assigned.wait(), "no partitions are assigned by the group")
+            await say_when_late(self._readiness, all_arrived(self._consumer, self._taken_up, stop), _NOT_TAKEN_UP)
+            if (reason := self._standing_by()) is not None:
+                self._readiness.set_not_ready(reason)
+                await pause(stop, _LOOK_INTERVAL_S)
+                continue
+            self._readiness.set_ready(len(self._consumer.assignment()))
+            await wait_for_broker(self._consumer, answers=False, unless=self._is_unsettled)
+            if self._is_unsettled():
+                continue
+            error = KafkaError("no broker answers")
+            if (await self._readiness.report(error)).kind is not Kind.WAITS:
+                # What is refused is not tried again each second, and not for ever.
+                raise error
+            await wait_for_broker(self._consumer, answers=True)
+
+    async def watch(self) -> None:
+        """Say when a rebalance takes long, as where a partition waits for the lock of a sink that stands still."""
+        clock = asyncio.get_running_loop().time
+        settled_at = clock()
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            is_settled = self._assigned.is_set() and self._consumer.assignment().issubset(self._taken_up)
+            if is_settled or self._is_late or not self._readiness.is_ready:
+                settled_at = clock()
+            elif clock() - settled_at >= LATE_S:
+                self._is_late = True
+                await self._readiness.report(TimeoutError(f"{_NOT_TAKEN_UP} within {LATE_S:g} s"))
+
+    def _is_unsettled(self) -> bool | None:
+        return self._is_late or self._standing_by() is not None or None
+
+
+async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
+    """Wait until each partition of this member is in `arrived`, where its lane puts it; or until `stop`."""
+    while not stop.is_set() and not consumer.assignment().issubset(arrived):
+        await pause(stop, _LOOK_INTERVAL_S)

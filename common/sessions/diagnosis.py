@@ -1,0 +1,131 @@
+"""What has ended a session with the broker: whether waiting mends it, and why, in a line."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.aiokafka_internals.connection_failures import connection_failures
+from common.broker_errors.connection_causes import Access, Cause, Seen, cause_of, needs_a_look
+from common.broker_errors.kinds import KINDS, Kind, kind_of, name_of, names_in
+from common.broker_errors.refusals import BOUNDS, refusal
+from common.connection.arguments import connection
+from common.log.client_warnings import last_warning
+from common.sessions.broker_limits import ask_broker_for
+from common.sessions.listener_probe import Listener, look_at
+from common.settings import ServiceSettings
+
+Address = tuple[str, int]
+
+# Errors behind which there may be a connection that failed.
+_UNREACHABLE = frozenset(
+    {
+        *("KafkaError", "KafkaConnectionError", "NodeNotReadyError", "StaleMetadata", "NoBrokersAvailable"),
+        *("MetadataEmptyBrokerList", "KafkaUnavailableError", "KafkaTimeoutError", "RequestTimedOutError"),
+        *("TimeoutError", "CorrelationIdError", "KafkaProtocolError"),
+    }
+)
+_NO_COORDINATOR = frozenset({"GroupCoordinatorNotAvailableError"})
+_COORDINATOR_HINT = (
+    "the broker has no coordinator now: it is starting, or its topics __consumer_offsets and __transaction_state lack "
+    "replicas "
+    "(offsets.topic.replication.factor, transaction.state.log.replication.factor, transaction.state.log.min.isr)"
+)
+_SECRET = "***"  # noqa: S105 - in place of one
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What to do about an error, and why it came to it."""
+
+    kind: Kind
+    reason: str
+    # Tells this cause from others where the reason says more, as the path of one of many files on a full disk.
+    cause: str = ""
+
+
+async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis:
+    """Find the cause, asking the network and the broker where the error alone does not tell it."""
+    name = name_of(error)
+    if name in _UNREACHABLE or isinstance(error, ConnectionError):
+        diagnosis = await _of_connections(error, settings)
+    elif name in KINDS and kind_of(error) is not Kind.WAITS:
+        bounds = await ask_broker_for(BOUNDS.get(name, ()), settings)
+        diagnosis = Diagnosis(kind_of(error), refusal(error, settings, bounds))
+    else:
+        diagnosis = Diagnosis(Kind.WAITS, _with_hint(_text(error)))
+    reason = _without_secrets(" ".join(diagnosis.reason.split()), settings)
+    return Diagnosis(diagnosis.kind, reason, _cause_on_disk(error))
+
+
+def _cause_on_disk(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError | TimeoutError):
+        return f"{type(error).__name__} {error.errno}"
+    return ""
+
+
+async def _of_connections(error: BaseException, settings: ServiceSettings) -> Diagnosis:
+    failures = connection_failures()
+    # With none, brokers accept connections and then close them, or have gone this moment.
+    looked_at = failures or dict.fromkeys(settings.servers)
+    found = [(address, await _cause(address, failure, settings)) for address, failure in looked_at.items()]
+    causes = {address: cause for address, cause in found if cause is not None}
+    if not causes:
+        warning = last_warning()
+        told = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
+        return Diagnosis(Kind.WAITS, _with_hint(told))
+    # What was waited for, where that is known.
+    waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
+    is_refused = any(not cause.may_pass for cause in causes.values())
+    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _told(causes, settings))
+
+
+async def _cause(address: Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
+    """Why this address cannot be used; None where it can. The failure is None where no connection has failed."""
+    access = access_of(settings)
+    if not needs_a_look(failure):
+        return cause_of(failure, access, Seen())
+    listener = await look_at(*address, connection(settings).get("ssl_context"))
+    is_used_right = listener.is_kafka and bool(listener.mechanisms) == access.has_sasl
+    if failure is None and is_used_right:
+        return None
+    otherwise = await look_at(*address, None) if access.has_tls and not listener.is_kafka else Listener()
+    if failure is None or isinstance(failure, TimeoutError):
+        # What is no Kafka may say something that aiokafka takes for the beginning of a long answer.
+        failure = listener.failure or failure
+    return cause_of(failure, access, Seen(listener.is_kafka, listener.mechanisms, otherwise.is_kafka))
+
+
+def access_of(settings: ServiceSettings) -> Access:
+    """How the settings let brokers be spoken to."""
+    return Access(
+        settings.kafka_security_protocol,
+        settings.kafka_sasl_mechanism,
+        settings.kafka_sasl_username or "",
+        settings.kafka_ssl_ca_location is not None,
+    )
+
+
+def _told(causes: Mapping[Address, Cause], settings: ServiceSettings) -> str:
+    """One line for all addresses, each cause once."""
+    servers = settings.servers
+    by_text: defaultdict[str, list[str]] = defaultdict(list)
+    for (host, port), cause in sorted(causes.items()):
+        advertised = "" if (host, port) in servers else ", which a broker advertises (advertised.listeners)"
+        by_text[cause.text].append(f"{host}:{port}{advertised}")
+    return "; ".join(f"cannot connect to {' and '.join(places)}: {text}" for text, places in by_text.items())
+
+
+def _with_hint(text: str) -> str:
+    return f"{text}: {_COORDINATOR_HINT}" if _NO_COORDINATOR & set(names_in(text)) else text
+
+
+def _text(error: BaseException) -> str:
+    """As Python shows it, without the name twice."""
+    name, text = type(error).__name__, str(error)
+    return text if name in text else f"{name}: {text}".strip(": ")
+
+
+def _without_secrets(text: str, settings: ServiceSettings) -> str:
+    """What a library or a broker says may quote anything."""
+    secret = connection(settings).get("sasl_plain_password")
+    return text.replace(secret, _SECRET) if secret else text

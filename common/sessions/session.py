@@ -1,0 +1,107 @@
+"""Sessions with a broker: begun again, with bounded back-off, for as long as the service lives."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
+
+from common.aiokafka_internals.connection_failures import forget_connection_failures
+from common.aiokafka_internals.outages import client_failures_as_outages
+from common.broker_errors.kinds import Kind
+from common.errors import ConfigurationError, ServiceError
+from common.kafka.waiting import Stopped, pause, unless_stopped
+from common.log.client_warnings import forget_last_warning
+from common.sessions.diagnosis import Diagnosis, diagnose
+from common.sessions.readiness import Readiness
+from common.settings import ServiceSettings
+
+__all__ = ["Stopped", "pause", "run_sessions", "unless_stopped"]
+
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
+# A session that lasted this long was a good one: the next failure begins with a short pause again.
+_GOOD_SESSION_S = 10.0
+# How often, and for how long at least, something refused is tried again. With a file that another program may be about
+# to write, as a mounted secret, for longer. Not often: a server that counts failed logins may lock the user out.
+_LEAST_TRIES = 5
+_PATIENCE_S = 20.0
+_PATIENCE_WITH_FILE_S = 90.0
+_REFUSED_PAUSE_S = 4.0
+
+
+async def run_sessions(
+    settings: ServiceSettings,
+    session: Callable[[Readiness, asyncio.Event], Awaitable[None]],
+    stop: asyncio.Event,
+) -> None:
+    """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
+
+    What waiting does not mend is raised as ServiceError: at once, or once it has lasted. Any other exception is a
+    defect, or something a person has to mend, and is raised.
+    """
+    readiness, patience = Readiness(settings), _Patience(settings)
+    pause_s = _FIRST_PAUSE_S
+    while not stop.is_set():
+        began = time.monotonic()
+        forget_connection_failures()
+        forget_last_warning()
+        try:
+            failure = await _failure_of(session(readiness, stop))
+            if failure is None:
+                return
+            diagnosis = await unless_stopped(stop, diagnose(failure, settings))
+        except Stopped:
+            return
+        if readiness.was_steady_since(began):
+            # Whatever was refused before was mended then.
+            patience = _Patience(settings)
+        patience.take(diagnosis)
+        readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
+        if time.monotonic() - began > _GOOD_SESSION_S:
+            pause_s = _FIRST_PAUSE_S
+        await pause(stop, pause_s if diagnosis.kind is Kind.WAITS else _REFUSED_PAUSE_S)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def _failure_of(session: Awaitable[None]) -> Exception | None:
+    """What a session has failed with; None when it has returned."""
+    try:
+        with client_failures_as_outages():
+            await session
+    except (KafkaError, ConsumerStoppedError, IllegalOperation, OSError) as error:
+        return error
+    return None
+
+
+@dataclass(slots=True)
+class _Patience:
+    """With what does not pass by itself: for how long, and how often, it was met one time after the other."""
+
+    settings: ServiceSettings
+    tries: int = 0
+    first_at: float = 0.0
+
+    def take(self, diagnosis: Diagnosis) -> None:
+        """Go on, or raise the ServiceError that ends the service."""
+        if diagnosis.kind is Kind.REFUSED:
+            raise ConfigurationError(diagnosis.reason)
+        if diagnosis.kind is Kind.WAITS:
+            self.tries = 0
+            return
+        self.tries += 1
+        if self.tries == 1:
+            self.first_at = time.monotonic()
+        lasted_s = time.monotonic() - self.first_at
+        if self.tries < _LEAST_TRIES or lasted_s < self._patience_s:
+            return
+        reason = f"{diagnosis.reason} (tried {self.tries} times in {lasted_s:.0f} s)"
+        if diagnosis.kind is Kind.BROKEN_IF_IT_LASTS:
+            raise ServiceError(reason)
+        raise ConfigurationError(reason)
+
+    @property
+    def _patience_s(self) -> float:
+        has_file = self.settings.kafka_sasl_password_file is not None and self.settings.kafka_sasl_password is None
+        return _PATIENCE_WITH_FILE_S if has_file else _PATIENCE_S
