@@ -20,8 +20,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from services.ingest.encodings import find_encoding
-from services.ingest.opening import SAMPLE_BYTES, Wanted, find_opening
+from services.ingest.parsing.encodings import find_encoding
+from services.ingest.parsing.opening import SAMPLE_BYTES, Wanted, find_opening
 
 _MOST_S = 3
 _BOM = b"\xef\xbb\xbf"

@@ -21,11 +21,11 @@ from common.aiokafka_internals.fetched_batches import RecordBatch
 from common.protocol.messages import Mark, category_key, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
-from services.ingest.framing import frame
-from services.sink.arranging import arrange, layout_of, render
-from services.split.routing import compile_route
-from services.split.spans import Cursor, divide
-from services.split.splits import parse_split_by
+from services.ingest.parsing.framing import frame
+from services.sink.rendering import arrange, layout_of, render
+from services.split.categories.provenance import Cursor, divide
+from services.split.categories.routing import compile_route
+from services.split.categories.splits import parse_split_by
 
 RESULTS = Path(__file__).parent / "results" / "instructions.json"
 _ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"

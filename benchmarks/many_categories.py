@@ -31,8 +31,8 @@ from common.pipeline.registry import Registered
 from common.pipeline.topics import partition_for
 from common.protocol.messages import category_key
 from common.rows.schema import Schema
-from services.sink.origin import Origin
-from services.sink.shelf import Shelf
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
 
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
 _WORST_ROWS = 200_000

@@ -28,7 +28,7 @@ from ops.demo_screen import Bars, category_table, proof
 from ops.demo_services import Services
 from ops.demo_watch import Observer, delete_topics
 from ops.kafka import LocalKafka, LocalKafkaError
-from services.split.splits import parse_split_by
+from services.split.categories.splits import parse_split_by
 
 _INPUT = Path(__file__).parents[1] / "data" / "abalone_full.csv"
 _OUTPUT_DIR = Path("out", "demo")

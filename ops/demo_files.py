@@ -22,8 +22,8 @@ from ops.demo_proof import (
     read_rejected,
     without,
 )
-from services.sink.names import file_path, parse_path
-from services.split.splits import Split
+from services.sink.paths.names import file_path, parse_path
+from services.split.categories.splits import Split
 
 _HIDDEN = ".nacre"
 # By this the demo knows its own folder: a pipeline's real output has ledgers in the hidden folder too.

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from common.protocol.messages import parse_category_key
-from services.sink.arranging import REJECTED_KEY
+from services.sink.rendering import REJECTED_KEY
 
 # So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
 _PAGE_ROWS = 1_000

@@ -9,7 +9,7 @@ from common.protocol.messages import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 from ops.foreign_files import explain_foreign
-from services.ingest.framing import Reject, Run, frame
+from services.ingest.parsing.framing import Reject, Run, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")

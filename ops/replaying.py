@@ -21,8 +21,8 @@ from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
 from ops.splits_in_use import find_splits
-from services.ingest.finding import source_key
-from services.ingest.packing import Address, pack_run
+from services.ingest.files.finding import source_key
+from services.ingest.outgoing import Address, pack_run
 
 _ANSWER_DEADLINE_S = 5.0
 _ROWS_PER_TRANSACTION = 500

@@ -10,8 +10,8 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import PositionError, decode_position
 from common.settings import ServiceSettings
-from services.split.names import Names
-from services.split.splits import parse_split_by
+from services.split.categories.splits import parse_split_by
+from services.split.split_names import Names
 
 
 async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) -> frozenset[str] | None:

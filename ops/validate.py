@@ -25,14 +25,14 @@ from ops.validation_broker import Broker, ask_broker, judge_broker
 from ops.validation_schemas import group_by_schema, number_schema
 from ops.validation_screen import Asked, Validation, findings, show
 from ops.validation_splits import SplitTally
-from services.ingest.content import content_of
-from services.ingest.files import CHUNK_BYTES, Window, fit_chunk
-from services.ingest.finding import find_files, is_stream
+from services.ingest.context import find_skipped_whole, too_long
+from services.ingest.files.content import content_of
+from services.ingest.files.finding import find_files, is_stream
+from services.ingest.files.reading import CHUNK_BYTES, Window, fit_chunk
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import find_skipped_whole, too_long
-from services.split.columns import doubled_columns
+from services.split.categories.columns import doubled_columns
+from services.split.categories.splits import parse_split_by
 from services.split.settings import SplitSettings
-from services.split.splits import parse_split_by
 
 _PROGRAM = "nacre validate"
 _INTERRUPTED = 130

@@ -8,9 +8,9 @@ from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Schema
 from ops.validation_columns import Fields, with_fields
-from services.ingest.framing import Reject, Run, frame
-from services.ingest.opening import Wanted, find_opening
-from services.ingest.packing import to_values
+from services.ingest.outgoing import to_values
+from services.ingest.parsing.framing import Reject, Run, frame
+from services.ingest.parsing.opening import Wanted, find_opening
 
 MAX_REASONS = 5
 _MAX_PLACES = 3

@@ -8,10 +8,10 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from ops.demo_proof import Finding
 from services.ingest.begun import find_changes, refusal
-from services.ingest.content import content_of
-from services.ingest.finding import look_at
-from services.ingest.opening import Wanted
-from services.ingest.places import Place, Places
+from services.ingest.files.content import content_of
+from services.ingest.files.finding import look_at
+from services.ingest.naming.locations import Place, Places
+from services.ingest.parsing.opening import Wanted
 
 
 def as_sources(files: Mapping[str, Path], places: Mapping[str, Place]) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from ops.demo_proof import Finding
-from services.ingest.places import Place, decode_place
+from services.ingest.naming.locations import Place, decode_place
 
 _ANSWER_DEADLINE_S = 5.0
 _MS_PER_HOUR = 3_600_000

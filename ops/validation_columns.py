@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from services.split.labels import converter
-from services.split.splits import Column, Float, Int, Kind
+from services.split.categories.labels import converter
+from services.split.categories.splits import Column, Float, Int, Kind
 
 # Of ISO 8601 the form with dashes and colons, also with a blank for the T: other forms are ambiguous, or numbers.
 _DAY = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -7,10 +7,10 @@ from heapq import nlargest
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
 from ops.validation import Rejections, Step, lines_of, with_rejects
-from services.ingest.framing import Reject, Run
-from services.sink.names import file_path
-from services.split.carrying import SplitRoute
-from services.split.splits import Split
+from services.ingest.parsing.framing import Reject, Run
+from services.sink.paths.names import file_path
+from services.split.categories.splits import Split
+from services.split.categorizing import SplitRoute
 
 # So many categories of a split, and so many bytes of their keys, are told apart; of more it is said that there are.
 MAX_CATEGORIES = 100_000

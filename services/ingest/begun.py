@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from common.protocol.progress import Progress
 from common.rows.schema import Dialect
-from services.ingest.content import Content
-from services.ingest.files import Window
-from services.ingest.opening import LONGEST_SAMPLE_BYTES, Wanted, find_opening
+from services.ingest.files.content import Content
+from services.ingest.files.reading import Window
+from services.ingest.parsing.opening import LONGEST_SAMPLE_BYTES, Wanted, find_opening
 
 _AUTO = "auto"
 _NAMES = {b"": "none", b"\t": "tab"}

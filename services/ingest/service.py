@@ -24,12 +24,12 @@ from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import run_lanes
 from common.sessions.readiness import Readiness
 from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
-from services.ingest.finding import find_files, is_stream
-from services.ingest.lane import IngestLane
-from services.ingest.rounds import RoundAssignor
-from services.ingest.scan import Scan
+from services.ingest.assignor import RoundAssignor
+from services.ingest.context import Shop
+from services.ingest.files.finding import find_files, is_stream
+from services.ingest.files.scan import Scan
+from services.ingest.partition import IngestLane
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
 from services.ingest.standard_input import carry_standard_input
 
 log = structlog.get_logger()

@@ -7,8 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
-from services.ingest.encodings import check_mark, find_encoding
-from services.ingest.opening import Wanted
+from services.ingest.parsing.encodings import check_mark, find_encoding
+from services.ingest.parsing.opening import Wanted
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 

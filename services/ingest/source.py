@@ -21,14 +21,14 @@ from common.rows.schema import Schema
 from common.rows.schema_differences import dialect_traits
 from common.rows.tally import tally
 from services.ingest.begun import begun_with
+from services.ingest.context import Shop, too_long
 from services.ingest.expected import Expected
-from services.ingest.files import Window
-from services.ingest.framing import Framed, Reject, Run, frame, with_half_ending
-from services.ingest.opening import MOST_REJECTS, Opening, bytes_left, find_opening, lacks_header
-from services.ingest.packing import Address, pack_begun_anew, pack_end, pack_reject, pack_run, to_values
-from services.ingest.patterns import ENDING, count_breaks
-from services.ingest.shop import Shop, too_long
-from services.ingest.waiting import Waiting
+from services.ingest.files.reading import Window
+from services.ingest.outgoing import Address, pack_begun_anew, pack_end, pack_reject, pack_run, to_values
+from services.ingest.parsing.framing import Framed, Reject, Run, frame, with_half_ending
+from services.ingest.parsing.opening import MOST_REJECTS, Opening, bytes_left, find_opening, lacks_header
+from services.ingest.parsing.patience import Waiting
+from services.ingest.parsing.patterns import ENDING, count_breaks
 
 log = structlog.get_logger()
 

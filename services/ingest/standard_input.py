@@ -20,12 +20,12 @@ from common.kafka.transaction import Outbox, Transactions
 from common.pipeline.topics import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
+from services.ingest.context import Shop
 from services.ingest.expected import Expected
-from services.ingest.files import LONGEST_LINE_BYTES, Window, endless_line
-from services.ingest.finding import descriptor_of, source_key
-from services.ingest.shop import Shop
+from services.ingest.files.finding import descriptor_of, source_key
+from services.ingest.files.reading import LONGEST_LINE_BYTES, Window, endless_line
+from services.ingest.parsing.unpacking import Stream
 from services.ingest.source import Source
-from services.ingest.unpacking import Stream
 
 log = structlog.get_logger()
 

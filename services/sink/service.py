@@ -29,13 +29,13 @@ from common.sessions.partition_tasks import fetch, run_lanes
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
 from services.sink.checkpoint import should_checkpoint
-from services.sink.folder import HIDDEN, check_pipeline, decode_folder, encode_folder, folder_id
-from services.sink.lock import Lock
-from services.sink.origin import Origin
-from services.sink.rolling import NOTHING_FINISHED
+from services.sink.disk.folder import HIDDEN, check_pipeline, decode_folder, encode_folder, folder_id
+from services.sink.disk.lock import Lock
+from services.sink.disk.output_root import check_root, make_root
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.rolling.limits import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
-from services.sink.shelf import Shelf
-from services.sink.tree import check_root, make_root
 
 log = structlog.get_logger()
 

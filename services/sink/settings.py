@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from common.settings import ServiceSettings
-from services.sink.finishing import SUFFIXES, Packing
-from services.sink.paths import DEFAULT_TEMPLATE, path_rule
-from services.sink.rolling import Limits, Rolling
+from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
+from services.sink.rolling.finalizing import SUFFIXES, Packing
+from services.sink.rolling.limits import Limits, Rolling
 
 
 class SinkSettings(ServiceSettings):

@@ -16,10 +16,10 @@ from common.pipeline.topics import Topics
 from common.protocol.position import Group, Held, digest, merged
 from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
-from services.split.carrying import FillingCarrier
+from services.split.categories.provenance import up_to
+from services.split.categories.splits import Split
+from services.split.categorizing import FillingCarrier
 from services.split.planning import passed
-from services.split.spans import up_to
-from services.split.splits import Split
 
 
 class Filling:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from common.protocol.position import Group, Held, Position, PositionError, digest, merged
-from services.split.splits import Split
+from services.split.categories.splits import Split
 
 
 class RedefinedError(Exception):

@@ -16,10 +16,10 @@ from common.pipeline.registry import Registry
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
 from common.sessions.session import unless_stopped
-from services.split.names import Names
+from services.split.categories.splits import Split
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
 from services.split.settings import SplitSettings
-from services.split.splits import Split
+from services.split.split_names import Names
 
 log = structlog.get_logger()
 

@@ -15,7 +15,7 @@ from common.protocol.messages import Rejection, decode_rejection
 from common.protocol.position import Position, decode_position, digest
 from common.protocol.tolerance import Tolerance, permits_all
 from common.settings import ServiceSettings
-from services.split.splits import Split
+from services.split.categories.splits import Split
 
 
 @dataclass(frozen=True, slots=True)

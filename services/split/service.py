@@ -29,12 +29,12 @@ from common.protocol.position import Group, Position, digest, encode_position
 from common.sessions.partition_tasks import fetch, run_lanes
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
-from services.split.carrying import Carrier
+from services.split.categories.splits import Split, kind_of_splits, parse_split_by
+from services.split.categorizing import Carrier
 from services.split.filling import Filling
 from services.split.positions import Positions
 from services.split.rejected_whole import check_rejected
 from services.split.settings import SplitSettings
-from services.split.splits import Split, kind_of_splits, parse_split_by
 
 log = structlog.get_logger()
 

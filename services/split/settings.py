@@ -4,7 +4,7 @@ from pydantic import Field, field_validator
 
 from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.settings import ServiceSettings
-from services.split.splits import parse_split_by
+from services.split.categories.splits import parse_split_by
 
 
 class SplitSettings(ServiceSettings):

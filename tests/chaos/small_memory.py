@@ -4,8 +4,8 @@ import os
 import sys
 from pathlib import Path
 
-from services.sink import entries
 from services.sink.__main__ import main
+from services.sink.ledger import entries
 
 # Some hundred entries each.
 _CHANGED_BYTES = 150_000

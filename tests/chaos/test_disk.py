@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sink.finishing import SUFFIXES, Packing
+from services.sink.rolling.finalizing import SUFFIXES, Packing
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
 from tests.integration.expectation import ABALONE, expected_files

@@ -16,8 +16,8 @@ from common.log.setup import _to_json
 from common.settings import ServiceSettings, _explain, read_settings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
+from services.split.categories.splits import parse_split_by
 from services.split.settings import SplitSettings
-from services.split.splits import parse_split_by
 
 pytestmark = pytest.mark.long
 

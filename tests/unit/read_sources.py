@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from common.protocol.progress import Progress
-from services.ingest.files import Window
-from services.ingest.finding import look_at, source_name
+from services.ingest.files.finding import look_at, source_name
+from services.ingest.files.reading import Window
 
 
 def read_to_its_end(path: Path) -> Progress:

@@ -14,12 +14,13 @@ from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, Rejection, decode_control, decode_rejection
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.rows.schema import Schema
-from services.ingest import followed, source
-from services.ingest.finding import look_at, source_name
-from services.ingest.followed import Followed
+from services.ingest import followed_file as followed
+from services.ingest import source
+from services.ingest.context import Shop
+from services.ingest.files.finding import look_at, source_name
+from services.ingest.followed_file import Followed
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
-from services.sink.arranging import layout_of, render
+from services.sink.rendering import layout_of, render
 
 
 class Batch:

@@ -6,7 +6,7 @@ from common.protocol.messages import EOL, Ended, Rejection, encode_control, enco
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
-from services.sink.arranging import (
+from services.sink.rendering import (
     REJECTED_KEY,
     REJECTED_LAYOUT,
     Layout,

@@ -23,12 +23,12 @@ from common.rows.tally import tally
 from ops.demo_proof import Finding
 from ops.validation_begun import as_sources, judge_begun
 from services.ingest.begun import begun_with, changes, find_changes
-from services.ingest.finding import file_of, look_at, source_name
-from services.ingest.followed import Followed
-from services.ingest.opening import Wanted
-from services.ingest.places import Place
+from services.ingest.context import Shop
+from services.ingest.files.finding import file_of, look_at, source_name
+from services.ingest.followed_file import Followed
+from services.ingest.naming.locations import Place
+from services.ingest.parsing.opening import Wanted
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
 
 TOPICS = Topics.under("")
 SEMICOLONS = b"S;v\nM;1\nF;2\n"

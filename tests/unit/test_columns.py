@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.schema import Schema
-from services.split.columns import doubled_columns, explain_missing, find_column, show_name
-from services.split.splits import Column, parse_split_by
+from services.split.categories.columns import doubled_columns, explain_missing, find_column, show_name
+from services.split.categories.splits import Column, parse_split_by
 
 NFC = "Größe"
 NFD = unicodedata.normalize("NFD", NFC)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from common.errors import SourceError
 from common.protocol.progress import Progress
-from services.ingest import content
-from services.ingest.content import Content, PackedFile, content_of
-from services.ingest.files import Window
+from services.ingest.files import content
+from services.ingest.files.content import Content, PackedFile, content_of
+from services.ingest.files.reading import Window
 
 Pack = Callable[[bytes], bytes]
 

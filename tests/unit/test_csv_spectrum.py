@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.rows.codec import parse_fields
-from services.ingest.framing import Run, frame
-from services.ingest.opening import Wanted, find_opening
+from services.ingest.parsing.framing import Run, frame
+from services.ingest.parsing.opening import Wanted, find_opening
 
 FILES = sorted(Path(__file__).with_name("csv_spectrum").glob("*.csv"))
 

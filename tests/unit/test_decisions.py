@@ -10,8 +10,8 @@ from common.errors import ConfigurationError, SourceError
 from common.pipeline.completion import all_ended, caught_up
 from common.pipeline.topics import partition_for
 from common.protocol.progress import Progress
-from services.ingest.files import Window, read_on, read_window
-from services.ingest.finding import find_files, source_name
+from services.ingest.files.finding import find_files, source_name
+from services.ingest.files.reading import Window, read_on, read_window
 from services.sink.checkpoint import should_checkpoint
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ops.demo_files import DemoError, check, count_input, own_folder, read_back, repeat_rows
-from services.split.splits import parse_split_by
+from services.split.categories.splits import parse_split_by
 
 
 def write(folder: Path, **texts: str) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from common.protocol.messages import category_key
 from common.protocol.position import Position
 from ops.demo_watch import Standings, Stood, ledger_rows, standings
-from services.sink.entries import Changes, Entry
-from services.sink.ledger import Ledger
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes, Entry
 
 
 def test_a_row_counts_once_for_each_split_at_sink() -> None:

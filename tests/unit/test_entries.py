@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.sink import entries as module
-from services.sink.entries import Entries, Entry, size_of
+from services.sink.ledger import entries as module
+from services.sink.ledger.entries import Entries, Entry, size_of
 
 _SIZE = size_of(Entry(b"01", "01.csv"))
 _ROOM = 5

@@ -9,8 +9,8 @@ import pytest
 
 from common.errors import SourceError
 from common.protocol.progress import Progress
-from services.ingest.content import content_of
-from services.ingest.files import Window, check_readable, open_file, read_on, read_window
+from services.ingest.files.content import content_of
+from services.ingest.files.reading import Window, check_readable, open_file, read_on, read_window
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])

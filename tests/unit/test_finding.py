@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.ingest.finding import find_files, may_name, path_of, source_name
+from services.ingest.files.finding import find_files, may_name, path_of, source_name
 
 NAMES = [
     "a.csv",

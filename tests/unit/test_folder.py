@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigurationError
-from services.sink.folder import check_pipeline, decode_folder, encode_folder, folder_id
+from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 
 
 def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from common.pipeline.topics import Topics
-from services.ingest.finding import look_at, look_beside, source_name
-from services.ingest.followed import Followed
-from services.ingest.places import Found
+from services.ingest.context import Shop
+from services.ingest.files.finding import look_at, look_beside, source_name
+from services.ingest.followed_file import Followed
+from services.ingest.naming.locations import Found
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
 from tests.unit.read_sources import read_to_its_end
 
 CONTENT = b"Sex,Length\nM,1\nF,2\n"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from common.rows.codec import parse_fields
 from common.rows.loops import even_rows
 from common.rows.schema import BOM, Dialect
-from services.ingest import framing
-from services.ingest.framing import Framed, Reject, Run, frame
-from services.ingest.header import LONGEST_BROKEN_BYTES, Header, frame_header, header_columns
+from services.ingest.parsing import framing
+from services.ingest.parsing.framing import Framed, Reject, Run, frame
+from services.ingest.parsing.header import LONGEST_BROKEN_BYTES, Header, frame_header, header_columns
 
 LF, CRLF = Dialect(), Dialect(eol=b"\r\n")
 PIECES = [

@@ -9,9 +9,9 @@ import pytest
 
 from common.protocol.messages import category_key
 from ops.index import main
-from services.sink.entries import Changes, Entry
-from services.sink.ledger import Ledger
-from services.sink.names import file_path
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes, Entry
+from services.sink.paths.names import file_path
 
 Lines = list[dict[str, object]]
 

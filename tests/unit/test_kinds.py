@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.kafka.assignors import KindAssignor, Member, choose
-from services.split.splits import kind_of_splits
+from services.split.categories.splits import kind_of_splits
 
 CLUSTER: Any = SimpleNamespace(partitions_for_topic=lambda _topic: set(range(6)))
 SPLIT_BYS = ("Sex", "Rings:int", "Sex,Rings:int")

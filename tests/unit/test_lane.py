@@ -18,14 +18,14 @@ from structlog.testing import capture_logs
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.progress import Progress
-from services.ingest import followed as followed_module
-from services.ingest import scan as scan_module
-from services.ingest.finding import look_at, source_name
-from services.ingest.lane import IngestLane
-from services.ingest.places import Place
-from services.ingest.scan import Scan
+from services.ingest import followed_file as followed_module
+from services.ingest.context import Shop
+from services.ingest.files import scan as scan_module
+from services.ingest.files.finding import look_at, source_name
+from services.ingest.files.scan import Scan
+from services.ingest.naming.locations import Place
+from services.ingest.partition import IngestLane
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
 from tests.unit.read_sources import read_to_its_end
 from tests.unit.reading import Batch, Schemas
 
@@ -360,7 +360,7 @@ async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_t
 
 
 def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
-    from services.ingest.places import Places, home_and_number  # noqa: PLC0415 - only here
+    from services.ingest.naming.locations import Places, home_and_number  # noqa: PLC0415 - only here
 
     path = "/in/a\nb.csv"
     assert home_and_number(f"{path}//2") == (path, 2)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from common.errors import ServiceError
-from services.sink.entries import Changes, Entry
-from services.sink.ledger import Ledger
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes, Entry
 
 ENTRY = Entry(b"key", "Sex/M.csv", length=11)
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.protocol.messages import Category
-from services.sink.names import file_path, parse_path
+from services.sink.paths.names import file_path, parse_path
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.protocol.messages import Category
-from services.sink.names import file_path
-from services.sink.paths import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
+from services.sink.paths.names import file_path
+from services.sink.paths.template import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
 
 texts = st.text(max_size=8) | st.sampled_from(["rejected", "M-000001", "a=b", "x.csv", "..", "a" * 300])
 categories = st.lists(texts | st.none(), max_size=3).map(tuple)

@@ -3,7 +3,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.places import (
+from services.ingest.naming.locations import (
     Found,
     Place,
     Places,

@@ -19,9 +19,9 @@ from common.protocol.position import (
     encode_position,
     merged,
 )
+from services.split.categories.provenance import Span, outside
+from services.split.categories.splits import Split, parse_split_by
 from services.split.planning import ExpiredError, Plan, RedefinedError, join, passed, plan
-from services.split.spans import Span, outside
-from services.split.splits import Split, parse_split_by
 
 NAMES = ("a", "b", "c")
 MARK = Mark("s", "schema", 2, 0, b"\n", plain=True)

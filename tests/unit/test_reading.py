@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from services.ingest import files
+from services.ingest.files import reading as files
 from tests.unit.reading import Reader, Schemas, clocked
 
 __all__ = ["clocked"]

@@ -45,9 +45,9 @@ from ops.rejections import (
     table,
 )
 from ops.replaying import Rejected
-from services.sink.arranging import REJECTED_KEY, arrange_rejections
-from services.split.carrying import Carrier
-from services.split.splits import parse_split_by
+from services.sink.rendering import REJECTED_KEY, arrange_rejections
+from services.split.categories.splits import parse_split_by
+from services.split.categorizing import Carrier
 
 TOPICS = Topics.under("t.")
 SCHEMA = Schema(b"Sex,Rings", ("Sex", "Rings"))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.finding import find_filter, find_moved
-from services.ingest.renames import Renames
-from services.ingest.watching import Watch
+from services.ingest.files.finding import find_filter, find_moved
+from services.ingest.files.watching import Watch
+from services.ingest.naming.renames import Renames
 
 
 def watch(folder: Path, given_input: str | None = None) -> Watch:

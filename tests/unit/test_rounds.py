@@ -4,7 +4,7 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocol, ConsumerProtocolMemberAssignment
 
-from services.ingest.rounds import RoundAssignor
+from services.ingest.assignor import RoundAssignor
 
 
 class Cluster(ClusterMetadata):  # type: ignore[misc]  # aiokafka has no types

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
-from services.split import routing
-from services.split.routing import Routed, compile_route
-from services.split.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
+from services.split.categories import routing
+from services.split.categories.routing import Routed, compile_route
+from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 
 ABALONE = Schema(
     b"Sex,Length,Diameter,Height,Whole weight,Shucked weight,Viscera weight,Shell weight,Rings",

@@ -12,14 +12,14 @@ import pytest
 from common.batches.record_runs import Stretch
 from common.errors import ServiceError
 from common.protocol.messages import category_key
-from services.sink import entries as entries_module
-from services.sink.disk_errors import DiskError
-from services.sink.entries import Changes, Entry, size_of
-from services.sink.files import MAX_OPEN_FILES
-from services.sink.ledger import Ledger
-from services.sink.origin import Origin
-from services.sink.paths import DEFAULT_RULE
-from services.sink.shelf import Shelf
+from services.sink.disk.errors import DiskError
+from services.sink.disk.open_files import MAX_OPEN_FILES
+from services.sink.ledger import entries as entries_module
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes, Entry, size_of
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.paths.template import DEFAULT_RULE
 from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 ROOM = 20

@@ -8,11 +8,11 @@ import pytest
 
 from common.batches.record_runs import Stretch
 from common.protocol.messages import category_key
-from services.sink import entries
-from services.sink.origin import Origin
-from services.sink.paths import path_rule
-from services.sink.rolling import Limits, Rolling
-from services.sink.shelf import Shelf
+from services.sink.ledger import entries
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.paths.template import path_rule
+from services.sink.rolling.limits import Limits, Rolling
 from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 CATEGORIES = 4_000
@@ -43,7 +43,7 @@ def open_files_known(root: Path) -> int:
 async def test_a_timer_finishes_very_many_files_in_portions_each_once_with_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.sink.shelf._MAX_DUE", PORTION)
+    monkeypatch.setattr("services.sink.partition_files._MAX_DUE", PORTION)
     monkeypatch.setattr(entries, "MAX_KEPT_BYTES", KEPT * 600)
     tmp_path.joinpath(".nacre").mkdir()
     clock = Clock()

@@ -15,12 +15,13 @@ from common.errors import ServiceError
 from common.protocol.messages import Ended, category_key, encode_control
 from common.rows.tally import Tally
 from ops.index import index_of
-from services.sink import finisher, finishing
-from services.sink.entries import Entry
-from services.sink.origin import Origin
-from services.sink.paths import path_rule
-from services.sink.rolling import Limits, Rolling
-from services.sink.shelf import Shelf
+from services.sink.ledger.entries import Entry
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.paths.template import path_rule
+from services.sink.rolling import finalizing as finishing
+from services.sink.rolling import finisher
+from services.sink.rolling.limits import Limits, Rolling
 from tests.unit.shelf_parts import LEDGER, SCHEMA, Schemas, row
 
 HEADER = b"Sex,Length\n"

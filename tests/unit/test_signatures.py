@@ -13,8 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM
-from services.ingest.opening import Wanted, find_opening
-from services.ingest.signatures import find_foreign, find_json
+from services.ingest.parsing.opening import Wanted, find_opening
+from services.ingest.parsing.signatures import find_foreign, find_json
 
 TEXT = "S,id\r\nM,1\r\nÄ,2\r\n"
 

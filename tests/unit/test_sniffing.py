@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Dialect
-from services.ingest.opening import SAMPLE_BYTES, Opening, Wanted, find_opening
-from services.ingest.waiting import Waiting
+from services.ingest.parsing.opening import SAMPLE_BYTES, Opening, Wanted, find_opening
+from services.ingest.parsing.patience import Waiting
 
 AUTO = Wanted(delimiter=None, quote=None)
 

@@ -15,9 +15,9 @@ from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, encode_control
 from common.rows.tally import Tally
-from services.ingest.framing import Run
-from services.ingest.packing import Address, pack_end, pack_run
-from services.split.spans import Cursor, Span, divide, outside, up_to
+from services.ingest.outgoing import Address, pack_end, pack_run
+from services.ingest.parsing.framing import Run
+from services.split.categories.provenance import Cursor, Span, divide, outside, up_to
 from tests.unit.stretching import stretched
 
 TOPICS = Topics.under("t.")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.split.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
+from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigurationError, ServiceError
-from services.sink.disk_errors import DiskError
-from services.sink.durability import make_durable
-from services.sink.files import OpenFiles, check_free, check_room, cut_back
-from services.sink.ledger import check_ledger
-from services.sink.tree import Tree, check_root, make_root
+from services.sink.disk.durability import make_durable
+from services.sink.disk.errors import DiskError
+from services.sink.disk.open_files import OpenFiles, check_free, check_room, cut_back
+from services.sink.disk.output_root import Tree, check_root, make_root
+from services.sink.ledger.database import check_ledger
 
 Step = Callable[[Tree], object]
 

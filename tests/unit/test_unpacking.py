@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.unpacking import Stream
+from services.ingest.parsing.unpacking import Stream
 
 Pack = Callable[[bytes], bytes]
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from common.rows.schema import BOM, Dialect, Schema
 from ops.validation import MAX_REASONS, Position, Reason, Rejections, Source, Step, read_on, with_rejects, with_step
 from ops.validation_columns import Fields
-from services.ingest.framing import Reject, frame
-from services.ingest.opening import Wanted
+from services.ingest.parsing.framing import Reject, frame
+from services.ingest.parsing.opening import Wanted
 
 PIECES = [b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"\xff", b"a,b\n", b"1,2\n", b'"x\ny",3\n', b"long" * 5]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)

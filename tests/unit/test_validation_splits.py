@@ -7,8 +7,8 @@ from common.pipeline.registry import Registered
 from common.rows.schema import Schema
 from ops.validation import Position, Reason, Step, read_on
 from ops.validation_splits import SplitTally
-from services.ingest.opening import Wanted
-from services.split.splits import parse_split_by
+from services.ingest.parsing.opening import Wanted
+from services.split.categories.splits import parse_split_by
 
 SCHEMA = Schema(b"a,b", ("a", "b"))
 REGISTERED = Registered(1, SCHEMA)

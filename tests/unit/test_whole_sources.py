@@ -10,13 +10,13 @@ from common.pipeline.topics import Topics
 from common.protocol.position import Group, Held, Position, digest
 from common.protocol.tolerance import parse_tolerance
 from common.rows.schema import Schema
+from services.ingest.context import Shop
 from services.ingest.expected import Expected
-from services.ingest.files import Window
+from services.ingest.files.reading import Window
 from services.ingest.settings import IngestSettings
-from services.ingest.shop import Shop
 from services.ingest.source import Source
+from services.split.categories.splits import parse_split_by
 from services.split.rejected_whole import RejectedWhole, find_rejected_whole
-from services.split.splits import parse_split_by
 
 SPLITS = parse_split_by("Sex,Rings:int")
 

@@ -1,0 +1,1 @@
+"""Files found, watched and read, and told from one another."""

@@ -1,0 +1,170 @@
+"""What is in a file: its bytes as they are, or unpacked. Offsets count those."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from common.errors import SourceError
+from common.protocol.progress import Progress
+from services.ingest.files.finding import source_name
+from services.ingest.files.reading import Window, open_file, read_on, read_window
+from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
+from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
+
+_SKIP_BYTES = 2**20
+# The log says so where a file with such a name is not compressed.
+_PACKED_SUFFIXES = {".gz", ".zst"}
+
+
+class Content(Protocol):
+    """A file's content, read from front to back."""
+
+    path: Path
+    # Which file is to be at this path, "" for any. MovedError from any reading when another one is.
+    expected: str
+
+    @property
+    def whole_only(self) -> bool:
+        """Whether it can be read only once nobody writes to it any more."""
+
+    def window(self, progress: Progress) -> Window:
+        """The window of what was read of it. SourceError unless it still begins with that."""
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on; fewer at the end only. SourceError if what is before changed."""
+
+    def keep_from(self, offset: int) -> None:
+        """What is before this offset will not be read again."""
+
+
+@dataclass(slots=True)
+class PlainFile:
+    """A file as it is."""
+
+    path: Path
+    expected: str = ""
+    whole_only = False
+
+    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
+        return read_window(self.path, progress, self.expected)
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
+        return read_on(self.path, offset, window, size, self.expected)
+
+    def keep_from(self, offset: int) -> None:  # noqa: D102 - same
+        pass
+
+
+class PackedFile:
+    """A compressed file. Its state is that of the unpacking: a file that has changed is unpacked from its beginning.
+
+    Between two reads it is closed, as a plain one is.
+    """
+
+    whole_only = True
+
+    def __init__(self, path: Path, expected: str = "") -> None:
+        self.path = path
+        self.expected = expected
+        # Where the file was when it was last read: a changed one is another file.
+        self._signature: tuple[int, ...] | None = None
+        self._trouble: SourceError | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._packed_offset = 0
+        self._unpacker = Unpacker()
+        # Unpacked and not used yet, from this offset on.
+        self._kept = b""
+        self._kept_from = 0
+
+    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
+        window = self._skip(progress.offset)
+        if progress.offset and (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+            raise self._refuse(progress.offset)
+        return window
+
+    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
+        # From another place than it stands at it is read anew.
+        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != window:
+            raise self._refuse(offset)
+        self._kept += self._unpack(size - len(self._kept))
+        return self._kept[:size]
+
+    def keep_from(self, offset: int) -> None:  # noqa: D102 - same
+        self._kept = self._kept[offset - self._kept_from :]
+        self._kept_from = offset
+
+    def _has_changed(self) -> bool:
+        found = self.path.stat()
+        signature = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        changed = signature != self._signature
+        self._signature = signature
+        if changed:
+            self._trouble = None
+        return changed
+
+    def _skip(self, offset: int) -> Window:
+        """Unpack from the beginning up to here."""
+        self._has_changed()
+        self._begin()
+        window = Window()
+        while self._kept_from < offset:
+            data = self._unpack(min(_SKIP_BYTES, offset - self._kept_from - len(self._kept)))
+            if not data and not self._kept:
+                raise self._refuse(offset)
+            self._kept += data
+            used = self._kept[: offset - self._kept_from]
+            window = window.moved(used)
+            self.keep_from(self._kept_from + len(used))
+        return window
+
+    def _unpack(self, size: int) -> bytes:
+        """Unpack at least so many bytes more, fewer at the end only."""
+        if self._trouble is not None:
+            # The same file would give the same again, after as much work.
+            raise self._trouble.with_traceback(None)
+        pieces: list[bytes] = []
+        try:
+            with open_file(self.path, self.expected) as file:
+                file.seek(self._packed_offset)
+                while size > 0 and (piece := self._next_piece(file)) is not None:
+                    pieces.append(piece)
+                    size -= len(piece)
+                self._packed_offset = file.tell()
+        except OSError:
+            # What was unpacked is lost: begin anew.
+            self._signature = None
+            raise
+        except (ValueError, EOFError) as error:
+            self._trouble = SourceError(f"{source_name(self.path)} cannot be unpacked: {error}")
+            raise self._trouble from error
+        return b"".join(pieces)
+
+    def _next_piece(self, file: IO[bytes]) -> bytes | None:
+        """What a few more packed bytes give, which may be nothing; None at the end."""
+        packed = file.read(SLICE_BYTES)
+        if not packed:
+            self._unpacker.end()
+            return None
+        return self._unpacker.unpack(packed)
+
+    def _refuse(self, offset: int) -> SourceError:
+        """Read no more of the file until it changes again: it is another one."""
+        self._trouble = SourceError(
+            f"{source_name(self.path)} changed within what its first {offset} unpacked bytes were, which were read "
+            "already: put it back, or give the new content a new name"
+        )
+        return self._trouble
+
+
+def content_of(path: Path, expected: str = "") -> Content:
+    """The content of a file, unpacked where its first bytes say that it is packed, whatever its name says."""
+    with open_file(path, expected) as file:
+        is_packed = find_packed(file.read(MAGIC_BYTES)) is not None
+    return PackedFile(path, expected) if is_packed else PlainFile(path, expected)
+
+
+def is_misnamed(content: Content) -> bool:
+    """Whether a file's name says that it is packed, and it is not."""
+    return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only

@@ -1,0 +1,216 @@
+"""The files that INPUT names, and where they are: what they are called in every topic, and which file each is."""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import has_magic
+from hashlib import blake2b
+from pathlib import Path
+
+from common.errors import ConfigurationError
+from common.escaping import escaped
+from services.ingest.files.listing import Listing, is_csv, is_output, special_kind
+from services.ingest.naming.globs import Glob, glob_of
+from services.ingest.naming.locations import Found, Moved
+from services.ingest.naming.renames import Renames
+
+STANDARD_INPUT = "-"
+# What a shell makes of `<(...)` as well.
+_DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
+# Where files are renamed all the time.
+_MOST_TRIES = 10
+# A byte of a name that is not UTF-8, in text, and the backslash of what only looks like this.
+_ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
+
+
+class InputError(ConfigurationError, OSError):
+    """INPUT itself is not there, or cannot be looked into.
+
+    Before the service has begun that ends it, as a wrong setting. Once it runs it is a failure of the disk like any
+    other: a folder that was there may come back.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What INPUT names now: files, the errors of folders, and what is left out, by name, with the reason."""
+
+    files: Mapping[str, Path]
+    errors: Sequence[OSError] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    # The files that lie elsewhere.
+    links: Sequence[str] = ()
+
+
+def is_stream(given: str) -> bool:
+    """Whether INPUT is to be read once, as it comes: standard input, an open descriptor, a named pipe or a terminal."""
+    if descriptor_of(given) is not None:
+        return True
+    try:
+        mode = Path(given).stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def descriptor_of(given: str) -> int | None:
+    """The open descriptor that INPUT names."""
+    match = _DESCRIPTOR.fullmatch("/dev/stdin" if given == STANDARD_INPUT else given)
+    return int(match[1] or 0) if match else None
+
+
+def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
+    """The files that INPUT names now, by source name (the absolute path as text), sorted.
+
+    `enter` is called with each folder before it is listed. Raises InputError when a path without wildcards is not
+    there at all, or cannot be looked into.
+    """
+    try:
+        found = _find(given, Listing(enter))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"INPUT {given}: cannot read {escaped(error.filename or given)}: {error.strerror}") from error
+    files = {source_name(path): path for path in map(Path, sorted(found.files))}
+    left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
+    return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
+
+
+def _find(given: str, found: Listing) -> Listing:
+    path = Path(given).absolute()
+    if path.is_dir():
+        # A listing would keep to itself that the folder cannot be listed at all.
+        with os.scandir(path):
+            found.walk(os.fspath(path))
+    elif path.exists():
+        if special := special_kind(path.stat().st_mode):
+            raise InputError(f"INPUT {given} is {special}, which cannot be read as a file")
+        found.enter(os.fspath(path.parent))
+        found.files.append(os.fspath(path))
+        found.links.append(os.fspath(path))
+    elif has_magic(given):
+        found.match(_glob(given))
+    else:
+        raise InputError(f"INPUT {given}: there is no such file or folder")
+    return found
+
+
+def _glob(given: str) -> Glob:
+    """INPUT as a glob of absolute paths; one that ends with a slash names folders, so no file."""
+    segments = Path(given).absolute().parts[1:]
+    return glob_of(*segments, "") if given.endswith(("/", "/.")) else glob_of(*segments)
+
+
+def file_of(status: os.stat_result) -> str:
+    """Which file this is, whatever it is called."""
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def find_filter(given: str) -> Callable[[str], bool]:
+    """Whether INPUT may name a path, told by its last name alone, at no cost."""
+    path = Path(given).absolute()
+    if path.is_dir():
+        return lambda candidate: is_csv(candidate.rpartition("/")[2])
+    if path.exists() or not has_magic(given):
+        return os.fspath(path).__eq__
+    last = glob_of(_glob(given).segments[-1])
+    return lambda candidate: last.is_whole(last.after(last.begin(), candidate.rpartition("/")[2]))
+
+
+def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
+    """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
+    looked_at = ((name, _found(path)) for name, path in files.items())
+    return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
+
+
+def _found(path: Path) -> Found | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return Found(path)
+    if special_kind(status.st_mode) is not None:
+        # Since it was listed: the next look tells.
+        return None
+    return Found(path, file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
+    """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
+
+    `read` tells `renames` what happened since.
+    """
+    for _ in range(_MOST_TRIES):
+        origins = dict(renames.origins)
+        found = {path: _found(Path(path)) for path in origins}
+        # Renamed on before it was asked, another file would be taken for it.
+        read()
+        if origins == renames.origins:
+            break
+    moved = {}
+    for path, origin in sorted(origins.items(), key=lambda each: each[1].number):
+        file, home = found[path], source_name(Path(origin.path))
+        if file is not None and file.file and may_name(given, home):
+            moved[file.file] = Moved(home, source_name(Path(path)), file)
+    return moved
+
+
+def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
+    """Those of these files (with their last paths) that are in the same folder under any other name, each with it.
+
+    An editor's backup copy, whose name ends with ~, is not taken for the source.
+    """
+    beside: dict[str, tuple[str, Found]] = {}
+    inodes = {int(file.rpartition(":")[2]) for file in lost}
+    for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
+        try:
+            with os.scandir(folder) as entries:
+                # Its inode costs nothing, all else a question to the system.
+                paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
+        except OSError:
+            continue
+        for path in paths:
+            found = _found(path)
+            if found is not None and found.file in lost:
+                beside[found.file] = (source_name(path), found)
+    return beside
+
+
+def may_name(given: str, name: str) -> bool:
+    """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
+    path, file = Path(given).absolute(), path_of(name)
+    # A Path that cannot be asked raises, os.path does not.
+    if os.path.isdir(path):  # noqa: PTH112
+        if path not in file.parents or not is_csv(file.name):
+            return False
+        folders = file.parents[: len(file.parents) - len(path.parents) - 1]
+        return not any(
+            folder.name.startswith(".") or os.path.islink(folder) or is_output(folder)  # noqa: PTH114
+            for folder in folders
+        )
+    if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
+        return file == path
+    glob = _glob(given)
+    places = glob.begin()
+    for folder in [*reversed(file.parents[:-1]), file]:
+        is_named = folder.name in glob.known_names(places)
+        places = glob.after(places, folder.name)
+        if not is_named and folder != file and is_output(folder):
+            return False
+    return glob.is_whole(places)
+
+
+def source_name(path: Path) -> str:
+    """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
+    return escaped(_ESCAPED.sub(r"\\x5cx\1", os.fspath(path.absolute())))
+
+
+def path_of(name: str) -> Path:
+    """The absolute path of a file with this source name."""
+    return Path(_ESCAPED.sub(lambda byte: os.fsdecode(bytes([int(byte[1], 16)])), name))
+
+
+def source_key(name: str) -> bytes:
+    """The key of a source's rows: short, because every row carries it."""
+    return blake2b(name.encode(), digest_size=6).hexdigest().encode()

@@ -1,0 +1,50 @@
+"""What is logged of the input as a whole: each thing once, when it begins, and when it has an end."""
+
+import errno
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import structlog
+
+from services.ingest.files.finding import Input, may_name, source_name
+from services.ingest.files.watching import Watch
+
+log = structlog.get_logger()
+
+
+class Told:
+    """What was told already. `failed` are the folders that cannot be looked into, and why."""
+
+    def __init__(self) -> None:
+        self.failed: Mapping[str, str] = {}
+        self._left_out: Mapping[str, str] = {}
+        self._trouble = ""
+
+    def tell(self, found: Input) -> None:
+        """Tell what a look found."""
+        for path in found.left_out.keys() - self._left_out.keys():
+            log.warning("left out of the input", path=path, reason=f"it is {found.left_out[path]}")
+        self._left_out = found.left_out
+        # One that has gone since it was seen holds nothing.
+        why = {_name(error.filename): error.strerror for error in found.errors if error.errno != errno.ENOENT}
+        failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
+        for folder in failed.keys() - self.failed.keys():
+            log.error("folder cannot be read", folder=folder, reason=failed[folder])
+        for folder in self.failed.keys() - failed.keys():
+            log.info("folder can be read again", folder=folder)
+        self.failed = failed
+
+    def tell_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
+        """Tell what a watch found, after a look that has `seen` these."""
+        for path in map(_name, watch.renames.settle(lambda path: _name(path) in seen)):
+            if may_name(given, path):
+                log.warning("a file was gone before it was seen: its rows are not read", path=path)
+        if watch.overflowed:
+            log.warning("more changes at once than inotify tells: what was rotated meanwhile may be unread")
+        if watch.trouble and not self._trouble:
+            log.warning("the input is looked at every second, because it cannot be watched", reason=watch.trouble)
+        self._trouble = watch.trouble
+
+
+def _name(path: str) -> str:
+    return source_name(Path(path))

@@ -1,0 +1,1 @@
+"""Which files INPUT names, and which file is which source. Pure."""

@@ -1,0 +1,1 @@
+"""What lies below OUTPUT_DIR: reached safely, written, made durable, locked."""

@@ -1,0 +1,62 @@
+"""One writer per partition, whatever dies."""
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+
+import structlog
+
+from services.sink.disk.output_root import Tree
+
+log = structlog.get_logger()
+
+_LOCK_INTERVAL_S = 0.05
+_NOTE = b"ledger\n"
+
+
+class Lock:
+    """A partition's lock below OUTPUT_DIR: whoever holds it is the one writer of the partition's files.
+
+    The kernel gives it back when its holder dies, however it dies. The lock's file also says, by its content, that the
+    partition has a ledger: one that is missing then was removed.
+    """
+
+    def __init__(self, root: Path, path: str) -> None:
+        self._root = root
+        self._path = path
+        self._descriptor = -1
+
+    async def take(self, stop: asyncio.Event) -> bool:
+        """Wait for the lock; False when `stop` is set before."""
+        with Tree(self._root) as tree:
+            self._descriptor = tree.open(self._path, os.O_RDWR | os.O_CREAT, make_folders=True)
+        told = False
+        while not stop.is_set():
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    log.info("waiting for the lock of another sink", lock=str(self._root / self._path))
+                told = True
+                await asyncio.sleep(_LOCK_INTERVAL_S)
+            else:
+                return True
+        return False
+
+    @property
+    def knows_ledger(self) -> bool:
+        """Whether the partition had a ledger that said where to go on."""
+        return os.fstat(self._descriptor).st_size > 0
+
+    def note_ledger(self) -> None:
+        """Enter that there is a ledger, safe from a power cut."""
+        if not self.knows_ledger:
+            os.pwrite(self._descriptor, _NOTE, 0)
+            os.fsync(self._descriptor)
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,1 @@
+"""A category's path below OUTPUT_DIR, and back. Pure."""

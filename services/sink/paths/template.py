@@ -1,0 +1,120 @@
+"""Where a category's files go: PATH_TEMPLATE filled in, for a file that is open and for one that is finished.
+
+Names are encoded as `names` says. Where files are rolled each has a number, `{part}`, counted per category from 1, and
+is called `….csv.open` until it is finished. Then it is `….csv`, or with compression `….csv.gz` or `….csv.zst`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from common.protocol.messages import Category
+from services.sink.paths.names import NAME_LIMIT_BYTES, components, encoded, encoded_part, escaped_first
+
+DEFAULT_TEMPLATE = "{split}/{category}.csv"
+_OPEN = ".open"
+_SUFFIX = ".csv"
+_REJECTED_PATH = "rejected.csv"
+# The category of a split without columns, where the split's name alone is not the whole path. No name has a `~`.
+_WHOLE = "~all"
+_NESTED = "{split}/{category}"
+
+_PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
+_ALWAYS = frozenset({"split", "category"})
+_PLACEHOLDERS = _ALWAYS | {"part", "date"}
+_LITERAL = re.compile(r"[A-Za-z0-9 +\-_.,=@()\[\]#&'!/]*")
+# Beside a name of 200 bytes, a schema's number, a part's number and the suffixes, a file system's 255 leave this.
+_LITERAL_LIMIT_BYTES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a file is while rows are added to it, and where once it is finished; `final` is "" when it never is."""
+
+    path: str
+    final: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """A template that was checked by `path_rule`."""
+
+    template: str = DEFAULT_TEMPLATE
+    rolls: bool = False
+    packed_suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        """What an output folder is bound to: files of another rule would stand beside those that are there."""
+        return f"{self.template}{' (rolled)' if self.rolls else ''}"
+
+    def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> Place:
+        """The place of a category's file. Schemas and parts count from 1; `date` is when it was begun."""
+        path = _filled(self.template, split, category, schema_number, part, date)
+        if path.lower() == _REJECTED_PATH:
+            path = escaped_first(path)
+        return Place(path + _OPEN, path + self.packed_suffix) if self.rolls else Place(path)
+
+
+DEFAULT_RULE = PathRule()
+
+
+def path_rule(template: str, *, rolls: bool, packed_suffix: str = "") -> PathRule:
+    """The rule of a template. ValueError where two files could get one path, or one path no file could have.
+
+    Where files are rolled and the template has no `{part}`, `-{part}` is put before `.csv`.
+    """
+    if rolls and "{part}" not in template:
+        template = f"{template.removesuffix(_SUFFIX)}-{{part}}{_SUFFIX}"
+    problem = _problem(template, rolls=rolls)
+    if problem:
+        raise ValueError(f"{problem}; the default is {DEFAULT_TEMPLATE}")
+    return PathRule(template, rolls, packed_suffix)
+
+
+def _problem(template: str, *, rolls: bool) -> str:
+    names = _PLACEHOLDER.findall(template)
+    checks = (
+        (not _PLACEHOLDERS.issuperset(names), "there are {split}, {category}, {part} and {date}, and no others"),
+        (names.count("split") != 1 or names.count("category") != 1, "it needs {split} and {category}, each once"),
+        (
+            not rolls and len(names) > len(_ALWAYS),
+            "{part} and {date} are for files that are finished: set one of ROLL_*",
+        ),
+        (len(set(names)) < len(names), "no placeholder may come twice"),
+        ("}{" in template, "between two placeholders has to be something"),
+        (re.search(r"[0-9]\{part\}|\{part\}[0-9]", template) is not None, "beside {part} may be no digit"),
+        (
+            not _LITERAL.fullmatch(_PLACEHOLDER.sub("", template)),
+            "it may hold letters, digits, spaces and +-_.,=@()[]#&'!/ beside its placeholders",
+        ),
+    )
+    return next((problem for is_so, problem in checks if is_so), "") or _problem_of_names(template.split("/"))
+
+
+def _problem_of_names(names: list[str]) -> str:
+    *folders, file = names
+    if not file.endswith(_SUFFIX):
+        return "it has to end with .csv"
+    for name in names:
+        # {date} takes ten bytes.
+        if len(re.sub(r"\{(split|category|part)\}", "", name).removesuffix(_SUFFIX)) > _LITERAL_LIMIT_BYTES:
+            return f"{name!r} is longer than {_LITERAL_LIMIT_BYTES} bytes beside its placeholders"
+        if not name or name[0] in ".- ":
+            return "it names files below OUTPUT_DIR: no name in it may be empty or begin with a dot, dash or space"
+    if any(name[-1] in ". " or name.lower().endswith(_SUFFIX) for name in folders):
+        return "no folder in it may end with a dot, a space or .csv"
+    return ""
+
+
+def _filled(template: str, split: str, category: Category, schema_number: int, part: int, date: str) -> str:
+    number = f"~{schema_number}" if schema_number > 1 else ""
+    shares = any("{split}" in name and "{category}" in name for name in template.split("/"))
+    limit = NAME_LIMIT_BYTES // 2 if shares else NAME_LIMIT_BYTES
+    if category:
+        whole = "/".join(encoded_part(each, limit) for each in category)
+    elif _NESTED in template:
+        template, whole = template.replace(_NESTED, "{category}"), components(split, ())[0]
+    else:
+        whole = _WHOLE
+    values = {"split": encoded(split, limit), "category": whole + number, "part": f"{part:06}", "date": date}
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)

@@ -1,0 +1,1 @@
+"""When a file is finished, and how it gets its last name."""

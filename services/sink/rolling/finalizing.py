@@ -1,0 +1,131 @@
+"""A file that is finished gets its last name, packed or not, in one step; it is never changed again.
+
+The ledger knows that it is to be finished, and has its last length, before anything here begins; and that its packed
+copy is whole before that gets the last name. So each step may be done again after a crash, and what has had its last
+name does not get it once more: whoever takes finished files away would have it twice.
+"""
+
+import gzip
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import structlog
+
+from services.sink.disk.durability import make_durable
+from services.sink.disk.errors import naming
+from services.sink.disk.open_files import changed
+from services.sink.disk.output_root import Tree
+from services.sink.ledger.entries import Entry
+
+log = structlog.get_logger()
+
+Packing = Literal["none", "gzip", "zstd"]
+SUFFIXES: dict[Packing, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+_CHUNK_BYTES = 2**20
+_UNDER_WAY = ".tmp"
+
+
+def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
+    """Write a packed copy beside each of these files that is to be packed. False when it was given up: none is left."""
+    packed: list[str] = []
+    with Tree(root) as tree:
+        for entry in entries:
+            packing = packing_of(entry.final)
+            if packing == "none":
+                continue
+            packed.append(entry.final + _UNDER_WAY)
+            if given_up() or not _pack(tree, entry, packing, given_up):
+                break
+        else:
+            if make_durable(root, [], {path.rpartition("/")[0] for path in packed}, given_up):
+                return True
+        for path in packed:
+            tree.remove(path)
+    return False
+
+
+def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
+    """Remove what is left of a packed copy beside each of these files, whole or not."""
+    with Tree(root) as tree:
+        for entry in entries:
+            if packing_of(entry.final) != "none":
+                tree.remove(entry.final + _UNDER_WAY)
+
+
+def put_in_place(root: Path, entries: Collection[Entry]) -> None:
+    """Give these files, or their packed copies, their last names, and make them safe.
+
+    A stop does not hold it up: half done, it would leave a packed copy beside the file that it is of.
+    """
+    with Tree(root) as tree:
+        for entry in entries:
+            _rename(tree, entry)
+        make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, lambda: False)
+        # Only now: a power cut must not take the packed file's name and leave neither.
+        for entry in entries:
+            if packing_of(entry.final) != "none":
+                tree.remove(entry.path)
+
+
+def _rename(tree: Tree, entry: Entry) -> None:
+    is_packed = packing_of(entry.final) != "none"
+    ready = entry.final + _UNDER_WAY if is_packed else entry.path
+    status = tree.status(ready)
+    if status is None:
+        # This was done before a crash. Whoever takes finished files away may have been here since.
+        if tree.status(entry.final) is None:
+            log.warning("a finished file is not there: taken away already?", path=entry.final)
+        return
+    if not is_packed and status.st_size != entry.length:
+        raise changed(tree, entry.path, status.st_size, entry.length)
+    tree.rename(ready, entry.final)
+
+
+def packing_of(path: str) -> Packing:
+    """How a finished file is packed, by its name: settings may have changed since it got that."""
+    return next((packing for packing, suffix in SUFFIXES.items() if suffix and path.endswith(suffix)), "none")
+
+
+def _pack(tree: Tree, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
+    """Write a packed copy and make it safe; False when it was given up."""
+    to = entry.final + _UNDER_WAY
+    status = tree.status(entry.path)
+    if status is None:
+        # Somebody has removed it. What may be left of a copy is not whole.
+        tree.remove(to)
+        return True
+    if status.st_size != entry.length:
+        raise changed(tree, entry.path, status.st_size, entry.length)
+    with (
+        os.fdopen(tree.open(entry.path, os.O_RDONLY), "rb") as file,
+        # Closing it writes as well, after an error once more.
+        _written(tree, to) as packed,
+    ):
+        with _packer(packing, packed) as packer:
+            while chunk := file.read(_CHUNK_BYTES):
+                if given_up():
+                    return False
+                packer.write(chunk)
+        packed.flush()
+        os.fsync(packed.fileno())
+    return True
+
+
+@contextmanager
+def _written(tree: Tree, path: str) -> Iterator[IO[bytes]]:
+    descriptor = tree.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with naming(tree.root / path), os.fdopen(descriptor, "wb") as file:
+        yield file
+
+
+def _packer(packing: Packing, packed: IO[bytes]) -> AbstractContextManager[Any]:
+    if packing == "zstd":
+        # Imported here because most have no need of it.
+        import zstandard  # noqa: PLC0415
+
+        return zstandard.ZstdCompressor(write_checksum=True).stream_writer(packed, closefd=False)
+    # No time and no name in it: packed again after a crash it is the same.
+    return gzip.GzipFile("", "wb", fileobj=packed, mtime=0)

@@ -1,0 +1,102 @@
+"""When a file is finished, and which rows still go into it."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from common.protocol.messages import Ended
+from services.sink.ledger.entries import Entry
+from services.sink.paths.template import DEFAULT_RULE, PathRule
+from services.sink.rendering import EndedRun
+
+NEVER = -math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What makes a file finished: so many bytes or rows, seconds since it was begun or last added to; 0 is never."""
+
+    size: int = 0
+    rows: int = 0
+    age_s: float = 0.0
+    idle_s: float = 0.0
+
+    def is_full(self, size: int, rows: int) -> bool:
+        """Whether a file of this size is finished. At once: none waits for the row that would not fit any more."""
+        return bool((self.size and size >= self.size) or (self.rows and rows >= self.rows))
+
+    def due(self, now: float, ended_at: float) -> "Due":
+        """What is finished now. Whatever had been begun when all sources at hand ended, at `ended_at`, is as well."""
+        begun = max(ended_at, now - self.age_s if self.age_s else NEVER)
+        return Due(begun, now - self.idle_s if self.idle_s else NEVER)
+
+
+_NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Rolling:
+    """How files are named and when they are finished; as it stands, never."""
+
+    rule: PathRule = DEFAULT_RULE
+    limits: Limits = _NO_LIMITS
+    at_end: bool = False
+
+
+NOTHING_FINISHED = Rolling()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Files are finished that were begun, or last added to, by these times (seconds since 1970)."""
+
+    begun_by: float
+    changed_by: float
+
+    def has(self, entry: Entry) -> bool:
+        """Whether this open file is one of them."""
+        return entry.began_at <= self.begun_by or entry.changed_at <= self.changed_by
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Rows for one file, which is full with them or not."""
+
+    runs: Sequence[EndedRun]
+    full: bool
+
+
+def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, header: int) -> Iterator[Portion]:
+    """The rows cut into portions: the first for a file of this size and so many rows, each further one for a new file.
+
+    `runs` are CSV rows, each with its line ending; `header` is how many bytes a new file begins with.
+    """
+    whole_rows = rows + sum(len(values) for _, values in runs)
+    whole_size = size + sum(sum(map(len, values)) + len(values) * len(eol) for eol, values in runs)
+    if not limits.is_full(whole_size, whole_rows):
+        yield Portion(runs, full=False)
+        return
+    adding: list[EndedRun] = []
+    for eol, values in runs:
+        begin = 0
+        for at, row in enumerate(values, start=1):
+            size += len(row) + len(eol)
+            rows += 1
+            if limits.is_full(size, rows):
+                adding.append((eol, values[begin:at]))
+                yield Portion(adding, full=True)
+                adding, begin, size, rows = [], at, header, 0
+        if begin < len(values):
+            adding.append((eol, values[begin:]))
+    if adding:
+        yield Portion(adding, full=False)
+
+
+def with_end(seen: Mapping[str, int], ended: Ended) -> tuple[dict[str, int], bool]:
+    """How often each source's end was seen, with one more, and whether that was the last of this source.
+
+    An end comes once from every partition of `rows` that carried the source; who has come to the last is forgotten.
+    """
+    others = {source: count for source, count in seen.items() if source != ended.source}
+    count = seen.get(ended.source, 0) + 1
+    return (others, True) if count >= ended.parts else (others | {ended.source: count}, False)

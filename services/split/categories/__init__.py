@@ -1,0 +1,1 @@
+"""Rows to categories: splits, their columns, labels and routes. Pure."""
