@@ -25,7 +25,7 @@ from typing import Self
 
 from benchmarks.processes import percentile
 from benchmarks.throughput import CONTENDERS, Run, Work, check, make_work, run_all
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _COLUMNS = ("Sex", "Length", "Diameter", "Height", "Whole", "Shucked", "Viscera", "Shell", "Rings")
 _NAMES = ", ".join(_COLUMNS)

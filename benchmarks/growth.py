@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.processes import Service
 from benchmarks.throughput import remove_topics
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _FEW_ROWS = 100
 _TIMES = 3

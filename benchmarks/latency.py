@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from benchmarks.processes import Service, percentile
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _HEADER = b"Sex,Appended,Length,Diameter,Height,Whole weight\n"
 _ROW = b"%c,%d,0.455,0.365,0.095,0.514\n"

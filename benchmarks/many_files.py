@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.processes import Service, wait_until
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _COUNTS = (10, 100, 1_000, 10_000)
 _ROWS = 100

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.processes import Service
 from benchmarks.throughput import ABALONE
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _COUNTS = (100_000, 1_000_000)
 _ROUNDS = 3

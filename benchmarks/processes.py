@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 
 class Service:

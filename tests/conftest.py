@@ -11,7 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from ops.settings_table import MODELS
 from tests.integration.listeners import Listeners, running_listeners
 from tests.integration.pipeline import ABALONE_FILE, Pipeline

@@ -4,11 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from ops import kafka_jars
+from ops.kafka import jars
 
 # What jgo.resolve says of connect-runtime, connect-file, kafka-streams and org.eclipse.jdt:ecj, the compiler, beyond
 # the broker's own jars; without RocksDB (73 MB), as no store is kept.
-_BEYOND_THE_BROKER: kafka_jars.Jars = {
+_BEYOND_THE_BROKER: jars.Jars = {
     "org.apache.kafka": {
         "connect-runtime:4.3.0": "9c4a4a815302a23db37785729594f6362719fda62e6a74d812d1e2719995ec99",
         "connect-file:4.3.0": "07de275f018451aeda20882e282bdfc207be65ba01568e28e291530f052701ee",
@@ -115,9 +115,9 @@ _BEYOND_THE_BROKER: kafka_jars.Jars = {
 def command(main: str, *arguments: str, classes: Path | None = None) -> list[str]:
     """Return the command that runs a main class: of the jars, or of `classes`."""
     own = [str(classes)] if classes else []
-    classpath = [*own, kafka_jars.classpath(), kafka_jars.classpath(_BEYOND_THE_BROKER)]
+    classpath = [*own, jars.classpath(), jars.classpath(_BEYOND_THE_BROKER)]
     return [
-        str(kafka_jars.java()),
+        str(jars.java()),
         *("-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-XX:-UsePerfData"),
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         *("-cp", os.pathsep.join(classpath), main, *arguments),

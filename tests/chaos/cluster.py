@@ -9,8 +9,8 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from ops.kafka import LocalKafka
-from ops.kafka_settings import random_id
+from ops.kafka.local import LocalKafka
+from ops.kafka.settings import random_id
 from tests.chaos.proxy import HOST, free_ports
 
 _BROKERS = 3

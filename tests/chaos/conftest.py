@@ -6,8 +6,8 @@ from typing import Protocol
 
 import pytest
 
-from ops.kafka import LocalKafka
-from ops.kafka_settings import PREFERENCES
+from ops.kafka.local import LocalKafka
+from ops.kafka.settings import PREFERENCES
 from tests.chaos import extent
 from tests.chaos.flow import Flow
 from tests.integration.pipeline import Pipeline

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.index import index_of
+from services.sink.ledger.inventory import index_of
 from tests.chaos.feeder import Feeder
 from tests.chaos.leftovers import leftovers
 from tests.chaos.reader import Report, check

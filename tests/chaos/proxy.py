@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Self
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos.forwarding import Conditions, forward, swallow
 
 HOST = "127.0.0.1"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos import extent
 from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import MakeFlow

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos import extent
 from tests.chaos.hanging import phases_of
 from tests.integration.broker import process_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
 from tests.integration.pipeline import SERVICES

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # it is in their manual
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
 from tests.chaos.flow import Flow

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
 from tests.chaos.flow import Flow

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 
 
 def free_port() -> int:

@@ -5,7 +5,7 @@ import shlex
 import stat
 from pathlib import Path
 
-from ops import kafka_jars
+from ops.kafka import jars
 
 # Beside the broker's jars, which do not have its tools.
 _TOOLS = {
@@ -18,9 +18,9 @@ _TOOLS = {
 def write_kafka_acls(folder: Path) -> Path:
     """Write the command into the folder; it runs the class that kafka-acls.sh runs."""
     command = folder / "kafka-acls.sh"
-    classpath = os.pathsep.join([kafka_jars.classpath(), kafka_jars.classpath(_TOOLS)])
+    classpath = os.pathsep.join([jars.classpath(), jars.classpath(_TOOLS)])
     options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    java = shlex.join([str(kafka_jars.java()), *options, "-cp", classpath, "org.apache.kafka.tools.AclCommand"])
+    java = shlex.join([str(jars.java()), *options, "-cp", classpath, "org.apache.kafka.tools.AclCommand"])
     command.write_text(f'#!/bin/sh\nexec {java} "$@"\n')
     command.chmod(command.stat().st_mode | stat.S_IXUSR)
     return command

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.integration.broker import free_port
 from tests.integration.certificates import Certificates, make_certificates
 

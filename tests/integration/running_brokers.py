@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
-from ops.kafka import LocalKafka
-from ops.kafka_warm_start import warm_up
+from ops.kafka.local import LocalKafka
+from ops.kafka.warm_start import warm_up
 
 KAFKAS_OWN_DEFAULTS: Mapping[str, str] = MappingProxyType({})
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 )
 
 from ops import acls
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.chaos.proxy import HOST, free_ports
 from tests.integration.certificates import Authority
 from tests.integration.token_endpoint import AUDIENCE, TokenEndpoint

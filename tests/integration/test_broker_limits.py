@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 from confluent_kafka.admin import ConfigResource as Resource  # type: ignore[attr-defined]  # same
 from confluent_kafka.cimpl import NewTopic
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from ops import kafka_jars
-from ops.kafka import LocalKafka
+from ops.kafka import jars
+from ops.kafka.local import LocalKafka
 from tests.integration.processes import processes_naming
 
 PROJECT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ MANY_ROWS = "1000000"
 @pytest.fixture(scope="module", autouse=True)
 def _downloaded() -> None:
     """Keep the time of a first download out of the first test's."""
-    kafka_jars.classpath()
+    jars.classpath()
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = 180.0) -> None:

@@ -1,4 +1,4 @@
-"""`ops.kafka` runs a real Kafka, and leaves nothing behind however it ends."""
+"""`ops.kafka.local` runs a real Kafka, and leaves nothing behind however it ends."""
 
 import os
 import re
@@ -21,9 +21,10 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]  # it is in their manual
 from confluent_kafka.cimpl import NewTopic
 
-from ops import kafka_jars, kafka_settings
-from ops.kafka import LocalKafka, LocalKafkaError
-from ops.kafka_warm_start import warm_up
+from ops.kafka import jars
+from ops.kafka import settings as kafka_settings
+from ops.kafka.local import LocalKafka, LocalKafkaError
+from ops.kafka.warm_start import warm_up
 from tests.integration.processes import processes_naming
 from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.long
 
 
 PROJECT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "ops.kafka"]
+COMMAND = [sys.executable, "-m", "ops.kafka.command"]
 READY = re.compile(r"Kafka 4\.3\.0 ready at (\S+):(\d+) \(data: (\S+), (removed at exit|kept)\)\n")
 TOPIC = "greetings"
 # How soon a broker may come back after a kill.
@@ -41,7 +42,7 @@ SHORT_SESSION = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval
 @pytest.fixture(scope="module", autouse=True)
 def _downloaded() -> None:
     """Keep the time of a first download out of the first test's."""
-    kafka_jars.classpath()
+    jars.classpath()
 
 
 def wait_until(condition: Callable[[], bool], deadline_s: float = 180.0) -> None:
@@ -138,10 +139,10 @@ def test_a_killed_broker_starts_again_on_its_port_with_its_data() -> None:
 
 def test_a_broker_begins_with_the_classes_that_are_kept_of_one_before() -> None:
     warm_up()
-    [option] = kafka_jars.kept_classes_options()
+    [option] = jars.kept_classes_options()
     with LocalKafka() as kafka:
         commands = processes_naming(str(kafka.data_dir)).values()
-        [broker] = [command for command in commands if command.startswith(str(kafka_jars.java()))]
+        [broker] = [command for command in commands if command.startswith(str(jars.java()))]
         log = (kafka.data_dir / "broker.log").read_text()
     assert option in broker
     # Java says so where it cannot use them.
@@ -159,7 +160,7 @@ def test_a_named_data_folder_is_kept_and_gone_on_with(tmp_path: Path) -> None:
 def test_a_format_that_was_cut_short_is_done_again(tmp_path: Path) -> None:
     properties = kafka_settings.properties_text(kafka_settings.broker_properties(0, {}))
     (tmp_path / kafka_settings.PROPERTIES_NAME).write_text(properties)
-    format_command = kafka_settings.format_command(kafka_jars.java(), kafka_jars.classpath(), tmp_path)
+    format_command = kafka_settings.format_command(jars.java(), jars.classpath(), tmp_path)
     subprocess.run(format_command, cwd=tmp_path, check=True, capture_output=True)
     # Formatting writes this file last.
     (tmp_path / kafka_settings.DATA_NAME / "meta.properties").unlink()
@@ -270,10 +271,10 @@ class Mirror(SimpleHTTPRequestHandler):
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Mirror]]:
     """Put a repository on this machine in the place of the real one, and empty the cache."""
-    jars = Path(kafka_jars.classpath().split(os.pathsep)[0]).parent
+    folder = Path(jars.classpath().split(os.pathsep)[0]).parent
     monkeypatch.setattr(Mirror, "served", [], raising=False)
     monkeypatch.setattr(Mirror, "cut_short", set(), raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Mirror, directory=str(jars))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Mirror, directory=str(folder))) as server:
         Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setitem(jgo.maven._core.DEFAULT_REMOTE_REPOS, "central", url)  # noqa: SLF001 - as its default
@@ -286,15 +287,15 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Mir
 def test_a_download_cut_short_fails_and_the_next_one_completes_it(mirror: type[Mirror]) -> None:
     mirror.cut_short = {"kafka-clients-4.3.0.jar"}
     with pytest.raises(LocalKafkaError, match="cannot download"):
-        kafka_jars.classpath()
-    assert kafka_jars.download_needed()
-    paths = kafka_jars.classpath().split(os.pathsep)
+        jars.classpath()
+    assert jars.download_needed()
+    paths = jars.classpath().split(os.pathsep)
     assert all(Path(path).exists() for path in paths)
     assert sorted(mirror.served) == sorted(Path(path).name for path in paths)
 
 
 def test_two_downloads_at_once_share_the_work(mirror: type[Mirror]) -> None:
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: kafka_jars.classpath(), range(2))
+        first, second = pool.map(lambda _: jars.classpath(), range(2))
     assert first == second
     assert len(mirror.served) == len(first.split(os.pathsep))

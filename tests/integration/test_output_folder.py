@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
 

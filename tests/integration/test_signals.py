@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.integration.broker import hanging
 from tests.integration.expectation import ABALONE, expected_files
 from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.cimpl import NewTopic
 
-from ops.kafka import LocalKafka
+from ops.kafka.local import LocalKafka
 from tests.integration.broker import free_port, hanging
 from tests.integration.expectation import rejections
 from tests.integration.pipeline import ABALONE_FILE, PROJECT, Pipeline

@@ -20,8 +20,8 @@ from common.protocol.messages import BegunAnew, Rejection, decode_rejection
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
-from ops.demo_proof import Finding
-from ops.validation_begun import as_sources, judge_begun
+from ops.findings import Finding
+from ops.validate.begun import as_sources, judge_begun
 from services.ingest.begun import begun_with, changes, find_changes
 from services.ingest.context import Shop
 from services.ingest.files.finding import file_of, look_at, source_name
@@ -294,7 +294,7 @@ def test_validate_passes_over_a_known_file_that_cannot_be_read(path: Path, monke
         monkeypatch.setattr(type(content), "window", lambda *_: path.unlink(missing_ok=True))
         return changed
 
-    monkeypatch.setattr("ops.validation_begun.find_changes", find_and_delete)
+    monkeypatch.setattr("ops.validate.begun.find_changes", find_and_delete)
     assert judged() == []
     assert not path.exists()
     assert judged() == []

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from ops.deferred_signals import deferred_signals
+from ops.kafka.deferred_signals import deferred_signals
 
 
 def test_a_signal_comes_at_the_end_of_the_block_and_not_before() -> None:

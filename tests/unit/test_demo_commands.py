@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ops import demo
 from ops.__main__ import main
-from ops.demo_files import DemoError
+from ops.demo import command as demo
+from ops.demo.files import DemoError
 
 
 def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.demo_files import DemoError, check, count_input, own_folder, read_back, repeat_rows
+from ops.demo.files import DemoError, check, count_input, own_folder, read_back, repeat_rows
 from services.split.categories.splits import parse_split_by
 
 

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ops.demo_proof import (
+from ops.demo.proof import (
     CategoryFile,
-    Finding,
     ProofError,
     Rejected,
     Rows,
@@ -18,6 +17,7 @@ from ops.demo_proof import (
     read_rejected,
     without,
 )
+from ops.findings import Finding
 
 DATA = b'Sex,Rings\nM,15\nF,"7"\nI\nM,x\n'
 SPLITS = ["all", "Sex", "Rings"]

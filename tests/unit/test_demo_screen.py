@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from ops.demo_proof import Finding
-from ops.demo_screen import Bars, Pace, category_table, proof
-from ops.demo_watch import Standings, Stood
+from ops.demo.screen import Bars, Pace, category_table
+from ops.demo.watch import Standings, Stood
+from ops.findings import Finding, proof
 
 
 def shown(*things: object) -> str:

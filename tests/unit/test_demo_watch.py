@@ -4,7 +4,7 @@ from pathlib import Path
 
 from common.protocol.messages import category_key
 from common.protocol.position import Position
-from ops.demo_watch import Standings, Stood, ledger_rows, standings
+from ops.demo.watch import Standings, Stood, ledger_rows, standings
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes, Entry
 

@@ -32,7 +32,7 @@ from common.protocol.messages import (
     parse_category_key,
 )
 from common.rows.schema import Dialect, Schema
-from ops.rejections import (
+from ops.rejected.rejections import (
     COLUMNS,
     Groups,
     Judge,
@@ -44,7 +44,7 @@ from ops.rejections import (
     shown,
     table,
 )
-from ops.replaying import Rejected
+from ops.rejected.replay import Rejected
 from services.sink.rendering import REJECTED_KEY, arrange_rejections
 from services.split.categories.splits import parse_split_by
 from services.split.categorizing import Carrier

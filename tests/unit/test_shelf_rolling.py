@@ -14,8 +14,8 @@ from common.batches.record_runs import Single, Stretch
 from common.errors import ServiceError
 from common.protocol.messages import Ended, category_key, encode_control
 from common.rows.tally import Tally
-from ops.index import index_of
 from services.sink.ledger.entries import Entry
+from services.sink.ledger.inventory import index_of
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import Shelf
 from services.sink.paths.template import path_rule

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from ops.validate import main
+from ops.validate.command import main
 
 
 @pytest.fixture(autouse=True)

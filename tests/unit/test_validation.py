@@ -6,8 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Dialect, Schema
-from ops.validation import MAX_REASONS, Position, Reason, Rejections, Source, Step, read_on, with_rejects, with_step
-from ops.validation_columns import Fields
+from ops.validate.columns import Fields
+from ops.validate.examination import (
+    MAX_REASONS,
+    Position,
+    Reason,
+    Rejections,
+    Source,
+    Step,
+    read_on,
+    with_rejects,
+    with_step,
+)
 from services.ingest.parsing.framing import Reject, frame
 from services.ingest.parsing.opening import Wanted
 

@@ -5,8 +5,8 @@ import pytest
 from common.kafka.topic_metadata import Topic
 from common.pipeline.topics import Found, Topics
 from common.settings import ServiceSettings, read_settings
-from ops.demo_proof import Finding
-from ops.validation_broker import Broker, judge_broker
+from ops.findings import Finding
+from ops.validate.broker import Broker, judge_broker
 
 TOPICS = Topics.under("nacre.")
 NO_CONFIGS: Mapping[str, Mapping[str, str]] = {}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.validation_columns import Fields, merged, with_fields
+from ops.validate.columns import Fields, merged, with_fields
 
 SAMPLES = [b"", b"7", b"07", b"-1", b" 3 ", b"0.5", b"1e3", b"2026-01-31", b"2026-01-31T10:00", b"M", b"\xff"]
 FIELDS = st.lists(st.sampled_from(SAMPLES) | st.binary(max_size=4), max_size=12)

@@ -6,12 +6,12 @@ from rich.console import Console
 
 from common.pipeline.registry import Registered
 from common.rows.schema import Dialect, Schema
-from ops.demo_proof import Finding
-from ops.validation import Reason, Rejections, Source
-from ops.validation_columns import Fields
-from ops.validation_schemas import SchemaGroup
-from ops.validation_screen import Asked, Validation, findings, show
-from ops.validation_splits import SplitOutcome
+from ops.findings import Finding
+from ops.validate.columns import Fields
+from ops.validate.examination import Reason, Rejections, Source
+from ops.validate.schemas import SchemaGroup
+from ops.validate.screen import Asked, Validation, findings, show
+from ops.validate.splits import SplitOutcome
 
 SCHEMA = Schema(b"a;b", ("a", "[b]"), Dialect(b";"))
 INTS, EMPTY = Fields(("int", "float"), 3, 1), Fields(empty=4)

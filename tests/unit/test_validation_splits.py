@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
-from ops.validation import Position, Reason, Step, read_on
-from ops.validation_splits import SplitTally
+from ops.validate.examination import Position, Reason, Step, read_on
+from ops.validate.splits import SplitTally
 from services.ingest.parsing.opening import Wanted
 from services.split.categories.splits import parse_split_by
 

@@ -19,8 +19,8 @@ from common.protocol.messages import Rejection
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings, read_settings
 from ops.command_line import Parser
-from ops.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
-from ops.replaying import Outcome, find_partitions, open_rejected, replay
+from ops.rejected.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
+from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130

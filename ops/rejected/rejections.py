@@ -8,7 +8,7 @@ from itertools import chain
 from common.protocol.messages import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
-from ops.foreign_files import explain_foreign
+from ops.rejected.foreign_files import explain_foreign
 from services.ingest.parsing.framing import Reject, Run, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")

@@ -20,17 +20,18 @@ from rich.console import Console
 
 from common.errors import ConfigurationError
 from common.settings import ServiceSettings, read_settings
-from ops import kafka_jars
-from ops.deferred_signals import deferred_signals
-from ops.demo_files import REJECTED, DemoError, check, count_input, own_folder, repeat_rows, shown_path
-from ops.demo_proof import ProofError, categories
-from ops.demo_screen import Bars, category_table, proof
-from ops.demo_services import Services
-from ops.demo_watch import Observer, delete_topics
-from ops.kafka import LocalKafka, LocalKafkaError
+from ops.demo.files import REJECTED, DemoError, check, count_input, own_folder, repeat_rows
+from ops.demo.proof import ProofError, categories
+from ops.demo.screen import Bars, category_table
+from ops.demo.services import Services
+from ops.demo.watch import Observer, delete_topics
+from ops.findings import proof, shown_path
+from ops.kafka import jars
+from ops.kafka.deferred_signals import deferred_signals
+from ops.kafka.local import LocalKafka, LocalKafkaError
 from services.split.categories.splits import parse_split_by
 
-_INPUT = Path(__file__).parents[1] / "data" / "abalone_full.csv"
+_INPUT = Path(__file__).parents[2] / "data" / "abalone_full.csv"
 _OUTPUT_DIR = Path("out", "demo")
 _SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
 _BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
@@ -187,14 +188,14 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
         console.print(f"  Kafka at {os.environ[_BOOTSTRAP]}, as {_BOOTSTRAP} says", markup=False)
         return flags
     began = time.monotonic()
-    if kafka_jars.download_needed():
-        console.print(f"  downloading Kafka {kafka_jars.KAFKA_VERSION} ({kafka_jars.DOWNLOAD_MB} MB), this once")
-    with console.status(f"starting Kafka {kafka_jars.KAFKA_VERSION}"):
+    if jars.download_needed():
+        console.print(f"  downloading Kafka {jars.KAFKA_VERSION} ({jars.DOWNLOAD_MB} MB), this once")
+    with console.status(f"starting Kafka {jars.KAFKA_VERSION}"):
         kafka = stack.enter_context(LocalKafka())
     # In good order it would take longer, for data that go with it.
     stack.callback(kafka.kill)
     took_s = time.monotonic() - began
-    console.print(f"  Kafka {kafka_jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
+    console.print(f"  Kafka {jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
     # All that the environment may say of another broker.
     return [
         prefix,

@@ -21,7 +21,7 @@ from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_l
 from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from ops.demo_proof import Finding
+from ops.findings import Finding
 from services.ingest.naming.locations import Place, decode_place
 
 _ANSWER_DEADLINE_S = 5.0

@@ -19,8 +19,8 @@ from common.pipeline.topics import Topics
 from common.protocol.position import Position, decode_position
 from common.sessions.session import Stopped, pause
 from common.settings import ServiceSettings
-from ops.demo_files import REJECTED
-from ops.index import index_of
+from ops.demo.files import REJECTED
+from services.sink.ledger.inventory import index_of
 
 _LOOK_INTERVAL_S = 0.1
 

@@ -1,6 +1,5 @@
-"""A real Apache Kafka on this machine without Docker: `nacre kafka`, and the same for the demo and the tests."""
+"""A real Apache Kafka on this machine without Docker, which does not outlive the process that started it."""
 
-import argparse
 import ctypes
 import json
 import os
@@ -18,11 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NoReturn, Self
 
-from ops import kafka_jars, kafka_settings
-from ops.deferred_signals import deferred_signals
-from ops.kafka_jars import KAFKA_VERSION, LocalKafkaError
+from ops.kafka import jars
+from ops.kafka import settings as kafka_settings
+from ops.kafka.deferred_signals import deferred_signals
+from ops.kafka.jars import KAFKA_VERSION, LocalKafkaError
 
-__all__ = ["LocalKafka", "LocalKafkaError", "main", "supervise"]
+__all__ = ["LocalKafka", "LocalKafkaError", "supervise"]
 
 _LOG_NAME = "broker.log"
 _LOG_TAIL_LINES = 20
@@ -82,11 +82,11 @@ class LocalKafka:
         self.kill()
         if self._port is not None:
             kafka_settings.check_free(self._port)
-        java, classpath = kafka_jars.java(), kafka_jars.classpath()
+        java, classpath = jars.java(), jars.classpath()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         properties = kafka_settings.broker_properties(self._port or 0, self._config, self._preferences)
         (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
-        options = self._java_options or kafka_jars.kept_classes_options()
+        options = self._java_options or jars.kept_classes_options()
         commands = [kafka_settings.broker_command(java, classpath, self.data_dir, options)]
         # Kafka writes this file last, so a format that was cut short is done again.
         if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
@@ -171,46 +171,10 @@ def supervise(specification: str) -> int:
     return code
 
 
-def main(argv: list[str]) -> int:
-    """Run a local Kafka until SIGINT or SIGTERM."""
-    arguments = _parse(argv)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        if kafka_jars.download_needed():
-            sys.stderr.write(f"downloading Kafka {KAFKA_VERSION} ({kafka_jars.DOWNLOAD_MB} MB), this once\n")
-        with LocalKafka(arguments.port, arguments.data_dir, dict(arguments.config)) as kafka:
-            fate = "removed at exit" if arguments.data_dir is None else "kept"
-            sys.stdout.write(f"Kafka {KAFKA_VERSION} ready at {kafka.bootstrap} (data: {kafka.data_dir}, {fate})\n")
-            sys.stdout.flush()
-            kafka.wait()
-    except KeyboardInterrupt:
-        return 0
-    except (LocalKafkaError, OSError) as error:
-        sys.stderr.write(f"nacre kafka: {error}\n")
-        return 1
-
-
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nacre kafka", description="Run a real Apache Kafka on this machine.")
-    parser.add_argument("--port", type=int, help="default: a free one")
-    parser.add_argument("--data-dir", type=Path, help="keep the data here, and go on with what is there")
-    parser.add_argument(
-        "--config", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="broker setting"
-    )
-    return parser.parse_args(argv)
-
-
-def _setting(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, value
-
-
 def _spawn_supervisor(specification: str, log: int) -> subprocess.Popen[bytes]:
-    code = "import sys; sys.path[:0] = sys.argv[1:2]; from ops.kafka import supervise; sys.exit(supervise(sys.argv[2]))"
-    root = Path(__file__).parents[1]
+    work = "from ops.kafka.local import supervise; sys.exit(supervise(sys.argv[2]))"
+    code = f"import sys; sys.path[:0] = sys.argv[1:2]; {work}"
+    root = Path(__file__).parents[2]
     return subprocess.Popen(  # noqa: S603 - our own code and the Java of a wheel
         [sys.executable, "-P", "-c", code, root, specification],
         bufsize=0,
@@ -249,7 +213,3 @@ def _die_with_parent() -> None:
     """On Linux, Java dies even with a supervisor that was killed itself."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

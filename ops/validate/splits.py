@@ -6,7 +6,7 @@ from heapq import nlargest
 
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
-from ops.validation import Rejections, Step, lines_of, with_rejects
+from ops.validate.examination import Rejections, Step, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, Run
 from services.sink.paths.names import file_path
 from services.split.categories.splits import Split

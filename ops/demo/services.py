@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from ops.deferred_signals import deferred_signals
-from ops.demo_files import DemoError
+from ops.demo.files import DemoError
+from ops.kafka.deferred_signals import deferred_signals
 
 _LOG_TAIL_LINES = 20
 # A service drains within its DRAIN_DEADLINE_S; this is for one that does not.

@@ -18,13 +18,13 @@ from common.errors import ConfigurationError, SourceError
 from common.pipeline.registry import Registered, find_excess
 from common.rows.schema import Schema
 from common.settings import ServiceSettings, read_settings
-from ops.demo_files import shown_path
-from ops.validation import Position, Source, read_on, with_step, wrong_quotes
-from ops.validation_begun import as_sources, judge_begun
-from ops.validation_broker import Broker, ask_broker, judge_broker
-from ops.validation_schemas import group_by_schema, number_schema
-from ops.validation_screen import Asked, Validation, findings, show
-from ops.validation_splits import SplitTally
+from ops.findings import shown_path
+from ops.validate.begun import as_sources, judge_begun
+from ops.validate.broker import Broker, ask_broker, judge_broker
+from ops.validate.examination import Position, Source, read_on, with_step, wrong_quotes
+from ops.validate.schemas import group_by_schema, number_schema
+from ops.validate.screen import Asked, Validation, findings, show
+from ops.validate.splits import SplitTally
 from services.ingest.context import find_skipped_whole, too_long
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import find_files, is_stream

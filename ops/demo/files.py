@@ -3,17 +3,15 @@
 import csv
 import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from ops.demo_proof import (
+from ops.demo.proof import (
     BYTES_AS_TEXT,
     CategoryFile,
-    Finding,
     Rejected,
     Whole,
     count_rows,
@@ -22,6 +20,7 @@ from ops.demo_proof import (
     read_rejected,
     without,
 )
+from ops.findings import Finding, shown_path
 from services.sink.paths.names import file_path, parse_path
 from services.split.categories.splits import Split
 
@@ -135,9 +134,3 @@ def _sha256(path: Path) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
-
-
-def shown_path(path: Path) -> str:
-    """A path as short as it can be written from here."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative

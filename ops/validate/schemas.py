@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
 from common.rows.schema_differences import differences
-from ops.validation import Source
-from ops.validation_columns import EMPTY, Fields, merged
+from ops.validate.columns import EMPTY, Fields, merged
+from ops.validate.examination import Source
 
 
 def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered:

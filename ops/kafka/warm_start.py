@@ -8,15 +8,16 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ops import kafka_jars, kafka_settings
-from ops.kafka import LocalKafka
+from ops.kafka import jars
+from ops.kafka import settings as kafka_settings
+from ops.kafka.local import LocalKafka
 
 _DEADLINE_S = 300.0
 
 
 def warm_up() -> None:
     """Keep the classes of a broker of this Java, once; processes that do so at once wait for each other."""
-    kept = kafka_jars.kept_classes()
+    kept = jars.kept_classes()
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (kept.parent / "classes.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -28,9 +29,7 @@ def warm_up() -> None:
             with LocalKafka(java_options=record, stop_deadline_s=_DEADLINE_S):
                 pass
             options = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}"]
-            command = kafka_settings.broker_command(
-                kafka_jars.java(), kafka_jars.classpath(), Path(folder), java_options=options
-            )
+            command = kafka_settings.broker_command(jars.java(), jars.classpath(), Path(folder), java_options=options)
             subprocess.run(command, check=True, capture_output=True, timeout=_DEADLINE_S)  # noqa: S603 - the Java of a wheel
             for outdated in kept.parent.glob(f"*{kept.suffix}"):
                 outdated.unlink()

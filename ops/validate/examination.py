@@ -7,7 +7,7 @@ from functools import lru_cache
 from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Schema
-from ops.validation_columns import Fields, with_fields
+from ops.validate.columns import Fields, with_fields
 from services.ingest.outgoing import to_values
 from services.ingest.parsing.framing import Reject, Run, frame
 from services.ingest.parsing.opening import Wanted, find_opening

@@ -157,7 +157,7 @@ def java() -> Path:
 
 
 def kept_classes() -> Path:
-    """Where the classes of a broker that runs in this Java are kept by `ops/kafka_warm_start.py`, if they are."""
+    """Where the classes of a broker that runs in this Java are kept by `ops/kafka/warm_start.py`, if they are."""
     image = java().parents[1] / "lib" / "modules"
     found = image.stat()
     java_key = blake2b(f"{image}:{found.st_size}:{found.st_mtime_ns}".encode(), digest_size=6).hexdigest()

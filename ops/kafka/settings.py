@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from ops.kafka_jars import LocalKafkaError
+from ops.kafka.jars import LocalKafkaError
 
 HOST = "127.0.0.1"
 PROPERTIES_NAME = "server.properties"

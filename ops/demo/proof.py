@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ops.findings import Finding
+
 # The csv module refuses fields above 128 KiB.
 csv.field_size_limit(2**31 - 1)
 
@@ -55,14 +57,6 @@ class Whole:
     path: str
     sha256: str | None
     expected_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the proof, and whether it holds."""
-
-    holds: bool
-    text: str
 
 
 def count_rows(lines: Iterable[str]) -> Rows:

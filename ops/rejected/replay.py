@@ -19,8 +19,8 @@ from common.pipeline.topics import Topics, partition_for
 from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
 from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
-from ops.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
-from ops.splits_in_use import find_splits
+from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
+from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key
 from services.ingest.outgoing import Address, pack_run
 

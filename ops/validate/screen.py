@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from common.rows.schema_differences import dialect_traits, show_name
-from ops.demo_proof import Finding
-from ops.demo_screen import proof
-from ops.validation import Reason, Rejections, Source
-from ops.validation_schemas import SchemaGroup, dissent
-from ops.validation_splits import SplitOutcome
+from ops.findings import Finding, proof
+from ops.validate.examination import Reason, Rejections, Source
+from ops.validate.schemas import SchemaGroup, dissent
+from ops.validate.splits import SplitOutcome
 
 _SHOWN_SOURCES = 40
 _SHOWN_COLUMNS = 100

@@ -11,8 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from ops.demo_proof import Finding
-from ops.demo_watch import Standings, Stood
+from ops.demo.watch import Standings, Stood
 
 STAGES = ("ingest", "split", "sink")
 _MAX_SHOWN_CATEGORIES = 30
@@ -123,12 +122,3 @@ def _compact(categories: Sequence[tuple[str, int]]) -> Text:
     if len(shown) < len(categories):
         text.append(f"and {len(categories) - len(shown):,} more", "dim")
     return text
-
-
-def proof(findings: Sequence[Finding]) -> Table:
-    """The lines of the proof: red where one does not hold."""
-    lines = Table.grid(padding=(0, 1))
-    for finding in findings:
-        style = "" if finding.holds else "bold red"
-        lines.add_row(Text("✓", "bold green") if finding.holds else Text("✗", style), Text(finding.text, style))
-    return lines

@@ -1,0 +1,1 @@
+"""`nacre demo`: rows through a real Kafka into one CSV per category, shown and proved."""

@@ -1,0 +1,1 @@
+"""`nacre kafka`: a real Apache Kafka on this machine without Docker."""

@@ -1,0 +1,1 @@
+"""`nacre rejected`: rejected rows looked at, mended, and sent again."""

@@ -1,0 +1,73 @@
+"""Which file holds which category, read from a partition's ledger at any time, also while a sink writes to it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from common.protocol.messages import parse_category_key
+from services.sink.rendering import REJECTED_KEY
+
+# So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
+_PAGE_ROWS = 1_000
+# Files that are open, with or without an end to come, and files that are finished, once they have their last names.
+_PAGE = """
+SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
+UNION ALL
+SELECT key, part, iif(in_place = 1, final, path), rows, length, in_place = 1 FROM finished
+WHERE (key, part) > (:key, :part)
+ORDER BY 1, 2 LIMIT :count
+"""
+
+_Row = tuple[bytes, int, str, int, int, int]
+
+
+def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
+    """What a ledger knows of its files, one after the other."""
+    page = _read_page(ledger, (b"", -1))
+    while page:
+        for key, _, path, rows, length, in_place in page:
+            schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_category_key(key)
+            yield {
+                "path": path,
+                "split": split,
+                "category": category,
+                "schema": schema,
+                "rows": rows,
+                "bytes": length,
+                "finished": bool(in_place),
+            }
+        page = _read_page(ledger, page[-1][:2])
+
+
+def _read_page(ledger: Path, after: tuple[bytes, int]) -> list[_Row]:
+    """The next files by key."""
+    while True:
+        # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, and makes no
+        # others. Whether somebody did after all is seen afterwards. Where sink closes it meanwhile, the last to close
+        # it takes SQLite's other files away, but not if it may only read. (Where it cannot write, SQLite reads all the
+        # same.)
+        before = is_quiet, _ = _state(ledger)
+        try:
+            page = _query(ledger, "mode=ro&immutable=1" if is_quiet else "mode=rw", after)
+        except sqlite3.Error:
+            if _state(ledger) == before:
+                raise
+        else:
+            if not is_quiet or _state(ledger) == before:
+                return page
+
+
+def _state(ledger: Path) -> tuple[bool, int]:
+    """Whether no sink has the ledger open, and when the file was changed."""
+    return not Path(f"{ledger}-wal").exists(), ledger.stat().st_mtime_ns
+
+
+def _query(ledger: Path, how: str, after: tuple[bytes, int]) -> list[_Row]:
+    with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
+            # It is just being made.
+            return []
+        key, part = after
+        return database.execute(_PAGE, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()
