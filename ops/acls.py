@@ -11,10 +11,11 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.kafka.clients import within_deadline
-from common.pipeline.permissions import GROUP, OPERATIONS, ROLES, TOPIC, TRANSACTIONAL_ID, Permission, permissions
+from common.pipeline.permissions import OPERATIONS, ROLES, Permission, permissions
 from common.settings import ServiceSettings, read_settings
 from ops.command_line import Parser, keep_clients_quiet
 

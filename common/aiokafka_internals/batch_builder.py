@@ -9,8 +9,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from common.batches.compression import CODECS, pack
 from common.batches.crc32c import crc32c
+from common.batches.record_runs import Headers
 from common.batches.varints import varint
-from common.protocol.messages import Headers
 from common.rows.loops import put_rows
 
 # Base offset, size behind it, leader epoch, magic, CRC | attributes, last offset, first and last time, producer's id,

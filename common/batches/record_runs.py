@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+# A list, because aiokafka takes no other sequence.
+Headers = list[tuple[str, bytes]]
+
 
 class Single(NamedTuple):
     """A record by itself: one with headers."""
@@ -10,7 +13,7 @@ class Single(NamedTuple):
     offset: int
     key: bytes
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Headers
 
 
 class Stretch(NamedTuple):

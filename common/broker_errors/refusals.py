@@ -6,6 +6,9 @@ from common.broker_errors.kinds import name_of, root_of
 from common.errors import ConfigurationError, RecordTooLargeError
 from common.settings import ServiceSettings
 
+# Kafka's kinds of resources, by their names in its tools.
+TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
+
 # The broker's settings whose values explain a refusal, where it tells them.
 BOUNDS: Mapping[str, tuple[str, ...]] = {
     "InvalidTransactionTimeout": ("transaction.max.timeout.ms",),
@@ -13,9 +16,9 @@ BOUNDS: Mapping[str, tuple[str, ...]] = {
 }
 # Read and Write include Describe, which may be all that was asked for.
 _RESOURCES = {
-    "TopicAuthorizationFailedError": ("Read", "Topic"),
-    "GroupAuthorizationFailedError": ("Read", "Group"),
-    "TransactionalIdAuthorizationFailed": ("Write", "TransactionalId"),
+    "TopicAuthorizationFailedError": ("Read", TOPIC),
+    "GroupAuthorizationFailedError": ("Read", GROUP),
+    "TransactionalIdAuthorizationFailed": ("Write", TRANSACTIONAL_ID),
     "ClusterAuthorizationFailedError": ("Create", "Cluster"),
 }
 
@@ -40,7 +43,7 @@ def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError |
                 "topic's message.timestamp.before.max.ms and message.timestamp.after.max.ms higher"
             )
         case "TopicAuthorizationFailedError":
-            return ConfigurationError(not_allowed("Write", "Topic", topic))
+            return ConfigurationError(not_allowed("Write", TOPIC, topic))
     return None
 
 

@@ -23,12 +23,11 @@ from common.aiokafka_internals.produce_requests import write_produce_requests_at
 from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
 from common.aiokafka_internals.request_pace import pace_requests
 from common.aiokafka_internals.transaction_state import is_left_uncommitted
-from common.broker_errors.refusals import not_allowed
+from common.broker_errors.refusals import TRANSACTIONAL_ID, not_allowed
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import create_no_topic_by_asking
 from common.kafka.waiting import unless_stopped, within
-from common.pipeline.permissions import TRANSACTIONAL_ID
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()

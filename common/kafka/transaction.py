@@ -13,9 +13,9 @@ from aiokafka.structs import OffsetAndMetadata
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
 from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers
+from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.waiting import within
-from common.protocol.messages import Headers
 
 log = structlog.get_logger()
 

@@ -20,15 +20,12 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct
 
-from common.broker_errors.refusals import not_allowed
+from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import ask_about_topics
 from common.pipeline.permissions import (
     BEGINNERS,
-    GROUP,
     OPERATIONS,
-    TOPIC,
-    TRANSACTIONAL_ID,
     Permission,
     explain_missing,
     find_missing,

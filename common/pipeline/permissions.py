@@ -6,10 +6,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from common.broker_errors.refusals import not_allowed
+from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.pipeline.topics import Topics
-
-TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
 
 # Kafka's numbers, by which it also tells what a user may do: as bits (KIP-430).
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}

@@ -9,11 +9,10 @@ from typing import Any
 
 import orjson
 
+from common.batches.record_runs import Headers
 from common.rows.loops import size_of
 from common.rows.tally import Tally
 
-# A list, because aiokafka takes no other sequence.
-Headers = list[tuple[str, bytes]]
 Category = tuple[str | None, ...]
 
 CONTROL = "nacre"

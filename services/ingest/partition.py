@@ -12,9 +12,9 @@ from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, en
 from services.ingest.context import Shop
 from services.ingest.files.finding import path_of
 from services.ingest.files.reading import MovedError
-from services.ingest.files.scan import Moves, Scan
 from services.ingest.followed_file import Followed
 from services.ingest.naming.locations import Found, Place, Seen, earlier, home_and_number
+from services.ingest.scan import Moves, Scan
 
 log = structlog.get_logger()
 

@@ -27,8 +27,8 @@ from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
 from services.ingest.assignor import RoundAssignor
 from services.ingest.context import Shop
 from services.ingest.files.finding import find_files, is_stream
-from services.ingest.files.scan import Scan
 from services.ingest.partition import IngestLane
+from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.standard_input import carry_standard_input
 

@@ -19,10 +19,9 @@ from services.sink.disk.durability import make_durable
 from services.sink.disk.open_files import OpenFiles, check_free, check_room, cut_back, remove_empty
 from services.sink.disk.output_root import Tree
 from services.sink.ledger.database import Ledger, check_ledger
-from services.sink.ledger.entries import Changes, Entries, Entry
+from services.sink.ledger.entries import REJECTED_KEY, Changes, Entries, Entry
 from services.sink.ledger.origin import Origin, refusal, unpinned
 from services.sink.rendering import (
-    REJECTED_KEY,
     REJECTED_LAYOUT,
     Layout,
     Run,

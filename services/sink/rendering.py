@@ -8,14 +8,13 @@ from common.batches.record_runs import Single, Stretch, one_by_one
 from common.protocol.messages import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
+from services.sink.ledger.entries import REJECTED_KEY
+from services.sink.rolling.limits import EndedRun
 
-REJECTED_KEY = b"rejected"
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
 
 # Rows with one line ending; None stands for the file's usual one.
 Run = tuple[bytes | None, list[bytes]]
-# The same with the usual one said.
-EndedRun = tuple[bytes, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

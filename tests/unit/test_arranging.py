@@ -6,8 +6,8 @@ from common.protocol.messages import EOL, Ended, Rejection, encode_control, enco
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
+from services.sink.ledger.entries import REJECTED_KEY
 from services.sink.rendering import (
-    REJECTED_KEY,
     REJECTED_LAYOUT,
     Layout,
     arrange,

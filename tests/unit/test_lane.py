@@ -19,12 +19,12 @@ from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.progress import Progress
 from services.ingest import followed_file as followed_module
+from services.ingest import scan as scan_module
 from services.ingest.context import Shop
-from services.ingest.files import scan as scan_module
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.files.scan import Scan
 from services.ingest.naming.locations import Place
 from services.ingest.partition import IngestLane
+from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from tests.unit.read_sources import read_to_its_end
 from tests.unit.reading import Batch, Schemas

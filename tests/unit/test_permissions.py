@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from common.broker_errors.refusals import TOPIC
 from common.pipeline.permissions import (
     OPERATIONS,
     ROLES,
-    TOPIC,
     Permission,
     allows,
     explain_missing,

@@ -18,7 +18,6 @@ from tests.unit.reading import Reader, Schemas, clocked
 
 __all__ = ["clocked"]
 
-CASES = Path(__file__).parents[1] / "cases"
 
 packed = pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
 

@@ -45,7 +45,8 @@ from ops.rejected.rejections import (
     table,
 )
 from ops.rejected.replay import Rejected
-from services.sink.rendering import REJECTED_KEY, arrange_rejections
+from services.sink.ledger.entries import REJECTED_KEY
+from services.sink.rendering import arrange_rejections
 from services.split.categories.splits import parse_split_by
 from services.split.categorizing import Carrier
 

@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from common.protocol.messages import Ended
 from common.rows.tally import NOTHING
 from services.sink.ledger.entries import Entry
-from services.sink.rendering import EndedRun
-from services.sink.rolling.limits import NEVER, Limits, portions, with_end
+from services.sink.rolling.limits import NEVER, EndedRun, Limits, portions, with_end
 
 runs_strategy = st.lists(
     st.tuples(st.sampled_from([b"\n", b"\r\n"]), st.lists(st.binary(max_size=6), min_size=1, max_size=5)), max_size=5

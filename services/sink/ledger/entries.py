@@ -8,6 +8,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# The key of the file of rejected rows, which no category has: those are JSON.
+REJECTED_KEY = b"rejected"
+
 # Per partition, by `size_of`. A checkpoint is due when so much has changed since the last one began, and so much may be
 # on its way into the ledger at the same time.
 MAX_CHANGED_BYTES = 16 * 2**20

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.protocol.messages import parse_category_key
-from services.sink.rendering import REJECTED_KEY
+from services.sink.ledger.entries import REJECTED_KEY
 
 # So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
 _PAGE_ROWS = 1_000

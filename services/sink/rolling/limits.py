@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from common.protocol.messages import Ended
 from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
-from services.sink.rendering import EndedRun
 
 NEVER = -math.inf
+
+# CSV rows with their line ending.
+EndedRun = tuple[bytes, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
