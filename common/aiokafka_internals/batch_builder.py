@@ -1,6 +1,6 @@
 """A record batch on its way into Kafka, in place of aiokafka 0.14's own: many rows go in at once.
 
-`tests/unit/test_new_batch.py` compares the two, byte for byte.
+`tests/unit/common/aiokafka_internals/test_batch_builder.py` compares the two, byte for byte.
 """
 
 import struct

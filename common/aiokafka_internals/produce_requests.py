@@ -1,6 +1,6 @@
 """Produce requests written at once: aiokafka 0.14 copies each record batch six times on its way into its request.
 
-`tests/unit/test_produce_requests.py` compares the two.
+`tests/unit/common/aiokafka_internals/test_produce_requests.py` compares the two.
 """
 
 from collections.abc import Iterator

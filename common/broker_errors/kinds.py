@@ -1,6 +1,6 @@
 """What becomes of each error of the broker and its client: whether waiting mends it, and what to do where it does not.
 
-By the errors' names, as aiokafka has them; `tests/unit/test_error_kinds.py` sees to it that none is left out.
+By the errors' names, as aiokafka has them; `tests/unit/common/broker_errors/test_kinds.py` fails where one is left out.
 """
 
 import re

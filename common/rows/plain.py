@@ -1,6 +1,6 @@
 """The loops over rows in plain Python: what `common/compiled.pyx` does in C.
 
-`tests/unit/test_compiled.py` compares the two.
+`tests/unit/common/rows/test_compiled.py` compares the two.
 """
 
 from collections.abc import Sequence

@@ -8,10 +8,10 @@ import pytest
 
 from ops.kafka.local import LocalKafka
 from ops.kafka.settings import PREFERENCES
-from tests.chaos import extent
-from tests.chaos.flow import Flow
-from tests.integration.pipeline import Pipeline
-from tests.integration.running_brokers import running_kafka
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.pipeline import Pipeline
+from tests.harness.running_brokers import running_kafka
 
 
 # Not Kafka's own defaults: with those each return to an empty group waits for 3 s, and a broker that was killed is

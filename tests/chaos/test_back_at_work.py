@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.chaos import extent
-from tests.chaos.flow import Flow
-from tests.integration.pipeline import Pipeline
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.pipeline import Pipeline
 
 RecordProperty = Callable[[str, object], None]
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.chaos import extent
-from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
+from tests.harness.chaos import extent
+from tests.harness.chaos.cluster import Cluster
+from tests.harness.chaos.flow import Flow
 
 RecordProperty = Callable[[str, object], None]
 

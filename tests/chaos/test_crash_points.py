@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
-from tests.chaos.crash_points import Crash, crashes_of
-from tests.integration.expectation import ABALONE, expected_files, path_by, rejections
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
+from tests.harness.chaos import extent
+from tests.harness.chaos.crash_points import Crash, crashes_of
+from tests.harness.expectation import ABALONE, expected_files, path_by, rejections
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 
 # At which of its times a point is hit that a process comes to more than once; by commas.
 _OCCURRENCES = [int(number) for number in os.environ.get("CRASH_OCCURRENCES", "1,3").split(",")]
@@ -188,7 +188,7 @@ def start_crashing(pipeline: Pipeline, feed: Feed, name: str, crash: Crash, cras
     log_path = pipeline.folder / f"{len(pipeline.services):03}-{name}-{crash}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.crashing", f"services.{name}", *arguments_of(name, feed)],
+            [sys.executable, "-m", "tests.harness.chaos.crashing", f"services.{name}", *arguments_of(name, feed)],
             cwd=PROJECT,
             env={
                 **os.environ,

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from services.sink.rolling.finalizing import SUFFIXES, Packing
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.parts import joined
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
-from tests.integration.running_brokers import sessions_of
+from tests.harness.chaos import extent
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.parts import joined
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.harness.running_brokers import sessions_of
 
 RecordProperty = Callable[[str, object], None]
 

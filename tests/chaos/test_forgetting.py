@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
-from tests.integration.pipeline import Pipeline
+from tests.harness.chaos import extent
+from tests.harness.pipeline import Pipeline
 
 CATEGORIES = 2_000
 KILLS = extent.count(4, 40)
@@ -43,7 +43,7 @@ def test_a_sink_that_is_killed_while_it_forgets_entries_loses_and_repeats_nothin
     pipeline.start("ingest", source, **settings)
     pipeline.start("split", SPLIT_BY="Category", **settings)
     start_forgetful = partial(
-        pipeline.start_under, "tests.chaos.small_memory", "sink", FORGOTTEN=str(forgotten), **settings
+        pipeline.start_under, "tests.harness.chaos.small_memory", "sink", FORGOTTEN=str(forgotten), **settings
     )
     sink = start_forgetful()
     for number in range(KILLS):

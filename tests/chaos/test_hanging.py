@@ -10,11 +10,11 @@ from random import Random
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.chaos import extent
-from tests.chaos.hanging import phases_of
-from tests.integration.broker import process_of
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline
+from tests.harness.broker import process_of
+from tests.harness.chaos import extent
+from tests.harness.chaos.hanging import phases_of
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline
 
 RecordProperty = Callable[[str, object], None]
 MakePipeline = Callable[[str], Pipeline]
@@ -64,7 +64,8 @@ def live(kafka: LocalKafka, pipeline: Pipeline, random: Random, expected: dict[s
     halts = {name: Halts(kafka, pipeline.folder, name) for name in SERVICES}
     settings = {"INPUT": str(ABALONE_FILE), "ONCE": "true", "EXIT_WHEN_DONE": "true", "SPLIT_BY": "*,Sex"}
     services = [
-        pipeline.start_under("tests.chaos.hanging", name, **settings, **halts[name].environment) for name in SERVICES
+        pipeline.start_under("tests.harness.chaos.hanging", name, **settings, **halts[name].environment)
+        for name in SERVICES
     ]
     broker = process_of(kafka)
     hangs = told = 0

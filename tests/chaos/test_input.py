@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
-from tests.chaos.flow import Flow
-from tests.chaos.rows import HEADER, SPLIT_BY, make_rows
-from tests.chaos.verifier import differences, expected_content, found_content
-from tests.integration.pipeline import Pipeline, Service
-from tests.integration.running_brokers import sessions_of
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.chaos.rows import HEADER, SPLIT_BY, make_rows
+from tests.harness.chaos.verifier import differences, expected_content, found_content
+from tests.harness.pipeline import Pipeline, Service
+from tests.harness.running_brokers import sessions_of
 
 RecordProperty = Callable[[str, object], None]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.chaos.written import Finished
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.chaos.written import Finished
 
 RecordProperty = Callable[[str, object], None]
 

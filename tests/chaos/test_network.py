@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.chaos.proxy import Proxy, proxied_kafka
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.chaos.proxy import Proxy, proxied_kafka
 
 RecordProperty = Callable[[str, object], None]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
-from tests.integration.committed import committed
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, wait_until
+from tests.harness.chaos import extent
+from tests.harness.committed import committed
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, wait_until
 
 RecordProperty = Callable[[str, object], None]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.integration.pipeline import SERVICES
+from tests.harness.chaos import extent
+from tests.harness.pipeline import SERVICES
 
 RecordProperty = Callable[[str, object], None]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
-from tests.integration.pipeline import Pipeline
+from tests.harness.chaos import extent
+from tests.harness.pipeline import Pipeline
 
 HEADER = b"Sex,Source,Number\n"
 SOURCES, REPLICAS = 8, 2

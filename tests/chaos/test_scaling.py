@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.integration.pipeline import Service
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.pipeline import Service
 
 _SCALED = ("split", "sink")
 _TOPICS = {"split": ("rows",), "sink": ("categorized", "rejected")}

@@ -16,11 +16,11 @@ from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # it is in their manual
 
 from ops.kafka.local import LocalKafka
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.chaos.rows import make_rows
-from tests.integration.pipeline import SERVICES, Service
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.chaos.rows import make_rows
+from tests.harness.pipeline import SERVICES, Service
 
 RecordProperty = Callable[[str, object], None]
 # Sends one signal to one replica in the midst of a phase; the exit code and the seconds until it was there.

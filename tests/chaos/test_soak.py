@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.chaos.samples import Sample, sample, slope
-from tests.chaos.verifier import expected_content
-from tests.integration.pipeline import Service
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.chaos.samples import Sample, sample, slope
+from tests.harness.chaos.verifier import expected_content
+from tests.harness.pipeline import Service
 
 RecordProperty = Callable[[str, object], None]
 

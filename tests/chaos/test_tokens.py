@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.integration.secured import SecuredKafka
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.secured import SecuredKafka
 
 RecordProperty = Callable[[str, object], None]
 

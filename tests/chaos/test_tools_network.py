@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.chaos.cluster import Cluster
-from tests.chaos.proxy import HOST, ProxiedKafka, Proxy, proxied_kafka
+from tests.harness.chaos.cluster import Cluster
+from tests.harness.chaos.proxy import HOST, ProxiedKafka, Proxy, proxied_kafka
 
 TOPIC = "greetings"
 # What arrives, arrives within the first; what has not arrived within the second, was held back.

@@ -15,14 +15,14 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]  # it is in their manual
 
-from tests.chaos.leftovers import leftovers
-from tests.chaos.reader import Report, Watched, check
-from tests.chaos.rows import COLUMNS, HEADER, make_rows, paths_of
-from tests.chaos.transactions import open_transactions
-from tests.chaos.verifier import differences, expected_content, found_content
-from tests.chaos.written import Finished, Written
-from tests.integration.observer import Observer
-from tests.integration.pipeline import wait_until
+from tests.harness.chaos.leftovers import leftovers
+from tests.harness.chaos.reader import Report, Watched, check
+from tests.harness.chaos.rows import COLUMNS, HEADER, make_rows, paths_of
+from tests.harness.chaos.transactions import open_transactions
+from tests.harness.chaos.verifier import differences, expected_content, found_content
+from tests.harness.chaos.written import Finished, Written
+from tests.harness.observer import Observer
+from tests.harness.pipeline import wait_until
 
 # Enough that each kind of rejection comes twice.
 _ROWS = 2_000

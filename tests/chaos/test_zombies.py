@@ -26,10 +26,10 @@ from typing import NamedTuple
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.chaos import extent
 from tests.chaos.conftest import MakeFlow
-from tests.chaos.flow import Flow
-from tests.integration.pipeline import Service
+from tests.harness.chaos import extent
+from tests.harness.chaos.flow import Flow
+from tests.harness.pipeline import Service
 
 _REPLICAS = 3
 # Of each service, so that each time there is one that takes over.

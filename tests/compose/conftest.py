@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.project import ROOT, Project, docker
+from tests.harness.compose_project import ROOT, Project, docker
 
 _BASES = ("python:3.13-slim", "apache/kafka:4.3.0")
 _PULL_DEADLINE_S = 120

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.compose.project import ROOT, SERVICES, Project, docker, events, last_assigned, wait_until
+from tests.harness.compose_project import ROOT, SERVICES, Project, docker, events, last_assigned, wait_until
 
 # The first test builds the images too.
 pytestmark = pytest.mark.timeout(400)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, TopicPartition
 
-from tests.compose.project import ROOT, SERVICES, Project, docker, last_assigned, wait_until
-from tests.integration.observer import Observer
+from tests.harness.compose_project import ROOT, SERVICES, Project, docker, last_assigned, wait_until
+from tests.harness.observer import Observer
 
 # The first test may have to build the images.
 pytestmark = pytest.mark.timeout(400)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.compose.project import Project, docker, wait_until
+from tests.harness.compose_project import Project, docker, wait_until
 
 # The first test builds the images too.
 pytestmark = pytest.mark.timeout(400)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.secured import SecuredKafka
+from tests.harness.secured import SecuredKafka
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from common.pipeline.permissions import Permission, permissions
 from ops import acls
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.kafka_acls import write_kafka_acls
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
-from tests.integration.secured import SecuredKafka
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.kafka_acls import write_kafka_acls
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
+from tests.harness.secured import SecuredKafka
 
 pytestmark = pytest.mark.long
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.integration.broker import free_port, hanging
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
-from tests.integration.workload import Workload
+from tests.harness.broker import free_port, hanging
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
+from tests.harness.workload import Workload
 
 pytestmark = pytest.mark.long
 

@@ -14,7 +14,7 @@ from confluent_kafka.admin import ConfigResource as Resource  # type: ignore[att
 from confluent_kafka.cimpl import NewTopic
 
 from ops.kafka.local import LocalKafka
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
 
@@ -194,7 +194,7 @@ def test_a_session_that_fails_again_and_again_says_each_thing_once(
     with LocalKafka(data_dir=tmp_path / "kafka") as kafka:
         pipeline = make_pipeline(kafka.bootstrap)
         # Partitions are assigned, and never taken up.
-        service = pipeline.start_under("tests.integration.failing_producers", "split", SPLIT_BY="Sex")
+        service = pipeline.start_under("tests.harness.failing_producers", "split", SPLIT_BY="Sex")
         joins = f"joins group {pipeline.prefix}split in Empty state"
         log = kafka.data_dir / "broker.log"
         pipeline.wait_until(lambda: log.read_text().count(joins) >= 6, "six sessions", _DEADLINE_S)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.broker import free_port
-from tests.integration.listeners import PASSWORD, Listeners
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
+from tests.harness.broker import free_port
+from tests.harness.listeners import PASSWORD, Listeners
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.kafka import jars
 from ops.kafka.local import LocalKafka
-from tests.integration.processes import processes_naming
+from tests.harness.processes import processes_naming
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops", "demo"]

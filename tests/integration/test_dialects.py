@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tests.integration.expectation import ABALONE, expected_files, rejections
-from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.expectation import ABALONE, expected_files, rejections
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
 TEXT = "Höhe;Text\nklein;'a;b'\nlänger;'it''s\ntwo lines'\nklein;€\n;x\n"
 

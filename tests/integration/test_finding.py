@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.pipeline import Pipeline
+from tests.harness.pipeline import Pipeline
 from tests.integration.test_validate import validate
 
 HEADER = b"S,N\n"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.pipeline import PROJECT, Pipeline, Service
+from tests.harness.pipeline import PROJECT, Pipeline, Service
 
 CONTENT = b"S,a\nM,1\nF,2\n"
 

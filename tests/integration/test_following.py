@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.expectation import ABALONE, expected_files, rejections, rows_of
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.harness.expectation import ABALONE, expected_files, rejections, rows_of
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
 
 BOTH = "*,Sex"
 CATEGORIES = [ABALONE["*"], ABALONE["Sex"]]

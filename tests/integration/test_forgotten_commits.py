@@ -16,7 +16,7 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
 from ops.kafka.local import LocalKafka
-from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
 # Together on one worker, because they share a broker.
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("forgotten commits")]

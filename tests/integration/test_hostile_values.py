@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.pipeline import PROJECT, Pipeline
+from tests.harness.pipeline import PROJECT, Pipeline
 
 _CATEGORIES = 10_000
 _HEADER = b"Name,Number"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.expectation import rows_of
-from tests.integration.pipeline import SERVICES, Pipeline, Service
-from tests.integration.workload import Workload
+from tests.harness.expectation import rows_of
+from tests.harness.pipeline import SERVICES, Pipeline, Service
+from tests.harness.workload import Workload
 
 RecordProperty = Callable[[str, object], None]
 WorkloadFor = Callable[[str], Workload]

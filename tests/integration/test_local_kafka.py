@@ -25,8 +25,8 @@ from ops.kafka import jars
 from ops.kafka import settings as kafka_settings
 from ops.kafka.local import LocalKafka, LocalKafkaError
 from ops.kafka.warm_start import warm_up
-from tests.integration.processes import processes_naming
-from tests.integration.running_brokers import KAFKAS_OWN_DEFAULTS
+from tests.harness.processes import processes_naming
+from tests.harness.running_brokers import KAFKAS_OWN_DEFAULTS
 
 pytestmark = pytest.mark.long
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.pipeline import PROJECT, Pipeline
+from tests.harness.pipeline import PROJECT, Pipeline
 
 MENDED = {"DELIMITER": ";", "QUOTE": "none"}
 

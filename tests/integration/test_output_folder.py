@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
 
 
 def refusal(sink: Service) -> str:

@@ -13,8 +13,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
     ResourceType,
 )
 
-from tests.integration.listeners import USER, Listeners
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
+from tests.harness.listeners import USER, Listeners
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.committed import committed, forget
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, Pipeline
+from tests.harness.committed import committed, forget
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline
 
 pytestmark = pytest.mark.long
 

@@ -14,8 +14,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 import common.kafka.clients  # noqa: F401 - its import installs this in aiokafka
 from common.connection.arguments import connection
 from common.settings import ServiceSettings, read_settings
-from tests.integration.secured import SCRAM_SESSION_S, SecuredKafka
-from tests.integration.token_endpoint import AUDIENCE
+from tests.harness.secured import SCRAM_SESSION_S, SecuredKafka
+from tests.harness.token_endpoint import AUDIENCE
 
 # The first of them waits for the broker's start.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long]

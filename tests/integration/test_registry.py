@@ -2,7 +2,7 @@
 
 import json
 
-from tests.integration.pipeline import Pipeline
+from tests.harness.pipeline import Pipeline
 
 REPLICAS = 4
 HEADERS = [f"Sex,Column {number}" for number in range(4)]

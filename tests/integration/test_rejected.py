@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from tests.integration.expectation import rejections
-from tests.integration.pipeline import Pipeline
+from tests.harness.expectation import rejections
+from tests.harness.pipeline import Pipeline
 
 HEADER = b"Sex,Name,Rings\n"
 LINES = [

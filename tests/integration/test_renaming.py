@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.pipeline import Pipeline, Service
+from tests.harness.pipeline import Pipeline, Service
 
 HEADER = b"Sex,Source,Number\n"
 

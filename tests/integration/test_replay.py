@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
-from tests.integration.expectation import rejections
-from tests.integration.pipeline import PROJECT, Pipeline, wait_until
+from tests.harness.expectation import rejections
+from tests.harness.pipeline import PROJECT, Pipeline, wait_until
 
 HEADER = b"Sex,Rings\n"
 SPLITS = "*,Sex,Rings:int"

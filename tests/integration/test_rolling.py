@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.expectation import ABALONE, expected_files, path_by
-from tests.integration.parts import joined
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.harness.expectation import ABALONE, expected_files, path_by
+from tests.harness.parts import joined
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
 
 
 def finished(pipeline: Pipeline) -> dict[str, bytes]:
@@ -105,7 +105,7 @@ def test_a_sink_that_dies_at_each_step_of_finishing_a_file_loses_and_repeats_not
     places = [f"{point}:{moment}:1" for point in ("packed", "rename", "in_place") for moment in ("before", "after")]
     for place in [*places, "rename:after:3", "rename:before:9"]:
         sink = pipeline.start_under(
-            "tests.chaos.crashing", "sink", CRASH_AT=place, CRASH_LOG=str(crash_log), **settings
+            "tests.harness.chaos.crashing", "sink", CRASH_AT=place, CRASH_LOG=str(crash_log), **settings
         )
         hit = sink.wait_for_exit(60) == -signal.SIGKILL
         assert hit or sink.exit_code == 0, sink.log()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, Pipeline
-from tests.integration.secured import MECHANISMS, SERVICES, SecuredKafka
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.secured import MECHANISMS, SERVICES, SecuredKafka
 
 pytestmark = pytest.mark.long
 

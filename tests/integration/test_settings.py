@@ -13,7 +13,7 @@ from common.settings import ServiceSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline
 
 SECRET = "correct horse battery staple"  # noqa: S105 - it opens nothing
 MODELS: dict[str, type[ServiceSettings]] = {"ingest": IngestSettings, "split": SplitSettings, "sink": SinkSettings}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ops.kafka.local import LocalKafka
-from tests.integration.broker import hanging
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, SERVICES, Pipeline
-from tests.integration.workload import Workload
+from tests.harness.broker import hanging
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline
+from tests.harness.workload import Workload
 
 RecordProperty = Callable[[str, object], None]
 WorkloadFor = Callable[[str], Workload]

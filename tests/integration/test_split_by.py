@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
-from tests.integration.committed import Point, commit, committed
-from tests.integration.expectation import ABALONE, expected_files, rejections
-from tests.integration.pipeline import ABALONE_FILE, Pipeline, Service
+from tests.harness.committed import Point, commit, committed
+from tests.harness.expectation import ABALONE, expected_files, rejections
+from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
 from tests.integration.test_replay import nacre, show
 
 pytestmark = pytest.mark.long

@@ -4,8 +4,8 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.expectation import ABALONE, expected_files, rows_of
-from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.expectation import ABALONE, expected_files, rows_of
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
 
 def test_five_splits_at_once_give_the_files_that_a_filter_gives(pipeline: Pipeline) -> None:

@@ -11,9 +11,9 @@ from functools import partial
 
 import pytest
 
-from tests.integration.broker import free_port
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, wait_until
+from tests.harness.broker import free_port
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, wait_until
 
 pytestmark = pytest.mark.long
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.cimpl import NewTopic
 
-from tests.integration.observer import Record
-from tests.integration.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.observer import Record
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
 PARTITIONS = 6
 

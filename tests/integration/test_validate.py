@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka.cimpl import NewTopic
 
 from ops.kafka.local import LocalKafka
-from tests.integration.broker import free_port, hanging
-from tests.integration.expectation import rejections
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, Pipeline
+from tests.harness.broker import free_port, hanging
+from tests.harness.expectation import rejections
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline
 
 TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
 MIXED = {

@@ -18,9 +18,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 )
 
 from common.protocol.progress import RUN_KEY
-from tests.integration.expectation import ABALONE, expected_files
-from tests.integration.observer import Record
-from tests.integration.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
+from tests.harness.expectation import ABALONE, expected_files
+from tests.harness.observer import Record
+from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
 
@@ -395,7 +395,7 @@ def test_what_the_positions_are_positions_in_is_written_down(pipeline: Pipeline)
 
 
 def test_a_broker_that_tells_no_ids_is_accepted_and_ids_are_pinned_once_it_does(pipeline: Pipeline) -> None:
-    services = [pipeline.start_under("tests.integration.without_topic_ids", name, **ALL) for name in SERVICES]
+    services = [pipeline.start_under("tests.harness.without_topic_ids", name, **ALL) for name in SERVICES]
     pipeline.finish(*services)
     pipeline.check_files(EXPECTED)
     [begun] = [json.loads(record.value) for record in pipeline.observer.records("schemas") if record.key == b"pipeline"]

@@ -1,0 +1,69 @@
+"""Input that grows while it is read, so that there is always work pending."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.harness.chaos.rows import COLUMNS, HEADER, make_rows
+
+_TICK_S = 0.02
+# How much may wait in the pipeline: enough that every stage has work, little enough that the end comes soon.
+_BACKLOG_BYTES = 3_000_000
+
+
+class Feeder:
+    """Appends rows to a few files at a steady pace, in a thread of its own, until it is told to end."""
+
+    def __init__(self, folder: Path, written_bytes: Callable[[], int], sources: int, rows_per_s: int) -> None:
+        folder.mkdir()
+        self.inputs = {f"s{number}": folder / f"s{number}.csv" for number in range(sources)}
+        self.rows = 0
+        # Of the rows that ingest does not reject: what the file of all rows comes to.
+        self.good_bytes = len(HEADER)
+        self._written_bytes = written_bytes
+        self.set_pace(rows_per_s)
+        self._ended = threading.Event()
+        for path in self.inputs.values():
+            path.write_bytes(HEADER)
+        self._thread = threading.Thread(target=self._feed, name="feeder")
+        self._thread.start()
+
+    def set_pace(self, rows_per_s: int) -> None:
+        """Feed so many rows a second from now on, as far as the pipeline takes them."""
+        self._per_tick = max(1, round(rows_per_s * _TICK_S / len(self.inputs)))
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much was fed and is not written out."""
+        return self.good_bytes - self._written_bytes()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that no more is fed."""
+        return self.pending_bytes > _BACKLOG_BYTES
+
+    def end(self) -> None:
+        """Feed no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _feed(self) -> None:
+        numbers = dict.fromkeys(self.inputs, 0)
+        due = time.monotonic()
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - 1) + _TICK_S
+            if self.is_full:
+                continue
+            per_tick = self._per_tick
+            for source, path in self.inputs.items():
+                data = make_rows(source, numbers[source], per_tick)
+                with path.open("ab") as file:
+                    file.write(data)
+                numbers[source] += per_tick
+                self.good_bytes += sum(len(row) for row in data.splitlines(keepends=True) if _is_good(row))
+            self.rows = sum(numbers.values())
+
+
+def _is_good(row: bytes) -> bool:
+    return row.count(b",") == COLUMNS - 1

@@ -1,0 +1,72 @@
+"""`nacre settings` tells of every setting, and README.md holds what it prints."""
+
+import pytest
+from pydantic import Field
+
+from common.settings import ServiceSettings
+from ops.settings_table import MODELS, main, settings_table
+from tests.harness.pipeline import PROJECT
+
+README = PROJECT / "README.md"
+BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
+
+
+class One(ServiceSettings):
+    where: str = Field(description="a path | a glob, *.csv")
+    once: bool = Field(default=False, description="read once")
+    commit_ms: int = Field(100, description="when to commit")
+
+
+class Two(ServiceSettings):
+    once: bool = Field(default=False, description="read once")
+    commit_ms: int = Field(500, description="when to commit")
+
+
+def cells(table: str) -> list[list[str]]:
+    lines = table.replace("\\|", "¦").splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_readme_holds_the_table() -> None:
+    text = README.read_text()
+    assert text.count(BEGIN) == text.count(END) == 1, f"README.md lacks the markers {BEGIN} and {END}"
+    held = text.partition(BEGIN)[2].partition(END)[0].strip()
+    assert held == settings_table(MODELS).strip(), "put what `nacre settings` prints between the markers"
+
+
+def test_every_setting_of_every_service_is_there_once() -> None:
+    names = [row[0].strip("`").lower() for row in cells(settings_table(MODELS))[2:]]
+    assert len(names) == len(set(names))
+    assert set(names) == {name for model in MODELS.values() for name in model.model_fields}
+
+
+def test_shared_settings_come_first_and_one_that_differs_has_a_row_each() -> None:
+    rows = cells(settings_table({"one": One, "two": Two}))
+    shared = len(ServiceSettings.model_fields)
+    assert {row[1] for row in rows[2 : 2 + shared + 1]} == {"all"}
+    assert rows[2 + shared :] == [
+        ["`ONCE`", "all", "`false`", "read once"],
+        ["`WHERE`", "one", "required", "a path ¦ a glob, \\*.csv"],
+        ["`COMMIT_MS`", "one", "`100`", "when to commit"],
+        ["`COMMIT_MS`", "two", "`500`", "when to commit"],
+    ]
+
+
+def test_choices_that_the_text_does_not_name_are_added() -> None:
+    rows = {row[0]: row[3] for row in cells(settings_table(MODELS))}
+    assert rows["`KAFKA_SASL_MECHANISM`"].endswith(": PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER")
+    assert "console, json" in rows["`LOG_FORMAT`"]
+    assert rows["`LOG_FORMAT`"].count("console") == 2
+
+
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out == settings_table(MODELS)
+
+
+def test_compose_hands_on_every_setting_but_those_of_other_brokers() -> None:
+    compose = README.with_name("compose.yaml").read_text()
+    names = {name.upper() for model in MODELS.values() for name in model.model_fields}
+    # Its own broker speaks plainly and has no other beside it, and what is in a container has its place there.
+    names -= {name for name in names if name.startswith("KAFKA_")} | {"REPLICATION_FACTOR", "OUTPUT_DIR"}
+    assert {name for name in names if f"\n      {name}: $" not in compose and f"\n  {name}: $" not in compose} == set()

@@ -1,0 +1,503 @@
+"""Which file a source is followed to: real files and looks at them; the topic of places is a list."""
+
+import asyncio
+import dataclasses
+import gzip
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from structlog.testing import capture_logs
+
+from common.kafka.transaction import Outbox
+from common.pipeline.topics import Topics
+from common.protocol.progress import Progress
+from services.ingest import followed_file as followed_module
+from services.ingest import scan as scan_module
+from services.ingest.context import Shop
+from services.ingest.files.finding import look_at, source_name
+from services.ingest.naming.locations import Place
+from services.ingest.partition import IngestLane
+from services.ingest.scan import Scan
+from services.ingest.settings import IngestSettings
+from tests.harness.reading import Batch, Schemas
+from tests.harness.sources import read_to_its_end
+
+CONTENT = b"Sex,Length\nM,1\nF,2\n"
+
+
+class Topic:
+    """What replicas agreed on, shared by all of a test's."""
+
+    agreed: list[Any]
+
+    def __init__(self, _settings: object, _name: str, take: Callable[[Sequence[Any]], None]) -> None:
+        self._take = take
+        self._read = 0
+
+    async def read(self) -> None:
+        """Take what came."""
+        records, self._read = self.agreed[self._read :], len(self.agreed)
+        self._take(records)
+
+    async def append(self, decide: Callable[[], Sequence[tuple[bytes, bytes]]]) -> Sequence[tuple[bytes, bytes]]:
+        """Take what came, and add what is decided."""
+        await self.read()
+        entries = decide()
+        self.agreed += [SimpleNamespace(key=key, value=value) for key, value in entries]
+        return entries
+
+
+class Replica:
+    """The one lane of an ingest, and what it has read of each source."""
+
+    def __init__(self, folder: Path, progress: dict[str, Progress], *, once: bool = False) -> None:
+        settings = IngestSettings.model_validate({"input": str(folder), "once": once, "partitions": 1})
+        shop = Shop(settings, Topics.under(""), None)  # type: ignore[arg-type] # not asked here
+        self.scan = Scan(settings, shop.topics)
+        transactions: Any = SimpleNamespace(outbox=lambda: None)
+        self.lane = IngestLane(shop, self.scan, TopicPartition("progress", 0), transactions, progress)
+
+    async def look(self, times: int = 1) -> None:
+        """Look at the input anew, so often."""
+        for _ in range(times):
+            await self.lane.follow()
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where each source's file is, by the names of both; "" where it is nowhere."""
+        return {
+            source.rpartition("/in/")[2]: Path(place.path).name if place.file else ""
+            for source, place in self.scan.places.of.items()
+        }
+
+    async def troubles(self) -> list[str]:
+        """What a turn tells of sources in trouble."""
+        with capture_logs() as logs:
+            for source in self.lane._sources.values():  # noqa: SLF001 - a turn needs a producer
+                source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+                await source.read_on(None)  # type: ignore[arg-type] # same
+        return [line["reason"] for line in logs if line["event"] == "source cannot be read"]
+
+
+async def nothing(*_: object) -> bool:
+    return False
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(Topic, "agreed", [], raising=False)
+    monkeypatch.setattr(scan_module, "FencedTopic", Topic)
+    monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_LOOKING_SHARE", math.inf)
+    monkeypatch.setattr(scan_module, "_LEAST_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_INTERVAL_S", 0.0)
+    monkeypatch.setattr(scan_module, "_RESTING_SHARE", math.inf)
+    made = tmp_path / "in"
+    made.mkdir()
+    return made
+
+
+def read(*paths: Path) -> dict[str, Progress]:
+    """The progress of sources with these files."""
+    return {source_name(path): read_to_its_end(path) for path in paths}
+
+
+def write(path: Path, content: bytes = CONTENT) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+async def test_a_renamed_file_is_followed_and_what_takes_its_name_is_a_source_of_its_own(folder: Path) -> None:
+    replica = Replica(folder, read(write(folder / "a.csv")))
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    write(folder / "a.csv", b"Sex,Length\nI,3\n")
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+
+
+async def test_an_unreadable_renamed_file_is_followed_and_told_not_a_failure_of_all(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(folder, read(write(folder / "a.csv")))
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    [source] = replica.lane._sources.values()  # noqa: SLF001 - root may read all
+    monkeypatch.setattr(source, "is_this", refuse)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv"}
+
+
+async def test_a_file_renamed_between_listing_and_asking_is_no_input_of_that_look(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    files = {source_name(path): path, "gone": folder / "gone.csv"}
+    assert list(look_at(files)) == [source_name(path)]
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_source_in_the_same_look(
+    folder: Path, *, once: bool
+) -> None:
+    progress = read(write(folder / "a.csv"))
+    await Replica(folder, progress).look()
+    # The same inode, other content.
+    write(folder / "a.csv", b"Sex,Length\nI,3\nI,4\n").rename(folder / "b.csv")
+    replica = Replica(folder, progress, once=once)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "", "b.csv": "b.csv"}
+    assert not replica.lane.finished
+
+
+async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(folder: Path) -> None:
+    progress = read(write(folder / "a.csv"))
+    await Replica(folder, progress).look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    write(folder / "a.csv", b"Sex,Length\nI,3\n")
+    replica = Replica(folder, progress, once=True)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+    assert len(replica.lane._sources) == 2  # noqa: SLF001 - it is followed
+
+
+async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path) -> None:
+    progress = read(write(folder / "a.csv"))
+    owner, other = Replica(folder, progress), Replica(folder, {})
+    await owner.look()
+    await other.look()
+    write(folder / "a.csv", b"Sex,Length\nI,3\nI,4\n").rename(folder / "c.csv")
+    await owner.look(2)
+    await other.look()
+    assert other.paths == owner.paths == {"a.csv": "", "c.csv": "c.csv"}
+
+
+async def test_a_file_that_was_not_begun_is_found_under_a_rotated_name_but_not_under_any(folder: Path) -> None:
+    for name, expected in (("a.csv.1", "a.csv.1"), ("other", "")):
+        write(folder / "a.csv")
+        Topic.agreed = []
+        await Replica(folder, {}).look()
+        # Between two runs: nobody sees it.
+        (folder / "a.csv").rename(folder / name)
+        replica = Replica(folder, {})
+        await replica.scan.refresh(math.inf)
+        await replica.look(3)
+        assert replica.paths == {"a.csv": expected}
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", ["a.csv.1", "other"])
+async def test_a_file_that_was_not_begun_is_found_under_any_name_where_it_was_seen_to_get_it(
+    folder: Path, name: str
+) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "a.csv").rename(folder / name)
+    await replica.look(3)
+    assert replica.paths == {"a.csv": name}
+
+
+async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_order(folder: Path) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    for turn in range(3):
+        for number in range(turn, 0, -1):
+            (folder / f"a.csv.{number}").rename(folder / f"a.csv.{number + 1}")
+        (folder / "a.csv").rename(folder / "a.csv.1")
+        write(folder / "a.csv", b"Sex,Length\nM,%d\n" % turn)
+    await replica.look(2)
+    assert replica.paths == {
+        "a.csv": "a.csv.3",
+        "a.csv//2": "a.csv.2",
+        "a.csv//3": "a.csv.1",
+        "a.csv//4": "a.csv",
+    }
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_what_is_left_out_is_told_once_and_again_when_it_comes_back(folder: Path, *, once: bool) -> None:
+    write(folder / "a.csv")
+    os.mkfifo(folder / "p.csv")
+    (folder / "link").symlink_to(folder.parent)
+    replica = Replica(folder, {}, once=once)
+    with capture_logs() as logs:
+        await replica.look(3)
+        if not once:
+            (folder / "p.csv").unlink()
+            await replica.look()
+            os.mkfifo(folder / "p.csv")
+            await replica.look()
+    told = [Path(line["path"]).name for line in logs if line["event"] == "left out of the input"]
+    assert sorted(told) == (["link", "p.csv"] if once else ["link", "p.csv", "p.csv"])
+    assert replica.paths == {"a.csv": "a.csv"}
+
+
+async def test_a_file_rotated_before_any_look_in_a_folder_that_is_new(folder: Path) -> None:
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "deeper").mkdir()
+    await replica.look()
+    write(folder / "deeper" / "a.csv").rename(folder / "kept")
+    await replica.look(2)
+    assert replica.paths == {"deeper/a.csv": "kept"}
+
+
+async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it_was_read_to_its_end(
+    folder: Path,
+) -> None:
+    write(folder / "a.csv")
+    write(folder / "b.csv", CONTENT + b"I,3\n")
+    write(folder / "c.csv", CONTENT + b"I,4\n")
+    progress = read(*(folder / name for name in ("a.csv", "b.csv", "c.csv")))
+    name = source_name(folder / "b.csv")
+    progress[name] = Progress(name, offset=11)
+    replica = Replica(folder, progress)
+    await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "b.csv", "b.csv": "", "c.csv": "c.csv"}
+    [trouble] = await replica.troubles()
+    assert "is another file now, and the one read to byte 11 is gone" in trouble
+    (folder / "b.csv").rename(folder / "c.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "c.csv", "b.csv": "", "c.csv": ""}
+    assert not any("c.csv is another file" in each for each in await replica.troubles())
+
+
+async def test_what_takes_the_place_of_a_file_renamed_over_another_is_the_renamed_one_s(folder: Path) -> None:
+    write(folder / "a.csv", b"")
+    write(folder / "b.csv")
+    replica = Replica(folder, read(folder / "b.csv"))
+    await replica.look()
+    (folder / "b.csv").rename(folder / "a.csv")
+    await replica.look(4)
+    write(folder / "a.part", CONTENT + b"I,3\n").rename(folder / "a.csv")
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "", "b.csv": "a.csv"}
+
+
+async def test_a_file_that_is_gone_is_given_up_at_the_second_look_only(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    write(folder / "b.csv")
+    replica = Replica(folder, read(path))
+    await replica.look()
+    away = path.rename(folder.parent / "away")
+    await replica.look()
+    assert replica.paths["a.csv"] == "a.csv"
+    await replica.look()
+    assert replica.paths["a.csv"] == ""
+    [trouble] = await replica.troubles()
+    assert "No such file" in trouble
+    assert not await replica.troubles()
+    away.rename(path)
+    await replica.look(2)
+    assert replica.paths["a.csv"] == "a.csv"
+
+
+async def test_files_in_a_folder_that_cannot_be_looked_into_are_not_given_up(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(folder / "a.csv")
+    replica = Replica(folder, read(path))
+    await replica.look()
+    path.rename(folder.parent / "away")
+    monkeypatch.setattr(replica.scan, "is_blind_to", lambda path: path.startswith(str(folder)))
+    await replica.look(3)
+    assert replica.paths == {"a.csv": "a.csv"}
+
+
+async def test_two_replicas_that_both_find_a_move_agree(folder: Path) -> None:
+    progress = read(write(folder / "a.csv"))
+    first, second = Replica(folder, progress), Replica(folder, progress)
+    for replica in (first, second):
+        await replica.look()
+    (folder / "a.csv").rename(folder / "b.csv")
+    for replica in (first, second):
+        await replica.look(2)
+    assert first.paths == second.paths == {"a.csv": "b.csv"}
+    assert len(Topic.agreed) == 2
+
+
+async def test_a_file_of_another_input_is_neither_followed_nor_given_up(folder: Path) -> None:
+    first, second = write(folder / "a.csv"), write(folder / "b.csv")
+    progress = read(first)
+    await Replica(first, progress).look()
+    replica = Replica(second, progress)
+    await replica.look(4)
+    assert replica.paths == {"a.csv": "a.csv", "b.csv": "b.csv"}
+    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the second is followed
+    renamed = first.rename(folder / "c.csv")
+    replica = Replica(renamed, progress)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "c.csv", "b.csv": "b.csv"}
+    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the renamed one
+
+
+async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_took_its_name(
+    folder: Path,
+) -> None:
+    path = write(folder / "a.csv")
+    replica = Replica(folder, read(path))
+    await replica.look()
+    away = path.rename(folder.parent / "away")
+    write(path, b"Sex,Length\nI,3\n")
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv"}
+    away.rename(folder / "b.csv")
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
+
+
+def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
+    from services.ingest.naming.locations import Places, home_and_number  # noqa: PLC0415 - only here
+
+    path = "/in/a\nb.csv"
+    assert home_and_number(f"{path}//2") == (path, 2)
+    known = Places()
+    known.put(path, Place("/in/x", "1"))
+    known.put(f"{path}//2", Place("/in/y", "2"))
+    assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]
+
+
+async def test_a_lane_is_finished_when_all_its_sources_are_also_those_at_rest(folder: Path) -> None:
+    paths = [write(folder / "a.csv"), write(folder / "b.csv")]
+    replica = Replica(folder, {})
+    lane = replica.lane
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
+    lane.transactions.busy = True  # type: ignore[misc] # same
+    lane.commit = nothing  # type: ignore[assignment, method-assign] # same
+
+    async def turn(*, finished: bool) -> None:
+        for source in list(lane._awake.values()):  # noqa: SLF001 - reading needs a broker
+            source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+            source._next_look, source.finished = math.inf, finished  # noqa: SLF001 - same
+        await lane.take_turn(asyncio.Event())
+        assert lane.finished == all(source.finished for source in lane._sources.values())  # noqa: SLF001 - same
+
+    await replica.look()
+    await turn(finished=False)
+    for path in paths:
+        with path.open("ab") as file:
+            file.write(b"M,3\n")
+    await replica.look()
+    await turn(finished=True)
+    paths[0].unlink()
+    await replica.look(2)
+    await turn(finished=False)
+    await turn(finished=True)
+
+
+async def test_what_came_while_a_commit_was_under_way_is_committed_when_nothing_comes_behind_it(folder: Path) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    lane, committed = replica.lane, 0
+
+    async def commit() -> None:
+        nonlocal committed
+        committed += 1
+
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - there is no outbox
+    lane.transactions.busy = True  # type: ignore[misc] # as with a slow broker
+    lane.commit = commit  # type: ignore[method-assign] # there is no producer
+    await replica.look()
+    [source] = lane._awake.values()  # noqa: SLF001 - reading needs a broker
+
+    async def read_to_its_end(*_: object) -> bool:
+        source._next_look, source.finished = math.inf, True  # noqa: SLF001 - same
+        return True
+
+    source._read_on = read_to_its_end  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
+    assert await lane.take_turn(asyncio.Event())
+    assert not committed
+    assert not await lane.take_turn(asyncio.Event())
+    assert committed
+
+
+async def test_a_second_name_that_becomes_another_file_is_a_source(folder: Path) -> None:
+    path = write(folder / "a.csv")
+    os.link(path, folder / "b.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv"}
+    write(folder / "c").rename(folder / "b.csv")
+    await replica.look()
+    assert replica.paths == {"a.csv": "a.csv", "b.csv": "b.csv"}
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_file_that_was_read_in_part_and_is_gone_is_in_trouble_also_at_the_next_start(
+    folder: Path, *, once: bool
+) -> None:
+    path = write(folder / "a.csv")
+    write(folder / "b.csv")
+    await (first := Replica(folder, {})).look()
+    [half] = [replace(each, ended=False) for each in read(path).values()]
+    path.unlink()
+    second = Replica(folder, {half.source: half}, once=once)
+    await second.look(2)
+    [trouble] = await second.troubles()
+    assert "No such file" in trouble
+    assert first.paths["a.csv"] == "a.csv"
+
+
+async def test_a_rotated_file_whose_name_another_one_has_taken_outside_of_input_does_not_hold_up_its_successors(
+    folder: Path,
+) -> None:
+    first = write(folder / "log.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    rotated = first.rename(folder / "log.csv.1")
+    second = write(folder / "log.csv")
+    await replica.look()
+    assert replica.paths["log.csv"] == "log.csv.1"
+    # Held open, the first one's inode is not given to another.
+    with rotated.open("rb"):
+        second.rename(rotated)
+        write(folder / "log.csv")
+        await replica.look(3)
+    [lost] = [source for name, source in replica.lane._sources.items() if name.endswith("/log.csv")]  # noqa: SLF001 - same
+    await replica.troubles()
+    assert lost.trouble or lost.finished
+
+
+async def test_packed_files_that_grow_keep_no_other_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+    monkeypatch.setattr(followed_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    growing = [write(folder / f"{number}.csv.gz", gzip.compress(CONTENT)) for number in range(6)]
+    write(folder / "last.csv.gz", gzip.compress(CONTENT))
+    replica = Replica(folder, {})
+    lane = replica.lane
+    lane._shop = dataclasses.replace(lane._shop, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
+    lane._outbox = Outbox(SimpleNamespace(create_batch=Batch))  # noqa: SLF001 - same
+    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
+    lane.transactions.busy = True  # type: ignore[misc] # same
+    lane.commit = nothing  # type: ignore[assignment, method-assign] # same
+
+    async def turn() -> dict[str, int]:
+        nonlocal clock
+        clock += 1
+        await replica.look()
+        await lane.take_turn(asyncio.Event())
+        sources = lane._sources.items()  # noqa: SLF001 - the figures are the point
+        return {Path(name).name: source.progress.tally.rows for name, source in sources}
+
+    for _ in range(8):
+        for path in growing:
+            with path.open("ab") as file:
+                file.write(gzip.compress(b"M,3\n"))
+        rows = await turn()
+    assert rows == {path.name: 0 for path in growing} | {"last.csv.gz": 2}
+    for _ in range(12):
+        rows = await turn()
+    assert rows == {path.name: 10 for path in growing} | {"last.csv.gz": 2}

@@ -1,0 +1,376 @@
+"""A shelf that finishes files: what is in them, when they get their last names, and what a crash leaves."""
+
+import gzip
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from common.batches.record_runs import Single, Stretch
+from common.errors import ServiceError
+from common.protocol.messages import Ended, category_key, encode_control
+from common.rows.tally import Tally
+from services.sink.ledger.entries import Entry
+from services.sink.ledger.inventory import index_of
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.paths.template import path_rule
+from services.sink.rolling import finalizing as finishing
+from services.sink.rolling import finisher
+from services.sink.rolling.limits import Limits, Rolling
+from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
+
+HEADER = b"Sex,Length\n"
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Tell the time that the test has set."""
+        return self.now
+
+
+def rows(sex: str, *lengths: int) -> list[Stretch | Single]:
+    return [row(category_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
+
+
+def end_of(source: str, parts: int) -> list[Stretch | Single]:
+    value, headers = encode_control(Ended(source, Tally(), 0, parts))
+    return [Single(0, b"", value, headers)]
+
+
+def rolling(limits: Limits = Limits(), suffix: str = "", *, at_end: bool = False) -> Rolling:  # noqa: B008 - it is frozen
+    return Rolling(path_rule("{split}/{category}.csv", rolls=True, packed_suffix=suffix), limits, at_end)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An output folder."""
+    tmp_path.joinpath(".nacre").mkdir()
+    return tmp_path
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(root.glob("Sex/*"))}
+
+
+async def checkpoint(shelf: Shelf, offset: int = 1) -> None:
+    """Until every file that is to be finished has its last name."""
+    await shelf.begin_checkpoint(offset)
+    await shelf.settle()
+    while not shelf.at_rest:
+        await shelf.finish_due()
+
+
+async def test_a_full_file_is_finished_without_waiting_for_a_row(root: Path, clock: Clock) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=2)), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1, 2, 3, 4, 5) + rows("F", 1))
+    assert files(root) == {
+        "F-000001.csv.open": HEADER + b"F,1\n",
+        "M-000001.csv.open": HEADER + b"M,1\nM,2\n",
+        "M-000002.csv.open": HEADER + b"M,3\nM,4\n",
+        "M-000003.csv.open": HEADER + b"M,5\n",
+    }
+    await checkpoint(shelf)
+    assert set(files(root)) == {"F-000001.csv.open", "M-000001.csv", "M-000002.csv", "M-000003.csv.open"}
+    await shelf.add(rows("M", 6))
+    await checkpoint(shelf)
+    assert files(root)["M-000003.csv"] == HEADER + b"M,5\nM,6\n"
+    shelf.close()
+    index = [(each["path"], each["rows"], each["finished"]) for each in index_of(root / LEDGER)]
+    assert index == [
+        ("Sex/F-000001.csv.open", 1, False),
+        *((f"Sex/M-00000{part}.csv", 2, True) for part in (1, 2, 3)),
+    ]
+
+
+@pytest.mark.parametrize("limits", [Limits(age_s=60), Limits(idle_s=60)])
+async def test_time_alone_finishes_a_file_also_one_that_a_former_sink_began(
+    root: Path, clock: Clock, limits: Limits
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1))
+    await checkpoint(shelf)
+    shelf.close()
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
+    await shelf.open(Origin("cluster"))
+    clock.now += 59
+    await shelf.finish_due()
+    assert not shelf.dirty
+    clock.now += 1
+    await shelf.finish_due()
+    await checkpoint(shelf)
+    assert set(files(root)) == {"M-000001.csv"}
+    await shelf.add(rows("M", 2))
+    await checkpoint(shelf)
+    assert set(files(root)) == {"M-000001.csv", "M-000002.csv.open"}
+    shelf.close()
+
+
+async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Clock) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1) + end_of("/a.csv", 2))
+    await checkpoint(shelf)
+    shelf.close()
+    # How many ends were seen outlives the process.
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.finish_due()
+    assert set(files(root)) == {"M-000001.csv.open"}
+    await shelf.add(rows("F", 1) + end_of("/a.csv", 2))
+    await shelf.finish_due()
+    await checkpoint(shelf)
+    assert set(files(root)) == {"M-000001.csv", "F-000001.csv"}
+    shelf.close()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "unpack"),
+    [(".gz", gzip.decompress), (".zst", lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data))],
+)
+async def test_a_finished_file_is_packed(
+    root: Path, clock: Clock, suffix: str, unpack: Callable[[bytes], bytes]
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=3), suffix), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1, 2, 3))
+    await checkpoint(shelf)
+    shelf.close()
+    assert {name: unpack(data) for name, data in files(root).items()} == {
+        f"M-000001.csv{suffix}": HEADER + b"M,1\nM,2\nM,3\n"
+    }
+
+
+def take_away(root: Path, pattern: str) -> dict[str, bytes]:
+    taken = {}
+    for path in root.glob(pattern):
+        taken[path.name] = path.read_bytes()
+        path.unlink()
+    return taken
+
+
+class Crashed(BaseException):
+    """The process is gone."""
+
+
+@contextmanager
+def crashing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[None]:
+    """Of the calls that change names or make them safe only so many happen."""
+    calls = 0
+
+    def mortal(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                raise Crashed
+            return real(*arguments, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "rename", "unlink"):
+            patch.setattr(os, name, mortal(name))
+        yield
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("at", range(18))
+async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
+) -> None:
+    """Each of the calls that change names or make them safe fails in turn, and all after it.
+
+    What is finished by then is taken away, and must not come a second time.
+    """
+    settings = rolling(Limits(rows=2), suffix)
+    shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1))
+    await checkpoint(shelf, 1)
+    with crashing(monkeypatch, at):
+        with suppress(Crashed):
+            await shelf.add(rows("M", 2, 3, 4) + rows("F", 5))
+            await checkpoint(shelf, 5)
+        shelf.close()
+    taken = take_away(root, f"Sex/*.csv{suffix}")
+    shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
+    known = await shelf.open(Origin("cluster"))
+    again = rows("M", 2, 3, 4) + rows("F", 5) if known == 1 else []
+    await shelf.add(again)
+    await checkpoint(shelf, 5)
+    shelf.close()
+    unpack = gzip.decompress if suffix else bytes
+    left = files(root)
+    assert not taken.keys() & left.keys()
+    found = {name: data if name.endswith(".open") else unpack(data) for name, data in (taken | left).items()}
+    assert found == {
+        f"M-000001.csv{suffix}": HEADER + b"M,1\nM,2\n",
+        f"M-000002.csv{suffix}": HEADER + b"M,3\nM,4\n",
+        "F-000001.csv.open": HEADER + b"F,5\n",
+    }
+
+
+@pytest.mark.parametrize(("suffix", "at"), [("", at) for at in range(9)] + [(".gz", at) for at in range(16)])
+async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half_of_it(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1, 2) + rows("F", 3))
+    calls = 0
+
+    def stopping(name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > at:
+                shelf._closing.set()  # noqa: SLF001 - as close() does, which waits for the thread that is here
+            return real(*arguments, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "rename", "unlink"):
+            patch.setattr(os, name, stopping(name))
+        await checkpoint(shelf, 3)
+        shelf.close()
+    assert calls > at
+    stems = ["F-000001.csv", "M-000001.csv", "M-000002.csv"]
+    found = list(files(root))
+    assert len(found) == len(stems)
+    assert all(name in {f"{stem}.open", f"{stem}{suffix}"} for name, stem in zip(found, stems, strict=True))
+
+
+@pytest.mark.parametrize("at", range(16))
+async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1, 2))
+    with crashing(monkeypatch, at):
+        with suppress(Crashed):
+            await checkpoint(shelf, 2)
+        shelf.close()
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+    shelf._closing.set()  # noqa: SLF001 - as close() does, which comes before the thread is at work
+    await shelf.open(Origin("cluster"))
+    shelf.close()
+    assert {name.removesuffix(".open").removesuffix(".gz") for name in files(root)} == {"M-000001.csv", "M-000002.csv"}
+    assert len(files(root)) == 2
+
+
+async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1))
+    await checkpoint(shelf)
+    shelf.close()
+    root.joinpath("Sex", "M-000001.csv").unlink()
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 2))
+    await checkpoint(shelf)
+    shelf.close()
+    assert files(root) == {"M-000002.csv": HEADER + b"M,2\n"}
+
+
+async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await shelf.open(Origin("cluster"))
+    shelf.close()
+    shelf = Shelf(root, LEDGER, Schemas())
+    with pytest.raises(ServiceError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
+        await shelf.open(Origin("cluster"))
+    shelf.close()
+
+
+async def test_somebody_else_s_file_with_a_finished_file_s_name_is_not_touched(root: Path, clock: Clock) -> None:
+    root.joinpath("Sex").mkdir()
+    root.joinpath("Sex", "M-000001.csv").write_bytes(b"theirs")
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await shelf.open(Origin("cluster"))
+    with pytest.raises(ServiceError, match="not this pipeline's"):
+        await shelf.add(rows("M", 1))
+    shelf.close()
+    assert files(root) == {"M-000001.csv": b"theirs"}
+
+
+@pytest.mark.parametrize("all_sources", [True, False])
+async def test_what_was_begun_is_finished_at_an_end_also_where_the_clock_was_set_back(
+    root: Path, clock: Clock, *, all_sources: bool
+) -> None:
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("M", 1))
+    await checkpoint(shelf)
+    shelf.close()
+    clock.now -= 3600
+    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows("F", 1))
+    if all_sources:
+        shelf.end()
+    else:
+        await shelf.add(end_of("a", 1))
+    while not shelf.at_rest:
+        await shelf.finish_due()
+        await checkpoint(shelf)
+    assert set(files(root)) == {"F-000001.csv", "M-000001.csv"}
+    # What comes after it is another file, which is not finished before its own end.
+    await shelf.add(rows("M", 2))
+    await checkpoint(shelf)
+    assert "M-000002.csv.open" in files(root)
+    shelf.close()
+
+
+async def test_files_are_packed_in_the_end_also_where_no_sink_lives_to_pack_many(
+    root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files_of_a_life, packed = 10, 0
+
+    def pack(root: Path, entries: Sequence[Entry], given_up: Callable[[], bool]) -> bool:
+        nonlocal packed
+        packed += len(entries)
+        if packed > files_of_a_life:
+            raise KilledError
+        return finishing.pack(root, entries, given_up)
+
+    monkeypatch.setattr(finisher, "pack", pack)
+    offset, lives, count = 0, 0, 60
+    while lives == 0 or any(name.endswith(".open") for name in files(root)):
+        packed, lives = 0, lives + 1
+        shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+        await shelf.open(Origin("cluster"))
+        with suppress(KilledError):
+            if lives == 1:
+                await shelf.add(rows("M", *range(count)))
+            offset += 1
+            await checkpoint(shelf, offset)
+        with suppress(KilledError):
+            shelf.close()
+        assert lives < count
+    assert len(files(root)) == count
+
+
+class KilledError(Exception):
+    """Its sink is dead."""

@@ -1,0 +1,177 @@
+"""A shelf on a folder of its own, without Kafka."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from common.batches.record_runs import Stretch
+from common.errors import ServiceError
+from common.protocol.messages import category_key
+from services.sink.disk.errors import DiskError
+from services.sink.disk.open_files import MAX_OPEN_FILES
+from services.sink.ledger import entries as entries_module
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes, Entry, size_of
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import Shelf
+from services.sink.paths.template import DEFAULT_RULE
+from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
+
+ROOM = 20
+
+
+def rows(numbers: Sequence[int], value: bytes) -> list[Stretch]:
+    return [row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output folder, and memory for few entries."""
+    size = size_of(Entry(rows([10], b"")[0].key, "Sex/10.csv"))
+    monkeypatch.setattr(entries_module, "MAX_KEPT_BYTES", ROOM * size)
+    monkeypatch.setattr(entries_module, "MAX_CHANGED_BYTES", ROOM * size)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    tmp_path.joinpath(".nacre").mkdir()
+    return tmp_path
+
+
+@contextmanager
+def open_shelf(root: Path) -> Iterator[Shelf]:
+    shelf = Shelf(root, LEDGER, Schemas())
+    try:
+        yield shelf
+    finally:
+        shelf.close()
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.stem: path.read_bytes() for path in root.joinpath("Sex").iterdir()}
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> None:
+    count = 10 * ROOM
+    before = open_descriptors()
+    with open_shelf(root) as shelf:
+        assert await shelf.open(Origin("cluster")) is None
+        for turn in range(3):
+            for first in range(0, count, 10):
+                await shelf.add(rows(range(first, first + 10), b"%d" % turn))
+                if shelf.full:
+                    await shelf.begin_checkpoint(first)
+                # What has changed, what is on its way into the ledger, and what is kept.
+                assert shelf.entries_in_memory <= 3 * ROOM + 20
+                # A ledger takes three.
+                assert open_descriptors() <= before + MAX_OPEN_FILES + 16
+        await shelf.begin_checkpoint(count)
+        await shelf.settle()
+        assert shelf.entries_in_memory <= ROOM
+    expected = {f"{n}": b"Sex,Length\n%d,0\n%d,1\n%d,2\n" % (n, n, n) for n in range(count)}
+    assert contents(root) == expected
+    ledger = Ledger(root / LEDGER)
+    assert dict(ledger.lengths()) == {f"Sex/{name}.csv": len(content) for name, content in expected.items()}
+    entries = ledger.find([category_key(SCHEMA.id, "Sex", (f"{number}",)) for number in range(count)]).values()
+    checksums = {entry.path: entry.checksum for entry in entries}
+    assert checksums == {f"Sex/{name}.csv": crc32(content) for name, content in expected.items()}
+    ledger.close()
+
+
+async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path) -> None:
+    with open_shelf(root) as shelf:
+        await shelf.open(Origin("cluster"))
+        await shelf.add(rows(range(100), b"a"))
+        await shelf.begin_checkpoint(100)
+        await shelf.settle()
+        known = contents(root)
+        # Some of them no longer in memory, some new.
+        await shelf.add(rows(range(50, 150), b"b"))
+    assert contents(root) != known
+    with open_shelf(root) as shelf:
+        assert await shelf.open(Origin("cluster")) == 100
+        assert contents(root) == known | {f"{number}": b"" for number in range(100, 150)}
+        await shelf.add(rows(range(50, 150), b"b"))
+        await shelf.begin_checkpoint(200)
+        await shelf.settle()
+    lines = {n: (b"%d,a\n" % n if n < 100 else b"") + (b"%d,b\n" % n if n >= 50 else b"") for n in range(150)}
+    assert contents(root) == {f"{number}": b"Sex,Length\n" + line for number, line in lines.items()}
+
+
+async def test_a_checkpoint_that_fails_leaves_the_ledger_as_it_was(root: Path) -> None:
+    with open_shelf(root) as shelf:
+        await shelf.open(Origin("cluster"))
+        await shelf.add(rows(range(30), b"a"))
+        root.joinpath("Sex", "29.csv").unlink()
+        await shelf.begin_checkpoint(30)
+        with pytest.raises(OSError, match=r"cannot write .*/Sex/29\.csv: No such file"):
+            await shelf.settle()
+    with open_shelf(root) as shelf:
+        assert await shelf.open(Origin("cluster")) is None
+        assert set(contents(root).values()) == {b""}
+
+
+async def test_a_shelf_that_is_closed_gives_its_checkpoint_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(root, LEDGER, Schemas())
+    await shelf.open(Origin("cluster"))
+    await shelf.add(rows(range(30), b"a"))
+    # As if closed in the midst of the first file.
+    monkeypatch.setattr(os, "fsync", lambda _: shelf._closing.set())  # noqa: SLF001 - close() would wait for this
+    await shelf.begin_checkpoint(30)
+    shelf.close()
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    with open_shelf(root) as shelf:
+        assert await shelf.open(Origin("cluster")) is None
+
+
+async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_shelf(root) as shelf:
+        await shelf.open(Origin("cluster"))
+        await shelf.add(rows(range(100), b"a"))
+        await shelf.begin_checkpoint(100)
+        await shelf.settle()
+        held = threading.Event()
+        monkeypatch.setattr(os, "fsync", lambda _: held.wait())
+        await shelf.add(rows(range(1), b"b"))
+        await shelf.begin_checkpoint(101)
+        try:
+            await shelf.add(rows(range(200), b"c"))
+            assert shelf.busy
+        finally:
+            held.set()
+        await shelf.settle()
+    assert contents(root)["0"] == b"Sex,Length\n0,a\n0,b\n0,c\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(os.unlink, "No such file"), (lambda path: os.truncate(path, 5), "5 bytes")]
+)
+async def test_a_file_that_something_else_changed_gets_no_hole(
+    root: Path, change: Callable[[Path], None], told: str
+) -> None:
+    with open_shelf(root) as shelf:
+        await shelf.open(Origin("cluster"))
+        await shelf.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
+        # The first is no longer open.
+        path = root / "Sex" / "0.csv"
+        change(path)
+        with pytest.raises((DiskError, ServiceError), match=rf"{path}.* {told}"):
+            await shelf.add(rows([0], b"b"))
+        assert not path.exists() or path.stat().st_size == 5
+
+
+async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None:
+    ledger = Ledger(root / LEDGER)
+    ledger.commit({"cluster": "cluster", "path_template": DEFAULT_RULE.name}, Changes([Entry(b"k", "../outside.csv")]))
+    ledger.close()
+    outside = root.parent / "outside.csv"
+    outside.write_bytes(b"theirs")
+    with open_shelf(root) as shelf, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
+        await shelf.open(Origin("cluster"))
+    assert outside.read_bytes() == b"theirs"
