@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
 from common.batches.record_runs import Single, Stretch
-from common.errors import ServiceError
+from common.errors import ConfigurationError, ServiceError
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
 from services.sink.disk.durability import make_durable
@@ -117,7 +117,7 @@ class Shelf:
         if why := refusal(facts, origin, self._root):
             raise ServiceError(why)
         if facts.get(_RULE, rule) != rule:
-            raise ServiceError(
+            raise ConfigurationError(
                 f"{self._root} holds files named by PATH_TEMPLATE {facts[_RULE]}, this is {rule}: set that and ROLL_* "
                 "as they were, or another OUTPUT_DIR"
             )
