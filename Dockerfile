@@ -13,8 +13,9 @@ RUN headers=$(python -c 'import sysconfig; print(sysconfig.get_path("include"))'
 RUN pip install --require-hashes --only-binary :all: --no-cache-dir --disable-pip-version-check \
         --root-user-action ignore --requirement /requirements-build.txt
 WORKDIR /compile
-COPY common/__init__.py common/compiled.pyx common/
-RUN ! command -v gcc || { cythonize --inplace common/compiled.pyx && strip common/compiled.*.so && rm common/compiled.c; }
+COPY common/__init__.py common/
+COPY common/rows/__init__.py common/rows/compiled.pyx common/rows/
+RUN ! command -v gcc || { cythonize --inplace common/rows/compiled.pyx && strip common/rows/compiled.*.so && rm common/rows/compiled.c; }
 
 
 FROM python:3.13-slim AS build

@@ -1,7 +1,7 @@
 """The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly."""
 
 try:
-    from common.compiled import (
+    from common.rows.compiled import (
         csv_rows,
         even_rows,
         json_rows,

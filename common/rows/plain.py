@@ -1,4 +1,4 @@
-"""The loops over rows in plain Python: what `common/compiled.pyx` does in C.
+"""The loops over rows in plain Python: what `common/rows/compiled.pyx` does in C.
 
 `tests/unit/common/rows/test_compiled.py` compares the two.
 """

@@ -3,4 +3,4 @@
 import sys
 
 # None stands for a module that is not there.
-sys.modules["common.compiled"] = None  # type: ignore[assignment]
+sys.modules["common.rows.compiled"] = None  # type: ignore[assignment]

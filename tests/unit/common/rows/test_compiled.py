@@ -12,7 +12,7 @@ from common.rows import plain
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 
-compiled = pytest.importorskip("common.compiled", reason="no compiler")
+compiled = pytest.importorskip("common.rows.compiled", reason="no compiler")
 
 KEYS = st.sampled_from([None, b"", b"k", b"l" * 70])
 HEADERS = st.lists(st.tuples(st.sampled_from(["", "eol"]), st.binary(max_size=3)), max_size=1)
