@@ -9,9 +9,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from common.batches.compression import CODECS, pack
 from common.batches.crc32c import crc32c
+from common.batches.loops import put_rows
 from common.batches.record_runs import Headers
 from common.batches.varints import varint
-from common.rows.loops import put_rows
 
 # Base offset, size behind it, leader epoch, magic, CRC | attributes, last offset, first and last time, producer's id,
 # epoch and sequence, number of records.

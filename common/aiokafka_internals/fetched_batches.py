@@ -14,8 +14,8 @@ from aiokafka.consumer import fetcher
 
 from common.aiokafka_internals.outages import ClientFailedError
 from common.batches.crc32c import crc32c
+from common.batches.loops import stretches
 from common.batches.record_runs import Single, Stretch
-from common.rows.loops import stretches
 
 _SIZE_AT = 8
 _BEHIND_SIZE_AT = 12
