@@ -1,2 +1,2 @@
-from common.batches.plain import put_rows as put_rows
-from common.batches.plain import stretches as stretches
+from common.batches.plain import append_rows as append_rows
+from common.batches.plain import parse_batch as parse_batch

@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy
 from aiokafka.errors import CorruptRecordException
 
 from common.batches.compression import unpack
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 
 cdef extern from "Python.h":
     ctypedef struct PyByteArrayObject:
@@ -58,12 +58,12 @@ cdef inline int64_t big_endian(const uint8_t* data, int size):
     return <int64_t>value
 
 
-def stretches(const uint8_t[::1] batch, int64_t start):
+def parse_batch(const uint8_t[::1] batch, int64_t start):
     cdef int64_t base_offset, offset, size, headers, next_offset = -1
     cdef Py_ssize_t at, end, record_end, key_at, value_at
     cdef int32_t index, count
     cdef bytes key = None
-    cdef list rows = None, parts = []
+    cdef list rows = None, runs = []
     cdef const uint8_t* data
     if batch.shape[0] < HEADER_SIZE:
         raise CorruptRecordException("a record batch without its head")
@@ -107,19 +107,19 @@ def stretches(const uint8_t[::1] batch, int64_t start):
         value = read_bytes(data, &at, record_end)
         headers = read_varint(data, &at, record_end)
         if headers:
-            parts.append(Single(offset, key, value, read_headers(headers, data, &at, record_end)))
+            runs.append(Record(offset, key, value, read_headers(headers, data, &at, record_end)))
             rows = None
         else:
             if rows is None:
                 rows = []
-                parts.append(Stretch(offset, key, rows))
+                runs.append(RecordRun(offset, key, rows))
             PyList_Append(rows, value)
             next_offset = offset + 1
         if at != record_end:
             raise CorruptRecordException("a record of another size than it says")
     if at != end:
         raise CorruptRecordException("more in a record batch than its records")
-    return parts
+    return runs
 
 
 cdef list read_headers(int64_t count, const uint8_t* data, Py_ssize_t* at, Py_ssize_t end):
@@ -157,7 +157,7 @@ cdef inline uint64_t zigzagged(int64_t value):
     return (<uint64_t>value << 1) ^ <uint64_t>(value >> 63)
 
 
-def put_rows(
+def append_rows(
     bytearray batch not None,
     Py_ssize_t limit,
     int64_t number,

@@ -10,34 +10,34 @@ from typing import Any
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import size_of_varint
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.batches.varints import varint
 
 
-def stretches(batch: bytes | memoryview, start: int) -> list[Stretch | Single]:
+def parse_batch(batch: bytes | memoryview, start: int) -> list[RecordRun | Record]:
     """The records of a batch from offset `start` on. CorruptRecordException where it is none."""
-    parts: list[Stretch | Single] = []
+    runs: list[RecordRun | Record] = []
     records = (record for record in DefaultRecordBatch(batch) if record.offset >= start)
     for (key, is_odd), together in groupby(records, _kind):
         if is_odd:
-            parts += [Single(record.offset, record.key, record.value, list(record.headers)) for record in together]
+            runs += [Record(record.offset, record.key, record.value, list(record.headers)) for record in together]
         else:
-            parts += _stretches(key, list(together))
-    return parts
+            runs += _runs(key, list(together))
+    return runs
 
 
 def _kind(record: Any) -> tuple[bytes, bool]:
     return record.key, bool(record.headers)
 
 
-def _stretches(key: bytes, records: Sequence[Any]) -> list[Stretch]:
+def _runs(key: bytes, records: Sequence[Any]) -> list[RecordRun]:
     """Cut where an offset is missing."""
     numbered = groupby(enumerate(records), lambda each: each[1].offset - each[0])
     cut = [[record for _, record in group] for _, group in numbered]
-    return [Stretch(group[0].offset, key, [record.value for record in group]) for group in cut]
+    return [RecordRun(group[0].offset, key, [record.value for record in group]) for group in cut]
 
 
-def put_rows(
+def append_rows(
     batch: bytearray, limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], start: int
 ) -> int:
     """Append records of rows from `start` on while the batch is no longer than `limit`; return the first left out.

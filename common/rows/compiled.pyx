@@ -79,7 +79,7 @@ cdef inline Py_ssize_t occurrences(const uint8_t* data, Py_ssize_t size, uint8_t
     return found
 
 
-def even_rows(
+def split_uniform_lines(
     bytes data not None,
     bytes delimiter not None,
     bytes quote not None,
@@ -133,7 +133,7 @@ def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column)
     return fields
 
 
-def pile_up(list keys not None, list rows not None, dict piles not None):
+def group_rows(list keys not None, list rows not None, dict piles not None):
     cdef Py_ssize_t index
     cdef object pile
     if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):

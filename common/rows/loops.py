@@ -3,10 +3,10 @@
 try:
     from common.rows.compiled import (
         csv_rows,
-        even_rows,
+        group_rows,
         json_rows,
-        pile_up,
         size_of,
+        split_uniform_lines,
         sums,
         take_fields,
         take_json_fields,
@@ -16,10 +16,10 @@ try:
 except ImportError:
     from common.rows.plain import (
         csv_rows,
-        even_rows,
+        group_rows,
         json_rows,
-        pile_up,
         size_of,
+        split_uniform_lines,
         sums,
         take_fields,
         take_json_fields,
@@ -30,10 +30,10 @@ except ImportError:
 __all__ = [
     "KIND",
     "csv_rows",
-    "even_rows",
+    "group_rows",
     "json_rows",
-    "pile_up",
     "size_of",
+    "split_uniform_lines",
     "sums",
     "take_fields",
     "take_json_fields",

@@ -17,7 +17,7 @@ def sums(rows: list[bytes]) -> tuple[int, int]:
     return sum(map(len, rows)), sum(map(crc32, rows)) % 2**64
 
 
-def even_rows(
+def split_uniform_lines(
     data: bytes, delimiter: bytes, quote: bytes, eol: bytes, columns: int, max_row_bytes: int
 ) -> list[bytes] | None:
     """Split whole lines that have no quote, one kind of ending and the right number of fields; None for others."""
@@ -34,7 +34,7 @@ def take_fields(rows: list[bytes], delimiter: bytes, column: int) -> list[bytes]
     return [row.split(delimiter, column + 1)[column] for row in rows]
 
 
-def pile_up(keys: list[Any], rows: list[bytes], piles: dict[Any, list[bytes]]) -> None:
+def group_rows(keys: list[Any], rows: list[bytes], piles: dict[Any, list[bytes]]) -> None:
     """Put each row on the pile of its key."""
     for key, row in zip(keys, rows, strict=True):
         piles[key].append(row)

@@ -31,9 +31,9 @@ def test_a_batch_is_taken_apart_alike(
     records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str, start: int
 ) -> None:
     batch = batch_of(records, codec)
-    parts = compiled.stretches(batch, start)
-    assert parts == plain.stretches(batch, start)
-    assert compiled.stretches(memoryview(batch), start) == parts
+    runs = compiled.parse_batch(batch, start)
+    assert runs == plain.parse_batch(batch, start)
+    assert compiled.parse_batch(memoryview(batch), start) == runs
 
 
 @given(st.data())
@@ -44,16 +44,16 @@ def test_no_damaged_batch_reads_beyond_itself(data: st.DataObject) -> None:
     del batch[data.draw(st.integers(0, len(batch))) :]
     # The checksum is seen to before. Here any error will do, and none: what must not be is a crash.
     with suppress(Exception):
-        assert isinstance(compiled.stretches(batch, 0), list)
+        assert isinstance(compiled.parse_batch(batch, 0), list)
 
 
 def test_a_batch_that_is_cut_short_is_corrupt() -> None:
     batch = batch_of([(b"key", b"value", [])])
     for size in range(len(batch)):
         with pytest.raises(CorruptRecordException):
-            compiled.stretches(batch[:size], 0)
+            compiled.parse_batch(batch[:size], 0)
     with pytest.raises(CorruptRecordException):
-        compiled.stretches(batch + b"\0", 0)
+        compiled.parse_batch(batch + b"\0", 0)
 
 
 @given(
@@ -70,5 +70,5 @@ def test_rows_are_put_alike(
     start = data.draw(st.integers(0, len(rows)))
     ours, twin = bytearray(b"head"), bytearray(b"head")
     arguments = (limit, number, later_ms, key, rows, start)
-    assert compiled.put_rows(ours, *arguments) == plain.put_rows(twin, *arguments)
+    assert compiled.append_rows(ours, *arguments) == plain.append_rows(twin, *arguments)
     assert ours == twin

@@ -42,7 +42,7 @@ def test_even_rows_are_alike(
 ) -> None:
     for data in (b"".join(row + eol for row in rows), b"".join(row + eol for row in rows) + tail):
         arguments = (data, delimiter, quote, usual_eol, columns, limit)
-        assert compiled.even_rows(*arguments) == plain.even_rows(*arguments)
+        assert compiled.split_uniform_lines(*arguments) == plain.split_uniform_lines(*arguments)
 
 
 @given(st.lists(st.lists(st.binary(max_size=4).map(lambda field: field.replace(b",", b"")), min_size=3, max_size=3)))
@@ -63,13 +63,13 @@ def test_a_field_that_is_missing_is_an_index_error() -> None:
 def test_rows_are_piled_up_alike(pairs: list[tuple[bytes, bytes]]) -> None:
     keys, rows = [key for key, _ in pairs], [row for _, row in pairs]
     piles: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
-    compiled.pile_up(keys, rows, piles[0])
-    plain.pile_up(keys, rows, piles[1])
+    compiled.group_rows(keys, rows, piles[0])
+    plain.group_rows(keys, rows, piles[1])
     assert piles[0] == piles[1]
     with pytest.raises(ValueError, match="keys"):
-        compiled.pile_up([*keys, b"M"], rows, piles[0])
+        compiled.group_rows([*keys, b"M"], rows, piles[0])
     with pytest.raises(KeyError):
-        compiled.pile_up([b"I"], [b""], piles[0])
+        compiled.group_rows([b"I"], [b""], piles[0])
 
 
 # JSON: where the compiled loop says something, it is what the codec says.
