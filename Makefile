@@ -22,12 +22,12 @@ help: ## list the commands
 
 setup: $(READY) ## make .venv with everything in it, nothing else
 
-$(READY): requirements-dev.txt pyproject.toml common/compiled.pyx
+$(READY): requirements-dev.txt pyproject.toml common/batches/compiled.pyx common/rows/compiled.pyx
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nacre needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@$(BIN)/python -c 'import common.compiled' 2>/dev/null || echo "no C compiler: the services do all, more slowly; with gcc, remove $(VENV) and try again" >&2
+	@$(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null || echo "no C compiler: the services do all, more slowly; with gcc, remove $(VENV) and try again" >&2
 	@touch $(READY)
 
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category

@@ -74,9 +74,9 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             ),
             "ingest: tally": lambda: tally(rows),
             "ingest, split: put rows": put,
-            "split: divide": lambda: list(divide(of_rows.parts(), Cursor())),
+            "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
-            "sink: arrange": lambda: arrange(of_categorized.parts()),
+            "sink: arrange": lambda: arrange(of_categorized.runs()),
             "sink: render": lambda: render([(None, rows)], layout, empty=False, open_line=False),
         }
     )

@@ -14,8 +14,8 @@ from aiokafka.consumer import fetcher
 
 from common.aiokafka_internals.outages import ClientFailedError
 from common.batches.crc32c import crc32c
-from common.batches.record_runs import Single, Stretch
-from common.rows.loops import stretches
+from common.batches.loops import parse_batch
+from common.batches.record_runs import Record, RecordRun
 
 _SIZE_AT = 8
 _BEHIND_SIZE_AT = 12
@@ -35,21 +35,21 @@ class RecordBatch:
     content: memoryview
     start: int
 
-    def parts(self) -> list[Stretch | Single]:
-        """Its records. They are made now: those of other batches are in no one's way."""
-        return stretches(self.content, self.start)
+    def runs(self) -> list[RecordRun | Record]:
+        """Decode its records from `start` on. It is done batch by batch, so that the others stay bytes."""
+        return parse_batch(self.content, self.start)
 
 
-def parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
+def runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
     """The records of some batches, a batch at a time."""
     for batch in batches:
-        yield from batch.parts()
+        yield from batch.runs()
 
 
-def whole_parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
+def whole_runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
     """The records of some batches, also those of the first that stand before the offset that was sought."""
     for batch in batches:
-        yield from stretches(batch.content, 0)
+        yield from parse_batch(batch.content, 0)
 
 
 async def read_on(

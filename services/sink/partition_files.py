@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.errors import ConfigurationError, ServiceError
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
@@ -178,16 +178,16 @@ class Shelf:
         """Whether a checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
-    async def add(self, parts: Iterable[Stretch | Single]) -> bool:
+    async def add(self, record_runs: Iterable[RecordRun | Record]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
-        piles, ends = arrange(parts)
+        piles, ends = arrange(record_runs)
         await self._append(piles)
         self._finisher.take_ends(ends)
         return bool(ends)
 
-    async def add_rejections(self, parts: Iterable[Stretch | Single]) -> bool:
+    async def add_rejections(self, record_runs: Iterable[RecordRun | Record]) -> bool:
         """Append these records to the file of rejected rows."""
-        await self._append(arrange_rejections(parts))
+        await self._append(arrange_rejections(record_runs))
         return False
 
     async def _append(self, piles: dict[bytes, list[Run]]) -> None:

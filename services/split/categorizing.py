@@ -6,7 +6,7 @@ from itertools import chain
 
 import structlog
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered, Registry
 from common.pipeline.topics import Topics, partition_for
@@ -137,9 +137,9 @@ class Carrier:
         for routes in self._routes.values():
             routes.add(split)
 
-    async def carry(self, parts: Iterable[Stretch | Single], outbox: Outbox) -> None:
+    async def carry(self, runs: Iterable[RecordRun | Record], outbox: Outbox) -> None:
         """Put every row of these records where it belongs, once for each split."""
-        for part in divide(parts, self.cursor):
+        for part in divide(runs, self.cursor):
             if isinstance(part, Ended):
                 self._broadcast(part, outbox)
             else:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.aiokafka_internals.fetched_batches import whole_parts_of
+from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.errors import LostRecordsError
 from common.kafka.clients import open_reader
 from common.kafka.transaction import Outbox
@@ -64,7 +64,7 @@ class Filling:
         others = self.groups[len(moving) :]
         limit = min([passed_offset, *(group.offset for group in others)])
         batches = await fetch(reader, self._partition, stop, timeout_ms, sooner)
-        await carrier.carry(up_to(whole_parts_of(batches), limit), outbox)
+        await carrier.carry(up_to(whole_runs_of(batches), limit), outbox)
         offset = max(moving[0].offset, min(await reader.position(self._partition), limit))
         held = {each.name: each for each in carrier.held}
         moved = (

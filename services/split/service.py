@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from common.aiokafka_internals.fetched_batches import whole_parts_of
+from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.aiokafka_internals.transaction_markers import Consumed
 from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
@@ -87,7 +87,7 @@ class Lane:
             # Not waited for while there is something to fill.
             patience_ms = 0 if self.filling else _FETCH_TIMEOUT_MS
             batches = await fetch(self._consumer, self._partition, stop, patience_ms, sooner)
-            await self._carrier.carry(whole_parts_of(batches), outbox)
+            await self._carrier.carry(whole_runs_of(batches), outbox)
             # Reading begins at a mark, which may stand before what is carried.
             self.position = max(self.position, await self._consumer.position(self._partition))
             if not self.filling:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.errors import ServiceError
 from common.kafka.fenced_topic import Entry, FencedTopic
 from common.pipeline.topics import Topics
@@ -52,7 +52,7 @@ class Names:
             if _key_of(split) not in self._known
         ]
 
-    def _take(self, records: Sequence[Single]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.key.startswith(_KEY_PREFIX):
                 fields = orjson.loads(record.value)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.position import Gap
 
@@ -38,29 +38,29 @@ class Cursor:
         return min(self.mark_offset, self.committed)
 
 
-def divide(parts: Iterable[Stretch | Single], cursor: Cursor) -> Iterator[Span | Ended]:
+def divide(runs: Iterable[RecordRun | Record], cursor: Cursor) -> Iterator[Span | Ended]:
     """The spans and ends in these records, in their order; the cursor moves on behind them.
 
     Raises ValueError for rows that no mark stands before.
     """
-    for part in parts:
-        if isinstance(part, Single):
-            yield from _control(cursor, part)
+    for run in runs:
+        if isinstance(run, Record):
+            yield from _control(cursor, run)
         else:
             # How many of these rows are carried already.
-            done = min(max(cursor.committed - part.offset, 0), len(part.rows))
-            yield from _span(cursor, part, done)
+            done = min(max(cursor.committed - run.offset, 0), len(run.rows))
+            yield from _span(cursor, run, done)
 
 
-def up_to(parts: Iterable[Stretch | Single], limit: int) -> Iterator[Stretch | Single]:
+def up_to(runs: Iterable[RecordRun | Record], limit: int) -> Iterator[RecordRun | Record]:
     """The records before this offset."""
-    for part in parts:
-        if part.offset >= limit:
+    for run in runs:
+        if run.offset >= limit:
             return
-        if isinstance(part, Stretch) and part.offset + len(part.rows) > limit:
-            yield part._replace(rows=part.rows[: limit - part.offset])
+        if isinstance(run, RecordRun) and run.offset + len(run.rows) > limit:
+            yield run._replace(rows=run.rows[: limit - run.offset])
         else:
-            yield part
+            yield run
 
 
 def outside(span: Span, gaps: Sequence[Gap]) -> Iterator[Span]:
@@ -79,7 +79,7 @@ def _is_in(offset: int, gaps: Sequence[Gap]) -> bool:
     return any(since <= offset and (until is None or offset < until) for since, until in gaps)
 
 
-def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
+def _control(cursor: Cursor, record: Record) -> Iterator[Ended]:
     control = decode_control(record.headers, record.value)
     if isinstance(control, Mark):
         cursor.mark, cursor.mark_offset, cursor.since = control, record.offset, ()
@@ -87,13 +87,13 @@ def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
         yield control
 
 
-def _span(cursor: Cursor, stretch: Stretch, done: int) -> Iterator[Span]:
+def _span(cursor: Cursor, run: RecordRun, done: int) -> Iterator[Span]:
     """The span of the rows behind the first `done`, which are carried already."""
     if cursor.mark is None:
-        raise ValueError(f"the row at offset {stretch.offset} has no mark before it: ingest did not write it")
-    carried, rows = (stretch.rows[:done], stretch.rows[done:]) if done else ([], stretch.rows)
+        raise ValueError(f"the row at offset {run.offset} has no mark before it: ingest did not write it")
+    carried, rows = (run.rows[:done], run.rows[done:]) if done else ([], run.rows)
     if carried:
         cursor.since += (carried,)
     if rows:
         before, cursor.since = cursor.since, (*cursor.since, rows)
-        yield Span(cursor.mark, before, rows, stretch.offset + len(carried))
+        yield Span(cursor.mark, before, rows, run.offset + len(carried))

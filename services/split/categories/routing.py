@@ -11,7 +11,7 @@ from typing import Any
 
 from common.protocol.messages import Category
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
-from common.rows.loops import pile_up, take_fields, take_json_fields
+from common.rows.loops import group_rows, take_fields, take_json_fields
 from common.rows.schema import Schema
 from services.split.categories.columns import explain_missing, find_column
 from services.split.categories.labels import converter
@@ -126,7 +126,7 @@ def _batch_route(take: _Take, read: Callable[[bytes], _Key], decisions: _Decisio
             return _route_each(rows, read, decisions)
         batch = _Batch(decisions)
         # Each key once through `_Batch`; a plain dictionary is quicker for the rows.
-        pile_up(keys, rows, {key: batch[key] for key in dict.fromkeys(keys)})
+        group_rows(keys, rows, {key: batch[key] for key in dict.fromkeys(keys)})
         # The loop knows no index, so a batch with a rejected row is routed again: rare, and dear only then.
         return _route_each(rows, read, decisions) if batch.rejected else Routed(batch.groups, [])
 

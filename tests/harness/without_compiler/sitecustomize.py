@@ -3,4 +3,5 @@
 import sys
 
 # None stands for a module that is not there.
-sys.modules["common.compiled"] = None  # type: ignore[assignment]
+for _name in ("common.batches.compiled", "common.rows.compiled"):
+    sys.modules[_name] = None  # type: ignore[assignment]

@@ -1,79 +1,14 @@
-"""The compiled loops against their plain twins, and against the careful ways that they save."""
-
-from contextlib import suppress
+"""The compiled loops over rows against their plain twins, and against the careful ways that they save."""
 
 import pytest
-from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.aiokafka_internals.batch_builder import NewBatch
 from common.rows import plain
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 
-compiled = pytest.importorskip("common.compiled", reason="no compiler")
-
-KEYS = st.sampled_from([None, b"", b"k", b"l" * 70])
-HEADERS = st.lists(st.tuples(st.sampled_from(["", "eol"]), st.binary(max_size=3)), max_size=1)
-VALUES = st.binary(max_size=80)
-ROWS = st.lists(VALUES)
-CODECS = st.sampled_from(["none", "gzip", "lz4", "zstd"])
-
-
-def batch_of(records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str = "none") -> bytes:
-    batch = NewBatch(2**20, codec)
-    for number, (key, value, headers) in enumerate(records):
-        batch.append(timestamp=number * 1000, key=key, value=value, headers=headers)
-    return bytes(batch._build())  # noqa: SLF001 - what is sent
-
-
-@given(st.lists(st.tuples(KEYS, VALUES, HEADERS), min_size=1, max_size=30), CODECS, st.integers(0, 35))
-def test_a_batch_is_taken_apart_alike(
-    records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str, start: int
-) -> None:
-    batch = batch_of(records, codec)
-    parts = compiled.stretches(batch, start)
-    assert parts == plain.stretches(batch, start)
-    assert compiled.stretches(memoryview(batch), start) == parts
-
-
-@given(st.data())
-def test_no_damaged_batch_reads_beyond_itself(data: st.DataObject) -> None:
-    batch = bytearray(batch_of([(b"key", b"value" * 3, [("eol", b"\r\n")]), (b"key", b"x", [])]))
-    for _ in range(data.draw(st.integers(1, 4))):
-        batch[data.draw(st.integers(0, len(batch) - 1))] = data.draw(st.integers(0, 255))
-    del batch[data.draw(st.integers(0, len(batch))) :]
-    # The checksum is seen to before. Here any error will do, and none: what must not be is a crash.
-    with suppress(Exception):
-        assert isinstance(compiled.stretches(batch, 0), list)
-
-
-def test_a_batch_that_is_cut_short_is_corrupt() -> None:
-    batch = batch_of([(b"key", b"value", [])])
-    for size in range(len(batch)):
-        with pytest.raises(CorruptRecordException):
-            compiled.stretches(batch[:size], 0)
-    with pytest.raises(CorruptRecordException):
-        compiled.stretches(batch + b"\0", 0)
-
-
-@given(
-    st.integers(0, 400),
-    st.sampled_from([0, 1, 63, 64, 8191, 8192, 2**21]),
-    st.integers(-(2**40), 2**40),
-    st.binary(max_size=70),
-    ROWS,
-    st.data(),
-)
-def test_rows_are_put_alike(
-    limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], data: st.DataObject
-) -> None:
-    start = data.draw(st.integers(0, len(rows)))
-    ours, twin = bytearray(b"head"), bytearray(b"head")
-    arguments = (limit, number, later_ms, key, rows, start)
-    assert compiled.put_rows(ours, *arguments) == plain.put_rows(twin, *arguments)
-    assert ours == twin
+compiled = pytest.importorskip("common.rows.compiled", reason="no compiler")
 
 
 @given(st.lists(st.binary(max_size=100)))
@@ -107,7 +42,7 @@ def test_even_rows_are_alike(
 ) -> None:
     for data in (b"".join(row + eol for row in rows), b"".join(row + eol for row in rows) + tail):
         arguments = (data, delimiter, quote, usual_eol, columns, limit)
-        assert compiled.even_rows(*arguments) == plain.even_rows(*arguments)
+        assert compiled.split_uniform_lines(*arguments) == plain.split_uniform_lines(*arguments)
 
 
 @given(st.lists(st.lists(st.binary(max_size=4).map(lambda field: field.replace(b",", b"")), min_size=3, max_size=3)))
@@ -128,13 +63,13 @@ def test_a_field_that_is_missing_is_an_index_error() -> None:
 def test_rows_are_piled_up_alike(pairs: list[tuple[bytes, bytes]]) -> None:
     keys, rows = [key for key, _ in pairs], [row for _, row in pairs]
     piles: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
-    compiled.pile_up(keys, rows, piles[0])
-    plain.pile_up(keys, rows, piles[1])
+    compiled.group_rows(keys, rows, piles[0])
+    plain.group_rows(keys, rows, piles[1])
     assert piles[0] == piles[1]
     with pytest.raises(ValueError, match="keys"):
-        compiled.pile_up([*keys, b"M"], rows, piles[0])
+        compiled.group_rows([*keys, b"M"], rows, piles[0])
     with pytest.raises(KeyError):
-        compiled.pile_up([b"I"], [b""], piles[0])
+        compiled.group_rows([b"I"], [b""], piles[0])
 
 
 # JSON: where the compiled loop says something, it is what the codec says.

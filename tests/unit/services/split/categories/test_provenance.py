@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.aiokafka_internals.batch_builder import NewBatch
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, encode_control
@@ -18,7 +18,7 @@ from common.rows.tally import Tally
 from services.ingest.outgoing import Address, pack_end, pack_run
 from services.ingest.parsing.framing import Run
 from services.split.categories.provenance import Cursor, Span, divide, outside, up_to
-from tests.harness.record_runs import stretched
+from tests.harness.record_runs import to_runs
 
 TOPICS = Topics.under("t.")
 ADDRESS = Address("/a.csv", b"key", (0,))
@@ -38,7 +38,7 @@ def outbox_of(batch_bytes: int) -> Outbox:
     return Outbox(producer)
 
 
-def batches_of(outbox: Outbox) -> list[list[Single]]:
+def batches_of(outbox: Outbox) -> list[list[Record]]:
     """The records of each batch as Kafka gives them out, offsets counted through."""
     offset = 0
     batches = []
@@ -48,7 +48,7 @@ def batches_of(outbox: Outbox) -> list[list[Single]]:
         batch = memory.next_batch()
         assert batch is not None
         for record in batch:
-            records.append(Single(offset, record.key, record.value, list(record.headers)))
+            records.append(Record(offset, record.key, record.value, list(record.headers)))
             offset += 1
         batches.append(records)
     return batches
@@ -72,7 +72,7 @@ RUNS = st.lists(
 )
 
 
-def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Single]]]:
+def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Record]]]:
     outbox = outbox_of(batch_bytes)
     line, offset = 2, 10
     expected = []
@@ -107,7 +107,7 @@ def test_every_row_has_its_place_however_the_records_are_fetched(
     while records:
         size = data.draw(st.integers(1, len(records)))
         fetched, records = records[:size], records[size:]
-        for part in divide(stretched(fetched), cursor):
+        for part in divide(to_runs(fetched), cursor):
             if isinstance(part, Ended):
                 ends += 1
             else:
@@ -124,10 +124,10 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
     records = [record for batch in batches for record in batch]
     cut = data.draw(st.integers(0, len(records)))
     cursor = Cursor()
-    found = [row for part in divide(stretched(records[:cut]), cursor) if isinstance(part, Span) for row in placed(part)]
+    found = [row for part in divide(to_runs(records[:cut]), cursor) if isinstance(part, Span) for row in placed(part)]
     # What a restart knows: the offset behind what is carried, and that of the last mark.
     again = Cursor(committed=cut)
-    parts = list(divide(stretched(record for record in records if record.offset >= cursor.mark_offset), again))
+    parts = list(divide(to_runs(record for record in records if record.offset >= cursor.mark_offset), again))
     found += [row for part in parts if isinstance(part, Span) for row in placed(part)]
     assert found == expected
     assert sum(isinstance(part, Ended) for part in parts) == (1 if cut < len(records) else 0)
@@ -141,10 +141,10 @@ def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
     records = [record for batch in batches for record in batch]
     limit = data.draw(st.integers(0, len(records)))
     cursor = Cursor()
-    spans = [part for part in divide(up_to(stretched(records), limit), cursor) if isinstance(part, Span)]
+    spans = [part for part in divide(up_to(to_runs(records), limit), cursor) if isinstance(part, Span)]
     assert all(span.offset + len(span.rows) <= limit for span in spans)
     again = Cursor(committed=limit, mark_offset=cursor.mark_offset)
-    rest = stretched(record for record in records if record.offset >= again.read_from)
+    rest = to_runs(record for record in records if record.offset >= again.read_from)
     spans += [part for part in divide(rest, again) if isinstance(part, Span)]
     assert [row for span in spans for row in placed(span)] == expected
     offsets = [offset for span in spans for offset in range(span.offset, span.offset + len(span.rows))]
@@ -166,12 +166,12 @@ def test_what_is_outside_of_gaps_keeps_its_place(rows: list[bytes], gaps: list[t
 
 def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
     with pytest.raises(ValueError, match="offset 7"):
-        list(divide([Stretch(7, b"k", [b"a,b"])], Cursor()))
+        list(divide([RecordRun(7, b"k", [b"a,b"])], Cursor()))
 
 
 def test_an_unknown_control_record_is_an_error() -> None:
     with pytest.raises(ValueError, match="newer"):
-        list(divide([Single(7, b"k", b"{}", [("nacre", b"later")])], Cursor()))
+        list(divide([Record(7, b"k", b"{}", [("nacre", b"later")])], Cursor()))
 
 
 def test_a_mark_costs_little() -> None:
