@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import size_of_varint
 
@@ -15,15 +16,27 @@ from common.batches.varints import varint
 
 
 def parse_batch(batch: bytes | memoryview, start: int) -> list[RecordRun | Record]:
-    """The records of a batch from offset `start` on. CorruptRecordException where it is none."""
+    """Decode the records of a batch from offset `start` on: a batch of format 2, whose checksum is not looked at.
+
+    CorruptRecordException where it is damaged.
+    """
     runs: list[RecordRun | Record] = []
-    records = (record for record in DefaultRecordBatch(batch) if record.offset >= start)
+    records = [record for record in _records(batch) if record.offset >= start]
     for (key, is_odd), together in groupby(records, _kind):
         if is_odd:
             runs += [Record(record.offset, record.key, record.value, list(record.headers)) for record in together]
         else:
             runs += _runs(key, list(together))
     return runs
+
+
+def _records(batch: bytes | memoryview) -> list[Any]:
+    try:
+        return list(DefaultRecordBatch(batch))
+    except (CorruptRecordException, MemoryError):
+        raise
+    except Exception as error:  # aiokafka lets through whatever a damaged batch leads to
+        raise CorruptRecordException(f"a damaged record batch: {error!r}") from error
 
 
 def _kind(record: Any) -> tuple[bytes, bool]:
@@ -45,6 +58,8 @@ def append_rows(
     `number` is how many records the batch has, `later_ms` how much later than its first these are. One that is empty
     takes a row of any length.
     """
+    if start < 0:
+        raise IndexError("rows are counted from 0")
     behind_size = b"\0" + varint(later_ms)
     keyed = varint(len(key)) + key
     for index in range(start, len(rows)):

@@ -1,5 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
-"""The loops over rows, in C. What each of them does is said, and done without a compiler, by `common/rows/plain.py`."""
+"""The loops over rows, in C.
+
+`common/rows/plain.py` says what each of them does. Without a compiler it does the same, and leaves JSON to the codec.
+"""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
@@ -7,6 +10,61 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
+
+cdef enum:
+    LF = 0x0A
+    CR = 0x0D
+    # In JSON's strings what is below it is escaped.
+    SPACE = 0x20
+    QUOTE_MARK = 0x22
+    PLUS = 0x2B
+    COMMA = 0x2C
+    MINUS = 0x2D
+    POINT = 0x2E
+    ZERO = 0x30
+    NINE = 0x39
+    BACKSLASH = 0x5C
+    SMALL_E = 0x65
+    CLOSING_BRACE = 0x7D
+
+    # What a capital letter lacks to be a small one.
+    SMALL = 0x20
+    ABOVE_ASCII = 0x80
+    NO_BYTE = -1
+
+
+# Arguments
+
+
+cdef int byte_of(bytes mark) except -2:
+    """The only byte of a delimiter."""
+    if PyBytes_GET_SIZE(mark) != 1:
+        raise ValueError(f"not a single byte: {mark!r}")
+    return <uint8_t>PyBytes_AS_STRING(mark)[0]
+
+
+cdef int byte_if_any(bytes mark) except -2:
+    """The only byte of a quote; NO_BYTE where nothing is quoted."""
+    return byte_of(mark) if PyBytes_GET_SIZE(mark) else NO_BYTE
+
+
+cdef Py_ssize_t total_size(list items) except -1:
+    """The sum of the sizes. TypeError unless each item is bytes: what reads them afterwards trusts that."""
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(items)):
+        size += len(<bytes?><object>PyList_GET_ITEM(items, index))
+    return size
+
+
+cdef Py_ssize_t largest_size(list items) except -1:
+    """The size of the longest, 0 of none. TypeError as above."""
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(items)):
+        size = max(size, len(<bytes?><object>PyList_GET_ITEM(items, index)))
+    return size
+
+
+# Checksums
 
 cdef uint32_t[8][256] crc_table
 
@@ -56,10 +114,7 @@ cdef uint32_t crc32(const uint8_t* data, Py_ssize_t size) noexcept:
 
 
 def size_of(list rows not None):
-    cdef Py_ssize_t index, size = 0
-    for index in range(PyList_GET_SIZE(rows)):
-        size += len(<bytes?><object>PyList_GET_ITEM(rows, index))
-    return size
+    return total_size(rows)
 
 
 def sums(list rows not None):
@@ -70,6 +125,9 @@ def sums(list rows not None):
         size += PyBytes_GET_SIZE(row)
         checksum += crc32(<const uint8_t*>PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row))
     return size, checksum
+
+
+# Rows
 
 
 cdef inline Py_ssize_t occurrences(const uint8_t* data, Py_ssize_t size, uint8_t byte) noexcept:
@@ -90,21 +148,24 @@ def split_uniform_lines(
     cdef const uint8_t* row = <const uint8_t*>PyBytes_AS_STRING(data)
     cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size
     cdef Py_ssize_t before_lf = PyBytes_GET_SIZE(eol) - 1
-    cdef uint8_t mark = <uint8_t>delimiter[0]
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
     cdef const uint8_t* lf
     cdef list rows = []
-    if quote and memchr(row, <uint8_t>quote[0], left) != NULL:
+    if eol != b"\n" and eol != b"\r\n":
+        raise ValueError(f"neither LF nor CRLF: {eol!r}")
+    if quote_mark != NO_BYTE and memchr(row, quote_mark, left) != NULL:
         return None
-    if not before_lf and memchr(row, 13, left) != NULL:
+    if not before_lf and memchr(row, CR, left) != NULL:
         return None
     while left:
-        lf = <const uint8_t*>memchr(row, 10, left)
+        lf = <const uint8_t*>memchr(row, LF, left)
         if lf == NULL:
             return None
         size = lf - row - before_lf
-        if size < 0 or size > max_row_bytes or (before_lf and row[size] != 13):
+        if size < 0 or size > max_row_bytes or (before_lf and row[size] != CR):
             return None
-        if occurrences(row, size, mark) != columns - 1 or (before_lf and memchr(row, 13, size) != NULL):
+        if occurrences(row, size, mark) != columns - 1 or (before_lf and memchr(row, CR, size) != NULL):
             return None
         PyList_Append(rows, PyBytes_FromStringAndSize(<const char*>row, size))
         left -= lf + 1 - row
@@ -113,12 +174,14 @@ def split_uniform_lines(
 
 
 def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column):
-    cdef int mark = <uint8_t>delimiter[0]
+    cdef int mark = byte_of(delimiter)
     cdef Py_ssize_t index, cut
     cdef const char* at
     cdef const char* end
     cdef const char* stop
     cdef list fields = []
+    if column < 0:
+        raise IndexError("columns are counted from 0")
     for index in range(PyList_GET_SIZE(rows)):
         row = <bytes?><object>PyList_GET_ITEM(rows, index)
         at = PyBytes_AS_STRING(row)
@@ -133,20 +196,24 @@ def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column)
     return fields
 
 
-def group_rows(list keys not None, list rows not None, dict piles not None):
-    cdef Py_ssize_t index
-    cdef object pile
+def group_rows(list keys not None, list rows not None, dict groups not None):
+    cdef Py_ssize_t index = 0
+    cdef list group
     if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
         raise ValueError("not as many keys as rows")
-    for index in range(PyList_GET_SIZE(rows)):
-        pile = piles[<object>PyList_GET_ITEM(keys, index)]
-        PyList_Append(<list?>pile, <object>PyList_GET_ITEM(rows, index))
+    # A key's own `__hash__` or `__eq__` may change the lists: their sizes are asked again, and both items are held.
+    while index < PyList_GET_SIZE(keys) and index < PyList_GET_SIZE(rows):
+        key, row = <object>PyList_GET_ITEM(keys, index), <object>PyList_GET_ITEM(rows, index)
+        group = <list?>groups[key]
+        PyList_Append(group, row)
+        index += 1
 
 
 # JSON
 
+
 cdef inline const uint8_t* digits_end(const uint8_t* at, const uint8_t* end) noexcept:
-    while at < end and 48 <= at[0] <= 57:
+    while at < end and ZERO <= at[0] <= NINE:
         at += 1
     return at
 
@@ -154,20 +221,20 @@ cdef inline const uint8_t* digits_end(const uint8_t* at, const uint8_t* end) noe
 cdef const uint8_t* number_end(const uint8_t* at, const uint8_t* end) noexcept:
     """Where the JSON number that begins here ends; NULL where none does."""
     cdef const uint8_t* stop
-    if at < end and at[0] == 45:
+    if at < end and at[0] == MINUS:
         at += 1
     stop = digits_end(at, end)
-    if stop == at or (at[0] == 48 and stop - at > 1):
+    if stop == at or (at[0] == ZERO and stop - at > 1):
         return NULL
     at = stop
-    if at < end and at[0] == 46:
+    if at < end and at[0] == POINT:
         stop = digits_end(at + 1, end)
         if stop == at + 1:
             return NULL
         at = stop
-    if at < end and at[0] | 32 == 101:
+    if at < end and at[0] | SMALL == SMALL_E:
         at += 1
-        if at < end and (at[0] == 43 or at[0] == 45):
+        if at < end and (at[0] == PLUS or at[0] == MINUS):
             at += 1
         stop = digits_end(at, end)
         if stop == at:
@@ -177,17 +244,17 @@ cdef const uint8_t* number_end(const uint8_t* at, const uint8_t* end) noexcept:
 
 
 cdef const uint8_t* text_end(const uint8_t* at, const uint8_t* end, bint* ascii) noexcept:
-    """Where bytes end that mean themselves in a JSON string; `ascii` becomes false where some are above 127."""
+    """Where bytes end that mean themselves in a JSON string; `ascii` becomes false where some are no ASCII."""
     cdef uint8_t seen = 0
-    while at < end and at[0] >= 32 and at[0] != 34 and at[0] != 92:
+    while at < end and at[0] >= SPACE and at[0] != QUOTE_MARK and at[0] != BACKSLASH:
         seen |= at[0]
         at += 1
-    if seen & 0x80:
+    if seen & ABOVE_ASCII:
         ascii[0] = False
     return at
 
 
-cdef bint is_utf8(const uint8_t* data, Py_ssize_t size):
+cdef bint is_utf8(const uint8_t* data, Py_ssize_t size) except -1:
     try:
         PyUnicode_DecodeUTF8(<const char*>data, size, NULL)
     except UnicodeDecodeError:
@@ -221,38 +288,36 @@ cdef bytes json_row(bytes row, list names, uint8_t mark, int quote, uint8_t* roo
         else:
             if text_end(at, stop, &ascii) != stop:
                 return None
-            to[0] = 34
+            to[0] = QUOTE_MARK
             memcpy(to + 1, at, size)
-            to[size + 1] = 34
+            to[size + 1] = QUOTE_MARK
             to += size + 2
         at = stop + 1
-    to[0] = 125
+    to[0] = CLOSING_BRACE
     if not ascii and not is_utf8(begin, end - begin):
         return None
     return PyBytes_FromStringAndSize(<const char*>room, to + 1 - room)
 
 
 def json_rows(list rows not None, list names not None, bytes delimiter not None, bytes quote not None):
-    cdef Py_ssize_t index, most = 0, names_size = 1
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
+    cdef Py_ssize_t index
     cdef uint8_t* room
     cdef list values = []
-    for name in names:
-        names_size += PyBytes_GET_SIZE(<bytes?>name) + 2
-    for index in range(PyList_GET_SIZE(rows)):
-        most = max(most, len(<bytes?><object>PyList_GET_ITEM(rows, index)))
-    room = <uint8_t*>PyMem_Malloc(most + names_size)
+    # The names, a row, two quotes around each of its fields, and the brace behind it.
+    room = <uint8_t*>PyMem_Malloc(total_size(names) + largest_size(rows) + 2 * PyList_GET_SIZE(names) + 1)
     if room == NULL:
         raise MemoryError
     try:
         for index in range(PyList_GET_SIZE(rows)):
-            row = <object>PyList_GET_ITEM(rows, index)
-            values.append(json_row(row, names, delimiter[0], quote[0] if quote else -1, room))
+            values.append(json_row(<bytes>PyList_GET_ITEM(rows, index), names, mark, quote_mark, room))
     finally:
         PyMem_Free(room)
     return values
 
 
-cdef bint skip_name(const uint8_t** at, const uint8_t* end, object name):
+cdef bint skip_name(const uint8_t** at, const uint8_t* end, bytes name) noexcept:
     """Go behind this name, if it stands here."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
     if end - at[0] < size or memcmp(at[0], PyBytes_AS_STRING(name), size):
@@ -261,13 +326,15 @@ cdef bint skip_name(const uint8_t** at, const uint8_t* end, object name):
     return True
 
 
-cdef bint take_value(const uint8_t** at, const uint8_t* end, const uint8_t** begin, Py_ssize_t* size, bint* ascii):
+cdef bint take_value(
+    const uint8_t** at, const uint8_t* end, const uint8_t** begin, Py_ssize_t* size, bint* ascii
+) noexcept:
     """Go behind the text or number that stands here; `begin` and `size` are its bytes."""
     cdef const uint8_t* stop
-    if at[0] < end and at[0][0] == 34:
+    if at[0] < end and at[0][0] == QUOTE_MARK:
         begin[0] = at[0] + 1
         stop = text_end(begin[0], end, ascii)
-        if stop == end or stop[0] != 34:
+        if stop == end or stop[0] != QUOTE_MARK:
             return False
         at[0] = stop + 1
     else:
@@ -277,7 +344,7 @@ cdef bint take_value(const uint8_t** at, const uint8_t* end, const uint8_t** beg
             return False
         at[0] = stop
     size[0] = stop - begin[0]
-    return at[0] < end and (at[0][0] == 44 or at[0][0] == 125)
+    return at[0] < end and (at[0][0] == COMMA or at[0][0] == CLOSING_BRACE)
 
 
 cdef bytes csv_row(bytes value, list names, uint8_t mark, int quote, uint8_t* room):
@@ -288,7 +355,7 @@ cdef bytes csv_row(bytes value, list names, uint8_t mark, int quote, uint8_t* ro
     cdef Py_ssize_t index, size = 0
     cdef bint ascii = True
     for index in range(PyList_GET_SIZE(names)):
-        if not skip_name(&at, end, <object>PyList_GET_ITEM(names, index)):
+        if not skip_name(&at, end, <bytes>PyList_GET_ITEM(names, index)):
             return None
         if not take_value(&at, end, &begin, &size, &ascii) or memchr(begin, mark, size) != NULL:
             return None
@@ -297,7 +364,7 @@ cdef bytes csv_row(bytes value, list names, uint8_t mark, int quote, uint8_t* ro
             to += 1
         memcpy(to, begin, size)
         to += size
-    if end - at != 1 or at[0] != 125:
+    if end - at != 1 or at[0] != CLOSING_BRACE:
         return None
     size = to - room
     if quote >= 0 and memchr(room, quote, size) != NULL:
@@ -308,40 +375,44 @@ cdef bytes csv_row(bytes value, list names, uint8_t mark, int quote, uint8_t* ro
 
 
 def csv_rows(list values not None, list names not None, bytes delimiter not None, bytes quote not None):
-    cdef Py_ssize_t index, most = 1
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
+    cdef Py_ssize_t index
     cdef uint8_t* room
     cdef list rows = []
-    for index in range(PyList_GET_SIZE(values)):
-        most = max(most, len(<bytes?><object>PyList_GET_ITEM(values, index)))
-    room = <uint8_t*>PyMem_Malloc(most)
+    total_size(names)
+    # A row is never longer than its object: there a name stands before each field.
+    room = <uint8_t*>PyMem_Malloc(largest_size(values) + 1)
     if room == NULL:
         raise MemoryError
     try:
         for index in range(PyList_GET_SIZE(values)):
-            value = <object>PyList_GET_ITEM(values, index)
-            rows.append(csv_row(value, names, delimiter[0], quote[0] if quote else -1, room))
+            rows.append(csv_row(<bytes>PyList_GET_ITEM(values, index), names, mark, quote_mark, room))
     finally:
         PyMem_Free(room)
     return rows
 
 
-def take_json_fields(list values not None, list names not None, Py_ssize_t column):
-    cdef const uint8_t* at
-    cdef const uint8_t* end
+cdef bytes json_field(bytes value, list names, Py_ssize_t column):
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(value)
+    cdef const uint8_t* end = at + PyBytes_GET_SIZE(value)
     cdef const uint8_t* begin = NULL
-    cdef Py_ssize_t index, number, size = 0
-    cdef bint ascii = True, usual
+    cdef Py_ssize_t index, size = 0
+    cdef bint ascii = True
+    for index in range(column + 1):
+        if not skip_name(&at, end, <bytes>PyList_GET_ITEM(names, index)):
+            return None
+        if not take_value(&at, end, &begin, &size, &ascii):
+            return None
+    return PyBytes_FromStringAndSize(<const char*>begin, size)
+
+
+def take_json_fields(list values not None, list names not None, Py_ssize_t column):
+    cdef Py_ssize_t index
     cdef list fields = []
+    total_size(names)
+    if column < 0 or column >= PyList_GET_SIZE(names):
+        raise IndexError("there is no such column")
     for index in range(PyList_GET_SIZE(values)):
-        value = <bytes?><object>PyList_GET_ITEM(values, index)
-        at = <const uint8_t*>PyBytes_AS_STRING(value)
-        end = at + PyBytes_GET_SIZE(value)
-        usual = True
-        for number in range(column + 1):
-            usual = skip_name(&at, end, <object>PyList_GET_ITEM(names, number)) and take_value(
-                &at, end, &begin, &size, &ascii
-            )
-            if not usual:
-                break
-        fields.append(PyBytes_FromStringAndSize(<const char*>begin, size) if usual else None)
+        fields.append(json_field(<bytes?><object>PyList_GET_ITEM(values, index), names, column))
     return fields

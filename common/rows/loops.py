@@ -1,6 +1,12 @@
-"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly."""
+"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly.
+
+`NACRE_PLAIN=1` chooses plain Python.
+"""
+
+from common.compiled_loops import allow_compiled_loops
 
 try:
+    allow_compiled_loops()
     from common.rows.compiled import (
         csv_rows,
         group_rows,

@@ -20,7 +20,12 @@ def sums(rows: list[bytes]) -> tuple[int, int]:
 def split_uniform_lines(
     data: bytes, delimiter: bytes, quote: bytes, eol: bytes, columns: int, max_row_bytes: int
 ) -> list[bytes] | None:
-    """Split whole lines that have no quote, one kind of ending and the right number of fields; None for others."""
+    """Split whole lines that have no quote, one kind of ending and the right number of fields; None for others.
+
+    `eol` is LF or CRLF.
+    """
+    if eol not in {b"\n", b"\r\n"}:
+        raise ValueError(f"neither LF nor CRLF: {eol!r}")
     rows = data.split(eol)
     if rows.pop() or (quote and quote in data) or max(map(len, rows), default=0) > max_row_bytes:
         return None
@@ -30,14 +35,16 @@ def split_uniform_lines(
 
 
 def take_fields(rows: list[bytes], delimiter: bytes, column: int) -> list[bytes]:
-    """One field of each row, counted from 0. IndexError where there are too few."""
+    """Take one field of each row, counted from 0. IndexError where there are too few."""
+    if column < 0:
+        raise IndexError("columns are counted from 0")
     return [row.split(delimiter, column + 1)[column] for row in rows]
 
 
-def group_rows(keys: list[Any], rows: list[bytes], piles: dict[Any, list[bytes]]) -> None:
-    """Put each row on the pile of its key."""
+def group_rows(keys: list[Any], rows: list[bytes], groups: dict[Any, list[bytes]]) -> None:
+    """Append each row to the group of its key."""
     for key, row in zip(keys, rows, strict=True):
-        piles[key].append(row)
+        groups[key].append(row)
 
 
 # JSON: None where `JsonCodec` has to look closer, which here is everywhere
@@ -53,6 +60,8 @@ def csv_rows(values: list[bytes], names: list[bytes], delimiter: bytes, quote: b
     return [None] * len(values)
 
 
-def take_json_fields(values: list[bytes], names: list[bytes], column: int) -> list[bytes | None]:  # noqa: ARG001
-    """One field of each JSON object."""
+def take_json_fields(values: list[bytes], names: list[bytes], column: int) -> list[bytes | None]:
+    """Take one field of each JSON object, counted from 0. IndexError where there is no such name."""
+    if not 0 <= column < len(names):
+        raise IndexError("there is no such column")
     return [None] * len(values)

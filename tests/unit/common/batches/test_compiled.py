@@ -1,6 +1,7 @@
 """The compiled loops over record batches against their plain twins."""
 
-from contextlib import suppress
+from array import array
+from typing import Any
 
 import pytest
 from aiokafka.errors import CorruptRecordException
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.batches import plain
+from common.batches.record_runs import Record, RecordRun
 
 compiled = pytest.importorskip("common.batches.compiled", reason="no compiler")
 
@@ -36,24 +38,63 @@ def test_a_batch_is_taken_apart_alike(
     assert compiled.parse_batch(memoryview(batch), start) == runs
 
 
-@given(st.data())
-def test_no_damaged_batch_reads_beyond_itself(data: st.DataObject) -> None:
-    batch = bytearray(batch_of([(b"key", b"value" * 3, [("eol", b"\r\n")]), (b"key", b"x", [])]))
+# Some damage leaves numbers that mean something else. What checks the checksum stands before the loops.
+
+
+def runs_or_corrupt(loops: Any, batch: Any) -> list[RecordRun | Record] | None:
+    try:
+        runs: list[RecordRun | Record] = loops.parse_batch(batch, 0)
+    except CorruptRecordException:
+        return None
+    return runs
+
+
+@given(CODECS, st.data())
+def test_a_damaged_batch_is_corrupt_or_gives_runs(codec: str, data: st.DataObject) -> None:
+    records = [(b"key", b"value" * 9, [("eol", b"\r\n")]), (b"key", b"x", []), (b"key", b"y" * 99, []), (None, b"", [])]
+    batch = bytearray(batch_of(records, codec))
     for _ in range(data.draw(st.integers(1, 4))):
-        batch[data.draw(st.integers(0, len(batch) - 1))] = data.draw(st.integers(0, 255))
-    del batch[data.draw(st.integers(0, len(batch))) :]
-    # The checksum is seen to before. Here any error will do, and none: what must not be is a crash.
-    with suppress(Exception):
-        assert isinstance(compiled.parse_batch(batch, 0), list)
+        # Many near the head and the codec's own, few in the values.
+        place = data.draw(st.one_of(st.integers(0, len(batch) - 1), st.integers(57, min(len(batch) - 1, 90))))
+        batch[place] = data.draw(st.integers(0, 255))
+    del batch[data.draw(st.sampled_from([len(batch), data.draw(st.integers(0, len(batch)))])) :]
+    # Behind bytes there is a NUL. An array ends where its content does, so that a sanitizer sees one byte too many.
+    for loops, content in ((compiled, array("B", batch)), (plain, bytes(batch))):
+        runs = runs_or_corrupt(loops, content)
+        assert runs is None or all(isinstance(run, RecordRun | Record) for run in runs)
 
 
-def test_a_batch_that_is_cut_short_is_corrupt() -> None:
+@pytest.mark.parametrize("loops", [compiled, plain])
+def test_a_batch_that_is_cut_short_or_goes_on_is_corrupt(loops: Any) -> None:
     batch = batch_of([(b"key", b"value", [])])
     for size in range(len(batch)):
         with pytest.raises(CorruptRecordException):
-            compiled.parse_batch(batch[:size], 0)
+            loops.parse_batch(batch[:size], 0)
     with pytest.raises(CorruptRecordException):
-        compiled.parse_batch(batch + b"\0", 0)
+        loops.parse_batch(batch + b"\0", 0)
+
+
+@pytest.mark.parametrize("loops", [compiled, plain])
+def test_a_header_s_name_that_is_not_utf_8_is_corrupt(loops: Any) -> None:
+    batch = batch_of([(b"key", b"value", [("eol", b"\r\n")])])
+    with pytest.raises(CorruptRecordException):
+        loops.parse_batch(batch.replace(b"eol", b"\xff\xfe\xfd"), 0)
+
+
+@pytest.mark.parametrize("loops", [compiled, plain])
+@pytest.mark.parametrize("codec", [1, 2, 3, 4, 5, 6, 7])
+def test_a_batch_that_its_codec_cannot_unpack_is_corrupt(loops: Any, codec: int) -> None:
+    batch = bytearray(batch_of([(b"key", b"value", [])]))
+    # The codec is in the lowest bits of the attributes; none of them packed these records.
+    batch[22] |= codec
+    with pytest.raises(CorruptRecordException):
+        loops.parse_batch(bytes(batch), 0)
+
+
+def test_what_is_no_batch_is_a_type_error() -> None:
+    for content in (None, "text", [1]):
+        with pytest.raises(TypeError):
+            compiled.parse_batch(content, 0)
 
 
 @given(
@@ -72,3 +113,17 @@ def test_rows_are_put_alike(
     arguments = (limit, number, later_ms, key, rows, start)
     assert compiled.append_rows(ours, *arguments) == plain.append_rows(twin, *arguments)
     assert ours == twin
+
+
+def test_rows_from_before_the_first_are_an_index_error() -> None:
+    for loops in (compiled, plain):
+        with pytest.raises(IndexError):
+            loops.append_rows(bytearray(), 100, 0, 0, b"key", [b"row"], -1)
+
+
+def test_rows_that_are_not_bytes_are_a_type_error_and_leave_the_batch_as_it_was() -> None:
+    batch = bytearray(b"head")
+    for row in (None, "text", bytearray(b"row")):
+        with pytest.raises(TypeError):
+            compiled.append_rows(batch, 100, 0, 0, b"key", [b"row", row], 0)
+    assert batch == b"head"
