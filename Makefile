@@ -78,9 +78,10 @@ $(BENCH)/.ready: requirements-bench.txt
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
-lint: setup ## ruff and mypy strict
+lint: setup ## ruff, the arrows between packages, and mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 lock: setup ## pin the newest versions that pyproject.toml allows, with hashes
@@ -101,5 +102,5 @@ logs: ## follow what they log
 
 clean: ## remove .venv, caches, out/ and, with Docker, Kafka's data
 	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
-	rm -rf $(VENV) $(BENCH) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(BENCH) out .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
