@@ -88,7 +88,8 @@ def test_the_page_has_every_package_with_its_line() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_name_of_the_code_on_a_page_exists(page: str) -> None:
-    assert gone_from(text_of(page)) == [], f"{page} names what is not there"
+    gone = gone_from(text_of(page))
+    assert not gone, f"{page} names what is not there: {', '.join(gone)}"
 
 
 def test_a_name_that_is_gone_is_found() -> None:

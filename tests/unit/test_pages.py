@@ -36,7 +36,8 @@ def broken(page: str, link: str) -> bool:
 
 @pytest.mark.parametrize("page", [*PAGES, "CHANGELOG.md"])
 def test_every_link_leads_somewhere(page: str) -> None:
-    assert [link for link in links_of(page) if broken(page, link)] == []
+    nowhere = [link for link in links_of(page) if broken(page, link)]
+    assert not nowhere, f"{page} links to what is not there: {', '.join(nowhere)}"
 
 
 def test_a_link_that_leads_nowhere_is_found() -> None:
@@ -52,4 +53,5 @@ def test_the_readme_leads_to_every_page() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_make_is_there(page: str) -> None:
     named = {first or second for first, second in COMMAND.findall(text_of(page))}
-    assert named <= {*TARGET.findall((PROJECT / "Makefile").read_text())}
+    gone = named - {*TARGET.findall((PROJECT / "Makefile").read_text())}
+    assert not gone, f"{page} names commands that the Makefile does not have: {', '.join(sorted(gone))}"
