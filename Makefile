@@ -1,7 +1,7 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test compiled-test long-test coverage chaos fuzz compose-test bench \
-	format lint check lock up down logs clean
+.PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos fuzz compose-test bench lint lock up down logs clean
+.PHONY: coverage format check
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,11 +16,11 @@ SIDE_BY_SIDE := $(WORKERS) -m 'not alone and not long'
 LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
 # What runs a broker, all services and a load of rows leaves room for one other.
+CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
 # The least that `make coverage` accepts, in percent: of all, and of the packages that neither wait nor touch a file.
 COVERAGE := 60
 PURE_COVERAGE := 90
 PURE := common/protocol/*,common/rows/*,services/ingest/naming/*,services/ingest/parsing/*,services/sink/paths/*,services/split/categories/*
-CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -38,12 +38,11 @@ $(READY): requirements-dev.txt pyproject.toml common/compiled.pyx
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
+test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals; or ARGS, as pytest takes them
 ifdef ARGS
-# A selection alone, in one run and one process: ARGS='-k signals', ARGS=tests/unit/common.
-test: setup
+	@# A selection alone, in one run and one process: ARGS='-k signals', ARGS=tests/unit/common.
 	$(PYTEST) $(if $(filter tests tests/%,$(ARGS)),,tests/integration tests/unit) $(ARGS)
 else
-test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals; or ARGS, as pytest takes them
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 	$(PYTEST) tests/integration tests/unit $(SIDE_BY_SIDE)
 endif
