@@ -113,7 +113,7 @@ class Observer:
     async def _find_topics(self, admin: AIOKafkaAdminClient) -> Topics:
         """The topics, once the services have created them."""
         topics = Topics.under(self._settings.topic_prefix)
-        _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
+        _, existing = await describe_topics(admin, topics.names)
         if len(existing) < len(topics.names):
             raise KafkaError("the topics are not there yet")
         return topics

@@ -73,7 +73,7 @@ async def find_partitions(settings: ServiceSettings) -> int:
 
 
 async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
-    _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
+    _, existing = await describe_topics(admin, topics.names)
     for name in topics.names:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")

@@ -159,7 +159,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         assignor = RoundAssignor()
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         ingest = Ingest(shop, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
         await run_lanes(
             consumer,
             [topics.progress],

@@ -233,7 +233,7 @@ async def _session(
             await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
         subscribed = [topics.categorized, topics.rejected]
         watches = [
             partial(watch_topics, admin, settings, pipeline.identity),

@@ -241,7 +241,7 @@ async def _session(
             await wait_until_done(settings, topics, admin, before_sink, lambda: splitter.has_worked)
             await check_rejected(settings, topics, admin, splits, settings.tolerance)
 
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
         await run_lanes(
             consumer,
             [topics.rows],
