@@ -25,7 +25,7 @@ from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, check_partition
 from common.protocol.acceptance import decode_acceptance
 from common.sessions.at_work import all_arrived
-from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
 from services.sink.checkpoint import should_checkpoint
@@ -70,7 +70,7 @@ class Sink:
         self._all_is_done = asyncio.Event()
         self._at_rest: set[TopicPartition] = set()
 
-    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
         check_partition(partition.topic, partition.partition, self._settings)
         root = self._settings.output_dir
@@ -239,10 +239,10 @@ async def _session(
             partial(watch_topics, admin, settings, pipeline.identity),
             partial(_refuse_another_folder, settings, assignor),
         ]
-        await run_lanes(
+        await run_partition_tasks(
             consumer,
             subscribed,
-            sink.carry,
+            sink.run,
             sink.taken_up,
             readiness,
             stop,

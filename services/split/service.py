@@ -26,7 +26,7 @@ from common.pipeline.registry import Registry
 from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, Topics, check_partition
 from common.protocol.position import Group, Position, digest, encode_position
-from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
 from services.split.categories.splits import Split, kind_of_splits, parse_split_by
@@ -135,7 +135,7 @@ class Splitter:
         self.taken_up: set[TopicPartition] = set()
         self.has_worked = False
 
-    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and position together, while the next rows are fetched and routed."""
         check_partition(partition.topic, partition.partition, self._settings)
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
@@ -242,10 +242,10 @@ async def _session(
             await check_rejected(settings, topics, admin, splits, settings.tolerance)
 
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
-        await run_lanes(
+        await run_partition_tasks(
             consumer,
             [topics.rows],
-            splitter.carry,
+            splitter.run,
             splitter.taken_up,
             readiness,
             stop,
