@@ -15,6 +15,7 @@ from common.broker_errors.refusals import creation_error, not_allowed
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.topic_metadata import Topic, describe_topics
+from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registry
 from common.pipeline.topics import (
     LIMIT,
@@ -127,8 +128,7 @@ def _is_unsettled(found: Found) -> bool:
 
 
 def _partitions(topics: dict[str, Topic], names: Iterable[str]) -> list[TopicPartition]:
-    counts = {name: topics[name].partitions for name in names if name in topics}
-    return [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+    return [each for name in names if name in topics for each in partitions_of(name, topics[name].partitions)]
 
 
 def _refuse(found: Found, settings: ServiceSettings) -> None:

@@ -225,11 +225,11 @@ async def _session(
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         sink = Sink(settings, pipeline, admin, consumer, folder)
         # Of another folder, as one that is filled meanwhile, the offsets say nothing about this one.
-        both = stages(settings, topics, is_ours=lambda point: decode_folder(point.metadata) == folder)
+        both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, topics, admin, both, lambda: sink.has_worked)
+            await wait_until_done(settings, admin, both, lambda: sink.has_worked)
             await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None

@@ -13,6 +13,7 @@ from common.aiokafka_internals.consumer_state import know_topics
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
@@ -47,7 +48,7 @@ class Positions:
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self._names = Names(settings, topics)
-        self._rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+        self._rows = Partitions.of(settings).rows
         self._told: set[tuple[str, str]] = set()
 
     async def check(self) -> None:
