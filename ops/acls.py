@@ -7,14 +7,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled, for_code
-from aiokafka.protocol.admin import CreateAclsRequest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, SecurityDisabled
 
+from common.aiokafka_internals.admin_requests import Acl, create_acl
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID
-from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.kafka.clients import within_deadline
+from common.kafka.clients import open_admin
 from common.pipeline.permissions import OPERATIONS, ROLES, Permission, permissions
 from common.settings import ServiceSettings, read_settings
 from ops.command_line import Parser, keep_clients_quiet
@@ -108,36 +107,22 @@ def _lines(found: Sequence[Grant]) -> Iterator[str]:
 
 
 async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
-    client = AIOKafkaClient(client_id="nacre-acls", **connection(settings))
     try:
-        async with asyncio.timeout(_DEADLINE_S):
-            await client.bootstrap()
+        async with asyncio.timeout(_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
             for grant in found:
                 for operation in grant.operations:
-                    await _set(client, grant, operation)
+                    await _set(admin, grant, operation)
     except SecurityDisabled:
         raise ConfigurationError("the broker has no access control: its authorizer.class.name is not set") from None
     except ClusterAuthorizationFailedError:
         raise ConfigurationError("this user may not Alter Cluster, which setting ACLs takes") from None
-    finally:
-        await within_deadline(client.close(), "client")
     return sum(len(grant.operations) for grant in found)
 
 
-async def _set(client: AIOKafkaClient, grant: Grant, operation: str) -> None:
-    request = CreateAclsRequest(
-        _RESOURCES[grant.resource],
-        grant.name,
-        _PREFIXED if grant.is_prefix else _LITERAL,
-        grant.principal,
-        _ANY_HOST,
-        OPERATIONS[operation],
-        _ALLOW,
-    )
-    answer = await client.send(client.get_random_node(), request)
-    for code, text in answer.creation_responses:
-        if code:
-            raise for_code(code)(text or f"{operation} {grant.resource} {grant.name}: not set")
+async def _set(admin: AIOKafkaAdminClient, grant: Grant, operation: str) -> None:
+    pattern = _PREFIXED if grant.is_prefix else _LITERAL
+    resource, number = _RESOURCES[grant.resource], OPERATIONS[operation]
+    await create_acl(admin, Acl(resource, grant.name, pattern, grant.principal, _ANY_HOST, number, _ALLOW))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_reader, stop_consumer
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.topic_metadata import Topic
+from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registry
 from common.pipeline.start import look_at_pipeline
 from common.pipeline.topics import Found, Groups, Topics, find_losses
@@ -148,7 +149,7 @@ async def _look(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: 
     for name in read:
         if name not in found.topics:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
-    partitions = [TopicPartition(name, number) for name in read for number in range(found.topics[name].partitions)]
+    partitions = [each for name in read for each in partitions_of(name, found.topics[name].partitions)]
     async with open_reader(settings, "nacre-begin") as reader:
         firsts = await reader.beginning_offsets(partitions)
     return Reading(group, {partition: firsts[partition] for partition in partitions}, found, registry.has_positions)

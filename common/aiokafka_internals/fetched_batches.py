@@ -12,7 +12,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 
-from common.aiokafka_internals.outages import ClientFailedError
+from common.aiokafka_internals.consumer_state import check_fetcher
 from common.batches.crc32c import crc32c
 from common.batches.loops import parse_batch
 from common.batches.record_runs import Record, RecordRun
@@ -56,9 +56,7 @@ async def read_on(
     consumer: AIOKafkaConsumer, partition: TopicPartition, timeout_ms: int, most_batches: int | None = None
 ) -> list[RecordBatch]:
     """The partition's next batches, as soon as there are any; none after the timeout."""
-    # Without its fetcher nothing would ever come, and nothing would be said.
-    if consumer._fetcher.error_future.done():  # noqa: SLF001 - nothing else tells
-        raise ClientFailedError("aiokafka's fetcher has ended")
+    check_fetcher(consumer)
     fetched: dict[TopicPartition, list[RecordBatch]] = await consumer.getmany(
         partition, timeout_ms=timeout_ms, max_records=most_batches
     )

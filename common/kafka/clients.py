@@ -1,8 +1,9 @@
 """Kafka clients made from the settings, and closed within deadlines."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,32 +15,22 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
 
 from common.aiokafka_internals.batch_builder import NewBatch
-from common.aiokafka_internals.broken_connections import take_refused_writes_for_broken_connections
-from common.aiokafka_internals.connection_failures import keep_connection_failures
-from common.aiokafka_internals.fetched_batches import give_out_batches, in_batches
-from common.aiokafka_internals.lost_brokers import take_lost_brokers_for_kafka_errors
+from common.aiokafka_internals.consumer_state import close_connections
+from common.aiokafka_internals.fetched_batches import in_batches
+from common.aiokafka_internals.installation import install
 from common.aiokafka_internals.outages import is_client_failure
-from common.aiokafka_internals.produce_requests import write_produce_requests_at_once
-from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
-from common.aiokafka_internals.request_pace import pace_requests
+from common.aiokafka_internals.producer_start import start_after
 from common.aiokafka_internals.transaction_state import is_left_uncommitted
 from common.broker_errors.refusals import TRANSACTIONAL_ID, not_allowed
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.kafka.topic_metadata import create_no_topic_by_asking
 from common.kafka.waiting import unless_stopped, within
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-take_refused_writes_for_broken_connections()
-keep_connection_failures()
-reauthenticate_open_connections()
-take_lost_brokers_for_kafka_errors()
-give_out_batches()
-write_produce_requests_at_once()
-create_no_topic_by_asking()
-pace_requests()
+# Every client is made here, so none exists before aiokafka is as this project needs it.
+install()
 
 # A broker's limit for a request, in which goes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
@@ -113,17 +104,31 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close, within a deadline."""
     await within_deadline(consumer.stop(), "consumer")
     # stop() closes the connections last, and may not have come so far.
-    await within_deadline(consumer._client.close(), "consumer")  # noqa: SLF001 - nothing else closes them
+    await within_deadline(close_connections(consumer), "consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class StartedProducer:
+    """A transactional producer that is started, the batches that it sends, and how long its transactions may last.
+
+    `owes_abort`: the last transaction of its predecessor was open or aborted, so no record of it may be committed.
+    """
+
+    client: AIOKafkaProducer
+    transactional_id: str
+    timeout_s: float
+    owes_abort: bool
+    new_batch: Callable[[], NewBatch]
 
 
 @asynccontextmanager
 async def open_producer(
     settings: ServiceSettings, transactional_id: str, stop: asyncio.Event | None = None
-) -> AsyncIterator[AIOKafkaProducer]:
+) -> AsyncIterator[StartedProducer]:
     """A started transactional producer; Stopped when `stop` is set before it has started.
 
-    Once it is started, an earlier producer with this id is fenced and its transaction is settled; `owes_abort` tells
-    whether by an abort. On the way out an open transaction is left to the next start, or the broker's timeout.
+    Once it is started, an earlier producer with this id is fenced and its transaction is settled. On the way out an
+    open transaction is left to the next start, or the broker's timeout.
     """
     producer = AIOKafkaProducer(
         client_id=transactional_id,
@@ -132,35 +137,23 @@ async def open_producer(
         max_request_size=_MAX_REQUEST_BYTES,
         **connection(settings),
     )
-    producer.create_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
-    _ask_before_start(producer, transactional_id)
     try:
         # What a predecessor left open is settled within its timeout.
         deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
         async with within(deadline_s, f"the producer with transactional id {transactional_id} has not started"):
             try:
-                await unless_stopped(stop or asyncio.Event(), producer.start())
+                ask = partial(is_left_uncommitted, producer.client, transactional_id)
+                owes_abort = await unless_stopped(stop or asyncio.Event(), start_after(producer, ask))
             except TransactionalIdAuthorizationFailed:
                 # aiokafka tells neither.
                 text = not_allowed("Write", TRANSACTIONAL_ID, transactional_id)
                 raise ConfigurationError(text) from None
-        yield producer
+        new_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
+        yield StartedProducer(producer, transactional_id, settings.transaction_timeout_s, owes_abort, new_batch)
     finally:
         await within_deadline(producer.stop(), "producer")
         # stop() waits for its broker before it closes the connections, and may have been cut short.
         await within_deadline(producer.client.close(), "producer")
-
-
-def _ask_before_start(producer: AIOKafkaProducer, transactional_id: str) -> None:
-    """Let its start ask how the predecessor's transaction stands, once it is connected and before it settles that."""
-    sender = producer._sender  # noqa: SLF001 - the second of the two steps that a start has
-    start = sender.start
-
-    async def ask_and_start() -> None:
-        producer.owes_abort = await is_left_uncommitted(producer.client, transactional_id)
-        await start()
-
-    sender.start = ask_and_start
 
 
 async def within_deadline(closing: Any, what: str) -> None:

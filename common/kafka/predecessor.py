@@ -8,17 +8,13 @@ to leave. Were it not dead after all, fencing and the ledger's lock keep it from
 import socket
 import sys
 from hashlib import blake2b
-from typing import Any
 
 import structlog
-from aiokafka.client import AIOKafkaClient, CoordinationType
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.admin import DescribeGroupsRequest
-from aiokafka.protocol.group import LeaveGroupRequest
 
+from common.aiokafka_internals.admin_requests import remove_member
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.connection.arguments import connection
-from common.kafka.clients import within_deadline
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -57,32 +53,28 @@ class Slot:
         return None
 
 
-async def remove_predecessor(settings: ServiceSettings, group: str, slot: Slot) -> None:
+async def remove_predecessor(admin: AIOKafkaAdminClient, group: str, slot: Slot) -> None:
     """Make members that have this slot's client id leave the group; call it before joining.
 
     When it cannot be done, nothing is lost but time: the broker does it when their session has timed out.
     """
     if not slot.is_held:
         return
-    client = AIOKafkaClient(client_id=slot.client_id, **connection(settings))
     try:
         with client_failures_as_outages():
-            await client.bootstrap()
-            coordinator = await client.coordinator_lookup(CoordinationType.GROUP, group)
-            for member in await _members(client, coordinator, group):
-                member_id, client_id, *_ = member
+            coordinator = await admin.find_coordinator(group)
+            for member_id, client_id in await _members(admin, coordinator, group):
                 if client_id == slot.client_id:
-                    await client.send(coordinator, LeaveGroupRequest(group, member_id))
+                    await remove_member(admin, coordinator, group, member_id)
                     log.info("predecessor removed from the group", member=member_id)
     except KafkaError as error:
         log.debug("predecessor not looked for", error=repr(error))
-    finally:
-        await within_deadline(client.close(), "client")
 
 
-async def _members(client: AIOKafkaClient, coordinator: int, group: str) -> list[Any]:
-    response = await client.send(coordinator, DescribeGroupsRequest([group], include_authorized_operations=False))
+async def _members(admin: AIOKafkaAdminClient, coordinator: int, group: str) -> list[tuple[str, str]]:
+    """The members' ids, each with its client id."""
+    [response] = await admin.describe_consumer_groups([group], coordinator)
     [(error_code, _, _, _, _, members, *_)] = response.groups
     if error_code:
         raise for_code(error_code)
-    return list(members)
+    return [(member_id, client_id) for member_id, client_id, *_ in members]

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
@@ -15,6 +15,7 @@ from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
 from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
+from common.kafka.clients import StartedProducer
 from common.kafka.waiting import within
 
 log = structlog.get_logger()
@@ -25,8 +26,8 @@ Offsets = dict[TopicPartition, OffsetAndMetadata]
 class Outbox:
     """The record batches of one transaction to be, in their order per partition."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._producer = producer
+    def __init__(self, new_batch: Callable[[], NewBatch]) -> None:
+        self._new_batch = new_batch
         self._timestamp_ms = int(time.time() * 1000)
         self.batches: defaultdict[tuple[str, int], list[NewBatch]] = defaultdict(list)
         self.size = 0
@@ -34,7 +35,7 @@ class Outbox:
 
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
         """A new record batch behind those that the partition has."""
-        batch: NewBatch = self._producer.create_batch()
+        batch = self._new_batch()
         self.batches[topic, partition].append(batch)
         return batch
 
@@ -87,16 +88,13 @@ class Transactions:
     """
 
     def __init__(
-        self, producer: AIOKafkaProducer, partitions: Collection[TopicPartition], consumed: Consumed | None = None
+        self, producer: StartedProducer, partitions: Collection[TopicPartition], consumed: Consumed | None = None
     ) -> None:
         self._producer = producer
         self._partitions = partitions
         self._group = None if consumed is None else consumed.group
-        self._markers = TransactionMarkers(producer, consumed)
+        self._markers = TransactionMarkers(producer.client, consumed)
         self._in_flight: asyncio.Task[None] | None = None
-        manager = producer._txn_manager  # noqa: SLF001 - aiokafka keeps both nowhere else
-        self._timeout_s = manager.transaction_timeout_ms / 1000
-        self._id = manager.transactional_id
 
     @property
     def busy(self) -> bool:
@@ -110,7 +108,7 @@ class Transactions:
 
     def outbox(self) -> Outbox:
         """An empty outbox for this producer."""
-        return Outbox(self._producer)
+        return Outbox(self._producer.new_batch)
 
     async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
         """Begin to commit, once the one before is settled."""
@@ -119,12 +117,14 @@ class Transactions:
 
     async def take_over(self) -> None:
         """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
-        async with within(self._timeout_s, f"the last transaction of {self._id} is not carried out"):
+        producer = self._producer
+        what = f"the last transaction of {producer.transactional_id} is not carried out"
+        async with within(producer.timeout_s, what):
             if unmarked := await self._markers.find_missing(self._partitions):
-                is_abort = self._producer.owes_abort
+                is_abort = producer.owes_abort
                 ended = "an abort" if is_abort else "a commit"
                 log.warning("completing what the broker forgot", ended_by=ended, partitions=len(unmarked.partitions))
-                await complete_forgotten_end(self._producer, unmarked, self._group, is_abort=is_abort)
+                await complete_forgotten_end(producer.client, unmarked, self._group, is_abort=is_abort)
                 await self._markers.wait(self._partitions)
 
     async def settle(self) -> None:
@@ -141,8 +141,8 @@ class Transactions:
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # Longer than the broker's own deadline no transaction can last.
-        async with within(self._timeout_s, f"a transaction of {self._id} is not done"):
-            producer = self._producer
+        producer = self._producer.client
+        async with within(self._producer.timeout_s, f"a transaction of {self._producer.transactional_id} is not done"):
             await producer.begin_transaction()
             await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
             if offsets:
@@ -152,7 +152,7 @@ class Transactions:
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
-        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in batches]
+        sent = [await self._producer.client.send_batch(batch, topic, partition=partition) for batch in batches]
         # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
         try:
             for delivery in sent:

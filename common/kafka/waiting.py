@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -12,19 +12,48 @@ class Stopped(Exception):  # noqa: N818 - a state, not an error
     """The service was asked to stop before a session had begun anything."""
 
 
+async def first_ended(*waiting: Awaitable[Any]) -> "list[asyncio.Future[Any]]":
+    """Wait until one of these has ended, and return those that have, in this order.
+
+    The others are cancelled, and have ended too when this returns.
+    """
+    futures = [asyncio.ensure_future(each) for each in waiting]
+    try:
+        done, _ = await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        return [future for future in futures if future in done]
+    finally:
+        for future in futures:
+            future.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)
+
+
 async def unless_stopped(stop: asyncio.Event, preparing: Awaitable[T]) -> T:
     """What `preparing` gives; Stopped, at once, when `stop` is set before. Only for what may be broken off anywhere."""
     task = asyncio.ensure_future(preparing)
-    stopping = asyncio.ensure_future(stop.wait())
+    if task in await first_ended(task, stop.wait()):
+        return task.result()
+    raise Stopped
+
+
+async def until_stopped(
+    stop: asyncio.Event,
+    getting: Awaitable[T],
+    *,
+    timeout_s: float | None = None,
+    sooner: "asyncio.Future[None] | None" = None,
+) -> T | None:
+    """What `getting` gives; None once `stop` is set, `sooner` is done or the time is over before.
+
+    Only for what loses nothing where it is broken off. `sooner` goes on.
+    """
+    task, stopping = asyncio.ensure_future(getting), asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {task, stopping} if sooner is None else {task, stopping, sooner}
     try:
-        await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise Stopped
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
     finally:
-        stopping.cancel()
         task.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)
+        stopping.cancel()
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

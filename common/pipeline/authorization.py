@@ -1,25 +1,25 @@
 """Asking a broker what this user may do (KIP-430, Kafka 2.3), so that a permission that lacks is named at the start.
 
-Later the broker would only say that something was refused. https://kafka.apache.org/protocol
+Later the broker would only say that something was refused.
 """
 
 import asyncio
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.client import CoordinationType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
-    for_code,
 )
-from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
-from aiokafka.protocol.api import Request, RequestStruct
 
+from common.aiokafka_internals.admin_requests import (
+    ask_operations_on_group,
+    find_transaction_coordinator,
+    refresh_metadata,
+)
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import ask_about_topics
@@ -74,7 +74,7 @@ def _refuse(missing: Sequence[Permission]) -> None:
 
 async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
     """What the user may do with each topic that exists, or that it may not even know of."""
-    described = await ask_about_topics(admin._client, names)  # noqa: SLF001 - the admin client has no such request
+    described = await ask_about_topics(admin, names)
     bits = {name: topic.operations for name, topic in described.topics.items()}
     return bits | dict.fromkeys(described.hidden, _UNSEEN)
 
@@ -92,19 +92,13 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
     deadline = clock() + _COORDINATOR_PATIENCE_S
     while True:
         try:
-            coordinator = await admin.find_coordinator(group)
-            answer = await admin._client.send(coordinator, _DescribeGroupsRequest(group))  # noqa: SLF001 - same
-            [(code, *_, allowed)] = answer.groups
-            if code:
-                raise for_code(code)(f"group {group}: cannot ask what this user may do")
+            return await ask_operations_on_group(admin, group)
         except GroupAuthorizationFailedError:
             return _NOTHING_ALLOWED
         except KafkaError as error:
             if not error.retriable or clock() > deadline:
                 raise
-        else:
-            return int(allowed)
-        await admin._client.force_metadata_update()  # noqa: SLF001 - same
+        await refresh_metadata(admin)
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -114,7 +108,7 @@ async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool
     A broker says no more about such an id. A user who may see it, but not write, is refused when its producer starts.
     """
     try:
-        await admin.find_coordinator(permission.name, CoordinationType.TRANSACTION)
+        await find_transaction_coordinator(admin, permission.name)
     except TransactionalIdAuthorizationFailed:
         return True
     except KafkaError as error:
@@ -122,23 +116,3 @@ async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool
         if not error.retriable:
             raise
     return False
-
-
-class _DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]  # same
-    """As aiokafka 0.14 has it, which reads the answer to it as that of an earlier version."""
-
-    API_KEY = 15
-    API_VERSION = 3
-    RESPONSE_TYPE = DescribeGroupsResponse_v3
-    SCHEMA = DescribeGroupsRequest_v3.SCHEMA
-
-
-class _DescribeGroupsRequest(Request[_DescribeGroupsRequestV3]):  # type: ignore[misc]  # same
-    API_KEY = 15
-
-    def __init__(self, group: str) -> None:
-        self._group = group
-
-    def build(self, request_struct_class: Any) -> Any:
-        include_authorized_operations = True
-        return request_struct_class([self._group], include_authorized_operations)

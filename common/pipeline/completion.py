@@ -18,7 +18,8 @@ from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.reading import read_to_end
-from common.pipeline.topics import Groups, Topics, describe_expired
+from common.pipeline.partitions import Partitions
+from common.pipeline.topics import Groups, describe_expired
 from common.protocol.finite_run import describe_run, find_open
 from common.protocol.position import Position, PositionError, decode_position, kind_of
 from common.protocol.progress import Progress, Run, decode_progress
@@ -62,7 +63,7 @@ class Stage:
 
 
 def stages(
-    settings: ServiceSettings, topics: Topics, is_filled: Filled | None = None, is_ours: Ours | None = None
+    settings: ServiceSettings, is_filled: Filled | None = None, is_ours: Ours | None = None
 ) -> tuple[Stage, Stage]:
     """The stages behind ingest: split and sink.
 
@@ -70,11 +71,9 @@ def stages(
     split's positions and members say is all that it can see. Sink's own test of its offsets is `is_ours`.
     """
     groups = Groups.under(settings.topic_prefix)
-    numbers = range(settings.partitions)
-    rows = tuple(TopicPartition(topics.rows, number) for number in numbers)
-    categorized = tuple(TopicPartition(topics.categorized, number) for number in numbers)
-    to_split = Stage(groups.split, rows, is_filled or _none_is_filling, asks_members=is_filled is None)
-    to_sink = Stage(groups.sink, (*categorized, TopicPartition(topics.rejected, 0)), is_ours=is_ours)
+    partitions = Partitions.of(settings)
+    to_split = Stage(groups.split, partitions.rows, is_filled or _none_is_filling, asks_members=is_filled is None)
+    to_sink = Stage(groups.sink, partitions.categorized_and_rejected, is_ours=is_ours)
     return to_split, to_sink
 
 
@@ -91,8 +90,8 @@ def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartit
 class Watch:
     """Looks at the sources and the groups' offsets, each time afresh."""
 
-    def __init__(self, settings: ServiceSettings, topics: Topics, admin: AIOKafkaAdminClient) -> None:
-        self._partitions = [TopicPartition(topics.progress, number) for number in range(settings.partitions)]
+    def __init__(self, settings: ServiceSettings, admin: AIOKafkaAdminClient) -> None:
+        self._partitions = Partitions.of(settings).progress
         self._admin = admin
         self._count = settings.partitions
         self.sources: dict[str, Progress] = {}
@@ -177,7 +176,6 @@ class _Waiting:
 
 async def wait_until_done(
     settings: ServiceSettings,
-    topics: Topics,
     admin: AIOKafkaAdminClient,
     to_pass: Sequence[Stage],
     has_worked: Callable[[], bool],
@@ -188,7 +186,7 @@ async def wait_until_done(
     this service had nothing to do (`has_worked`), it may be what an earlier run has left: then a new one has some
     seconds to begin.
     """
-    watch, waiting, is_news, began = Watch(settings, topics, admin), _Waiting(), False, time.monotonic()
+    watch, waiting, is_news, began = Watch(settings, admin), _Waiting(), False, time.monotonic()
     async with (
         open_reader(settings, "nacre-watch") as consumer,
         open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,

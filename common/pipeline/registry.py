@@ -6,7 +6,7 @@ Both are kept in the compacted topic `schemas`.
 import asyncio
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -44,6 +44,12 @@ class Registered:
 
     number: int
     schema: Schema
+
+
+def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered:
+    """The schema with its number: the one that it has among those known, by their ids, or the next."""
+    next_number = 1 + max((each.number for each in known.values()), default=0)
+    return known.get(schema.id) or Registered(next_number, schema)
 
 
 class Registry:
@@ -144,8 +150,7 @@ class Registry:
         """The schema as an entry with the next number; nothing where it has one."""
         if schema.id in self._known:
             return []
-        registered = Registered(1 + max((known.number for known in self._known.values()), default=0), schema)
-        return [(schema.id.encode(), encode_schema(registered))]
+        return [(schema.id.encode(), encode_schema(number_schema(self._known, schema)))]
 
     def _take(self, records: Sequence[Record]) -> None:
         try:

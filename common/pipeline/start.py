@@ -10,10 +10,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from common.aiokafka_internals.consumer_state import know_topics
 from common.broker_errors.refusals import creation_error, not_allowed
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.topic_metadata import Topic, describe_topics
+from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registry
 from common.pipeline.topics import (
     LIMIT,
@@ -85,13 +87,13 @@ async def look_at_pipeline(
     names = Topics.under(settings.topic_prefix)
     for_s = 0.0
     while True:
-        cluster, topics = await describe_topics(admin._client, names.names)  # noqa: SLF001 - aiokafka has no such request
+        cluster, topics = await describe_topics(admin, names.names)
         found = Found(cluster, topics)
         if topics:
             configs = await find_configs(admin, topics)
             async with open_reader(settings, "nacre-start") as reader:
                 # All at once: of a topic that it does not know yet, aiokafka asks again after 0.1 s, for each topic.
-                await reader._client.set_topics(list(topics))  # noqa: SLF001 - it subscribes to none
+                await know_topics(reader, topics)
                 # First, because the identity is written before anything else: what was written to by now has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))
                 beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))
@@ -126,8 +128,7 @@ def _is_unsettled(found: Found) -> bool:
 
 
 def _partitions(topics: dict[str, Topic], names: Iterable[str]) -> list[TopicPartition]:
-    counts = {name: topics[name].partitions for name in names if name in topics}
-    return [TopicPartition(name, number) for name, count in counts.items() for number in range(count)]
+    return [each for name in names if name in topics for each in partitions_of(name, topics[name].partitions)]
 
 
 def _refuse(found: Found, settings: ServiceSettings) -> None:

@@ -61,7 +61,7 @@ async def confirm_topics(admin: AIOKafkaAdminClient, begun: Identity) -> None:
 
 async def _look(admin: AIOKafkaAdminClient, begun: Identity) -> tuple[list[str], Mapping[str, Topic]]:
     """What has changed, and the topics as they are."""
-    cluster, topics = await describe_topics(admin._client, begun.topics)  # noqa: SLF001 - aiokafka has no such request
+    cluster, topics = await describe_topics(admin, begun.topics)
     ids = {name: topic.id for name, topic in topics.items()}
     return find_changes(begun, Identity(cluster, begun.partitions, ids)), topics
 

@@ -19,8 +19,7 @@ _NOT_TAKEN_UP = "not all partitions are taken up"
 class AtWork:
     """Says whether this member is ready, and why not. `assigned` is set for as long as the group has assigned it some.
 
-    `taken_up` holds the partitions that its lanes are at work on. For as long as `standing_by` gives a reason, it is
-    not ready.
+    `taken_up` holds the partitions that its tasks are at work on. While `standing_by` gives a reason, it is not ready.
     """
 
     def __init__(
@@ -77,6 +76,6 @@ class AtWork:
 
 
 async def all_arrived(consumer: AIOKafkaConsumer, arrived: Collection[TopicPartition], stop: asyncio.Event) -> None:
-    """Wait until each partition of this member is in `arrived`, where its lane puts it; or until `stop`."""
+    """Wait until each partition of this member is in `arrived`, where its task puts it; or until `stop`."""
     while not stop.is_set() and not consumer.assignment().issubset(arrived):
         await pause(stop, _LOOK_INTERVAL_S)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from common.aiokafka_internals.outages import ClientFailedError
+from common.aiokafka_internals.consumer_state import check_tasks, is_connected, refresh_metadata
 from common.sessions.readiness import Readiness
 
 _BROKER_INTERVAL_S = 1.0
@@ -22,7 +22,7 @@ async def watch_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None
     """Raise what a task of aiokafka's has ended with; until this replica is ready, say when no broker answers."""
     while True:
         await asyncio.sleep(_BROKER_INTERVAL_S)
-        _check_client(consumer)
+        check_tasks(consumer)
         if not readiness.is_ready and not await _answers(consumer):
             # Before the first partition is taken up, nothing else would say so.
             await readiness.report(KafkaError("no broker answers"))
@@ -49,24 +49,11 @@ async def wait_for_broker(
 
 async def _answers(consumer: AIOKafkaConsumer) -> bool:
     """Whether a broker answers; true while the consumer is not connected, because its start fails by itself."""
-    client = consumer._client  # noqa: SLF001 - metadata are the least that can be asked for
-    if client._sync_task is None:  # noqa: SLF001 - same
+    if not is_connected(consumer):
         return True
     try:
         # It asks one broker after the other, each for as long as a request may last.
         async with asyncio.timeout(_ANSWER_DEADLINE_S):
-            return bool(await client.force_metadata_update())
+            return await refresh_metadata(consumer)
     except TimeoutError:
         return False
-
-
-def _check_client(consumer: AIOKafkaConsumer) -> None:
-    """Raise what a task of aiokafka's has ended with: a member that does not fetch would wait for ever, unaware."""
-    client, coordinator, fetcher = consumer._client, consumer._coordinator, consumer._fetcher  # noqa: SLF001 - see above
-    if coordinator is not None:
-        coordinator.check_errors()
-    if fetcher is not None and fetcher.error_future.done() and not fetcher.error_future.cancelled():
-        fetcher.error_future.result()
-    tasks = client._sync_task, getattr(coordinator, "_coordination_task", None)  # noqa: SLF001 - same
-    if any(task is not None and task.done() for task in tasks):
-        raise ClientFailedError("a task of aiokafka's has ended")

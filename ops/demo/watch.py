@@ -100,9 +100,9 @@ class Observer:
 
     async def _session(self, stop: asyncio.Event) -> None:
         async with open_admin(self._settings, stop) as admin, open_reader(self._settings, "nacre-demo") as consumer:
-            topics = await self._find_topics(admin)
-            watch = Watch(self._settings, topics, admin)
-            to_split, _ = stages(self._settings, topics)
+            await self._check_topics(admin)
+            watch = Watch(self._settings, admin)
+            to_split, _ = stages(self._settings)
             while True:
                 last = stop.is_set()
                 self.standings = await self._look(admin, consumer, watch, to_split)
@@ -110,13 +110,12 @@ class Observer:
                     return
                 await pause(stop, _LOOK_INTERVAL_S)
 
-    async def _find_topics(self, admin: AIOKafkaAdminClient) -> Topics:
-        """The topics, once the services have created them."""
+    async def _check_topics(self, admin: AIOKafkaAdminClient) -> None:
+        """Raise KafkaError until the services have created the topics."""
         topics = Topics.under(self._settings.topic_prefix)
-        _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
+        _, existing = await describe_topics(admin, topics.names)
         if len(existing) < len(topics.names):
             raise KafkaError("the topics are not there yet")
-        return topics
 
     async def _look(
         self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage

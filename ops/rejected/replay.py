@@ -14,6 +14,7 @@ from common.kafka.reading import read_until
 from common.kafka.topic_metadata import describe_topics
 from common.kafka.transaction import Outbox, Transactions
 from common.kafka.waiting import within
+from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics, partition_for
 from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
@@ -73,7 +74,7 @@ async def find_partitions(settings: ServiceSettings) -> int:
 
 
 async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
-    _, existing = await describe_topics(admin._client, topics.names)  # noqa: SLF001 - aiokafka has no such request
+    _, existing = await describe_topics(admin, topics.names)
     for name in topics.names:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
@@ -125,8 +126,7 @@ async def replay(
     if not send:
         return await _replay(settings, wanted, mended, None, splits, refuse)
     async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
-        rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
-        transactions = Transactions(producer, [*rows, TopicPartition(topics.rejected, 0)])
+        transactions = Transactions(producer, Partitions.of(settings).rows_and_rejected)
         await transactions.take_over()
         try:
             outcome = await _replay(settings, wanted, mended, transactions, splits, refuse)
@@ -198,8 +198,7 @@ async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collecti
     registered = await Registry(settings, rejected.topics).known()
     schemas = {schema_id: each.schema for schema_id, each in registered.items()}
     schema_ids: dict[str, str] = {}
-    for number in range(settings.partitions):
-        partition = TopicPartition(rejected.topics.progress, number)
+    for partition in Partitions.of(settings).progress:
         end = (await rejected.consumer.end_offsets([partition]))[partition]
         async for records in read_until(rejected.consumer, partition, end):
             for record in records:

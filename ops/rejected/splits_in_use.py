@@ -2,11 +2,10 @@
 
 import asyncio
 
-from aiokafka import TopicPartition
-
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline.partitions import Partitions
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import PositionError, decode_position
 from common.settings import ServiceSettings
@@ -20,9 +19,8 @@ async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) 
     With a SPLIT_BY that is given here, only those that it names as well: split may be about to begin with it.
     """
     group = Groups.under(settings.topic_prefix).split
-    rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
     async with open_admin(settings, asyncio.Event()) as admin:
-        points = await committed_offsets(admin, group, rows)
+        points = await committed_offsets(admin, group, Partitions.of(settings).rows)
     try:
         positions = [
             decode_position(point.metadata, point.offset)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -15,6 +14,7 @@ from common.kafka.clients import open_admin, open_reader
 from common.kafka.reading import read_to_end
 from common.kafka.waiting import within
 from common.log.client_warnings import keep_last_warning
+from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registered, Registry
 from common.pipeline.start import look_at_pipeline
 from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
@@ -89,7 +89,7 @@ async def _read_latest(
     settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
 ) -> dict[bytes, T]:
     """What a compacted topic says by now, by key."""
-    partitions = [TopicPartition(topic, number) for number in range(found.topics[topic].partitions)]
+    partitions = partitions_of(topic, found.topics[topic].partitions)
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
         await reader.seek_to_beginning(*partitions)

@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from common.errors import ConfigurationError, SourceError
-from common.pipeline.registry import Registered, find_excess
+from common.pipeline.registry import Registered, find_excess, number_schema
 from common.rows.schema import Schema
 from common.settings import ServiceSettings, read_settings
 from ops.findings import shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
 from ops.validate.examination import Position, Source, read_on, with_step, wrong_quotes
-from ops.validate.schemas import group_by_schema, number_schema
+from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
 from services.ingest.context import find_skipped_whole, too_long

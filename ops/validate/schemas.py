@@ -5,19 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.pipeline.registry import Registered
-from common.rows.schema import Schema
 from common.rows.schema_differences import differences
 from ops.validate.columns import EMPTY, Fields, merged
 from ops.validate.examination import Source
-
-
-def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered:
-    """A schema with its number, as ingest gives it one: its own, or the next.
-
-    Where several are new, ingest may come upon them in another order.
-    """
-    registered = known.get(schema.id)
-    return registered or Registered(1 + max((other.number for other in known.values()), default=0), schema)
 
 
 @dataclass(frozen=True, slots=True)

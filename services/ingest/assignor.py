@@ -1,4 +1,4 @@
-"""Which assignment of the group a lane is of: its leader gives each one a name, the same for all members."""
+"""Which assignment of the group a partition task is of: its leader gives each one a name, the same for all members."""
 
 import uuid
 from collections.abc import Mapping

@@ -6,6 +6,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from common.errors import ServiceError, TooManyRejectedError
+from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics, partition_for
 from common.protocol.identity import describe_other, is_other
@@ -73,10 +74,9 @@ class Shop:
         skip_lines = self.settings.skip_lines
         return find_skipped_whole(progress.source, skip_lines, lines=lines, has_schema=bool(progress.schema))
 
-    def writes_to(self) -> list[TopicPartition]:
+    def writes_to(self) -> tuple[TopicPartition, ...]:
         """The partitions that rows and rejections of any source may go to."""
-        rows = [TopicPartition(self.topics.rows, number) for number in range(self.settings.partitions)]
-        return [*rows, TopicPartition(self.topics.rejected, 0)]
+        return Partitions.of(self.settings).rows_and_rejected
 
 
 def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: bool) -> str:

@@ -163,7 +163,7 @@ class Followed:
         was_packed = self.is_packed
         content = await self._look(stamp)
         if content.whole_only and not was_packed:
-            # How many compressed files are read at once is for the lane to say.
+            # How many compressed files are read at once is for its partition to say.
             return False
         source = self._source or await self._open(content, stamp)
         before, known = source.progress, self._known

@@ -1,4 +1,4 @@
-"""Looking at the input, for all lanes at once, and agreeing with other replicas which file is which source."""
+"""Looking at the input, for all partitions at once, and agreeing with other replicas which file is which source."""
 
 import asyncio
 import time
@@ -149,7 +149,7 @@ class Scan:
         """Agree that these sources are at new places, each (old, new); files that this leaves free become sources."""
         async with self._lock:
             if self._seen is not None and await self._settle(self._seen, moves):
-                # Another look for every lane: one of the new sources may be theirs.
+                # Another look for every partition: one of the new sources may be theirs.
                 self._seen = replace(self._seen)
 
     def _is_settled(self, path: str, found: Found) -> bool:

@@ -21,7 +21,7 @@ from common.pipeline.topics import Groups, check_partition, describe_expired
 from common.protocol.finite_run import shortened
 from common.protocol.progress import Progress, Run, decode_progress
 from common.sessions.at_work import all_arrived
-from common.sessions.partition_tasks import run_lanes
+from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
 from services.ingest.assignor import RoundAssignor
@@ -62,11 +62,11 @@ class Ingest:
         self.skipped_whole: set[str] = set()
         self.sources: set[str] = set()
 
-    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: each source of this partition gives its next rows in turn; they are committed as they come."""
         check_partition(partition.topic, partition.partition, self._settings)
         began_at = time.monotonic()
-        # Before anything is waited for: another assignment may come meanwhile, and this lane is not of that one.
+        # Before anything is waited for: another assignment may come meanwhile, and this task is not of that one.
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
@@ -126,7 +126,7 @@ class Ingest:
         self._consumer.resume(partition)
         # Most are outdated: there is one for each commit since the topic was compacted.
         latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
-        # This lane is the one that writes it from now on.
+        # This task is the one that writes it from now on.
         self._consumer.pause(partition)
         try:
             told = [decode_progress(value) for value in latest.values()]
@@ -159,11 +159,11 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         assignor = RoundAssignor()
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         ingest = Ingest(shop, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
-        await run_lanes(
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
+        await run_partition_tasks(
             consumer,
             [topics.progress],
-            ingest.carry,
+            ingest.run,
             ingest.opened,
             readiness,
             stop,

@@ -17,6 +17,7 @@ from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
 from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
+from common.kafka.waiting import first_ended, until_stopped
 from common.pipeline.topics import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
@@ -41,15 +42,8 @@ async def carry_standard_input(
 
     `watch` raises what else may end it.
     """
-    carrying = asyncio.ensure_future(_carry(shop, readiness, stop))
-    watching = asyncio.ensure_future(watch())
-    try:
-        await asyncio.wait([carrying, watching], return_when=asyncio.FIRST_COMPLETED)
-        (carrying if carrying.done() else watching).result()
-    finally:
-        for task in (carrying, watching):
-            task.cancel()
-        await asyncio.gather(carrying, watching, return_exceptions=True)
+    [first, *_] = await first_ended(_carry(shop, readiness, stop), watch())
+    first.result()
 
 
 async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
@@ -218,14 +212,7 @@ async def _next_chunk(
     chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event, timeout_s: float | None
 ) -> bytes | None:
     """The next chunk, or None once `stop` is set or none has come for so long. OSError where it could not be read."""
-    getting = asyncio.ensure_future(chunks.get())
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait([getting, stopping], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        chunk = getting.result() if getting.done() else None
-        if isinstance(chunk, OSError):
-            raise chunk
-        return chunk
-    finally:
-        getting.cancel()
-        stopping.cancel()
+    chunk = await until_stopped(stop, chunks.get(), timeout_s=timeout_s)
+    if isinstance(chunk, OSError):
+        raise chunk
+    return chunk

@@ -25,7 +25,7 @@ from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, check_partition
 from common.protocol.acceptance import decode_acceptance
 from common.sessions.at_work import all_arrived
-from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
 from services.sink.checkpoint import should_checkpoint
@@ -70,7 +70,7 @@ class Sink:
         self._all_is_done = asyncio.Event()
         self._at_rest: set[TopicPartition] = set()
 
-    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
         check_partition(partition.topic, partition.partition, self._settings)
         root = self._settings.output_dir
@@ -225,24 +225,24 @@ async def _session(
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         sink = Sink(settings, pipeline, admin, consumer, folder)
         # Of another folder, as one that is filled meanwhile, the offsets say nothing about this one.
-        both = stages(settings, topics, is_ours=lambda point: decode_folder(point.metadata) == folder)
+        both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, topics, admin, both, lambda: sink.has_worked)
+            await wait_until_done(settings, admin, both, lambda: sink.has_worked)
             await sink.finish_files(stop)
 
         finite = done if settings.exit_when_done else None
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
         subscribed = [topics.categorized, topics.rejected]
         watches = [
             partial(watch_topics, admin, settings, pipeline.identity),
             partial(_refuse_another_folder, settings, assignor),
         ]
-        await run_lanes(
+        await run_partition_tasks(
             consumer,
             subscribed,
-            sink.carry,
+            sink.run,
             sink.taken_up,
             readiness,
             stop,

@@ -2,12 +2,15 @@
 
 import sys
 
+from common.process.library_check import refuse_other_aiokafka
 from common.process.lifecycle import begin
 
 
 def main() -> int:
     """Run split and return the exit code."""
     begin()
+    if code := refuse_other_aiokafka("python -m services.split"):
+        return code
     # These take most of a second; the signals have to be heard before.
     from common.process.main import run  # noqa: PLC0415
     from services.split.service import serve  # noqa: PLC0415

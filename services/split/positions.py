@@ -9,9 +9,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from common.aiokafka_internals.consumer_state import know_topics
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
@@ -46,7 +48,7 @@ class Positions:
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
         self._names = Names(settings, topics)
-        self._rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
+        self._rows = Partitions.of(settings).rows
         self._told: set[tuple[str, str]] = set()
 
     async def check(self) -> None:
@@ -61,7 +63,7 @@ class Positions:
         if is_first or any(each.new or each.back or each.gone or each.position.filling for each in plans):
             await self._names.add(self._splits)
             async with open_reader(self._settings, "nacre-split-check") as reader:
-                await reader._client.set_topics([self._topics.rows])  # noqa: SLF001 - as in common/pipeline/start.py
+                await know_topics(reader, [self._topics.rows])
                 beginnings = await reader.beginning_offsets(self._rows)
             for partition in self._rows:
                 await self.plan(partition, points[partition], beginnings[partition])

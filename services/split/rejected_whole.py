@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common.errors import AllRejectedError
 from common.kafka.clients import open_reader
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.reading import read_until
-from common.pipeline.topics import Groups, Topics
+from common.pipeline.partitions import Partitions
+from common.pipeline.topics import Groups
 from common.protocol.messages import Rejection, decode_rejection
 from common.protocol.position import Position, decode_position, digest
 from common.protocol.tolerance import Tolerance, permits_all
@@ -43,20 +43,18 @@ def find_rejected_whole(
 
 async def check_rejected(
     settings: ServiceSettings,
-    topics: Topics,
     admin: AIOKafkaAdminClient,
     splits: Sequence[Split],
     tolerance: Tolerance,
 ) -> None:
     """Raise AllRejectedError where a split has rejected every row. All that split does has to be committed."""
-    rows = [TopicPartition(topics.rows, number) for number in range(settings.partitions)]
-    points = await committed_offsets(admin, Groups.under(settings.topic_prefix).split, rows)
+    points = await committed_offsets(admin, Groups.under(settings.topic_prefix).split, Partitions.of(settings).rows)
     positions = [
         decode_position(point.metadata, point.offset) for point in points.values() if point.offset != NOTHING_COMMITTED
     ]
     found = find_rejected_whole(positions, splits, tolerance)
     if found:
-        reasons = await _first_reasons(settings, topics, {each.split for each in found})
+        reasons = await _first_reasons(settings, {each.split for each in found})
         raise AllRejectedError("\n".join(_line(each, reasons.get(each.split, "not known any more")) for each in found))
 
 
@@ -67,10 +65,10 @@ def _line(found: RejectedWhole, reason: str) -> str:
     )
 
 
-async def _first_reasons(settings: ServiceSettings, topics: Topics, splits: Collection[str]) -> dict[str, str]:
+async def _first_reasons(settings: ServiceSettings, splits: Collection[str]) -> dict[str, str]:
     """Why each of these splits rejected the first row that is still in `rejected`."""
     reasons: dict[str, str] = {}
-    partition = TopicPartition(topics.rejected, 0)
+    partition = Partitions.of(settings).rejected
     async with open_reader(settings, "nacre-split-rejected") as reader:
         end = (await reader.end_offsets([partition]))[partition]
         async for records in read_until(reader, partition, end):

@@ -22,11 +22,12 @@ from common.kafka.reading import find_end
 from common.kafka.transaction import Offsets, Outbox, Transactions
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
+from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, Topics, check_partition
 from common.protocol.position import Group, Position, digest, encode_position
-from common.sessions.partition_tasks import fetch, run_lanes
+from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions, unless_stopped
 from services.split.categories.splits import Split, kind_of_splits, parse_split_by
@@ -135,12 +136,13 @@ class Splitter:
         self.taken_up: set[TopicPartition] = set()
         self.has_worked = False
 
-    async def carry(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """The loop: fetch, route, commit rows and position together, while the next rows are fetched and routed."""
         check_partition(partition.topic, partition.partition, self._settings)
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
         async with open_producer(self._settings, transactional_id, stop) as producer:
-            transactions = Transactions(producer, self._writes_to(), Consumed(self._group, partition))
+            consumed = Consumed(self._group, partition)
+            transactions = Transactions(producer, Partitions.of(self._settings).categorized_and_rejected, consumed)
             await unless_stopped(stop, transactions.take_over())
             # Only now: whatever a predecessor had under way is settled.
             lane, is_new = await unless_stopped(stop, self._take_up(partition))
@@ -207,11 +209,6 @@ class Splitter:
         carrier.rows = begun.rows
         return carrier
 
-    def _writes_to(self) -> list[TopicPartition]:
-        numbers = range(self._settings.partitions)
-        categorized = [TopicPartition(self._topics.categorized, number) for number in numbers]
-        return [*categorized, TopicPartition(self._topics.rejected, 0)]
-
     def _is_due(self, outbox: Outbox) -> bool:
         return outbox.is_due(time.monotonic(), self._settings.commit_interval_ms, _OUTBOX_BYTES)
 
@@ -235,17 +232,17 @@ async def _session(
         confirm = partial(confirm_topics, admin, pipeline.identity)
         splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits, confirm)
         await unless_stopped(stop, positions.check())
-        before_sink = stages(settings, topics, positions.are_filled)[:1]
+        before_sink = stages(settings, positions.are_filled)[:1]
 
         async def done() -> None:
-            await wait_until_done(settings, topics, admin, before_sink, lambda: splitter.has_worked)
-            await check_rejected(settings, topics, admin, splits, settings.tolerance)
+            await wait_until_done(settings, admin, before_sink, lambda: splitter.has_worked)
+            await check_rejected(settings, admin, splits, settings.tolerance)
 
-        await unless_stopped(stop, remove_predecessor(settings, group, slot))
-        await run_lanes(
+        await unless_stopped(stop, remove_predecessor(admin, group, slot))
+        await run_partition_tasks(
             consumer,
             [topics.rows],
-            splitter.carry,
+            splitter.run,
             splitter.taken_up,
             readiness,
             stop,

@@ -101,7 +101,7 @@ class Reader:
         quiet = 0
         # A chunk that holds no complete record is read again, twice as long.
         while quiet < 8:
-            outbox = Outbox(SimpleNamespace(create_batch=Batch))
+            outbox = Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
             quiet = 0 if await self.followed.read_on(outbox) else quiet + 1
             self._take(outbox)
             self.progress = self.followed.progress

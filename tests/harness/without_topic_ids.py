@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import replace
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.admin import AIOKafkaAdminClient
 
 from common.kafka import topic_metadata
 from common.kafka.topic_metadata import Topic
@@ -15,8 +15,8 @@ from common.pipeline import topic_watch
 _describe = topic_metadata.describe_topics
 
 
-async def _without_ids(client: AIOKafkaClient, names: Collection[str]) -> tuple[str, dict[str, Topic]]:
-    cluster, topics = await _describe(client, names)
+async def _without_ids(admin: AIOKafkaAdminClient, names: Collection[str]) -> tuple[str, dict[str, Topic]]:
+    cluster, topics = await _describe(admin, names)
     return cluster, {name: replace(topic, id="") for name, topic in topics.items()}
 
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from common.aiokafka_internals.fetched_batches import read_on
 from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
 from common.kafka.clients import new_consumer, open_reader
-from common.sessions.partition_tasks import run_lanes
+from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
 
@@ -37,13 +37,13 @@ async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaCon
     begun: set[TopicPartition] = set()
     readiness = Readiness(settings)
 
-    async def lane(partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def hold(partition: TopicPartition, stop: asyncio.Event) -> None:
         begun.add(partition)
         await stop.wait()
 
     async def run() -> None:
         with client_failures_as_outages():
-            await run_lanes(consumer, [topic], lane, begun, readiness, stop, [])
+            await run_partition_tasks(consumer, [topic], hold, begun, readiness, stop, [])
 
     running = asyncio.create_task(run())
     try:

@@ -9,9 +9,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
 from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers, Unmarked
 from common.kafka import clients
+from common.kafka.clients import StartedProducer
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
@@ -32,12 +34,12 @@ def lax_bootstrap() -> Iterator[str]:
 
 
 @asynccontextmanager
-async def open_producer(pipeline: Pipeline) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=pipeline.bootstrap, transactional_id=f"{pipeline.prefix}same")
+async def open_producer(pipeline: Pipeline, *, owes_abort: bool = False) -> AsyncIterator[StartedProducer]:
+    transactional_id = f"{pipeline.prefix}same"
+    producer = AIOKafkaProducer(bootstrap_servers=pipeline.bootstrap, transactional_id=transactional_id)
     await producer.start()
-    producer.owes_abort = False
     try:
-        yield producer
+        yield StartedProducer(producer, transactional_id, 60.0, owes_abort, lambda: NewBatch(2**20))
     finally:
         # One that was fenced says so again.
         with suppress(KafkaError):
@@ -46,7 +48,8 @@ async def open_producer(pipeline: Pipeline) -> AsyncIterator[AIOKafkaProducer]:
 
 async def leave_unmarked(pipeline: Pipeline, partition: TopicPartition, consumed: Consumed) -> None:
     """A row and an offset as a forgotten commit leaves them: sent, with no coordinator that would ever mark them."""
-    async with open_producer(pipeline) as producer:
+    async with open_producer(pipeline) as started:
+        producer = started.client
         manager = producer._txn_manager  # noqa: SLF001 - no other way leads there
         await producer.begin_transaction()
         # As if they had been added to the transaction: so the coordinator is never told.
@@ -82,7 +85,7 @@ async def test_a_successor_completes_what_was_forgotten_before_it_reads(
     await leave_unmarked(pipeline, partition, consumed)
     assert pipeline.observer.records("schemas") == known
     async with open_producer(pipeline) as successor:
-        markers = TransactionMarkers(successor, consumed)
+        markers = TransactionMarkers(successor.client, consumed)
         assert await markers.find_missing([partition]) == Unmarked((partition,), offset=True)
         transactions = Transactions(successor, [partition], consumed)
         await transactions.take_over()
@@ -99,9 +102,8 @@ async def test_a_successor_completes_a_forgotten_abort_with_an_abort(
     partition, consumed = places(pipeline)
     known = pipeline.observer.records("schemas")
     await leave_unmarked(pipeline, partition, consumed)
-    async with open_producer(pipeline) as successor:
-        successor.owes_abort = True
-        markers = TransactionMarkers(successor, consumed)
+    async with open_producer(pipeline, owes_abort=True) as successor:
+        markers = TransactionMarkers(successor.client, consumed)
         assert await markers.find_missing([partition]) == Unmarked((partition,), offset=True)
         await Transactions(successor, [partition], consumed).take_over()
         assert not await markers.find_missing([partition])
@@ -117,13 +119,13 @@ async def test_an_abort_is_owed_unless_the_predecessor_committed(pipeline: Pipel
     async with clients.open_producer(settings, transactional_id) as first:
         # Nobody has been here before.
         assert not first.owes_abort
-        await first.begin_transaction()
+        await first.client.begin_transaction()
         outbox = Transactions(first, []).outbox()
         outbox.put(f"{pipeline.prefix}rows", 0, b"key", b"value")
         [batch] = outbox.batches[f"{pipeline.prefix}rows", 0]
-        await (await first.send_batch(batch, f"{pipeline.prefix}rows", partition=0))
+        await (await first.client.send_batch(batch, f"{pipeline.prefix}rows", partition=0))
         if end:
-            await getattr(first, end)()
+            await getattr(first.client, end)()
     async with clients.open_producer(settings, transactional_id) as second:
         assert second.owes_abort == (end != "commit_transaction")
     async with clients.open_producer(settings, transactional_id) as third:
@@ -153,9 +155,9 @@ async def test_a_producer_that_was_fenced_is_told_so(pipeline: Pipeline) -> None
     partition, _ = places(pipeline)
     async with open_producer(pipeline) as fenced, open_producer(pipeline) as successor:
         with pytest.raises(KafkaError):
-            await complete_forgotten_end(fenced, Unmarked((partition,)), None, is_abort=False)
+            await complete_forgotten_end(fenced.client, Unmarked((partition,)), None, is_abort=False)
         before = pipeline.observer.records("schemas")
-        await complete_forgotten_end(successor, Unmarked((partition,)), None, is_abort=False)
+        await complete_forgotten_end(successor.client, Unmarked((partition,)), None, is_abort=False)
         assert pipeline.observer.records("schemas") == before
 
 

@@ -73,7 +73,7 @@ def test_packed_record_batches_change_no_row(
             {"kafka_bootstrap_servers": bootstrap, "kafka_compression": compression}
         )
         async with open_producer(settings, f"packing-{compression}") as producer:
-            batch = producer.create_batch()
+            batch = producer.new_batch()
             batch.put_rows(0, b"key", [b"row"] * 100, 0)
             return bytes(batch._build())  # noqa: SLF001 - what is sent
 

@@ -21,7 +21,7 @@ class Span:
 
 @dataclass(slots=True)
 class Cursor:
-    """Where in `rows` a lane stands: the last mark, its Kafka offset, and the rows read since.
+    """Where in `rows` a partition task stands: the last mark, its Kafka offset, and the rows read since.
 
     `committed` is the Kafka offset of the first record that is not carried yet. Reading begins at the mark before it,
     so that every row's place in its source is known.

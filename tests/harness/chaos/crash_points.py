@@ -50,7 +50,7 @@ def _transactional_id(producer: Any) -> str:
     return str(producer._txn_manager.transactional_id)  # noqa: SLF001 - aiokafka keeps it nowhere else
 
 
-def _of_a_lane(producer: Any, *_: object, **__: object) -> bool:
+def _of_a_partition(producer: Any, *_: object, **__: object) -> bool:
     return not _transactional_id(producer).endswith(_AGREED)
 
 
@@ -87,7 +87,7 @@ def _ends_a_transaction_of_rows(_connection: object, request: Any, *_: object, *
 
 
 def _producer_point(name: str, method: str, services: Sequence[str] = _PRODUCERS, **how: Any) -> Point:
-    return Point(name, services, f"aiokafka:AIOKafkaProducer.{method}", **{"when": _of_a_lane, **how})
+    return Point(name, services, f"aiokafka:AIOKafkaProducer.{method}", **{"when": _of_a_partition, **how})
 
 
 def _agreement_points(topic: str) -> Iterator[Point]:
@@ -120,7 +120,7 @@ POINTS = (
     # How every service begins.
     Point("topics", _ALL, "services.{service}.service:open_allowed_pipeline", repeats=False),
     Point("predecessor", _ALL, "services.{service}.service:remove_predecessor", repeats=False),
-    Point("assigned", _ALL, "common.sessions.partition_tasks:Lanes.on_partitions_assigned", repeats=False),
+    Point("assigned", _ALL, "common.sessions.partition_tasks:PartitionTasks.on_partitions_assigned", repeats=False),
     # Transactions.
     _producer_point("start", "start"),
     Point("markers", _PRODUCERS, "common.aiokafka_internals.transaction_markers:TransactionMarkers.find_missing"),
@@ -174,7 +174,13 @@ POINTS = (
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.
-    Point("lanes_close", _ALL, "common.sessions.partition_tasks:Lanes.close", repeats=False, needs="signal"),
+    Point(
+        "partition_tasks_close",
+        _ALL,
+        "common.sessions.partition_tasks:PartitionTasks.close",
+        repeats=False,
+        needs="signal",
+    ),
     _producer_point("producer_stop", "stop", repeats=False, needs="signal"),
     Point("shelf_close", _SINK, "services.sink.partition_files:Shelf.close", repeats=False, needs="signal"),
     Point("leave", _ALL, "aiokafka:AIOKafkaConsumer.stop", when=_of_a_member, repeats=False, needs="signal"),

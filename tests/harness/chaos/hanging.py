@@ -53,7 +53,7 @@ _PHASES = (
     ("committing", Point("commit", _PRODUCERS, f"{_PRODUCER}.commit_transaction"), "before", 1),
     ("committed", _request("commit", "EndTxn", "OffsetCommit"), "unanswered", 1),
     ("finishing", Point("finish", _FINITE, "services.{service}.service:wait_until_done"), "before", 1),
-    ("finishing", Point("finish", ("ingest",), "common.sessions.partition_tasks:Lanes.finish"), "before", 1),
+    ("finishing", Point("finish", ("ingest",), "common.sessions.partition_tasks:PartitionTasks.finish"), "before", 1),
     ("leaving", Point("leave", _ALL, "common.sessions.partition_tasks:stop_consumer"), "before", 1),
     ("left", _request("leave", "LeaveGroup"), "unanswered", 1),
 )

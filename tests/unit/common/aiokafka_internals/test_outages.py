@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError,
 
 import common.kafka.clients  # noqa: F401 - importing it mends aiokafka
 from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
-from common.sessions.partition_tasks import Lanes
+from common.sessions.partition_tasks import PartitionTasks
 from common.sessions.session import run_sessions
 from common.settings import ServiceSettings, read_settings
 
@@ -70,20 +70,20 @@ async def test_a_session_begins_again_after_a_failure_of_aiokafkas() -> None:
 
 
 class Consumer:
-    """What lanes ask of one."""
+    """What partition tasks ask of one."""
 
     def pause(self, *_partitions: TopicPartition) -> None:
         """Paused."""
 
 
-async def test_a_lane_that_aiokafka_gave_up_ends_the_session() -> None:
-    async def lane(_partition: TopicPartition, _stop: asyncio.Event) -> None:
+async def test_a_partition_task_that_aiokafka_gave_up_ends_the_session() -> None:
+    async def run(_partition: TopicPartition, _stop: asyncio.Event) -> None:
         await be_given_up()
 
-    lanes = Lanes(Consumer(), lane, set())
-    lanes.on_partitions_assigned([TopicPartition("rows", 0)])
+    tasks = PartitionTasks(Consumer(), run, set())
+    tasks.on_partitions_assigned([TopicPartition("rows", 0)])
     with pytest.raises(ClientFailedError):
-        await lanes.wait(asyncio.Event().wait())
+        await tasks.wait(asyncio.Event().wait())
 
 
 async def test_a_coordinator_is_not_looked_for_while_no_broker_is_known() -> None:

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pipeline.registry import Registered
+from common.pipeline.registry import Registered, number_schema
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest, list_names, show_name
 from ops.validate.columns import Fields, with_fields
 from ops.validate.examination import Source
-from ops.validate.schemas import dissent, group_by_schema, number_schema
+from ops.validate.schemas import dissent, group_by_schema
 
 COLUMNS = st.lists(st.sampled_from(["a", "b", "c", "A", ""]), min_size=1, max_size=5).map(tuple)
 

@@ -5,7 +5,6 @@ import gzip
 import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,8 +59,7 @@ class Run:
         given = {"input": str(path), "once": "true", **settings}
         self.settings = IngestSettings.model_validate(given)
         self.registry = before.registry if before is not None else Registry()
-        producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(100_000))
-        self.outbox = Outbox(producer)
+        self.outbox = Outbox(lambda: NewBatch(100_000))
         shop = Shop(self.settings, TOPICS, self.registry)
         known = before.progress if before is not None else Progress(source_name(path))
         followed = Followed(shop, look_at({"": path})[""], known)

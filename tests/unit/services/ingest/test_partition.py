@@ -479,7 +479,7 @@ async def test_packed_files_that_grow_keep_no_other_waiting(folder: Path, monkey
     replica = Replica(folder, {})
     lane = replica.lane
     lane._shop = dataclasses.replace(lane._shop, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
-    lane._outbox = Outbox(SimpleNamespace(create_batch=Batch))  # noqa: SLF001 - same
+    lane._outbox = Outbox(Batch)  # type: ignore[arg-type] # noqa: SLF001 - same
     lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
     lane.transactions.busy = True  # type: ignore[misc] # same
     lane.commit = nothing  # type: ignore[assignment, method-assign] # same

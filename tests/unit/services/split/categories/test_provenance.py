@@ -1,8 +1,6 @@
 """What ingest packs, split takes apart: every row with its place in the source, wherever batches are cut."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from aiokafka.record.memory_records import MemoryRecords
@@ -34,8 +32,7 @@ class Placed:
 
 
 def outbox_of(batch_bytes: int) -> Outbox:
-    producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(batch_bytes))
-    return Outbox(producer)
+    return Outbox(lambda: NewBatch(batch_bytes))
 
 
 def batches_of(outbox: Outbox) -> list[list[Record]]:

@@ -1,0 +1,27 @@
+"""A step between the two that a producer's start has: it connects, and then InitProducerId settles its predecessor.
+
+What has to be asked before the second needs the first. aiokafka 0.14 offers no place there: a client of its own for the
+question would cost a connection for each partition at each start. No upstream issue known.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiokafka import AIOKafkaProducer
+
+T = TypeVar("T")
+
+
+async def start_after(producer: AIOKafkaProducer, ask: Callable[[], Awaitable[T]]) -> T:
+    """Start the producer; return what `ask()` gives once it is connected and before it settles anything."""
+    sender = producer._sender  # noqa: SLF001 - the second of the two steps
+    start = sender.start
+    answers: list[T] = []
+
+    async def ask_and_start() -> None:
+        answers.append(await ask())
+        await start()
+
+    sender.start = ask_and_start
+    await producer.start()
+    return answers[-1]

@@ -1,0 +1,44 @@
+"""The partitions of a pipeline's topics."""
+
+from dataclasses import dataclass
+
+from aiokafka import TopicPartition
+
+from common.pipeline.topics import Topics
+from common.settings import ServiceSettings
+
+
+def partitions_of(topic: str, count: int) -> tuple[TopicPartition, ...]:
+    """A topic's partitions, in their order."""
+    return tuple(TopicPartition(topic, number) for number in range(count))
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """The partitions that a pipeline is begun with; `rejected` is the one that every rejection goes to."""
+
+    rows: tuple[TopicPartition, ...]
+    categorized: tuple[TopicPartition, ...]
+    progress: tuple[TopicPartition, ...]
+    rejected: TopicPartition
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> "Partitions":
+        """Those of the pipeline that the settings name."""
+        topics, count = Topics.under(settings.topic_prefix), settings.partitions
+        return cls(
+            rows=partitions_of(topics.rows, count),
+            categorized=partitions_of(topics.categorized, count),
+            progress=partitions_of(topics.progress, count),
+            rejected=TopicPartition(topics.rejected, 0),
+        )
+
+    @property
+    def rows_and_rejected(self) -> tuple[TopicPartition, ...]:
+        """Where ingest puts rows, and what is no row."""
+        return *self.rows, self.rejected
+
+    @property
+    def categorized_and_rejected(self) -> tuple[TopicPartition, ...]:
+        """Where split puts rows, those without a category as well: what sink reads."""
+        return *self.categorized, self.rejected

@@ -1,0 +1,65 @@
+"""What there is of the private names in the contract: `python -m tests.harness.private_names`, as JSON.
+
+In a process of its own, because in that of a test they may be replaced already.
+"""
+
+import ast
+import importlib
+import inspect
+import json
+import sys
+from typing import Any
+
+from common.aiokafka_internals.contract import CONTRACT, Name
+
+
+def problem(name: Name) -> str:
+    """In what the aiokafka that is installed breaks the contract; empty where it does not."""
+    try:
+        found = find(name.path)
+    except (ImportError, AttributeError) as error:
+        return f"{name.path} is gone ({error}): {name.purpose}"
+    if name.signature is None:
+        return ""
+    signature = signature_of(found)
+    is_kept = (
+        signature.startswith(name.signature.removesuffix("…"))
+        if name.signature.endswith("…")
+        else signature == name.signature
+    )
+    return "" if is_kept else f"{name.path} takes ({signature}), not ({name.signature}): {name.purpose}"
+
+
+def find(path: str) -> Any:
+    """What a path names; of an attribute that only instances have, its name."""
+    module_name, _, names = path.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for name in filter(None, names.split(".")):
+        if inspect.isclass(found) and not hasattr(found, name) and name in attributes_of(found):
+            return name
+        found = getattr(found, name)
+    return found
+
+
+def attributes_of(kind: type) -> set[str]:
+    """The attributes that the methods of a class give its instances."""
+    nodes = [node for each in kind.__mro__[:-1] for node in ast.walk(ast.parse(inspect.getsource(each)))]
+    return {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self"
+    }
+
+
+def signature_of(callee: Any) -> str:
+    """Its parameters: their names, `=` behind those with a default, `*` before those that need their name."""
+    shown: list[str] = []
+    for parameter in inspect.signature(callee).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in shown:
+            shown.append("*")
+        shown.append(f"{parameter.name}{'' if parameter.default is parameter.empty else '='}")
+    return ", ".join(shown)
+
+
+if __name__ == "__main__":
+    json.dump({name.path: problem(name) for name in CONTRACT}, sys.stdout)

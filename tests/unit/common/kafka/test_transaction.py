@@ -1,0 +1,211 @@
+"""Outboxes on their way into Kafka: one transaction after the other, and no commit of what was not delivered."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError, NotLeaderForPartitionError
+from aiokafka.structs import OffsetAndMetadata
+
+from common.aiokafka_internals.batch_builder import NewBatch
+from common.aiokafka_internals.transaction_markers import Consumed, Unmarked
+from common.kafka import transaction as transaction_module
+from common.kafka.clients import StartedProducer
+from common.kafka.transaction import Outbox, Transactions
+
+ROWS = TopicPartition("rows", 0)
+OFFSETS = {ROWS: OffsetAndMetadata(7, "")}
+
+
+class Producer:
+    """As much of aiokafka's producer as a transaction needs; `done` are its calls, in their order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.failure: Exception | None = None
+        self.delivered = asyncio.Event()
+        self.delivered.set()
+
+    async def begin_transaction(self) -> None:
+        """Begin."""
+        self.done.append("begin")
+
+    async def send_batch(self, batch: NewBatch, topic: str, *, partition: int) -> "asyncio.Future[None]":
+        """Send; the delivery comes later, or fails."""
+        self.done.append(f"send {batch.record_count()} to {topic}-{partition}")
+        return asyncio.ensure_future(self._deliver())
+
+    async def _deliver(self) -> None:
+        await self.delivered.wait()
+        if self.failure is not None:
+            raise self.failure
+        self.done.append("delivered")
+
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, OffsetAndMetadata], group: str) -> None:
+        """Send offsets."""
+        self.done.append(f"offsets {[each.offset for each in offsets.values()]} of {group}")
+
+    async def commit_transaction(self) -> None:
+        """Commit."""
+        self.done.append("commit")
+
+
+class Markers:
+    """Says which markers are missing, and writes down who has waited for them."""
+
+    missing = Unmarked()
+
+    def __init__(self, producer: Producer, _consumed: Consumed | None) -> None:
+        self._done = producer.done
+
+    async def find_missing(self, _partitions: Collection[TopicPartition]) -> Unmarked:
+        """What is missing."""
+        return self.missing
+
+    async def wait(self, partitions: Collection[TopicPartition]) -> None:
+        """Wait."""
+        self._done.append(f"markers {[f'{each.topic}-{each.partition}' for each in partitions]}")
+
+
+@pytest.fixture
+def markers(monkeypatch: pytest.MonkeyPatch) -> type[Markers]:
+    class Own(Markers):
+        pass
+
+    monkeypatch.setattr(transaction_module, "TransactionMarkers", Own)
+    return Own
+
+
+def transactions_of(producer: Producer, *, owes_abort: bool = False, timeout_s: float = 60.0) -> Transactions:
+    client: Any = producer
+    started = StartedProducer(client, "some id", timeout_s, owes_abort, lambda: NewBatch(2**20))
+    return Transactions(started, [ROWS], Consumed("group", ROWS))
+
+
+def filled(transactions: Transactions, *topics: str) -> Outbox:
+    outbox = transactions.outbox()
+    for topic in topics:
+        outbox.put(topic, 0, b"key", b"value")
+    return outbox
+
+
+@pytest.mark.usefixtures("markers")
+async def test_all_is_delivered_before_the_offsets_go_and_the_markers_are_waited_for() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer)
+    await transactions.commit(filled(transactions, "a", "b"), OFFSETS)
+    await transactions.settle()
+    assert producer.done[0] == "begin"
+    assert sorted(producer.done[1:5]) == ["delivered", "delivered", "send 1 to a-0", "send 1 to b-0"]
+    assert producer.done[5:] == ["offsets [7] of group", "commit", "markers ['a-0', 'b-0']"]
+
+
+@pytest.mark.usefixtures("markers")
+async def test_the_next_begins_only_when_the_one_before_is_settled() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer)
+    producer.delivered.clear()
+    await transactions.commit(filled(transactions, "a"))
+    second = asyncio.create_task(transactions.commit(filled(transactions, "b")))
+    await asyncio.sleep(0.01)
+    was_busy = transactions.busy
+    assert producer.done == ["begin", "send 1 to a-0"]
+    producer.delivered.set()
+    await second
+    await transactions.settle()
+    assert (was_busy, transactions.busy) == (True, False)
+    assert producer.done.index("markers ['a-0']") < producer.done.index("send 1 to b-0")
+
+
+@pytest.mark.usefixtures("markers")
+async def test_what_is_not_delivered_is_not_committed_and_the_error_is_raised() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer)
+    producer.failure = NotLeaderForPartitionError()
+    await transactions.commit(filled(transactions, "a"), OFFSETS)
+    with pytest.raises(NotLeaderForPartitionError):
+        await transactions.settle()
+    assert "commit" not in producer.done
+    assert not any(call.startswith("offsets") for call in producer.done)
+
+
+@pytest.mark.usefixtures("markers")
+async def test_an_error_that_comes_late_keeps_the_next_from_being_committed() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer)
+    producer.failure = KafkaError("late")
+    await transactions.commit(filled(transactions, "a"))
+    await asyncio.sleep(0.01)
+    with pytest.raises(KafkaError, match="late"):
+        await transactions.commit(filled(transactions, "b"))
+    assert "send 1 to b-0" not in producer.done
+
+
+@pytest.mark.usefixtures("markers")
+async def test_a_transaction_that_lasts_longer_than_the_broker_lets_it_is_an_error_that_names_it() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer, timeout_s=0.01)
+    producer.delivered.clear()
+    await transactions.commit(filled(transactions, "a"))
+    with pytest.raises(TimeoutError, match="a transaction of some id is not done within"):
+        await transactions.settle()
+
+
+@pytest.mark.usefixtures("markers")
+async def test_what_is_given_up_is_cancelled_and_not_waited_for() -> None:
+    producer = Producer()
+    transactions = transactions_of(producer)
+    producer.delivered.clear()
+    await transactions.commit(filled(transactions, "a"))
+    await asyncio.sleep(0)
+    transactions.give_up()
+    await asyncio.sleep(0.01)
+    assert not transactions.busy
+    assert "commit" not in producer.done
+
+
+@pytest.mark.parametrize("owes_abort", [True, False])
+async def test_what_the_broker_forgot_is_ended_as_the_predecessor_s_transaction_was(
+    markers: type[Markers], monkeypatch: pytest.MonkeyPatch, *, owes_abort: bool
+) -> None:
+    producer, ends = Producer(), []
+
+    async def complete(client: object, unmarked: Unmarked, group: str | None, *, is_abort: bool) -> None:
+        assert client is producer
+        ends.append((unmarked, group, is_abort))
+
+    monkeypatch.setattr(transaction_module, "complete_forgotten_end", complete)
+    markers.missing = Unmarked((ROWS,), offset=True)
+    await transactions_of(producer, owes_abort=owes_abort).take_over()
+    assert ends == [(markers.missing, "group", owes_abort)]
+    # Who reads what is committed reads behind the markers.
+    assert producer.done == ["markers ['rows-0']"]
+
+
+@pytest.mark.usefixtures("markers")
+async def test_nothing_is_ended_where_every_marker_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(transaction_module, "complete_forgotten_end")
+    producer = Producer()
+    await transactions_of(producer).take_over()
+    assert producer.done == []
+
+
+def test_an_outbox_is_due_by_its_size_or_its_age_and_never_when_it_is_empty() -> None:
+    outbox = Outbox(lambda: NewBatch(2**20))
+    assert not outbox.is_due(outbox.began + 3600, 100, 0)
+    outbox.put("rows", 0, b"key", b"value")
+    assert not outbox.is_due(outbox.began, 100, 2**20)
+    assert outbox.is_due(outbox.began + 0.2, 100, 2**20)
+    assert outbox.is_due(outbox.began, 100, outbox.size)
+
+
+def test_rows_that_find_no_room_go_into_the_next_batch_and_each_goes_once() -> None:
+    outbox = Outbox(lambda: NewBatch(200))
+    rows = [b"%03d" % number * 10 for number in range(30)]
+    outbox.put_rows("rows", 0, b"key", rows)
+    batches = outbox.batches["rows", 0]
+    assert len(batches) > 1
+    assert sum(batch.record_count() for batch in batches) == len(rows)
+    assert outbox.size == sum(batch.size() for batch in batches) - len(batches) * NewBatch(200).size()

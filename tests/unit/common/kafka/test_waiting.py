@@ -1,0 +1,131 @@
+"""Waiting that a stop, a deadline or something else ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from common.kafka.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
+
+
+class Work:
+    """Something that lasts until it is cancelled, and takes a moment to end then."""
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    async def run(self) -> str:
+        """Wait for ever."""
+        try:
+            await asyncio.Event().wait()
+            return "never"
+        finally:
+            await asyncio.sleep(0)
+            self.ended = True
+
+
+async def soon(value: str) -> str:
+    await asyncio.sleep(0)
+    return value
+
+
+async def fail() -> str:
+    raise KeyError("failed")
+
+
+@asynccontextmanager
+async def promptly() -> AsyncIterator[None]:
+    async with asyncio.timeout(5):
+        yield
+
+
+async def test_the_first_to_end_is_returned_and_the_others_have_ended_too() -> None:
+    work = Work()
+    async with promptly():
+        [first] = await first_ended(work.run(), soon("done"))
+    assert first.result() == "done"
+    assert work.ended
+
+
+async def test_of_several_that_have_ended_the_order_is_theirs() -> None:
+    done = asyncio.get_running_loop().create_future()
+    done.set_result("second")
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(KeyError("first"))
+    first, second = await first_ended(failed, done)
+    with pytest.raises(KeyError, match="first"):
+        first.result()
+    assert second.result() == "second"
+
+
+async def test_who_waits_for_the_first_and_is_cancelled_leaves_nothing_running() -> None:
+    work = Work()
+    waiting = asyncio.create_task(first_ended(work.run(), asyncio.Event().wait()))
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert work.ended
+
+
+async def test_what_is_prepared_is_given_unless_stopped_before() -> None:
+    stop = asyncio.Event()
+    assert await unless_stopped(stop, soon("ready")) == "ready"
+    with pytest.raises(KeyError):
+        await unless_stopped(stop, fail())
+    work = Work()
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    async with promptly():
+        with pytest.raises(Stopped):
+            await unless_stopped(stop, work.run())
+    assert work.ended
+
+
+async def test_what_is_ready_at_once_is_given_also_where_a_stop_is_set() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    ready = asyncio.get_running_loop().create_future()
+    ready.set_result("ready")
+    assert await unless_stopped(stop, ready) == "ready"
+
+
+async def test_what_is_got_is_given_or_none_once_it_is_stopped_or_late() -> None:
+    stop = asyncio.Event()
+    assert await until_stopped(stop, soon("got")) == "got"
+    with pytest.raises(KeyError):
+        await until_stopped(stop, fail())
+    async with promptly():
+        assert await until_stopped(stop, Work().run(), timeout_s=0.01) is None
+        stop.set()
+        assert await until_stopped(stop, Work().run()) is None
+
+
+async def test_what_comes_sooner_ends_the_wait_and_goes_on_itself() -> None:
+    sooner = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.01, sooner.set_result, None)
+    async with promptly():
+        assert await until_stopped(asyncio.Event(), Work().run(), sooner=sooner) is None
+    later: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    assert await until_stopped(asyncio.Event(), soon("got"), sooner=later) == "got"
+    assert not later.cancelled()
+
+
+async def test_a_pause_ends_with_a_stop() -> None:
+    stop = asyncio.Event()
+    await pause(stop, 0.01)
+    stop.set()
+    async with promptly():
+        await pause(stop, 3600)
+
+
+async def test_a_deadline_says_what_has_not_come() -> None:
+    with pytest.raises(TimeoutError, match=r"^the answer has not come within 0\.01 s$"):
+        async with within(0.01, "the answer has not come"):
+            await asyncio.Event().wait()
+
+
+async def test_a_timeout_within_a_deadline_keeps_its_own_words() -> None:
+    with pytest.raises(TimeoutError, match=r"^its own$"):
+        async with within(60, "the answer has not come"):
+            raise TimeoutError("its own")
