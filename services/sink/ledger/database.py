@@ -15,7 +15,7 @@ from typing import Any
 
 from common.errors import ServiceError
 from services.sink.disk.errors import DiskError
-from services.sink.disk.output_root import Tree
+from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger.entries import Changes, Entry
 
 # Raised with every change of the tables.
@@ -88,12 +88,12 @@ _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY_CODE = 0xFF
 
 
-def check_ledger(tree: Tree, path: str) -> None:
+def check_ledger(output: OutputRoot, path: str) -> None:
     """ServiceError when a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
     # SQLite takes a path and follows links. What is made a link between this look and its opening is followed: who can
-    # do that can write the ledger itself, and `Tree` refuses whatever path it may then name outside.
+    # do that can write the ledger itself, and `OutputRoot` refuses whatever path it may then name outside.
     for suffix in ("", "-wal", "-shm", "-journal"):
-        tree.status(path + suffix)
+        output.status(path + suffix)
 
 
 class Ledger:
