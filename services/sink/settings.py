@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from common.settings import ServiceSettings
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
-from services.sink.rolling.finalizing import SUFFIXES, Packing
+from services.sink.rolling.finished_files import SUFFIXES, Packing
 from services.sink.rolling.limits import Limits, Rolling
 
 

@@ -19,7 +19,7 @@ from services.sink.ledger.inventory import index_of
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import Shelf
 from services.sink.paths.template import path_rule
-from services.sink.rolling import finalizing as finishing
+from services.sink.rolling import finished_files as finishing
 from services.sink.rolling import finisher
 from services.sink.rolling.limits import Limits, Rolling
 from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
