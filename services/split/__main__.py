@@ -8,7 +8,7 @@ from common.process.lifecycle import begin
 def main() -> int:
     """Run split and return the exit code."""
     begin()
-    # These take most of a second; the signals have to be heard before.
+    # These imports take most of a second, and signals must be handled before.
     from common.process.main import run  # noqa: PLC0415
     from services.split.service import serve  # noqa: PLC0415
     from services.split.settings import SplitSettings  # noqa: PLC0415

@@ -72,13 +72,13 @@ class Splitter:
         async with open_producer(self._settings, transactional_id, stop) as producer:
             transactions = Transactions(producer, self._writes_to(), Consumed(self._group, partition))
             await unless_stopped(stop, transactions.take_over())
-            # Only now: whatever a predecessor had under way is settled.
+            # Not before the predecessor's last transaction is settled: it decides where to go on.
             rows, is_new = await unless_stopped(stop, self._take_up(partition))
             try:
                 await unless_stopped(stop, rows.begin())
                 self.taken_up.add(partition)
                 if is_new:
-                    # At once: what waits until all is done sees from now on that there is something to fill.
+                    # At once, so that `done` sees that there is something to fill.
                     await transactions.commit(transactions.outbox(), rows.offsets)
                     await transactions.settle()
                 await self._positions.wait_for_all(stop)
@@ -91,8 +91,8 @@ class Splitter:
         outbox, committed = transactions.outbox(), rows.progress
         while not stop.is_set():
             moved = await rows.process(outbox, stop, transactions.in_flight if outbox else None)
-            # With nothing to do, what ends a transaction in `rows` is passed too: the lag reads 0.
             self.has_worked |= bool(outbox)
+            # When idle, commit the transaction markers that were passed in `rows` as well: the lag reads 0.
             idle = not moved and not outbox and rows.progress != committed
             if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
                 await transactions.commit(outbox, rows.offsets)
@@ -104,28 +104,28 @@ class Splitter:
         await transactions.settle()
 
     async def _take_up(self, partition: TopicPartition) -> tuple[RowsPartition, bool]:
-        """Plan where to go on, and whether that is something else than what is committed."""
+        """Plan where to go on; return whether that differs from what is committed."""
         point = (await committed_offsets(self._admin, self._group, [partition]))[partition]
         beginning = (await self._consumer.beginning_offsets([partition]))[partition]
         planned = await self._positions.plan(partition, point, beginning)
         begun = planned.position
         await self._check_end(partition, begun.main.offset)
-        # After what was read, before anything follows from it: of a topic created again nothing is committed.
+        # After the reads above and before anything is done with them: a topic created again has nothing committed.
         await self._confirm()
         self._positions.check_kept({partition: point})
-        await self._positions.tell(planned)
+        await self._positions.log_changes(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
         rows = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
         return rows, encode_position(begun) != point.metadata
 
     async def _check_end(self, partition: TopicPartition, offset: int) -> None:
-        """Raise ServiceError when the partition ends before the offset: it has lost what was carried from it."""
+        """Raise ServiceError when the partition ends before the offset: it has lost records that were processed."""
         if (end := await find_end(self._consumer, partition, offset)) < offset:
             raise ServiceError(
-                f"topic {partition.topic}, partition {partition.partition} ends at offset {end}, and split goes on at "
-                f"{offset}: the broker has lost records that it acknowledged. Begin again with another TOPIC_PREFIX "
-                "and another OUTPUT_DIR"
+                f"topic {partition.topic}, partition {partition.partition} ends at offset {end}, but split has "
+                f"processed up to {offset}: the broker has lost records that it acknowledged. Begin again with another "
+                "TOPIC_PREFIX and another OUTPUT_DIR"
             )
 
     def _categorizer(self, begun: Position) -> Categorizer:
