@@ -28,8 +28,8 @@ from typing import Any
 
 from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
-from common.pipeline.topics import partition_for
 from common.protocol.messages import category_key
+from common.protocol.partitioner import partition_for
 from common.rows.schema import Schema
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import Shelf

@@ -12,7 +12,8 @@ import structlog
 from common.batches.record_runs import Record
 from common.errors import ServiceError
 from common.kafka.fenced_topic import Entry, FencedTopic
-from common.pipeline.topics import Topics, partition_for
+from common.pipeline.topics import Topics
+from common.protocol.partitioner import partition_for
 from services.ingest.files.finding import (
     Input,
     find_files,

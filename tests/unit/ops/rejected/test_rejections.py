@@ -48,7 +48,7 @@ from ops.rejected.replay import Rejected
 from services.sink.ledger.entries import REJECTED_KEY
 from services.sink.rendering import arrange_rejections
 from services.split.categories.splits import parse_split_by
-from services.split.categorizing import Carrier
+from services.split.categorizing import Categorizer
 
 TOPICS = Topics.under("t.")
 SCHEMA = Schema(b"Sex,Rings", ("Sex", "Rings"))
@@ -80,10 +80,11 @@ def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejec
         return registered
 
     registry: Any = SimpleNamespace(find=find)
-    outbox = Outbox(lambda: NewBatch(10_000))
-    carrier = Carrier(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
+    producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(10_000))
+    outbox = Outbox(producer)
+    categorizer = Categorizer(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
     value, headers = encode_control(Mark("/a.csv", "s", 7, 99, b"\n", plain=True, split=split))
-    asyncio.run(carrier.carry([Record(0, b"", value, headers), RecordRun(1, b"", [row])], outbox))
+    asyncio.run(categorizer.categorize([Record(0, b"", value, headers), RecordRun(1, b"", [row])], outbox))
     placed = [(parse_category_key(each.key)[1], each.value) for each in records_of(outbox, TOPICS.categorized)]
     rejected = [decode_rejection(list(each.headers), each.value) for each in records_of(outbox, TOPICS.rejected)]
     return placed, rejected
