@@ -1,38 +1,167 @@
-"""When partition tasks begin, and when no more."""
+"""When the tasks of a member's partitions begin and end, and what ends the session."""
 
 import asyncio
 
+import pytest
 from aiokafka import TopicPartition
 
+from common.aiokafka_internals.outages import ClientFailedError
+from common.kafka.waiting import Stopped
 from common.sessions.partition_tasks import PartitionTasks
 
-_PARTITION = TopicPartition("rows", 0)
+_FIRST, _SECOND = TopicPartition("rows", 0), TopicPartition("rows", 1)
 
 
 class Consumer:
-    """What partition tasks ask of one."""
+    """As much of aiokafka's consumer as partition tasks need."""
 
-    def pause(self, *_partitions: TopicPartition) -> None:
-        """Paused."""
+    def __init__(self) -> None:
+        self.paused: list[TopicPartition] = []
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        """Pause these."""
+        self.paused += partitions
 
 
-async def test_no_task_begins_once_its_session_is_over() -> None:
-    begun: list[TopicPartition] = []
+class Work:
+    """What the tasks do: run until they are stopped, or end with what is set for their partition."""
 
-    async def run(partition: TopicPartition, stop: asyncio.Event) -> None:
-        begun.append(partition)
-        await stop.wait()
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.begun: list[TopicPartition] = []
+        self.running: set[TopicPartition] = set()
+        self.taken_up: set[TopicPartition] = set()
+        self.ends: dict[TopicPartition, asyncio.Future[None]] = {}
+        self.tasks = PartitionTasks(self.consumer, self.run, self.taken_up)
 
-    tasks = PartitionTasks(Consumer(), run, set())
-    tasks.on_partitions_assigned([_PARTITION])
+    async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """One partition's task."""
+        self.begun.append(partition)
+        # Paused before: otherwise records could come from before the place where it begins.
+        assert partition in self.consumer.paused
+        self.taken_up.add(partition)
+        self.running.add(partition)
+        try:
+            await (self.ends.get(partition) or stop.wait())
+        finally:
+            self.running.remove(partition)
+
+    def let_end(self, *partitions: TopicPartition) -> None:
+        """Have these end by themselves, once their future is done."""
+        self.ends = {each: asyncio.get_running_loop().create_future() for each in partitions}
+
+
+@pytest.fixture
+async def work() -> Work:
+    return Work()
+
+
+async def test_no_task_begins_once_its_session_is_over(work: Work) -> None:
+    work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
     # A rebalance ends it and begins it again.
-    await tasks.on_partitions_revoked([_PARTITION])
-    tasks.on_partitions_assigned([_PARTITION])
+    await work.tasks.on_partitions_revoked([_FIRST])
+    work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
-    assert begun == [_PARTITION] * 2
-    await tasks.finish()
+    assert work.begun == [_FIRST] * 2
+    await work.tasks.finish()
     # The group may be slower than the end: it assigns until it is left.
-    tasks.on_partitions_assigned([_PARTITION])
+    work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
-    assert begun == [_PARTITION] * 2
+    assert work.begun == [_FIRST] * 2
+
+
+async def test_a_revocation_ends_every_task_before_it_returns(work: Work) -> None:
+    work.tasks.on_partitions_assigned([_FIRST, _SECOND])
+    await asyncio.sleep(0)
+    assert work.running == work.taken_up == {_FIRST, _SECOND}
+    assert work.tasks.assigned.is_set()
+    await work.tasks.on_partitions_revoked([_FIRST, _SECOND])
+    assert work.running == work.taken_up == set()
+    assert not work.tasks.assigned.is_set()
+
+
+async def test_a_task_that_misses_the_deadline_is_cancelled(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.sessions.partition_tasks._REVOKE_DEADLINE_S", 0.01)
+    work.let_end(_FIRST)
+    work.tasks.on_partitions_assigned([_FIRST])
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await work.tasks.on_partitions_revoked([_FIRST])
+    assert work.running == set()
+
+
+async def test_what_a_task_fails_with_ends_the_session(work: Work) -> None:
+    work.let_end(_FIRST)
+    work.tasks.on_partitions_assigned([_FIRST, _SECOND])
+    waiting = asyncio.create_task(work.tasks.wait(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    work.ends[_FIRST].set_exception(KeyError("a defect"))
+    with pytest.raises(KeyError, match="a defect"):
+        await waiting
+    await work.tasks.finish()
+
+
+async def test_a_failure_that_comes_before_anything_waits_is_kept(work: Work) -> None:
+    work.let_end(_FIRST)
+    work.ends[_FIRST].set_exception(KeyError("a defect"))
+    work.tasks.on_partitions_assigned([_FIRST])
+    await asyncio.sleep(0.01)
+    for _ in range(2):
+        with pytest.raises(KeyError, match="a defect"):
+            await work.tasks.wait(asyncio.Event().wait())
+
+
+async def test_a_task_that_was_stopped_before_it_began_anything_is_no_failure(work: Work) -> None:
+    work.let_end(_FIRST)
+    work.ends[_FIRST].set_exception(Stopped())
+    work.tasks.on_partitions_assigned([_FIRST])
+    await work.tasks.wait(asyncio.sleep(0.01))
+
+
+async def test_a_task_that_aiokafka_has_given_up_is_one(work: Work) -> None:
+    work.let_end(_FIRST)
+    work.tasks.on_partitions_assigned([_FIRST])
+    await asyncio.sleep(0)
+    work.ends[_FIRST].cancel()
+    with pytest.raises(ClientFailedError):
+        await work.tasks.wait(asyncio.Event().wait())
+
+
+async def test_an_error_in_a_callback_ends_the_session(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: TopicPartition) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(work.consumer, "pause", fail)
+    # aiokafka would only log it.
+    work.tasks.on_partitions_assigned([_FIRST])
+    with pytest.raises(KeyError, match="a defect"):
+        await work.tasks.wait(asyncio.Event().wait())
+    assert work.begun == []
+
+
+async def test_all_have_returned_when_those_of_one_assignment_have(work: Work) -> None:
+    work.let_end(_FIRST, _SECOND)
+    returned = asyncio.create_task(work.tasks.all_returned())
+    work.tasks.on_partitions_assigned([_FIRST, _SECOND])
+    await asyncio.sleep(0)
+    work.ends[_FIRST].set_result(None)
+    await asyncio.sleep(0.01)
+    assert not returned.done()
+    work.ends[_SECOND].set_result(None)
+    async with asyncio.timeout(5):
+        await returned
+
+
+async def test_tasks_that_a_rebalance_has_ended_have_not_returned_by_themselves(work: Work) -> None:
+    returned = asyncio.create_task(work.tasks.all_returned())
+    work.tasks.on_partitions_assigned([_FIRST])
+    await asyncio.sleep(0)
+    await work.tasks.on_partitions_revoked([_FIRST])
+    await asyncio.sleep(0.01)
+    assert not returned.done()
+    work.let_end(_FIRST)
+    work.ends[_FIRST].set_result(None)
+    work.tasks.on_partitions_assigned([_FIRST])
+    async with asyncio.timeout(5):
+        await returned

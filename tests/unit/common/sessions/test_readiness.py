@@ -7,9 +7,11 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from common.broker_errors.kinds import Kind
 from common.log import repeats
 from common.log.repeats import drop_repeats
 from common.sessions import readiness as readiness_module
+from common.sessions.diagnosis import Diagnosis
 from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings, read_settings
 
@@ -126,3 +128,52 @@ def test_the_latest_line_about_partitions_is_true(said: list[str], readiness: Re
         log.info("partitions assigned", partitions=["rows-0"])
     told = [line for line in said if line.startswith("partitions")]
     assert [line.split()[1] for line in told] == ["assigned", "revoked", "assigned"]
+
+
+async def test_a_failure_is_reported_with_its_cause(
+    said: list[str], readiness: Readiness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    causes = iter(["disk full: a.csv", "disk full: b.csv", "disk failing: b.csv"])
+
+    async def diagnose(_error: BaseException, _settings: ServiceSettings) -> Diagnosis:
+        reason = next(causes)
+        return Diagnosis(Kind.WAITS, reason, reason.partition(":")[0])
+
+    monkeypatch.setattr(readiness_module, "diagnose", diagnose)
+    readiness.set_ready(6)
+    assert (await readiness.report(OSError())).reason == "disk full: a.csv"
+    assert not readiness.is_ready
+    # Of one cause the first reason is said, of another the next.
+    await readiness.report(OSError())
+    await readiness.report(OSError())
+    assert said == ["ready 6", "not ready disk full: a.csv", "not ready disk failing: b.csv"]
+
+
+def test_it_was_steady_once_it_was_ready_for_a_while(readiness: Readiness, clock: Clock) -> None:
+    began = clock.now
+    readiness.set_ready(6)
+    clock.now += 1
+    assert not readiness.was_steady_since(began)
+    readiness.set_not_ready("refused")
+    readiness.set_ready(6)
+    clock.now += 30
+    assert readiness.was_steady_since(began)
+    readiness.set_not_ready("refused")
+    failed = clock.now
+    clock.now += 1000
+    # Not since then, although before.
+    assert readiness.was_steady_since(failed)
+    assert not readiness.was_steady_since(failed + 1)
+
+
+async def test_a_failure_while_it_waits_to_be_steady_keeps_it_from_being_ready(
+    said: list[str], readiness: Readiness, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_module, "_STEADY_S", 0.01)
+    for _ in range(6):
+        readiness.set_ready(6)
+        clock.now += 1
+        readiness.set_not_ready("refused")
+    await asyncio.sleep(0.05)
+    assert not readiness.is_ready
+    assert said[-1] == "not ready refused"

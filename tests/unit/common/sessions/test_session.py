@@ -1,13 +1,15 @@
-"""Sessions with a broker: how long what is refused is tried again."""
+"""Sessions with a broker: when another begins, after how long a pause, and what ends the service."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import AuthenticationFailedError
+from aiokafka.errors import AuthenticationFailedError, ConsumerStoppedError, KafkaConnectionError
 
 from common.broker_errors.kinds import Kind
-from common.errors import ConfigurationError
+from common.errors import ConfigurationError, ServiceError
+from common.kafka.waiting import Stopped
 from common.sessions import readiness as readiness_module
 from common.sessions import session as session_module
 from common.sessions.diagnosis import Diagnosis
@@ -71,3 +73,107 @@ async def test_what_was_refused_before_a_good_session_no_longer_counts(monkeypat
     rotation = [0.0] * 3
     life = await live(monkeypatch, [*rotation, A_WEEK_S, *rotation, A_WEEK_S, *rotation])
     assert life.sessions == len(rotation) * 3 + 3
+
+
+class Failures:
+    """A service whose sessions fail one after the other with these errors; the next one returns."""
+
+    def __init__(self, *errors: BaseException, kind: Kind = Kind.WAITS) -> None:
+        self.errors = list(errors)
+        self.kind = kind
+        self.pauses_s: list[float] = []
+        self.sessions = 0
+        self.stop = asyncio.Event()
+
+    async def session(self, _readiness: Readiness, _stop: asyncio.Event) -> None:
+        """One session."""
+        self.sessions += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+    async def pause(self, _stop: asyncio.Event, seconds: float) -> None:
+        """Do not wait, but write down for how long."""
+        self.pauses_s.append(seconds)
+
+    async def diagnose(self, _error: Exception, _settings: ServiceSettings) -> Diagnosis:
+        """Find the cause."""
+        return Diagnosis(self.kind, "some cause")
+
+
+Live = Callable[[Failures], "asyncio.Task[None]"]
+
+
+@pytest.fixture
+def begin(monkeypatch: pytest.MonkeyPatch) -> Live:
+    def begin(failures: Failures) -> "asyncio.Task[None]":
+        monkeypatch.setattr(session_module, "diagnose", failures.diagnose)
+        monkeypatch.setattr(session_module, "pause", failures.pause)
+        settings = read_settings(ServiceSettings, [], program="test")
+        return asyncio.create_task(run_sessions(settings, failures.session, failures.stop))
+
+    return begin
+
+
+async def test_a_session_that_returns_is_the_last(begin: Live) -> None:
+    failures = Failures()
+    await begin(failures)
+    assert (failures.sessions, failures.pauses_s) == (1, [])
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError("gone"), ConsumerStoppedError(), OSError(28, "disk full")])
+async def test_another_begins_when_kafka_or_the_disk_fails_one(begin: Live, error: Exception) -> None:
+    failures = Failures(error)
+    await begin(failures)
+    assert failures.sessions == 2
+
+
+async def test_the_pauses_grow_up_to_a_limit(begin: Live) -> None:
+    failures = Failures(*(KafkaConnectionError("gone") for _ in range(7)))
+    await begin(failures)
+    assert failures.pauses_s == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
+
+
+async def test_what_is_refused_is_tried_again_more_seldom(begin: Live) -> None:
+    failures = Failures(*(KafkaConnectionError("refused") for _ in range(2)), kind=Kind.REFUSED_IF_IT_LASTS)
+    await begin(failures)
+    assert failures.pauses_s == [4.0, 4.0]
+
+
+async def test_what_no_waiting_mends_ends_the_service_at_once(begin: Live) -> None:
+    failures = Failures(KafkaConnectionError("refused"), kind=Kind.REFUSED)
+    with pytest.raises(ConfigurationError, match="some cause"):
+        await begin(failures)
+    assert failures.sessions == 1
+
+
+@pytest.mark.parametrize("error", [ServiceError("a person has to mend it"), KeyError("a defect")])
+async def test_another_error_is_raised(begin: Live, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        await begin(Failures(error))
+
+
+async def test_a_session_that_was_stopped_before_it_began_anything_is_the_last(begin: Live) -> None:
+    failures = Failures(Stopped())
+    await begin(failures)
+    assert failures.sessions == 1
+
+
+async def test_none_begins_once_it_is_to_stop(begin: Live) -> None:
+    failures = Failures()
+    failures.stop.set()
+    await begin(failures)
+    assert failures.sessions == 0
+
+
+async def test_a_stop_ends_the_search_for_a_cause(begin: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def diagnose_for_ever(_error: Exception, _settings: ServiceSettings) -> Diagnosis:
+        await asyncio.Event().wait()
+        raise AssertionError("it has waited")
+
+    failures = Failures(KafkaConnectionError("gone"))
+    running = begin(failures)
+    monkeypatch.setattr(session_module, "diagnose", diagnose_for_ever)
+    asyncio.get_running_loop().call_later(0.01, failures.stop.set)
+    async with asyncio.timeout(5):
+        await running
+    assert failures.sessions == 1
