@@ -16,7 +16,7 @@ class SplitSettings(ServiceSettings):
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit once all that ingest has read, to its end, is split and committed",
+        description="true: exit once this service has processed all that ingest has read, to its end",
     )
     max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(

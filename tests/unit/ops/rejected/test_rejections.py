@@ -80,8 +80,7 @@ def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejec
         return registered
 
     registry: Any = SimpleNamespace(find=find)
-    producer: Any = SimpleNamespace(create_batch=lambda: NewBatch(10_000))
-    outbox = Outbox(producer)
+    outbox = Outbox(lambda: NewBatch(10_000))
     categorizer = Categorizer(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
     value, headers = encode_control(Mark("/a.csv", "s", 7, 99, b"\n", plain=True, split=split))
     asyncio.run(categorizer.categorize([Record(0, b"", value, headers), RecordRun(1, b"", [row])], outbox))
