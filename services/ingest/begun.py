@@ -5,23 +5,23 @@ from collections.abc import Mapping, Sequence
 from common.protocol.progress import Progress
 from common.rows.schema import Dialect
 from services.ingest.files.content import Content
-from services.ingest.files.reading import Window
-from services.ingest.parsing.opening import LONGEST_SAMPLE_BYTES, Wanted, find_opening
+from services.ingest.parsing.fingerprint import Fingerprint
+from services.ingest.parsing.opening import LONGEST_SAMPLE_BYTES, ReadOptions, find_opening
 
 _AUTO = "auto"
 _NAMES = {b"": "none", b"\t": "tab"}
 
 
-def begun_with(wanted: Wanted, dialect: Dialect | None) -> dict[str, str]:
+def begun_with(options: ReadOptions, dialect: Dialect | None) -> dict[str, str]:
     """What decides what a source's rows are, by setting; `auto` with what it has found in this source."""
     delimiter, quote = (None, None) if dialect is None else (dialect.delimiter, dialect.quote)
     return {
-        "HEADER": wanted.header,
-        "SKIP_LINES": str(wanted.skip_lines),
-        "DELIMITER": _told(wanted.delimiter, delimiter),
-        "QUOTE": _told(wanted.quote, quote),
-        "ENCODING": wanted.encoding,
-        "ROW_FORMAT": wanted.row_format,
+        "HEADER": options.header,
+        "SKIP_LINES": str(options.skip_lines),
+        "DELIMITER": _told(options.delimiter, delimiter),
+        "QUOTE": _told(options.quote, quote),
+        "ENCODING": options.encoding,
+        "ROW_FORMAT": options.row_format,
     }
 
 
@@ -33,28 +33,28 @@ def changes(begun: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]
     return tuple([_in_words(name, then, now[name]) for name, then in begun.items() if not _is_same(then, now[name])])
 
 
-def find_changes(content: Content, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
+def find_changes(content: Content, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
     """Each setting that a source was begun with and that is another now, in words.
 
     Where a mark was given that is to be found out now, that is done: it may be the same. OSError, SourceError where
     the source's beginning cannot be read.
     """
-    now = begun_with(wanted, None)
+    now = begun_with(options, None)
     changed = changes(progress.begun, now)
     if changed and any(now[name] == _AUTO and not then.startswith(_AUTO) for name, then in progress.begun.items()):
-        data = content.read_on(0, Window(), LONGEST_SAMPLE_BYTES)
+        data = content.read_chunk(0, Fingerprint(), LONGEST_SAMPLE_BYTES)
         try:
-            opening = find_opening(data, wanted, at_end=len(data) < LONGEST_SAMPLE_BYTES, hurry=True)
+            opening = find_opening(data, options, at_end=len(data) < LONGEST_SAMPLE_BYTES, hurry=True)
         except ValueError:
             return changed
         if opening is not None and opening.schema is not None:
-            return changes(progress.begun, begun_with(wanted, opening.schema.dialect))
+            return changes(progress.begun, begun_with(options, opening.schema.dialect))
     return changed
 
 
-def is_void(progress: Progress, wanted: Wanted) -> bool:
+def is_void(progress: Progress, options: ReadOptions) -> bool:
     """Whether what was read of a source counts no more: no row of it went out, and the settings are others now."""
-    return not progress.tally.rows and bool(changes(progress.begun, begun_with(wanted, None)))
+    return not progress.tally.rows and bool(changes(progress.begun, begun_with(options, None)))
 
 
 def refusal(progress: Progress, changed: Sequence[str]) -> str:

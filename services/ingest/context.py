@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Shop:
+class IngestContext:
     """What every source is carried with: settings, topics and schemas, and the id of the topic `rows`."""
 
     settings: IngestSettings
@@ -58,7 +58,7 @@ class Shop:
 
     def check_rejected(self, progress: Progress) -> None:
         """TooManyRejectedError when more of a source were rejected than may be."""
-        if is_void(progress, self.settings.wanted):
+        if is_void(progress, self.settings.read_options):
             return
         if excess := find_excess(self.settings.tolerance, progress):
             raise TooManyRejectedError(excess)

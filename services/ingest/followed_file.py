@@ -13,27 +13,28 @@ from common.errors import SourceError
 from common.kafka.transaction import Outbox
 from common.protocol.progress import Progress
 from services.ingest.begun import find_changes, refusal
-from services.ingest.context import Shop
-from services.ingest.expected import Expected
+from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_key, source_name
-from services.ingest.files.reading import CHUNK_BYTES, MovedError, Window, ask_file, check_readable, fit_chunk
+from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, check_readable, fit_chunk
 from services.ingest.naming.locations import Found, home_and_number
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.source import Source
 
 log = structlog.get_logger()
 
 # A file that cannot be read is tried this often; the others at every turn, but for one that has ended.
 _TROUBLE_LOOK_INTERVAL_S = 1.0
-# Sizes and places may be others at each look, and are no news.
+# Sizes and locations may be others at each look, and are no news.
 _FIGURES = re.compile(r"[0-9]+")
 
 
-class Followed:
+class FollowedFile:
     """A file, read on whenever it has more than was read."""
 
-    def __init__(self, shop: Shop, found: Found, progress: Progress) -> None:
-        self._shop = shop
+    def __init__(self, context: IngestContext, found: Found, progress: Progress) -> None:
+        self._context = context
         self._home, _ = home_and_number(progress.source)
         # Known once its first bytes are looked at.
         self._content: Content | None = None
@@ -82,7 +83,7 @@ class Followed:
     def see(self, found: Found) -> None:
         """The file is here now: look at it if it has changed, and do not take another one for it."""
         # With ONCE nobody looks where the file has gone to: whatever is there is told.
-        once = self._shop.settings.once
+        once = self._context.settings.once
         self._path, self._expected = found.path, "" if once else found.file
         if self._content is not None:
             self._content.path, self._content.expected = self._path, self._expected
@@ -111,12 +112,12 @@ class Followed:
             # To unpack all of it again takes long.
             return True
         try:
-            content.window(progress)
+            content.fingerprint(progress)
         except SourceError:
             return False
         return True
 
-    async def read_on(self, outbox: Outbox) -> bool:
+    async def put_next_rows(self, outbox: Outbox) -> bool:
         """Put the file's next rows into the outbox; False when there are none now.
 
         A file that cannot be read is told once and tried again; one that changed stays with its trouble until it is
@@ -151,7 +152,7 @@ class Followed:
         if kind != self._trouble_kind:
             log.error("source cannot be read", source=self.progress.source, reason=trouble)
         self.trouble, self._trouble_kind = trouble, kind
-        self.finished = self._shop.settings.once
+        self.finished = self._context.settings.once
         # One that is lost is found by a look at all files, not by this.
         self._next_look = math.inf if self._lost else now + _TROUBLE_LOOK_INTERVAL_S
 
@@ -159,7 +160,7 @@ class Followed:
         stat = await ask_file(self._path.stat)
         if self._expected not in {"", file_of(stat)}:
             raise MovedError
-        stamp, settings = _Stamp.of(stat), self._shop.settings
+        stamp, settings = _Stamp.of(stat), self._context.settings
         was_packed = self.is_packed
         content = await self._look(stamp)
         if content.whole_only and not was_packed:
@@ -174,15 +175,15 @@ class Followed:
         if self._is_growing:
             return False
         if known is not None and stamp != known and (is_at_rest or stamp.file != known.file):
-            # It was touched, or another one has taken its place: the content tells whether it is still the source's.
-            await ask_file(content.window, before)
+            # It was touched, or another one has taken its location: the content tells whether it is still the source's.
+            await ask_file(content.fingerprint, before)
         # What is left is a header that lacks its line ending, which may have been written anew.
         is_left = not content.whole_only and before.offset < stamp.size
         if is_at_rest and (not is_left or (self._is_header_held and stamp == known)):
             self._known = stamp
             return self._rest(source, stat.st_mtime_ns)
         final = settings.once or content.whole_only or rest_s >= max(settings.settle_s, settings.unterminated_s)
-        data = await ask_file(content.read_on, before.offset, source.window, self._chunk_bytes)
+        data = await ask_file(content.read_chunk, before.offset, source.fingerprint, self._chunk_bytes)
         if data and self._refusal:
             raise SourceError(self._refusal)
         self._known = stamp
@@ -221,7 +222,7 @@ class Followed:
         if not progress.ended:
             return
         if left:
-            if not self._is_header_held and not self._shop.settings.wanted.is_auto:
+            if not self._is_header_held and not self._context.settings.read_options.is_auto:
                 log.warning("a header waits for its line ending", source=progress.source, bytes=left)
         elif progress.offset > before.offset or not before.ended:
             log.info("source ended", source=progress.source, rows=progress.tally.rows)
@@ -249,19 +250,19 @@ class Followed:
 
     async def _open(self, content: Content, stamp: "_Stamp") -> Source:
         progress = self._begun_at
-        changed = await ask_file(find_changes, content, progress, self._shop.settings.wanted)
-        window: Window = await ask_file(content.window, progress)
-        address = self._shop.address(progress.source, source_key(self._home))
+        changed = await ask_file(find_changes, content, progress, self._context.settings.read_options)
+        fingerprint: Fingerprint = await ask_file(content.fingerprint, progress)
+        address = self._context.address(progress.source, source_key(self._home))
         has_void = False
         if changed and not progress.tally.rows:
             has_void = progress.rejected > 0
-            progress, window = self._shop.new_progress(progress.source), Window()
+            progress, fingerprint = self._context.new_progress(progress.source), Fingerprint()
             log.info("source is read anew: no row of it went out", source=progress.source, changed=changed)
         elif changed:
             self._refusal = refusal(progress, changed)
             if progress.ended and progress.size == self._found.size:
-                self._shop.tell_at_rest(progress.source, changed)
-        self._source, self._known = Source(self._shop, address, progress, window, has_void=has_void), stamp
+                self._context.tell_at_rest(progress.source, changed)
+        self._source, self._known = Source(self._context, address, progress, fingerprint, has_void=has_void), stamp
         log.info("source opened", source=progress.source, offset=progress.offset)
         return self._source
 

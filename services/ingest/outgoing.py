@@ -15,7 +15,7 @@ from common.protocol.messages import (
     encode_rejection,
 )
 from common.rows.codec import JsonCodec
-from services.ingest.parsing.framing import Reject, Run
+from services.ingest.parsing.framing import Reject, RowBlock
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Address:
     partitions: tuple[int, ...]
 
 
-def pack_run(
+def pack_rows(
     outbox: Outbox,
     topics: Topics,
     address: Address,
     schema_id: str,
-    run: Run,
+    block: RowBlock,
     values: list[bytes],
     partition: int,
     split: str = "",
@@ -41,7 +41,7 @@ def pack_run(
 
     Every record batch begins with a mark: only a batch is sure to stay together when producers write side by side.
     """
-    mark = Mark(address.source, schema_id, run.line, run.offset, run.eol, run.plain, split)
+    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split)
     batches = outbox.batches[topics.rows, partition]
     batch = batches[-1] if batches else None
     done = 0
@@ -52,7 +52,7 @@ def pack_run(
             outbox.append(batch, address.key, value, headers)
         filled = outbox.fill(batch, address.key, values, done)
         if filled < len(values):
-            mark = mark.passed(run.rows[done:filled])
+            mark = mark.passed(block.rows[done:filled])
             batch = None
         done = filled
 
@@ -80,28 +80,30 @@ def pack_end(outbox: Outbox, topics: Topics, address: Address, ended: Ended) -> 
         outbox.put(topics.rows, partition, address.key, value, headers)
 
 
-def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple[Run, list[bytes]] | Reject]:
-    """A run with its rows as JSON objects; what has no JSON form is rejected.
+def json_parts(
+    block: RowBlock, codec: JsonCodec, max_row_bytes: int
+) -> Iterator[tuple[RowBlock, list[bytes]] | Reject]:
+    """A block with its rows as JSON objects; what has no JSON form is rejected.
 
-    A row with a quote stands in a run of its own: its CSV bytes may be others than those its object gives back, and
+    A row with a quote stands in a block of its own: its CSV bytes may be others than those its object gives back, and
     the next mark sets line and offset right.
     """
-    usual = codec.encode_usual(run.rows)
-    if run.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
-        yield run, [value for value in usual if value is not None]
+    usual = codec.encode_usual(block.rows)
+    if block.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
+        yield block, [value for value in usual if value is not None]
         return
-    single = not run.plain
+    single = not block.plain
     rows: list[bytes] = []
     values: list[bytes] = []
-    line, offset = first_line, first_offset = run.line, run.offset
-    for row, quick in zip(run.rows, usual, strict=True):
+    line, offset = first_line, first_offset = block.line, block.offset
+    for row, quick in zip(block.rows, usual, strict=True):
         try:
             value = codec.encode(row) if quick is None else quick
             problem = "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
         except ValueError as error:
             problem = str(error)
         if (problem or single) and rows:
-            yield Run(rows, run.eol, first_line, first_offset, run.plain), values
+            yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
             rows, values = [], []
         if not rows:
             first_line, first_offset = line, offset
@@ -111,15 +113,15 @@ def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple
             rows.append(row)
             values.append(value)
         line += 1 + (row.count(b"\n") if single else 0)
-        offset += len(row) + len(run.eol)
+        offset += len(row) + len(block.eol)
     if rows:
-        yield Run(rows, run.eol, first_line, first_offset, run.plain), values
+        yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
 
 
 def to_values(
-    parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
-) -> Iterator[tuple[Run, list[bytes]] | Reject]:
-    """Each run with what its records hold."""
+    parts: list[RowBlock | Reject], codec: JsonCodec | None, max_row_bytes: int
+) -> Iterator[tuple[RowBlock, list[bytes]] | Reject]:
+    """Each block with what its records hold."""
     for part in parts:
         if isinstance(part, Reject):
             yield part

@@ -9,12 +9,12 @@ from aiokafka import TopicPartition
 from common.errors import TooManyRejectedError
 from common.kafka.transaction import Transactions
 from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import path_of
 from services.ingest.files.reading import MovedError
-from services.ingest.followed_file import Followed
-from services.ingest.naming.locations import Found, Place, Seen, earlier, home_and_number
-from services.ingest.scan import Moves, Scan
+from services.ingest.followed_file import FollowedFile
+from services.ingest.naming.locations import Found, Moves, Seen, SourceLocation, earlier, home_and_number
+from services.ingest.scan import Scan
 
 log = structlog.get_logger()
 
@@ -23,27 +23,32 @@ _OUTBOX_BYTES = 4 * 2**20
 _MAX_UNPACKING = 4
 
 
-class IngestLane:
+class PartitionSources:
     """The sources of one partition and the outbox that their rows are gathered in."""
 
     def __init__(
-        self, shop: Shop, scan: Scan, partition: TopicPartition, transactions: Transactions, known: dict[str, Progress]
+        self,
+        context: IngestContext,
+        scan: Scan,
+        partition: TopicPartition,
+        transactions: Transactions,
+        known: dict[str, Progress],
     ) -> None:
-        self._shop = shop
+        self._context = context
         self._scan = scan
         self._partition = partition
         self._known = known
         self._seen: Seen | None = None
         # When a source's file was first not seen.
         self._missed_at: dict[str, float] = {}
-        self._sources: dict[str, Followed] = {}
+        self._sources: dict[str, FollowedFile] = {}
         # Those that are not at rest: of ten thousand files few are.
-        self._awake: dict[str, Followed] = {}
+        self._awake: dict[str, FollowedFile] = {}
         # Of the others, those that are not read to their ends: their files are being looked for.
         self._waiting: set[str] = set()
-        self._touched: set[Followed] = set()
+        self._touched: set[FollowedFile] = set()
         self._run: Run | None = None
-        self._unpacking: set[Followed] = set()
+        self._unpacking: set[FollowedFile] = set()
         self.transactions = transactions
         self._outbox = transactions.outbox()
 
@@ -60,12 +65,12 @@ class IngestLane:
     @property
     def rejected_whole(self) -> set[str]:
         """A line for each source of which every row was rejected, where that may not be."""
-        return {self._shop.find_rejected_whole(source.progress) for source in self._sources.values()} - {""}
+        return {self._context.find_rejected_whole(source.progress) for source in self._sources.values()} - {""}
 
     @property
     def skipped_whole(self) -> set[str]:
         """A line for each source that SKIP_LINES leaves nothing of."""
-        return {self._shop.find_skipped_whole(source.progress) for source in self._sources.values()} - {""}
+        return {self._context.find_skipped_whole(source.progress) for source in self._sources.values()} - {""}
 
     @property
     def sources(self) -> set[str]:
@@ -85,23 +90,23 @@ class IngestLane:
         while moves := await self._take_up(seen):
             await self._scan.settle(moves)
             for source, (old, new) in moves.items():
-                if old.path != new.path and self._scan.places.of[source] == new:
+                if old.path != new.path and self._scan.locations.of[source] == new:
                     log.info("source was renamed", source=source, before=old.path, now=new.path)
         self._seen = seen
 
     async def _take_up(self, seen: Seen) -> Moves:
-        """See to every source that is where it was; return the places of the others, old and new."""
-        moves: Moves = {}
+        """See to every source that is where it was; return the locations of the others, old and new."""
+        moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
         for source in sorted(self._scan.of_partition[self._partition.partition]):
-            place = self._scan.places.of[source]
-            found = seen.at_place(place)
+            location = self._scan.locations.of[source]
+            found = seen.at_location(location)
             if found is not None:
                 self._missed_at.pop(source, None)
                 self._see(source, found)
             elif not self._scan.is_ours(source, seen):
                 continue
-            elif (new := await self._new_place(source, place, seen)) != place:
-                moves[source] = place, new
+            elif (new := await self._new_location(source, location, seen)) != location:
+                moves[source] = location, new
         return moves
 
     def _see(self, source: str, found: Found) -> None:
@@ -110,9 +115,9 @@ class IngestLane:
             if not self._sources[source].is_at_rest:
                 self._wake(source)
             return
-        followed = self._sources[source] = Followed(self._shop, found, self._progress(source))
+        followed = self._sources[source] = FollowedFile(self._context, found, self._progress(source))
         self._wake(source)
-        self._shop.check_rejected(followed.progress)
+        self._context.check_rejected(followed.progress)
         if source not in self._known:
             self._touched.add(followed)
 
@@ -123,47 +128,49 @@ class IngestLane:
     def _progress(self, source: str) -> Progress:
         if source in self._sources:
             return self._sources[source].progress
-        return self._known.get(source) or self._shop.new_progress(source)
+        return self._known.get(source) or self._context.new_progress(source)
 
-    async def _new_place(self, source: str, place: Place, seen: Seen) -> Place:
-        """Where a source is whose file is no longer at its place."""
-        if not place.file and place.path not in seen.files:
-            return place
-        followed = self._sources.get(source) or Followed(self._shop, Found(path_of(place.path)), self._progress(source))
+    async def _new_location(self, source: str, location: SourceLocation, seen: Seen) -> SourceLocation:
+        """Where a source is whose file is no longer at its location."""
+        if not location.file and location.path not in seen.files:
+            return location
+        followed = self._sources.get(source) or FollowedFile(
+            self._context, Found(path_of(location.path)), self._progress(source)
+        )
         home, _ = home_and_number(source)
         is_another = False
-        for path, found in seen.elsewhere(place):
+        for path, found in seen.elsewhere(location):
             # Of a file that INPUT does not name something has to have been read, or its name has to tell.
-            is_ours = path in seen.files or place.file in seen.moved
+            is_ours = path in seen.files or location.file in seen.moved
             if not (is_ours or followed.progress.offset or path.startswith(home)):
                 continue
             try:
                 is_this = await asyncio.to_thread(followed.is_this, found)
             except (FileNotFoundError, MovedError):
                 # It was renamed again: the next look tells.
-                return place
+                return location
             except OSError:
                 # Who reads on tells what is wrong with it.
                 is_this = True
             if is_this:
-                return Place(path, place.file)
+                return SourceLocation(path, location.file)
             is_another = True
         # One look may miss a file that is renamed meanwhile under all of its names. With ONCE there is no other.
-        missed_before = seen.at > self._missed_at.setdefault(source, seen.at) or self._shop.settings.once
-        is_gone = is_another or not place.file or (missed_before and not self._scan.is_blind_to(place.path))
-        at_path = seen.files.get(place.path)
+        missed_before = seen.at > self._missed_at.setdefault(source, seen.at) or self._context.settings.once
+        is_gone = is_another or not location.file or (missed_before and not self._scan.is_blind_to(location.path))
+        at_path = seen.files.get(location.path)
         if not is_gone:
-            return place
-        if at_path is not None and self._scan.places.may_take(source, place.path, at_path.file):
+            return location
+        if at_path is not None and self._scan.locations.may_take(source, location.path, at_path.file):
             # The same source, written anew, or another file under its name: reading on tells.
-            return Place(place.path, at_path.file)
+            return SourceLocation(location.path, at_path.file)
         is_other = at_path is not None and bool(at_path.file)
         # Under a name that INPUT does not have, no look tells what is there now.
-        is_other = is_other or await asyncio.to_thread(self._scan.is_outside, place.path)
+        is_other = is_other or await asyncio.to_thread(self._scan.is_outside, location.path)
         self._lose(source, followed, overwritten=is_other)
-        return Place(place.path)
+        return SourceLocation(location.path)
 
-    def _lose(self, source: str, followed: Followed, *, overwritten: bool) -> None:
+    def _lose(self, source: str, followed: FollowedFile, *, overwritten: bool) -> None:
         followed.lose(overwritten=overwritten)
         if followed.progress.offset and not followed.progress.ended:
             # Also where this lane has not seen the file: what was not read of it is lost, and that has to be said.
@@ -179,7 +186,7 @@ class IngestLane:
                 break
             if not self._is_its_turn(name, source):
                 continue
-            if await source.read_on(self._outbox):
+            if await source.put_next_rows(self._outbox):
                 moved = True
                 self._touched.add(source)
             if source.is_at_rest:
@@ -193,14 +200,14 @@ class IngestLane:
             await self.commit()
         return moved
 
-    def _is_its_turn(self, name: str, source: Followed) -> bool:
+    def _is_its_turn(self, name: str, source: FollowedFile) -> bool:
         before = self._sources.get(earlier(name) or "")
         # What is left of a rotated file comes before the rows of the one that took its name.
         if before is not None and not (before.finished or before.trouble):
             return False
         return not source.is_packed or self._may_unpack(source)
 
-    def _may_unpack(self, source: Followed) -> bool:
+    def _may_unpack(self, source: FollowedFile) -> bool:
         """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""
         self._unpacking = {other for other in self._unpacking if other.is_unpacking}
         if len(self._unpacking) < _MAX_UNPACKING:
@@ -208,7 +215,7 @@ class IngestLane:
         return source in self._unpacking
 
     def _is_due(self) -> bool:
-        return self._outbox.is_due(time.monotonic(), self._shop.settings.commit_interval_ms, _OUTBOX_BYTES)
+        return self._outbox.is_due(time.monotonic(), self._context.settings.commit_interval_ms, _OUTBOX_BYTES)
 
     async def commit(self) -> None:
         """Begin to commit what is gathered, with the progress of the sources that gave it."""
@@ -226,7 +233,7 @@ class IngestLane:
         await self.transactions.commit(outbox)
         try:
             for progress in moved:
-                self._shop.check_rejected(progress)
+                self._context.check_rejected(progress)
         except TooManyRejectedError:
             # Whoever is told of them has to find them.
             await self.transactions.settle()

@@ -27,11 +27,12 @@ from services.ingest.files.watching import Watch
 from services.ingest.naming.locations import (
     Found,
     Moved,
-    Place,
-    Places,
+    Moves,
     Seen,
-    decode_place,
-    encode_place,
+    SourceLocation,
+    SourceLocations,
+    decode_location,
+    encode_location,
     home_and_number,
 )
 from services.ingest.settings import IngestSettings
@@ -47,9 +48,6 @@ _RESTING_SHARE = 0.005
 _LOOKING_SHARE = 0.1
 # A folder that is listed while a file in it is renamed may show neither of its names.
 _MOST_LOOKS = 3
-
-# Sources with their old and new places.
-Moves = dict[str, tuple[Place, Place]]
 
 
 class Scan:
@@ -75,7 +73,7 @@ class Scan:
         self._told: set[tuple[str, str]] = set()
         self._told_of_input = Told()
         self._named: set[str] = set()
-        self.places = Places()
+        self.locations = SourceLocations()
         # The sources of each partition of `progress`, by the path that they are named after.
         self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
 
@@ -94,7 +92,7 @@ class Scan:
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
                 is_settled = all(self._is_settled(path, found) for path, found in seen.files.items())
-                if not is_settled or any(self.places.source_of(file) is None for file in seen.moved):
+                if not is_settled or any(self.locations.source_of(file) is None for file in seen.moved):
                     await self._read()
                     await self._settle(seen, {})
                 self._tell_second_names(seen)
@@ -146,7 +144,7 @@ class Scan:
                 self._seen = None
 
     async def settle(self, moves: Moves) -> None:
-        """Agree that these sources are at new places, each (old, new); files that this leaves free become sources."""
+        """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
             if self._seen is not None and await self._settle(self._seen, moves):
                 # Another look for every lane: one of the new sources may be theirs.
@@ -157,23 +155,23 @@ class Scan:
         if (path, found.file) in self._told:
             return True
         if not found.file:
-            return self.places.holds(path)
-        source = self.places.source_of(found.file)
-        return source is not None and self.places.of[source].path == path
+            return self.locations.holds(path)
+        source = self.locations.source_of(found.file)
+        return source is not None and self.locations.of[source].path == path
 
     async def _settle(self, seen: Seen, moves: Moves) -> bool:
         """Whether any source is new."""
-        if not moves and not self.places.new_sources(seen.files, seen.moved):
+        if not moves and not self.locations.new_sources(seen.files, seen.moved):
             return False
-        known = set(self.places.of)
+        known = set(self.locations.of)
         for key, value in await self._topic.append(partial(self._decide, seen, moves)):
-            self._put(key.decode(), decode_place(value))
-        return self.places.of.keys() != known
+            self._put(key.decode(), decode_location(value))
+        return self.locations.of.keys() != known
 
     def _decide(self, seen: Seen, moves: Moves) -> list[Entry]:
-        after, moved = self.places.with_moves(moves)
+        after, moved = self.locations.with_moves(moves)
         changed = moved | after.new_sources(seen.files, seen.moved)
-        return [(source.encode(), encode_place(place)) for source, place in changed.items()]
+        return [(source.encode(), encode_location(location)) for source, location in changed.items()]
 
     async def _read(self) -> None:
         at = time.monotonic()
@@ -182,7 +180,7 @@ class Scan:
 
     def is_ours(self, source: str, seen: Seen) -> bool:
         """Whether this INPUT is about the source: another one may have been before."""
-        return source in self._named or self.places.of[source].file in seen.by_file
+        return source in self._named or self.locations.of[source].file in seen.by_file
 
     def is_outside(self, path: str) -> bool:
         """Whether there is a file under this path, and INPUT does not name it."""
@@ -194,19 +192,19 @@ class Scan:
 
     def _take(self, records: Sequence[Single]) -> None:
         try:
-            places = {record.key.decode(): decode_place(record.value) for record in records}
+            locations = {record.key.decode(): decode_location(record.value) for record in records}
         except ValueError as error:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
-        for source, place in places.items():
-            self._put(source, place)
+        for source, location in locations.items():
+            self._put(source, location)
 
-    def _put(self, source: str, place: Place) -> None:
-        if source not in self.places.of:
+    def _put(self, source: str, location: SourceLocation) -> None:
+        if source not in self.locations.of:
             home, _ = home_and_number(source)
             if may_name(self._settings.input, home):
                 self._named.add(source)
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
-        self.places.put(source, place)
+        self.locations.put(source, location)
 
     def _look(self) -> tuple[Seen, Input]:
         began_at, cost_s = time.monotonic(), time.thread_time()
@@ -234,8 +232,10 @@ class Scan:
         for path, found in files.items():
             if found.file:
                 by_file.setdefault(found.file, path)
-        places = [self.places.of[source] for source in self._named]
-        lost = {place.file: place.path for place in places if place.file and place.file not in by_file}
+        locations = [self.locations.of[source] for source in self._named]
+        lost = {
+            location.file: location.path for location in locations if location.file and location.file not in by_file
+        }
         beside = look_beside(lost)
         moved: dict[str, Moved] = {}
         if self._watch is not None:
@@ -246,10 +246,10 @@ class Scan:
 
     def _tell_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
-            source = self.places.source_of(found.file)
+            source = self.locations.source_of(found.file)
             if source is None or (path, found.file) in self._told:
                 continue
-            place = self.places.of[source]
-            if place.path != path and seen.at_place(place) is not None:
+            location = self.locations.of[source]
+            if location.path != path and seen.at_location(location) is not None:
                 self._told.add((path, found.file))
                 log.warning("a second name of one file: it is read once", path=path, source=source)

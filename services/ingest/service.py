@@ -1,4 +1,4 @@
-"""ingest: files → rows. Rows, and the place where reading goes on, are committed in one transaction."""
+"""ingest: files → rows. Rows, and the location where reading goes on, are committed in one transaction."""
 
 import asyncio
 import time
@@ -25,9 +25,9 @@ from common.sessions.partition_tasks import run_lanes
 from common.sessions.readiness import Readiness
 from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
 from services.ingest.assignor import RoundAssignor
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import find_files, is_stream
-from services.ingest.partition import IngestLane
+from services.ingest.partition import PartitionSources
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.standard_input import carry_standard_input
@@ -45,17 +45,17 @@ class Ingest:
 
     def __init__(
         self,
-        shop: Shop,
+        context: IngestContext,
         consumer: AIOKafkaConsumer,
         assignor: RoundAssignor,
         confirm: Callable[[], Awaitable[None]],
     ) -> None:
-        self._shop = shop
+        self._context = context
         self._confirm = confirm
-        self._settings = shop.settings
+        self._settings = context.settings
         self._consumer = consumer
         self._assignor = assignor
-        self._scan = Scan(shop.settings, shop.topics)
+        self._scan = Scan(context.settings, context.topics)
         self.opened: set[TopicPartition] = set()
         self.failed: dict[str, str] = {}
         self.rejected_whole: set[str] = set()
@@ -70,13 +70,13 @@ class Ingest:
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
-            transactions = Transactions(producer, [partition, *self._shop.writes_to()])
+            transactions = Transactions(producer, [partition, *self._context.writes_to()])
             await unless_stopped(stop, transactions.take_over())
             # Only now: whatever a predecessor had under way is settled.
             known = await unless_stopped(stop, self._read_progress(partition))
             # After what was read, before anything follows from it: a topic created again would begin every source anew.
             await unless_stopped(stop, self._confirm())
-            lane = IngestLane(self._shop, self._scan, partition, transactions, known)
+            lane = PartitionSources(self._context, self._scan, partition, transactions, known)
             try:
                 # Before the input is looked at, which may take long: who waits for the end knows that there is a run.
                 lane.say(run)
@@ -107,12 +107,12 @@ class Ingest:
             finally:
                 transactions.give_up()
 
-    def _note(self, lane: IngestLane) -> None:
+    def _note(self, lane: PartitionSources) -> None:
         self.sources |= lane.sources
         self.rejected_whole |= lane.rejected_whole
         self.skipped_whole |= lane.skipped_whole
 
-    def _done(self, run: Run, lane: IngestLane) -> Run:
+    def _done(self, run: Run, lane: PartitionSources) -> Run:
         # A folder is no partition's: the first one tells of those.
         failed = {**lane.failed, **(self._scan.failed if run.partition == 0 else {})}
         why = shortened(next(iter(failed.values()), ""))
@@ -132,7 +132,7 @@ class Ingest:
             told = [decode_progress(value) for value in latest.values()]
         except ValueError as error:
             raise ServiceError(f"topic {partition.topic}: a record is {error}") from None
-        return {each.source: self._shop.check_progress(each) for each in told if isinstance(each, Progress)}
+        return {each.source: self._context.check_progress(each) for each in told if isinstance(each, Progress)}
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
@@ -150,15 +150,15 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
     async with open_admin(settings, stop) as admin:
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
-        shop = Shop(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
+        context = IngestContext(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
         watch = partial(watch_topics, admin, settings, pipeline.identity)
         if is_stream(settings.input):
-            await carry_standard_input(shop, readiness, watch, stop)
+            await carry_standard_input(context, readiness, watch, stop)
             return
         group = Groups.under(settings.topic_prefix).ingest
         assignor = RoundAssignor()
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        ingest = Ingest(shop, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
+        ingest = Ingest(context, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
         await unless_stopped(stop, remove_predecessor(settings, group, slot))
         await run_lanes(
             consumer,

@@ -8,7 +8,7 @@ from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
 from services.ingest.parsing.encodings import check_mark, find_encoding
-from services.ingest.parsing.opening import Wanted
+from services.ingest.parsing.opening import ReadOptions
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 
@@ -85,17 +85,17 @@ class IngestSettings(ServiceSettings):
         if self.delimiter == self.quote != _AUTO:
             raise ValueError(f"DELIMITER and QUOTE are both {self.quote!r}: they have to differ")
         encoding = find_encoding(self.encoding)
-        for name, mark in (("DELIMITER", self.wanted.delimiter), ("QUOTE", self.wanted.quote)):
+        for name, mark in (("DELIMITER", self.read_options.delimiter), ("QUOTE", self.read_options.quote)):
             if mark and encoding.holds(mark):
                 raise ValueError(f"{name} {mark.decode()!r} may be part of a character in ENCODING={self.encoding}")
         return self
 
     @property
-    def wanted(self) -> Wanted:
+    def read_options(self) -> ReadOptions:
         """How sources are to be read."""
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
-        return Wanted(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
+        return ReadOptions(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
 
     @property
     def tolerance(self) -> Tolerance:

@@ -21,11 +21,11 @@ from common.rows.schema import Schema
 from common.rows.schema_differences import dialect_traits
 from common.rows.tally import tally
 from services.ingest.begun import begun_with
-from services.ingest.context import Shop, too_long
-from services.ingest.expected import Expected
-from services.ingest.files.reading import Window
-from services.ingest.outgoing import Address, pack_begun_anew, pack_end, pack_reject, pack_run, to_values
-from services.ingest.parsing.framing import Framed, Reject, Run, frame, with_half_ending
+from services.ingest.context import IngestContext, too_long
+from services.ingest.outgoing import Address, pack_begun_anew, pack_end, pack_reject, pack_rows, to_values
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.fingerprint import Fingerprint
+from services.ingest.parsing.framing import Framed, Reject, RowBlock, frame, with_half_ending
 from services.ingest.parsing.opening import MOST_REJECTS, Opening, bytes_left, find_opening, lacks_header
 from services.ingest.parsing.patience import Waiting
 from services.ingest.parsing.patterns import ENDING, count_breaks
@@ -40,9 +40,15 @@ class Source:
     """A source being read. `progress` is where it stands once the outbox at hand is committed."""
 
     def __init__(
-        self, shop: Shop, address: Address, progress: Progress, window: Window, *, has_void: bool = False
+        self,
+        context: IngestContext,
+        address: Address,
+        progress: Progress,
+        fingerprint: Fingerprint,
+        *,
+        has_void: bool = False,
     ) -> None:
-        self._shop = shop
+        self._context = context
         self._address = address
         self._partitions = cycle(address.partitions)
         self._registered: Registered | None = None
@@ -51,7 +57,7 @@ class Source:
         # What was rejected of it before, under other settings, is so no more.
         self._has_void = has_void
         self.progress = progress
-        self.window = window
+        self.fingerprint = fingerprint
 
     @property
     def has_schema(self) -> bool:
@@ -82,10 +88,10 @@ class Source:
         if not self.progress.ended:
             parts = len(self._address.partitions)
             ended = Ended(self.progress.source, self.progress.tally, self.progress.rejected, parts)
-            pack_end(outbox, self._shop.topics, self._address, ended)
+            pack_end(outbox, self._context.topics, self._address, ended)
         was_ended = self.progress.ended
         self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
-        if not was_ended and (line := self._shop.find_skipped_whole(self.progress)):
+        if not was_ended and (line := self._context.find_skipped_whole(self.progress)):
             log.warning("nothing of the source is left", reason=line)
 
     def _finish_line(self, data: bytes, outbox: Outbox) -> int:
@@ -97,7 +103,7 @@ class Source:
         if not data:
             return 0
         if not self.progress.unterminated:
-            is_half = data.startswith(b"\n") and self.window.tail.endswith(b"\r")
+            is_half = data.startswith(b"\n") and self.fingerprint.tail.endswith(b"\r")
             if is_half:
                 self._move(data[:1], lines=0)
             return int(is_half)
@@ -115,13 +121,13 @@ class Source:
     async def _take_opening(self, data: bytes, outbox: Outbox, expected: Expected) -> tuple[int, bool]:
         """Take the source's beginning; return the bytes used, and whether the rest is no more than half a header."""
         if self.progress.schema:
-            self._use(await self._shop.registry.find(self.progress.schema))
+            self._use(await self._context.registry.find(self.progress.schema))
             return 0, False
-        wanted, opening = self._shop.settings.wanted, self._find_opening(data, expected)
+        options, opening = self._context.settings.read_options, self._find_opening(data, expected)
         if opening is None:
             # A header alone says too little for `auto`, also one with its line ending.
-            is_header = wanted.is_auto and wanted.header == "first" and not self._auto.has_lines
-            is_left = expected is Expected.NOTHING or is_header or lacks_header(data, wanted, self.progress.line)
+            is_header = options.is_auto and options.header == "first" and not self._auto.has_lines
+            is_left = expected is Expected.NOTHING or is_header or lacks_header(data, options, self.progress.line)
             return 0, is_left and expected is not Expected.MORE
         left = bytes_left(data, opening)
         used = data[: opening.consumed - left]
@@ -134,36 +140,36 @@ class Source:
         # Behind whatever may fail: what is in the outbox goes out.
         if used or schema is not None:
             if self._has_void:
-                pack_begun_anew(outbox, self._shop.topics, self._address)
+                pack_begun_anew(outbox, self._context.topics, self._address)
                 self._has_void = False
             for reject in opening.rejects:
                 self._reject(reject, outbox)
-            changes["begun"] = begun_with(wanted, None if schema is None else schema.dialect)
+            changes["begun"] = begun_with(options, None if schema is None else schema.dialect)
             self._move(used, lines=count_breaks(used, 0, len(used)) if left else opening.lines, **changes)
         return len(used), left > 0
 
     def _find_opening(self, data: bytes, expected: Expected) -> Opening | None:
-        wanted, progress, now = self._shop.settings.wanted, self.progress, time.monotonic()
-        hurry = self._auto.hurries(data, wanted, now)
-        find = partial(find_opening, data, wanted, line=progress.line, offset=progress.offset, hurry=hurry)
+        options, progress, now = self._context.settings.read_options, self.progress, time.monotonic()
+        hurry = self._auto.hurries(data, options, now)
+        find = partial(find_opening, data, options, line=progress.line, offset=progress.offset, hurry=hurry)
         try:
             opening = find(at_end=expected is Expected.NOTHING)
         except ValueError as error:
             raise SourceError(f"{progress.source}: its beginning cannot be read: {error}") from None
-        if opening is None and expected is Expected.NOT_NOW and wanted.header == "first":
+        if opening is None and expected is Expected.NOT_NOW and options.header == "first":
             # A dialect that is to be found out waits for more than a few rows have. Where something is wrong, more may
             # mend it.
             with suppress(ValueError):
                 found = find(at_end=True)
                 opening = None if found is not None and found.trouble else found
         is_at_end = expected is not Expected.MORE
-        if opening is None and (reason := self._auto.news(data, wanted, now, at_end=is_at_end)):
+        if opening is None and (reason := self._auto.news(data, options, now, at_end=is_at_end)):
             log.info("dialect not found out yet", source=progress.source, reason=reason)
         return opening
 
     async def _register(self, schema: Schema) -> Registered:
         try:
-            return await self._shop.registry.register(schema)
+            return await self._context.registry.register(schema)
         except RecordTooLargeError as error:
             raise SourceError(too_long(self.progress.source, str(error))) from error
 
@@ -179,7 +185,7 @@ class Source:
 
     def _tell_opening(self, schema: Schema, trouble: str) -> None:
         source, columns = self.progress.source, len(schema.columns)
-        if self._shop.settings.wanted.is_auto:
+        if self._context.settings.read_options.is_auto:
             delimiter, quote, _, _ = dialect_traits(schema)
             log.info("dialect found out", source=source, delimiter=delimiter, quote=quote, columns=columns)
         if trouble:
@@ -206,16 +212,16 @@ class Source:
             framed = with_half_ending(framed, self.progress.line, self.progress.offset)
         total, rejected = self.progress.tally, self.progress.rejected
         partition = next(self._partitions)
-        for part in to_values(framed.parts, self._codec, self._shop.settings.max_row_bytes):
+        for part in to_values(framed.frames, self._codec, self._context.settings.max_row_bytes):
             if isinstance(part, Reject):
                 rejected += 1
                 self._reject(part, outbox)
             else:
-                run, values = part
-                total += tally(run.rows)
-                pack_run(outbox, self._shop.topics, self._address, schema.id, run, values, partition)
+                block, values = part
+                total += tally(block.rows)
+                pack_rows(outbox, self._context.topics, self._address, schema.id, block, values, partition)
         unterminated = at_end and not data.endswith((b"\n", b"\r"))
-        if unterminated and isinstance(framed.parts[-1], Run):
+        if unterminated and isinstance(framed.frames[-1], RowBlock):
             log.info(
                 "the last row has no line ending and is taken as it is",
                 source=self.progress.source,
@@ -233,7 +239,7 @@ class Source:
             columns=len(schema.columns),
             line=self.progress.line,
             offset=self.progress.offset,
-            max_row_bytes=self._shop.settings.max_row_bytes,
+            max_row_bytes=self._context.settings.max_row_bytes,
             most_rejects=MOST_REJECTS,
         )
         framed = find(at_end=expected is Expected.NOTHING)
@@ -241,27 +247,27 @@ class Source:
             # Where lines end with CR, the last one is complete, unless it, or one before, is within quotes.
             whole = find(at_end=True)
             is_one_more = _count_records(whole) == _count_records(framed) + 1
-            if is_one_more and whole.consumed == len(data) and isinstance(whole.parts[-1], Run):
+            if is_one_more and whole.consumed == len(data) and isinstance(whole.frames[-1], RowBlock):
                 return whole
         return framed
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
         if not self.progress.reason and reject.reason != _BLANK_LINE:
             self.progress = replace(self.progress, reason=shortened(reject.reason))
-        pack_reject(outbox, self._shop.topics, self._address, reject, self._shop.settings.max_row_bytes)
+        pack_reject(outbox, self._context.topics, self._address, reject, self._context.settings.max_row_bytes)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:
-        self.window = self.window.moved(used)
+        self.fingerprint = self.fingerprint.after(used)
         self.progress = replace(
             self.progress,
             offset=self.progress.offset + len(used),
             line=self.progress.line + lines,
-            head=self.window.head_digest,
-            tail=self.window.tail_digest,
+            head=self.fingerprint.head_digest,
+            tail=self.fingerprint.tail_digest,
             ended=False,
             **changes,
         )
 
 
 def _count_records(framed: Framed) -> int:
-    return sum(len(part.rows) if isinstance(part, Run) else 1 for part in framed.parts)
+    return sum(len(part.rows) if isinstance(part, RowBlock) else 1 for part in framed.frames)

@@ -20,10 +20,11 @@ from common.kafka.transaction import Outbox, Transactions
 from common.pipeline.topics import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
-from services.ingest.context import Shop
-from services.ingest.expected import Expected
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import descriptor_of, source_key
-from services.ingest.files.reading import LONGEST_LINE_BYTES, Window, endless_line
+from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.unpacking import Stream
 from services.ingest.source import Source
 
@@ -35,13 +36,13 @@ _LOOK_INTERVAL_S = 0.1
 
 
 async def carry_standard_input(
-    shop: Shop, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
+    context: IngestContext, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
 ) -> None:
     """Carry what INPUT names to its end, or until `stop`; then what was read completely is committed.
 
     `watch` raises what else may end it.
     """
-    carrying = asyncio.ensure_future(_carry(shop, readiness, stop))
+    carrying = asyncio.ensure_future(_carry(context, readiness, stop))
     watching = asyncio.ensure_future(watch())
     try:
         await asyncio.wait([carrying, watching], return_when=asyncio.FIRST_COMPLETED)
@@ -52,23 +53,23 @@ async def carry_standard_input(
         await asyncio.gather(carrying, watching, return_exceptions=True)
 
 
-async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
-    settings = shop.settings
+async def _carry(context: IngestContext, readiness: Readiness, stop: asyncio.Event) -> None:
+    settings = context.settings
     name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
-    source = Source(shop, shop.address(name, source_key(name)), shop.new_progress(name), Window())
+    source = Source(context, context.address(name, source_key(name)), context.new_progress(name), Fingerprint())
     what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
     log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
-        transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
+        transactions = Transactions(producer, [TopicPartition(context.topics.progress, home), *context.writes_to()])
         readiness.set_ready(1)
 
         async def take(data: bytes, expected: Expected) -> bytes:
             outbox, before = transactions.outbox(), source.progress
             left = data[await source.take(data, outbox, expected) :]
             if source.progress != before:
-                await _commit(transactions, shop, home, source, outbox)
-            shop.check_rejected(source.progress)
+                await _commit(transactions, context, home, source, outbox)
+            context.check_rejected(source.progress)
             if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
                 raise SourceError(endless_line("standard input", source.progress.line, source.progress.offset))
             return left
@@ -76,24 +77,24 @@ async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
         try:
             with client_failures_as_outages():
                 # Before any row: rows without any progress would mean that progress was lost.
-                await _commit(transactions, shop, home, source, transactions.outbox())
+                await _commit(transactions, context, home, source, transactions.outbox())
                 # Not before: what a session has read that fails to begin is gone for the next one.
                 chunks = _read_in_background(settings.input)
                 try:
                     await _take_all(source, chunks, take, stop)
                 except (SourceError, TooManyRejectedError):
-                    await _leave(transactions, shop, home, source)
+                    await _leave(transactions, context, home, source)
                     raise
-                await _leave(transactions, shop, home, source)
+                await _leave(transactions, context, home, source)
         except (KafkaError, OSError, TimeoutError) as error:
             # To begin again is for what can be read again.
             raise SourceError(f"{what} is lost behind line {source.progress.line}: {error!r}") from error
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
-    if line := shop.find_skipped_whole(source.progress):
+    if line := context.find_skipped_whole(source.progress):
         raise ConfigurationError(line)
-    if source.progress.ended and (line := shop.find_rejected_whole(source.progress)):
+    if source.progress.ended and (line := context.find_rejected_whole(source.progress)):
         raise AllRejectedError(line)
 
 
@@ -162,17 +163,19 @@ def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:
         raise SourceError(f"standard input cannot be unpacked: {error}") from error
 
 
-async def _leave(transactions: Transactions, shop: Shop, home: int, source: Source) -> None:
+async def _leave(transactions: Transactions, context: IngestContext, home: int, source: Source) -> None:
     """Commit all that was read, and that no more will be: who waits for its end would wait for ever."""
     if not source.progress.ended:
         source.progress = replace(source.progress, given_up=True)
-        await _commit(transactions, shop, home, source, transactions.outbox())
+        await _commit(transactions, context, home, source, transactions.outbox())
     await transactions.settle()
 
 
-async def _commit(transactions: Transactions, shop: Shop, home: int, source: Source, outbox: Outbox) -> None:
+async def _commit(
+    transactions: Transactions, context: IngestContext, home: int, source: Source, outbox: Outbox
+) -> None:
     progress = source.progress
-    outbox.put(shop.topics.progress, home, progress.source.encode(), encode_progress(progress))
+    outbox.put(context.topics.progress, home, progress.source.encode(), encode_progress(progress))
     await transactions.commit(outbox)
 
 

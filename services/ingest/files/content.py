@@ -7,7 +7,8 @@ from typing import IO, Protocol
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import source_name
-from services.ingest.files.reading import Window, open_file, read_on, read_window
+from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
 
@@ -27,10 +28,10 @@ class Content(Protocol):
     def whole_only(self) -> bool:
         """Whether it can be read only once nobody writes to it any more."""
 
-    def window(self, progress: Progress) -> Window:
-        """The window of what was read of it. SourceError unless it still begins with that."""
+    def fingerprint(self, progress: Progress) -> Fingerprint:
+        """The fingerprint of what was read of it. SourceError unless it still begins with that."""
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:
         """Up to `size` bytes from `offset` on; fewer at the end only. SourceError if what is before changed."""
 
     def keep_from(self, offset: int) -> None:
@@ -45,11 +46,11 @@ class PlainFile:
     expected: str = ""
     whole_only = False
 
-    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
-        return read_window(self.path, progress, self.expected)
+    def fingerprint(self, progress: Progress) -> Fingerprint:  # noqa: D102 - as Content says
+        return read_fingerprint(self.path, progress, self.expected)
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        return read_on(self.path, offset, window, size, self.expected)
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
+        return read_plain_chunk(self.path, offset, fingerprint, size, self.expected)
 
     def keep_from(self, offset: int) -> None:  # noqa: D102 - same
         pass
@@ -78,15 +79,15 @@ class PackedFile:
         self._kept = b""
         self._kept_from = 0
 
-    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
-        window = self._skip(progress.offset)
-        if progress.offset and (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+    def fingerprint(self, progress: Progress) -> Fingerprint:  # noqa: D102 - as Content says
+        fingerprint = self._skip(progress.offset)
+        if progress.offset and (fingerprint.head_digest, fingerprint.tail_digest) != (progress.head, progress.tail):
             raise self._refuse(progress.offset)
-        return window
+        return fingerprint
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        # From another place than it stands at it is read anew.
-        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != window:
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
+        # From another location than it stands at it is read anew.
+        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != fingerprint:
             raise self._refuse(offset)
         self._kept += self._unpack(size - len(self._kept))
         return self._kept[:size]
@@ -104,20 +105,20 @@ class PackedFile:
             self._trouble = None
         return changed
 
-    def _skip(self, offset: int) -> Window:
+    def _skip(self, offset: int) -> Fingerprint:
         """Unpack from the beginning up to here."""
         self._has_changed()
         self._begin()
-        window = Window()
+        fingerprint = Fingerprint()
         while self._kept_from < offset:
             data = self._unpack(min(_SKIP_BYTES, offset - self._kept_from - len(self._kept)))
             if not data and not self._kept:
                 raise self._refuse(offset)
             self._kept += data
             used = self._kept[: offset - self._kept_from]
-            window = window.moved(used)
+            fingerprint = fingerprint.after(used)
             self.keep_from(self._kept_from + len(used))
-        return window
+        return fingerprint
 
     def _unpack(self, size: int) -> bytes:
         """Unpack at least so many bytes more, fewer at the end only."""

@@ -192,13 +192,13 @@ def may_name(given: str, name: str) -> bool:
     if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
-    places = glob.begin()
+    locations = glob.begin()
     for folder in [*reversed(file.parents[:-1]), file]:
-        is_named = folder.name in glob.known_names(places)
-        places = glob.after(places, folder.name)
+        is_named = folder.name in glob.known_names(locations)
+        locations = glob.after(locations, folder.name)
         if not is_named and folder != file and is_output(folder):
             return False
-    return glob.is_whole(places)
+    return glob.is_whole(locations)
 
 
 def source_name(path: Path) -> str:

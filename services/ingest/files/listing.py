@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.ingest.naming.globs import Glob, Places
+from services.ingest.naming.globs import Glob, GlobPositions
 
 # Plain, gzip and zstd.
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
@@ -25,7 +25,7 @@ Entry = os.DirEntry[str] | Path
 # The folders on the way to this one, each as device and inode.
 _Way = tuple[tuple[int, int], ...]
 # A folder to go on with, where in the glob it is, and the way to it.
-_Onwards = tuple[str, Places, _Way]
+_Onwards = tuple[str, GlobPositions, _Way]
 
 
 def special_kind(mode: int) -> str | None:
@@ -82,20 +82,22 @@ class Listing:
         while waiting:
             waiting += self._match(glob, *waiting.pop())
 
-    def _match(self, glob: Glob, folder: str, places: Places, way: _Way) -> list[_Onwards]:
+    def _match(self, glob: Glob, folder: str, positions: GlobPositions, way: _Way) -> list[_Onwards]:
         """Take the files of this folder that are named, and return the folders to go on with."""
         folders = []
-        for entry in self._candidates(glob, folder, places):
-            after = glob.after(places, entry.name)
+        for entry in self._candidates(glob, folder, positions):
+            after = glob.after(positions, entry.name)
             if glob.goes_on(after) and self._is_folder(entry):
                 folders.append((entry, after))
             elif glob.is_whole(after) and not self._is_folder(entry):
                 self._take(entry)
-        named = glob.known_names(places)
+        named = glob.known_names(positions)
         followed = (self._follow(glob, entry, after, way, is_named=entry.name in named) for entry, after in folders)
         return [onwards for onwards in followed if onwards is not None]
 
-    def _follow(self, glob: Glob, entry: Entry, places: Places, way: _Way, *, is_named: bool) -> _Onwards | None:
+    def _follow(
+        self, glob: Glob, entry: Entry, positions: GlobPositions, way: _Way, *, is_named: bool
+    ) -> _Onwards | None:
         if not is_named and not self._may_enter(entry):
             return None
         try:
@@ -104,22 +106,22 @@ class Listing:
             self.errors.append(error)
             return None
         here = (found.st_dev, found.st_ino)
-        if here in way and entry.is_symlink() and glob.is_endless(places):
+        if here in way and entry.is_symlink() and glob.is_endless(positions):
             self.left_out[os.fspath(entry)] = "a symbolic link to a folder that it lies in"
             return None
-        return os.fspath(entry), places, (*way, here)
+        return os.fspath(entry), positions, (*way, here)
 
-    def _candidates(self, glob: Glob, folder: str, places: Places) -> Iterator[Entry]:
+    def _candidates(self, glob: Glob, folder: str, positions: GlobPositions) -> Iterator[Entry]:
         """What may be named next. A folder is only listed where it has to be: to pass through is often permitted."""
-        known = glob.known_names(places)
-        if glob.needs_listing(places):
+        known = glob.known_names(positions)
+        if glob.needs_listing(positions):
             for entry in self._entries(folder):
                 known.discard(entry.name)
                 yield entry
         for name in known:
             path = Path(folder, name)
             # A file of this name may be written to or replaced, and what is not there may come.
-            if glob.is_whole(glob.after(places, name)) or not os.path.lexists(path):
+            if glob.is_whole(glob.after(positions, name)) or not os.path.lexists(path):
                 self.enter(folder)
             if os.path.lexists(path):
                 yield path

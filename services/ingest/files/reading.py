@@ -4,8 +4,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -13,6 +11,7 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.files.listing import special_kind
+from services.ingest.parsing.fingerprint import FINGERPRINT_BYTES, Fingerprint
 
 _T = TypeVar("_T")
 
@@ -20,34 +19,6 @@ CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
 # So much of a line is read before it is given up: what is held in memory has to have an end.
 LONGEST_LINE_BYTES = 2**26
-
-# How many bytes at each end of what was read make its fingerprint.
-_FINGERPRINT_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The first and the last bytes of what was read of a source: a changed file does not have both."""
-
-    head: bytes = b""
-    tail: bytes = b""
-
-    def moved(self, used: bytes) -> "Window":
-        """The window after these further bytes."""
-        head = self.head
-        if len(head) < _FINGERPRINT_BYTES:
-            head += used[: _FINGERPRINT_BYTES - len(head)]
-        return Window(head, (self.tail + used[-_FINGERPRINT_BYTES:])[-_FINGERPRINT_BYTES:])
-
-    @property
-    def head_digest(self) -> str:
-        """Fingerprint of the first bytes."""
-        return blake2b(self.head, digest_size=8).hexdigest()
-
-    @property
-    def tail_digest(self) -> str:
-        """Fingerprint of the last bytes."""
-        return blake2b(self.tail, digest_size=8).hexdigest()
 
 
 class MovedError(OSError):
@@ -80,7 +51,7 @@ def open_file(path: Path, expected: str = "") -> BinaryIO:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A named pipe may have taken the file's place: nobody waits for its writer."""
+    """A named pipe may have taken the file's location: nobody waits for its writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
@@ -90,10 +61,10 @@ def check_readable(path: Path) -> None:
         pass
 
 
-def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
-    """The window of what was read of a file. Raises SourceError unless the file still begins with it."""
+def read_fingerprint(path: Path, progress: Progress, expected: str = "") -> Fingerprint:
+    """The fingerprint of what was read of a file. Raises SourceError unless the file still begins with it."""
     if progress.offset == 0:
-        return Window()
+        return Fingerprint()
     with open_file(path, expected) as file:
         size = file.seek(0, os.SEEK_END)
         # One of procfs tells no size.
@@ -103,22 +74,22 @@ def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
                 "or give the new content a new name"
             )
         file.seek(0)
-        head = file.read(min(progress.offset, _FINGERPRINT_BYTES))
-        file.seek(max(0, progress.offset - _FINGERPRINT_BYTES))
-        window = Window(head, file.read(min(progress.offset, _FINGERPRINT_BYTES)))
-    if (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+        head = file.read(min(progress.offset, FINGERPRINT_BYTES))
+        file.seek(max(0, progress.offset - FINGERPRINT_BYTES))
+        fingerprint = Fingerprint(head, file.read(min(progress.offset, FINGERPRINT_BYTES)))
+    if (fingerprint.head_digest, fingerprint.tail_digest) != (progress.head, progress.tail):
         raise _changed(path, progress.offset)
-    return window
+    return fingerprint
 
 
-def read_on(path: Path, offset: int, window: Window, size: int, expected: str = "") -> bytes:
+def read_plain_chunk(path: Path, offset: int, fingerprint: Fingerprint, size: int, expected: str = "") -> bytes:
     """Up to `size` bytes of a file from `offset` on. Raises SourceError unless the bytes before are as they were.
 
-    The file is opened for each read: it holds no descriptor between two, and what was moved into its place is seen.
+    The file is opened for each read: it holds no descriptor between two, and what was moved into its location is seen.
     """
     with open_file(path, expected) as file:
-        file.seek(offset - len(window.tail))
-        before = file.read(len(window.tail))
+        file.seek(offset - len(fingerprint.tail))
+        before = file.read(len(fingerprint.tail))
         # A file that is followed has a few rows more at each look. A megabyte asked for and given back each time leaves
         # the memory in pieces: a process that followed 12 files grew by up to 70 MB in an hour.
         there = max(os.fstat(file.fileno()).st_size - offset, _LEAST_BYTES)
@@ -126,7 +97,7 @@ def read_on(path: Path, offset: int, window: Window, size: int, expected: str = 
         # It may hold more than it tells: one of procfs tells of nothing.
         while len(data) < size and (more := file.read(min(size - len(data), _LEAST_BYTES))):
             data += more
-    if before != window.tail:
+    if before != fingerprint.tail:
         raise _changed(path, offset)
     return data
 

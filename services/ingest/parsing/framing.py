@@ -8,8 +8,8 @@ field it is an ordinary byte. What cannot be read as a row becomes a Reject, and
   rejected and the next line begins a record, so that one stray quote costs one line, not all up to the next quote.
 
 Whatever the quotes, one call takes time linear in its data. Line breaks inside a record are all within quotes, so
-where quotes go wrong at one place for one line, they do for every line between that is still open at its end: that
-place is found once and kept (`_Beyond`), and each line is then judged by itself and this place.
+where quotes go wrong at one location for one line, they do for every line between that is still open at its end: that
+location is found once and kept (`_Beyond`), and each line is then judged by itself and this location.
 """
 
 import math
@@ -39,7 +39,7 @@ _How = Literal["ends", "breaks", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RowBlock:
     """Rows that follow each other in the source and have the same line ending.
 
     `line` (from 1, physical) and `offset` (bytes) are where the first row begins. `eol` is empty for a last row
@@ -67,7 +67,7 @@ class Reject:
 class Framed:
     """What the complete records of some data are, and how many bytes and physical lines of it they take."""
 
-    parts: list[Run | Reject]
+    frames: list[RowBlock | Reject]
     consumed: int
     lines: int
 
@@ -98,24 +98,24 @@ def frame(
     rows = even_rows(data[:cut], *marks, columns, max_row_bytes) if cut else None
     if rows is None:
         return _frame_any(data, line, offset, rules)
-    run = Run(rows, eol, line, offset, plain=True)
+    block = RowBlock(rows, eol, line, offset, plain=True)
     rest = data[cut:]
     if not rest or not (at_end or b"\r" in rest or b"\n" in rest):
-        return Framed([run], cut, len(rows))
+        return Framed([block], cut, len(rows))
     tail = _frame_any(rest, line + len(rows), offset + cut, rules)
-    return Framed([run, *tail.parts], cut + tail.consumed, len(rows) + tail.lines)
+    return Framed([block, *tail.frames], cut + tail.consumed, len(rows) + tail.lines)
 
 
 def with_half_ending(framed: Framed, line: int, offset: int) -> Framed:
     """What was framed at `line` and `offset` of a source that ends with CR: its last row may get LF yet."""
-    last = framed.parts[-1]
-    if not isinstance(last, Run) or last.eol != b"\r":
+    last = framed.frames[-1]
+    if not isinstance(last, RowBlock) or last.eol != b"\r":
         return framed
     row = last.rows[-1]
     before = [replace(last, rows=last.rows[:-1])] if len(last.rows) > 1 else []
     row_line = line + framed.lines - 1 - count_breaks(row, 0, len(row))
-    half = Run([row], HALF_CRLF, row_line, offset + framed.consumed - 1 - len(row), last.plain)
-    return Framed([*framed.parts[:-1], *before, half], framed.consumed, framed.lines)
+    half = RowBlock([row], HALF_CRLF, row_line, offset + framed.consumed - 1 - len(row), last.plain)
+    return Framed([*framed.frames[:-1], *before, half], framed.consumed, framed.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
     """Do the work of `frame` record by record."""
     if not rules.at_end and data.endswith(b"\r"):
         data = data[:-1]  # it may be half of CRLF: it comes again with the byte behind it
-    parts: list[Run | Reject] = []
+    frames: list[RowBlock | Reject] = []
     consumed, next_line = 0, line
     for (eol, reason), group in groupby(_records(data, rules), key=itemgetter(2, 3)):
         spans = [(start, end) for start, end, _, _ in group]
@@ -153,14 +153,14 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
             rows = [data[start:stop] for start, stop in spans]
             quote = rules.dialect.quote
             plain = not quote or data.find(quote, begin, end) < 0
-            parts.append(Run(rows, eol, next_line, offset + begin, plain))
+            frames.append(RowBlock(rows, eol, next_line, offset + begin, plain))
             next_line += count_breaks(data, begin, end) + 1
         else:
             for start, stop in spans:
-                parts.append(Reject(data[start:stop], next_line, offset + start, reason))
+                frames.append(Reject(data[start:stop], next_line, offset + start, reason))
                 next_line += count_breaks(data, start, stop) + 1
         consumed = end + len(eol)
-    return Framed(parts, consumed, next_line - line)
+    return Framed(frames, consumed, next_line - line)
 
 
 def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str | None]]:
@@ -169,7 +169,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
     start, beyond = 0, _Beyond(-1, "open")
     rejects = 0
     while start < len(data) and rejects < rules.most_rejects:
-        # Up to `beyond`, or without its end, this could run through the same lines again for each of them.
+        # Up to `beyond`, or without its end, this could block through the same lines again for each of them.
         row = match_row(data, start, start + rules.max_row_bytes + 2) if start > beyond.stop else None
         if row is not None and row.end(1) - start <= rules.max_row_bytes:
             yield start, row.end(1), row[2], None

@@ -33,7 +33,7 @@ _SEP_BYTES = len(BOM) + len(b'"sep=;"\r\n')
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReadOptions:
     """How sources are to be read. `delimiter` and `quote` are None where they are to be found out."""
 
     header: Literal["first", "none"] = "first"
@@ -67,18 +67,18 @@ class Opening:
 
 
 def find_opening(
-    data: bytes, wanted: Wanted, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
+    data: bytes, options: ReadOptions, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
 ) -> Opening | None:
     """Read the beginning of a source, as a rule from its first byte on; None while there is too little of it.
 
     In a `hurry` what is to be found out is found out from the complete lines that there are.
     ValueError, one line, if it cannot be read.
     """
-    if offset == 0 and not _is_enough(data, wanted, at_end=at_end):
+    if offset == 0 and not _is_enough(data, options, at_end=at_end):
         return None
-    to_skip = max(0, wanted.skip_lines - (line - 1))
-    if offset == 0 and not wanted.skip_lines and (named := _SEP_LINE.match(data)):
-        wanted, to_skip = _obey(wanted, named[1]), 1
+    to_skip = max(0, options.skip_lines - (line - 1))
+    if offset == 0 and not options.skip_lines and (named := _SEP_LINE.match(data)):
+        options, to_skip = _obey(options, named[1]), 1
         # Alone it is not taken: what comes behind it is read with it.
         at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
     start = _skipped(data, to_skip)
@@ -86,13 +86,13 @@ def find_opening(
         return _all_skipped(data) if at_end and data else None
     begin = _end_of_blank_lines(data, start)
     blanks: tuple[Reject, ...] = ()
-    if wanted.header == "first" or (at_end and begin == len(data)):
+    if options.header == "first" or (at_end and begin == len(data)):
         begin, blanks = _blank_lines(data, start, line + to_skip, offset)
     if begin == len(data) or len(blanks) == MOST_REJECTS:
         is_enough = at_end or len(blanks) == MOST_REJECTS
         return Opening(None, begin, to_skip + len(blanks), blanks) if is_enough and data else None
     rest = data[begin:]
-    dialect = _dialect(rest, wanted, at_end=at_end, hurry=hurry)
+    dialect = _dialect(rest, options, at_end=at_end, hurry=hurry)
     first = frame_header(rest, dialect, at_end=at_end) if dialect is not None else None
     if dialect is None or first is None or not _ends_well(first, rest, at_end=at_end):
         return None
@@ -100,13 +100,13 @@ def find_opening(
     # A CR that all ends with is more often half of CRLF.
     is_half = first.eol == b"\r" and begin + first.consumed == len(data)
     dialect = replace(dialect, eol=b"\r\n" if is_half else first.eol)
-    if wanted.header == "none":
+    if options.header == "none":
         # What is before the first row that tells how many columns there are is judged as what is behind it.
         columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
         mark = len(BOM) if data.startswith(BOM, start) else 0
         trouble = _find_trouble(first, dialect)
-        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=trouble)
-    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, wanted.row_format)
+        return Opening(Schema(None, columns, dialect, options.row_format), start + mark, to_skip, trouble=trouble)
+    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, options.row_format)
     unterminated = first.consumed == len(first.record)
     lines = to_skip + len(blanks) + first.lines
     return Opening(schema, begin + first.consumed, lines, blanks, unterminated, _find_trouble(first, dialect))
@@ -119,14 +119,14 @@ def _find_trouble(first: Header, dialect: Dialect) -> str:
     return first.trouble or ("a blank before a quote, which is part of the name then" if has_blank else "")
 
 
-def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:
+def _is_enough(data: bytes, options: ReadOptions, *, at_end: bool) -> bool:
     """Whether a source's first bytes tell how it is to be read. ValueError where it is no CSV that can be."""
     foreign = find_foreign(data, at_end=at_end)
-    if foreign == "" and wanted.header == "first" and not wanted.skip_lines:
+    if foreign == "" and options.header == "first" and not options.skip_lines:
         foreign = find_json(data, at_end=at_end)
     if foreign:
         raise ValueError(foreign)
-    may_name_delimiter = not wanted.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)
+    may_name_delimiter = not options.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)
     return foreign is not None and not may_name_delimiter
 
 
@@ -153,10 +153,10 @@ def _may_become_sep(data: bytes) -> bool:
     return line[:4] == b"sep="[: len(line)] and b"\n" not in line and b"\r" not in line[:-1]
 
 
-def _obey(wanted: Wanted, mark: bytes) -> Wanted:
-    """What is wanted of a source whose first line names its delimiter. ValueError where it is not to be found out."""
+def _obey(options: ReadOptions, mark: bytes) -> ReadOptions:
+    """What is options of a source whose first line names its delimiter. ValueError where it is not to be found out."""
     name = mark.decode("latin-1")
-    if wanted.delimiter is not None:
+    if options.delimiter is not None:
         raise ValueError(
             f"its first line is Excel's sep={name}: set DELIMITER=auto, which obeys it, or SKIP_LINES=1 and DELIMITER"
         )
@@ -164,24 +164,24 @@ def _obey(wanted: Wanted, mark: bytes) -> Wanted:
         check_mark(name, "tab")
     except ValueError:
         raise ValueError(f"its first line is Excel's sep={name}, which names no delimiter: set SKIP_LINES=1") from None
-    if find_encoding(wanted.encoding).holds(mark):
+    if find_encoding(options.encoding).holds(mark):
         raise ValueError(
-            f"its first line is Excel's sep={name}, which may be part of a character in ENCODING={wanted.encoding}: "
+            f"its first line is Excel's sep={name}, which may be part of a character in ENCODING={options.encoding}: "
             "convert it to utf-8"
         )
-    return replace(wanted, delimiter=mark)
+    return replace(options, delimiter=mark)
 
 
-def lacks_header(data: bytes, wanted: Wanted, line: int) -> bool:
+def lacks_header(data: bytes, options: ReadOptions, line: int) -> bool:
     """Whether there is no row in this beginning of a source, from `line` on, of which there is too little.
 
     It is lines to skip, blank lines, and a header without its line ending.
     """
-    start = _skipped(data, max(0, wanted.skip_lines - (line - 1)))
+    start = _skipped(data, max(0, options.skip_lines - (line - 1)))
     if start is None:
         return True
     ending = ENDING.search(data, _end_of_blank_lines(data, start))
-    return wanted.header == "first" and (ending is None or (ending[0] == b"\r" and ending.end() == len(data)))
+    return options.header == "first" and (ending is None or (ending[0] == b"\r" and ending.end() == len(data)))
 
 
 def bytes_left(data: bytes, opening: Opening) -> int:
@@ -225,10 +225,10 @@ def _end_of_blank_lines(data: bytes, start: int) -> int:
     return found.end() if found else start
 
 
-def _dialect(data: bytes, wanted: Wanted, *, at_end: bool, hurry: bool) -> Dialect | None:
-    """What is wanted, or what the data seem to be written with; None while there is too little to tell."""
-    if wanted.delimiter is not None and wanted.quote is not None:
-        return Dialect(wanted.delimiter, wanted.quote, encoding=wanted.encoding)
+def _dialect(data: bytes, options: ReadOptions, *, at_end: bool, hurry: bool) -> Dialect | None:
+    """What is options, or what the data seem to be written with; None while there is too little to tell."""
+    if options.delimiter is not None and options.quote is not None:
+        return Dialect(options.delimiter, options.quote, encoding=options.encoding)
     size = _sample_size(data)
     if size is None:
         if not at_end and not hurry:
@@ -236,10 +236,10 @@ def _dialect(data: bytes, wanted: Wanted, *, at_end: bool, hurry: bool) -> Diale
         size = len(data)
     found = find_dialect(
         data[:size],
-        delimiter=wanted.delimiter,
-        quote=wanted.quote,
-        encoding=wanted.encoding,
-        headed=wanted.header == "first",
+        delimiter=options.delimiter,
+        quote=options.quote,
+        encoding=options.encoding,
+        headed=options.header == "first",
         whole=at_end and size == len(data),
     )
     return None if found is None else found.dialect

@@ -2,7 +2,7 @@
 
 import math
 
-from services.ingest.parsing.opening import Wanted
+from services.ingest.parsing.opening import ReadOptions
 from services.ingest.parsing.patterns import count_breaks
 
 # So long after the first complete lines of a source its dialect is found out from those that there are.
@@ -19,12 +19,12 @@ class Waiting:
         self._lines_since: float | None = None
         self._told = False
 
-    def hurries(self, data: bytes, wanted: Wanted, now: float) -> bool:
+    def hurries(self, data: bytes, options: ReadOptions, now: float) -> bool:
         """Whether it has waited long enough behind its first complete lines."""
-        if not data or not wanted.is_auto:
+        if not data or not options.is_auto:
             return False
         self.since = now if self.since is None else self.since
-        least = wanted.skip_lines + (2 if wanted.header == "first" else 1)
+        least = options.skip_lines + (2 if options.header == "first" else 1)
         if self._lines_since is None and count_breaks(data, 0, len(data)) >= least:
             self._lines_since = now
         return now >= self.over_at
@@ -39,9 +39,9 @@ class Waiting:
         """When it has waited long enough; never before its first complete lines."""
         return math.inf if self._lines_since is None else self._lines_since + _DECIDES_AFTER_S
 
-    def news(self, data: bytes, wanted: Wanted, now: float, *, at_end: bool) -> str:
+    def news(self, data: bytes, options: ReadOptions, now: float, *, at_end: bool) -> str:
         """Why it still waits, once it has for so long that it is to be said; empty otherwise."""
-        waits = bool(data) and wanted.is_auto and not self._told and not (self.has_lines and now < self.over_at)
+        waits = bool(data) and options.is_auto and not self._told and not (self.has_lines and now < self.over_at)
         if not waits or not (at_end or (self.since is not None and now - self.since >= _DECIDES_AFTER_S)):
             return ""
         self._told = True

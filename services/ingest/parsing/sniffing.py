@@ -141,16 +141,18 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
         at_end=whole,
         max_row_bytes=len(text),
     )
-    runs = [part.rows for part in framed.parts if not isinstance(part, Reject)]
-    rejects = [part for part in framed.parts if isinstance(part, Reject) and part.raw]
-    rows = sum(map(len, runs))
+    blocks = [part.rows for part in framed.frames if not isinstance(part, Reject)]
+    rejects = [part for part in framed.frames if isinstance(part, Reject) and part.raw]
+    rows = sum(map(len, blocks))
     # A quote that is opened and not closed within the sample leaves its rest unread.
     unread = text.find(b"\n", behind + framed.consumed) >= 0
     records = rows + len(rejects) + unread
-    if dialect.quote == b"'" and sum(_count_quoted(run, dialect, b"'") for run in runs) < _LEAST_QUOTED * max(rows, 1):
+    if dialect.quote == b"'" and sum(_count_quoted(rows, dialect, b"'") for rows in blocks) < _LEAST_QUOTED * max(
+        rows, 1
+    ):
         return None
     others = [mark for mark in (b'"', b"'") if mark != dialect.quote]
-    foreign = sum(_count_quoted(run, dialect, mark) for run in runs for mark in others)
+    foreign = sum(_count_quoted(rows, dialect, mark) for rows in blocks for mark in others)
     widths = Counter({columns: rows}) + Counter(_widths(rejects, dialect))
     [(usual, _)] = widths.most_common(1) or [(columns, 0)]
     judged = records + bool(first.trouble)
@@ -158,7 +160,7 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
     odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
     several = sum(count for width, count in widths.items() if width > 1)
     divided, among_others = several / max(judged, 1), min(odd, several) / max(judged, 1)
-    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(runs, dialect))
+    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(blocks, dialect))
 
 
 def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
@@ -175,9 +177,9 @@ def _count_quoted(rows: list[bytes], dialect: Dialect, mark: bytes) -> int:
     return sum(1 for row in rows if mark in row and search(row))
 
 
-def _clean(runs: list[list[bytes]], dialect: Dialect) -> float:
+def _clean(blocks: list[list[bytes]], dialect: Dialect) -> float:
     """The share of the first rows without another delimiter, where a comma within a number is none."""
-    rows = [row for run in runs for row in run[:_LOOKED_AT]][:_LOOKED_AT]
+    rows = [row for rows in blocks for row in rows[:_LOOKED_AT]][:_LOOKED_AT]
     if dialect.quote:
         within = re.compile(rb"%b[^%b]*+%b" % ((dialect.quote,) * 3))
         rows = [within.sub(b"", row) for row in rows]

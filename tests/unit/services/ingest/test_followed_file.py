@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from common.pipeline.topics import Topics
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, look_beside, source_name
-from services.ingest.followed_file import Followed
+from services.ingest.followed_file import FollowedFile
 from services.ingest.naming.locations import Found
 from services.ingest.settings import IngestSettings
 from tests.harness.sources import read_to_its_end
@@ -18,10 +18,10 @@ def look(path: Path) -> Found:
     return look_at({"": path})[""]
 
 
-def follow(path: Path) -> Followed:
+def follow(path: Path) -> FollowedFile:
     """A source that is read to its end."""
-    shop = Shop(IngestSettings.model_validate({"input": str(path)}), Topics.under(""), None)  # type: ignore[arg-type] # not asked here
-    return Followed(shop, look(path), read_to_its_end(path))
+    context = IngestContext(IngestSettings.model_validate({"input": str(path)}), Topics.under(""), None)  # type: ignore[arg-type] # not asked here
+    return FollowedFile(context, look(path), read_to_its_end(path))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which file a source is followed to: real files and looks at them; the topic of places is a list."""
+"""Which file a source is followed to: real files and looks at them; the topic of locations is a list."""
 
 import asyncio
 import dataclasses
@@ -20,10 +20,10 @@ from common.pipeline.topics import Topics
 from common.protocol.progress import Progress
 from services.ingest import followed_file as followed_module
 from services.ingest import scan as scan_module
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.naming.locations import Place
-from services.ingest.partition import IngestLane
+from services.ingest.naming.locations import SourceLocation
+from services.ingest.partition import PartitionSources
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from tests.harness.reading import Batch, Schemas
@@ -59,10 +59,10 @@ class Replica:
 
     def __init__(self, folder: Path, progress: dict[str, Progress], *, once: bool = False) -> None:
         settings = IngestSettings.model_validate({"input": str(folder), "once": once, "partitions": 1})
-        shop = Shop(settings, Topics.under(""), None)  # type: ignore[arg-type] # not asked here
-        self.scan = Scan(settings, shop.topics)
+        context = IngestContext(settings, Topics.under(""), None)  # type: ignore[arg-type] # not asked here
+        self.scan = Scan(settings, context.topics)
         transactions: Any = SimpleNamespace(outbox=lambda: None)
-        self.lane = IngestLane(shop, self.scan, TopicPartition("progress", 0), transactions, progress)
+        self.lane = PartitionSources(context, self.scan, TopicPartition("progress", 0), transactions, progress)
 
     async def look(self, times: int = 1) -> None:
         """Look at the input anew, so often."""
@@ -73,8 +73,8 @@ class Replica:
     def paths(self) -> dict[str, str]:
         """Where each source's file is, by the names of both; "" where it is nowhere."""
         return {
-            source.rpartition("/in/")[2]: Path(place.path).name if place.file else ""
-            for source, place in self.scan.places.of.items()
+            source.rpartition("/in/")[2]: Path(location.path).name if location.file else ""
+            for source, location in self.scan.locations.of.items()
         }
 
     async def troubles(self) -> list[str]:
@@ -82,7 +82,7 @@ class Replica:
         with capture_logs() as logs:
             for source in self.lane._sources.values():  # noqa: SLF001 - a turn needs a producer
                 source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
-                await source.read_on(None)  # type: ignore[arg-type] # same
+                await source.put_next_rows(None)  # type: ignore[arg-type] # same
         return [line["reason"] for line in logs if line["event"] == "source cannot be read"]
 
 
@@ -360,13 +360,13 @@ async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_t
 
 
 def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
-    from services.ingest.naming.locations import Places, home_and_number  # noqa: PLC0415 - only here
+    from services.ingest.naming.locations import SourceLocations, home_and_number  # noqa: PLC0415 - only here
 
     path = "/in/a\nb.csv"
     assert home_and_number(f"{path}//2") == (path, 2)
-    known = Places()
-    known.put(path, Place("/in/x", "1"))
-    known.put(f"{path}//2", Place("/in/y", "2"))
+    known = SourceLocations()
+    known.put(path, SourceLocation("/in/x", "1"))
+    known.put(f"{path}//2", SourceLocation("/in/y", "2"))
     assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]
 
 
@@ -478,7 +478,7 @@ async def test_packed_files_that_grow_keep_no_other_waiting(folder: Path, monkey
     write(folder / "last.csv.gz", gzip.compress(CONTENT))
     replica = Replica(folder, {})
     lane = replica.lane
-    lane._shop = dataclasses.replace(lane._shop, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
+    lane._context = dataclasses.replace(lane._context, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
     lane._outbox = Outbox(SimpleNamespace(create_batch=Batch))  # noqa: SLF001 - same
     lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
     lane.transactions.busy = True  # type: ignore[misc] # same

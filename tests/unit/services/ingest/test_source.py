@@ -275,7 +275,7 @@ async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypa
     def refuse(*_: object) -> bytes:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(type(content), "read_on", refuse)
+    monkeypatch.setattr(type(content), "read_chunk", refuse)
     await clocked.read(10)
 
 

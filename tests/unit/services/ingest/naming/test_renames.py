@@ -181,7 +181,7 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
             lost = there.pop(name)
             renames.delete(name)
         elif what == "move" and name in there and name != other:
-            # What was renamed over another of the input takes its place, as a file written anew does.
+            # What was renamed over another of the input takes its location, as a file written anew does.
             lost = None if other.endswith(".csv") else there.get(other)
             there[other] = there.pop(name)
             renames.leave(name, count)
