@@ -21,7 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from services.ingest.parsing.encodings import find_encoding
-from services.ingest.parsing.opening import SAMPLE_BYTES, ReadOptions, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
+from services.ingest.parsing.sampling import SAMPLE_BYTES
 
 _MOST_S = 3
 _BOM = b"\xef\xbb\xbf"

@@ -11,7 +11,7 @@ from services.ingest.begun import find_changes, refusal
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import look_at
 from services.ingest.naming.locations import SourceLocation, SourceLocations
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 
 
 def as_sources(files: Mapping[str, Path], places: Mapping[str, SourceLocation]) -> dict[str, Path]:

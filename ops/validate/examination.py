@@ -8,9 +8,10 @@ from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Schema
 from ops.validate.columns import Fields, with_fields
-from services.ingest.outgoing import to_values
+from services.ingest.outgoing import encode_frames
 from services.ingest.parsing.framing import Reject, RowBlock, frame
-from services.ingest.parsing.opening import ReadOptions, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
 
 MAX_REASONS = 5
 _MAX_PLACES = 3
@@ -70,7 +71,7 @@ def read_on(data: bytes, position: Position, wanted: ReadOptions, *, at_end: boo
             at_end=at_end,
             max_row_bytes=max_row_bytes,
         )
-        parts += to_values(framed.frames, _codec(position.schema), max_row_bytes)
+        parts += encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
         used += framed.consumed
         position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return Step(tuple(parts), used, position, trouble)

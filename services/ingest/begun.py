@@ -6,7 +6,9 @@ from common.protocol.progress import Progress
 from common.rows.schema import Dialect
 from services.ingest.files.content import Content
 from services.ingest.parsing.fingerprint import Fingerprint
-from services.ingest.parsing.opening import LONGEST_SAMPLE_BYTES, ReadOptions, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
+from services.ingest.parsing.sampling import LONGEST_SAMPLE_BYTES
 
 _AUTO = "auto"
 _NAMES = {b"": "none", b"\t": "tab"}

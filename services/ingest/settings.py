@@ -8,7 +8,7 @@ from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
 from services.ingest.parsing.encodings import check_mark, find_encoding
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 

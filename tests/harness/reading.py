@@ -14,8 +14,7 @@ from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, Rejection, decode_control, decode_rejection
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.rows.schema import Schema
-from services.ingest import followed_file as followed
-from services.ingest import source
+from services.ingest import beginning, file_reader, followed_file
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.followed_file import FollowedFile
@@ -142,6 +141,6 @@ class Reader:
 def clocked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reader:
     """A reader of a file that does not exist yet, with a clock of its own."""
     reader = Reader(tmp_path / "a.csv")
-    for module in (followed, source):
+    for module in (followed_file, file_reader, beginning):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: reader.clock))
     return reader

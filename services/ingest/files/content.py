@@ -8,6 +8,7 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import source_name
 from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk
+from services.ingest.naming.locations import Found
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
@@ -169,3 +170,23 @@ def content_of(path: Path, expected: str = "") -> Content:
 def is_misnamed(content: Content) -> bool:
     """Whether a file's name says that it is packed, and it is not."""
     return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only
+
+
+def is_source_file(found: Found, progress: Progress) -> bool:
+    """Whether this file, with the inode of the source's, is the source's: it holds what was read.
+
+    OSError; MovedError if another file has its name by now.
+    """
+    # A file written again with the inode of a deleted one may have the same bytes, but has another time.
+    unchanged = progress.ended and found.size == progress.size
+    if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
+        return False
+    content = content_of(found.path, found.file)
+    if unchanged and progress.changed_at_ns and content.whole_only:
+        # Unpacking all of it again takes long.
+        return True
+    try:
+        content.fingerprint(progress)
+    except SourceError:
+        return False
+    return True

@@ -14,12 +14,11 @@ location is found once and kept (`_Beyond`), and each line is then judged by its
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
-from common.protocol.messages import HALF_CRLF
 from common.rows.codec import misfit, parse_fields
 from common.rows.loops import even_rows
 from common.rows.schema import Dialect
@@ -104,18 +103,6 @@ def frame(
         return Framed([block], cut, len(rows))
     tail = _frame_any(rest, line + len(rows), offset + cut, rules)
     return Framed([block, *tail.frames], cut + tail.consumed, len(rows) + tail.lines)
-
-
-def with_half_ending(framed: Framed, line: int, offset: int) -> Framed:
-    """What was framed at `line` and `offset` of a source that ends with CR: its last row may get LF yet."""
-    last = framed.frames[-1]
-    if not isinstance(last, RowBlock) or last.eol != b"\r":
-        return framed
-    row = last.rows[-1]
-    before = [replace(last, rows=last.rows[:-1])] if len(last.rows) > 1 else []
-    row_line = line + framed.lines - 1 - count_breaks(row, 0, len(row))
-    half = RowBlock([row], HALF_CRLF, row_line, offset + framed.consumed - 1 - len(row), last.plain)
-    return Framed([*framed.frames[:-1], *before, half], framed.consumed, framed.lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 import math
 
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.parsing.patterns import count_breaks
 
 # So long after the first complete lines of a source its dialect is found out from those that there are.
 _DECIDES_AFTER_S = 1.0
 
 
-class Waiting:
+class Patience:
     """How long a source has been waiting to show what it is written with: `since` its first bytes."""
 
     __slots__ = ("_lines_since", "_told", "since")

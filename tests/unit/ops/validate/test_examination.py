@@ -19,7 +19,7 @@ from ops.validate.examination import (
     with_step,
 )
 from services.ingest.parsing.framing import Reject, frame
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 
 PIECES = [b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"\xff", b"a,b\n", b"1,2\n", b'"x\ny",3\n', b"long" * 5]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)

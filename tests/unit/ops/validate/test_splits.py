@@ -7,7 +7,7 @@ from common.pipeline.registry import Registered
 from common.rows.schema import Schema
 from ops.validate.examination import Position, Reason, Step, read_on
 from ops.validate.splits import SplitTally
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 from services.split.categories.splits import parse_split_by
 
 SCHEMA = Schema(b"a,b", ("a", "b"))

@@ -27,7 +27,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.finding import file_of, look_at, source_name
 from services.ingest.followed_file import FollowedFile
 from services.ingest.naming.locations import SourceLocation
-from services.ingest.parsing.opening import ReadOptions
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.settings import IngestSettings
 
 TOPICS = Topics.under("")
@@ -214,7 +214,7 @@ def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(pat
     path.write_bytes(beginning)
     first = Run(path, None, delimiter="auto")
     assert (first.progress.ended, first.progress.offset) == (True, 0)
-    assert [entry["event"] for entry in first.logs].count("dialect not found out yet") == 1
+    assert [entry["event"] for entry in first.logs].count("dialect not detected yet") == 1
     append(path, b"x;y;z" if beginning.endswith(b"\n") else b"\r\n")
     second = Run(path, first, delimiter="auto")
     assert (second.progress.ended, second.progress.size) == (True, len(path.read_bytes()))

@@ -7,7 +7,8 @@ import pytest
 
 from common.rows.codec import parse_fields
 from services.ingest.parsing.framing import RowBlock, frame
-from services.ingest.parsing.opening import ReadOptions, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
 
 FILES = sorted(Path(__file__).with_name("csv_spectrum").glob("*.csv"))
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.parsing.encodings import find_encoding
 from services.ingest.parsing.framing import Reject
-from services.ingest.parsing.opening import Opening, ReadOptions, find_opening
+from services.ingest.parsing.opening import Opening, find_opening
+from services.ingest.parsing.options import ReadOptions
 
 PIECES = [b"sep=;\n", b"\n", b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"# note\n", b"a,b\n", b"1,2\n", b"\xff"]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)

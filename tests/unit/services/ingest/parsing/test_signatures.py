@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM
-from services.ingest.parsing.opening import ReadOptions, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.parsing.signatures import find_foreign, find_json
 
 TEXT = "S,id\r\nM,1\r\nÄ,2\r\n"
