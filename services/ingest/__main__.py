@@ -8,7 +8,7 @@ from common.process.lifecycle import begin
 def main() -> int:
     """Run ingest and return the exit code."""
     begin()
-    # These take most of a second; the signals have to be heard before.
+    # These imports take most of a second; signals have to be handled before.
     from common.process.main import run  # noqa: PLC0415
     from services.ingest.service import serve  # noqa: PLC0415
     from services.ingest.settings import IngestSettings  # noqa: PLC0415

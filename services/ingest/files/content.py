@@ -1,4 +1,4 @@
-"""What is in a file: its bytes as they are, or unpacked. Offsets count those."""
+"""What a file holds: its bytes as they are, or unpacked. Offsets count these."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
 
 _SKIP_BYTES = 2**20
-# The log says so where a file with such a name is not compressed.
+# A file with such a name that is not compressed is logged.
 _PACKED_SUFFIXES = {".gz", ".zst"}
 
 
@@ -22,21 +22,21 @@ class Content(Protocol):
     """A file's content, read from front to back."""
 
     path: Path
-    # Which file is to be at this path, "" for any. MovedError from any reading when another one is.
+    # Which file is to be at this path, "" for any. Reading raises MovedError if it is another one.
     expected: str
 
     @property
     def whole_only(self) -> bool:
-        """Whether it can be read only once nobody writes to it any more."""
+        """Whether it can be read only once nothing is written to it any more."""
 
     def fingerprint(self, progress: Progress) -> Fingerprint:
         """The fingerprint of what was read of it. SourceError unless it still begins with that."""
 
     def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on; fewer at the end only. SourceError if what is before changed."""
+        """Up to `size` bytes from `offset` on, fewer only at the end. SourceError if the bytes before changed."""
 
     def keep_from(self, offset: int) -> None:
-        """What is before this offset will not be read again."""
+        """Nothing before this offset will be read again."""
 
 
 @dataclass(slots=True)
@@ -58,9 +58,9 @@ class PlainFile:
 
 
 class PackedFile:
-    """A compressed file. Its state is that of the unpacking: a file that has changed is unpacked from its beginning.
+    """A compressed file, with the state of its unpacking: a file that has changed is unpacked from its beginning.
 
-    Between two reads it is closed, as a plain one is.
+    Between two reads it is closed, like a plain one.
     """
 
     whole_only = True
@@ -68,7 +68,7 @@ class PackedFile:
     def __init__(self, path: Path, expected: str = "") -> None:
         self.path = path
         self.expected = expected
-        # Where the file was when it was last read: a changed one is another file.
+        # The file when it was last read: a changed one counts as another file.
         self._signature: tuple[int, ...] | None = None
         self._trouble: SourceError | None = None
         self._begin()
@@ -87,7 +87,7 @@ class PackedFile:
         return fingerprint
 
     def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
-        # From another location than it stands at it is read anew.
+        # From any other offset than the current one it is unpacked from its beginning.
         if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != fingerprint:
             raise self._refuse(offset)
         self._kept += self._unpack(size - len(self._kept))
@@ -107,7 +107,7 @@ class PackedFile:
         return changed
 
     def _skip(self, offset: int) -> Fingerprint:
-        """Unpack from the beginning up to here."""
+        """Unpack from the beginning up to this offset."""
         self._has_changed()
         self._begin()
         fingerprint = Fingerprint()
@@ -122,9 +122,9 @@ class PackedFile:
         return fingerprint
 
     def _unpack(self, size: int) -> bytes:
-        """Unpack at least so many bytes more, fewer at the end only."""
+        """Unpack at least so many more bytes, fewer only at the end."""
         if self._trouble is not None:
-            # The same file would give the same again, after as much work.
+            # The same file would fail in the same way again, after as much work.
             raise self._trouble.with_traceback(None)
         pieces: list[bytes] = []
         try:
@@ -135,7 +135,7 @@ class PackedFile:
                     size -= len(piece)
                 self._packed_offset = file.tell()
         except OSError:
-            # What was unpacked is lost: begin anew.
+            # What was unpacked is lost: begin again.
             self._signature = None
             raise
         except (ValueError, EOFError) as error:
@@ -144,7 +144,7 @@ class PackedFile:
         return b"".join(pieces)
 
     def _next_piece(self, file: IO[bytes]) -> bytes | None:
-        """What a few more packed bytes give, which may be nothing; None at the end."""
+        """What a few more packed bytes unpack to, which may be nothing; None at the end."""
         packed = file.read(SLICE_BYTES)
         if not packed:
             self._unpacker.end()
@@ -152,16 +152,16 @@ class PackedFile:
         return self._unpacker.unpack(packed)
 
     def _refuse(self, offset: int) -> SourceError:
-        """Read no more of the file until it changes again: it is another one."""
+        """Read no more of the file until it changes again: it is another file."""
         self._trouble = SourceError(
-            f"{source_name(self.path)} changed within what its first {offset} unpacked bytes were, which were read "
-            "already: put it back, or give the new content a new name"
+            f"{source_name(self.path)} changed within its first {offset} unpacked bytes, which were already read: "
+            "put it back, or give the new content a new name"
         )
         return self._trouble
 
 
 def content_of(path: Path, expected: str = "") -> Content:
-    """The content of a file, unpacked where its first bytes say that it is packed, whatever its name says."""
+    """The content of a file, unpacked if its first bytes say that it is packed, whatever its name says."""
     with open_file(path, expected) as file:
         is_packed = find_packed(file.read(MAGIC_BYTES)) is not None
     return PackedFile(path, expected) if is_packed else PlainFile(path, expected)

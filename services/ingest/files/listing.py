@@ -1,4 +1,4 @@
-"""Walking through folders: the regular files that a folder or a glob names, and what is left out, and why."""
+"""Walking through folders: the regular files that a folder or a glob names, what is left out, and why."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from services.ingest.naming.globs import Glob, GlobPositions
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
 # What sink keeps its ledgers in.
 _OUTPUT_MARK = ".nacre"
-# To read these is to wait for somebody who writes.
+# Reading these would wait for a writer.
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -20,7 +20,7 @@ _SPECIAL = {
     stat.S_IFBLK: "a device",
 }
 
-# A path where no folder was listed.
+# A path if no folder was listed.
 Entry = os.DirEntry[str] | Path
 # The folders on the way to this one, each as device and inode.
 _Way = tuple[tuple[int, int], ...]
@@ -29,7 +29,7 @@ _Onwards = tuple[str, GlobPositions, _Way]
 
 
 def special_kind(mode: int) -> str | None:
-    """What this is, of `st_mode`, if it is neither a file nor a folder."""
+    """What `st_mode` is of, if it is neither a file nor a folder."""
     return _SPECIAL.get(stat.S_IFMT(mode))
 
 
@@ -39,7 +39,7 @@ def is_csv(name: str) -> bool:
 
 
 def is_output(folder: str | os.PathLike[str]) -> bool:
-    """Whether a sink writes into this folder. One that cannot be looked into is none: to list it tells why."""
+    """Whether a sink writes into this folder. Not if it cannot be looked into: listing it then reports why."""
     try:
         return Path(folder, _OUTPUT_MARK).is_dir()
     except OSError:
@@ -50,9 +50,7 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
 class Listing:
     """The paths of the files that were found, the errors of folders, and what was left out, with the reason.
 
-    `links` are the files that lie elsewhere.
-
-    `enter` is called with each folder before it is listed.
+    `links` are the files that lie elsewhere. `enter` is called with each folder before it is listed.
     """
 
     enter: Callable[[str], None] = lambda _: None
@@ -112,7 +110,7 @@ class Listing:
         return os.fspath(entry), positions, (*way, here)
 
     def _candidates(self, glob: Glob, folder: str, positions: GlobPositions) -> Iterator[Entry]:
-        """What may be named next. A folder is only listed where it has to be: to pass through is often permitted."""
+        """What may be named next. A folder is listed only if it has to be: passing through is more often permitted."""
         known = glob.known_names(positions)
         if glob.needs_listing(positions):
             for entry in self._entries(folder):
@@ -120,7 +118,7 @@ class Listing:
                 yield entry
         for name in known:
             path = Path(folder, name)
-            # A file of this name may be written to or replaced, and what is not there may come.
+            # A file of this name may be written to or replaced, and one that is not there may appear.
             if glob.is_whole(glob.after(positions, name)) or not os.path.lexists(path):
                 self.enter(folder)
             if os.path.lexists(path):
@@ -138,7 +136,7 @@ class Listing:
         try:
             return entry.is_dir()
         except OSError:
-            # A link that leads nowhere: reading tells.
+            # A link that leads nowhere: reading reports it.
             return False
 
     def _may_enter(self, entry: Entry) -> bool:
@@ -148,7 +146,7 @@ class Listing:
         return True
 
     def _take(self, entry: Entry) -> None:
-        """A regular file, or one that cannot be asked: reading tells what is wrong with it."""
+        """Take a regular file, or one that cannot be asked: reading reports what is wrong with it."""
         path = os.fspath(entry)
         try:
             special = None if entry.is_file() else special_kind(entry.stat().st_mode)

@@ -1,7 +1,7 @@
-"""Globs, read name by name from the path's beginning: what finds files also tells whether a path is named. Pure.
+"""Globs, matched name by name from the root: the same match finds files and decides whether a path is named.
 
-As Python's `glob` with `recursive=True`: `**` is any number of folders, also none; `*` does not cross a `/`; neither
-takes a hidden name.
+As Python's `glob` with `recursive=True`: `**` is any number of folders, even none; `*` does not cross a `/`; neither
+matches a hidden name.
 """
 
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ class Glob:
     segments: tuple[str, ...]
 
     def begin(self) -> GlobPositions:
-        """Before the first name."""
+        """The positions before the first name."""
         return self._with_skipped([0])
 
     def after(self, positions: GlobPositions, name: str) -> GlobPositions:
-        """Where a path is with this further name; nowhere if none with this beginning is meant."""
+        """The positions after this further name; none if no path with this beginning is named."""
         found = []
         for position in positions:
             segment = self.segments[position] if position < len(self.segments) else None
@@ -38,11 +38,11 @@ class Glob:
         return self._with_skipped(found)
 
     def is_whole(self, positions: GlobPositions) -> bool:
-        """Whether the path is one that the pattern names."""
+        """Whether the pattern names the path that ends here."""
         return len(self.segments) in positions
 
     def goes_on(self, positions: GlobPositions) -> bool:
-        """Whether a longer path may be one."""
+        """Whether the pattern may name a longer path."""
         return any(position < len(self.segments) for position in positions)
 
     def is_endless(self, positions: GlobPositions) -> bool:
@@ -50,16 +50,16 @@ class Glob:
         return any(position < len(self.segments) and self.segments[position] == _ANY_DEPTH for position in positions)
 
     def needs_listing(self, positions: GlobPositions) -> bool:
-        """Whether any name that may come next is not known beforehand."""
+        """Whether names that may come next are not known beforehand."""
         return any(position < len(self.segments) and has_magic(self.segments[position]) for position in positions)
 
     def known_names(self, positions: GlobPositions) -> set[str]:
-        """The names that may come next and stand in the pattern themselves."""
+        """The names that may come next and are in the pattern literally."""
         following = {self.segments[position] for position in positions if position < len(self.segments)}
         return {segment for segment in following if not has_magic(segment)}
 
     def _with_skipped(self, positions: Iterable[int]) -> GlobPositions:
-        """These positions, and those behind each `**` that may be no folder at all."""
+        """These positions, and those after each `**`, which may be no folder at all."""
         found = set()
         for first in positions:
             position = first
@@ -71,7 +71,7 @@ class Glob:
 
 
 def glob_of(*segments: str) -> Glob:
-    """The glob of these segments. Of files, `a/**` names what `a/**/*` does."""
+    """The glob of these segments. For files, `a/**` names the same as `a/**/*`."""
     return Glob((*segments, "*") if segments[-1] == _ANY_DEPTH else segments)
 
 

@@ -1,4 +1,4 @@
-"""Which file is which source: a file is known by itself, not by its name, so that it may be renamed or rotated."""
+"""Which file is which source: a file is known by its inode, not by its name, so that it may be renamed or rotated."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,25 +11,25 @@ from common.protocol.identity import check_version
 
 # Raised with every change that an older service must not ignore.
 _VERSION = 1
-# A path may hold line breaks.
+# A path may contain line breaks.
 _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file as it was seen: its device and inode as `file` ("" where it could not be asked), and size in bytes."""
+    """A file as it was seen: its device and inode as `file` ("" if it could not be asked), and its size in bytes."""
 
     path: Path
     file: str = ""
     size: int = -1
     changed_at_ns: int = 0
-    # When anything of it changed: what puts the time of its content back does not change this.
+    # When anything of it changed: setting the time of its content back does not set this back.
     touched_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where a source's file was seen last, and which file that was; "" where none is known to be it any more."""
+    """Where a source's file was seen last, and which file that was; "" if none is known to be it any more."""
 
     path: str
     file: str = ""
@@ -37,7 +37,7 @@ class SourceLocation:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A file that was renamed out of the input: the name that it had there, the one that it has, and the file."""
+    """A file that was renamed out of the input: its name there, its name now, and the file."""
 
     home: str
     path: str
@@ -48,8 +48,8 @@ class Moved:
 class Seen:
     """One look at the input, at an instant of time.monotonic.
 
-    `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources that lie in the same folder
-    under names that INPUT does not have. `moved` are files that had a name of the input, and no look may have seen.
+    `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
+    names that INPUT does not have. `moved` are files that had a name of the input; no look may have seen them there.
     """
 
     at: float = 0.0
@@ -59,7 +59,7 @@ class Seen:
     moved: Mapping[str, Moved] = field(default_factory=dict)
 
     def at_location(self, location: SourceLocation) -> Found | None:
-        """The file at this location, if it is still the same."""
+        """The file at this location, if it is still the same file."""
         found = self.files.get(location.path)
         if found is None and location.file in self.beside:
             path, beside = self.beside[location.file]
@@ -67,7 +67,7 @@ class Seen:
         return found if found is not None and found.file == location.file else None
 
     def elsewhere(self, location: SourceLocation) -> Iterator[tuple[str, Found]]:
-        """Where this location's file is now, by what tells it: the input first."""
+        """Where this location's file is now, the input first."""
         if location.file in self.by_file:
             path = self.by_file[location.file]
             yield path, self.files[path]
@@ -82,13 +82,13 @@ Moves = Mapping[str, tuple[SourceLocation, SourceLocation]]
 class SourceLocations:
     """Every source's location.
 
-    A source is named after the path that its file had first. When that was renamed, a later file of this path is
-    `path//2`: an absolute path does not hold two slashes.
+    A source is named after the first path of its file. Once that was renamed, a later file at this path is `path//2`:
+    an absolute path does not contain two slashes.
     """
 
     def __init__(self) -> None:
         self.of: dict[str, SourceLocation] = {}
-        # More than one while rotated files are found one after the other, or where one was renamed over another.
+        # More than one while rotated files are found one after the other, or if one was renamed over another.
         self._at: dict[str, set[str]] = {}
         self._of_file: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
@@ -117,7 +117,7 @@ class SourceLocations:
         return bool(file) and heir == source and self._of_file.get(file) in {None, source}
 
     def with_moves(self, moves: Moves) -> tuple["SourceLocations", dict[str, SourceLocation]]:
-        """What it comes to when these sources move (old, new), and those that do.
+        """The locations after these moves, and the sources that did move.
 
         A source stays where it is if it has left its old location, because another replica has it by now, or if the
         file is another source's.
@@ -137,7 +137,7 @@ class SourceLocations:
         return bool(self._at.get(path))
 
     def new_sources(self, files: Mapping[str, Found], moved: Mapping[str, Moved]) -> dict[str, SourceLocation]:
-        """Names for the files that are no source yet, and whose path no source has."""
+        """Names for files that are no source yet and whose path no source has."""
         named: dict[str, SourceLocation] = {}
         taken: set[str] = set()
         numbers: dict[str, int] = {}
@@ -148,7 +148,7 @@ class SourceLocations:
             if location.file:
                 taken.add(location.file)
 
-        # Before the files that have their names now.
+        # Moved files first: others have their names now.
         for file, each in moved.items():
             if file not in self._of_file:
                 name(each.home, SourceLocation(each.path, file))
@@ -160,13 +160,13 @@ class SourceLocations:
 
 
 def home_and_number(source: str) -> tuple[str, int]:
-    """The path that a source is named after, and the how manyth file of that path it is."""
+    """The path that a source is named after, and its number among the files of that path."""
     match = _NUMBERED.fullmatch(source)
     return (match[1], int(match[2])) if match else (source, 1)
 
 
 def earlier(source: str) -> str | None:
-    """The source whose file had the same path before."""
+    """The source whose file had the same path before; None if there is none."""
     home, number = home_and_number(source)
     return None if number == 1 else home if number == 2 else f"{home}//{number - 1}"  # noqa: PLR2004 - the second
 
@@ -177,7 +177,7 @@ def encode_location(location: SourceLocation) -> bytes:
 
 
 def decode_location(value: bytes) -> SourceLocation:
-    """The location that `encode_location` wrote. ValueError when it is of a version that is not known."""
+    """The location that `encode_location` wrote. ValueError if its version is unknown."""
     found = orjson.loads(value)
     check_version(found, _VERSION)
     return SourceLocation(**{each.name: found[each.name] for each in fields(SourceLocation) if each.name in found})

@@ -1,14 +1,14 @@
-"""Whether a source has more: what is to be done with bytes that are no complete record depends on it."""
+"""Whether a source has more: this decides what becomes of bytes that are no complete record."""
 
 from enum import Enum, auto
 
 
 class Expected(Enum):
-    """What else a source is expected to have."""
+    """How much more of a source is expected."""
 
     # More, at any moment: complete records are taken.
     MORE = auto()
-    # Nothing for now: half a row waits for its rest, and without one the source has ended.
+    # Nothing for now: half a row waits for its rest; without half a row the source has ended.
     NOT_NOW = auto()
-    # Nothing: all is taken. Only a header that lacks its line ending, which has no row, is left.
+    # Nothing: everything is taken except a header without its line ending, which has no row.
     NOTHING = auto()

@@ -1,9 +1,9 @@
-"""By which a source is recognised: the ends of what was read of it."""
+"""The fingerprint by which a source is recognised."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
 
-# How many bytes at each end of what was read make its fingerprint.
+# At each end of what was read.
 FINGERPRINT_BYTES = 4096
 
 
@@ -15,7 +15,7 @@ class Fingerprint:
     tail: bytes = b""
 
     def after(self, used: bytes) -> "Fingerprint":
-        """The fingerprint after these further bytes."""
+        """The fingerprint once these bytes are read too."""
         head = self.head
         if len(head) < FINGERPRINT_BYTES:
             head += used[: FINGERPRINT_BYTES - len(head)]
@@ -23,10 +23,10 @@ class Fingerprint:
 
     @property
     def head_digest(self) -> str:
-        """Fingerprint of the first bytes."""
+        """The digest of the first bytes."""
         return blake2b(self.head, digest_size=8).hexdigest()
 
     @property
     def tail_digest(self) -> str:
-        """Fingerprint of the last bytes."""
+        """The digest of the last bytes."""
         return blake2b(self.tail, digest_size=8).hexdigest()

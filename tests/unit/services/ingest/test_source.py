@@ -471,7 +471,7 @@ async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack:
         await reader.run()
         assert reader.followed is not None
         end = len(packed) + len(behind) - len(behind.lstrip(b"\0"))
-        assert f"its compressed data end at byte {end}, and what follows is not compressed" in reader.followed.trouble
+        assert f"its compressed data ends at byte {end}, and what follows is not compressed" in reader.followed.trouble
 
 
 # What is wrong with a file

@@ -441,7 +441,7 @@ def test_column_names_are_utf8_or_else_latin1_without_a_byte_order_mark() -> Non
 @pytest.mark.parametrize(
     ("line", "names", "trouble"),
     [
-        (b'"id" ,"name, all",v', ('"id" ', "name, all", "v"), "text follows a closing quote (a blank behind it?)"),
+        (b'"id" ,"name, all",v', ('"id" ', "name, all", "v"), "text follows a closing quote (a blank after it?)"),
         (b'id,"5\\" pipe",v', ("id", '"5\\" pipe"', "v"), "text follows a closing quote (a backslash escape?)"),
         (b'"a"b,c', ('"a"b', "c"), "text follows a closing quote"),
         (b'id,"name,v', ("id", '"name', "v"), "a quote is opened and not closed in its line"),
@@ -494,7 +494,7 @@ def test_wrong_quotes_cost_time_in_line_with_the_header() -> None:
     ("row", "reason"),
     [
         (b'"a\\"b",1', "text follows a closing quote (a backslash escape?)"),
-        (b'"a" ,1', "text follows a closing quote (a blank behind it?)"),
+        (b'"a" ,1', "text follows a closing quote (a blank after it?)"),
         (b'x, "a,b"', "3 fields, the header has 2 (a blank before a quote?)"),
     ],
 )
