@@ -26,7 +26,7 @@ def as_sources(files: Mapping[str, Path], places: Mapping[str, SourceLocation]) 
         begun = known.source_of(found.file) or by_path.get(name)
         # Of one that is new under the name of one that was renamed, nothing was read.
         if begun is not None or name not in places:
-            sources[begun or name] = found.path
+            sources[begun or name] = Path(found.path)
     return sources
 
 

@@ -4,6 +4,7 @@ import errno
 import math
 import time
 from enum import Enum, auto
+from pathlib import Path
 
 from common.errors import SourceError
 from common.kafka.transaction import Outbox
@@ -80,7 +81,7 @@ class FollowedFile:
     def see(self, found: Found) -> None:
         """The file is here now: look at it if it has changed, and do not take another one for it."""
         # With ONCE nothing looks for where the file has gone: whatever is there is reported.
-        self._reader.move(found.path, "" if self._once else found.file)
+        self._reader.move(Path(found.path), "" if self._once else found.file)
         if self._whereabouts is not Whereabouts.HERE or found != self._found:
             self._next_look = 0.0
             self._reader.reopen()

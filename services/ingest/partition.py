@@ -1,6 +1,7 @@
 """The sources of one partition of `progress`: which they are, where their files are, and whose turn it is."""
 
 import asyncio
+import os
 import time
 
 import structlog
@@ -99,7 +100,7 @@ class FollowedSources:
         progress = self._progress(source)
         if source not in self.files and progress.offset and not progress.ended:
             # Even if this partition has not seen the file: the rest of it is lost, and that has to be reported.
-            self.files[source] = FollowedFile(self._context, Found(path_of(location.path)), progress)
+            self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
         if source in self.files:
             self.files[source].lose(overwritten=overwritten)
             self._wake(source)

@@ -137,7 +137,7 @@ class Scan:
             return False
         self._links_asked_at = now
         before = {name: seen.files[name] for name in self._links if name in seen.files}
-        return look_at({name: found.path for name, found in before.items()}) != before
+        return look_at({name: Path(found.path) for name, found in before.items()}) != before
 
     async def refresh(self, since: float) -> None:
         """Know what other replicas agreed on until `since`, of time.monotonic."""

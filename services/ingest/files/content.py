@@ -181,7 +181,7 @@ def is_source_file(found: Found, progress: Progress) -> bool:
     unchanged = progress.ended and found.size == progress.size
     if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
         return False
-    content = content_of(found.path, found.file)
+    content = content_of(Path(found.path), found.file)
     if unchanged and progress.changed_at_ns and content.whole_only:
         # Unpacking all of it again takes long.
         return True

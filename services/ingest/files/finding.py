@@ -129,11 +129,11 @@ def _found(path: Path) -> Found | None:
     try:
         status = path.stat()
     except OSError:
-        return Found(path)
+        return Found(os.fspath(path))
     if special_kind(status.st_mode) is not None:
         # It changed since it was listed: the next look leaves it out.
         return None
-    return Found(path, file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Found(os.fspath(path), file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 import orjson
 
@@ -19,7 +18,7 @@ _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 class Found:
     """A file as it was seen: its device and inode as `file` ("" if it could not be asked), and its size in bytes."""
 
-    path: Path
+    path: str
     file: str = ""
     size: int = -1
     changed_at_ns: int = 0

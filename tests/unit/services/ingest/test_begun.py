@@ -131,7 +131,7 @@ def test_what_has_rows_under_another_setting_is_refused_with_both_values_and_the
     second = Run(path, first, **{name: now})
     assert told in second.trouble
     assert second.trouble.startswith(f"{path}: 2 rows of it went out under other settings")
-    assert "set them back to read it on" in second.trouble
+    assert "set them back to read on" in second.trouble
     assert (second.rows, second.rejected, second.progress) == ([], [], first.progress)
     [event] = [entry for entry in second.logs if entry["log_level"] == "error"]
     assert event["source"] == str(path)

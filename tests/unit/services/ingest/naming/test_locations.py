@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +18,7 @@ A, B, C = "/in/a.csv", "/in/b.csv", "/in/c.csv"
 def files(**inodes: str) -> dict[str, Found]:
     """Files by the letters of their names."""
     paths = {name: f"/in/{name}.csv" for name in inodes}
-    return {path: Found(Path(path), inodes[name]) for name, path in paths.items()}
+    return {path: Found(path, inodes[name]) for name, path in paths.items()}
 
 
 def seen(**inodes: str) -> Seen:
@@ -85,7 +83,7 @@ def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
 
 
 def test_a_file_under_a_name_that_input_does_not_have_is_found_beside() -> None:
-    rotated = Found(Path("/in/a.csv.1"), "1")
+    rotated = Found("/in/a.csv.1", "1")
     look = Seen(files=files(a="2"), beside={"1": ("/in/a.csv.1", rotated)}, by_file={"2": A})
     assert list(look.elsewhere(SourceLocation(A, "1"))) == [("/in/a.csv.1", rotated)]
     assert look.at_location(SourceLocation("/in/a.csv.1", "1")) is rotated

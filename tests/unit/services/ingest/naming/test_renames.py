@@ -24,7 +24,10 @@ def moved_to(folder: Path, watching: Watch) -> list[tuple[str, str, bytes]]:
     """The files that were renamed out of the input: the names they had and have, and what is in them."""
     watching.read()
     moved = find_moved(str(folder), watching.renames, watching.read)
-    return [(Path(each.home).name, each.found.path.name, each.found.path.read_bytes()) for each in moved.values()]
+    return [
+        (Path(each.home).name, Path(each.found.path).name, Path(each.found.path).read_bytes())
+        for each in moved.values()
+    ]
 
 
 def rotate(folder: Path, *, keep: int) -> None:
