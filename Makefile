@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup ext demo test unit-test integration-test compiled-test long-test chaos fuzz compose-test bench lint lock up down logs clean
+.PHONY: help setup ext demo test unit-test integration-test compiled-test sanitize long-test chaos fuzz compose-test bench lint lock up down logs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -57,6 +57,9 @@ integration-test: setup ## real Kafka, real processes and signals
 
 compiled-test: setup ## the pure parts, and what rows look like on their way, with the compiled loops where there are any
 	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py $(SIDE_BY_SIDE)
+
+sanitize: setup ## the tests of the compiled loops with address and undefined-behaviour sanitizers, where there is gcc
+	.ci/sanitize
 
 long-test: setup ## what takes longer: brokers of many kinds, kills, a short selection of chaos, and the containers
 	$(PYTEST) tests/integration $(LONG)
