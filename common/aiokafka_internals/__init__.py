@@ -1,1 +1,1 @@
-"""Every private name of aiokafka that Nacre uses or replaces."""
+"""Every private name of aiokafka that Nacre uses or replaces, installed by one call and listed in a contract."""

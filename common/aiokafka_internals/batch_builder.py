@@ -1,5 +1,6 @@
 """A record batch on its way into Kafka, in place of aiokafka 0.14's own: many rows go in at once.
 
+aiokafka's builder takes one record a call: 0.17 µs a row instead of 0.02. No upstream issue known.
 `tests/unit/common/aiokafka_internals/test_batch_builder.py` compares the two, byte for byte.
 """
 
@@ -24,7 +25,7 @@ _TRANSACTIONAL = 0x10
 
 
 class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
-    """A batch of a transaction. An empty one takes a record of any size; one that is full is closed."""
+    """A batch of a transaction. An empty batch takes a record of any size; a full one is closed."""
 
     def __init__(self, max_bytes: int, compression: str = "none") -> None:
         self._max_bytes = max_bytes
@@ -41,7 +42,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         """Put one record; None when there is no room for it."""
         if self._closed:
             return None
-        self._tell_time(timestamp)
+        self._note_time(timestamp)
         named = [(name.encode(), content) for name, content in headers]
         record = b"".join(
             (
@@ -67,7 +68,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         """Put rows from `start` on under one key until the batch is full; return the first that found no room."""
         if self._closed:
             return start
-        self._tell_time(timestamp_ms)
+        self._note_time(timestamp_ms)
         later_ms = timestamp_ms - self._first_ms
         done = append_rows(self._data, self._max_bytes, self._count, later_ms, key, rows, start)
         if done > start:
@@ -77,7 +78,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
             self.close()
         return done
 
-    def _tell_time(self, timestamp_ms: int) -> None:
+    def _note_time(self, timestamp_ms: int) -> None:
         if not self._count:
             self._first_ms = self._last_ms = timestamp_ms
 
@@ -85,7 +86,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self._sequence = producer_id, producer_epoch, base_sequence
 
     def _build(self) -> bytearray:
-        """What is sent, the same each time: packed where that makes it smaller."""
+        """The bytes to send, the same at each call: compressed where that makes them smaller."""
         self.close()
         if not self._is_built:
             codec = CODECS[self._compression]

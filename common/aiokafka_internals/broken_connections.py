@@ -1,7 +1,7 @@
-"""A defect of aiokafka 0.14 with uvloop, mended in one place (aiokafka issue 1038).
+"""A write that uvloop refuses, seen as a broken connection (aiokafka issue 1038).
 
 When the broker has just closed a connection, uvloop's transport refuses a write with a RuntimeError. aiokafka expects
-an OSError there: what it does not catch ends its fetcher for ever, without a word, or the service with exit code 1.
+an OSError there: what it does not catch ends its fetcher silently and for ever, or the service with exit code 1.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _send = AIOKafkaConnection.send
 
 
 def take_refused_writes_for_broken_connections() -> None:
-    """Make aiokafka see a KafkaConnectionError, from which it recovers; may be called again."""
+    """Make aiokafka see a KafkaConnectionError, from which it recovers."""
     AIOKafkaConnection.send = _send_or_break
 
 

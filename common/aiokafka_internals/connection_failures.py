@@ -1,4 +1,9 @@
-"""Why connections to brokers fail: aiokafka 0.14 tells its log alone, and raises "Unable to bootstrap" for all."""
+"""Why connections to brokers fail.
+
+aiokafka 0.14 only logs it, and raises "Unable to bootstrap" for every cause: the service could not say that a host has
+no such name, or that the listener speaks TLS. Worse, it does not catch what an answer that is not Kafka's brings about:
+the service would crash. No upstream issue known.
+"""
 
 from typing import Any
 
@@ -11,17 +16,17 @@ _failures: dict[tuple[str, int], BaseException] = {}
 
 
 def keep_connection_failures() -> None:
-    """Make every client of this process leave here why it cannot connect; may be called again."""
+    """Make every client of this process record here why it cannot connect."""
     client.create_conn = _create_or_keep
 
 
 def connection_failures() -> dict[tuple[str, int], BaseException]:
-    """Why the last attempts have failed, by host and port; addresses that could be reached since are not among them."""
+    """Why the last attempts failed, by host and port; an address that was reached since is not among them."""
     return dict(_failures)
 
 
 def forget_connection_failures() -> None:
-    """Begin anew: addresses that nobody tries any more are none's trouble."""
+    """Forget all failures: an address that no client tries any more would stay among them."""
     _failures.clear()
 
 
@@ -32,7 +37,7 @@ async def _create_or_keep(host: str, port: int, **arguments: Any) -> Any:
         _failures[host, port] = error
         raise
     except Exception as error:
-        # What answers is no Kafka, or the host no name. aiokafka would not catch it: the service would crash.
+        # What answers is not Kafka, or the host name is none. aiokafka would not catch it: the service would crash.
         _failures[host, port] = error
         raise KafkaConnectionError(f"Cannot connect to {host}:{port}: {error!r}") from error
     _failures.pop((host, port), None)

@@ -52,7 +52,7 @@ REPLACED = (
     Name(f"{_CONNECTION}.send", "refused writes, sessions that end", "self, request, expect_response="),
     Name(f"{_CONNECTION}._do_sasl_handshake", "keeps how long a session lasts", "self"),
     Name(f"{_CONNECTION}.authenticator_oauth", "sees that a token is refused", "self"),
-    Name(f"{_FETCHER}:MemoryRecords", "has its bytes at hand"),
+    Name(f"{_FETCHER}:MemoryRecords", "keeps its bytes"),
     Name(
         f"{_FETCHER}:PartitionRecords",
         "gives out whole batches",
@@ -73,7 +73,7 @@ REPLACED = (
 # Classes that ours are derived from, with what aiokafka calls of them.
 SUBCLASSED = (
     Name("aiokafka.conn:OAuthAuthenticator", "sees that a token is refused", "*, sasl_oauth_token_provider"),
-    Name("aiokafka.conn:OAuthAuthenticator._sasl_oauth_token_provider", "is told that its token is refused"),
+    Name("aiokafka.conn:OAuthAuthenticator._sasl_oauth_token_provider", "learns that its token is refused"),
     Name("aiokafka.conn:OAuthAuthenticator.step", "the token, then the refusal", "self, payload"),
     Name(f"{_FETCHER}:MemoryRecords.has_next", "asked by PartitionRecords"),
     Name(f"{_FETCHER}:MemoryRecords.next_batch", "asked by PartitionRecords"),

@@ -1,9 +1,9 @@
-"""A defect of Apache Kafka 4.3, mended in one place: a commit whose markers the broker has forgotten to write.
+"""Commits whose markers the broker has forgotten to write: a defect of Apache Kafka 4.3, mended here.
 
 A broker that is killed between the answer to a commit and its markers, and started again, resumes that commit before
 its own return is known to itself. With no other replica it takes the partitions for deleted ("Couldn't find leader
 endpoint ... hence can be skipped" in its log), writes no markers and calls the commit complete. So may a broker that is
-shutting down, for some of the partitions. The rows stay hidden and the offsets unknown, until the same producer's next
+shutting down, for some of the partitions. The rows stay hidden and the offsets unknown until the same producer's next
 transaction ends: its markers end both. If that one is a commit of more rows, a service that has read its committed
 offset meanwhile has carried rows twice; if it is aborted, rows are lost.
 
@@ -28,8 +28,8 @@ async def complete_forgotten_end(
 ) -> None:
     """Commit or abort a transaction that holds nothing, where markers are missing.
 
-    No record is written for it: aiokafka adds a partition to a transaction with its first record only, so its own
-    means are used here.
+    No record is written for it. aiokafka adds a partition to a transaction only with a first record, so this calls what
+    aiokafka itself would call then; no upstream issue known.
     """
     manager, sender = producer._txn_manager, producer._sender  # noqa: SLF001 - see above
     await producer.begin_transaction()

@@ -1,8 +1,8 @@
-"""What aiokafka 0.14 raises besides KafkaError while no broker answers, taken for the outage that it is.
+"""What aiokafka 0.14 raises besides KafkaError while no broker answers, treated as the outage that it is.
 
 A broker that hangs, or has just come back and knows of no broker yet, makes it fail in its own assertions
-(`Did we not perform bootstrap?`), in looking up a connection that is closed meanwhile, or with a cancellation of one of
-its own tasks. Not taken for an outage, each of these ends the service.
+(`Did we not perform bootstrap?`), in looking up a connection that is closed meanwhile, or with the cancellation of one
+of its own tasks. Each of these would end the service. No upstream issue known.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from traceback import walk_tb
 import aiokafka
 from aiokafka.errors import KafkaError
 
-# Not TypeError and ValueError: aiokafka raises these where it is called in a wrong way, which is a defect of ours.
+# Not TypeError and ValueError: aiokafka raises these where it is called wrongly, which is a defect of ours.
 _OWN_FAILURES = (AssertionError, AttributeError, LookupError, RuntimeError, asyncio.InvalidStateError)
 _AIOKAFKA = f"{Path(aiokafka.__file__).parent}/"
 _OURS = tuple(f"{Path(__file__).parents[2] / folder}/" for folder in ("common", "ops", "services"))
 
 
 class ClientFailedError(KafkaError):  # type: ignore[misc]  # aiokafka has no types
-    """aiokafka failed within itself, as it does when it loses its broker."""
+    """aiokafka failed in its own code, as it does when it loses its broker."""
 
 
 @contextmanager
 def client_failures_as_outages() -> Iterator[None]:
-    """Raise ClientFailedError, a KafkaError, for what aiokafka raises of its own; other errors pass unchanged."""
+    """Turn what fails in aiokafka's own code into ClientFailedError, a KafkaError; other errors pass unchanged."""
     try:
         yield
     except asyncio.CancelledError as error:
         if _is_being_cancelled():
             raise
-        # aiokafka has cancelled a task of its own that was waited for.
+        # aiokafka has cancelled a task of its own, which this one awaited.
         raise ClientFailedError("aiokafka gave up a task of its own") from error
     except Exception as error:
         if is_client_failure(error):
@@ -50,7 +50,7 @@ def _is_being_cancelled() -> bool:
 
 
 def is_client_failure(error: BaseException) -> bool:
-    """Whether aiokafka itself has raised this, and not code of ours or code that ours has called."""
+    """Whether aiokafka itself raised this, and neither code of ours nor code that ours called."""
     # A KafkaError is a RuntimeError too; it says itself what it is.
     if isinstance(error, KafkaError) or not isinstance(error, _OWN_FAILURES):
         return False

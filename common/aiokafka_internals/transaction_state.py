@@ -1,7 +1,8 @@
-"""How the last transaction of a transactional id stands, asked before a producer with this id is started.
+"""How the last transaction of a transactional id stands, asked before a producer with this id starts.
 
-Starting it aborts what is open, and forgets how what was ended had ended. DescribeTransactions is of Kafka 3.0;
-aiokafka 0.14 has it not. https://kafka.apache.org/protocol
+Its start aborts what is open, and after that the broker no longer says how the transaction ended: a forgotten abort
+would be committed. DescribeTransactions came with Kafka 3.0; aiokafka 0.14 does not have it.
+https://kafka.apache.org/protocol. No upstream issue known.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from aiokafka.protocol.types import (
 from common.broker_errors.missing_permissions import asking_about, error_for
 
 _PAUSE_S = 0.05
-# Not among aiokafka's errors: nobody has used this id yet.
+# Not among aiokafka's errors: no producer has used this id yet.
 _TRANSACTIONAL_ID_NOT_FOUND = 105
 _NOT_COMMITTED = frozenset({"Ongoing", "PrepareAbort", "PrepareEpochFence", "CompleteAbort"})
 _NO_TAGS: dict[int, bytes] = {}

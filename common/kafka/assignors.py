@@ -1,10 +1,10 @@
-"""Which replicas get partitions where not all have the same of a setting that must agree: never two kinds at once.
+"""Which replicas get partitions when a setting that must agree differs between them: never two kinds at once.
 
-For split that is SPLIT_BY, for sink the folder that OUTPUT_DIR is.
+That setting is SPLIT_BY for split, and the folder behind OUTPUT_DIR for sink. Replicas with one value are of one kind.
 
 Each member of the group says its kind, and which kind was at work in the last assignment that it has seen, with that
-assignment's turn. The leader gives all partitions to the kind that was at work in the latest turn, if any of that kind
-is there; otherwise to the kind whose first replica has waited the longest. The others get none and learn why.
+assignment's turn. The leader gives all partitions to the kind that was at work in the latest turn, if a member of it is
+there; otherwise to the kind whose first replica has waited the longest. The others get none and learn why.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ _SHOWN_LENGTH_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member of the group says of itself; `since` is in seconds since 1970, `shown` the setting's value."""
+    """What a member of the group says of itself: `since` in seconds since 1970, `shown` the setting's value."""
 
     kind: str
     shown: str
@@ -32,7 +32,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the leader says of an assignment: its number, and the kind that has the partitions."""
+    """What the leader says of an assignment: its number, and the kind that gets the partitions."""
 
     turn: int
     kind: str
@@ -40,7 +40,7 @@ class Turn:
 
 
 def choose(members: Mapping[str, Member]) -> Turn:
-    """The next assignment's turn, from what each member says, by its id."""
+    """Decide the next assignment's turn from what each member says, by member id."""
     latest = max(member.turn for member in members.values())
     at_work = {member.at_work for member in members.values() if member.turn == latest}
     candidates = {each: member for each, member in members.items() if member.kind in at_work} or members

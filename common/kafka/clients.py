@@ -34,15 +34,15 @@ install()
 
 # A broker's limit for a request, in which goes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
-# Of all partitions together; a batch that is larger comes by itself. Several copies of it are in memory at a time, and
-# more at once is no faster.
+# For all partitions together; a larger batch comes alone. Several copies are in memory at a time, and fetching more at
+# once is no faster.
 _FETCH_BYTES = 2**20
-# So many signs of life may be lost before a member counts as dead.
+# As many heartbeats may be lost before a member counts as dead.
 _HEARTBEATS_PER_SESSION = 4
-# A member has ended what it had under way by then. Shorter than a request may take, which a join waits in.
+# By then a member has ended what it had under way. Shorter than the timeout of a request, because a join waits as one.
 _REBALANCE_TIMEOUT_MS = 6_000
 _STOP_DEADLINE_S = 1.5
-# Not a limit: heartbeats tell who lives, and a member that only waits is as alive as one that reads.
+# No limit: heartbeats show which members live, and one that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
 
 
@@ -53,7 +53,7 @@ def new_consumer(
     isolation_level: str = "read_committed",
     assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
 ) -> AIOKafkaConsumer:
-    """A consumer that never commits or resets an offset by itself, and sees committed records only unless told.
+    """A consumer that never commits or resets an offset by itself, and by default sees only committed records.
 
     What it reads comes from `read_on`.
     """
@@ -91,7 +91,7 @@ async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIte
 async def open_reader(
     settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed"
 ) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer without a group: it is assigned by hand."""
+    """A started consumer without a group, to be assigned by hand."""
     consumer = new_consumer(settings, client_id, isolation_level=isolation_level)
     try:
         await consumer.start()
@@ -103,7 +103,7 @@ async def open_reader(
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close, within a deadline."""
     await within_deadline(consumer.stop(), "consumer")
-    # stop() closes the connections last, and may not have come so far.
+    # stop() closes the connections last, and may have been cut short before.
     await within_deadline(close_connections(consumer), "consumer")
 
 
@@ -145,7 +145,7 @@ async def open_producer(
                 ask = partial(is_left_uncommitted, producer.client, transactional_id)
                 owes_abort = await unless_stopped(stop or asyncio.Event(), start_after(producer, ask))
             except TransactionalIdAuthorizationFailed:
-                # aiokafka tells neither.
+                # aiokafka names neither.
                 text = not_allowed("Write", TRANSACTIONAL_ID, transactional_id)
                 raise ConfigurationError(text) from None
         new_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)
@@ -157,9 +157,9 @@ async def open_producer(
 
 
 async def within_deadline(closing: Any, what: str) -> None:
-    """A client whose broker is gone may wait for ever in its stop, or end it with a CancelledError (aiokafka 0.14).
+    """Close a client whose broker may be gone: its stop may then never end, or raise a CancelledError (aiokafka 0.14).
 
-    That error is of a task of the client's own, so it must not be taken for a cancellation of ours.
+    That error comes from one of the client's own tasks, so it must not pass for a cancellation of ours.
     """
     task = asyncio.ensure_future(closing)
     try:

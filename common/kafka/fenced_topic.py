@@ -1,4 +1,4 @@
-"""A topic of one partition that many replicas write to, each on top of all that the others wrote."""
+"""A topic of one partition that many replicas write to, each with all knowledge of what the others wrote."""
 
 import asyncio
 import random
@@ -26,8 +26,8 @@ Entry = tuple[bytes, bytes]
 class FencedTopic:
     """Reads on in the topic, and appends what is decided with all of it known.
 
-    `take` gets the records that came, each once. All writers share one transactional id: whoever starts its producer
-    last has fenced the others, and reads what they committed before it writes. So no two decide from the same state.
+    `take` gets new records, each once. All writers share one transactional id: the one that starts its producer last
+    fences the others, and reads what they committed before it writes. So no two decide from the same state.
     """
 
     def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Record]], None]) -> None:
@@ -37,7 +37,7 @@ class FencedTopic:
         self._next_offset = 0
 
     async def read(self, consumer: AIOKafkaConsumer | None = None) -> None:
-        """Take the records that came since the last time, with a consumer that is at hand or one of its own."""
+        """Take the records that came since the last time, with the consumer that is given or one of its own."""
         if consumer is not None:
             await self._read_with(consumer)
             return
@@ -45,9 +45,9 @@ class FencedTopic:
             await self._read_with(own)
 
     async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
-        """Append, and return, what is decided once all records are taken; it is committed then.
+        """Decide with all records taken, append that, and return it once it is committed.
 
-        `decide` is called again, with those taken that came meanwhile, whenever another writer was quicker.
+        Each time another writer was quicker, `decide` is called again with that one's records taken.
         """
         back_off_s = _FIRST_BACK_OFF_S
         while True:
@@ -55,13 +55,13 @@ class FencedTopic:
                 return await self._append(decide)
             except ProducerFenced:
                 log.info("another replica writes to this topic, trying again", topic=self._partition.topic)
-                # Random, and longer each time: replicas that go on at once fence each other in turn, for ever.
+                # Random, and longer each time: replicas that try again at once fence each other in turn, for ever.
                 await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
                 back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
 
     async def _append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
-        # The topic's name has the prefix already. The producer second: the sooner it commits after its start, the less
-        # often another one fences it.
+        # The topic's name already has the prefix. The producer starts second: the sooner it commits after its start,
+        # the less often another one fences it.
         async with (
             open_reader(self._settings, f"nacre-{self._partition.topic}") as consumer,
             open_producer(self._settings, self._partition.topic) as producer,
@@ -75,7 +75,7 @@ class FencedTopic:
                 for key, value in entries:
                     outbox.put(self._partition.topic, 0, key, value)
                 await transactions.commit(outbox)
-                # What depends on them is written next: who reads that has to find them.
+                # What depends on these entries is written next, and its readers have to find them.
                 await transactions.settle()
             return entries
 
@@ -84,6 +84,6 @@ class FencedTopic:
         consumer.seek(self._partition, self._next_offset)
         records = [record async for record in read_to_end(consumer, self._partition)]
         next_offset = await consumer.position(self._partition)
-        # Nothing is waited for between the two: whoever breaks this off has both or neither.
+        # Nothing is awaited between the two: a cancellation leaves both done or neither.
         self._take(records)
         self._next_offset = next_offset

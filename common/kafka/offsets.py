@@ -17,8 +17,8 @@ async def committed_offsets(
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """What the group has committed for each of these partitions, offset -1 where it has committed nothing.
 
-    KafkaError when the broker does not tell: a coordinator that still loads answers with an error for the group and no
-    partitions, which aiokafka 0.14 gives out as no offsets. Taken for "nothing committed", all would be done again.
+    KafkaError when the broker does not say: a coordinator that still loads answers with an error for the group and no
+    partitions, which aiokafka 0.14 returns as no offsets. Read as "nothing committed", all would be done again.
     """
     with asking_about(group):
         found: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(

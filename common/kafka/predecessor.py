@@ -1,8 +1,8 @@
 """Taking over from a dead predecessor at once, instead of waiting until its session with the broker has timed out.
 
-A member's client id names its host and a slot. A process takes the lowest slot on its host that is free, and the
-kernel frees a slot when its holder dies; so whoever is in the group under a free slot's name is dead, and can be made
-to leave. Were it not dead after all, fencing and the ledger's lock keep it from doing harm.
+A member's client id names its host and a slot. A process takes the lowest free slot on its host, and the kernel frees a
+slot when its holder dies: a member of the group with the name of a free slot is dead, and can be made to leave. If it
+were alive after all, fencing and the ledger's lock would keep it from doing harm.
 """
 
 import socket
@@ -33,13 +33,13 @@ class Slot:
 
     @property
     def is_held(self) -> bool:
-        """Whether there is a slot: elsewhere than on Linux there is none, and no predecessor is removed."""
+        """Whether there is a slot: only on Linux. Elsewhere no predecessor is removed."""
         return self._held is not None
 
     def _take(self, pipeline: str) -> int | None:
         if sys.platform != "linux":
             return None
-        # An address without a file: it is gone with the process, however that ends, and leaves nothing behind.
+        # An address without a file: it goes with the process, however that ends, and leaves nothing behind.
         name = blake2b(pipeline.encode(), digest_size=8).hexdigest()
         for number in range(_MAX_SLOTS):
             held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -54,9 +54,9 @@ class Slot:
 
 
 async def remove_predecessor(admin: AIOKafkaAdminClient, group: str, slot: Slot) -> None:
-    """Make members that have this slot's client id leave the group; call it before joining.
+    """Make members with this slot's client id leave the group. Call it before joining.
 
-    When it cannot be done, nothing is lost but time: the broker does it when their session has timed out.
+    If that fails only time is lost: the broker removes them when their session has timed out.
     """
     if not slot.is_held:
         return

@@ -9,13 +9,13 @@ from common.aiokafka_internals.fetched_batches import read_on, runs_of
 from common.batches.record_runs import Record, one_by_one
 
 _TIMEOUT_MS = 200
-# A new leader's end may be behind for a moment.
+# A new leader's end may lag for a moment.
 _END_PATIENCE_S = 10.0
 _END_INTERVAL_S = 0.5
 
 
 async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> int:
-    """The partition's end; waits some seconds for one that is not before `expected`."""
+    """The partition's end. Waits some seconds for an end that is not before `expected`."""
     deadline = asyncio.get_running_loop().time() + _END_PATIENCE_S
     while True:
         end = int((await consumer.end_offsets([partition]))[partition])
@@ -26,12 +26,12 @@ async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expect
 
 async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
     """The committed records from the consumer's positions to the ends as they are now."""
-    # Asked for all at once: each question waits behind a fetch that waits for records.
+    # All at once: each request waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
-        # The position, not the last record: what ends a transaction takes an offset and is never handed out.
+        # The position, not the last record: a transaction's marker takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
-            # A batch at a time: what was not compacted for an hour must not be in memory as a whole.
+            # One batch at a time: an hour of records that are not compacted yet must not be in memory at once.
             for record in one_by_one(runs_of(await read_on(consumer, partition, _TIMEOUT_MS))):
                 yield record
 
@@ -39,7 +39,7 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
 async def read_until(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
 ) -> AsyncIterator[Sequence[Record]]:
-    """The committed records from the partition's beginning to that offset, a fetch at a time."""
+    """The committed records from the partition's beginning to that offset, one fetch at a time."""
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:

@@ -27,9 +27,9 @@ NOT_TOLD = -(2**31)
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that exists. `id` is as Kafka's tools print it, "" where the broker tells none.
+    """A topic that exists. `id` is as Kafka's tools print it, "" where the broker has none.
 
-    `operations` are what this user may do with it, as bits (KIP-430), below 0 where the broker does not tell.
+    `operations` are what this user may do with it, as bits (KIP-430), below 0 where the broker does not say.
     """
 
     id: str
@@ -40,7 +40,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The cluster's id, the topics that exist, and those of which this user may not know whether they do."""
+    """The cluster's id, the topics that exist, and those that this user may not see."""
 
     cluster: str
     topics: dict[str, Topic]

@@ -34,27 +34,27 @@ class Outbox:
         self.began = time.monotonic()
 
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
-        """A new record batch behind those that the partition has."""
+        """Begin a new record batch behind those that the partition has."""
         batch = self._new_batch()
         self.batches[topic, partition].append(batch)
         return batch
 
     def put(self, topic: str, partition: int, key: bytes | None, value: bytes, headers: Headers | None = None) -> None:
-        """One record."""
+        """Put one record."""
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else self.begin_batch(topic, partition)
         if not self.append(batch, key, value, headers):
             self.append(self.begin_batch(topic, partition), key, value, headers)
 
     def append(self, batch: NewBatch, key: bytes | None, value: bytes, headers: Headers | None = None) -> bool:
-        """One record into this batch; False when it is full."""
+        """Put one record into this batch; False when it is full."""
         before = batch.size()
         added = batch.append(timestamp=self._timestamp_ms, key=key, value=value, headers=headers or []) is not None
         self.size += batch.size() - before
         return added
 
     def put_rows(self, topic: str, partition: int, key: bytes, rows: list[bytes]) -> None:
-        """Many rows with one key: the hot path."""
+        """Put many rows with one key: the hot path."""
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else self.begin_batch(topic, partition)
         done = self.fill(batch, key, rows)
@@ -86,9 +86,9 @@ class Outbox:
             batch = None
 
     def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
-        """Put rows from `start` on into a batch until it is full; return the first that found no place.
+        """Put rows from `start` on into a batch until it is full; return the index of the first that found no room.
 
-        An empty batch takes a first row of any size, so that a loop over this always ends.
+        An empty batch takes a first row of any size, so a loop over this always ends.
         """
         before = batch.size()
         position = batch.put_rows(self._timestamp_ms, key, rows, start)
@@ -99,15 +99,15 @@ class Outbox:
         return bool(self.batches)
 
     def is_due(self, now: float, commit_interval_ms: int, max_bytes: int) -> bool:
-        """Whether this has been gathered long enough, or is enough. `now` is of time.monotonic."""
+        """Whether this is old enough or large enough to commit. `now` is of time.monotonic."""
         return bool(self) and (self.size >= max_bytes or now - self.began >= commit_interval_ms / 1000)
 
 
 class Transactions:
     """Commits one outbox while the next is being filled; never two at once.
 
-    `partitions` are those that an outbox may have records for, `consumed` the one whose offset goes with them. Any
-    error, also one that comes late, is raised by `commit` or `settle`: the caller gives the producer up then and starts
+    `partitions` are those that an outbox may have records for; `consumed` is the one whose offset goes with them.
+    `commit` and `settle` raise any error, even one that comes late: the caller then gives the producer up and starts
     again from what is committed.
     """
 
@@ -127,7 +127,7 @@ class Transactions:
 
     @property
     def in_flight(self) -> asyncio.Task[None] | None:
-        """The commit under way or last done, to wait for."""
+        """The commit under way, or the last one, to wait for."""
         return self._in_flight
 
     def outbox(self) -> Outbox:
@@ -135,12 +135,12 @@ class Transactions:
         return Outbox(self._producer.new_batch)
 
     async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
-        """Begin to commit, once the one before is settled."""
+        """Begin to commit once the commit before is settled."""
         await self.settle()
         self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
 
     async def take_over(self) -> None:
-        """Make sure that what a predecessor committed or left is carried out; call it before reading that."""
+        """Make sure that what a predecessor committed or left open is carried out. Call it before reading that."""
         producer = self._producer
         what = f"the last transaction of {producer.transactional_id} is not carried out"
         async with within(producer.timeout_s, what):
@@ -152,19 +152,19 @@ class Transactions:
                 await self._markers.wait(self._partitions)
 
     async def settle(self) -> None:
-        """Wait until nothing is under way: what was committed can be read then."""
+        """Wait until nothing is under way: then what was committed can be read."""
         if self._in_flight is not None:
             await self._in_flight
             self._in_flight = None
 
     def give_up(self) -> None:
-        """Stop waiting for what is under way: the next producer with this id settles it."""
+        """Abandon what is under way: the next producer with this id settles it."""
         if self._in_flight is not None:
             self._in_flight.cancel()
             self._in_flight.add_done_callback(_take_exception)
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
-        # Longer than the broker's own deadline no transaction can last.
+        # No transaction can outlast the broker's own deadline.
         producer = self._producer.client
         async with within(self._producer.timeout_s, f"a transaction of {self._producer.transactional_id} is not done"):
             await producer.begin_transaction()
@@ -177,12 +177,12 @@ class Transactions:
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = [await self._producer.client.send_batch(batch, topic, partition=partition) for batch in batches]
-        # A failed batch does not fail aiokafka's transaction: one that is not awaited would be lost in a commit.
+        # A failed batch does not fail aiokafka's transaction: if it is not awaited, a commit loses its rows.
         try:
             for delivery in sent:
                 await delivery
         except KafkaError as error:
-            # Of a refusal aiokafka keeps the kind alone.
+            # Of a refusal aiokafka keeps only the kind.
             if refusal := refusal_of_records(error, topic):
                 raise refusal from error
             raise

@@ -1,4 +1,4 @@
-"""Waiting that a stop or a deadline ends."""
+"""Waiting that a stop, a deadline or something else ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -28,7 +28,7 @@ async def first_ended(*waiting: Awaitable[Any]) -> "list[asyncio.Future[Any]]":
 
 
 async def unless_stopped(stop: asyncio.Event, preparing: Awaitable[T]) -> T:
-    """What `preparing` gives; Stopped, at once, when `stop` is set before. Only for what may be broken off anywhere."""
+    """Return what `preparing` gives, or raise Stopped once `stop` is set. Only for what may be cancelled anywhere."""
     task = asyncio.ensure_future(preparing)
     if task in await first_ended(task, stop.wait()):
         return task.result()
@@ -42,9 +42,9 @@ async def until_stopped(
     timeout_s: float | None = None,
     sooner: "asyncio.Future[None] | None" = None,
 ) -> T | None:
-    """What `getting` gives; None once `stop` is set, `sooner` is done or the time is over before.
+    """Return what `getting` gives; None if `stop` is set, `sooner` is done or the time is over before.
 
-    Only for what loses nothing where it is broken off. `sooner` goes on.
+    Only for what loses nothing when it is cancelled. `sooner` itself is not cancelled.
     """
     task, stopping = asyncio.ensure_future(getting), asyncio.ensure_future(stop.wait())
     waiting: set[asyncio.Future[Any]] = {task, stopping} if sooner is None else {task, stopping, sooner}
@@ -57,7 +57,7 @@ async def until_stopped(
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until `stop`."""
+    """Wait for this time, or until `stop`."""
     try:
         async with asyncio.timeout(seconds):
             await stop.wait()
@@ -67,13 +67,13 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
 
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """A deadline; the TimeoutError at its end says what has not come: `what` "within" so many seconds."""
+    """A deadline. The TimeoutError at its end says that `what` has not come "within" so many seconds."""
     timeout = asyncio.timeout(seconds)
     try:
         async with timeout:
             yield
     except TimeoutError as error:
-        # Not the body's own: that one knows better what it is about.
+        # The body's own TimeoutError says more.
         if not timeout.expired():
             raise
         raise TimeoutError(f"{what} within {seconds:g} s") from error

@@ -1,4 +1,4 @@
-"""Asking a broker what this user may do (KIP-430, Kafka 2.3), so that a permission that lacks is named at the start.
+"""Asking a broker what this user may do (KIP-430, Kafka 2.3), so that a missing permission is named at the start.
 
 Later the broker would only say that something was refused.
 """
@@ -37,20 +37,20 @@ from common.pipeline.topics import Topics
 from common.settings import ServiceSettings
 
 _NOTHING_ALLOWED = 0
-# Of a topic that may not even be seen, it is known that it may be neither read nor written, each of which shows it.
+# A topic that may not even be seen may be neither read nor written: either permission would show it.
 _UNSEEN = 1 << OPERATIONS["DescribeConfigs"]
 _PAUSE_S = 0.05
 _COORDINATOR_PATIENCE_S = 5.0
 
 
 async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Pipeline:
-    """The pipeline, opened once it is known that the service may do what it will.
+    """Check that the service may do all that it has to, then open the pipeline.
 
-    ConfigurationError, with a line for each kind of permission that lacks.
+    Raises ConfigurationError, with a line for each kind of permission that is missing.
     """
     needed = permissions(service, settings.topic_prefix)
     topics = Topics.under(settings.topic_prefix)
-    # First those that exist: what may not be looked at would fail below, without a word of what it takes.
+    # First the topics that exist: one that may not be described would fail below, without the permission's name.
     first = await _bits_by_topic(admin, topics.names)
     missing = find_missing(first, list(on_topics(needed, topics)))
     for resource in (GROUP, TRANSACTIONAL_ID):
@@ -73,21 +73,21 @@ def _refuse(missing: Sequence[Permission]) -> None:
 
 
 async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
-    """What the user may do with each topic that exists, or that it may not even know of."""
+    """What the user may do with each topic that exists, or that may not be seen."""
     described = await ask_about_topics(admin, names)
     bits = {name: topic.operations for name, topic in described.topics.items()}
     return bits | dict.fromkeys(described.hidden, _UNSEEN)
 
 
 async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
-    """Whether what is needed of a group, or of a transactional id, is not allowed."""
+    """Whether a permission on a group, or on a transactional id, is missing."""
     if permission.resource == GROUP:
         return bool(find_missing({permission.name: await _bits_of_group(admin, permission.name)}, [permission]))
     return await _is_denied(admin, permission)
 
 
 async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
-    """What the user may do with a group. Waits some seconds for a coordinator that is on the move, or not made yet."""
+    """What the user may do with a group. Waits some seconds for a coordinator that moves, or does not exist yet."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _COORDINATOR_PATIENCE_S
     while True:
@@ -112,7 +112,7 @@ async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool
     except TransactionalIdAuthorizationFailed:
         return True
     except KafkaError as error:
-        # Its coordinator is not there yet, which is of no matter here.
+        # Its coordinator is not there yet, which does not matter here.
         if not error.retriable:
             raise
     return False

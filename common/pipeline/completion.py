@@ -1,4 +1,4 @@
-"""Telling when everything is done: ingest has ended, as far as can be known, and what it read is carried to the end."""
+"""Finding out when everything is done: ingest has ended, as far as can be known, and all that it read is carried."""
 
 import asyncio
 import time
@@ -28,9 +28,9 @@ from common.settings import ServiceSettings
 log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.1
-# What is waited for is said once it has lasted so long.
+# What a wait is for is logged once it has lasted this long.
 _SAID_AFTER_S = 5.0
-# Who finds everything done, and had nothing to do, may have been started beside an ingest that has not begun yet.
+# A service that finds everything done, and had nothing to do, may have started beside an ingest that has not begun yet.
 _PATIENCE_S = 15.0
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
@@ -40,7 +40,7 @@ Ours = Callable[[OffsetAndMetadata], bool]
 
 
 class Far(Enum):
-    """How far a group is: through, behind, or not to be told, because its members are still coming together."""
+    """How far a group is: through, behind, or unknown because its members are still coming together."""
 
     THROUGH = auto()
     BEHIND = auto()
@@ -49,10 +49,9 @@ class Far(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the partitions it reads; split's also tells by its positions whether it `is_filled`.
+    """A consumer group and the partitions it reads; split's positions also say whether it `is_filled`.
 
-    An offset counts only where it `is_ours`. With `asks_members` its members must not be about to carry something else
-    than what these positions are of.
+    An offset counts only where it `is_ours`. With `asks_members`, no member may have other splits than these positions.
     """
 
     group: str
@@ -67,8 +66,8 @@ def stages(
 ) -> tuple[Stage, Stage]:
     """The stages behind ingest: split and sink.
 
-    Split's own test of its positions is `is_filled`. Without one, the asking service does not know SPLIT_BY: what
-    split's positions and members say is all that it can see. Sink's own test of its offsets is `is_ours`.
+    `is_filled` is split's own test of its positions. A service that does not know SPLIT_BY passes none, and relies on
+    what split's positions and members say. `is_ours` is sink's own test of its offsets.
     """
     groups = Groups.under(settings.topic_prefix)
     partitions = Partitions.of(settings)
@@ -83,12 +82,12 @@ def all_ended(sources: Mapping[str, Progress]) -> bool:
 
 
 def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether each partition is committed to its end. A group that has committed nothing yet stands at -1."""
+    """Whether each partition is committed to its end. A group that has committed nothing yet is at -1."""
     return all(max(0, committed.get(partition, 0)) >= end for partition, end in ends.items())
 
 
 class Watch:
-    """Looks at the sources and the groups' offsets, each time afresh."""
+    """Looks at the sources and at the groups' offsets, anew each time."""
 
     def __init__(self, settings: ServiceSettings, admin: AIOKafkaAdminClient) -> None:
         self._partitions = Partitions.of(settings).progress
@@ -99,11 +98,11 @@ class Watch:
 
     @property
     def open(self) -> str:
-        """Why ingest may have more to tell; "" when it has ended, as far as can be known."""
+        """Why ingest may not have ended; "" when it has, as far as can be known."""
         return find_open(self.sources, self.runs, self._count)
 
     async def read_sources(self, consumer: AIOKafkaConsumer) -> None:
-        """Bring `sources` and `runs` up to date; the consumer is this watch's own."""
+        """Bring `sources` and `runs` up to date, with a consumer that nothing else uses."""
         if not consumer.assignment():
             consumer.assign(self._partitions)
             for partition, first in (await consumer.beginning_offsets(self._partitions)).items():
@@ -121,10 +120,10 @@ class Watch:
                 self.sources[told.source] = told
 
     async def how_far(self, consumer: AIOKafkaConsumer, stage: Stage) -> Far:
-        """Whether the stage's group has carried everything. The ends are read before what it has committed.
+        """Whether the stage's group has carried everything. The ends are read before its offsets.
 
-        The consumer has to see what is not committed yet: the markers of one commit appear one by one, and rows whose
-        marker is still to come are work to do.
+        The consumer has to see uncommitted records: the markers of one commit appear one by one, and rows whose marker
+        is still to come are work to do.
         """
         ends = await consumer.end_offsets(stage.partitions)
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
@@ -142,7 +141,7 @@ class Watch:
         return Far.THROUGH if agree else Far.UNSETTLED
 
     async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
-        """Whether no member of split's group has other splits than these positions, and none is joining."""
+        """Whether every member of split's group has the splits of these positions, and none is joining."""
         [response] = await self._admin.describe_consumer_groups([group])
         [(error_code, _, state, _, _, members, *_)] = response.groups
         if error_code:
@@ -157,7 +156,7 @@ class Watch:
 
 
 class _Waiting:
-    """Says what is waited for: once for each kind of it, when it has lasted."""
+    """Logs what the wait is for: once for each kind of reason, when it has lasted."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -165,7 +164,7 @@ class _Waiting:
         self._said: set[str] = set()
 
     def on(self, reason: str) -> None:
-        """Take what is waited for now."""
+        """Note what the wait is for now."""
         kind, now = reason.partition(":")[0], time.monotonic()
         if kind != self._kind:
             self._kind, self._since = kind, now
@@ -180,11 +179,11 @@ async def wait_until_done(
     to_pass: Sequence[Stage],
     has_worked: Callable[[], bool],
 ) -> None:
-    """Wait until ingest has ended and each of these stages, in their order, has carried everything; say what that was.
+    """Wait until ingest has ended and each of these stages, in their order, has carried everything; log what that was.
 
-    In their order: what a stage has still to read may become work for the next. Where all is done at the first look and
-    this service had nothing to do (`has_worked`), it may be what an earlier run has left: then a new one has some
-    seconds to begin.
+    The order matters: what a stage has still to read may become work for the next. If all is done at the first look and
+    this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets some seconds to
+    begin.
     """
     watch, waiting, is_news, began = Watch(settings, admin), _Waiting(), False, time.monotonic()
     async with (
@@ -195,7 +194,7 @@ async def wait_until_done(
             await watch.read_sources(consumer)
             behind, far = ("", Far.BEHIND) if watch.open else await _find_behind(watch, ends, to_pass)
             reason = watch.open or behind
-            # A group that is forming says nothing about a run: this service may have been started with it.
+            # A group that is forming says nothing about a run: this service may have started together with it.
             is_news = is_news or (bool(reason) and far is Far.BEHIND) or has_worked()
             if reason:
                 waiting.on(reason)

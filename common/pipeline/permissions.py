@@ -1,6 +1,6 @@
-"""What each service does with the broker's resources: the operations that a broker with access control has to allow it.
+"""What each service does with the broker's resources: the operations that a broker with access control has to allow.
 
-`nacre acls` grants these, each service checks them when it begins, and docs/security.md says what each is for.
+`nacre acls` grants these, each service checks them when it starts, and docs/security.md explains each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.pipeline.topics import Topics
 
-# Kafka's numbers, by which it also tells what a user may do: as bits (KIP-430).
+# Kafka's numbers; a broker's answer about what a user may do has a bit for each (KIP-430).
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
 
-# Those that say what a pipeline is begun with, in the topic of the schemas.
+# The services that write what a pipeline is begun with into the topic `schemas`.
 BEGINNERS = frozenset({"ingest", "split"})
 
 
@@ -31,10 +31,10 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What it does beside reading every topic, and their configurations; all names are behind the prefix."""
+    """What it does besides reading every topic and its configuration. All names follow the prefix."""
 
     writes: tuple[str, ...] = ()
-    # Transactional ids: those of one producer a partition begin so; the others are shared by all replicas.
+    # Transactional ids: `producers` are prefixes, with one producer a partition; all replicas share a `producer`.
     producers: tuple[str, ...] = ()
     producer: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
@@ -46,23 +46,23 @@ _ROLES = {
     "ingest": _Role(
         writes=("rows", "rejected", "schemas", "progress", "sources"),
         producers=("ingest-",),
-        # Of the topics that all replicas write, each on top of the others.
+        # For the topics that all replicas write to, each knowing what the others wrote.
         producer=("schemas", "sources"),
         joins=("ingest",),
     ),
     "split": _Role(
         writes=("categorized", "rejected", "schemas"), producers=("split-",), producer=("schemas",), joins=("split",)
     ),
-    # With EXIT_WHEN_DONE it looks whether split has carried everything.
+    # With EXIT_WHEN_DONE it checks whether split has carried everything.
     "sink": _Role(joins=("sink",), looks_at=("split",)),
-    # Who calls `nacre validate` and `nacre rejected`, which asks what splits there are.
+    # The user of `nacre validate` and `nacre rejected`, which ask what splits there are.
     "operator": _Role(writes=("rows", "rejected"), producer=("replay",), looks_at=("split",), creates=False),
 }
 ROLES = tuple(_ROLES)
 
 
 def permissions(role: str, prefix: str) -> list[Permission]:
-    """All that a service, or an operator, needs, and no more. Create is for topics that nobody else has made."""
+    """All that a service, or an operator, needs, and no more. Create is for topics that do not exist yet."""
     has = _ROLES[role]
     of_all = ("Read", "DescribeConfigs", *(("Create",) if has.creates else ()))
     return [
@@ -87,7 +87,7 @@ def on_topics(needed: Sequence[Permission], topics: Topics) -> Iterator[Permissi
 
 
 def allows(bits: int, operation: str) -> bool:
-    """Whether a user may do this, by the bits that a broker tells of a resource; below 0 it does not tell."""
+    """Whether a user may do this, by a broker's bits for a resource; below 0 the broker does not say."""
     return bits < 0 or bool(bits >> OPERATIONS[operation] & 1)
 
 

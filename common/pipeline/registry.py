@@ -1,6 +1,6 @@
-"""What a pipeline was begun with and the schemas that it knows, numbered in the order in which they came.
+"""What a pipeline was begun with, and its schemas, numbered in the order in which they came.
 
-Both are kept in the compacted topic `schemas`.
+The compacted topic `schemas` holds both.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-# Raised with every change that an older service must not ignore.
+# Incremented with every change that an older service must not ignore.
 _VERSION = 1
 _MOST_COMPARED = 1_000
 _COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
 _POSITIONS_KEY = b"positions"
-# What a topic takes unless its broker is set otherwise, or nearly; who sets MAX_ROW_BYTES higher may set that too.
+# Nearly what a topic takes by default. A larger MAX_ROW_BYTES needs a larger limit of the topic anyway.
 _MOST_RECORD_BYTES = 1_000_000
-# Of column names, and characters of each, that are logged.
+# How many column names are logged, and how many characters of each.
 _MOST_SHOWN = 100
 _SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
 
@@ -53,9 +53,9 @@ def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered
 
 
 class Registry:
-    """Looks schemas up, and registers new ones.
+    """Looks up schemas, and registers new ones.
 
-    `begun` is the identity that the pipeline was begun with, None as far as it is not known to be begun.
+    `begun` is the identity that the pipeline was begun with, None as long as it is not known to be begun.
     `has_positions`: split has committed a position in every partition of `rows`, before it carried any row.
     """
 
@@ -68,17 +68,17 @@ class Registry:
         self._settings = settings
         self.begun: Identity | None = None
         self.has_positions = False
-        # How many schemas were registered here that are close to none before.
+        # How many schemas were registered here that resemble none before.
         self._unlike = 0
         self._lock = asyncio.Lock()
 
     async def read(self, consumer: AIOKafkaConsumer) -> None:
-        """Take what came since the last time, with a consumer that is at hand."""
+        """Take what came since the last time, with this consumer."""
         async with self._lock:
             await self._topic.read(consumer)
 
     async def begin(self, now: Identity) -> Identity:
-        """Say what the pipeline begins with, unless that is said; return what is said. Ids known since are added."""
+        """Record what the pipeline begins with, unless it is recorded; add ids known since; return what is recorded."""
         async with self._lock:
             if self.begun is None or with_known_ids(self.begun, now) != self.begun:
                 for _, value in await self._topic.append(partial(self._pin, now)):
@@ -91,7 +91,7 @@ class Registry:
         return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
 
     async def note_positions(self) -> None:
-        """Say that every partition of `rows` has a position, unless that is said."""
+        """Record that every partition of `rows` has a position, unless that is recorded."""
         async with self._lock:
             if not self.has_positions:
                 await self._topic.append(self._positions_noted)
@@ -119,9 +119,9 @@ class Registry:
         return dict(self._known)
 
     async def register(self, schema: Schema) -> Registered:
-        """Give the schema a number, unless it has one. No two schemas get one number.
+        """Give the schema a number, unless it has one. No two schemas get the same number.
 
-        RecordTooLargeError when the topic takes no record of its size; that is asked once.
+        RecordTooLargeError when the topic takes no record of its size; that is tried once.
         """
         async with self._lock:
             if schema.id not in self._known:
@@ -131,7 +131,7 @@ class Registry:
                     registered = decode_schema(value)
                     self._known[schema.id] = registered
                     log.info("new schema", schema=schema.id, number=registered.number, columns=_shown(schema.columns))
-                    self._tell_differences(registered)
+                    self._log_differences(registered)
             return self._known[schema.id]
 
     async def _append(self, schema: Schema) -> Sequence[Entry]:
@@ -141,7 +141,7 @@ class Registry:
                 try:
                     return await self._topic.append(partial(self._number, schema))
                 except RecordTooLargeError:
-                    # What it says mends rows, which may be smaller: a header is as long as it is.
+                    # The error's own advice is for rows, which can be made smaller: a header cannot.
                     told = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
             self._refused[schema.id] = told
         raise RecordTooLargeError(self._refused[schema.id])
@@ -165,11 +165,11 @@ class Registry:
         except ValueError as error:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
 
-    def _tell_differences(self, new: Registered) -> None:
-        """Say in what a schema differs from the one that it is most like: its rows get files of their own.
+    def _log_differences(self, new: Registered) -> None:
+        """Log how a schema differs from the one that it resembles most: its rows get files of their own.
 
-        A close one may be a mistake, so the log says what differs. Of the others it names the first, then only counts
-        them.
+        A small difference may be a mistake, so the log says what differs. Of the others it names the first and then
+        only counts them.
         """
         earlier = sorted((known for known in self._known.values() if known.number < new.number), key=_number_of)
         near = find_closest(new.schema, [known.schema for known in earlier[:_MOST_COMPARED]])
@@ -188,7 +188,7 @@ class Registry:
 
 
 def find_excess(schema: Schema, settings: ServiceSettings) -> str:
-    """Say that a schema is larger as a record than can be expected to be taken; empty where it is not."""
+    """Say that a schema's record is too large to be taken; empty where it is not."""
     size, most = len(encode_schema(Registered(0, schema))), max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
     return f"{size} bytes as a record, at most {most}" if size > most else ""
 
@@ -198,7 +198,7 @@ def _number_of(registered: Registered) -> int:
 
 
 def _shown(columns: Sequence[str]) -> list[str]:
-    """As much of the names as a person reads."""
+    """As many of the names as a person reads."""
     shown = [name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…" for name in columns[:_MOST_SHOWN]]
     return shown if len(columns) <= _MOST_SHOWN else [*shown, f"and {len(columns) - _MOST_SHOWN} more"]
 

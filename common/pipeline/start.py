@@ -1,4 +1,4 @@
-"""How every session begins: the topics are there, and they are those that the pipeline was begun with."""
+"""How every session begins: the topics exist, and they are those that the pipeline was begun with."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -34,8 +34,8 @@ from common.settings import ServiceSettings
 log = structlog.get_logger()
 
 _CONFIGS = (LIMIT, POLICY, RETENTION, MIN_REPLICAS)
-# A broker that has just come may not know all topics yet, and one that is asked for a topic that was just deleted may
-# still have it: what is missing, or another, is so only once brokers have said it for this long.
+# A broker that has just started may not know all topics yet, and may still know one that was just deleted: a topic is
+# missing, or another one, only once brokers have said so for this long.
 _SETTLED_S = 5.0
 _LOOK_INTERVAL_S = 1.0
 _KNOWN_INTERVAL_S = 0.1
@@ -52,17 +52,17 @@ class Pipeline:
 
     @property
     def ids(self) -> dict[str, str]:
-        """The topics' ids by what each is in a pipeline."""
+        """The topics' ids, by short name."""
         return {field.name: self.identity.topics[getattr(self.topics, field.name)] for field in fields(Topics)}
 
 
 async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:
-    """Create the topics that are missing, whichever service comes first; begin the pipeline where no service has.
+    """Create missing topics, and begin the pipeline if no service has done so before.
 
     A service that does not begin it writes to no topic: what it remembers names the topics itself.
 
-    Raises ServiceError where a topic is gone, or another than the pipeline was begun with, or has lost records that it
-    must keep; ConfigurationError where one does not fit the settings. Then nothing was created or written.
+    Raises ServiceError if a topic is gone, is another than the pipeline was begun with, or has lost records that it
+    must keep; ConfigurationError if one does not fit the settings. Then nothing was created or written.
     """
     registry = Registry(settings, Topics.under(settings.topic_prefix))
     found = await look_at_pipeline(admin, settings, registry)
@@ -83,7 +83,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
 async def look_at_pipeline(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, *, settled_s: float = _SETTLED_S
 ) -> Found:
-    """What there is of the pipeline; what is not as it was is looked at for so long. Nothing is created or written."""
+    """What exists of the pipeline; a change counts once it has lasted `settled_s`. Nothing is created or written."""
     names = Topics.under(settings.topic_prefix)
     for_s = 0.0
     while True:
@@ -92,15 +92,15 @@ async def look_at_pipeline(
         if topics:
             configs = await find_configs(admin, topics)
             async with open_reader(settings, "nacre-start") as reader:
-                # All at once: of a topic that it does not know yet, aiokafka asks again after 0.1 s, for each topic.
+                # All at once: otherwise aiokafka asks again after 0.1 s for each topic that it does not know yet.
                 await know_topics(reader, topics)
-                # First, because the identity is written before anything else: what was written to by now has one.
+                # The ends first: the identity is written before anything else, so a pipeline with records has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))
                 beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))
                 if names.schemas in topics and not beginnings[TopicPartition(names.schemas, 0)]:
                     await registry.read(reader)
             written = {partition.topic for partition, end in ends.items() if end > 0}
-            # Not that of the identity: who was killed while writing it has left an aborted record there, and no other.
+            # Not the topic with the identity: a service killed while writing it leaves only an aborted record there.
             used = tuple(name for name in names.names if name in written and name != names.schemas)
             expired = {(topic, number): first for (topic, number), first in beginnings.items() if first > 0}
             found = Found(cluster, topics, configs, registry.begun, used, expired)
@@ -113,7 +113,7 @@ async def look_at_pipeline(
 async def _look_until_known(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
 ) -> Found:
-    """What there is once these topics are known: metadata spreads after a creation is answered."""
+    """What exists once these topics are known: metadata spreads after a creation is answered."""
     for _ in range(_MOST_LOOKS):
         found = await look_at_pipeline(admin, settings, registry)
         if all(name in found.topics for name in names):
@@ -155,7 +155,7 @@ async def _create(admin: AIOKafkaAdminClient, settings: ServiceSettings, names: 
 
 
 async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """What of these topics' configuration matters. ConfigurationError where it may not be asked."""
+    """The part of these topics' configuration that matters. ConfigurationError if this user may not read it."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIGS)) for name in names]
     found: dict[str, dict[str, str]] = {}
     for answer in await admin.describe_configs(asked):

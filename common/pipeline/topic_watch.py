@@ -15,18 +15,18 @@ from common.protocol.identity import Identity, find_changes
 from common.settings import ServiceSettings
 
 _LOOK_INTERVAL_S = 2.0
-# What one broker says may be old: another, or the same again, has to say so too.
+# One broker's answer may be old: another broker, or the same one later, has to confirm it.
 _SETTLED_S = 4.0
-# Brokers begin to act on a changed policy later than this.
+# Brokers act on a changed policy later than this.
 _CONFIG_INTERVAL_S = 10.0
 _CONFIRM_INTERVAL_S = 0.5
 
 
 async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, begun: Identity) -> NoReturn:
-    """Wait, raise ServiceError once a topic is gone or another has its name: it cannot come back.
+    """Raise ServiceError once a topic is gone or another one has its name: it cannot come back.
 
-    Clients would go on by the name alone, in silence: at offsets of a topic that is gone. ConfigurationError once a
-    topic is set to lose records, or to take none.
+    Clients would go on by name alone, silently, at offsets of a topic that is gone. ConfigurationError once a topic is
+    set to lose records, or to take none.
     """
     clock = asyncio.get_running_loop().time
     changed_at: float | None = None
@@ -39,7 +39,7 @@ async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, be
                 await _check_configs(admin, settings, topics)
                 configs_at = clock()
         except (KafkaError, OSError, TimeoutError):
-            # Others say that no broker answers.
+            # Reported elsewhere: no broker answers.
             changed_at = None
             continue
         if not changes:
@@ -51,9 +51,9 @@ async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, be
 
 
 async def confirm_topics(admin: AIOKafkaAdminClient, begun: Identity) -> None:
-    """Return once the topics are those that the service began with: what was read of them before is theirs.
+    """Return once the topics are those that the service began with: then what was read before is theirs.
 
-    Where they are not, for ever, `watch_topics` ends the wait. Raises KafkaError when no broker answers.
+    If they never are, `watch_topics` ends the wait. Raises KafkaError when no broker answers.
     """
     while (await _look(admin, begun))[0]:  # noqa: ASYNC110 - only a broker's answer says so
         await asyncio.sleep(_CONFIRM_INTERVAL_S)

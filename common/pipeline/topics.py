@@ -1,4 +1,4 @@
-"""The topics and groups of a pipeline: their names, what the topics must be, and what is wrong with them."""
+"""The topics and groups of a pipeline: their names, how the topics must be set up, and what is wrong with them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ LIMIT = "max.message.bytes"
 POLICY = "cleanup.policy"
 RETENTION = "retention.ms"
 MIN_REPLICAS = "min.insync.replicas"
-# With it, the default is what brokers take unless told otherwise: 1,048,588.
+# With it, the default is the brokers' own: 1,048,588.
 _BESIDE_A_BATCH_BYTES = 48_588
 _MS_PER_HOUR = 3_600_000
 FOR_EVER_MS = -1
@@ -44,12 +44,12 @@ class Topics:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them."""
+        """All topics."""
         return self.rows, self.categorized, self.rejected, self.schemas, self.progress, self.sources
 
     @property
     def compacted(self) -> tuple[str, ...]:
-        """Those of which nothing may expire."""
+        """The topics from which nothing may expire."""
         return self.schemas, self.progress, self.sources
 
 
@@ -77,9 +77,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What exists of a pipeline: its cluster, topics and their configuration, and the identity that it was begun with.
+    """What exists of a pipeline: its cluster, its topics and their configuration, and the identity it was begun with.
 
-    `used` are the topics that were ever written to; `expired` tells, of topics of which nothing may expire, the first
+    `used` are the topics that were ever written to. `expired` has, for topics from which nothing may expire, the first
     offset that is left, by topic and partition.
     """
 
@@ -115,7 +115,7 @@ def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
 
 
 def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
-    """One line for each way in which what positions were taken from is gone."""
+    """One line for each way in which what the positions refer to is gone."""
     topics = Topics.under(settings.topic_prefix)
     if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
         return changes
@@ -128,7 +128,7 @@ def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
 
 
 def describe_expired(topic: str, partition: int, first: int) -> str:
-    """That a topic that must keep its records has lost those before its first offset."""
+    """Say that a topic that must keep its records has lost those before its first offset."""
     return (
         f"topic {topic}, partition {partition}: its records before offset {first} are gone, and of this topic none may "
         f"be (its {POLICY} has been other than compact): {_BEGIN_AGAIN}"
@@ -136,7 +136,7 @@ def describe_expired(topic: str, partition: int, first: int) -> str:
 
 
 def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
-    """One line for each topic that exists and is not as it must be."""
+    """One line for each topic that exists and is not set up as it must be."""
     return [
         *partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun),
         *policy_misfits(found.configs, settings),
@@ -156,7 +156,7 @@ def policy_misfits(configs: Mapping[str, Mapping[str, str]], settings: ServiceSe
 
 
 def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """One line for each topic that takes no record."""
+    """One line for each topic that accepts no record."""
     return [
         f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing "
         f"can be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
@@ -180,7 +180,7 @@ def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, be
     topics = Topics.under(settings.topic_prefix)
     shared = {name: existing[name] for name in (topics.rows, topics.categorized, topics.progress) if name in existing}
     if begun is not None:
-        # Where a key's records are, and with them a file's one writer, depends on it: no setting mends that.
+        # The count decides where a key's records are, and so which replica writes its file: no setting mends that.
         due = {name: begun.partitions if name in shared else 1 for name in existing}
         added = [
             f"topic {name} has {existing[name]} partitions, and the pipeline was begun with {due[name]}: a partition "

@@ -17,7 +17,7 @@ _NOT_TAKEN_UP = "not all partitions are taken up"
 
 
 class AtWork:
-    """Says whether this member is ready, and why not. `assigned` is set for as long as the group has assigned it some.
+    """Reports whether this member is ready, and why not. `assigned` is set while the group has assigned it partitions.
 
     `taken_up` holds the partitions that its tasks are at work on. While `standing_by` gives a reason, it is not ready.
     """
@@ -35,11 +35,11 @@ class AtWork:
         self._taken_up = taken_up
         self._readiness = readiness
         self._standing_by = standing_by
-        # Whether a rebalance takes long: for a short one nothing is said.
+        # Whether a rebalance takes long: a short one is not reported.
         self._is_late = False
 
-    async def tell(self, stop: asyncio.Event) -> None:
-        """Say each change until `stop`; raise what waiting does not mend."""
+    async def report(self, stop: asyncio.Event) -> None:
+        """Report each change until `stop`; raise what waiting does not mend."""
         while True:
             self._is_late = False
             await say_when_late(self._readiness, self._assigned.wait(), "no partitions are assigned by the group")
@@ -54,12 +54,12 @@ class AtWork:
                 continue
             error = KafkaError("no broker answers")
             if (await self._readiness.report(error)).kind is not Kind.WAITS:
-                # What is refused is not tried again each second, and not for ever.
+                # What is refused must not be tried again each second, nor for ever.
                 raise error
             await wait_for_broker(self._consumer, answers=True)
 
     async def watch(self) -> None:
-        """Say when a rebalance takes long, as where a partition waits for the lock of a sink that stands still."""
+        """Report a rebalance that takes long, as when a partition waits for the lock of a sink that hangs."""
         clock = asyncio.get_running_loop().time
         settled_at = clock()
         while True:

@@ -1,7 +1,4 @@
-"""Whether a member's client is well: whether a broker answers it, and whether aiokafka's own tasks go on.
-
-aiokafka 0.14 says neither to a member that fetches nothing.
-"""
+"""Whether a member's client is well: whether a broker answers it, and whether aiokafka's own tasks still run."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,23 +10,23 @@ from common.aiokafka_internals.consumer_state import check_tasks, is_connected, 
 from common.sessions.readiness import Readiness
 
 _BROKER_INTERVAL_S = 1.0
-# Longer than a join that waits for a member that is dead.
+# Longer than a join that waits for a dead member.
 LATE_S = 15.0
 _ANSWER_DEADLINE_S = 10.0
 
 
 async def watch_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None:
-    """Raise what a task of aiokafka's has ended with; until this replica is ready, say when no broker answers."""
+    """Raise what one of aiokafka's tasks has ended with; until this replica is ready, report when no broker answers."""
     while True:
         await asyncio.sleep(_BROKER_INTERVAL_S)
         check_tasks(consumer)
         if not readiness.is_ready and not await _answers(consumer):
-            # Before the first partition is taken up, nothing else would say so.
+            # Until the first partition is taken up, nothing else would report it.
             await readiness.report(KafkaError("no broker answers"))
 
 
 async def say_when_late(readiness: Readiness, waiting: Awaitable[object], what: str) -> None:
-    """Wait; say why it takes long, for as long as it does: aiokafka tries some things for ever, without a word."""
+    """Wait, and report why it takes long while it does: aiokafka retries some things for ever, silently."""
     task = asyncio.ensure_future(waiting)
     try:
         while not (await asyncio.wait([task], timeout=LATE_S))[0]:
@@ -42,17 +39,17 @@ async def say_when_late(readiness: Readiness, waiting: Awaitable[object], what: 
 async def wait_for_broker(
     consumer: AIOKafkaConsumer, *, answers: bool, unless: Callable[[], object] = lambda: None
 ) -> None:
-    """Wait until a broker answers, or none does: a member with nothing to do would not learn of it otherwise."""
+    """Wait until a broker answers, or until none does: a member with nothing to do would not notice otherwise."""
     while await _answers(consumer) != answers and unless() is None:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(_BROKER_INTERVAL_S)
 
 
 async def _answers(consumer: AIOKafkaConsumer) -> bool:
-    """Whether a broker answers; true while the consumer is not connected, because its start fails by itself."""
+    """Whether a broker answers. True while the consumer is not connected, because its start fails by itself."""
     if not is_connected(consumer):
         return True
     try:
-        # It asks one broker after the other, each for as long as a request may last.
+        # aiokafka asks one broker after the other, each with the full timeout of a request.
         async with asyncio.timeout(_ANSWER_DEADLINE_S):
             return await refresh_metadata(consumer)
     except TimeoutError:

@@ -23,7 +23,7 @@ PartitionTask = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, 
 # A rebalance waits this long for the task of a revoked partition; the broker waits a session timeout (6 s) before it
 # goes on without this member.
 _REVOKE_DEADLINE_S = 2.5
-# Packed, a fetch of 1 MiB may hold hundreds of batches, and each of them 1 MiB.
+# Compressed, a fetch of 1 MiB may hold hundreds of batches of 1 MiB each.
 _MOST_BATCHES = 16
 
 
@@ -165,7 +165,7 @@ async def run_partition_tasks(
         await tasks.wait(
             belong(),
             stop.wait(),
-            at_work.tell(stop),
+            at_work.report(stop),
             at_work.watch(),
             watch_client(consumer, readiness),
             *(watch() for watch in watches),
@@ -183,10 +183,10 @@ async def fetch(
     timeout_ms: int,
     sooner: "asyncio.Future[None] | None" = None,
 ) -> list[RecordBatch]:
-    """The partition's next batches; none after the timeout, once `stop` is set, or when `sooner` is done before."""
+    """The partition's next batches; none after the timeout, once `stop` is set, or if `sooner` is done first."""
     if stop.is_set():
         return []
-    # Between the fetcher giving records out and their coming here nothing waits: breaking it off loses none.
+    # Nothing is awaited between the fetcher handing batches out and their arrival here: a cancellation loses none.
     fetching = read_on(consumer, partition, timeout_ms, _MOST_BATCHES)
     return await until_stopped(stop, fetching, sooner=sooner) or []
 

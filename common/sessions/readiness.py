@@ -1,4 +1,4 @@
-"""Whether a service is at work, told by one log line for each change of state, and of the cause."""
+"""Whether a service is at work: one log line for each change of state, and of the cause."""
 
 import asyncio
 import math
@@ -13,13 +13,14 @@ from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-# The same cause again within this time, after others, is not said again: a broker that goes away shows several in turn.
-_TOLD_AGAIN_S = 60.0
-# Who fails soon after being at work, and that so often, is at work only once it has been so for longer.
+# A cause that comes back within this time, after others, is not logged again: a broker that goes away shows several in
+# turn.
+_LOGGED_AGAIN_S = 60.0
+# A service that has failed this often soon after it was ready is reported as ready only once it has been so for longer.
 _SHORT_S = 20.0
 _MOST_SHORT = 5
 _STEADY_S = 10.0
-# What differs from one time to the next without being another cause.
+# What varies between two messages of the same cause.
 _VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
@@ -28,7 +29,7 @@ class Readiness:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._told_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._ready_at: float | None = None
         self._short_times = 0
         self._steady_until = -math.inf
@@ -36,28 +37,28 @@ class Readiness:
         self.is_ready = False
 
     def set_ready(self, partitions: int) -> None:
-        """At work on so many partitions; none is as good, for a replica that stands by."""
+        """At work on so many partitions; a replica that stands by has 0."""
         if self.is_ready or self._waiting is not None:
             return
         self._ready_at = monotonic()
         if self._short_times < _MOST_SHORT:
-            self._tell_ready(partitions)
+            self._report_ready(partitions)
         else:
-            self._waiting = asyncio.get_running_loop().call_later(_STEADY_S, self._tell_ready, partitions)
+            self._waiting = asyncio.get_running_loop().call_later(_STEADY_S, self._report_ready, partitions)
 
     def was_steady_since(self, moment: float) -> bool:
-        """Whether it was at work for a good while, at some time since that moment (of time.monotonic)."""
+        """Whether it was at work for a good while at some time since that moment (of time.monotonic)."""
         now = monotonic()
         return self._steady_until >= moment or (self._ready_at is not None and now - self._ready_at >= _SHORT_S)
 
     async def report(self, error: BaseException) -> Diagnosis:
-        """Not at work because of this error; find its cause, and say that if it is another than before."""
+        """Not at work because of this error: find its cause, and log it if it differs from the last one."""
         diagnosis = await diagnose(error, self._settings)
         self.set_not_ready(diagnosis.reason, diagnosis.cause)
         return diagnosis
 
     def set_not_ready(self, reason: str, cause: str = "") -> None:
-        """Not at work, for this reason; said once for as long as it, or the cause that is named, stays the same."""
+        """Not at work, for this reason: logged once while the reason, or the cause if one is named, stays the same."""
         now = monotonic()
         begin_trouble()
         if self._waiting is not None:
@@ -70,15 +71,15 @@ class Readiness:
                 self._short_times, self._steady_until = 0, now
             self._ready_at = None
         kind = cause or _VARYING.sub("", reason)
-        if self.is_ready or now - self._told_at.get(kind, -_TOLD_AGAIN_S) >= _TOLD_AGAIN_S:
+        if self.is_ready or now - self._logged_at.get(kind, -_LOGGED_AGAIN_S) >= _LOGGED_AGAIN_S:
             log.warning("not ready", reason=reason)
-        # For as long as it lasts it is not said again.
-        self._told_at[kind] = now
+        # While it lasts it is not logged again.
+        self._logged_at[kind] = now
         self.is_ready = False
 
-    def _tell_ready(self, partitions: int) -> None:
+    def _report_ready(self, partitions: int) -> None:
         self._waiting = None
         self.is_ready = True
-        self._told_at.clear()
+        self._logged_at.clear()
         end_trouble()
         log.info("ready", partitions=partitions)

@@ -1,4 +1,4 @@
-"""Sessions with a broker: begun again, with bounded back-off, for as long as the service lives."""
+"""Sessions with a broker, one after the other with bounded back-off, for as long as the service lives."""
 
 import asyncio
 import time
@@ -21,10 +21,10 @@ __all__ = ["Stopped", "pause", "run_sessions", "unless_stopped"]
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
-# A session that lasted this long was a good one: the next failure begins with a short pause again.
+# After a session that lasted this long the pauses begin short again.
 _GOOD_SESSION_S = 10.0
-# How often, and for how long at least, something refused is tried again. With a file that another program may be about
-# to write, as a mounted secret, for longer. Not often: a server that counts failed logins may lock the user out.
+# How often, and for how long at least, a refusal is tried again: longer where a file is read that another program may
+# be about to write, as a mounted secret. Not often: a server that counts failed logins may lock the user out.
 _LEAST_TRIES = 5
 _PATIENCE_S = 20.0
 _PATIENCE_WITH_FILE_S = 90.0
@@ -38,8 +38,8 @@ async def run_sessions(
 ) -> None:
     """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
 
-    What waiting does not mend is raised as ServiceError: at once, or once it has lasted. Any other exception is a
-    defect, or something a person has to mend, and is raised.
+    Raises ServiceError for what waiting does not mend: at once, or once it has lasted. Any other exception is a defect,
+    or something that a person has to mend, and is raised.
     """
     readiness, patience = Readiness(settings), _Patience(settings)
     pause_s = _FIRST_PAUSE_S
@@ -55,7 +55,7 @@ async def run_sessions(
         except Stopped:
             return
         if readiness.was_steady_since(began):
-            # Whatever was refused before was mended then.
+            # Whatever was refused before that is mended.
             patience = _Patience(settings)
         patience.take(diagnosis)
         readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
@@ -66,7 +66,7 @@ async def run_sessions(
 
 
 async def _failure_of(session: Awaitable[None]) -> Exception | None:
-    """What a session has failed with; None when it has returned."""
+    """What a session failed with; None when it returned."""
     try:
         with client_failures_as_outages():
             await session
@@ -77,7 +77,7 @@ async def _failure_of(session: Awaitable[None]) -> Exception | None:
 
 @dataclass(slots=True)
 class _Patience:
-    """With what does not pass by itself: for how long, and how often, it was met one time after the other."""
+    """With a refusal: since when, and how often in a row, it was met."""
 
     settings: ServiceSettings
     tries: int = 0

@@ -114,3 +114,12 @@ def test_another_version_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(aiokafka, "__version__", "0.141.0")
     with pytest.raises(ConfigurationError):
         check_version()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_what_uses_a_private_name_says_what_upstream_knows_of_it(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    if not (set(imports_of_private(tree)) | set(private_attributes(tree))):
+        return
+    text = " ".join((ast.get_docstring(tree) or "").split() + path.read_text().split()).lower()
+    assert any(each in text for each in ("aiokafka issue ", "aiokafka pull request ", "no upstream issue known"))
