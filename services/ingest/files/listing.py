@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.protocol.output_folder import HIDDEN
 from services.ingest.naming.globs import Glob, Places
 
 # Plain, gzip and zstd.
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
 # To read these is to wait for somebody who writes.
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -41,7 +40,7 @@ def is_csv(name: str) -> bool:
 def is_output(folder: str | os.PathLike[str]) -> bool:
     """Whether a sink writes into this folder. One that cannot be looked into is none: to list it tells why."""
     try:
-        return Path(folder, _OUTPUT_MARK).is_dir()
+        return Path(folder, HIDDEN).is_dir()
     except OSError:
         return False
 
