@@ -19,7 +19,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.followed_file import FollowedFile
 from services.ingest.settings import IngestSettings
-from services.sink.rendering import layout_of, render
+from services.sink.rendering import csv_runs, layout_of, render
 
 
 class Batch:
@@ -131,7 +131,7 @@ class Reader:
 
     def _write(self, row: bytes, mark: Mark) -> None:
         layout = layout_of(self.schemas._known[mark.schema].schema)  # noqa: SLF001 - a test's own
-        added = render([(mark.eol, [row])], layout, empty=not self.output, open_line=self.lacks)
+        added = render(csv_runs([(mark.eol, [row])], layout), layout, empty=not self.output, open_line=self.lacks)
         self.output += added.data
         self.lacks = added.open_line
         self.rows.append(row)

@@ -13,7 +13,6 @@ from common.protocol.progress import Progress
 from services.ingest.files.finding import find_files, source_name
 from services.ingest.files.reading import read_fingerprint, read_plain_chunk
 from services.ingest.parsing.fingerprint import Fingerprint
-from services.sink.checkpoint import should_checkpoint
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -28,17 +27,6 @@ def test_a_group_is_behind_until_every_partition_is_committed_to_its_end() -> No
     assert caught_up({A: 5, B: -1}, {A: 5, B: 0})
     assert not caught_up({A: 5}, {A: 5, B: 1})
     assert not caught_up({A: 4, B: 1}, {A: 5, B: 1})
-
-
-def test_a_checkpoint_comes_at_a_source_s_end_or_when_the_interval_is_over_and_something_was_written() -> None:
-    assert should_checkpoint(10.0, 9.99, 1000, dirty=False, ended=True, full=False)
-    assert should_checkpoint(10.0, 9.0, 1000, dirty=True, ended=False, full=False)
-    assert not should_checkpoint(10.0, 9.1, 1000, dirty=True, ended=False, full=False)
-    assert not should_checkpoint(10.0, 0.0, 1000, dirty=False, ended=False, full=False)
-
-
-def test_a_checkpoint_comes_when_memory_is_full_of_changes() -> None:
-    assert should_checkpoint(10.0, 9.99, 1000, dirty=True, ended=False, full=True)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.protocol.output_folder import HIDDEN
 from services.ingest.naming.globs import Glob, GlobPositions
 
 # Plain, gzip and zstd.
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
 # Reading these would wait for a writer.
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -41,7 +40,7 @@ def is_csv(name: str) -> bool:
 def is_output(folder: str | os.PathLike[str]) -> bool:
     """Whether a sink writes into this folder. Not if it cannot be looked into: listing it then reports why."""
     try:
-        return Path(folder, _OUTPUT_MARK).is_dir()
+        return Path(folder, HIDDEN).is_dir()
     except OSError:
         return False
 
