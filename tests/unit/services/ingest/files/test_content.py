@@ -108,7 +108,7 @@ def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: s
     fingerprint = Fingerprint().after(b"one\n")
     for other in (b"uno\ntwo\n", b"one"):
         write(path, pack(other))
-        with pytest.raises(SourceError, match="changed within what its first 4 unpacked bytes were"):
+        with pytest.raises(SourceError, match="changed within its first 4 unpacked bytes"):
             found.read_chunk(4, fingerprint, 4)
         with pytest.raises(SourceError, match="changed within"):
             content_of(path).fingerprint(progress_at(b"one\n", 4))
