@@ -1,7 +1,7 @@
 # One image per service: docker build --target ingest|split|sink --tag NAME .
 # Nothing here needs BuildKit: the classic builder makes the same images.
 
-# The loops over rows in C, with a compiler that stays behind. Without one the services do all the same, slower.
+# The loops over record batches and rows in C, with a compiler that stays behind. Without one the services do all the same, slower.
 FROM python:3.13-slim AS compile
 COPY requirements-build.txt /
 # A Python that comes from Debian has its C headers in a package of their own.
@@ -13,8 +13,10 @@ RUN headers=$(python -c 'import sysconfig; print(sysconfig.get_path("include"))'
 RUN pip install --require-hashes --only-binary :all: --no-cache-dir --disable-pip-version-check \
         --root-user-action ignore --requirement /requirements-build.txt
 WORKDIR /compile
-COPY common/__init__.py common/compiled.pyx common/
-RUN ! command -v gcc || { cythonize --inplace common/compiled.pyx && strip common/compiled.*.so && rm common/compiled.c; }
+COPY common/__init__.py common/
+COPY common/batches/__init__.py common/batches/compiled.pyx common/batches/
+COPY common/rows/__init__.py common/rows/compiled.pyx common/rows/
+RUN ! command -v gcc || { cythonize --inplace common/*/compiled.pyx && strip common/*/compiled.*.so && rm common/*/compiled.c; }
 
 
 FROM python:3.13-slim AS build

@@ -1,6 +1,7 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos fuzz compose-test bench lint lock up down logs clean
+.PHONY: coverage format check
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,26 +17,35 @@ LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
 # What runs a broker, all services and a load of rows leaves room for one other.
 CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
+# The least that `make coverage` accepts, in percent: of all, and of the packages that neither wait nor touch a file.
+COVERAGE := 71
+PURE_COVERAGE := 98
+PURE := common/protocol/*,common/rows/*,services/ingest/naming/*,services/ingest/parsing/*,services/sink/paths/*,services/split/categories/*
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 setup: $(READY) ## make .venv with everything in it, nothing else
 
-$(READY): requirements-dev.txt pyproject.toml common/compiled.pyx
+$(READY): requirements-dev.txt pyproject.toml common/batches/compiled.pyx common/rows/compiled.pyx
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nacre needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@$(BIN)/python -c 'import common.compiled' 2>/dev/null || echo "no C compiler: the services do all, more slowly; with gcc, remove $(VENV) and try again" >&2
+	@$(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null || echo "no C compiler: the services do all, more slowly; with gcc, remove $(VENV) and try again" >&2
 	@touch $(READY)
 
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
-test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals
+test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals; or ARGS, as pytest takes them
+ifdef ARGS
+	@# A selection alone, in one run and one process: ARGS='-k signals', ARGS=tests/unit/common.
+	$(PYTEST) $(if $(filter tests tests/%,$(ARGS)),,tests/integration tests/unit) $(ARGS)
+else
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 	$(PYTEST) tests/integration tests/unit $(SIDE_BY_SIDE)
+endif
 
 unit-test: setup ## the pure parts, without Kafka
 	$(PYTEST) tests/unit $(SIDE_BY_SIDE)
@@ -51,6 +61,11 @@ long-test: setup ## what takes longer: brokers of many kinds, kills, a short sel
 	$(PYTEST) tests/integration $(LONG)
 	$(PYTEST) tests/chaos $(ONE_BY_ONE)
 	$(PYTEST) tests/chaos tests/compose $(CHAOS)
+
+coverage: setup ## how much of the code the unit tests run, by line and branch, and that it is no less than it was
+	$(PYTEST) tests/unit --cov --cov-report= $(SIDE_BY_SIDE)
+	$(BIN)/python -m coverage report --fail-under $(COVERAGE)
+	$(BIN)/python -m coverage report --fail-under $(PURE_COVERAGE) --include '$(PURE)'
 
 chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a run
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(ONE_BY_ONE)
@@ -78,10 +93,19 @@ $(BENCH)/.ready: requirements-bench.txt
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
-lint: setup ## ruff and mypy strict
+format: setup ## mend what ruff can mend: order of imports, layout
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+lint: setup ## ruff, the arrows between packages, and mypy strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+check: lint ## lint, spelling, and the Cython modules: what .pre-commit-config.yaml does before each commit
+	$(BIN)/codespell
+	PATH=$(BIN):$$PATH cython-lint $(wildcard common/*.pyx common/*/*.pyx)
 
 lock: setup ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -101,5 +125,5 @@ logs: ## follow what they log
 
 clean: ## remove .venv, caches, out/ and, with Docker, Kafka's data
 	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
-	rm -rf $(VENV) $(BENCH) out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(BENCH) out .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

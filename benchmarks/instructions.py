@@ -44,7 +44,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     data = b"".join(row + b"\n" for row in rows)
     schema = Schema(header, tuple(header.decode().split(",")))
     [split] = parse_split_by("Sex")
-    route = compile_route(split, schema)
+    route = compile_route(split, schema, partitions=1)
     layout = layout_of(schema)
     key = category_key(schema.id, "Sex", ("M",))
     mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
@@ -74,9 +74,9 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             ),
             "ingest: tally": lambda: tally(rows),
             "ingest, split: put rows": put,
-            "split: divide": lambda: list(divide(of_rows.parts(), Cursor())),
+            "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
-            "sink: arrange": lambda: arrange(of_categorized.parts()),
+            "sink: arrange": lambda: arrange(of_categorized.runs()),
             "sink: render": lambda: render([(None, rows)], layout, empty=False, open_line=False),
         }
     )

@@ -26,10 +26,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from common.batches.record_runs import Stretch
+from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
-from common.pipeline.topics import partition_for
 from common.protocol.messages import category_key
+from common.protocol.partitioner import partition_for
 from common.rows.schema import Schema
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import Shelf
@@ -75,22 +75,22 @@ def keys_of(categories: int) -> list[list[bytes]]:
     return [some for some in keys if some]
 
 
-def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[Stretch]]:
+def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[RecordRun]]:
     """So many rows, in turn of each category."""
     for begin in range(0, rows, _WORST_ROWS_PER_BATCH):
         numbers = range(begin, min(begin + _WORST_ROWS_PER_BATCH, rows))
-        yield [Stretch(n, keys[n % len(keys)], [b"%d,0.455" % n]) for n in numbers]
+        yield [RecordRun(n, keys[n % len(keys)], [b"%d,0.455" % n]) for n in numbers]
 
 
-def in_groups(keys: Sequence[bytes]) -> Iterator[list[Stretch]]:
+def in_groups(keys: Sequence[bytes]) -> Iterator[list[RecordRun]]:
     """Batches that are all alike, of one category each, until each category had its turn."""
     for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys) // _CATEGORIES_PER_BATCH)):
         first = number * _CATEGORIES_PER_BATCH
         some = [keys[n % len(keys)] for n in range(first, first + _CATEGORIES_PER_BATCH)]
-        yield [Stretch(0, key, [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]) for key in some]
+        yield [RecordRun(0, key, [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]) for key in some]
 
 
-async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Stretch]]) -> None:
+async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[RecordRun]]) -> None:
     """Write these batches, with a checkpoint whenever memory is full of changes and in the end."""
     entries = 0
     changed: set[bytes] = set()
@@ -104,12 +104,12 @@ async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[Stretch]]) -> N
         changed.clear()
 
     for batch in batches:
-        keys = {stretch.key for stretch in batch}
+        keys = {run.key for run in batch}
         began = time.perf_counter()
         await shelf.add(batch)
         cost.append_s += time.perf_counter() - began
         cost.appends += len(keys)
-        cost.rows += sum(len(stretch.rows) for stretch in batch)
+        cost.rows += sum(len(run.rows) for run in batch)
         entries = max(entries, shelf.entries_in_memory)
         changed |= keys
         if shelf.full:

@@ -1,1 +1,1 @@
-"""What the three services share: each package is one room, and the arrows between them run one way."""
+"""What the three services share, in packages whose arrows run one way."""

@@ -10,9 +10,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from common.batches.compression import CODECS, pack
 from common.batches.crc32c import crc32c
+from common.batches.loops import append_rows
 from common.batches.record_runs import Headers
 from common.batches.varints import varint
-from common.rows.loops import put_rows
 
 # Base offset, size behind it, leader epoch, magic, CRC | attributes, last offset, first and last time, producer's id,
 # epoch and sequence, number of records.
@@ -70,7 +70,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
             return start
         self._note_time(timestamp_ms)
         later_ms = timestamp_ms - self._first_ms
-        done = put_rows(self._data, self._max_bytes, self._count, later_ms, key, rows, start)
+        done = append_rows(self._data, self._max_bytes, self._count, later_ms, key, rows, start)
         if done > start:
             self._count += done - start
             self._last_ms = max(self._last_ms, timestamp_ms)

@@ -15,8 +15,8 @@ from aiokafka.consumer import fetcher
 
 from common.aiokafka_internals.consumer_state import check_fetcher
 from common.batches.crc32c import crc32c
-from common.batches.record_runs import Single, Stretch
-from common.rows.loops import stretches
+from common.batches.loops import parse_batch
+from common.batches.record_runs import Record, RecordRun
 
 _SIZE_AT = 8
 _BEHIND_SIZE_AT = 12
@@ -36,21 +36,21 @@ class RecordBatch:
     content: memoryview
     start: int
 
-    def parts(self) -> list[Stretch | Single]:
-        """Decode its records: lazily, one batch at a time, so that other batches stay bytes."""
-        return stretches(self.content, self.start)
+    def runs(self) -> list[RecordRun | Record]:
+        """Decode its records from `start` on: lazily, one batch at a time, so that other batches stay bytes."""
+        return parse_batch(self.content, self.start)
 
 
-def parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
+def runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
     """The records of some batches, a batch at a time."""
     for batch in batches:
-        yield from batch.parts()
+        yield from batch.runs()
 
 
-def whole_parts_of(batches: Iterable[RecordBatch]) -> Iterator[Stretch | Single]:
+def whole_runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
     """The records of some batches, also those of the first that stand before the offset that was sought."""
     for batch in batches:
-        yield from stretches(batch.content, 0)
+        yield from parse_batch(batch.content, 0)
 
 
 async def read_on(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from aiokafka.codec import gzip_decode, gzip_encode, lz4_decode, lz4_encode, snappy_decode, zstd_decode, zstd_encode
-from aiokafka.errors import UnsupportedCodecError
+from aiokafka.errors import CorruptRecordException
 
 # KAFKA_COMPRESSION.
 CODECS = {"none": 0, "gzip": 1, "lz4": 3, "zstd": 4}
@@ -24,7 +24,12 @@ def pack(codec: int, data: bytes) -> bytes:
 
 
 def unpack(codec: int, packed: memoryview) -> bytes:
-    """What was packed by the codec of this number."""
+    """Unpack by the codec of this number. CorruptRecordException where that cannot be done."""
     if codec not in _UNPACK:
-        raise UnsupportedCodecError(f"unknown compression codec {codec}")
-    return _UNPACK[codec](packed)
+        raise CorruptRecordException(f"a record batch with codec {codec}, which is none of Kafka's")
+    try:
+        return _UNPACK[codec](packed)
+    except MemoryError:
+        raise
+    except Exception as error:  # each codec's library has errors of its own
+        raise CorruptRecordException(f"a record batch that codec {codec} cannot unpack: {error}") from error

@@ -7,7 +7,7 @@ from typing import NamedTuple
 Headers = list[tuple[str, bytes]]
 
 
-class Single(NamedTuple):
+class Record(NamedTuple):
     """A record by itself: one with headers."""
 
     offset: int
@@ -16,7 +16,7 @@ class Single(NamedTuple):
     headers: Headers
 
 
-class Stretch(NamedTuple):
+class RecordRun(NamedTuple):
     """Records without headers that follow each other under one key: the first's offset, and their values."""
 
     offset: int
@@ -24,11 +24,11 @@ class Stretch(NamedTuple):
     rows: list[bytes]
 
 
-def one_by_one(parts: Iterable[Stretch | Single]) -> Iterator[Single]:
-    """The records of stretches, each by itself."""
-    for part in parts:
-        if isinstance(part, Single):
-            yield part
+def one_by_one(runs: Iterable[RecordRun | Record]) -> Iterator[Record]:
+    """The records of these runs, each by itself."""
+    for run in runs:
+        if isinstance(run, Record):
+            yield run
         else:
-            for offset, row in enumerate(part.rows, part.offset):
-                yield Single(offset, part.key, row, [])
+            for offset, row in enumerate(run.rows, run.offset):
+                yield Record(offset, run.key, row, [])

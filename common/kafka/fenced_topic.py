@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.kafka.clients import open_producer, open_reader
 from common.kafka.reading import read_to_end
 from common.kafka.transaction import Transactions
@@ -30,7 +30,7 @@ class FencedTopic:
     fences the others, and reads what they committed before it writes. So no two decide from the same state.
     """
 
-    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Single]], None]) -> None:
+    def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Record]], None]) -> None:
         self._settings = settings
         self._take = take
         self._partition = TopicPartition(topic, 0)

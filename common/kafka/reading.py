@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.aiokafka_internals.fetched_batches import parts_of, read_on
-from common.batches.record_runs import Single, one_by_one
+from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.batches.record_runs import Record, one_by_one
 
 _TIMEOUT_MS = 200
 # A new leader's end may lag for a moment.
@@ -24,7 +24,7 @@ async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expect
         await asyncio.sleep(_END_INTERVAL_S)
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Single]:
+async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
     """The committed records from the consumer's positions to the ends as they are now."""
     # All at once: each request waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
@@ -32,16 +32,16 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
         # The position, not the last record: a transaction's marker takes an offset and is never handed out.
         while await consumer.position(partition) < ends[partition]:
             # One batch at a time: an hour of records that are not compacted yet must not be in memory at once.
-            for record in one_by_one(parts_of(await read_on(consumer, partition, _TIMEOUT_MS))):
+            for record in one_by_one(runs_of(await read_on(consumer, partition, _TIMEOUT_MS))):
                 yield record
 
 
 async def read_until(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
-) -> AsyncIterator[Sequence[Single]]:
+) -> AsyncIterator[Sequence[Record]]:
     """The committed records from the partition's beginning to that offset, one fetch at a time."""
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:
         batches = await read_on(consumer, partition, _TIMEOUT_MS)
-        yield [record for record in one_by_one(parts_of(batches)) if record.offset < end]
+        yield [record for record in one_by_one(runs_of(batches)) if record.offset < end]

@@ -14,7 +14,7 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
 from common.kafka.fenced_topic import Entry, FencedTopic
 from common.pipeline.topics import Topics
@@ -152,7 +152,7 @@ class Registry:
             return []
         return [(schema.id.encode(), encode_schema(number_schema(self._known, schema)))]
 
-    def _take(self, records: Sequence[Single]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         try:
             for record in records:
                 if record.key == _IDENTITY_KEY:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aiokafka.partitioner import murmur2
-
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import Topic
 from common.protocol.identity import Identity, find_changes
@@ -95,11 +93,6 @@ class Found:
     def identity(self, partitions: int) -> Identity:
         """The identity of the topics that are there."""
         return Identity(self.cluster, partitions, {name: topic.id for name, topic in self.topics.items()})
-
-
-def partition_for(key: bytes, partitions: int) -> int:
-    """The partition that Kafka's default partitioner gives a key (murmur2)."""
-    return int((murmur2(key) & 0x7FFFFFFF) % partitions) if partitions > 1 else 0
 
 
 def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:

@@ -7,11 +7,12 @@ from functools import partial
 
 import structlog
 
+from common.batches import loops as batch_loops
 from common.errors import ConfigurationError
 from common.log.setup import set_up_log
 from common.process.lifecycle import linger, run_service
 from common.process.memory import keep_large_blocks
-from common.rows import loops
+from common.rows import loops as row_loops
 from common.settings import Settings, read_settings
 
 log = structlog.get_logger()
@@ -33,6 +34,8 @@ def run(
         return linger(error.exit_code, lambda what: sys.stderr.write(f"{program}: {what}\n"))
     keep_large_blocks()
     set_up_log(settings, service)
+    # Both kinds where one of the two could not be compiled.
+    loops = "+".join(sorted({batch_loops.KIND, row_loops.KIND}))
     # Secret settings print as asterisks.
-    log.info("starting", loops=loops.KIND, **settings.model_dump(mode="json", exclude_none=True))
+    log.info("starting", loops=loops, **settings.model_dump(mode="json", exclude_none=True))
     return run_service(partial(serve, settings), drain_deadline_s=settings.drain_deadline_s)

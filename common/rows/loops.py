@@ -1,14 +1,18 @@
-"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly."""
+"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly.
+
+`NACRE_PLAIN=1` chooses plain Python.
+"""
+
+from common.compiled_loops import allow_compiled_loops
 
 try:
-    from common.compiled import (
+    allow_compiled_loops()
+    from common.rows.compiled import (
         csv_rows,
-        even_rows,
+        group_rows,
         json_rows,
-        pile_up,
-        put_rows,
         size_of,
-        stretches,
+        split_uniform_lines,
         sums,
         take_fields,
         take_json_fields,
@@ -18,12 +22,10 @@ try:
 except ImportError:
     from common.rows.plain import (
         csv_rows,
-        even_rows,
+        group_rows,
         json_rows,
-        pile_up,
-        put_rows,
         size_of,
-        stretches,
+        split_uniform_lines,
         sums,
         take_fields,
         take_json_fields,
@@ -34,12 +36,10 @@ except ImportError:
 __all__ = [
     "KIND",
     "csv_rows",
-    "even_rows",
+    "group_rows",
     "json_rows",
-    "pile_up",
-    "put_rows",
     "size_of",
-    "stretches",
+    "split_uniform_lines",
     "sums",
     "take_fields",
     "take_json_fields",

@@ -16,8 +16,9 @@ from common.kafka.transaction import Outbox, Transactions
 from common.kafka.waiting import within
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
-from common.pipeline.topics import Topics, partition_for
+from common.pipeline.topics import Topics
 from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
+from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted

@@ -9,8 +9,8 @@ from common.protocol.messages import parse_category_key
 from ops.validate.examination import Rejections, Step, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, Run
 from services.sink.paths.names import file_path
+from services.split.categories.routing import Route, compile_route
 from services.split.categories.splits import Split
-from services.split.categorizing import SplitRoute
 
 # So many categories of a split, and so many bytes of their keys, are told apart; of more it is said that there are.
 MAX_CATEGORIES = 100_000
@@ -39,7 +39,7 @@ class SplitTally:
     def __init__(self, split: Split, max_categories: int = MAX_CATEGORIES) -> None:
         self._split = split
         self._max_categories = max_categories
-        self._route: SplitRoute | None = None
+        self._route: Route | None = None
         self._schema_id = ""
         self._counts: dict[bytes, int] = {}
         self._keys_bytes = 0
@@ -53,16 +53,16 @@ class SplitTally:
             if not isinstance(part, Reject):
                 self._add_run(source, self._route_of(registered), *part)
 
-    def _route_of(self, registered: Registered) -> SplitRoute:
+    def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
             # Nothing is sent, and to find out where one of many partitions is costs more than all else.
-            self._route = SplitRoute(self._split, registered, partitions=1)
+            self._route = compile_route(self._split, registered.schema, partitions=1)
             self._schema_id = registered.schema.id
         return self._route
 
-    def _add_run(self, source: str, route: SplitRoute, run: Run, values: list[bytes]) -> None:
-        placed = route.put(values, plain=run.plain)
-        for (key, _), rows in placed.groups:
+    def _add_run(self, source: str, route: Route, run: Run, values: list[bytes]) -> None:
+        routed = route(values, run.plain)
+        for (key, _), rows in routed.groups.items():
             self._rows += len(rows)
             if key in self._counts:
                 self._counts[key] += len(rows)
@@ -71,9 +71,9 @@ class SplitTally:
                 self._keys_bytes += len(key)
             else:
                 self._complete = False
-        if placed.rejects:
-            lines = lines_of(run, source, [index for index, _ in placed.rejects])
-            found = ((reason, f"{source}:{line}") for (_, reason), line in zip(placed.rejects, lines, strict=True))
+        if routed.rejects:
+            lines = lines_of(run, source, [index for index, _ in routed.rejects])
+            found = ((reason, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
             self._rejections = with_rejects(self._rejections, found)
 
     def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:

@@ -8,8 +8,9 @@ from aiokafka import TopicPartition
 from common.errors import ServiceError, TooManyRejectedError
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
-from common.pipeline.topics import Topics, partition_for
+from common.pipeline.topics import Topics
 from common.protocol.identity import describe_other, is_other
+from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from common.protocol.tolerance import find_excess, rejected_whole
 from services.ingest.begun import is_void

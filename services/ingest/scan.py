@@ -9,10 +9,11 @@ from pathlib import Path
 
 import structlog
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.errors import ServiceError
 from common.kafka.fenced_topic import Entry, FencedTopic
-from common.pipeline.topics import Topics, partition_for
+from common.pipeline.topics import Topics
+from common.protocol.partitioner import partition_for
 from services.ingest.files.finding import (
     Input,
     find_files,
@@ -192,7 +193,7 @@ class Scan:
         """Whether this path is in a folder that cannot be looked into."""
         return any(path.startswith(f"{folder}/") for folder in self.failed)
 
-    def _take(self, records: Sequence[Single]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         try:
             places = {record.key.decode(): decode_place(record.value) for record in records}
         except ValueError as error:

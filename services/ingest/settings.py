@@ -54,7 +54,9 @@ class IngestSettings(ServiceSettings):
         description="source: a source's rows keep their order. none: they are spread over all partitions",
     )
     max_rejected: str = Field("none", description=MAX_REJECTED)
-    commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
+    commit_interval_ms: int = Field(
+        100, ge=1, description="milliseconds; rows that were read are committed after at most this long"
+    )
 
     @field_validator("delimiter")
     @classmethod

@@ -18,7 +18,7 @@ from common.errors import AllRejectedError, ConfigurationError, SourceError, Too
 from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
 from common.kafka.waiting import first_ended, until_stopped
-from common.pipeline.topics import partition_for
+from common.protocol.partitioner import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
 from services.ingest.context import Shop

@@ -11,13 +11,13 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 from zlib import crc32
 
-from common.batches.record_runs import Single, Stretch
-from common.errors import ServiceError
+from common.batches.record_runs import Record, RecordRun
+from common.errors import ConfigurationError, ServiceError
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
 from services.sink.disk.durability import make_durable
 from services.sink.disk.open_files import OpenFiles, check_free, check_room, cut_back, remove_empty
-from services.sink.disk.output_root import Tree
+from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger.database import Ledger, check_ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entries, Entry
 from services.sink.ledger.origin import Origin, refusal, unpinned
@@ -80,10 +80,10 @@ class Shelf:
         self._rolling = rolling
         self._clock = clock
         self._hidden, _, name = ledger_path.rpartition("/")
-        with Tree(root) as tree:
+        with OutputRoot(root) as output:
             # Before the ledger is opened, which takes room itself.
-            check_room(tree, f"{ledger_path}.room")
-            check_ledger(tree, ledger_path)
+            check_room(output, f"{ledger_path}.room")
+            check_ledger(output, ledger_path)
             self._ledger = Ledger(root / ledger_path)
         # Two threads: who looks an entry up does not wait until a checkpoint is through with its files. A task that
         # waits for one may be cancelled, the thread may not: `close` waits for it, because behind that the partition's
@@ -117,7 +117,7 @@ class Shelf:
         if why := refusal(facts, origin, self._root):
             raise ServiceError(why)
         if facts.get(_RULE, rule) != rule:
-            raise ServiceError(
+            raise ConfigurationError(
                 f"{self._root} holds files named by PATH_TEMPLATE {facts[_RULE]}, this is {rule}: set that and ROLL_* "
                 "as they were, or another OUTPUT_DIR"
             )
@@ -128,22 +128,22 @@ class Shelf:
         make_durable(self._root, [], [self._hidden, ""], self._closing.is_set)
         # All files, not those alone that were written to since the last checkpoint: these would have to be noted, safe
         # from a power cut, before they are written to: a wait for the disk each time, to save a start 10 us a file.
-        with Tree(self._root) as tree:
+        with OutputRoot(self._root) as output:
             for path, length in self._ledger.lengths():
                 if self._closing.is_set():
                     break
-                cut_back(tree, path, length)
-            self._remove_unused(tree)
+                cut_back(output, path, length)
+            self._remove_unused(output)
         self._finisher.take_up(facts.get(_ENDS, "{}"))
         return int(facts[_NEXT_OFFSET]) if _NEXT_OFFSET in facts else None
 
-    def _remove_unused(self, tree: Tree) -> None:
+    def _remove_unused(self, output: OutputRoot) -> None:
         """Forget the files that a crash left without rows, where others would come to stand beside them."""
         if not self._rolling.rule.rolls:
             return
         while (unused := self._ledger.unused(_MAX_DUE)) and not self._closing.is_set():
             for entry in unused:
-                remove_empty(tree, entry.path)
+                remove_empty(output, entry.path)
             # Only now: what no ledger knows is never touched.
             self._ledger.drop(unused)
 
@@ -178,16 +178,16 @@ class Shelf:
         """Whether a checkpoint is under way."""
         return self._checkpoint is not None and not self._checkpoint.done()
 
-    async def add(self, parts: Iterable[Stretch | Single]) -> bool:
+    async def add(self, record_runs: Iterable[RecordRun | Record]) -> bool:
         """Append the rows of these records to their files; True when a source's end came with them."""
-        piles, ends = arrange(parts)
+        piles, ends = arrange(record_runs)
         await self._append(piles)
         self._finisher.take_ends(ends)
         return bool(ends)
 
-    async def add_rejections(self, parts: Iterable[Stretch | Single]) -> bool:
+    async def add_rejections(self, record_runs: Iterable[RecordRun | Record]) -> bool:
         """Append these records to the file of rejected rows."""
-        await self._append(arrange_rejections(parts))
+        await self._append(arrange_rejections(record_runs))
         return False
 
     async def _append(self, piles: dict[bytes, list[Run]]) -> None:
@@ -198,14 +198,14 @@ class Shelf:
             entry, layout = entries[key], await self._layout(key)
             addends += self._cut(entry, layout, runs) if self._rolling.rule.rolls else [Addend(entry, layout, runs)]
         addends = await self._claim(addends, now)
-        with Tree(self._root) as tree:
+        with OutputRoot(self._root) as output:
             for addend in addends:
-                self._write(tree, addend, now)
+                self._write(output, addend, now)
 
-    def _write(self, tree: Tree, addend: Addend, now: float) -> None:
+    def _write(self, output: OutputRoot, addend: Addend, now: float) -> None:
         entry = addend.entry
         addition = render(addend.runs, addend.layout, empty=entry.length == 0, open_line=entry.open_line)
-        self._files.append(tree, entry.path, entry.length, addition.data)
+        self._files.append(output, entry.path, entry.length, addition.data)
         entry = replace(
             entry,
             length=entry.length + len(addition.data),
@@ -262,11 +262,11 @@ class Shelf:
         return claimed
 
     async def _enter(self, entries: Sequence[Entry]) -> None:
-        with Tree(self._root) as tree:
+        with OutputRoot(self._root) as output:
             for entry in entries:
-                check_free(tree, entry.path)
+                check_free(output, entry.path)
                 if entry.final:
-                    check_free(tree, entry.final)
+                    check_free(output, entry.final)
         await _in_thread(self._looking, self._ledger.commit, {}, Changes(entries))
 
     async def _named(self, entry: Entry, now: float) -> Entry:

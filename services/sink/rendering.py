@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from common.batches.record_runs import Single, Stretch, one_by_one
+from common.batches.record_runs import Record, RecordRun, one_by_one
 from common.protocol.messages import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
@@ -59,17 +59,17 @@ def layout_of(schema: Schema) -> Layout:
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 
-def arrange(parts: Iterable[Stretch | Single]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
+def arrange(record_runs: Iterable[RecordRun | Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
     """The rows of each key in their order, and the ends of sources that came with these records."""
     runs: dict[bytes, list[Run]] = {}
     ends: list[Ended] = []
-    for part in parts:
-        if isinstance(part, Stretch):
-            _add(runs, part.key, part.rows)
-        elif isinstance(control := decode_control(part.headers, part.value), Ended):
+    for run in record_runs:
+        if isinstance(run, RecordRun):
+            _add(runs, run.key, run.rows)
+        elif isinstance(control := decode_control(run.headers, run.value), Ended):
             ends.append(control)
         else:
-            runs.setdefault(part.key, []).append((row_eol(part.headers), [part.value]))
+            runs.setdefault(run.key, []).append((row_eol(run.headers), [run.value]))
     return runs, ends
 
 
@@ -82,9 +82,9 @@ def _add(runs: dict[bytes, list[Run]], key: bytes, rows: list[bytes]) -> None:
         of_key.append((None, rows))
 
 
-def arrange_rejections(parts: Iterable[Stretch | Single]) -> dict[bytes, list[Run]]:
+def arrange_rejections(record_runs: Iterable[RecordRun | Record]) -> dict[bytes, list[Run]]:
     """The lines of the file of rejected rows."""
-    told = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
+    told = [decode_rejection(record.headers, record.value) for record in one_by_one(record_runs)]
     # Notes of what was replayed stand between them.
     rows = [_rejected_row(rejection) for rejection in told if isinstance(rejection, Rejection)]
     return {REJECTED_KEY: [(None, rows)]} if rows else {}

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.aiokafka_internals.fetched_batches import parts_of
+from common.aiokafka_internals.fetched_batches import runs_of
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin
@@ -108,7 +108,7 @@ class Sink:
         while not stop.is_set():
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, shelf.under_way)
             self.has_worked = self.has_worked or bool(batches)
-            ended = bool(batches) and await add(parts_of(batches))
+            ended = bool(batches) and await add(runs_of(batches))
             position = await self._consumer.position(partition)
             if self._all_is_done.is_set() and not is_ended:
                 shelf.end()

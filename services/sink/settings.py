@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from common.settings import ServiceSettings
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
-from services.sink.rolling.finalizing import SUFFIXES, Packing
+from services.sink.rolling.finished_files import SUFFIXES, Packing
 from services.sink.rolling.limits import Limits, Rolling
 
 
@@ -20,7 +20,7 @@ class SinkSettings(ServiceSettings):
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit once what ingest has read, to its end, is carried and written out",
+        description="true: exit once this service has processed all that ingest has read, to its end",
     )
     checkpoint_interval_ms: int = Field(
         1000, ge=1, description="milliseconds; what is written is fsynced and entered in the ledger at the latest"

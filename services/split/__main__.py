@@ -11,7 +11,7 @@ def main() -> int:
     begin()
     if code := refuse_other_aiokafka("python -m services.split"):
         return code
-    # These take most of a second; the signals have to be heard before.
+    # These imports take most of a second, and signals must be handled before.
     from common.process.main import run  # noqa: PLC0415
     from services.split.service import serve  # noqa: PLC0415
     from services.split.settings import SplitSettings  # noqa: PLC0415

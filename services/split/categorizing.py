@@ -2,99 +2,38 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import structlog
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered, Registry
-from common.pipeline.topics import Topics, partition_for
-from common.protocol.messages import EOL, Category, Ended, Rejection, category_key, encode_control, encode_rejection
+from common.pipeline.registry import Registry
+from common.pipeline.topics import Topics
+from common.protocol.messages import EOL, Ended, encode_control, encode_rejection
 from common.protocol.position import Gap, Group, Held, digest
 from common.rows.codec import JsonCodec
+from common.rows.schema import Schema
 from services.split.categories.columns import doubled_columns, missing_columns, show_names
-from services.split.categories.provenance import Cursor, Span, divide, outside
-from services.split.categories.routing import Route, compile_route
+from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, rejections
+from services.split.categories.routing import Route, Routed, compile_route
 from services.split.categories.splits import Split
 
 log = structlog.get_logger()
 
-# A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
-_MAX_KEY_BYTES = 65_536
-_MAX_CACHED_PLACES = 100_000
-# So many of longer ones could be more than there is memory.
-_LONG_KEY = 1024
-
-Place = tuple[bytes, int]
-
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A batch of rows: each group with its place; the index of each row that has none and the reason, ascending."""
+class _Compiled:
+    """What rows of one schema need: the route of each split, by its name, and for JSON rows the way back to CSV."""
 
-    groups: list[tuple[Place, list[bytes]]]
-    rejects: list[tuple[int, str]]
-
-
-class SplitRoute:
-    """How rows of one schema go in one split: to which category, and where that category's rows are put."""
-
-    def __init__(self, split: Split, registered: Registered, partitions: int) -> None:
-        self.name = split.name
-        self.route: Route = compile_route(split, registered.schema)
-        self._schema_id = registered.schema.id
-        self._partitions = partitions
-        self._places: dict[Category, Place] = {}
-
-    def place(self, category: Category) -> Place:
-        """The key of a category's rows and the partition it lives in."""
-        place = self._places.get(category)
-        if place is None:
-            key = category_key(self._schema_id, self.name, category)
-            place = key, partition_for(key, self._partitions)
-            if len(key) <= _LONG_KEY:
-                if len(self._places) >= _MAX_CACHED_PLACES:
-                    self._places.clear()
-                self._places[category] = place
-        return place
-
-    def put(self, rows: list[bytes], *, plain: bool) -> Placed:
-        """Where each of these rows goes."""
-        routed = self.route(rows, plain)
-        groups, rejects = [], list(routed.rejects)
-        for category, group in routed.groups.items():
-            place = self.place(category)
-            if len(place[0]) > _MAX_KEY_BYTES:
-                rejects += _too_long(rows, group, len(place[0]))
-            else:
-                groups.append((place, group))
-        return Placed(groups, sorted(rejects))
+    schema: Schema
+    routes: dict[str, Route]
+    codec: JsonCodec | None
 
 
-class SchemaRoutes:
-    """How rows of one schema go in every split."""
+class Categorizer:
+    """Categorizes one partition's rows for some splits; `cursor`, `held` and `rows` stand behind the last row put.
 
-    def __init__(self, registered: Registered, splits: Sequence[Split], partitions: int) -> None:
-        self.schema = registered.schema
-        self._registered = registered
-        self._partitions = partitions
-        self.splits = [SplitRoute(split, registered, partitions) for split in splits]
-        self._codec = JsonCodec(self.schema) if self.schema.row_format == "json" else None
-
-    def add(self, split: Split) -> None:
-        """One more split."""
-        self.splits.append(SplitRoute(split, self._registered, self._partitions))
-
-    def to_csv(self, rows: list[bytes]) -> list[bytes]:
-        """Rows as CSV, as their source has them."""
-        return rows if self._codec is None else self._codec.decode_all(rows)
-
-
-class Carrier:
-    """Carries one partition's rows for some splits; `cursor`, `held` and `rows` stand behind what outboxes have got.
-
-    Of rows that a replay sends to one split alone, those of a split in `others` are another carrier's.
+    A replay sends rows to one split alone: those of a split in `others` belong to another categorizer.
     """
 
     def __init__(
@@ -110,11 +49,19 @@ class Carrier:
         self._splits = list(splits)
         self._registry = registry
         self._others = others
-        self._routes: dict[str, SchemaRoutes] = {}
-        self._held = {split.name: _as_held(split) for split in splits}
+        self._compiled: dict[str, _Compiled] = {}
+        self._held = {split.name: Held(digest(split.name), digest(split.definition)) for split in splits}
         self._gaps: dict[str, Sequence[Gap]] = {}
         self.cursor = Cursor()
         self.rows = 0
+
+    async def categorize(self, runs: Iterable[RecordRun | Record], outbox: Outbox) -> None:
+        """Put every row of these records where it belongs, once for each split."""
+        for part in divide(runs, self.cursor):
+            if isinstance(part, Ended):
+                self._broadcast(part, outbox)
+            else:
+                self._put(part, await self._compile(part.mark.schema), outbox)
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -122,7 +69,7 @@ class Carrier:
         return tuple(self._held.values())
 
     def begin_at(self, *groups: Group) -> None:
-        """Go on where these groups of its splits stand, which is the same place for all."""
+        """Go on from the position of these groups of its splits, which all stand at the same one."""
         self.cursor = Cursor(committed=groups[0].offset, mark_offset=groups[0].mark_offset)
         names = {held.name: name for name, held in self._held.items()}
         for group in groups:
@@ -131,79 +78,65 @@ class Carrier:
                 self._gaps[names[held.name]] = group.gaps
 
     def add(self, split: Split, held: Held) -> None:
-        """Carry the rows from here on for one more split."""
+        """Categorize the rows from here on for one more split."""
         self._splits.append(split)
         self._held[split.name] = held
-        for routes in self._routes.values():
-            routes.add(split)
+        for compiled in self._compiled.values():
+            compiled.routes[split.name] = compile_route(split, compiled.schema, self._partitions)
 
-    async def carry(self, parts: Iterable[Stretch | Single], outbox: Outbox) -> None:
-        """Put every row of these records where it belongs, once for each split."""
-        for part in divide(parts, self.cursor):
-            if isinstance(part, Ended):
-                self._broadcast(part, outbox)
-            else:
-                self._put_span(part, await self._routes_of(part.mark.schema), outbox)
+    async def _compile(self, schema_id: str) -> _Compiled:
+        if schema_id not in self._compiled:
+            schema = (await self._registry.find(schema_id)).schema
+            _warn_of_columns(schema, self._splits)
+            routes = {split.name: compile_route(split, schema, self._partitions) for split in self._splits}
+            codec = JsonCodec(schema) if schema.row_format == "json" else None
+            self._compiled[schema_id] = _Compiled(schema, routes, codec)
+        return self._compiled[schema_id]
 
-    async def _routes_of(self, schema_id: str) -> SchemaRoutes:
-        if schema_id not in self._routes:
-            registered = await self._registry.find(schema_id)
-            for split in self._splits:
-                for line in missing_columns(split, registered.schema):
-                    event = "no such column: the split rejects every row of this schema"
-                    columns = show_names(registered.schema.columns)
-                    log.warning(event, split=split.name, reason=line, schema=schema_id, columns=columns)
-                for line in doubled_columns(split, registered.schema):
-                    log.warning("two columns of one name", split=split.name, reason=line, schema=schema_id)
-            self._routes[schema_id] = SchemaRoutes(registered, self._splits, self._partitions)
-        return self._routes[schema_id]
-
-    def _put_span(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
-        only = span.mark.split
-        for split in routes.splits:
+    def _put(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
+        only = marked.mark.split
+        for split, route in compiled.routes.items():
             if not only:
-                self._put(span, split, routes, outbox)
-            elif only == split.name:
-                for part in outside(span, self._gaps.get(only, ())):
-                    self._put(part, split, routes, outbox)
+                self._put_routed(marked, route(marked.rows, marked.mark.plain), split, compiled, outbox)
+            elif only == split:
+                for part in outside(marked, self._gaps.get(only, ())):
+                    self._put_routed(part, route(part.rows, part.mark.plain), split, compiled, outbox)
         if only and only not in self._held and only not in self._others:
-            self._reject_unknown(span, routes, outbox)
-        self.rows += len(span.rows)
+            self._reject_unknown(marked, compiled, outbox)
+        self.rows += len(marked.rows)
 
-    def _put(self, span: Span, split: SplitRoute, routes: SchemaRoutes, outbox: Outbox) -> None:
-        eol = span.mark.eol if span.mark.eol != routes.schema.dialect.eol else None
-        placed = split.put(span.rows, plain=span.mark.plain)
-        for (key, partition), rows in placed.groups:
+    def _put_routed(self, marked: MarkedRows, routed: Routed, split: str, compiled: _Compiled, outbox: Outbox) -> None:
+        eol = marked.mark.eol if marked.mark.eol != compiled.schema.dialect.eol else None
+        for (key, partition), rows in routed.groups.items():
             if eol is None:
                 outbox.put_rows(self._topics.categorized, partition, key, rows)
             else:
                 for row in rows:
                     outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
-        held = self._held[split.name]
-        if placed.rejects:
-            self._reject(span, split.name, placed.rejects, routes, outbox)
-            held = replace(held, rejected=held.rejected + len(placed.rejects))
-        if placed.groups and not held.placed:
+        held = self._held[split]
+        if routed.rejects:
+            self._reject(marked, routed.rejects, split, compiled, outbox)
+            held = replace(held, rejected=held.rejected + len(routed.rejects))
+        if routed.groups and not held.placed:
             held = replace(held, placed=True)
-        self._held[split.name] = held
-
-    def _reject_unknown(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
-        reason = f"replayed for split {span.mark.split}, which SPLIT_BY does not have"
-        rejects = [(index, reason) for index in range(len(span.rows))]
-        self._reject(span, span.mark.split, rejects, routes, outbox)
+        self._held[split] = held
 
     def _reject(
-        self, span: Span, split: str, rejects: Sequence[tuple[int, str]], routes: SchemaRoutes, outbox: Outbox
+        self,
+        marked: MarkedRows,
+        rejects: Iterable[tuple[int, str]],
+        split: str,
+        compiled: _Compiled,
+        outbox: Outbox,
     ) -> None:
-        rows = routes.to_csv(span.rows)
-        place = span.mark.passed(routes.to_csv(list(chain.from_iterable(span.before))))
-        done = 0
-        for index, reason in rejects:
-            place = place.passed(rows[done:index])
-            done = index
-            rejection = Rejection(place.source, place.line, place.offset, split, reason, rows[index])
+        for rejection in rejections(marked, compiled.codec, split, rejects):
             value, headers = encode_rejection(rejection)
             outbox.put(self._topics.rejected, 0, None, value, headers)
+
+    def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
+        split = marked.mark.split
+        reason = f"replayed for split {split}, which SPLIT_BY does not have"
+        self._reject(marked, ((index, reason) for index in range(len(marked.rows))), split, compiled, outbox)
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
         """Put a source's end behind its rows in every partition: each may hold some of them."""
@@ -212,22 +145,21 @@ class Carrier:
             outbox.put(self._topics.categorized, partition, None, value, headers)
 
 
-class FillingCarrier(Carrier):
-    """Carries rows that the main carrier has passed for splits that lack them: the rest of those records is done."""
+class FillingCategorizer(Categorizer):
+    """Categorizes rows that the main categorizer has passed, for splits that lack them; all else it has done."""
 
-    def _reject_unknown(self, span: Span, routes: SchemaRoutes, outbox: Outbox) -> None:
-        """The main carrier has done it."""
+    def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
+        """Leave out what the main categorizer has rejected."""
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
-        """A source's end comes once."""
+        """Leave out a source's end, which must come once."""
 
 
-def _as_held(split: Split) -> Held:
-    return Held(digest(split.name), digest(split.definition))
-
-
-def _too_long(rows: Sequence[bytes], refused: Sequence[bytes], size: int) -> list[tuple[int, str]]:
-    reason = f"a category of {size} bytes, at most {_MAX_KEY_BYTES}"
-    # By identity: equal rows have the same category, so any of them is as good, but each index counts once.
-    wanted = {id(row) for row in refused}
-    return [(index, reason) for index, row in enumerate(rows) if id(row) in wanted]
+def _warn_of_columns(schema: Schema, splits: Iterable[Split]) -> None:
+    for split in splits:
+        for line in missing_columns(split, schema):
+            event = "no such column: the split rejects every row of this schema"
+            columns = show_names(schema.columns)
+            log.warning(event, split=split.name, reason=line, schema=schema.id, columns=columns)
+        for line in doubled_columns(split, schema):
+            log.warning("two columns of one name", split=split.name, reason=line, schema=schema.id)

@@ -1,4 +1,4 @@
-"""Filling splits that are new or back: what the main carrier has passed is read again, for these splits alone."""
+"""Filling splits that are new or back: rows that the main categorizer has passed are read again, for them alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.aiokafka_internals.fetched_batches import whole_parts_of
+from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.errors import LostRecordsError
 from common.kafka.clients import open_reader
 from common.kafka.transaction import Outbox
@@ -18,14 +18,14 @@ from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
 from services.split.categories.provenance import up_to
 from services.split.categories.splits import Split
-from services.split.categorizing import FillingCarrier
+from services.split.categorizing import FillingCategorizer
 from services.split.planning import passed
 
 
 class Filling:
-    """The splits of one partition that stand behind the main carrier; `groups` is where they stand, the last one first.
+    """The splits of one partition that are behind the main categorizer: `groups`, by their offsets, the lowest first.
 
-    The last ones alone move, up to the next ones and then together with them, until they are where the main carrier is.
+    Only the hindmost move, up to the next ones and then together with them, until they reach the main categorizer.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Filling:
         self._partition = partition
         self._opened = AsyncExitStack()
         self._reader: AIOKafkaConsumer | None = None
-        self._carrier: FillingCarrier | None = None
+        self._categorizer: FillingCategorizer | None = None
         self.groups = groups
 
     def __bool__(self) -> bool:
         return bool(self.groups)
 
-    async def carry(
+    async def process(
         self,
         passed_offset: int,
         outbox: Outbox,
@@ -58,31 +58,31 @@ class Filling:
         timeout_ms: int,
         sooner: "asyncio.Future[None] | None",
     ) -> bool:
-        """Carry the next rows, none from the main carrier's offset on; return whether there were any records."""
-        reader, carrier = await self._begun()
+        """Categorize the next rows before the main categorizer's offset; return whether there were any records."""
+        reader, categorizer = await self._begun()
         moving = [group for group in self.groups if group.offset == self.groups[0].offset]
         others = self.groups[len(moving) :]
         limit = min([passed_offset, *(group.offset for group in others)])
         batches = await fetch(reader, self._partition, stop, timeout_ms, sooner)
-        await carrier.carry(up_to(whole_parts_of(batches), limit), outbox)
+        await categorizer.categorize(up_to(whole_runs_of(batches), limit), outbox)
         offset = max(moving[0].offset, min(await reader.position(self._partition), limit))
-        held = {each.name: each for each in carrier.held}
+        held = {each.name: each for each in categorizer.held}
         moved = (
-            replace(group, offset=offset, mark_offset=carrier.cursor.mark_offset, splits=_updated(group, held))
+            replace(group, offset=offset, mark_offset=categorizer.cursor.mark_offset, splits=_updated(group, held))
             for group in moving
         )
         self.groups = merged((*map(passed, moved), *others))
         if offset == limit:
-            # What was read beyond it is read again, for those that stand there as well.
-            self._carrier = None
+            # What was read beyond it is read again, then also for the splits that stand there.
+            self._categorizer = None
         return bool(batches)
 
     async def take_arrived(self, passed_offset: int) -> list[tuple[Split, Held]]:
-        """Give up the splits that have come to where the main carrier is: it goes on with them."""
+        """Remove and return the splits that have reached the main categorizer, which goes on with them."""
         arrived = [held for group in self.groups if group.offset >= passed_offset for held in group.splits]
         if arrived:
             self.groups = tuple(group for group in self.groups if group.offset < passed_offset)
-            self._carrier = None
+            self._categorizer = None
             if not self.groups:
                 await self.close()
         return [(self._splits[held.name], held) for held in arrived]
@@ -99,20 +99,20 @@ class Filling:
         self._reader = None
         await self._opened.aclose()
 
-    async def _begun(self) -> tuple[AIOKafkaConsumer, FillingCarrier]:
-        """The consumer and the carrier for those that stand the farthest behind, begun where they do."""
+    async def _begun(self) -> tuple[AIOKafkaConsumer, FillingCategorizer]:
+        """The consumer, and the categorizer of the hindmost splits, begun at their offset."""
         assert self._reader is not None  # noqa: S101 - it is open for as long as there are groups
-        if self._carrier is None:
+        if self._categorizer is None:
             moving = [group for group in self.groups if group.offset == self.groups[0].offset]
             splits = [self._splits[held.name] for group in moving for held in group.splits]
-            self._carrier = FillingCarrier(self._topics, self._settings.partitions, splits, self._registry)
-            self._carrier.begin_at(*moving)
+            self._categorizer = FillingCategorizer(self._topics, self._settings.partitions, splits, self._registry)
+            self._categorizer.begin_at(*moving)
             beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]
             if moving[0].offset < beginning:
                 raise LostRecordsError(self._partition.topic, self._partition.partition, moving[0].offset, beginning)
             # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
-            self._reader.seek(self._partition, max(self._carrier.cursor.read_from, beginning))
-        return self._reader, self._carrier
+            self._reader.seek(self._partition, max(self._categorizer.cursor.read_from, beginning))
+        return self._reader, self._categorizer
 
 
 def _updated(group: Group, held: dict[str, Held]) -> tuple[Held, ...]:

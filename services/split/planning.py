@@ -1,4 +1,4 @@
-"""What a start does with the splits of SPLIT_BY, given what is committed: which go on, which are filled, which rest."""
+"""Planning a start from what is committed: which splits of SPLIT_BY go on, which are filled, which rest. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from services.split.categories.splits import Split
 
 
 class RedefinedError(Exception):
-    """A split's name is known with another definition, here as `held`."""
+    """A split's name is already in use with another definition, that of `held`."""
 
     def __init__(self, split: Split, held: Held) -> None:
         super().__init__(split.name)
@@ -17,7 +17,7 @@ class RedefinedError(Exception):
 
 
 class ExpiredError(Exception):
-    """Retention has taken rows from `first` to before `beginning`; `splits` need them, none means that all do."""
+    """Retention has deleted the rows from `first` to before `beginning`; `splits` need them, or, when empty, all do."""
 
     def __init__(self, first: int, beginning: int, splits: Collection[Held]) -> None:
         super().__init__(f"{first} to {beginning}")
@@ -28,7 +28,7 @@ class ExpiredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where each split stands from now on; which are new, or back, and have rows to catch up with; which are gone."""
+    """The position to begin at; the splits that are new or back, with rows to catch up with; those that are gone."""
 
     position: Position
     new: tuple[Held, ...] = ()
@@ -37,7 +37,7 @@ class Plan:
 
 
 def plan(committed: Position | None, splits: Sequence[Split], beginning: int) -> Plan:
-    """Plan a start; `committed` is None where nothing is, `beginning` the first offset that the partition still has.
+    """Plan a start. `committed` is None where nothing is; `beginning` is the first offset that the partition still has.
 
     Raises RedefinedError, ExpiredError, and PositionError for a position that makes no sense.
     """
@@ -79,7 +79,7 @@ def plan(committed: Position | None, splits: Sequence[Split], beginning: int) ->
 
 
 def join(position: Position) -> tuple[Position, tuple[Held, ...]]:
-    """Let the splits that have come to where the main group stands go on with it; also return them."""
+    """Merge the splits that have reached the main group into it; also return them."""
     main = position.main
     arrived = _splits_of(group for group in position.filling if group.offset >= main.offset)
     if not arrived:
@@ -89,7 +89,7 @@ def join(position: Position) -> tuple[Position, tuple[Held, ...]]:
 
 
 def passed(group: Group) -> Group:
-    """The group without the gaps that it is past."""
+    """The group without the gaps that it has passed."""
     gaps = tuple((since, until) for since, until in group.gaps if until is None or until > group.offset)
     return replace(group, gaps=gaps)
 
@@ -102,7 +102,7 @@ def _check_definitions(position: Position, wanted: Mapping[str, Split]) -> None:
 
 
 def _parted(groups: Iterable[Group], wanted: Collection[str]) -> tuple[list[Group], list[Group]]:
-    """The groups with the splits that are wanted, and the same groups with the others."""
+    """The groups with the wanted splits alone, and the same groups with the others alone."""
     groups = list(groups)
     with_wanted = [_only(group, wanted, is_wanted=True) for group in groups]
     return with_wanted, [_only(group, wanted, is_wanted=False) for group in groups]
@@ -127,7 +127,7 @@ def _closed(group: Group, here: int) -> Group:
 
 
 def _not_before(beginning: int, group: Group) -> Group:
-    """The group, at the partition's beginning if it stood before that."""
+    """The group, moved up to the partition's beginning if it was before that."""
     return group if group.offset >= beginning else replace(group, offset=beginning, mark_offset=beginning)
 
 

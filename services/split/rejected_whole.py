@@ -1,4 +1,4 @@
-"""Which splits have rejected every row, by what is committed: known exactly, whoever has carried the rows."""
+"""Which splits have rejected every row: by the committed positions, so exactly, whichever replica did it."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from services.split.categories.splits import Split
 
 @dataclass(frozen=True, slots=True)
 class RejectedWhole:
-    """A split's name and how many rows it has rejected, which are all that it had."""
+    """A split that has rejected all its rows, and how many those are."""
 
     split: str
     rows: int
@@ -29,7 +29,7 @@ class RejectedWhole:
 def find_rejected_whole(
     positions: Collection[Position], splits: Iterable[Split], tolerance: Tolerance
 ) -> list[RejectedWhole]:
-    """The splits that had rows, have rejected all of them, and may not."""
+    """The splits that have rejected every row they had, where MAX_REJECTED does not permit that."""
     found = []
     for split in splits:
         name = digest(split.name)
@@ -47,7 +47,7 @@ async def check_rejected(
     splits: Sequence[Split],
     tolerance: Tolerance,
 ) -> None:
-    """Raise AllRejectedError where a split has rejected every row. All that split does has to be committed."""
+    """Raise AllRejectedError where a split has rejected every row. Call it once everything is committed."""
     points = await committed_offsets(admin, Groups.under(settings.topic_prefix).split, Partitions.of(settings).rows)
     positions = [
         decode_position(point.metadata, point.offset) for point in points.values() if point.offset != NOTHING_COMMITTED
@@ -73,9 +73,9 @@ async def _first_reasons(settings: ServiceSettings, splits: Collection[str]) -> 
         end = (await reader.end_offsets([partition]))[partition]
         async for records in read_until(reader, partition, end):
             for record in records:
-                told = decode_rejection(record.headers, record.value)
-                if isinstance(told, Rejection) and told.split in splits:
-                    reasons.setdefault(told.split, told.reason)
+                found = decode_rejection(record.headers, record.value)
+                if isinstance(found, Rejection) and found.split in splits:
+                    reasons.setdefault(found.split, found.reason)
             if len(reasons) == len(splits):
                 break
     return reasons

@@ -1,4 +1,4 @@
-"""What split is told."""
+"""The settings of split."""
 
 from pydantic import Field, field_validator
 
@@ -16,10 +16,12 @@ class SplitSettings(ServiceSettings):
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit once what ingest has read, to its end, is carried and written out",
+        description="true: exit once this service has processed all that ingest has read, to its end",
     )
     max_rejected: str = Field("none", description=MAX_REJECTED)
-    commit_interval_ms: int = Field(100, ge=1, description="milliseconds; rows read are committed at the latest")
+    commit_interval_ms: int = Field(
+        100, ge=1, description="milliseconds; rows that were read are committed after at most this long"
+    )
 
     @field_validator("max_rejected")
     @classmethod

@@ -1,10 +1,10 @@
-"""What the splits in positions are called: the topic `schemas` keeps the texts of their digests beside the schemas."""
+"""The names of splits in positions, which hold digests: the topic `schemas` keeps the texts beside the schemas."""
 
 from collections.abc import Sequence
 
 import orjson
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.errors import ServiceError
 from common.kafka.fenced_topic import Entry, FencedTopic
 from common.pipeline.topics import Topics
@@ -14,7 +14,7 @@ from common.settings import ServiceSettings
 from services.split.categories.splits import Split
 
 _VERSION = 1
-# No schema's key has it.
+# No key of a schema begins with it.
 _KEY_PREFIX = b"split:"
 
 
@@ -27,18 +27,18 @@ class Names:
         self._known: dict[bytes, tuple[str, str]] = {}
 
     async def read(self) -> None:
-        """Take what the topic holds now."""
+        """Read what the topic holds now."""
         await self._topic.read()
 
     async def add(self, splits: Sequence[Split]) -> None:
-        """Enter those that the topic does not hold; once this returns, a position may name them."""
+        """Add those that the topic does not hold; only once this has returned may a position name them."""
         await self._topic.read()
         if any(_key_of(split) not in self._known for split in splits):
             await self._topic.append(lambda: self._entries(splits))
             await self._topic.read()
 
     def name_of(self, held: Held) -> str:
-        """What the split is called, its digest where the topic does not say."""
+        """The split's name, or its digest where the topic does not have it."""
         return self._known.get(_key(held.name, held.definition), (f"with digest {held.name}", ""))[0]
 
     def text_of(self, held: Held) -> str:
@@ -52,7 +52,7 @@ class Names:
             if _key_of(split) not in self._known
         ]
 
-    def _take(self, records: Sequence[Single]) -> None:
+    def _take(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.key.startswith(_KEY_PREFIX):
                 fields = orjson.loads(record.value)

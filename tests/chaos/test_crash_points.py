@@ -333,5 +333,5 @@ def test_no_service_renames_a_file_but_where_one_is_finished_so_that_no_point_is
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (
-                isinstance(node, ast.Call) and _is_a_rename(node) and ast.unparse(node.func) != "tree.rename"
+                isinstance(node, ast.Call) and _is_a_rename(node) and ast.unparse(node.func) != "output.rename"
             ), f"{path}:{node.lineno}: set `reached`"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.sink.rolling.finalizing import SUFFIXES, Packing
+from services.sink.rolling.finished_files import SUFFIXES, Packing
 from tests.chaos.conftest import MakeFlow
 from tests.harness.chaos import extent
 from tests.harness.expectation import ABALONE, expected_files

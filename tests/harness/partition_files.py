@@ -1,6 +1,6 @@
 """What a shelf without Kafka is given: rows, and a registry that knows one schema."""
 
-from common.batches.record_runs import Stretch
+from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
 
@@ -8,9 +8,9 @@ SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 LEDGER = ".nacre/categorized-0.ledger"
 
 
-def row(key: bytes, value: bytes) -> Stretch:
+def row(key: bytes, value: bytes) -> RecordRun:
     """A record as it is read, of one row."""
-    return Stretch(0, key, [value])
+    return RecordRun(0, key, [value])
 
 
 class Schemas:

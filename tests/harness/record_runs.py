@@ -1,22 +1,22 @@
-"""Records one by one, as the stretches that a batch of them is read as."""
+"""Records one by one, as the runs that a batch of them is read as."""
 
 from collections.abc import Iterable
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 
 
-def stretched(records: Iterable[Single]) -> list[Stretch | Single]:
-    parts: list[Stretch | Single] = []
+def to_runs(records: Iterable[Record]) -> list[RecordRun | Record]:
+    runs: list[RecordRun | Record] = []
     for record in records:
-        before = parts[-1] if parts else None
+        before = runs[-1] if runs else None
         if record.headers:
-            parts.append(record)
+            runs.append(record)
         elif (
-            isinstance(before, Stretch)
+            isinstance(before, RecordRun)
             and before.key == record.key
             and before.offset + len(before.rows) == record.offset
         ):
             before.rows.append(record.value)
         else:
-            parts.append(Stretch(record.offset, record.key, [record.value]))
-    return parts
+            runs.append(RecordRun(record.offset, record.key, [record.value]))
+    return runs

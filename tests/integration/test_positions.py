@@ -27,7 +27,7 @@ def check_refused(pipeline: Pipeline, where: str, split_by: str = "Sex") -> None
     split = pipeline.start("split", SPLIT_BY=split_by, EXIT_WHEN_DONE="true")
     assert split.wait_for_exit() == 1
     [error] = split.events("cannot go on")
-    assert f"{where}: group {pipeline.prefix}split has no offset there any more" in error["reason"]
+    assert f"{where}: the offset that group {pipeline.prefix}split had committed is gone" in error["reason"]
     assert "\n" not in error["reason"]
     assert [pipeline.observer.ends(topic) for topic in ("categorized", "rejected")] == ends
 

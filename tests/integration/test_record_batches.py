@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from common.aiokafka_internals.fetched_batches import parts_of, read_on
+from common.aiokafka_internals.fetched_batches import read_on, runs_of
 from common.batches.record_runs import one_by_one
 from common.kafka.clients import open_reader
 from common.settings import ServiceSettings
@@ -84,7 +84,7 @@ def test_batches_hold_the_records_that_are_given_one_by_one(
                 consumer.seek(partition, start)
                 rows: list[Row] = []
                 while await consumer.position(partition) < end:
-                    rows += map(row_of, one_by_one(parts_of(await read_on(consumer, partition, 200, most_batches))))
+                    rows += map(row_of, one_by_one(runs_of(await read_on(consumer, partition, 200, most_batches))))
                 assert rows == [row for row in plain if row[0] >= start]
 
     asyncio.run(compare())

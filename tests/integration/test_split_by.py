@@ -197,7 +197,7 @@ def _end(pipeline: Pipeline, partition: TopicPartition) -> int:
     [
         (lambda fields: {**fields, "version": 2}, "its version is 2, this one knows version 1"),
         (lambda _: {"mark_offset": 0, "rows": 4177, "rejected": [0]}, "it does not say its version"),
-        (lambda fields: {**fields, "partitions": 5}, "PARTITIONS=6, but split has carried"),
+        (lambda fields: {**fields, "partitions": 5}, "PARTITIONS=6, but split has processed"),
     ],
 )
 def test_a_position_that_is_not_of_this_pipeline_is_refused_as_it_is(
@@ -225,7 +225,7 @@ def test_an_offset_beyond_the_end_is_refused_in_one_line(pipeline: Pipeline) -> 
     commit(pipeline, point._replace(offset=end + 10))
     code, told = refusal(pipeline, "Sex")
     assert code == 1
-    assert f"ends at offset {end}, and split goes on at {end + 10}" in told
+    assert f"ends at offset {end}, but split has processed up to {end + 10}" in told
 
 
 def test_nothing_is_done_before_new_splits_are_filled(pipeline: Pipeline, big_file: Path) -> None:

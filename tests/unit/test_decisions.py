@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from common.errors import ConfigurationError, SourceError
 from common.pipeline.completion import all_ended, caught_up
-from common.pipeline.topics import partition_for
+from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from services.ingest.files.finding import find_files, source_name
 from services.ingest.files.reading import Window, read_on, read_window

@@ -21,7 +21,7 @@ from typing import Literal
 
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import misfit, parse_fields
-from common.rows.loops import even_rows
+from common.rows.loops import split_uniform_lines
 from common.rows.schema import Dialect
 from services.ingest.parsing.patterns import (
     NOT_CLOSED,
@@ -95,7 +95,7 @@ def frame(
     # A CR at the end may be half of CRLF, so what has CR alone is left to _frame_any.
     cut = data.rfind(eol) + len(eol) if eol.endswith(b"\n") and eol in data else 0
     marks = dialect.delimiter, dialect.quote, eol
-    rows = even_rows(data[:cut], *marks, columns, max_row_bytes) if cut else None
+    rows = split_uniform_lines(data[:cut], *marks, columns, max_row_bytes) if cut else None
     if rows is None:
         return _frame_any(data, line, offset, rules)
     run = Run(rows, eol, line, offset, plain=True)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from services.sink.disk.errors import naming
-from services.sink.disk.output_root import Tree
+from services.sink.disk.output_root import OutputRoot
 
 # fsync waits for the disk, which takes several in one go: 4 at a time took a tenth of the time, 16 hardly less (ext4).
 _THREADS = 4
@@ -32,11 +32,11 @@ def make_durable(root: Path, files: Iterable[str], folders: Iterable[str], given
 
 
 def _sync(root: Path, given_up: Callable[[], bool], steps: Sequence[_Step]) -> bool:
-    with Tree(root) as tree:
+    with OutputRoot(root) as output:
         for path, flags in steps:
             if given_up():
                 return False
-            descriptor = tree.open(path, flags)
+            descriptor = output.open(path, flags)
             try:
                 with naming(root / path):
                     os.fsync(descriptor)

@@ -10,7 +10,7 @@ import orjson
 
 from common.errors import ConfigurationError
 from services.sink.disk.errors import naming
-from services.sink.disk.output_root import Tree, make_root
+from services.sink.disk.output_root import OutputRoot, make_root
 
 HIDDEN = ".nacre"
 _PATH = f"{HIDDEN}/folder.lock"
@@ -42,11 +42,11 @@ def folder_id(root: Path) -> str:
     With it stands the number of the file that it is in: a copy of the folder has another, and gets an id of its own.
     """
     make_root(root)
-    with Tree(root) as tree, naming(root / _PATH):
+    with OutputRoot(root) as output, naming(root / _PATH):
         # Only looked at, where it has one: what makes the folder unwritable is for those to say who write rows.
-        if tree.status(_PATH) is not None and (known := _read(tree.open(_PATH, os.O_RDONLY))):
+        if output.status(_PATH) is not None and (known := _read(output.open(_PATH, os.O_RDONLY))):
             return known
-        descriptor = tree.open(_PATH, os.O_RDWR | os.O_CREAT, make_folders=True)
+        descriptor = output.open(_PATH, os.O_RDWR | os.O_CREAT, make_folders=True)
         try:
             # Held for an instant: all sinks that start at once get the id that the first one writes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)

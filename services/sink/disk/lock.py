@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from services.sink.disk.output_root import Tree
+from services.sink.disk.output_root import OutputRoot
 
 log = structlog.get_logger()
 
@@ -29,8 +29,8 @@ class Lock:
 
     async def take(self, stop: asyncio.Event) -> bool:
         """Wait for the lock; False when `stop` is set before."""
-        with Tree(self._root) as tree:
-            self._descriptor = tree.open(self._path, os.O_RDWR | os.O_CREAT, make_folders=True)
+        with OutputRoot(self._root) as output:
+            self._descriptor = output.open(self._path, os.O_RDWR | os.O_CREAT, make_folders=True)
         told = False
         while not stop.is_set():
             try:

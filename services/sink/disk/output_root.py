@@ -20,10 +20,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class Tree:
+class OutputRoot:
     """Opens what lies below `root`, which may be a link itself: that is the choice of whoever set it.
 
-    Paths are relative to `root`, with `/`. The folders on the way stay open until the tree is closed, so one tree
+    Paths are relative to `root`, with `/`. The folders on the way stay open until this is closed, so one
     serves one thread for one batch of files: only the next one sees what was moved away or mounted meanwhile. Every
     failure names its path: ServiceError for a symbolic link, DiskError for anything else.
     """
@@ -40,7 +40,7 @@ class Tree:
             os.close(self._folders.popitem()[1])
 
     def open(self, path: str, flags: int, *, make_folders: bool = False) -> int:
-        """A descriptor of the file, or folder; "" is the root. It stays open when the tree is closed."""
+        """A descriptor of the file, or folder; "" is the root. It stays open when this is closed."""
         try:
             folder, name = self._place(path, make=make_folders)
             return os.open(name or ".", flags | _SAFE, 0o644, dir_fd=folder)

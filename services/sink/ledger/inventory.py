@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from common.protocol.messages import parse_category_key
+from services.sink.ledger import sql
 from services.sink.ledger.entries import REJECTED_KEY
 
 # So few at once, because a ledger that is being read keeps what sink writes to it meanwhile in a second file.
 _PAGE_ROWS = 1_000
-# Files that are open, with or without an end to come, and files that are finished, once they have their last names.
-_PAGE = """
-SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
-UNION ALL
-SELECT key, part, iif(in_place = 1, final, path), rows, length, in_place = 1 FROM finished
-WHERE (key, part) > (:key, :part)
-ORDER BY 1, 2 LIMIT :count
-"""
 
 _Row = tuple[bytes, int, str, int, int, int]
 
@@ -66,8 +59,8 @@ def _state(ledger: Path) -> tuple[bool, int]:
 
 def _query(ledger: Path, how: str, after: tuple[bytes, int]) -> list[_Row]:
     with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone():
+        if not database.execute(sql.HAS_FILES).fetchone():
             # It is just being made.
             return []
         key, part = after
-        return database.execute(_PAGE, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()
+        return database.execute(sql.PAGE, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()

@@ -1,1 +1,1 @@
-"""When a file is finished, and how it gets its last name."""
+"""When a file is finished, and how it gets its final name."""

@@ -13,7 +13,7 @@ import orjson
 from common.protocol.messages import Ended
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Entry
-from services.sink.rolling.finalizing import pack, packing_of, put_in_place, remove_copies
+from services.sink.rolling.finished_files import pack, packing_of, put_in_place, remove_copies
 from services.sink.rolling.limits import NEVER, Due, Rolling, with_end
 
 # A file that a timer finishes may be this late.

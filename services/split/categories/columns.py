@@ -1,4 +1,4 @@
-"""Finding the columns of a split in a schema; where one is missing, what may have been meant. Pure."""
+"""Finding the columns of a split in a schema, and suggesting what was meant where one is missing. Pure."""
 
 import difflib
 import unicodedata
@@ -8,24 +8,24 @@ from common.rows.schema import Schema
 from services.split.categories.labels import label_of
 from services.split.categories.splits import Column, Split
 
-# More, and longer ones, are not compared: it takes quadratic time.
+# More columns, and longer names, are not compared: comparing takes quadratic time.
 _COMPARED_COLUMNS = 2_000
 _COMPARED_LENGTH = 200
 _SHOWN_COLUMNS = 8
 _SHOWN_LENGTH = 60
-# What else may stand between names, where DELIMITER does not.
+# What may separate names where DELIMITER does not.
 _MARKS = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "pipes"}
 
 
 def find_column(column: Column, schema: Schema) -> int | None:
-    """Its index; of several with one name, the first."""
+    """The column's index, None where it is missing; of several with one name, the first."""
     if isinstance(column.ref, int):
         return column.ref - 1 if 1 <= column.ref <= len(schema.columns) else None
     return schema.columns.index(column.ref) if column.ref in schema.columns else None
 
 
 def missing_columns(split: Split, schema: Schema) -> list[str]:
-    """A line for each of the split's columns that the schema does not have: every row is rejected by it then."""
+    """A line for each of the split's columns that the schema lacks: the split then rejects every row."""
     return [explain_missing(column, schema) for column in split.columns if find_column(column, schema) is None]
 
 
@@ -37,14 +37,14 @@ def doubled_columns(split: Split, schema: Schema) -> list[str]:
         if len(places) > 1:
             others = " or ".join(f"#{number}" for number in places[1:4])
             lines.append(
-                f"column {label_of(column)} is there {len(places)} times: the first one is taken, #{places[0]}. "
+                f"column {label_of(column)} is there {len(places)} times: the first one is used, #{places[0]}. "
                 f"For another, name it by position, as in {others}"
             )
     return lines
 
 
 def explain_missing(column: Column, schema: Schema) -> str:
-    """Say in one line that a column is not there, and which one may be meant."""
+    """Say in one line that a column is missing, and which one may be meant."""
     missing, names = f"no column {label_of(column)}", schema.columns
     if isinstance(column.ref, int):
         return f"{missing}: there {'is' if len(names) == 1 else 'are'} {len(names)}"
@@ -65,7 +65,7 @@ def show_names(names: Sequence[str]) -> str:
 
 
 def show_name(name: str) -> str:
-    """A column's name in quotes, with every sign that cannot be seen by itself as an escape."""
+    """A column's name in quotes, with an escape for every character that cannot be seen by itself."""
     text = name if len(name) <= _SHOWN_LENGTH else name[: _SHOWN_LENGTH - 1] + "…"
     return '"' + "".join(map(_shown, text)).replace('"', '""') + '"'
 
@@ -76,7 +76,7 @@ def _shown(sign: str) -> str:
 
 
 def _find_within(wanted: str, names: Sequence[str]) -> str:
-    """Say which name has the wanted one between other marks: it is several, which were not told apart."""
+    """Say which name holds the wanted one between other separators: several names were read as one."""
     for name in names[:_COMPARED_COLUMNS]:
         for mark, marks in _MARKS.items():
             if mark in name and wanted in [part.strip(" \"'") for part in name.split(mark)]:
@@ -85,7 +85,7 @@ def _find_within(wanted: str, names: Sequence[str]) -> str:
 
 
 def _nearest(wanted: str, names: Sequence[str]) -> tuple[int | None, str]:
-    """The index of the name that may be meant, and in what it differs where that is hard to see."""
+    """The index of the name that may be meant, and how it differs where that is hard to see."""
     if len(wanted) > _COMPARED_LENGTH:
         return None, ""
     compared = {index: name for index, name in enumerate(names[:_COMPARED_COLUMNS]) if len(name) <= _COMPARED_LENGTH}
@@ -108,7 +108,7 @@ def _other_form(wanted: str) -> str:
 
 
 def _without_blanks(text: str) -> str:
-    """The text without what looks like nothing: blanks of all kinds, and signs of no width."""
+    """The text without what cannot be seen: blanks of all kinds, and characters of no width."""
     signs = (
         sign for sign in _in_one_form(text) if not sign.isspace() and unicodedata.category(sign) not in {"Cf", "Cc"}
     )

@@ -1,4 +1,4 @@
-"""Fields to labels: what a field is called as part of a category, by its column's type."""
+"""Fields → labels: the text that stands for a field in its category, by its column's type. Pure."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from services.split.categories.splits import Column, Float, Int, Kind, Text
 
 _DIGITS_LIMIT = 1000
 _EXPONENT_LIMIT = 100
-# As JavaScript writes numbers: from 1e-7 on down and 1e21 on up with an exponent.
+# As JavaScript writes numbers: with an exponent from 1e-7 downwards and from 1e21 upwards.
 _PLAIN_FROM, _PLAIN_TO = -6, 20
 _EXPONENT_LENGTH_LIMIT = 6
 
@@ -19,7 +19,10 @@ _FLOAT = re.compile(rb"[ \t]*([+-]?)(?=\.?[0-9])([0-9]*)(?:\.([0-9]*))?(?:[eE]([
 
 
 def converter(column: Column, encoding: str) -> Callable[[bytes], str | None]:
-    """Make the function from a column's field to its part; ValueError, naming the column, where there is none."""
+    """Make the function from a column's field to its part of the category.
+
+    It raises ValueError, one line that names the column, where the field has none.
+    """
     convert = _conversion(column.kind, encoding)
     label = label_of(column)
 

@@ -1,17 +1,18 @@
-"""Records of `rows` → spans of rows of which it is known where they come from."""
+"""Records of `rows` → rows behind the mark that says where they come from. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 
-from common.batches.record_runs import Single, Stretch
-from common.protocol.messages import Ended, Mark, decode_control
+from common.batches.record_runs import Record, RecordRun
+from common.protocol.messages import Ended, Mark, Rejection, decode_control
 from common.protocol.position import Gap
+from common.rows.codec import JsonCodec
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Rows that follow each other behind one mark, from a Kafka offset on; `before` are those between it and them."""
+class MarkedRows:
+    """Consecutive rows behind one mark, from a Kafka offset on; `before` are the rows between the mark and them."""
 
     mark: Mark
     before: Sequence[Sequence[bytes]]
@@ -21,10 +22,10 @@ class Span:
 
 @dataclass(slots=True)
 class Cursor:
-    """Where in `rows` a partition task stands: the last mark, its Kafka offset, and the rows read since.
+    """Where reading of `rows` stands: the last mark, its Kafka offset, and the rows read since.
 
-    `committed` is the Kafka offset of the first record that is not carried yet. Reading begins at the mark before it,
-    so that every row's place in its source is known.
+    `committed` is the Kafka offset of the first record that is not processed yet. Reading begins at the mark before it,
+    so that the line and offset of every row in its source are known.
     """
 
     committed: int = 0
@@ -38,48 +39,66 @@ class Cursor:
         return min(self.mark_offset, self.committed)
 
 
-def divide(parts: Iterable[Stretch | Single], cursor: Cursor) -> Iterator[Span | Ended]:
-    """The spans and ends in these records, in their order; the cursor moves on behind them.
+def divide(runs: Iterable[RecordRun | Record], cursor: Cursor) -> Iterator[MarkedRows | Ended]:
+    """Divide records into rows by mark, and ends, in their order; the cursor moves on behind them.
 
-    Raises ValueError for rows that no mark stands before.
+    Raises ValueError for rows without a mark before them.
     """
-    for part in parts:
-        if isinstance(part, Single):
-            yield from _control(cursor, part)
+    for run in runs:
+        if isinstance(run, Record):
+            yield from _control(cursor, run)
         else:
-            # How many of these rows are carried already.
-            done = min(max(cursor.committed - part.offset, 0), len(part.rows))
-            yield from _span(cursor, part, done)
+            # How many of these rows are processed already.
+            done = min(max(cursor.committed - run.offset, 0), len(run.rows))
+            yield from _marked(cursor, run, done)
 
 
-def up_to(parts: Iterable[Stretch | Single], limit: int) -> Iterator[Stretch | Single]:
+def up_to(runs: Iterable[RecordRun | Record], limit: int) -> Iterator[RecordRun | Record]:
     """The records before this offset."""
-    for part in parts:
-        if part.offset >= limit:
+    for run in runs:
+        if run.offset >= limit:
             return
-        if isinstance(part, Stretch) and part.offset + len(part.rows) > limit:
-            yield part._replace(rows=part.rows[: limit - part.offset])
+        if isinstance(run, RecordRun) and run.offset + len(run.rows) > limit:
+            yield run._replace(rows=run.rows[: limit - run.offset])
         else:
-            yield part
+            yield run
 
 
-def outside(span: Span, gaps: Sequence[Gap]) -> Iterator[Span]:
-    """The parts of a span that are in none of these gaps."""
+def outside(marked: MarkedRows, gaps: Sequence[Gap]) -> Iterator[MarkedRows]:
+    """The rows that are in none of these gaps."""
     if not gaps:
-        yield span
+        yield marked
         return
-    for is_in_gap, run in groupby(range(len(span.rows)), lambda index: _is_in(span.offset + index, gaps)):
+    for is_in_gap, run in groupby(range(len(marked.rows)), lambda index: _is_in(marked.offset + index, gaps)):
         if not is_in_gap:
             first, *others = run
-            rows = span.rows[first : first + 1 + len(others)]
-            yield Span(span.mark, (*span.before, span.rows[:first]), rows, span.offset + first)
+            rows = marked.rows[first : first + 1 + len(others)]
+            yield MarkedRows(marked.mark, (*marked.before, marked.rows[:first]), rows, marked.offset + first)
+
+
+def rejections(
+    marked: MarkedRows, codec: JsonCodec | None, split: str, rejects: Iterable[tuple[int, str]]
+) -> Iterator[Rejection]:
+    """Each rejected row with its line and offset in its source. `rejects` are (index, reason), by ascending index.
+
+    The codec gives JSON rows as the CSV that their source has; None for rows that are CSV.
+    """
+    rows, before = marked.rows, list(chain.from_iterable(marked.before))
+    if codec is not None:
+        rows, before = codec.decode_all(rows), codec.decode_all(before)
+    mark = marked.mark.passed(before)
+    done = 0
+    for index, reason in rejects:
+        mark = mark.passed(rows[done:index])
+        done = index
+        yield Rejection(mark.source, mark.line, mark.offset, split, reason, rows[index])
 
 
 def _is_in(offset: int, gaps: Sequence[Gap]) -> bool:
     return any(since <= offset and (until is None or offset < until) for since, until in gaps)
 
 
-def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
+def _control(cursor: Cursor, record: Record) -> Iterator[Ended]:
     control = decode_control(record.headers, record.value)
     if isinstance(control, Mark):
         cursor.mark, cursor.mark_offset, cursor.since = control, record.offset, ()
@@ -87,13 +106,13 @@ def _control(cursor: Cursor, record: Single) -> Iterator[Ended]:
         yield control
 
 
-def _span(cursor: Cursor, stretch: Stretch, done: int) -> Iterator[Span]:
-    """The span of the rows behind the first `done`, which are carried already."""
+def _marked(cursor: Cursor, run: RecordRun, done: int) -> Iterator[MarkedRows]:
+    """The rows behind the first `done`, which are processed already."""
     if cursor.mark is None:
-        raise ValueError(f"the row at offset {stretch.offset} has no mark before it: ingest did not write it")
-    carried, rows = (stretch.rows[:done], stretch.rows[done:]) if done else ([], stretch.rows)
-    if carried:
-        cursor.since += (carried,)
+        raise ValueError(f"the row at offset {run.offset} has no mark before it: ingest did not write it")
+    processed, rows = (run.rows[:done], run.rows[done:]) if done else ([], run.rows)
+    if processed:
+        cursor.since += (processed,)
     if rows:
         before, cursor.since = cursor.since, (*cursor.since, rows)
-        yield Span(cursor.mark, before, rows, stretch.offset + len(carried))
+        yield MarkedRows(cursor.mark, before, rows, run.offset + len(processed))

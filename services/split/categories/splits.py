@@ -1,4 +1,4 @@
-"""The setting SPLIT_BY as a value: which splits there are, and by which columns, read as what.
+"""The setting SPLIT_BY as a value: its splits, their columns, and the type that each column is read as.
 
 `[name=]column[:type][+column[:type]…]`, or `[name=]*` for everything in one file; several separated by commas.
 A column is a name or a position (`#1`). Types: `text` (the default), `int`, `float`, `float/STEP` (bins of that width).
@@ -77,7 +77,7 @@ _TYPES = "text, int, float or float/STEP"
 
 
 def parse_split_by(text: str) -> tuple[Split, ...]:
-    """Read SPLIT_BY. ValueError, one line: what is wrong, in which piece, what to do."""
+    """Read SPLIT_BY. Raises ValueError, one line: what is wrong, in which piece, what to do."""
     if not text.strip(_BLANKS):
         raise ValueError("SPLIT_BY is empty: name a column, as in SPLIT_BY=Sex, or * for one file of all rows")
     if text.count('"') % 2:
@@ -93,7 +93,7 @@ def parse_split_by(text: str) -> tuple[Split, ...]:
 
 
 def kind_of_splits(text: str) -> str:
-    """The same for every SPLIT_BY with the same splits, in whatever order and spelling."""
+    """A digest that is the same for every SPLIT_BY with the same splits, in any order and spelling."""
     return kind_of(Held(digest(split.name), digest(split.definition)) for split in parse_split_by(text))
 
 

@@ -148,8 +148,9 @@ POINTS = (
     Point("agreed_read", _ALL, "common.kafka.fenced_topic:FencedTopic.read", repeats=False),
     # split: where it goes on.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
-    Point("fetch", ("split", "sink"), "services.{service}.service:fetch"),
+    Point("fetch_rows", _SPLIT, "services.split.partition:fetch"),
     # sink: files and ledgers.
+    Point("fetch_categorized", _SINK, "services.sink.service:fetch"),
     Point("lock", _SINK, "fcntl:flock"),
     Point("ledger_open", _SINK, "services.sink.ledger.database:Ledger.__init__"),
     Point("ledger_read", _SINK, "services.sink.ledger.database:Ledger.facts"),

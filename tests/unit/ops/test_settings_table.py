@@ -1,4 +1,4 @@
-"""`nacre settings` tells of every setting, and README.md holds what it prints."""
+"""`nacre settings` tells of every setting, and docs/settings.md holds what it prints."""
 
 import pytest
 from pydantic import Field
@@ -7,7 +7,7 @@ from common.settings import ServiceSettings
 from ops.settings_table import MODELS, main, settings_table
 from tests.harness.pipeline import PROJECT
 
-README = PROJECT / "README.md"
+PAGE = PROJECT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 
 
@@ -27,9 +27,9 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_the_readme_holds_the_table() -> None:
-    text = README.read_text()
-    assert text.count(BEGIN) == text.count(END) == 1, f"README.md lacks the markers {BEGIN} and {END}"
+def test_the_page_holds_the_table() -> None:
+    text = PAGE.read_text()
+    assert text.count(BEGIN) == text.count(END) == 1, f"docs/settings.md lacks the markers {BEGIN} and {END}"
     held = text.partition(BEGIN)[2].partition(END)[0].strip()
     assert held == settings_table(MODELS).strip(), "put what `nacre settings` prints between the markers"
 
@@ -65,7 +65,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_compose_hands_on_every_setting_but_those_of_other_brokers() -> None:
-    compose = README.with_name("compose.yaml").read_text()
+    compose = (PROJECT / "compose.yaml").read_text()
     names = {name.upper() for model in MODELS.values() for name in model.model_fields}
     # Its own broker speaks plainly and has no other beside it, and what is in a container has its place there.
     names -= {name for name in names if name.startswith("KAFKA_")} | {"REPLICATION_FACTOR", "OUTPUT_DIR"}

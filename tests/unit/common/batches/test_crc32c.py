@@ -34,7 +34,7 @@ def test_a_fetched_batch_with_a_changed_byte_is_refused(data: st.DataObject) -> 
     def read() -> list[object]:
         records = fetcher.MemoryRecords(bytes(content))
         read_from: tuple[Any, ...] = TopicPartition("rows", 0), records, [], 0, None, in_batches, True, READ_COMMITTED
-        return [part.rows for fetched in fetcher.PartitionRecords(*read_from) for part in fetched.parts()]
+        return [run.rows for fetched in fetcher.PartitionRecords(*read_from) for run in fetched.runs()]
 
     assert read() == [ROWS]
     # The checksum itself and all that it is of.

@@ -9,7 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.kafka import fenced_topic as module
 from common.kafka.fenced_topic import Entry, FencedTopic
 from common.settings import ServiceSettings
@@ -59,10 +59,10 @@ class Log:
     async def _open(self, *_: object) -> AsyncIterator[Any]:
         yield Consumer()
 
-    async def _read_to_end(self, consumer: "Consumer", _partition: TopicPartition) -> AsyncIterator[Single]:
+    async def _read_to_end(self, consumer: "Consumer", _partition: TopicPartition) -> AsyncIterator[Record]:
         self.steps.append("read")
         for key, value in self.entries[consumer.offset :]:
-            yield Single(consumer.offset, key, value, [])
+            yield Record(consumer.offset, key, value, [])
             consumer.offset += 1
 
 
@@ -137,7 +137,7 @@ async def test_records_that_cannot_be_taken_come_again(monkeypatch: pytest.Monke
     log.entries.append((b"other", b"a"))
     came: list[int] = []
 
-    def refuse(records: Sequence[Single]) -> None:
+    def refuse(records: Sequence[Record]) -> None:
         came.append(len(records))
         if len(came) == 1:
             raise ValueError("broken off")

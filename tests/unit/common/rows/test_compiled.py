@@ -1,79 +1,16 @@
-"""The compiled loops against their plain twins, and against the careful ways that they save."""
+"""The compiled loops over rows against their plain twins, and against the careful ways that they save."""
 
-from contextlib import suppress
+from collections.abc import Callable
 
 import pytest
-from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.aiokafka_internals.batch_builder import NewBatch
 from common.rows import plain
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 
-compiled = pytest.importorskip("common.compiled", reason="no compiler")
-
-KEYS = st.sampled_from([None, b"", b"k", b"l" * 70])
-HEADERS = st.lists(st.tuples(st.sampled_from(["", "eol"]), st.binary(max_size=3)), max_size=1)
-VALUES = st.binary(max_size=80)
-ROWS = st.lists(VALUES)
-CODECS = st.sampled_from(["none", "gzip", "lz4", "zstd"])
-
-
-def batch_of(records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str = "none") -> bytes:
-    batch = NewBatch(2**20, codec)
-    for number, (key, value, headers) in enumerate(records):
-        batch.append(timestamp=number * 1000, key=key, value=value, headers=headers)
-    return bytes(batch._build())  # noqa: SLF001 - what is sent
-
-
-@given(st.lists(st.tuples(KEYS, VALUES, HEADERS), min_size=1, max_size=30), CODECS, st.integers(0, 35))
-def test_a_batch_is_taken_apart_alike(
-    records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str, start: int
-) -> None:
-    batch = batch_of(records, codec)
-    parts = compiled.stretches(batch, start)
-    assert parts == plain.stretches(batch, start)
-    assert compiled.stretches(memoryview(batch), start) == parts
-
-
-@given(st.data())
-def test_no_damaged_batch_reads_beyond_itself(data: st.DataObject) -> None:
-    batch = bytearray(batch_of([(b"key", b"value" * 3, [("eol", b"\r\n")]), (b"key", b"x", [])]))
-    for _ in range(data.draw(st.integers(1, 4))):
-        batch[data.draw(st.integers(0, len(batch) - 1))] = data.draw(st.integers(0, 255))
-    del batch[data.draw(st.integers(0, len(batch))) :]
-    # The checksum is seen to before. Here any error will do, and none: what must not be is a crash.
-    with suppress(Exception):
-        assert isinstance(compiled.stretches(batch, 0), list)
-
-
-def test_a_batch_that_is_cut_short_is_corrupt() -> None:
-    batch = batch_of([(b"key", b"value", [])])
-    for size in range(len(batch)):
-        with pytest.raises(CorruptRecordException):
-            compiled.stretches(batch[:size], 0)
-    with pytest.raises(CorruptRecordException):
-        compiled.stretches(batch + b"\0", 0)
-
-
-@given(
-    st.integers(0, 400),
-    st.sampled_from([0, 1, 63, 64, 8191, 8192, 2**21]),
-    st.integers(-(2**40), 2**40),
-    st.binary(max_size=70),
-    ROWS,
-    st.data(),
-)
-def test_rows_are_put_alike(
-    limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], data: st.DataObject
-) -> None:
-    start = data.draw(st.integers(0, len(rows)))
-    ours, twin = bytearray(b"head"), bytearray(b"head")
-    arguments = (limit, number, later_ms, key, rows, start)
-    assert compiled.put_rows(ours, *arguments) == plain.put_rows(twin, *arguments)
-    assert ours == twin
+compiled = pytest.importorskip("common.rows.compiled", reason="no compiler")
 
 
 @given(st.lists(st.binary(max_size=100)))
@@ -95,7 +32,7 @@ PIECES = st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b'"', b"bc", b"", b
     st.integers(0, 6),
     PIECES,
 )
-def test_even_rows_are_alike(
+def test_uniform_lines_are_split_alike(
     rows: list[bytes],
     eol: bytes,
     usual_eol: bytes,
@@ -107,7 +44,7 @@ def test_even_rows_are_alike(
 ) -> None:
     for data in (b"".join(row + eol for row in rows), b"".join(row + eol for row in rows) + tail):
         arguments = (data, delimiter, quote, usual_eol, columns, limit)
-        assert compiled.even_rows(*arguments) == plain.even_rows(*arguments)
+        assert compiled.split_uniform_lines(*arguments) == plain.split_uniform_lines(*arguments)
 
 
 @given(st.lists(st.lists(st.binary(max_size=4).map(lambda field: field.replace(b",", b"")), min_size=3, max_size=3)))
@@ -124,17 +61,85 @@ def test_a_field_that_is_missing_is_an_index_error() -> None:
             loops.take_fields([b"a,b", b"a"], b",", 1)
 
 
+def test_a_column_that_is_not_there_is_an_index_error() -> None:
+    for loops in (compiled, plain):
+        with pytest.raises(IndexError):
+            loops.take_fields([b"a,b"], b",", -1)
+        for column in (-1, 1):
+            with pytest.raises(IndexError):
+                loops.take_json_fields([b'{"a":1}'], [b'{"a":'], column)
+
+
+def assert_each_raises(error: type[Exception], *calls: Callable[[], object]) -> None:
+    for call in calls:
+        with pytest.raises(error):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [None, "text", bytearray(b"row"), 1])
+def test_what_is_not_bytes_is_a_type_error(wrong: object) -> None:
+    names, rows = [b'{"a":'], [b'{"a":1}', wrong]
+    assert_each_raises(
+        TypeError,
+        lambda: compiled.size_of(rows),
+        lambda: compiled.sums(rows),
+        lambda: compiled.take_fields(rows, b",", 0),
+        lambda: compiled.json_rows(rows, names, b",", b'"'),
+        lambda: compiled.csv_rows(rows, names, b",", b'"'),
+        lambda: compiled.take_json_fields(rows, names, 0),
+        # Of a name that no row needs, too.
+        lambda: compiled.json_rows([], [*names, wrong], b",", b'"'),
+        lambda: compiled.csv_rows([], [*names, wrong], b",", b'"'),
+        lambda: compiled.take_json_fields([], [*names, wrong], 0),
+    )
+
+
+@pytest.mark.parametrize("mark", [b"", b",,"])
+def test_a_delimiter_of_other_than_one_byte_is_a_value_error(mark: bytes) -> None:
+    assert_each_raises(
+        ValueError,
+        lambda: compiled.split_uniform_lines(b"a,b\n", mark, b"", b"\n", 2, 9),
+        lambda: compiled.take_fields([b"a,b"], mark, 0),
+        lambda: compiled.json_rows([b"a"], [b'{"a":'], mark, b""),
+        lambda: compiled.csv_rows([b"{}"], [b'{"a":'], mark, b""),
+    )
+
+
+@pytest.mark.parametrize("eol", [b"", b"\r", b"\n\r\n"])
+def test_lines_that_end_neither_with_lf_nor_with_crlf_are_a_value_error(eol: bytes) -> None:
+    for loops in (compiled, plain):
+        with pytest.raises(ValueError, match="LF"):
+            loops.split_uniform_lines(b"a\n", b",", b"", eol, 1, 9)
+
+
 @given(st.lists(st.tuples(st.sampled_from([b"M", b"F"]), st.binary(max_size=2))))
-def test_rows_are_piled_up_alike(pairs: list[tuple[bytes, bytes]]) -> None:
+def test_rows_are_grouped_alike(pairs: list[tuple[bytes, bytes]]) -> None:
     keys, rows = [key for key, _ in pairs], [row for _, row in pairs]
-    piles: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
-    compiled.pile_up(keys, rows, piles[0])
-    plain.pile_up(keys, rows, piles[1])
-    assert piles[0] == piles[1]
+    groups: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
+    compiled.group_rows(keys, rows, groups[0])
+    plain.group_rows(keys, rows, groups[1])
+    assert groups[0] == groups[1]
     with pytest.raises(ValueError, match="keys"):
-        compiled.pile_up([*keys, b"M"], rows, piles[0])
+        compiled.group_rows([*keys, b"M"], rows, groups[0])
     with pytest.raises(KeyError):
-        compiled.pile_up([b"I"], [b""], piles[0])
+        compiled.group_rows([b"I"], [b""], groups[0])
+
+
+def test_rows_that_vanish_while_they_are_grouped_are_not_read() -> None:
+    keys: list[object] = []
+    rows = [b"%d" % number for number in range(100)]
+
+    class Emptying:
+        def __hash__(self) -> int:
+            keys.clear()
+            rows.clear()
+            return 1
+
+    keys += [1] + [Emptying()] * 99
+    groups: dict[object, list[bytes]] = {1: []}
+    with pytest.raises(KeyError):
+        compiled.group_rows(keys, rows, groups)
+    assert groups == {1: [b"0"]}
 
 
 # JSON: where the compiled loop says something, it is what the codec says.

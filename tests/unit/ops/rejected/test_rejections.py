@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.aiokafka_internals.batch_builder import NewBatch
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
@@ -48,7 +48,7 @@ from ops.rejected.replay import Rejected
 from services.sink.ledger.entries import REJECTED_KEY
 from services.sink.rendering import arrange_rejections
 from services.split.categories.splits import parse_split_by
-from services.split.categorizing import Carrier
+from services.split.categorizing import Categorizer
 
 TOPICS = Topics.under("t.")
 SCHEMA = Schema(b"Sex,Rings", ("Sex", "Rings"))
@@ -81,9 +81,9 @@ def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejec
 
     registry: Any = SimpleNamespace(find=find)
     outbox = Outbox(lambda: NewBatch(10_000))
-    carrier = Carrier(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
+    categorizer = Categorizer(TOPICS, 1, parse_split_by("*,Sex,Rings:int"), registry)
     value, headers = encode_control(Mark("/a.csv", "s", 7, 99, b"\n", plain=True, split=split))
-    asyncio.run(carrier.carry([Single(0, b"", value, headers), Stretch(1, b"", [row])], outbox))
+    asyncio.run(categorizer.categorize([Record(0, b"", value, headers), RecordRun(1, b"", [row])], outbox))
     placed = [(parse_category_key(each.key)[1], each.value) for each in records_of(outbox, TOPICS.categorized)]
     rejected = [decode_rejection(list(each.headers), each.value) for each in records_of(outbox, TOPICS.rejected)]
     return placed, rejected
@@ -134,16 +134,16 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert arrange_rejections([Single(0, b"", value, headers)]) == {}
+    assert arrange_rejections([Record(0, b"", value, headers)]) == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles = arrange_rejections([Single(0, b"", rejection, of_rejection), Single(1, b"", value, headers)])
+    piles = arrange_rejections([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)])
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
 def test_a_note_that_a_source_is_read_anew_is_read_as_it_was_written() -> None:
     value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
     assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
-    assert arrange_rejections([Single(0, b"", value, headers)]) == {}
+    assert arrange_rejections([Record(0, b"", value, headers)]) == {}
 
 
 def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:

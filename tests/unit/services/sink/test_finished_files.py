@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.errors import ServiceError
 from common.protocol.messages import Ended, category_key, encode_control
 from common.rows.tally import Tally
@@ -19,7 +19,7 @@ from services.sink.ledger.inventory import index_of
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import Shelf
 from services.sink.paths.template import path_rule
-from services.sink.rolling import finalizing as finishing
+from services.sink.rolling import finished_files as finishing
 from services.sink.rolling import finisher
 from services.sink.rolling.limits import Limits, Rolling
 from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
@@ -35,13 +35,13 @@ class Clock:
         return self.now
 
 
-def rows(sex: str, *lengths: int) -> list[Stretch | Single]:
+def rows(sex: str, *lengths: int) -> list[RecordRun | Record]:
     return [row(category_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
 
 
-def end_of(source: str, parts: int) -> list[Stretch | Single]:
+def end_of(source: str, parts: int) -> list[RecordRun | Record]:
     value, headers = encode_control(Ended(source, Tally(), 0, parts))
-    return [Single(0, b"", value, headers)]
+    return [Record(0, b"", value, headers)]
 
 
 def rolling(limits: Limits = Limits(), suffix: str = "", *, at_end: bool = False) -> Rolling:  # noqa: B008 - it is frozen

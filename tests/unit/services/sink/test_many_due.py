@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.batches.record_runs import Stretch
+from common.batches.record_runs import RecordRun
 from common.protocol.messages import category_key
 from services.sink.ledger import entries
 from services.sink.ledger.origin import Origin
@@ -29,7 +29,7 @@ class Clock:
         return self.now
 
 
-def rows(numbers: range) -> list[Stretch]:
+def rows(numbers: range) -> list[RecordRun]:
     return [row(category_key(SCHEMA.id, "Sex", (f"{n}",)), b"%d,%d" % (n, n)) for n in numbers]
 
 

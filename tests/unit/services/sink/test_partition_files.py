@@ -9,7 +9,7 @@ from zlib import crc32
 
 import pytest
 
-from common.batches.record_runs import Stretch
+from common.batches.record_runs import RecordRun
 from common.errors import ServiceError
 from common.protocol.messages import category_key
 from services.sink.disk.errors import DiskError
@@ -25,7 +25,7 @@ from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
 ROOM = 20
 
 
-def rows(numbers: Sequence[int], value: bytes) -> list[Stretch]:
+def rows(numbers: Sequence[int], value: bytes) -> list[RecordRun]:
     return [row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
 
 

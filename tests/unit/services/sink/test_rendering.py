@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.batches.record_runs import Single
+from common.batches.record_runs import Record
 from common.protocol.messages import EOL, Ended, Rejection, encode_control, encode_rejection
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Dialect, Schema
@@ -15,13 +15,13 @@ from services.sink.rendering import (
     layout_of,
     render,
 )
-from tests.harness.record_runs import stretched
+from tests.harness.record_runs import to_runs
 
 ABC = Schema(b"a,b", ("a", "b"))
 
 
-def record(key: bytes, value: bytes, eol: bytes | None) -> Single:
-    return Single(0, key, value, [] if eol is None else [(EOL, eol)])
+def record(key: bytes, value: bytes, eol: bytes | None) -> Record:
+    return Record(0, key, value, [] if eol is None else [(EOL, eol)])
 
 
 RECORDS = st.lists(
@@ -29,7 +29,7 @@ RECORDS = st.lists(
 )
 
 
-def plain_twin(records: list[Single], key: bytes, layout: Layout) -> bytes:
+def plain_twin(records: list[Record], key: bytes, layout: Layout) -> bytes:
     """Row by row: a line that was left open is closed before the next."""
     assert layout.header is not None
     written = layout.header + layout.eol
@@ -43,7 +43,7 @@ def plain_twin(records: list[Single], key: bytes, layout: Layout) -> bytes:
 
 
 @given(RECORDS, st.data())
-def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Single], data: st.DataObject) -> None:
+def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Record], data: st.DataObject) -> None:
     layout = layout_of(ABC)
     written = {b"k": b"", b"l": b""}
     counts = {b"k": 0, b"l": 0}
@@ -51,7 +51,7 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Single], 
     rest = records
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        piles, _ = arrange(stretched(rest[:size]))
+        piles, _ = arrange(to_runs(rest[:size]))
         rest = rest[size:]
         for key, runs in piles.items():
             addition = render(runs, layout, empty=not written[key], open_line=open_lines[key])
@@ -67,8 +67,8 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Single], 
 
 def test_a_source_s_end_is_told_and_is_no_row() -> None:
     value, headers = encode_control(Ended("s", Tally(), 0, 1))
-    assert arrange([Single(0, b"", value, headers)]) == ({}, [Ended("s", Tally(), 0, 1)])
-    assert arrange(stretched([record(b"k", b"1,2", None)]))[1] == []
+    assert arrange([Record(0, b"", value, headers)]) == ({}, [Ended("s", Tally(), 0, 1)])
+    assert arrange(to_runs([record(b"k", b"1,2", None)]))[1] == []
 
 
 def test_json_rows_become_csv_rows_again() -> None:
@@ -87,7 +87,7 @@ def test_a_schema_without_header_gives_files_without_header() -> None:
 @given(st.builds(Rejection, st.just("/s.csv"), st.just(7), st.just(99), st.text(max_size=3), st.text(), st.binary()))
 def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> None:
     value, headers = encode_rejection(rejection)
-    piles = arrange_rejections([Single(0, b"", value, headers)])
+    piles = arrange_rejections([Record(0, b"", value, headers)])
     (_, [row]) = piles[REJECTED_KEY][0]
     fields = parse_fields(row, Dialect())
     assert fields == [b"/s.csv", b"7", b"99", rejection.split.encode(), rejection.reason.encode(), rejection.raw]
@@ -96,9 +96,9 @@ def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> N
 
 
 @given(st.lists(st.builds(record, st.sampled_from([b"k", b"l"]), st.binary(max_size=3), st.none())))
-def test_usual_rows_are_arranged_as_one_by_one(records: list[Single]) -> None:
+def test_usual_rows_are_arranged_as_one_by_one(records: list[Record]) -> None:
     expected: dict[bytes, list[bytes]] = {}
     for item in records:
         expected.setdefault(item.key, []).append(item.value)
-    arranged, _ = arrange(stretched(records))
+    arranged, _ = arrange(to_runs(records))
     assert list(arranged.items()) == [(key, [(None, rows)]) for key, rows in expected.items()]

@@ -19,7 +19,7 @@ from common.protocol.position import (
     encode_position,
     merged,
 )
-from services.split.categories.provenance import Span, outside
+from services.split.categories.provenance import MarkedRows, outside
 from services.split.categories.splits import Split, parse_split_by
 from services.split.planning import ExpiredError, Plan, RedefinedError, join, passed, plan
 
@@ -78,8 +78,8 @@ class Model:
     def _carry(self, group: Group, offset: int) -> None:
         for each in group.splits:
             name = next(name for name in NAMES if digest(name) == each.name)
-            span = Span(replace(MARK, split=self.log[offset]), (), [b"row"], offset)
-            if not self.log[offset] or (self.log[offset] == name and any(outside(span, group.gaps))):
+            marked = MarkedRows(replace(MARK, split=self.log[offset]), (), [b"row"], offset)
+            if not self.log[offset] or (self.log[offset] == name and any(outside(marked, group.gaps))):
                 self.carried[name].append(offset)
 
 

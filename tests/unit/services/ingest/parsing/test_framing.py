@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.codec import parse_fields
-from common.rows.loops import even_rows
+from common.rows.loops import split_uniform_lines
 from common.rows.schema import BOM, Dialect
 from services.ingest.parsing import framing
 from services.ingest.parsing.framing import Framed, Reject, Run, frame
@@ -266,7 +266,7 @@ def test_even_rows_do_not_meet_the_slow_path(dialect: Dialect, monkeypatch: pyte
 @pytest.mark.parametrize("bad", [b"1,2,3,4", b"1,2", b"", b"1,2\r,3", b"1,2,3\r4,5,6", b"1,2,3456", b'1,"2,3"'])
 def test_an_uneven_row_among_even_ones_is_noticed(bad: bytes) -> None:
     data = b"1,2,3\n" * 3 + bad + b"\n" + b"1,2,3\n" * 3
-    assert even_rows(data, LF.delimiter, LF.quote, LF.eol, 3, 7) is None
+    assert split_uniform_lines(data, LF.delimiter, LF.quote, LF.eol, 3, 7) is None
 
 
 def test_rows_as_long_as_allowed_pass_and_one_byte_more_does_not() -> None:

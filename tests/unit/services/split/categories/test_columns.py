@@ -64,7 +64,7 @@ def test_without_a_header_columns_are_named_by_position() -> None:
 def test_a_name_that_is_there_twice_is_told_with_the_position_of_the_second() -> None:
     [split] = parse_split_by("a+b")
     assert doubled_columns(split, Schema(b"a,b,a", ("a", "b", "a"))) == [
-        "column a is there 2 times: the first one is taken, #1. For another, name it by position, as in #3"
+        "column a is there 2 times: the first one is used, #1. For another, name it by position, as in #3"
     ]
     assert not doubled_columns(split, Schema(b"a,b", ("a", "b")))
 

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.aiokafka_internals.batch_builder import NewBatch
-from common.batches.record_runs import Single, Stretch
+from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, encode_control
 from common.rows.tally import Tally
 from services.ingest.outgoing import Address, pack_end, pack_run
 from services.ingest.parsing.framing import Run
-from services.split.categories.provenance import Cursor, Span, divide, outside, up_to
-from tests.harness.record_runs import stretched
+from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, up_to
+from tests.harness.record_runs import to_runs
 
 TOPICS = Topics.under("t.")
 ADDRESS = Address("/a.csv", b"key", (0,))
@@ -35,7 +35,7 @@ def outbox_of(batch_bytes: int) -> Outbox:
     return Outbox(lambda: NewBatch(batch_bytes))
 
 
-def batches_of(outbox: Outbox) -> list[list[Single]]:
+def batches_of(outbox: Outbox) -> list[list[Record]]:
     """The records of each batch as Kafka gives them out, offsets counted through."""
     offset = 0
     batches = []
@@ -45,16 +45,16 @@ def batches_of(outbox: Outbox) -> list[list[Single]]:
         batch = memory.next_batch()
         assert batch is not None
         for record in batch:
-            records.append(Single(offset, record.key, record.value, list(record.headers)))
+            records.append(Record(offset, record.key, record.value, list(record.headers)))
             offset += 1
         batches.append(records)
     return batches
 
 
-def placed(span: Span) -> list[Placed]:
-    mark = span.mark.passed([row for rows in span.before for row in rows])
+def placed(marked: MarkedRows) -> list[Placed]:
+    mark = marked.mark.passed([row for rows in marked.before for row in rows])
     result = []
-    for row in span.rows:
+    for row in marked.rows:
         result.append(Placed(row, mark.line, mark.offset, mark.eol))
         mark = mark.passed([row])
     return result
@@ -69,7 +69,7 @@ RUNS = st.lists(
 )
 
 
-def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Single]]]:
+def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[list[Placed], list[list[Record]]]:
     outbox = outbox_of(batch_bytes)
     line, offset = 2, 10
     expected = []
@@ -104,7 +104,7 @@ def test_every_row_has_its_place_however_the_records_are_fetched(
     while records:
         size = data.draw(st.integers(1, len(records)))
         fetched, records = records[:size], records[size:]
-        for part in divide(stretched(fetched), cursor):
+        for part in divide(to_runs(fetched), cursor):
             if isinstance(part, Ended):
                 ends += 1
             else:
@@ -121,11 +121,13 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
     records = [record for batch in batches for record in batch]
     cut = data.draw(st.integers(0, len(records)))
     cursor = Cursor()
-    found = [row for part in divide(stretched(records[:cut]), cursor) if isinstance(part, Span) for row in placed(part)]
+    found = [
+        row for part in divide(to_runs(records[:cut]), cursor) if isinstance(part, MarkedRows) for row in placed(part)
+    ]
     # What a restart knows: the offset behind what is carried, and that of the last mark.
     again = Cursor(committed=cut)
-    parts = list(divide(stretched(record for record in records if record.offset >= cursor.mark_offset), again))
-    found += [row for part in parts if isinstance(part, Span) for row in placed(part)]
+    parts = list(divide(to_runs(record for record in records if record.offset >= cursor.mark_offset), again))
+    found += [row for part in parts if isinstance(part, MarkedRows) for row in placed(part)]
     assert found == expected
     assert sum(isinstance(part, Ended) for part in parts) == (1 if cut < len(records) else 0)
 
@@ -138,13 +140,13 @@ def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
     records = [record for batch in batches for record in batch]
     limit = data.draw(st.integers(0, len(records)))
     cursor = Cursor()
-    spans = [part for part in divide(up_to(stretched(records), limit), cursor) if isinstance(part, Span)]
-    assert all(span.offset + len(span.rows) <= limit for span in spans)
+    found = [part for part in divide(up_to(to_runs(records), limit), cursor) if isinstance(part, MarkedRows)]
+    assert all(marked.offset + len(marked.rows) <= limit for marked in found)
     again = Cursor(committed=limit, mark_offset=cursor.mark_offset)
-    rest = stretched(record for record in records if record.offset >= again.read_from)
-    spans += [part for part in divide(rest, again) if isinstance(part, Span)]
-    assert [row for span in spans for row in placed(span)] == expected
-    offsets = [offset for span in spans for offset in range(span.offset, span.offset + len(span.rows))]
+    rest = to_runs(record for record in records if record.offset >= again.read_from)
+    found += [part for part in divide(rest, again) if isinstance(part, MarkedRows)]
+    assert [row for marked in found for row in placed(marked)] == expected
+    offsets = [offset for marked in found for offset in range(marked.offset, marked.offset + len(marked.rows))]
     assert offsets == [record.offset for record in records if not record.headers]
 
 
@@ -153,22 +155,22 @@ def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
     st.lists(st.tuples(st.integers(0, 12), st.none() | st.integers(0, 12)), max_size=3),
 )
 def test_what_is_outside_of_gaps_keeps_its_place(rows: list[bytes], gaps: list[tuple[int, int | None]]) -> None:
-    span = Span(Mark("/a.csv", "schema", 2, 10, b"\n", plain=False), ([b"before"],), rows, 3)
+    marked = MarkedRows(Mark("/a.csv", "schema", 2, 10, b"\n", plain=False), ([b"before"],), rows, 3)
     in_gaps = {n for since, until in gaps for n in range(since, 99 if until is None else until)}
-    wanted = [row for offset, row in enumerate(placed(span), 3) if offset not in in_gaps]
-    parts = list(outside(span, gaps))
+    wanted = [row for offset, row in enumerate(placed(marked), 3) if offset not in in_gaps]
+    parts = list(outside(marked, gaps))
     assert [row for part in parts for row in placed(part)] == wanted
     assert not {n for part in parts for n in range(part.offset, part.offset + len(part.rows))} & in_gaps
 
 
 def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
     with pytest.raises(ValueError, match="offset 7"):
-        list(divide([Stretch(7, b"k", [b"a,b"])], Cursor()))
+        list(divide([RecordRun(7, b"k", [b"a,b"])], Cursor()))
 
 
 def test_an_unknown_control_record_is_an_error() -> None:
     with pytest.raises(ValueError, match="newer"):
-        list(divide([Single(7, b"k", b"{}", [("nacre", b"later")])], Cursor()))
+        list(divide([Record(7, b"k", b"{}", [("nacre", b"later")])], Cursor()))
 
 
 def test_a_mark_costs_little() -> None:

@@ -2,6 +2,8 @@ import csv
 import io
 import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation, localcontext
 from fractions import Fraction
 
@@ -10,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.protocol.messages import Category, category_key, parse_category_key
+from common.protocol.partitioner import partition_for
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
 from services.split.categories import routing
-from services.split.categories.routing import Routed, compile_route
+from services.split.categories.routing import compile_route
 from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 from tests.harness.pipeline import PROJECT
 
@@ -32,6 +36,7 @@ ABALONE = Schema(
     ),
 )
 PLAIN, MIXED = True, False
+PARTITIONS = 7
 
 ROWS = (PROJECT / "data" / "abalone_full.csv").read_bytes().split(b"\n")[1:-1]
 
@@ -41,9 +46,35 @@ def _split(text: str) -> Split:
     return split
 
 
+@dataclass(frozen=True)
+class Routed:
+    """A batch, routed, with each category in place of its destination."""
+
+    groups: dict[Category, list[bytes]]
+    rejects: list[tuple[int, str]]
+
+
+def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed]:
+    """Compile a route of which every destination is checked."""
+    route = compile_route(split, schema, PARTITIONS)
+
+    def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
+        routed = route(rows, plain)
+        groups = {}
+        for (key, partition), group in routed.groups.items():
+            schema_id, split_name, category = parse_category_key(key)
+            assert (schema_id, split_name) == (schema.id, split.name)
+            assert partition == partition_for(key, PARTITIONS)
+            assert category not in groups
+            groups[category] = group
+        return Routed(groups, routed.rejects)
+
+    return checked
+
+
 def _part(kind: str, field: bytes) -> str | None:
     """Route one row with one column."""
-    routed = compile_route(_split("x:" + kind), Schema(b"x", ("x",)))([field], PLAIN)
+    routed = _route(_split("x:" + kind), Schema(b"x", ("x",)))([field], PLAIN)
     if routed.rejects:
         raise ValueError(routed.rejects[0][1])
     ((part,),) = routed.groups
@@ -245,7 +276,7 @@ def test_a_bin_holds_its_numbers(text: str, step: str) -> None:
 
 def test_an_identity_takes_all_rows_as_they_are() -> None:
     rows = [b"x", b"", b'"']
-    route = compile_route(_split("*"), ABALONE)
+    route = _route(_split("*"), ABALONE)
     assert route(rows, MIXED) == Routed({(): rows}, [])
     assert route([], PLAIN) == Routed({}, [])
 
@@ -259,23 +290,23 @@ def test_an_identity_takes_all_rows_as_they_are() -> None:
     ],
 )
 def test_a_missing_column_rejects_every_row(text: str, reason: str) -> None:
-    assert compile_route(_split(text), ABALONE)(ROWS[:2], PLAIN) == Routed({}, [(0, reason), (1, reason)])
+    assert _route(_split(text), ABALONE)(ROWS[:2], PLAIN) == Routed({}, [(0, reason), (1, reason)])
 
 
 def test_the_first_of_two_columns_of_one_name_counts() -> None:
     schema = Schema(b"a,b,a", ("a", "b", "a"))
-    assert compile_route(_split("a"), schema)([b"1,2,3"], PLAIN).groups == {("1",): [b"1,2,3"]}
-    assert compile_route(_split("#3"), schema)([b"1,2,3"], PLAIN).groups == {("3",): [b"1,2,3"]}
+    assert _route(_split("a"), schema)([b"1,2,3"], PLAIN).groups == {("1",): [b"1,2,3"]}
+    assert _route(_split("#3"), schema)([b"1,2,3"], PLAIN).groups == {("3",): [b"1,2,3"]}
 
 
 def test_a_file_without_a_header_is_split_by_position() -> None:
     schema = Schema(None, ("#1", "#2"))
-    assert compile_route(_split("#2"), schema)([b"1,2"], PLAIN).groups == {("2",): [b"1,2"]}
+    assert _route(_split("#2"), schema)([b"1,2"], PLAIN).groups == {("2",): [b"1,2"]}
 
 
 def test_two_spellings_of_one_category_keep_their_order() -> None:
     rows = [b"7,a", b"8,b", b"07,c", b"+7,d", b"8,e", b"7,f"]
-    route = compile_route(_split("x:int"), Schema(b"x,y", ("x", "y")))
+    route = _route(_split("x:int"), Schema(b"x,y", ("x", "y")))
     for plain in (PLAIN, MIXED):
         assert route(rows, plain) == Routed(
             {("7",): [rows[0], rows[2], rows[3], rows[5]], ("8",): [rows[1], rows[4]]}, []
@@ -284,7 +315,7 @@ def test_two_spellings_of_one_category_keep_their_order() -> None:
 
 def test_rejects_have_their_index_and_the_rest_is_routed() -> None:
     rows = [b"1,a", b"x,b", b"2,c", b"x,d", b"1,e"]
-    routed = compile_route(_split("x:int"), Schema(b"x,y", ("x", "y")))(rows, PLAIN)
+    routed = _route(_split("x:int"), Schema(b"x,y", ("x", "y")))(rows, PLAIN)
     assert routed.groups == {("1",): [rows[0], rows[4]], ("2",): [rows[2]]}
     assert routed.rejects == [(1, "x: not an int: 'x'"), (3, "x: not an int: 'x'")]
 
@@ -292,7 +323,7 @@ def test_rejects_have_their_index_and_the_rest_is_routed() -> None:
 def test_a_malformed_row_is_rejected_alone() -> None:
     rows = [b'"a",1', b'"a,1', b"a,1", b'"a"', b'"a",1,2', b"b,1"]
     schema = Schema(b"x,y", ("x", "y"))
-    routed = compile_route(_split("x"), schema)(rows, MIXED)
+    routed = _route(_split("x"), schema)(rows, MIXED)
     assert routed.groups == {("a",): [rows[0], rows[2]], ("b",): [rows[5]]}
     assert [index for index, _ in routed.rejects] == [1, 3, 4]
     assert routed.rejects[1:] == [(3, "1 field, the header has 2"), (4, "3 fields, the header has 2")]
@@ -300,15 +331,32 @@ def test_a_malformed_row_is_rejected_alone() -> None:
 
 
 def test_a_short_row_is_rejected_not_raised() -> None:
-    route = compile_route(_split("b"), Schema(b"a,b,c,d", ("a", "b", "c", "d")))
+    route = _route(_split("b"), Schema(b"a,b,c,d", ("a", "b", "c", "d")))
     rows = [b"1,2,3,4", b"1", b"1,2,3,4"]
     for plain in (PLAIN, MIXED):
         assert route(rows, plain) == Routed({("2",): [rows[0], rows[2]]}, [(1, "1 field, the header has 4")])
 
 
+@pytest.mark.parametrize("plain", [PLAIN, MIXED])
+def test_a_category_whose_key_does_not_fit_into_a_batch_is_rejected(plain: bool) -> None:  # noqa: FBT001 - by name
+    schema = Schema(b"x,y", ("x", "y"))
+    size = 65_536 - len(category_key(schema.id, "x", ("",)))
+    rows = [b"a,1", b"b" * size + b",2", b"c" * (size + 1) + b",3", b"a,4", b"c" * (size + 1) + b",5"]
+    reason = "a category of 65537 bytes, at most 65536"
+    for _ in range(2):
+        routed = _route(_split("x"), schema)(rows, plain)
+        assert routed == Routed({("a",): [rows[0], rows[3]], ("b" * size,): [rows[1]]}, [(2, reason), (4, reason)])
+
+
+def test_an_identity_whose_name_does_not_fit_into_a_batch_rejects_every_row() -> None:
+    routed = _route(_split("x" * 65_536 + "=*"), ABALONE)(ROWS[:2], PLAIN)
+    assert not routed.groups
+    assert [index for index, _ in routed.rejects] == [0, 1]
+
+
 def test_decisions_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing, "_DECISIONS_LIMIT", 3)
-    route = compile_route(_split("x:int"), Schema(b"x", ("x",)))
+    monkeypatch.setattr(routing, "_MAX_DECISIONS", 3)
+    route = _route(_split("x:int"), Schema(b"x", ("x",)))
     rows = [str(number % 11).encode() for number in range(50)]
     for _ in range(3):
         assert route(rows, PLAIN).groups == {(str(n),): [b"%d" % n] * len(range(n, 50, 11)) for n in range(11)}
@@ -317,7 +365,7 @@ def test_decisions_are_forgotten_when_there_are_too_many(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("text", ["Sex", "Rings:int", "Sex+Rings:int", "Length:float/0.1", "Sex+Height:float+#9"])
 @pytest.mark.parametrize("plain", [PLAIN, MIXED])
 def test_routes_abalone_as_the_plain_twin_does(text: str, plain: bool) -> None:  # noqa: FBT001 - pytest passes it by name
-    routed = compile_route(_split(text), ABALONE)(ROWS[:1000], plain)
+    routed = _route(_split(text), ABALONE)(ROWS[:1000], plain)
     assert routed == route_plain(_split(text), ABALONE, ROWS[:1000])
     assert list(routed.groups) == list(route_plain(_split(text), ABALONE, ROWS[:1000]).groups)
 
@@ -348,7 +396,7 @@ def test_routes_as_the_plain_twin_does(data: st.DataObject) -> None:
     split = Split("s", tuple(columns))
     plain = not any(b'"' in row for row in rows)
     twin = route_plain(split, schema, rows)
-    route = compile_route(split, schema)
+    route = _route(split, schema)
     assert route(rows, plain) == twin
     assert route(rows, MIXED) == twin
     assert sum(map(len, twin.groups.values())) + len(twin.rejects) == len(rows)
@@ -357,5 +405,5 @@ def test_routes_as_the_plain_twin_does(data: st.DataObject) -> None:
 def test_another_dialect() -> None:
     schema = Schema(b"a;b", ("a", "b"), Dialect(delimiter=b";", quote=b"'"))
     rows = [b"1;2", b"'1;';2", b'"1;2']
-    routed = compile_route(_split("a"), schema)(rows, MIXED)
+    routed = _route(_split("a"), schema)(rows, MIXED)
     assert routed == Routed({("1",): [rows[0]], ("1;",): [rows[1]], ('"1',): [rows[2]]}, [])

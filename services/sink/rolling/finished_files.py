@@ -17,7 +17,7 @@ import structlog
 from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import naming
 from services.sink.disk.open_files import changed
-from services.sink.disk.output_root import Tree
+from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger.entries import Entry
 
 log = structlog.get_logger()
@@ -31,28 +31,28 @@ _UNDER_WAY = ".tmp"
 def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
     """Write a packed copy beside each of these files that is to be packed. False when it was given up: none is left."""
     packed: list[str] = []
-    with Tree(root) as tree:
+    with OutputRoot(root) as output:
         for entry in entries:
             packing = packing_of(entry.final)
             if packing == "none":
                 continue
             packed.append(entry.final + _UNDER_WAY)
-            if given_up() or not _pack(tree, entry, packing, given_up):
+            if given_up() or not _pack(output, entry, packing, given_up):
                 break
         else:
             if make_durable(root, [], {path.rpartition("/")[0] for path in packed}, given_up):
                 return True
         for path in packed:
-            tree.remove(path)
+            output.remove(path)
     return False
 
 
 def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
     """Remove what is left of a packed copy beside each of these files, whole or not."""
-    with Tree(root) as tree:
+    with OutputRoot(root) as output:
         for entry in entries:
             if packing_of(entry.final) != "none":
-                tree.remove(entry.final + _UNDER_WAY)
+                output.remove(entry.final + _UNDER_WAY)
 
 
 def put_in_place(root: Path, entries: Collection[Entry]) -> None:
@@ -60,28 +60,28 @@ def put_in_place(root: Path, entries: Collection[Entry]) -> None:
 
     A stop does not hold it up: half done, it would leave a packed copy beside the file that it is of.
     """
-    with Tree(root) as tree:
+    with OutputRoot(root) as output:
         for entry in entries:
-            _rename(tree, entry)
+            _rename(output, entry)
         make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, lambda: False)
         # Only now: a power cut must not take the packed file's name and leave neither.
         for entry in entries:
             if packing_of(entry.final) != "none":
-                tree.remove(entry.path)
+                output.remove(entry.path)
 
 
-def _rename(tree: Tree, entry: Entry) -> None:
+def _rename(output: OutputRoot, entry: Entry) -> None:
     is_packed = packing_of(entry.final) != "none"
     ready = entry.final + _UNDER_WAY if is_packed else entry.path
-    status = tree.status(ready)
+    status = output.status(ready)
     if status is None:
         # This was done before a crash. Whoever takes finished files away may have been here since.
-        if tree.status(entry.final) is None:
+        if output.status(entry.final) is None:
             log.warning("a finished file is not there: taken away already?", path=entry.final)
         return
     if not is_packed and status.st_size != entry.length:
-        raise changed(tree, entry.path, status.st_size, entry.length)
-    tree.rename(ready, entry.final)
+        raise changed(output, entry.path, status.st_size, entry.length)
+    output.rename(ready, entry.final)
 
 
 def packing_of(path: str) -> Packing:
@@ -89,20 +89,20 @@ def packing_of(path: str) -> Packing:
     return next((packing for packing, suffix in SUFFIXES.items() if suffix and path.endswith(suffix)), "none")
 
 
-def _pack(tree: Tree, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
+def _pack(output: OutputRoot, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
     """Write a packed copy and make it safe; False when it was given up."""
     to = entry.final + _UNDER_WAY
-    status = tree.status(entry.path)
+    status = output.status(entry.path)
     if status is None:
         # Somebody has removed it. What may be left of a copy is not whole.
-        tree.remove(to)
+        output.remove(to)
         return True
     if status.st_size != entry.length:
-        raise changed(tree, entry.path, status.st_size, entry.length)
+        raise changed(output, entry.path, status.st_size, entry.length)
     with (
-        os.fdopen(tree.open(entry.path, os.O_RDONLY), "rb") as file,
+        os.fdopen(output.open(entry.path, os.O_RDONLY), "rb") as file,
         # Closing it writes as well, after an error once more.
-        _written(tree, to) as packed,
+        _written(output, to) as packed,
     ):
         with _packer(packing, packed) as packer:
             while chunk := file.read(_CHUNK_BYTES):
@@ -115,9 +115,9 @@ def _pack(tree: Tree, entry: Entry, packing: Packing, given_up: Callable[[], boo
 
 
 @contextmanager
-def _written(tree: Tree, path: str) -> Iterator[IO[bytes]]:
-    descriptor = tree.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    with naming(tree.root / path), os.fdopen(descriptor, "wb") as file:
+def _written(output: OutputRoot, path: str) -> Iterator[IO[bytes]]:
+    descriptor = output.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with naming(output.root / path), os.fdopen(descriptor, "wb") as file:
         yield file
 
 

@@ -1,0 +1,301 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
+"""The loops over record batches, in C.
+
+`common/batches/plain.py` says what each of them does, and does the same without a compiler.
+"""
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+from aiokafka.errors import CorruptRecordException
+
+from common.batches.compression import unpack
+from common.batches.record_runs import Record, RecordRun
+
+cdef extern from "Python.h":
+    ctypedef struct PyByteArrayObject:
+        Py_ssize_t ob_alloc  # bytes there is room for
+
+# A record batch of Kafka's format 2 (https://kafka.apache.org/documentation/#recordbatch). The numbers of its head are
+# big-endian:
+#
+#   at  bytes
+#    0  8      base offset: that of the first record
+#    8  4      size of all that follows
+#   12  4      epoch of the partition's leader
+#   16  1      format: 2
+#   17  4      CRC-32C of all that follows
+#   21  2      attributes: bits 0-2 the codec (see compression.py), 3 times by the broker, 4 in a transaction, 5 control
+#   23  4      offset of the last record - base offset
+#   27  8      time of the first record, ms since 1970
+#   35  8      latest time
+#   43  8      producer's id
+#   51  2      producer's epoch
+#   53  4      sequence number of the first record
+#   57  4      number of records
+#   61         the records, packed as one where there is a codec
+#
+# A record. Its numbers are varints: zigzag (0, -1, 1, -2, 2, …), seven bits a byte, the lowest first, and every byte
+# but the last has its highest bit set:
+#
+#   size of all that follows
+#   attributes: one byte, unused
+#   time - time of the first record
+#   offset - base offset
+#   size of the key (-1: none), key
+#   size of the value (-1: none), value
+#   number of headers, and for each: size of its name, name in UTF-8, size of its value (-1: none), value
+
+cdef enum:
+    BASE_OFFSET_AT = 0
+    # Of the attributes' two bytes, the one with the codec.
+    CODEC_AT = 22
+    COUNT_AT = 57
+    HEAD_SIZE = 61
+
+    CODEC_BITS = 0x07
+
+    VARINT_BITS = 7
+    VARINT_MASK = 0x7F
+    VARINT_GOES_ON = 0x80
+
+    ATTRIBUTES_SIZE = 1
+    NO_ATTRIBUTES = 0
+    # As a varint, which takes one byte.
+    NO_HEADERS = 0
+
+
+# Reading
+
+
+cdef inline int64_t big_endian(const uint8_t* data, int size) noexcept:
+    cdef uint64_t value = 0
+    cdef int index
+    for index in range(size):
+        value = value << 8 | data[index]
+    return <int64_t>value
+
+
+cdef int64_t read_varint(const uint8_t** at, const uint8_t* end) except? -1:
+    """Read a varint, and move `at` behind it."""
+    cdef uint64_t zigzag = 0
+    cdef int shift = 0
+    cdef uint8_t byte
+    while shift < 64:
+        if at[0] >= end:
+            raise CorruptRecordException("a record goes on behind its batch")
+        byte = at[0][0]
+        at[0] += 1
+        zigzag |= <uint64_t>(byte & VARINT_MASK) << shift
+        if byte < VARINT_GOES_ON:
+            return <int64_t>(zigzag >> 1 ^ -(zigzag & 1))
+        shift += VARINT_BITS
+    raise CorruptRecordException("a number of more than 64 bits")
+
+
+cdef int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1:
+    """Read the size of what stands behind it, which is negative for what is not there."""
+    cdef int64_t size = read_varint(at, end)
+    if size > end - at[0]:
+        raise CorruptRecordException("a record goes on behind its batch")
+    return size
+
+
+cdef bytes read_bytes(const uint8_t** at, const uint8_t* end):
+    """Read bytes behind their size; None for those that are not there."""
+    cdef int64_t size = read_size(at, end)
+    if size < 0:
+        return None
+    at[0] += size
+    return PyBytes_FromStringAndSize(<const char*>at[0] - size, size)
+
+
+cdef bint skip_key(const uint8_t** at, const uint8_t* end, bytes key) except -1:
+    """Move `at` behind the key that stands there, if it is this one."""
+    cdef const uint8_t* begin = at[0]
+    cdef int64_t size = read_size(&begin, end)
+    if size < 0:
+        if key is not None:
+            return False
+        size = 0
+    elif key is None or size != PyBytes_GET_SIZE(key) or memcmp(begin, PyBytes_AS_STRING(key), size):
+        return False
+    at[0] = begin + size
+    return True
+
+
+cdef list read_headers(int64_t count, const uint8_t** at, const uint8_t* end):
+    cdef list headers = []
+    cdef bytes name
+    if count < 0:
+        raise CorruptRecordException("fewer than no headers")
+    while count:
+        name = read_bytes(at, end)
+        if name is None:
+            raise CorruptRecordException("a header without a name")
+        try:
+            headers.append((name.decode(), read_bytes(at, end)))
+        except UnicodeDecodeError:
+            raise CorruptRecordException("a header's name that is not UTF-8") from None
+        count -= 1
+    return headers
+
+
+cdef list parse_records(const uint8_t* at, const uint8_t* end, int32_t count, int64_t base_offset, int64_t start):
+    cdef int64_t size, offset, headers, next_offset = -1
+    cdef const uint8_t* record_end
+    cdef int32_t index
+    cdef bytes key = None, value
+    cdef list rows = None, runs = []
+    for index in range(count):
+        size = read_size(&at, end)
+        if size < ATTRIBUTES_SIZE:
+            raise CorruptRecordException("a record of no size")
+        record_end = at + size
+        at += ATTRIBUTES_SIZE
+        read_varint(&at, record_end)  # its time
+        # Unsigned, because damaged numbers may add up to more than 63 bits.
+        offset = <int64_t>(<uint64_t>base_offset + <uint64_t>read_varint(&at, record_end))
+        if offset < start:
+            at = record_end
+            continue
+        if rows is None or offset != next_offset or not skip_key(&at, record_end, key):
+            key = read_bytes(&at, record_end)
+            rows = None
+        value = read_bytes(&at, record_end)
+        headers = read_varint(&at, record_end)
+        if headers:
+            runs.append(Record(offset, key, value, read_headers(headers, &at, record_end)))
+            rows = None
+        else:
+            if rows is None:
+                rows = []
+                runs.append(RecordRun(offset, key, rows))
+            PyList_Append(rows, value)
+            next_offset = <int64_t>(<uint64_t>offset + 1)
+        if at != record_end:
+            raise CorruptRecordException("a record of another size than it says")
+    if at != end:
+        raise CorruptRecordException("more in a record batch than its records")
+    return runs
+
+
+def parse_batch(const uint8_t[::1] batch not None, int64_t start):
+    cdef int32_t count
+    cdef int codec
+    cdef Py_ssize_t size
+    cdef const uint8_t* begin
+    if batch.shape[0] < HEAD_SIZE:
+        raise CorruptRecordException("a record batch without its head")
+    count = <int32_t>big_endian(&batch[COUNT_AT], 4)
+    codec = batch[CODEC_AT] & CODEC_BITS
+    cdef const uint8_t[::1] records = batch[HEAD_SIZE:]
+    if codec:
+        records = unpack(codec, records)
+    size = records.shape[0]
+    if not size:
+        if count:
+            raise CorruptRecordException("a record batch without its records")
+        return []
+    begin = &records[0]
+    return parse_records(begin, begin + size, count, big_endian(&batch[BASE_OFFSET_AT], 8), start)
+
+
+# Writing
+
+
+cdef inline uint64_t zigzag_of(int64_t value) noexcept:
+    return <uint64_t>value << 1 ^ <uint64_t>(value >> 63)
+
+
+cdef inline Py_ssize_t varint_size(uint64_t zigzag) noexcept:
+    cdef Py_ssize_t size = 1
+    while zigzag >= VARINT_GOES_ON:
+        zigzag >>= VARINT_BITS
+        size += 1
+    return size
+
+
+cdef inline uint8_t* write_varint(uint8_t* to, uint64_t zigzag) noexcept:
+    while zigzag >= VARINT_GOES_ON:
+        to[0] = <uint8_t>(zigzag | VARINT_GOES_ON)
+        to += 1
+        zigzag >>= VARINT_BITS
+    to[0] = <uint8_t>zigzag
+    return to + 1
+
+
+cdef inline uint8_t* write_bytes(uint8_t* to, bytes content) noexcept:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
+    to = write_varint(to, zigzag_of(size))
+    memcpy(to, PyBytes_AS_STRING(content), size)
+    return to + size
+
+
+cdef inline Py_ssize_t record_size(Py_ssize_t same_size, int64_t number, Py_ssize_t value_size) noexcept:
+    """The size that is written before a record; `same_size` is of what all records of a call have in common."""
+    return same_size + varint_size(zigzag_of(number)) + varint_size(zigzag_of(value_size)) + value_size
+
+
+cdef uint8_t* write_records(
+    uint8_t* to,
+    Py_ssize_t same_size,
+    int64_t number,
+    uint64_t later,
+    bytes key,
+    list rows,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+) noexcept:
+    cdef Py_ssize_t index
+    cdef bytes row
+    for index in range(start, stop):
+        row = <bytes>PyList_GET_ITEM(rows, index)
+        to = write_varint(to, zigzag_of(record_size(same_size, number, PyBytes_GET_SIZE(row))))
+        to[0] = NO_ATTRIBUTES
+        to = write_varint(to + ATTRIBUTES_SIZE, later)
+        to = write_varint(to, zigzag_of(number))
+        to = write_bytes(to, key)
+        to = write_bytes(to, row)
+        to[0] = NO_HEADERS
+        to += 1
+        number += 1
+    return to
+
+
+def append_rows(
+    bytearray batch not None,
+    Py_ssize_t limit,
+    int64_t number,
+    int64_t later_ms,
+    bytes key not None,
+    list rows not None,
+    Py_ssize_t start,
+):
+    cdef Py_ssize_t before = len(batch), after = before, index, size, stop = PyList_GET_SIZE(rows)
+    cdef Py_ssize_t key_size = PyBytes_GET_SIZE(key)
+    cdef uint64_t later = zigzag_of(later_ms)
+    cdef Py_ssize_t same_size = (
+        ATTRIBUTES_SIZE + varint_size(later) + varint_size(zigzag_of(key_size)) + key_size + varint_size(NO_HEADERS)
+    )
+    cdef int64_t first = number
+    if start < 0:
+        raise IndexError("rows are counted from 0")
+    # How many find room comes first: the room is made once.
+    for index in range(start, stop):
+        size = record_size(same_size, number, len(<bytes?><object>PyList_GET_ITEM(rows, index)))
+        size += varint_size(zigzag_of(size))
+        if after + size > limit and number:
+            stop = index
+            break
+        after += size
+        number += 1
+    if after >= (<PyByteArrayObject*>batch).ob_alloc:
+        # Twice the room: each time that it grows, all that is in it may be copied.
+        PyByteArray_Resize(batch, max(after, min(2 * after, limit)))
+    PyByteArray_Resize(batch, after)
+    write_records(<uint8_t*>PyByteArray_AS_STRING(batch) + before, same_size, first, later, key, rows, start, stop)
+    return stop

@@ -1,0 +1,14 @@
+"""Whether compiled loops may be used: `NACRE_PLAIN=1` chooses their plain twins, as on a machine without a compiler.
+
+That is for tests, and for finding out whether a compiled loop is to blame.
+"""
+
+import os
+
+_CHOICE = "NACRE_PLAIN"
+
+
+def allow_compiled_loops() -> None:
+    """Raise ImportError, as where nothing could be compiled, if the plain twins are chosen."""
+    if os.environ.get(_CHOICE) == "1":
+        raise ImportError(f"{_CHOICE}=1: plain loops are chosen")

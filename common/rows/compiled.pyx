@@ -1,0 +1,418 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
+"""The loops over rows, in C.
+
+`common/rows/plain.py` says what each of them does. Without a compiler it does the same, and leaves JSON to the codec.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy
+
+cdef enum:
+    LF = 0x0A
+    CR = 0x0D
+    # In JSON's strings what is below it is escaped.
+    SPACE = 0x20
+    QUOTE_MARK = 0x22
+    PLUS = 0x2B
+    COMMA = 0x2C
+    MINUS = 0x2D
+    POINT = 0x2E
+    ZERO = 0x30
+    NINE = 0x39
+    BACKSLASH = 0x5C
+    SMALL_E = 0x65
+    CLOSING_BRACE = 0x7D
+
+    # What a capital letter lacks to be a small one.
+    SMALL = 0x20
+    ABOVE_ASCII = 0x80
+    NO_BYTE = -1
+
+
+# Arguments
+
+
+cdef int byte_of(bytes mark) except -2:
+    """The only byte of a delimiter."""
+    if PyBytes_GET_SIZE(mark) != 1:
+        raise ValueError(f"not a single byte: {mark!r}")
+    return <uint8_t>PyBytes_AS_STRING(mark)[0]
+
+
+cdef int byte_if_any(bytes mark) except -2:
+    """The only byte of a quote; NO_BYTE where nothing is quoted."""
+    return byte_of(mark) if PyBytes_GET_SIZE(mark) else NO_BYTE
+
+
+cdef Py_ssize_t total_size(list items) except -1:
+    """The sum of the sizes. TypeError unless each item is bytes: what reads them afterwards trusts that."""
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(items)):
+        size += len(<bytes?><object>PyList_GET_ITEM(items, index))
+    return size
+
+
+cdef Py_ssize_t largest_size(list items) except -1:
+    """The size of the longest, 0 of none. TypeError as above."""
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(items)):
+        size = max(size, len(<bytes?><object>PyList_GET_ITEM(items, index)))
+    return size
+
+
+# Checksums
+
+cdef uint32_t[8][256] crc_table
+
+
+cdef void make_crc_table() noexcept:
+    cdef uint32_t value
+    cdef int index, bit
+    for index in range(256):
+        value = index
+        for bit in range(8):
+            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
+        crc_table[0][index] = value
+    for index in range(256):
+        for bit in range(1, 8):
+            value = crc_table[bit - 1][index]
+            crc_table[bit][index] = value >> 8 ^ crc_table[0][value & 0xFF]
+
+
+make_crc_table()
+
+
+cdef uint32_t crc32(const uint8_t* data, Py_ssize_t size) noexcept:
+    """CRC-32 as in zlib, eight bytes a step."""
+    cdef uint32_t value = 0xFFFFFFFF
+    while size >= 8:
+        value ^= data[0] | <uint32_t>data[1] << 8 | <uint32_t>data[2] << 16 | <uint32_t>data[3] << 24
+        value = (
+            crc_table[7][value & 0xFF] ^ crc_table[6][value >> 8 & 0xFF]
+            ^ crc_table[5][value >> 16 & 0xFF] ^ crc_table[4][value >> 24]
+            ^ crc_table[3][data[4]] ^ crc_table[2][data[5]] ^ crc_table[1][data[6]] ^ crc_table[0][data[7]]
+        )
+        data += 8
+        size -= 8
+    if size >= 4:
+        value ^= data[0] | <uint32_t>data[1] << 8 | <uint32_t>data[2] << 16 | <uint32_t>data[3] << 24
+        value = (
+            crc_table[3][value & 0xFF] ^ crc_table[2][value >> 8 & 0xFF]
+            ^ crc_table[1][value >> 16 & 0xFF] ^ crc_table[0][value >> 24]
+        )
+        data += 4
+        size -= 4
+    while size:
+        value = value >> 8 ^ crc_table[0][(value ^ data[0]) & 0xFF]
+        data += 1
+        size -= 1
+    return value ^ 0xFFFFFFFF
+
+
+def size_of(list rows not None):
+    return total_size(rows)
+
+
+def sums(list rows not None):
+    cdef uint64_t checksum = 0
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyList_GET_SIZE(rows)):
+        row = <bytes?><object>PyList_GET_ITEM(rows, index)
+        size += PyBytes_GET_SIZE(row)
+        checksum += crc32(<const uint8_t*>PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row))
+    return size, checksum
+
+
+# Rows
+
+
+cdef inline Py_ssize_t occurrences(const uint8_t* data, Py_ssize_t size, uint8_t byte) noexcept:
+    cdef Py_ssize_t index, found = 0
+    for index in range(size):
+        found += data[index] == byte
+    return found
+
+
+def split_uniform_lines(
+    bytes data not None,
+    bytes delimiter not None,
+    bytes quote not None,
+    bytes eol not None,
+    Py_ssize_t columns,
+    Py_ssize_t max_row_bytes,
+):
+    cdef const uint8_t* row = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size
+    cdef Py_ssize_t before_lf = PyBytes_GET_SIZE(eol) - 1
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
+    cdef const uint8_t* lf
+    cdef list rows = []
+    if eol != b"\n" and eol != b"\r\n":
+        raise ValueError(f"neither LF nor CRLF: {eol!r}")
+    if quote_mark != NO_BYTE and memchr(row, quote_mark, left) != NULL:
+        return None
+    if not before_lf and memchr(row, CR, left) != NULL:
+        return None
+    while left:
+        lf = <const uint8_t*>memchr(row, LF, left)
+        if lf == NULL:
+            return None
+        size = lf - row - before_lf
+        if size < 0 or size > max_row_bytes or (before_lf and row[size] != CR):
+            return None
+        if occurrences(row, size, mark) != columns - 1 or (before_lf and memchr(row, CR, size) != NULL):
+            return None
+        PyList_Append(rows, PyBytes_FromStringAndSize(<const char*>row, size))
+        left -= lf + 1 - row
+        row = lf + 1
+    return rows
+
+
+def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column):
+    cdef int mark = byte_of(delimiter)
+    cdef Py_ssize_t index, cut
+    cdef const char* at
+    cdef const char* end
+    cdef const char* stop
+    cdef list fields = []
+    if column < 0:
+        raise IndexError("columns are counted from 0")
+    for index in range(PyList_GET_SIZE(rows)):
+        row = <bytes?><object>PyList_GET_ITEM(rows, index)
+        at = PyBytes_AS_STRING(row)
+        end = at + PyBytes_GET_SIZE(row)
+        for cut in range(column):
+            at = <const char*>memchr(at, mark, end - at)
+            if at == NULL:
+                raise IndexError("a row has too few fields")
+            at += 1
+        stop = <const char*>memchr(at, mark, end - at)
+        PyList_Append(fields, PyBytes_FromStringAndSize(at, (end if stop == NULL else stop) - at))
+    return fields
+
+
+def group_rows(list keys not None, list rows not None, dict groups not None):
+    cdef Py_ssize_t index = 0
+    cdef list group
+    if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
+        raise ValueError("not as many keys as rows")
+    # A key's own `__hash__` or `__eq__` may change the lists: their sizes are asked again, and both items are held.
+    while index < PyList_GET_SIZE(keys) and index < PyList_GET_SIZE(rows):
+        key, row = <object>PyList_GET_ITEM(keys, index), <object>PyList_GET_ITEM(rows, index)
+        group = <list?>groups[key]
+        PyList_Append(group, row)
+        index += 1
+
+
+# JSON
+
+
+cdef inline const uint8_t* digits_end(const uint8_t* at, const uint8_t* end) noexcept:
+    while at < end and ZERO <= at[0] <= NINE:
+        at += 1
+    return at
+
+
+cdef const uint8_t* number_end(const uint8_t* at, const uint8_t* end) noexcept:
+    """Where the JSON number that begins here ends; NULL where none does."""
+    cdef const uint8_t* stop
+    if at < end and at[0] == MINUS:
+        at += 1
+    stop = digits_end(at, end)
+    if stop == at or (at[0] == ZERO and stop - at > 1):
+        return NULL
+    at = stop
+    if at < end and at[0] == POINT:
+        stop = digits_end(at + 1, end)
+        if stop == at + 1:
+            return NULL
+        at = stop
+    if at < end and at[0] | SMALL == SMALL_E:
+        at += 1
+        if at < end and (at[0] == PLUS or at[0] == MINUS):
+            at += 1
+        stop = digits_end(at, end)
+        if stop == at:
+            return NULL
+        at = stop
+    return at
+
+
+cdef const uint8_t* text_end(const uint8_t* at, const uint8_t* end, bint* ascii) noexcept:
+    """Where bytes end that mean themselves in a JSON string; `ascii` becomes false where some are no ASCII."""
+    cdef uint8_t seen = 0
+    while at < end and at[0] >= SPACE and at[0] != QUOTE_MARK and at[0] != BACKSLASH:
+        seen |= at[0]
+        at += 1
+    if seen & ABOVE_ASCII:
+        ascii[0] = False
+    return at
+
+
+cdef bint is_utf8(const uint8_t* data, Py_ssize_t size) except -1:
+    try:
+        PyUnicode_DecodeUTF8(<const char*>data, size, NULL)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+cdef bytes json_row(bytes row, list names, uint8_t mark, int quote, uint8_t* room):
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(row)
+    cdef const uint8_t* end = begin + PyBytes_GET_SIZE(row)
+    cdef const uint8_t* at = begin
+    cdef const uint8_t* stop
+    cdef uint8_t* to = room
+    cdef Py_ssize_t index, size, last = PyList_GET_SIZE(names) - 1
+    cdef bint ascii = True
+    if quote >= 0 and memchr(begin, quote, end - begin) != NULL:
+        return None
+    for index in range(last + 1):
+        name = <bytes>PyList_GET_ITEM(names, index)
+        memcpy(to, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        to += PyBytes_GET_SIZE(name)
+        stop = <const uint8_t*>memchr(at, mark, end - at)
+        if (stop == NULL) != (index == last):
+            return None
+        if stop == NULL:
+            stop = end
+        size = stop - at
+        if number_end(at, stop) == stop:
+            memcpy(to, at, size)
+            to += size
+        else:
+            if text_end(at, stop, &ascii) != stop:
+                return None
+            to[0] = QUOTE_MARK
+            memcpy(to + 1, at, size)
+            to[size + 1] = QUOTE_MARK
+            to += size + 2
+        at = stop + 1
+    to[0] = CLOSING_BRACE
+    if not ascii and not is_utf8(begin, end - begin):
+        return None
+    return PyBytes_FromStringAndSize(<const char*>room, to + 1 - room)
+
+
+def json_rows(list rows not None, list names not None, bytes delimiter not None, bytes quote not None):
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
+    cdef Py_ssize_t index
+    cdef uint8_t* room
+    cdef list values = []
+    # The names, a row, two quotes around each of its fields, and the brace behind it.
+    room = <uint8_t*>PyMem_Malloc(total_size(names) + largest_size(rows) + 2 * PyList_GET_SIZE(names) + 1)
+    if room == NULL:
+        raise MemoryError
+    try:
+        for index in range(PyList_GET_SIZE(rows)):
+            values.append(json_row(<bytes>PyList_GET_ITEM(rows, index), names, mark, quote_mark, room))
+    finally:
+        PyMem_Free(room)
+    return values
+
+
+cdef bint skip_name(const uint8_t** at, const uint8_t* end, bytes name) noexcept:
+    """Go behind this name, if it stands here."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
+    if end - at[0] < size or memcmp(at[0], PyBytes_AS_STRING(name), size):
+        return False
+    at[0] += size
+    return True
+
+
+cdef bint take_value(
+    const uint8_t** at, const uint8_t* end, const uint8_t** begin, Py_ssize_t* size, bint* ascii
+) noexcept:
+    """Go behind the text or number that stands here; `begin` and `size` are its bytes."""
+    cdef const uint8_t* stop
+    if at[0] < end and at[0][0] == QUOTE_MARK:
+        begin[0] = at[0] + 1
+        stop = text_end(begin[0], end, ascii)
+        if stop == end or stop[0] != QUOTE_MARK:
+            return False
+        at[0] = stop + 1
+    else:
+        begin[0] = at[0]
+        stop = number_end(at[0], end)
+        if stop == NULL:
+            return False
+        at[0] = stop
+    size[0] = stop - begin[0]
+    return at[0] < end and (at[0][0] == COMMA or at[0][0] == CLOSING_BRACE)
+
+
+cdef bytes csv_row(bytes value, list names, uint8_t mark, int quote, uint8_t* room):
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(value)
+    cdef const uint8_t* end = at + PyBytes_GET_SIZE(value)
+    cdef const uint8_t* begin = NULL
+    cdef uint8_t* to = room
+    cdef Py_ssize_t index, size = 0
+    cdef bint ascii = True
+    for index in range(PyList_GET_SIZE(names)):
+        if not skip_name(&at, end, <bytes>PyList_GET_ITEM(names, index)):
+            return None
+        if not take_value(&at, end, &begin, &size, &ascii) or memchr(begin, mark, size) != NULL:
+            return None
+        if index:
+            to[0] = mark
+            to += 1
+        memcpy(to, begin, size)
+        to += size
+    if end - at != 1 or at[0] != CLOSING_BRACE:
+        return None
+    size = to - room
+    if quote >= 0 and memchr(room, quote, size) != NULL:
+        return None
+    if not ascii and not is_utf8(room, size):
+        return None
+    return PyBytes_FromStringAndSize(<const char*>room, size)
+
+
+def csv_rows(list values not None, list names not None, bytes delimiter not None, bytes quote not None):
+    cdef uint8_t mark = <uint8_t>byte_of(delimiter)
+    cdef int quote_mark = byte_if_any(quote)
+    cdef Py_ssize_t index
+    cdef uint8_t* room
+    cdef list rows = []
+    total_size(names)
+    # A row is never longer than its object: there a name stands before each field.
+    room = <uint8_t*>PyMem_Malloc(largest_size(values) + 1)
+    if room == NULL:
+        raise MemoryError
+    try:
+        for index in range(PyList_GET_SIZE(values)):
+            rows.append(csv_row(<bytes>PyList_GET_ITEM(values, index), names, mark, quote_mark, room))
+    finally:
+        PyMem_Free(room)
+    return rows
+
+
+cdef bytes json_field(bytes value, list names, Py_ssize_t column):
+    cdef const uint8_t* at = <const uint8_t*>PyBytes_AS_STRING(value)
+    cdef const uint8_t* end = at + PyBytes_GET_SIZE(value)
+    cdef const uint8_t* begin = NULL
+    cdef Py_ssize_t index, size = 0
+    cdef bint ascii = True
+    for index in range(column + 1):
+        if not skip_name(&at, end, <bytes>PyList_GET_ITEM(names, index)):
+            return None
+        if not take_value(&at, end, &begin, &size, &ascii):
+            return None
+    return PyBytes_FromStringAndSize(<const char*>begin, size)
+
+
+def take_json_fields(list values not None, list names not None, Py_ssize_t column):
+    cdef Py_ssize_t index
+    cdef list fields = []
+    total_size(names)
+    if column < 0 or column >= PyList_GET_SIZE(names):
+        raise IndexError("there is no such column")
+    for index in range(PyList_GET_SIZE(values)):
+        fields.append(json_field(<bytes?><object>PyList_GET_ITEM(values, index), names, column))
+    return fields

@@ -1,0 +1,81 @@
+"""A ledger's tables, and every statement that is made to them."""
+
+# Raised with every change of the tables.
+VERSION = 3
+# In one transaction: of a ledger that was made by half nobody could say whether it is of another version.
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    key BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    path TEXT NOT NULL UNIQUE,
+    final TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    open_line INTEGER NOT NULL,
+    began_at REAL,
+    changed_at REAL,
+    PRIMARY KEY (key, part)
+) WITHOUT ROWID;
+-- Files that stay open have no times, and cost these nothing.
+CREATE INDEX begun ON files (began_at) WHERE began_at IS NOT NULL;
+CREATE INDEX changed ON files (changed_at) WHERE changed_at IS NOT NULL;
+CREATE TABLE finished (
+    key BLOB NOT NULL,
+    part INTEGER NOT NULL,
+    path TEXT NOT NULL UNIQUE,
+    final TEXT NOT NULL,
+    length INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    in_place INTEGER NOT NULL,
+    PRIMARY KEY (key, part)
+) WITHOUT ROWID;
+CREATE INDEX on_their_way ON finished (in_place) WHERE in_place = 0;
+-- -1: not in its place, but its packed copy is whole.
+CREATE INDEX packed ON finished (in_place) WHERE in_place = -1;
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+# The first of a category's open files: a crash may leave the names of further ones, which have no rows.
+FIND_FILES = "SELECT *, min(part) FROM files WHERE key IN ({keys}) GROUP BY key"
+FIND_PARTS = "SELECT key, max(part) FROM finished WHERE key IN ({keys}) GROUP BY key"
+LENGTHS = "SELECT path, length FROM files"
+# Those that a crash left without rows.
+UNUSED = "SELECT * FROM files WHERE length = 0 LIMIT ?"
+LATEST_BEGUN = "SELECT max(began_at) FROM files WHERE began_at IS NOT NULL"
+# As `files` has them, without times.
+UNFINISHED = "SELECT *, 0, 0 FROM finished WHERE in_place = 0"
+PACKED = "SELECT *, 0, 0 FROM finished WHERE in_place = -1"
+FIND_DUE = "SELECT * FROM files WHERE began_at <= ? OR changed_at <= ? LIMIT ?"
+FACTS = "SELECT name, value FROM partition"
+SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+SET_FILE = """
+INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) DO UPDATE SET
+    length = excluded.length, rows = excluded.rows, checksum = excluded.checksum, open_line = excluded.open_line,
+    changed_at = excluded.changed_at
+"""
+DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
+ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
+SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
+
+HAS_FILES = "SELECT 1 FROM sqlite_master WHERE name = 'files'"
+# Files that are open, with or without an end to come, and files that are finished, once they have their last names.
+PAGE = """
+SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
+UNION ALL
+SELECT key, part, iif(in_place = 1, final, path), rows, length, in_place = 1 FROM finished
+WHERE (key, part) > (:key, :part)
+ORDER BY 1, 2 LIMIT :count
+"""
+
+# SQLite takes 999 in every version.
+KEYS_PER_QUERY = 900
+
+
+def of_keys(statement: str, count: int) -> str:
+    """The statement for so many keys, at most KEYS_PER_QUERY."""
+    return statement.format(keys=",".join("?" * count))

@@ -1,0 +1,87 @@
+"""One partition of `rows`: fetched and categorized, for the splits at its position and for those being filled."""
+
+import asyncio
+from dataclasses import replace
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from common.aiokafka_internals.fetched_batches import whole_runs_of
+from common.errors import ServiceError
+from common.kafka.transaction import Offsets, Outbox
+from common.protocol.position import Group, Position, encode_position
+from common.sessions.partition_tasks import fetch
+from services.split.categorizing import Categorizer
+from services.split.filling import Filling
+
+log = structlog.get_logger()
+
+_FETCH_TIMEOUT_MS = 200
+
+
+class RowsPartition:
+    """One partition of `rows`: the main categorizer stands at `position`, and other splits are filled behind it."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        beginning: int,
+        begun: Position,
+        categorizer: Categorizer,
+        filling: Filling,
+    ) -> None:
+        self._consumer = consumer
+        self._partition = partition
+        self._beginning = beginning
+        self._begun = begun
+        self._categorizer = categorizer
+        self.filling = filling
+        self.position = begun.main.offset
+
+    async def begin(self) -> None:
+        """Seek to the position and begin to fetch."""
+        await self.filling.open()
+        # The mark may be gone while the batch that it heads is not: then that batch comes as a whole.
+        self._consumer.seek(self._partition, max(self._categorizer.cursor.read_from, self._beginning))
+        self._consumer.resume(self._partition)
+
+    async def process(self, outbox: Outbox, stop: asyncio.Event, sooner: "asyncio.Future[None] | None") -> bool:
+        """Fetch and categorize the next rows, also for splits being filled; return whether there were any."""
+        try:
+            # Do not wait for rows while there is something to fill.
+            patience_ms = 0 if self.filling else _FETCH_TIMEOUT_MS
+            batches = await fetch(self._consumer, self._partition, stop, patience_ms, sooner)
+            await self._categorizer.categorize(whole_runs_of(batches), outbox)
+            # Reading begins at a mark, which may stand before what is processed already.
+            self.position = max(self.position, await self._consumer.position(self._partition))
+            if not self.filling:
+                return bool(batches)
+            patience_ms = 0 if batches else _FETCH_TIMEOUT_MS
+            moved = await self.filling.process(self.position, outbox, stop, patience_ms, sooner)
+            await self._join()
+        except ValueError as error:
+            partition = self._partition
+            raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
+        return moved or bool(batches)
+
+    @property
+    def progress(self) -> tuple[int, tuple[Group, ...]]:
+        """How far every split has come."""
+        return self.position, self.filling.groups
+
+    @property
+    def offsets(self) -> Offsets:
+        """The position to commit with what was put into outboxes."""
+        main = Group(self.position, self._categorizer.cursor.mark_offset, self._categorizer.held)
+        position = replace(self._begun, main=main, filling=self.filling.groups, rows=self._categorizer.rows)
+        return {self._partition: OffsetAndMetadata(self.position, encode_position(position))}
+
+    async def _join(self) -> None:
+        arrived = await self.filling.take_arrived(self.position)
+        for split, held in arrived:
+            self._categorizer.add(split, held)
+        if arrived:
+            names = [split.name for split, _ in arrived]
+            log.info("filled: the splits go on with the others", partition=self._partition.partition, splits=names)

@@ -1,0 +1,15 @@
+"""The project's pages: what people read before the code."""
+
+from tests.harness.pipeline import PROJECT
+
+# A change log tells of names as they were.
+PAGES = sorted(
+    page.relative_to(PROJECT).as_posix()
+    for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")]
+    if page.name != "CHANGELOG.md"
+)
+
+
+def text_of(page: str) -> str:
+    """The page as it is written."""
+    return (PROJECT / page).read_text()
