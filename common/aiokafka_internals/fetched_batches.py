@@ -37,7 +37,7 @@ class RecordBatch:
     start: int
 
     def runs(self) -> list[RecordRun | Record]:
-        """Decode its records: lazily, one batch at a time, so that other batches stay bytes."""
+        """Decode its records from `start` on: lazily, one batch at a time, so that other batches stay bytes."""
         return parse_batch(self.content, self.start)
 
 
