@@ -1,4 +1,4 @@
-"""The errors that a person has to mend; each message is one line: what, where, what to do."""
+"""The errors that a person has to resolve; each message is one line: what, where, what to do."""
 
 
 class ServiceError(Exception):
@@ -8,21 +8,21 @@ class ServiceError(Exception):
 
 
 class ConfigurationError(ServiceError):
-    """What was asked for cannot be done as it is set."""
+    """The settings cannot be carried out as they are."""
 
     exit_code = 78
 
 
 class RecordTooLargeError(ConfigurationError):
-    """A topic takes no record of this size."""
+    """A topic accepts no record of this size."""
 
 
 class SourceError(ServiceError):
-    """A source cannot be read on."""
+    """A source cannot be read any further."""
 
 
 class TooManyRejectedError(ServiceError):
-    """More of a source were rejected than MAX_REJECTED allows."""
+    """More records of a source were rejected than MAX_REJECTED permits."""
 
 
 class AllRejectedError(ServiceError):

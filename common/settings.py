@@ -1,4 +1,4 @@
-"""The settings every service has, and how a service's settings are read: environment variables and equal flags."""
+"""The settings of every service, and how settings are read: environment variables, and flags of the same names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,14 @@ from common.bootstrap import servers_in
 from common.errors import ConfigurationError
 
 _BESIDE_A_ROW_BYTES = 100_000
-# Some 30 years, where it is seconds; and what ledgers can hold. Python knows more, timers and SQLite do not.
+# Some 30 years in seconds, and the largest number in a ledger: Python takes larger ones, timers and SQLite do not.
 _MAX_NUMBER = 10**9
 _MAX_COUNT = 2**63 - 1
 _MAX_SHOWN = 300
 
 
 class ServiceSettings(BaseSettings):
-    """What every service is told: the broker, the topics, how to stop and what to log."""
+    """The settings of every service: the broker, the topics, how to stop and what to log."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -32,21 +32,23 @@ class ServiceSettings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    kafka_bootstrap_servers: str = Field("localhost:9092", description="brokers to ask first, host:port, by commas")
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092", description="brokers to connect to first: host:port, separated by commas"
+    )
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how the brokers are spoken to"
+        "PLAINTEXT", description="how to connect to the brokers"
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
-        "PLAIN", description="how the user is proved, with SASL_*"
+        "PLAIN", description="how the user authenticates, with SASL_*"
     )
     kafka_sasl_username: str | None = Field(None, description="user name, with SASL_*")
     kafka_sasl_password: SecretStr | None = Field(None, description="password, with SASL_*; never logged")
     kafka_sasl_password_file: Path | None = Field(None, description="a file that holds the password instead")
     kafka_ssl_ca_location: Path | None = Field(
-        None, description="file of the certificate authority, with SSL and SASL_SSL (the system's when not set)"
+        None, description="file of the certificate authority (PEM), with SSL and SASL_SSL; not set: the system's"
     )
     kafka_compression: Literal["none", "gzip", "lz4", "zstd"] = Field(
-        "none", description="how record batches are packed on their way to the brokers, and kept there"
+        "none", description="how record batches are compressed, on their way to the brokers and in their logs"
     )
     kafka_ssl_certificate_location: Path | None = Field(
         None,
@@ -60,34 +62,36 @@ class ServiceSettings(BaseSettings):
     )
     kafka_ssl_key_password_file: Path | None = Field(None, description="a file that holds that password instead")
     kafka_oauth_token_endpoint: str | None = Field(
-        None, description="where tokens are asked for (client credentials), https://..., with OAUTHBEARER"
+        None, description="the endpoint that issues tokens (client credentials grant), https://..., with OAUTHBEARER"
     )
-    kafka_oauth_client_id: str | None = Field(None, description="the client's id there")
-    kafka_oauth_client_secret: SecretStr | None = Field(None, description="the client's secret there; never logged")
+    kafka_oauth_client_id: str | None = Field(None, description="the client's id at that endpoint")
+    kafka_oauth_client_secret: SecretStr | None = Field(
+        None, description="the client's secret at that endpoint; never logged"
+    )
     kafka_oauth_client_secret_file: Path | None = Field(None, description="a file that holds the secret instead")
-    kafka_oauth_scope: str | None = Field(None, description="the scope to ask for")
+    kafka_oauth_scope: str | None = Field(None, description="the scope to request")
     kafka_oauth_extensions: str | None = Field(
         None,
         pattern=r"^[A-Za-z]+=[!-+\--~]+(,[A-Za-z]+=[!-+\--~]+)*$",
-        description="SASL extensions that a broker asks for besides the token, key=value, by commas",
+        description="SASL extensions that a broker wants besides the token: key=value, separated by commas",
     )
     kafka_oauth_ca_location: Path | None = Field(
-        None, description="file of the token endpoint's certificate authority (the system's when not set)"
+        None, description="file of the token endpoint's certificate authority (PEM); not set: the system's"
     )
     topic_prefix: str = Field(
         "nacre.",
         pattern=r"^[A-Za-z0-9._-]{0,150}$",
-        description="before every topic, group and transactional id, so that pipelines share a broker",
+        description="begins the name of every topic, group and transactional id, so that pipelines can share a broker",
     )
-    partitions: int = Field(6, ge=1, le=10_000, description="partitions of topics that a service creates")
+    partitions: int = Field(6, ge=1, le=10_000, description="partitions of the topics that a service creates")
     retention_h: int = Field(
         168,
         ge=0,
         le=10_000_000,
-        description="hours that the topics of rows keep them, where a service creates these: a new split, or a new "
-        "OUTPUT_DIR, gets rows that are no older. 0: for ever",
+        description="hours that topics of rows keep them, where a service creates these; a new split or a new "
+        "OUTPUT_DIR gets no older rows. 0: for ever",
     )
-    replication_factor: int = Field(1, ge=1, le=32_767, description="replicas of topics that a service creates")
+    replication_factor: int = Field(1, ge=1, le=32_767, description="replicas of the topics that a service creates")
     max_row_bytes: int = Field(
         900_000,
         ge=1_000,
@@ -98,32 +102,34 @@ class ServiceSettings(BaseSettings):
         6,
         ge=5,
         le=1_800,
-        description="seconds without a sign of life until the group gives a replica's partitions to others; the broker "
-        "has bounds for it (group.min.session.timeout.ms, group.max.session.timeout.ms)",
+        description="seconds without a heartbeat after which the group gives a replica's partitions to others; the "
+        "broker has bounds for it (group.min.session.timeout.ms, group.max.session.timeout.ms)",
     )
     transaction_timeout_s: float = Field(
         15,
         ge=2,
         le=60,
         description="seconds that a transaction may take, at most 60; a producer that died holds back read_committed "
-        "readers, and so the rows behind its own, for as long (the broker's bound: transaction.max.timeout.ms)",
+        "readers, and with them all later rows, for as long (the broker's bound: transaction.max.timeout.ms)",
     )
     drain_deadline_s: float = Field(
-        8, gt=0, le=86_400, description="seconds from the first signal to exit, at the latest"
+        8, gt=0, le=86_400, description="seconds within which a service exits after the first signal"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the lowest level that is logged"
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="console, json, or auto: console on a terminal, else JSON"
     )
 
     @property
     def max_batch_bytes(self) -> int:
-        """What a record batch may measure: the longest row, its key, a control record and Kafka's own framing."""
+        """The largest size of a record batch: the longest row, its key, a control record and Kafka's own framing."""
         return self.max_row_bytes + _BESIDE_A_ROW_BYTES
 
     @property
     def servers(self) -> list[tuple[str, int]]:
-        """The brokers to ask first: hosts and ports."""
+        """The brokers to connect to first: hosts and ports."""
         return servers_in(self.kafka_bootstrap_servers)
 
     @field_validator("*")
@@ -134,7 +140,7 @@ class ServiceSettings(BaseSettings):
         if isinstance(value, int) and value > _MAX_COUNT:
             raise ValueError(f"at most {_MAX_COUNT}")
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
-        # Bytes of the environment that are no UTF-8 come as surrogates, which can be neither logged nor sent.
+        # Bytes of the environment that are not UTF-8 arrive as surrogates, which can be neither logged nor sent.
         if isinstance(text, str | Path) and any("\ud800" <= sign <= "\udfff" for sign in str(text)):
             raise ValueError("not UTF-8")
         return value
@@ -172,7 +178,7 @@ class ServiceSettings(BaseSettings):
                 "KAFKA_OAUTH_CLIENT_SECRET (or KAFKA_OAUTH_CLIENT_SECRET_FILE)"
             )
         if not _is_endpoint(self.kafka_oauth_token_endpoint):
-            # Not shown: what is wrong may be a password in it.
+            # Not shown, because the mistake may be a password in it.
             raise ValueError("KAFKA_OAUTH_TOKEN_ENDPOINT is not https://host/path, without a user name or a fragment")
         return self
 
@@ -205,7 +211,7 @@ Settings = TypeVar("Settings", bound=ServiceSettings)
 def read_settings(
     model: type[Settings], argv: Sequence[str], *, program: str, positional: str | None = None
 ) -> Settings:
-    """Settings from `argv` before the environment; `positional` names the setting that may come without its flag.
+    """Read settings from `argv`, else from the environment; `positional` names the setting that needs no flag.
 
     Raises ConfigurationError with one line for each wrong setting. `--help` prints and exits 0.
     """
@@ -224,7 +230,7 @@ def _explain(location: tuple[int | str, ...], message: str, value: object) -> st
     if not name:
         return message
     if message == "Field required":
-        return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help tells what it is"
+        return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help explains it"
     shown = "" if "PASSWORD" in name or "SECRET" in name else f" {_shortened(repr(value))}"
     return f"{name}{shown}: {_shortened(message)}"
 

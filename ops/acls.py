@@ -36,7 +36,7 @@ set -eu
 
 
 class Grant(NamedTuple):
-    """Operations on one resource, or on all with a prefix, that one principal is allowed."""
+    """The operations that one principal may do on one resource, or on all with a prefix."""
 
     principal: str
     resource: str
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
 
 
 def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = True) -> list[Grant]:
-    """What each role's principal is to be allowed, each once, those on one resource together."""
+    """What each role's principal needs, each permission once, those on one resource together."""
     operations: dict[tuple[str, str, str, bool], list[str]] = {}
     for role, principal in principals.items():
         for needed in permissions(role, prefix):
@@ -80,7 +80,7 @@ def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = Tru
 
 
 def _pattern(permission: Permission) -> tuple[str, str, bool]:
-    # Kafka has no empty prefix, but a name for all there are.
+    # Kafka has no empty prefix, but a name that stands for all.
     if permission.is_prefix and not permission.name:
         return permission.resource, "*", False
     return permission.resource, permission.name, permission.is_prefix
@@ -92,7 +92,7 @@ def script(found: Sequence[Grant], prefix: str) -> str:
 
 
 def _lines(found: Sequence[Grant]) -> Iterator[str]:
-    # One line for all that differ in nothing but the name: each starts a Java of its own.
+    # One line for all grants that differ in the name alone, because each line starts a Java of its own.
     names: dict[Grant, list[str]] = {}
     for grant in found:
         names.setdefault(grant._replace(name=""), []).append(grant.name)
@@ -113,9 +113,11 @@ async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
                 for operation in grant.operations:
                     await _set(admin, grant, operation)
     except SecurityDisabled:
-        raise ConfigurationError("the broker has no access control: its authorizer.class.name is not set") from None
+        raise ConfigurationError("the broker has no access control: set its authorizer.class.name") from None
     except ClusterAuthorizationFailedError:
-        raise ConfigurationError("this user may not Alter Cluster, which setting ACLs takes") from None
+        raise ConfigurationError(
+            "this user may not Alter Cluster, which setting ACLs needs: have an administrator do it"
+        ) from None
     return sum(len(grant.operations) for grant in found)
 
 
@@ -132,13 +134,15 @@ def _parser() -> argparse.ArgumentParser:
         "topics are those of the setting TOPIC_PREFIX in the environment.",
     )
     for role in ROLES:
-        who = "who calls nacre validate and rejected" if role == "operator" else f"as whom {role} connects"
+        who = "who runs nacre validate and rejected" if role == "operator" else f"the user that {role} connects as"
         parser.add_argument(f"--{role}", type=_principal, metavar="User:NAME", help=who)
-    parser.add_argument("--no-create", action="store_true", help="somebody else creates the topics")
+    parser.add_argument(
+        "--no-create", action="store_true", help="leave out Create, because somebody else creates the topics"
+    )
     parser.add_argument(
         "--apply",
         action="store_true",
-        help="set them at the broker that the settings KAFKA_* name, as their user, who has to be allowed that",
+        help="set them on the broker that the settings KAFKA_* name, as their user, who must have Alter on Cluster",
     )
     return parser
 
@@ -153,5 +157,5 @@ def _principals(options: argparse.Namespace) -> dict[str, str]:
 def _principal(text: str) -> str:
     kind, colon, name = text.partition(":")
     if not (kind and colon and name):
-        raise argparse.ArgumentTypeError(f"{text!r} is no principal such as User:alice")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a principal such as User:alice")
     return text

@@ -1,8 +1,8 @@
 """`nacre begin split | sink`: accept, once, that the first records of a topic are gone.
 
 A service that has read nothing of a partition refuses to begin where its topic no longer begins at offset 0: rows
-would be missing, and nothing would say so. What is accepted names topic, partition and offset, lies beside the group's
-committed offset, and is gone with the service's first commit.
+would be missing without a trace. The acceptance names topic, partition and offset; it is committed beside the group's
+offset, and the service's first commit replaces it.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from ops.command_line import Parser, keep_clients_quiet
 _PROGRAM = "nacre begin"
 _ANSWER_DEADLINE_S = 15.0
 _PLACE = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
-# Without members, or not there at all.
+# Without members, or not existing.
 _AT_REST = frozenset({"Empty", "Dead"})
 
 Firsts = dict[TopicPartition, int]
@@ -44,9 +44,9 @@ Firsts = dict[TopicPartition, int]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a service reads: its group, and the partitions by the first offset that is left of each.
+    """What a service reads: its group, and the first offset that is left in each of its partitions.
 
-    `has_positions`: split has committed one in each of its partitions, so that none may lack.
+    `has_positions`: split has committed a position in each partition, so none may be missing.
     """
 
     group: str
@@ -56,7 +56,7 @@ class Reading:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 0 when nothing is gone or what was named is accepted, 1 when not, 78 for a wrong setting."""
+    """Run the command; return 0 when nothing is gone or what is named is accepted, 78 for a wrong setting, else 1."""
     keep_clients_quiet()
     try:
         options = _parser().parse_args(argv)
@@ -72,29 +72,32 @@ def main(argv: list[str]) -> int:
 
 
 def parse_places(texts: Sequence[str]) -> Firsts:
-    """Places written as TOPIC:PARTITION:OFFSET. ConfigurationError where one is not."""
+    """Read places written as TOPIC:PARTITION:OFFSET. Raises ConfigurationError where one is not."""
     places: Firsts = {}
     for text in texts:
         match = _PLACE.fullmatch(text)
         if match is None:
-            raise ConfigurationError(f"{text!r} is no TOPIC:PARTITION:OFFSET, as in nacre.rows:0:1200")
+            raise ConfigurationError(f"{text!r} is not TOPIC:PARTITION:OFFSET, as in nacre.rows:0:1200")
         places[TopicPartition(match["topic"], int(match["partition"]))] = int(match["offset"])
     return places
 
 
 def show_places(gone: Mapping[TopicPartition, int]) -> list[str]:
-    """As `parse_places` reads them."""
+    """The places as `parse_places` reads them."""
     return [f"{topic}:{partition}:{offset}" for (topic, partition), offset in gone.items()]
 
 
 def check_places(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPartition, int]) -> None:
-    """ConfigurationError unless each place that is accepted is where its partition begins now."""
+    """Raise ConfigurationError unless each accepted place is where its partition begins now."""
     for partition, offset in accepted.items():
         where = f"topic {partition.topic}, partition {partition.partition}"
         if partition not in firsts:
-            raise ConfigurationError(f"{where} is not read by this service")
+            raise ConfigurationError(f"this service does not read {where}")
         if firsts[partition] != offset:
-            raise ConfigurationError(f"{where} begins at offset {firsts[partition]}, not {offset}: look again")
+            raise ConfigurationError(
+                f"{where} begins at offset {firsts[partition]}, not {offset}: run the command without "
+                "places to see what is gone now"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,14 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         description="Accept, once, that the first records of a topic are gone, and begin with what is left. The broker "
         "and the topics are those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",
     )
-    parser.add_argument(
-        "service", choices=["split", "sink"], help="the service that is to begin so; it has to be stopped"
-    )
+    parser.add_argument("service", choices=["split", "sink"], help="the service to begin with; stop it first")
     parser.add_argument(
         "places",
         nargs="*",
         metavar="TOPIC:PARTITION:OFFSET",
-        help="where to begin; without any, what is gone is listed, and nothing is accepted",
+        help="where to begin; without one, list what is gone and accept nothing",
     )
     return parser
 
@@ -163,7 +164,7 @@ def _list(service: str, reading: Reading) -> int:
     for (topic, partition), first in gone.items():
         sys.stdout.write(f"topic {topic}, partition {partition}: the {first} offsets before {first} are gone\n")
     command = " ".join([_PROGRAM, service, *show_places(gone)])
-    sys.stdout.write(f"to begin with what is left, stop {service}, and once:\n{command}\n")
+    sys.stdout.write(f"to begin with what is left, stop {service} and run this once:\n{command}\n")
     return 1
 
 
@@ -173,7 +174,7 @@ async def _check_at_rest(admin: AIOKafkaAdminClient, service: str, group: str) -
     for answer in answers:
         for code, _, state, *_ in answer.groups:
             if code and for_code(code) is not GroupIdNotFound:
-                raise error_for(code, group, f"group {group}: cannot ask whether it has members")
+                raise error_for(code, group, f"group {group}: the broker does not say whether it has members")
             if state not in _AT_REST:
                 raise ServiceError(f"group {group} has members: stop every {service} first")
 
@@ -199,12 +200,12 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
 
 
 def _point_of_sink(_point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
-    """What sink commits is advice for others: nothing of it has to stay."""
+    """The acceptance alone: the offsets that sink commits only inform others, so nothing of them has to stay."""
     return OffsetAndMetadata(first, encode_acceptance(Acceptance(topic.id, first)))
 
 
 def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
-    """The position that is committed, or one that nothing was carried from, with the acceptance in it."""
+    """The committed position, or one that nothing was read from, with the acceptance in it."""
     if point.offset == NOTHING_COMMITTED:
         ids = {"rows": topic.id} if topic.id else {}
         position = Position(Group(first, first), partitions=topic.partitions, topics=ids, begin=first)
@@ -214,10 +215,10 @@ def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> Offse
 
 
 def _check_kept(points: Mapping[TopicPartition, OffsetAndMetadata], reading: Reading) -> None:
-    """Rows that were carried once would be carried again."""
+    """Raise ServiceError where a position is gone: rows that were processed would be processed again."""
     gone = [partition for partition, point in points.items() if point.offset == NOTHING_COMMITTED]
     if gone and reading.has_positions:
         raise ServiceError(
-            f"topic {gone[0].topic}, partition {gone[0].partition}: group {reading.group} has no offset there any "
-            "more: rows would come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            f"topic {gone[0].topic}, partition {gone[0].partition}: the offset that group {reading.group} had "
+            "committed is gone: rows would come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
         )

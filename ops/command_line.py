@@ -1,4 +1,4 @@
-"""What the operator's commands share: how they read their arguments, and what they keep off the terminal."""
+"""How the operator's commands read their arguments, and what they keep off the terminal."""
 
 import argparse
 import logging
@@ -10,7 +10,7 @@ from common.errors import ConfigurationError
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, with the exit code of a wrong setting."""
+    """Reports a wrong argument in one line, with the exit code of a wrong setting."""
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError."""
@@ -18,7 +18,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def keep_clients_quiet() -> None:
-    """Log nothing of the clients: what matters of it is in the command's own words."""
+    """Log nothing of the clients: the command reports what matters in its own words."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     client_log = logging.getLogger("aiokafka")
     # Without any handler, Python prints warnings by itself.

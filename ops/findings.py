@@ -1,4 +1,4 @@
-"""What a command has found, shown line by line: whether it holds, and which file it is about."""
+"""What a command has found, line by line, and the paths of files as it shows them."""
 
 import os
 from collections.abc import Sequence
@@ -27,6 +27,6 @@ def proof(findings: Sequence[Finding]) -> Table:
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be written from here."""
+    """The path relative to the working directory, where that is below it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

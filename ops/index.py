@@ -1,7 +1,7 @@
 """`nacre index [OUTPUT_DIR]`: which file holds which category, as sink's ledgers know it, one JSON object a line.
 
-Names of long categories are cut and cannot be read back from their paths: this maps them back. It may be asked at any
-time, also while sinks run; rows and bytes are those of each file's last checkpoint.
+Long categories are cut in file names and cannot be read back from the paths: this maps them back. It may run at any
+time, also beside sinks; rows and bytes are those of each file's last checkpoint.
 """
 
 import argparse

@@ -31,11 +31,11 @@ def main(argv: list[str]) -> int:
 
 
 def settings_table(models: Models) -> str:
-    """One row per setting with the services that have it, those of most services first."""
+    """One row per setting with the services that have it, the most widely shared first."""
     services_by_row: dict[tuple[str, str, str], list[str]] = {}
     for service, model in models.items():
         for name, field in model.model_fields.items():
-            # A setting that means something else elsewhere gets a row for each meaning.
+            # A setting with different meanings gets a row for each of them.
             services_by_row.setdefault((f"`{name.upper()}`", _default(field), _what(field)), []).append(service)
     rows = [
         (setting, "all" if len(services) == len(models) else ", ".join(services), default, what)
@@ -45,7 +45,7 @@ def settings_table(models: Models) -> str:
 
 
 def _lines(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
-    """The rows with their columns in line, but for the last, whose texts are long."""
+    """The rows with their columns aligned, except the last, whose texts are long."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     for number, row in enumerate(rows):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
@@ -63,7 +63,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _what(field: FieldInfo) -> str:
-    assert field.description is not None, "every setting says what it is"  # noqa: S101 - a test holds it
+    assert field.description is not None, "every setting has a description"  # noqa: S101 - a test holds it
     choices = [choice for choice in _choices(field.annotation) if choice not in field.description]
     return _escaped(field.description + (f": {', '.join(_choices(field.annotation))}" if choices else ""))
 
@@ -73,5 +73,5 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def _escaped(text: str) -> str:
-    """Text whose signs are none of Markdown's."""
+    """The text with Markdown's special characters escaped."""
     return re.sub(r"([\\|*<\[])", r"\\\1", text)

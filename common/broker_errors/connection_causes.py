@@ -1,4 +1,4 @@
-"""Why a connection to a broker has failed, in words, and whether waiting mends it."""
+"""Why a connection to a broker has failed, in one line, and whether waiting helps. Pure."""
 
 import socket
 import ssl
@@ -19,7 +19,7 @@ _NAME_NOT_KNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", so
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How brokers are spoken to, as the settings say."""
+    """How the settings say to connect to the brokers."""
 
     protocol: str
     mechanism: str
@@ -29,16 +29,16 @@ class Access:
 
     @property
     def has_tls(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether connections use TLS."""
         return self.protocol.endswith("SSL")
 
     @property
     def has_sasl(self) -> bool:
-        """Whether a user is named."""
+        """Whether connections name a user."""
         return self.protocol.startswith("SASL")
 
     def other(self, *, tls: bool | None = None, sasl: bool | None = None) -> str:
-        """The protocol that differs from this one so far."""
+        """The security protocol that differs from this one in what is given."""
         tls = self.has_tls if tls is None else tls
         sasl = self.has_sasl if sasl is None else sasl
         return ("SASL_SSL" if tls else "SASL_PLAINTEXT") if sasl else ("SSL" if tls else "PLAINTEXT")
@@ -46,7 +46,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look at the listener has shown: with the settings' own TLS, and with the opposite."""
+    """What a probe of the listener has shown, with TLS as the settings say, and the other way round."""
 
     is_kafka: bool = False
     mechanisms: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why it failed; `may_pass` where waiting mends it, without any setting being changed."""
+    """Why it failed; `may_pass`: waiting may help, without a change of settings."""
 
     text: str
     may_pass: bool = True
 
 
 def needs_a_look(error: BaseException | None) -> bool:
-    """Whether the failure alone does not tell the cause. None: it could be reached, and then gave no answer."""
+    """Whether it takes a probe of the listener to know the cause. None: the broker was reached and gave no answer."""
     if error is None:
         return True
     return isinstance(error, ConnectionResetError | TimeoutError) or (
@@ -71,20 +71,20 @@ def needs_a_look(error: BaseException | None) -> bool:
 
 
 def cause_of(error: BaseException | None, access: Access, seen: Seen) -> Cause:
-    """The cause of a failure to connect, where a look at the listener has shown this; None as above."""
-    told = (
+    """The cause of a failure to connect, given what a probe of the listener has shown; None as above."""
+    cause = (
         _of_login(error, access, seen)
         or _of_name(error)
         or _of_certificate(error, access)
         or _of_tls(error, access, seen)
         or _of_first_bytes(error, access)
     )
-    if told is not None:
-        return told
+    if cause is not None:
+        return cause
     if isinstance(error, ConnectionRefusedError):
         return Cause("the connection is refused: nothing listens there")
     if isinstance(error, TimeoutError):
-        return Cause("no answer: a host that is down, a firewall, or a broker that hangs or has all the connections of "
+        return Cause("no answer: the host is down, a firewall drops the connection, or the broker hangs or has reached "
                      "its max.connections")  # fmt: skip
     if error is None or _is_end(error):
         return _closed(access, seen)
@@ -95,11 +95,12 @@ def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause 
     setting = f"KAFKA_SASL_MECHANISM={access.mechanism}"
     match type(error).__name__:
         case "SaslAuthenticationFailed" | "AuthenticationFailedError":
-            told = ", ".join(str(argument) for argument in error.args if argument) if error else ""
+            reason = ", ".join(str(argument) for argument in error.args if argument) if error else ""
+            reason = reason or "the broker gives no reason"
             if access.mechanism == "OAUTHBEARER":
-                text = f"the token is refused: {told or 'no reason is given'}"
+                text = f"the token is refused: {reason}"
                 return Cause(f"{text} (KAFKA_OAUTH_CLIENT_ID, KAFKA_OAUTH_CLIENT_SECRET or its _FILE)", may_pass=False)
-            text = f"user {access.username!r} is refused with {setting}: {told or 'no reason is given'} "
+            text = f"user {access.username!r} is refused with {setting}: {reason} "
             return Cause(
                 text + "(KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE)", may_pass=False
             )
@@ -108,8 +109,8 @@ def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause 
             return Cause(f"{setting} is not enabled there{enabled}", may_pass=False)
         case "IllegalSaslStateError":
             return Cause(
-                f"no user is asked for there: KAFKA_SECURITY_PROTOCOL={access.protocol} has to be "
-                f"{access.other(sasl=False)}",
+                f"the broker asks for no user there, but KAFKA_SECURITY_PROTOCOL={access.protocol} names one: "
+                f"try {access.other(sasl=False)}",
                 may_pass=False,
             )
     return None
@@ -117,7 +118,7 @@ def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause 
 
 def _of_name(error: BaseException | None) -> Cause | None:
     if isinstance(error, UnicodeError):
-        return Cause("that is no host name", may_pass=False)
+        return Cause("this is not a host name", may_pass=False)
     if not isinstance(error, socket.gaierror):
         return None
     if error.errno in _NAME_NOT_KNOWN:
@@ -128,23 +129,23 @@ def _of_name(error: BaseException | None) -> Cause | None:
 def _of_certificate(error: BaseException | None, access: Access) -> Cause | None:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return None
-    code, told = error.verify_code, error.verify_message.rstrip(".")
+    code, found = error.verify_code, error.verify_message.rstrip(".")
     if code == _EXPIRED:
-        return Cause("the broker's certificate has expired: it has to be renewed there (or this machine's clock is "
+        return Cause("the broker's certificate has expired: renew it there (or this machine's clock is "
                      "wrong)")  # fmt: skip
     if code == _NOT_YET_VALID:
         return Cause("the broker's certificate is not valid yet: is this machine's clock right?")
     if code in _OTHER_HOST:
         return Cause(
-            f"the broker's certificate is for another host ({told}): connect by a name that it has, or have it issued "
-            "for this one",
+            f"the broker's certificate is for another host ({found}): connect by a name in the certificate, or have "
+            "it issued for this one",
             may_pass=False,
         )
     if code in _UNKNOWN_AUTHORITY:
         authority = "KAFKA_SSL_CA_LOCATION" if access.has_authority else "KAFKA_SSL_CA_LOCATION is not set"
-        text = f"the broker's certificate is not of a known authority ({authority}): {told}"
+        text = f"the broker's certificate is not signed by a known authority ({authority}): {found}"
         return Cause(text, may_pass=False)
-    return Cause(f"the broker's certificate is refused: {told}", may_pass=False)
+    return Cause(f"the broker's certificate is refused: {found}", may_pass=False)
 
 
 def _of_tls(error: BaseException | None, access: Access, seen: Seen) -> Cause | None:
@@ -153,26 +154,28 @@ def _of_tls(error: BaseException | None, access: Access, seen: Seen) -> Cause | 
         if isinstance(cause, ssl.SSLError):
             reason = cause.reason or ""
             if any(alert in reason for alert in _ASKS_FOR_CERTIFICATE):
-                text = "the broker asks for a client certificate, and was given none that it takes"
+                text = "the broker asks for a client certificate that it accepts (KAFKA_SSL_CERTIFICATE_LOCATION)"
                 return Cause(text, may_pass=False)
             if reason in {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL"}:
-                return Cause(f"what listens there does not speak TLS, {setting} does", may_pass=False)
-            return Cause(f"no agreement on TLS: {reason or cause}", may_pass=False)
+                return Cause(f"what listens there does not speak TLS, but {setting} does", may_pass=False)
+            return Cause(f"the TLS handshake failed: {reason or cause}", may_pass=False)
     if access.has_tls and seen.is_kafka_otherwise:
-        return Cause(f"the broker does not speak TLS there, {setting} does: {access.other(tls=False)}?", may_pass=False)
+        return Cause(
+            f"the broker does not speak TLS there, but {setting} does: try {access.other(tls=False)}", may_pass=False
+        )
     return None
 
 
 def _of_first_bytes(error: BaseException | None, access: Access) -> Cause | None:
-    """From the answer's first bytes, which aiokafka has taken for its length."""
+    """The cause by the answer's first bytes, which aiokafka has read as its length."""
     for cause in _causes(error):
         expected = getattr(cause, "expected", None)
         if isinstance(expected, int) and expected > _SHOWN_BYTES:
             first = expected.to_bytes(_SHOWN_BYTES, "big")
             if first.startswith(_TLS_ALERT) and not access.has_tls:
                 return Cause(
-                    f"the broker speaks TLS there, KAFKA_SECURITY_PROTOCOL={access.protocol} does not: "
-                    f"{access.other(tls=True)}?",
+                    f"the broker speaks TLS there, but KAFKA_SECURITY_PROTOCOL={access.protocol} does not: "
+                    f"try {access.other(tls=True)}",
                     may_pass=False,
                 )
             return Cause(f"what listens there is not a Kafka broker: its answer begins with {first!r}", may_pass=False)
@@ -182,8 +185,8 @@ def _of_first_bytes(error: BaseException | None, access: Access) -> Cause | None
 def _closed(access: Access, seen: Seen) -> Cause:
     if seen.mechanisms and not access.has_sasl:
         return Cause(
-            f"the broker asks for a user there ({', '.join(seen.mechanisms)}), KAFKA_SECURITY_PROTOCOL="
-            f"{access.protocol} names none: {access.other(sasl=True)}?",
+            f"the broker asks for a user there ({', '.join(seen.mechanisms)}), but KAFKA_SECURITY_PROTOCOL="
+            f"{access.protocol} names none: try {access.other(sasl=True)}",
             may_pass=False,
         )
     if seen.is_kafka:

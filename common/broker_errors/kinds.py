@@ -1,6 +1,6 @@
-"""What becomes of each error of the broker and its client: whether waiting mends it, and what to do where it does not.
+"""What a service does about each error of the broker and its client: whether it waits, and how it ends otherwise. Pure.
 
-By the errors' names, as aiokafka has them; `tests/unit/common/broker_errors/test_kinds.py` fails where one is left out.
+Errors go by aiokafka's names; `tests/unit/common/broker_errors/test_kinds.py` fails when one is missing.
 """
 
 import re
@@ -11,18 +11,18 @@ from enum import Enum, auto
 class Kind(Enum):
     """What a service does about an error."""
 
-    # It begins a new session for as long as it takes, and says that it is not ready.
+    # It begins new sessions for as long as it takes, and reports that it is not ready.
     WAITS = auto()
-    # It ends with 78.
+    # It exits with 78.
     REFUSED = auto()
-    # It tries again for a while, because the other side may be about to change; then it ends with 78.
+    # It tries again for a while, because the other side may be about to change; then it exits with 78.
     REFUSED_IF_IT_LASTS = auto()
-    # It tries again for a while; then it ends with 1: a defect, or something that nobody has set.
+    # It tries again for a while; then it exits with 1: a defect, or something that no setting controls.
     BROKEN_IF_IT_LASTS = auto()
 
 
 _NAMES: dict[Kind, str] = {
-    # The broker, the network, or another member of the group is on the move.
+    # The broker, the network, or another member of the group is changing.
     Kind.WAITS: """
         NoBrokersAvailable NodeNotReadyError KafkaProtocolError CorrelationIdError Cancelled TooManyInFlightRequests
         StaleMetadata MetadataEmptyBrokerList KafkaUnavailableError KafkaTimeoutError KafkaConnectionError KafkaError
@@ -46,7 +46,7 @@ _NAMES: dict[Kind, str] = {
         InvalidReplicationAssignmentError InvalidConfigurationError PolicyViolationError KafkaConfigurationError
         InvalidRequiredAcksError SecurityDisabled
     """,
-    # The same, but passwords are rotated, certificates renewed, brokers added and mechanisms enabled while one waits.
+    # The same, but passwords are rotated, certificates renewed, brokers added and mechanisms enabled meanwhile.
     Kind.REFUSED_IF_IT_LASTS: """
         AuthenticationMethodNotSupported AuthenticationFailedError SaslAuthenticationFailed
         UnsupportedSaslMechanismError IllegalSaslStateError InvalidReplicationFactorError
@@ -55,7 +55,7 @@ _NAMES: dict[Kind, str] = {
         DelegationTokenAuthorizationFailed DelegationTokenExpired InvalidPrincipalType UnsupportedVersionError
         UnrecognizedBrokerVersion IncompatibleBrokerVersion UnsupportedCodecError UnsupportedForMessageFormatError
     """,
-    # What no setting makes and no wait mends: what is in the log, or a defect of a client or a broker.
+    # Neither a setting nor waiting helps: it is in the log, or a defect of a client or a broker.
     Kind.BROKEN_IF_IT_LASTS: """
         IllegalStateError IllegalArgumentError NoOffsetForPartitionError OffsetOutOfRangeError CorruptRecordException
         InvalidFetchRequestError InvalidRequestError ProducerClosed ConsumerStoppedError IllegalOperation LogDirNotFound
@@ -65,7 +65,7 @@ _NAMES: dict[Kind, str] = {
 KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 _NAME = re.compile(r"[A-Z][A-Za-z]+")
-# Says nothing: what it wraps does.
+# It says nothing by itself: what it wraps does.
 _WRAPPER = "KafkaError"
 _MOST_CAUSES = 20
 
@@ -81,7 +81,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The error that is to be judged: aiokafka wraps some in a plain KafkaError."""
+    """The error that decides: aiokafka wraps some in a plain KafkaError."""
     for cause in causes_of(error):
         if type(cause).__name__ in KINDS and type(cause).__name__ != _WRAPPER:
             return cause
@@ -89,7 +89,7 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def name_of(error: BaseException) -> str:
-    """The name that the error is judged by; of one that only quotes another, the other's."""
+    """The name that decides; for an error that only quotes another, the other's name."""
     root = root_of(error)
     name = type(root).__name__
     return next(names_in(str(root)), name) if name == _WRAPPER else name
@@ -101,5 +101,5 @@ def names_in(text: str) -> Iterator[str]:
 
 
 def kind_of(error: BaseException) -> Kind:
-    """What to do about this error. One that is not of Kafka, as of the network or the disk, may pass."""
+    """What to do about this error. One that is not Kafka's, such as of the network or the disk, may pass."""
     return KINDS.get(name_of(error), Kind.WAITS)

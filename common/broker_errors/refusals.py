@@ -1,4 +1,4 @@
-"""What a broker refuses, in a line that names the setting, the resource and the limit, and says what to do."""
+"""What a broker refuses, in one line that names the setting, the resource and the limit, and says what to do. Pure."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ from common.settings import ServiceSettings
 # Kafka's kinds of resources, by their names in its tools.
 TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
 
-# The broker's settings whose values explain a refusal, where it tells them.
+# The broker's settings whose values explain a refusal, where the broker gives them.
 BOUNDS: Mapping[str, tuple[str, ...]] = {
     "InvalidTransactionTimeout": ("transaction.max.timeout.ms",),
     "InvalidSessionTimeoutError": ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
 }
-# Read and Write include Describe, which may be all that was asked for.
+# Read and Write include Describe, which may be all that was needed.
 _RESOURCES = {
     "TopicAuthorizationFailedError": ("Read", TOPIC),
     "GroupAuthorizationFailedError": ("Read", GROUP),
@@ -24,13 +24,13 @@ _RESOURCES = {
 
 
 def not_allowed(operation: str, resource: str, *names: str) -> str:
-    """That this user may not do this, and what to do."""
+    """Say which permission this user lacks, and what to do."""
     shown = f"{operation} on {resource} {', '.join(names)}".rstrip()
     return f"not allowed: {shown}: grant it (`nacre acls` prints how)"
 
 
 def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError | None:
-    """The refusal of records on their way into a topic; None for an error that is none."""
+    """The refusal of records sent to a topic; None for any other error."""
     match name_of(error):
         case "MessageSizeTooLargeError" | "RecordListTooLargeError":
             return RecordTooLargeError(
@@ -39,26 +39,26 @@ def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError |
             )
         case "InvalidTimestampError":
             return ConfigurationError(
-                f"topic {topic} refuses the time of the records, which is this machine's: mend its clock, or set the "
-                "topic's message.timestamp.before.max.ms and message.timestamp.after.max.ms higher"
+                f"topic {topic} refuses the time of the records, which is this machine's: correct its clock, or set "
+                "the topic's message.timestamp.before.max.ms and message.timestamp.after.max.ms higher"
             )
         case "TopicAuthorizationFailedError":
             return ConfigurationError(not_allowed("Write", TOPIC, topic))
     return None
 
 
-def creation_error(name: str, error: Exception, told: str | None, settings: ServiceSettings) -> Exception:
-    """What to raise where a topic cannot be created; `told` is what the broker says about it."""
-    told = f": {told.strip().rstrip('.')}" if told and told.strip() else ""
+def creation_error(name: str, error: Exception, reason: str | None, settings: ServiceSettings) -> Exception:
+    """The error to raise where a topic cannot be created; `reason` is the broker's own."""
+    why = f": {reason.strip().rstrip('.')}" if reason and reason.strip() else ""
     with_settings = f"REPLICATION_FACTOR={settings.replication_factor}, PARTITIONS={settings.partitions}"
     match name_of(error):
         case "TopicAuthorizationFailedError" | "ClusterAuthorizationFailedError":
             return ConfigurationError(f"topic {name} does not exist and cannot be created: " + _create_on(name))
         case "InvalidReplicationFactorError":
-            # Not at once a refusal: more brokers may be about to come.
-            return type(error)(f"topic {name} cannot be created with {with_settings}{told}")
+            # Not a refusal yet: more brokers may be about to come.
+            return type(error)(f"topic {name} cannot be created with {with_settings}{why}")
         case "InvalidPartitionsError" | "PolicyViolationError" | "InvalidConfigurationError" | "InvalidTopicError":
-            return ConfigurationError(f"topic {name} cannot be created with {with_settings}{told}")
+            return ConfigurationError(f"topic {name} cannot be created with {with_settings}{why}")
     return error
 
 
@@ -67,31 +67,33 @@ def _create_on(name: str) -> str:
 
 
 def refusal(error: BaseException, settings: ServiceSettings, bounds: Mapping[str, str]) -> str:
-    """Any other refusal, in one line; `bounds` are the broker's settings as far as it tells them."""
+    """Any other refusal, in one line; `bounds` are the broker's settings, as far as it gives them."""
     name = name_of(error)
     if name in _RESOURCES:
         operation, resource = _RESOURCES[name]
         return not_allowed(operation, resource, _names_in(root_of(error)))
     limits = ", ".join(f"{bound}={bounds[bound]}" if bound in bounds else bound for bound in BOUNDS.get(name, ()))
-    told = str(error) or repr(error)
+    reason = str(error) or repr(error)
     match name:
         case "InvalidTransactionTimeout":
-            told = f"TRANSACTION_TIMEOUT_S={settings.transaction_timeout_s:g} is more than the broker takes ({limits})"
+            reason = (
+                f"TRANSACTION_TIMEOUT_S={settings.transaction_timeout_s:g} is more than the broker takes ({limits})"
+            )
         case "InvalidSessionTimeoutError":
-            told = f"SESSION_TIMEOUT_S={settings.session_timeout_s:g} is out of the broker's bounds ({limits})"
+            reason = f"SESSION_TIMEOUT_S={settings.session_timeout_s:g} is outside the broker's bounds ({limits})"
         case "OffsetMetadataTooLargeError" | "InvalidCommitOffsetSizeError":
-            told = f"offset.metadata.max.bytes of the broker is less than what is committed beside an offset: {told}"
+            reason = f"the broker's offset.metadata.max.bytes is less than what is committed beside an offset: {reason}"
         case "InconsistentGroupProtocolError":
-            told = f"a group under TOPIC_PREFIX={settings.topic_prefix} has members that are not Nacre's: {told}"
+            reason = f"a group under TOPIC_PREFIX={settings.topic_prefix} has members that are not Nacre's: {reason}"
         case "InvalidReplicationFactorError":
-            told = _names_in(root_of(error))
+            reason = _names_in(root_of(error))
         case "UnsupportedVersionError" | "IncompatibleBrokerVersion" | "UnrecognizedBrokerVersion":
-            told = f"the broker's version does not fit: {told}"
-    return told
+            reason = f"the broker's version is not supported: {reason}"
+    return reason
 
 
 def _names_in(error: BaseException) -> str:
-    """The topics, the group or the id that an error of aiokafka holds."""
+    """The topics, the group or the id that an aiokafka error holds."""
     named: list[str] = []
     for argument in error.args:
         if isinstance(argument, set | frozenset | list | tuple):

@@ -1,1 +1,1 @@
-"""How a client reaches the brokers and proves who it is: TLS, passwords, tokens, and the files they are in."""
+"""How a client reaches the brokers and authenticates: TLS, passwords, tokens, and the files that hold them."""

@@ -1,4 +1,4 @@
-"""How the brokers are reached, and how a client proves who it is: the arguments that every client takes."""
+"""How a client reaches the brokers and authenticates: the arguments that every client takes."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _REQUEST_TIMEOUT_MS = 10_000
 
 
 def connection(settings: ServiceSettings) -> dict[str, Any]:
-    """The arguments that every client takes. ConfigurationError where a file that they come from cannot be used."""
+    """The arguments that every client takes. Raises ConfigurationError where a file that they need cannot be used."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "request_timeout_ms": _REQUEST_TIMEOUT_MS,
@@ -24,7 +24,7 @@ def connection(settings: ServiceSettings) -> dict[str, Any]:
             "sasl_mechanism": settings.kafka_sasl_mechanism,
             "sasl_plain_username": settings.kafka_sasl_username,
             "sasl_plain_password": credentials.password(),
-            # Not for OAUTHBEARER alone: each connection asks it for the password as it is then.
+            # Not only for OAUTHBEARER: each connection asks it for the current password.
             "sasl_oauth_token_provider": credentials,
         }
     return arguments

@@ -1,4 +1,4 @@
-"""What proves the user to a broker, as it is when a connection asks: passwords change, and tokens end."""
+"""What authenticates the user to a broker, read for each connection: passwords change, and tokens end."""
 
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
-    """The user's password or token. ConfigurationError, at once, where a file that holds it cannot be read."""
+    """The user's password or token. Raises ConfigurationError at once where a file that holds it cannot be read."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         self._tokens: Tokens | None = None
         self._extensions: dict[str, str] = {}
         if settings.kafka_sasl_mechanism == "OAUTHBEARER":
-            # Its HTTP client takes a tenth of a start to import, and most brokers ask for no tokens.
+            # Importing its HTTP client takes a tenth of a start, and most brokers ask for no tokens.
             from common.connection.oauth import tokens_for  # noqa: PLC0415
 
             self._tokens = tokens_for(settings)
@@ -32,23 +32,23 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
             self.password()
 
     def password(self) -> str | None:
-        """The password; None where tokens are used."""
+        """The password, None where tokens are used. Raises ConfigurationError where its file cannot be read."""
         if self._tokens is not None:
             return None
         settings = self._settings
         return read_secret("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
 
     async def prepare(self, beyond: float = 0.0) -> str | None:
-        """Have a token at hand, or the password, which is returned. KafkaError where there is none now.
+        """Get a token ready, or return the password. Raises KafkaError where there is none now.
 
-        The token that a session began with ends with it: for the next, `beyond` is when that is (time.monotonic).
+        A session ends with the token that it began with: for the next one, `beyond` is that end (time.monotonic).
         """
         if self._tokens is not None:
             await self._tokens.token(beyond)
         try:
             return self.password()
         except ConfigurationError as error:
-            # Only for now: while it is changed a file may be away for an instant.
+            # Only for now: a file may be missing for an instant while it is replaced.
             raise KafkaConnectionError(str(error)) from None
 
     async def token(self) -> str:
@@ -61,6 +61,6 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         return self._extensions
 
     def refused(self) -> None:
-        """The broker does not take the token: the next connection brings a new one."""
+        """Note that the broker refused the token: the next connection brings a new one."""
         if self._tokens is not None:
             self._tokens.forget()

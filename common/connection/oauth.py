@@ -1,4 +1,4 @@
-"""Tokens for OAUTHBEARER: asked for with the client's credentials (RFC 6749, 4.4), and renewed before they end."""
+"""Tokens for OAUTHBEARER: requested with the client's credentials (RFC 6749, 4.4), and renewed before they end."""
 
 import asyncio
 import base64
@@ -32,13 +32,13 @@ T = TypeVar("T")
 _ANSWER_DEADLINE_S = 5.0
 _MOST_BYTES = 2**20
 _SHOWN_CHARACTERS = 200
-# Of a token's life. What is left is for an endpoint that does not answer at once.
+# Of a token's life. The rest is for an endpoint that does not answer at once.
 _RENEW_AT = 0.8
 # Tokens end at a full second, which is up to one before their life is over.
 _ROUNDED_S = 1.0
 # While the endpoint fails and the token is still good, connections do not wait for it each time.
 _RETRY_S = 1.0
-# These do not change by themselves: the endpoint knows the client, and refuses it.
+# These do not pass by themselves: the endpoint refuses the client.
 _REFUSALS = frozenset({400, 401, 403})
 # What an Authorization header holds (RFC 6750); anything else would be read as other fields.
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -46,7 +46,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """What tokens are asked for with."""
+    """What to request tokens with."""
 
     endpoint: str
     client_id: str
@@ -58,7 +58,7 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token, and until when it is used and valid (time.monotonic)."""
+    """A token, when to renew it and when it ends (time.monotonic)."""
 
     text: str
     renew_at: float
@@ -74,9 +74,9 @@ class Tokens:
         self._renewing: asyncio.Task[None] | None = None
 
     async def token(self, beyond: float = 0.0) -> str:
-        """A token that has not ended, and ends later than `beyond` (time.monotonic) where the endpoint has such a one.
+        """A token that has not ended, and that ends after `beyond` (time.monotonic) where the endpoint has one.
 
-        KafkaError where there is none: AuthenticationFailedError if that is refused.
+        Raises KafkaError where there is none, AuthenticationFailedError where it is refused.
         """
         known = self._token
         if known is None or time.monotonic() >= known.renew_at or known.ends_at <= beyond:
@@ -86,17 +86,17 @@ class Tokens:
                 now = time.monotonic()
                 if known is None or now >= known.ends_at or known.ends_at <= beyond or self._token is None:
                     raise
-                log.debug("token not renewed, the former one is still good", reason=str(error))
+                log.debug("token not renewed, the former one is still valid", reason=str(error))
                 self._token = replace(known, renew_at=min(now + _RETRY_S, known.ends_at))
         assert self._token is not None  # noqa: S101 - else an error was raised
         return self._token.text
 
     def forget(self) -> None:
-        """Ask for another one next time: a broker has refused this one."""
+        """Request another one next time: a broker has refused this one."""
         self._token = None
 
     async def _renew(self) -> None:
-        """One request for all that wait; it goes on when one of them is cancelled."""
+        """Make one request for all that wait; it goes on when one of them is cancelled."""
         loop = asyncio.get_running_loop()
         if self._renewing is None or self._renewing.done() or self._renewing.get_loop() is not loop:
             self._renewing = loop.create_task(self._ask())
@@ -111,10 +111,9 @@ class Tokens:
 
 
 def tokens_for(settings: ServiceSettings) -> Tokens:
-    """The tokens of these settings. ConfigurationError where a file that they name cannot be read."""
+    """The tokens of these settings. Raises ConfigurationError where a file that they name cannot be read."""
     endpoint, client_id = settings.kafka_oauth_token_endpoint, settings.kafka_oauth_client_id
-    assert endpoint is not None  # noqa: S101 - the settings' own check has seen to it
-    assert client_id is not None  # noqa: S101 - same
+    assert endpoint is not None and client_id is not None  # noqa: S101, PT018 - the settings' own check requires both
     request = TokenRequest(
         endpoint,
         client_id,
@@ -134,21 +133,21 @@ def _tokens(request: TokenRequest) -> Tokens:
 
 
 def request_token(request: TokenRequest) -> tuple[str, float]:
-    """Ask the endpoint for a token, and wait for it; return it with the seconds that it is valid for from now on."""
+    """Request a token from the endpoint, and wait for it; return it with the seconds that it is still valid."""
     try:
         secret, context = _read_secret(request), _context(request)
     except ConfigurationError as error:
-        # Only for now: while it is changed a file may be away for an instant.
+        # Only for now: a file may be missing for an instant while it is replaced.
         raise KafkaConnectionError(str(error)) from None
     try:
         with _opener(context).open(_http_request(request, secret), timeout=_ANSWER_DEADLINE_S) as answer:
             return _read_answer(answer.read(_MOST_BYTES))
     except urllib.error.HTTPError as error:
         with error:
-            why = _redacted(f"HTTP {error.code} {_explanation(error)}".strip(), secret)
+            why = _redacted(f"HTTP {error.code} {_reason(error)}".strip(), secret)
         kind = AuthenticationFailedError if error.code in _REFUSALS else KafkaConnectionError
         raise kind(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
-    # http.client raises errors of its own, and a ValueError for what it takes for no header.
+    # http.client raises errors of its own, and ValueError for a header that it does not accept.
     except Exception as error:  # noqa: BLE001 - whatever it is, there is no token now
         why = _redacted(str(getattr(error, "reason", None) or error or type(error).__name__), secret)
         raise KafkaConnectionError(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
@@ -157,7 +156,7 @@ def request_token(request: TokenRequest) -> tuple[str, float]:
 def _http_request(request: TokenRequest, secret: str) -> urllib.request.Request:
     form = {"grant_type": "client_credentials"} | ({} if request.scope is None else {"scope": request.scope})
     credentials = base64.b64encode(f"{request.client_id}:{secret}".encode()).decode()
-    return urllib.request.Request(  # noqa: S310 - the settings' own check has seen to http and https
+    return urllib.request.Request(  # noqa: S310 - the settings' own check permits http and https alone
         request.endpoint,
         urlencode(form).encode(),
         {"Authorization": f"Basic {credentials}", "Accept": "application/json"},
@@ -168,7 +167,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirect would take the secret to another server."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: the answer is an HTTPError then."""
+        """Follow none: the answer is then an HTTPError."""
 
 
 def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
@@ -182,12 +181,12 @@ def _read_answer(body: bytes) -> tuple[str, float]:
         raise ValueError("the answer has no access_token")
     lifetime_s = _remaining_s(token) if lifetime is None else float(lifetime)
     if lifetime_s <= 0:
-        raise ValueError("the answer's token has ended already")
+        raise ValueError("the token in the answer has already ended")
     return token, lifetime_s
 
 
 def _remaining_s(token: str) -> float:
-    """What is left of a JSON web token's life, by its own word; a server need not say it besides (RFC 6749, 5.1)."""
+    """The rest of a JSON web token's life, as it says itself: the answer need not repeat it (RFC 6749, 5.1)."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -196,13 +195,13 @@ def _remaining_s(token: str) -> float:
         raise ValueError("the answer does not say when its token ends (expires_in)") from None
 
 
-def _explanation(error: urllib.error.HTTPError) -> str:
-    """What an OAuth server says of its refusal, and nothing else of its answer."""
+def _reason(error: urllib.error.HTTPError) -> str:
+    """The reason that an OAuth server gives, and nothing else of its answer."""
     with suppress(Exception):
         answer = json.loads(error.read(_MOST_BYTES))
-        words = (answer.get("error"), answer.get("error_description"))
-        told = " ".join(word for word in words if isinstance(word, str))
-        return " ".join(told.split())[:_SHOWN_CHARACTERS]
+        given = (answer.get("error"), answer.get("error_description"))
+        words = " ".join(text for text in given if isinstance(text, str)).split()
+        return " ".join(words)[:_SHOWN_CHARACTERS]
     return error.reason
 
 
@@ -215,33 +214,32 @@ def _read_secret(request: TokenRequest) -> str:
 
 
 def _context(request: TokenRequest) -> ssl.SSLContext | None:
-    """How the endpoint is checked: by the authorities that are named, else by the system's."""
+    """How to verify the endpoint: by the authorities in the named file, else by the system's."""
     if request.ca_location is None:
         return None
     try:
         return ssl.create_default_context(cafile=request.ca_location)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise ConfigurationError(f"KAFKA_OAUTH_CA_LOCATION {request.ca_location}: {why}") from None
+        raise ConfigurationError(f"KAFKA_OAUTH_CA_LOCATION {request.ca_location}: {error.strerror or error}") from None
 
 
 async def _in_daemon_thread(work: Callable[[], T]) -> T:
-    """What `work` returns. Not in the loop's own threads: a process would wait for one that hangs before it ends."""
+    """Return `work()`. Not in the loop's own threads, because a process waits at its end for one that hangs."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(settled: Callable[[Any], None], value: object) -> None:
+    def resolve(set_outcome: Callable[[Any], None], value: object) -> None:
         if not done.done():
-            settled(value)
+            set_outcome(value)
 
     def run() -> None:
         try:
             outcome: tuple[Callable[[Any], None], object] = (done.set_result, work())
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
             outcome = (done.set_exception, error)
         # The loop may be closed by now.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, *outcome)
+            loop.call_soon_threadsafe(resolve, *outcome)
 
     threading.Thread(target=run, name="token", daemon=True).start()
     return await done

@@ -1,4 +1,4 @@
-"""Secrets, which stand in a setting or in the file that another setting names."""
+"""Secrets, which are in a setting or in the file that another setting names."""
 
 from pathlib import Path
 
@@ -8,7 +8,10 @@ from common.errors import ConfigurationError
 
 
 def read_secret(setting: str, value: SecretStr | None, path: Path | None) -> str | None:
-    """The secret, as it is now; None where neither is set. ConfigurationError, without it, where it cannot be read."""
+    """The secret as it is now; None where neither is set.
+
+    Raises ConfigurationError, which never holds the secret, where it cannot be read.
+    """
     if value is not None:
         return _checked(setting, value.get_secret_value())
     if path is None:
@@ -18,7 +21,7 @@ def read_secret(setting: str, value: SecretStr | None, path: Path | None) -> str
     except OSError as error:
         raise ConfigurationError(f"{setting}_FILE {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{setting}_FILE {path}: it is not UTF-8") from None
+        raise ConfigurationError(f"{setting}_FILE {path}: not UTF-8") from None
     return secret
 
 
@@ -27,5 +30,5 @@ def _checked(setting: str, secret: str) -> str:
         secret.encode()
     except UnicodeEncodeError:
         # The error itself holds the secret.
-        raise ConfigurationError(f"{setting} is not UTF-8") from None
+        raise ConfigurationError(f"{setting}: not UTF-8") from None
     return secret

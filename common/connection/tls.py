@@ -1,4 +1,4 @@
-"""TLS contexts whose files are read again when they change: certificates are renewed while a service runs."""
+"""TLS contexts that read their files again when these change: certificates are renewed while a service runs."""
 
 import ssl
 from functools import partial
@@ -14,18 +14,18 @@ from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-# What tells one state of the files from another.
+# Time, size and inode of each file: they differ when a file has changed.
 _State = tuple[tuple[int, int, int] | None, ...]
 
 
 class _RenewedContext(ssl.SSLContext):
-    """Makes each connection with a context of the files as they are then.
+    """Makes each connection with a context from the files as they are then.
 
-    Files that cannot be used are reported once; new connections go on with what was read before. A certificate and its
+    Files that cannot be used are logged once; new connections go on with what was read before. A certificate and its
     key are two files, and one of them changes first.
     """
 
-    # SSLContext is made by its __new__, which takes the protocol alone.
+    # SSLContext is constructed by its __new__, which takes the protocol alone.
     def __new__(cls, _settings: ServiceSettings) -> Self:
         return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
 
@@ -37,12 +37,12 @@ class _RenewedContext(ssl.SSLContext):
             settings.kafka_ssl_key_location,
             settings.kafka_ssl_key_password_file,
         ]
-        # Before they are read: what changes in between is read again.
+        # Before the files are read: what changes in between is then read again.
         self._seen = self._state()
         self._context = self._build()
 
     def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
-        """A connection's TLS; asyncio and uvloop ask for nothing else."""
+        """A connection's TLS; asyncio and uvloop call nothing else."""
         state = self._state()
         if state != self._seen:
             self._renew(state)
@@ -53,16 +53,18 @@ class _RenewedContext(ssl.SSLContext):
         try:
             self._context = self._build()
         except ConfigurationError as error:
-            log.warning("changed TLS files cannot be used, new connections go on with the former", reason=str(error))
+            log.warning(
+                "changed TLS files cannot be used, new connections keep using the former ones", reason=str(error)
+            )
         else:
-            log.info("changed TLS files are in use for new connections")
+            log.info("new connections use the changed TLS files")
 
     def _state(self) -> _State:
         return tuple(_stat(path) for path in self._paths if path is not None)
 
 
 def client_context(settings: ServiceSettings) -> ssl.SSLContext:
-    """The context for a client's connections. ConfigurationError where its files cannot be used."""
+    """The context for a client's connections. Raises ConfigurationError where its files cannot be used."""
     return _RenewedContext(settings)
 
 
@@ -94,7 +96,7 @@ def _load_certificate(context: ssl.SSLContext, settings: ServiceSettings, certif
         "KAFKA_SSL_KEY_PASSWORD", settings.kafka_ssl_key_password, settings.kafka_ssl_key_password_file
     )
     if is_encrypted and password is None:
-        raise ConfigurationError(f"{named_key}: the key is encrypted, set KAFKA_SSL_KEY_PASSWORD or its _FILE")
+        raise ConfigurationError(f"{named_key}: the key is encrypted: set KAFKA_SSL_KEY_PASSWORD or its _FILE")
     try:
         # Without a password OpenSSL would ask for one at the terminal.
         context.load_cert_chain(certificate, key, password or "")
@@ -105,7 +107,7 @@ def _load_certificate(context: ssl.SSLContext, settings: ServiceSettings, certif
         elif is_encrypted:
             why = f"KAFKA_SSL_KEY_PASSWORD does not open the key ({reason or type(error).__name__})"
         else:
-            why = f"no certificate with its key, in PEM ({reason or type(error).__name__})"
+            why = f"not a certificate with its key, in PEM ({reason or type(error).__name__})"
         raise ConfigurationError(f"{named_key}: {why}") from None
 
 

@@ -1,1 +1,1 @@
-"""What the services log, and what they leave out because it was just said."""
+"""What the services log, and which repeated lines they leave out."""

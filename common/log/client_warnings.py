@@ -1,4 +1,4 @@
-"""The last warning of the Kafka clients: what they retry for ever, they tell their log alone."""
+"""The last warning of the Kafka clients: what they retry for ever appears in their own log alone."""
 
 import logging
 
@@ -6,14 +6,14 @@ _LOGGER = "aiokafka"
 
 
 class _LastWarning(logging.Handler):
-    """Keeps one."""
+    """Keeps the latest one."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.record: logging.LogRecord | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep this one; it is made a line of only when that is asked for: there may be thousands a second."""
+        """Keep this one, unformatted: there may be thousands a second."""
         self.record = record
 
 
@@ -21,7 +21,7 @@ _last = _LastWarning()
 
 
 def keep_last_warning(*, quiet: bool) -> None:
-    """Keep it from here on; `quiet`: nothing of the clients' log is written anywhere."""
+    """Keep it from here on; with `quiet`, write nothing of the clients' log anywhere."""
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(_last)
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG)
@@ -29,10 +29,10 @@ def keep_last_warning(*, quiet: bool) -> None:
 
 
 def last_warning() -> str:
-    """The last one since it was forgotten, as one line without its traceback; or nothing."""
+    """The last warning since `forget_last_warning`, as one line without its traceback; "" when there is none."""
     return "" if _last.record is None else " ".join(_last.record.getMessage().split())
 
 
 def forget_last_warning() -> None:
-    """Begin anew."""
+    """Forget the last warning."""
     _last.record = None

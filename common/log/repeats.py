@@ -1,17 +1,17 @@
-"""Log lines that a session writes again and again, while each one fails like the one before: each is written once."""
+"""Log lines that session after session repeats, while each fails like the one before: each is written once."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-# Written by what knows itself what is new: readiness, and the process's end.
+# Their writers know themselves what is new: readiness, and the process's end.
 _ALWAYS = frozenset({"ready", "not ready", "cannot go on", "crashed", "draining", "drained", "done"})
-# Of these the latest that was written has to be true, or the next one that is would read as its contrary.
+# The latest of these that is written must be true, or the next one would read as its opposite.
 _ASSIGNED, _REVOKED = "partitions assigned", "partitions revoked"
-# Two lines with the same event that differ in one of these say something else; others are members' and producers' ids.
-_TELLING = ("topic", "partition", "partitions", "source", "path", "folder", "schema", "client", "error")
-# Lines of many sources are let through rather than remembered.
+# Two lines of one event that differ in one of these are different news; other fields are members' and producers' ids.
+_DISTINGUISHING = ("topic", "partition", "partitions", "source", "path", "folder", "schema", "client", "error")
+# Beyond this many, as with many sources, lines are let through rather than remembered.
 _MOST_LINES = 10_000
 
 
@@ -30,22 +30,22 @@ _repeats = _Repeats()
 
 
 def begin_trouble() -> None:
-    """From here on lines are dropped that were written before."""
+    """From here on, drop lines that were written before."""
     _repeats.in_trouble, _repeats.is_at_work = True, False
 
 
 def end_trouble() -> None:
-    """At work: every line is news again."""
+    """The service is at work: every line is news again."""
     _repeats.in_trouble, _repeats.is_at_work = False, True
     _repeats.written.clear()
 
 
 def drop_repeats(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A processor for structlog."""
+    """Drop a repeated line: a processor for structlog."""
     event = fields.get("event", "")
-    line = (event, *(str(fields.get(name, "")) for name in _TELLING))
-    is_told = line == _repeats.partitions if event == _ASSIGNED else line in _repeats.written
-    if _repeats.is_at_work or event in _ALWAYS or not (is_told and _repeats.in_trouble):
+    line = (event, *(str(fields.get(name, "")) for name in _DISTINGUISHING))
+    is_known = line == _repeats.partitions if event == _ASSIGNED else line in _repeats.written
+    if _repeats.is_at_work or event in _ALWAYS or not (is_known and _repeats.in_trouble):
         return _write(line, fields)
     raise structlog.DropEvent
 

@@ -26,28 +26,28 @@ _ALL_REJECTED = 65
 _REFUSED = (CRASHED, _MISCONFIGURED, _ALL_REJECTED)
 _BEGAN_S = time.monotonic()
 _SIGNALS = [signal.SIGTERM, signal.SIGINT]
-# A terminal that closes. Started by nohup, a process goes on.
+# Sent when the terminal closes. A process started by nohup goes on.
 if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
     _SIGNALS.append(signal.SIGHUP)
 
 
 def begin() -> None:
-    """What comes before slow imports: they make a hundred thousand objects, of which none is garbage."""
+    """Prepare the process before the slow imports, which make a hundred thousand objects and no garbage."""
     keep_standard_streams()
     leave_on_signal()
-    # structlog imports it, where it is there, to draw tracebacks: a sixth of the imports' time, and another log than
-    # the containers'.
+    # Where it is installed, structlog imports it to draw tracebacks: a sixth of the imports' time, and the log would
+    # differ from the containers'.
     sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails
-    # pydantic would look through all that is installed for plugins, of which the services want none.
+    # pydantic would search every installed package for plugins; the services use none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # A fifth of the imports' time went there. From when the service runs, `collect_by_the_clock` does it.
+    # It took a fifth of the imports' time. Once the service runs, `collect_by_the_clock` collects.
     gc.disable()
 
 
 def leave_on_signal(code: int = DRAINED) -> None:
-    """Let a signal end the process at once, with this exit code: nothing is begun yet.
+    """Let a signal end the process at once with this exit code, because nothing is begun yet.
 
-    Without it a container's process 1 would not hear a SIGTERM until its loop runs, and others would exit non-zero.
+    Otherwise process 1 of a container would ignore SIGTERM until its loop runs, and others would exit non-zero.
     """
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -61,62 +61,68 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
 
     `serve` returns when it is done or drained. Signals are handled here and nowhere else.
     """
-    # Imported here because they are slow and `begin` has to come first.
+    # Imported here because they are slow and `begin` must run first.
     import structlog  # noqa: PLC0415
     import uvloop  # noqa: PLC0415
 
-    from common.process.memory import collect_by_the_clock  # noqa: PLC0415
-
-    log = structlog.get_logger()
-    was_stopped = False
-
-    async def live() -> int:
-        nonlocal was_stopped
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def overdue() -> None:
-            log.error("drain deadline passed", drain_deadline_s=drain_deadline_s)
-            _exit_now(DEADLINE_PASSED)
-
-        def on_signal(number: int) -> None:
-            name = signal.Signals(number).name
-            if stop.is_set():
-                if number == signal.SIGHUP:
-                    # A terminal that closes sends it, and then its shell does.
-                    return
-                log.warning("second signal, leaving at once", signal=name)
-                _exit_now(128 + number)
-            log.info("draining", signal=name, drain_deadline_s=drain_deadline_s)
-            stop.set()
-            # A thread, because what hangs may be the loop.
-            deadline = threading.Timer(drain_deadline_s, overdue)
-            deadline.daemon = True
-            deadline.start()
-
-        def hear(number: int, _frame: FrameType | None) -> None:
-            loop.call_soon_threadsafe(on_signal, number)
-
-        # Not the loop's own handlers: taking those away would give the signals back to Python and the system first.
-        _handle_signals(hear)
-        collecting = asyncio.create_task(collect_by_the_clock())
-        code = await _attempt(serve, stop)
-        was_stopped = stop.is_set()
-        collecting.cancel()
-        # A signal from here on must not turn a clean end into a failure.
-        leave_on_signal(code)
-        return code
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(live())
-    linger(code, log.warning, was_stopped=was_stopped)
-    # Python's own end takes every handler away and then still works for a while: what is ignored stays ignored.
+        code, was_stopped = runner.run(_live(serve, drain_deadline_s))
+    linger(code, structlog.get_logger().warning, was_stopped=was_stopped)
+    # At its own end Python removes every handler and then still works for a while: what is ignored stays ignored.
     _handle_signals(signal.SIG_IGN)
     return code
 
 
+async def _live(serve: Callable[[asyncio.Event], Awaitable[None]], drain_deadline_s: float) -> tuple[int, bool]:
+    """Serve to the end; return the exit code, and whether a signal asked for it."""
+    # Imported here for the same reason.
+    from common.process.memory import collect_by_the_clock  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(_on_signal, number, stop, drain_deadline_s)
+
+    # Not the loop's own handlers: removing those would give the signals back to Python and the system first.
+    _handle_signals(hear)
+    collecting = asyncio.create_task(collect_by_the_clock())
+    code = await _attempt(serve, stop)
+    was_stopped = stop.is_set()
+    collecting.cancel()
+    # A signal from here on must not turn a clean end into a failure.
+    leave_on_signal(code)
+    return code, was_stopped
+
+
+def _on_signal(number: int, stop: asyncio.Event, drain_deadline_s: float) -> None:
+    """Begin to drain at the first signal; leave at the second, or at the deadline."""
+    # Imported here for the same reason.
+    import structlog  # noqa: PLC0415
+
+    log = structlog.get_logger()
+    name = signal.Signals(number).name
+    if stop.is_set():
+        if number == signal.SIGHUP:
+            # A terminal that closes sends it, and then its shell sends it again.
+            return
+        log.warning("second signal, leaving at once", signal=name)
+        _exit_now(128 + number)
+
+    def overdue() -> None:
+        log.error("drain deadline passed", drain_deadline_s=drain_deadline_s)
+        _exit_now(DEADLINE_PASSED)
+
+    log.info("draining", signal=name, drain_deadline_s=drain_deadline_s)
+    stop.set()
+    # A thread, because the loop itself may hang.
+    deadline = threading.Timer(drain_deadline_s, overdue)
+    deadline.daemon = True
+    deadline.start()
+
+
 async def _attempt(serve: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> int:
-    """Run `serve(stop)`, say how it ended, and return the exit code."""
+    """Run `serve(stop)`, log how it ended, and return the exit code."""
     # Imported here for the same reason.
     import structlog  # noqa: PLC0415
 
@@ -136,19 +142,19 @@ async def _attempt(serve: Callable[[asyncio.Event], Awaitable[None]], stop: asyn
     return DRAINED
 
 
-def linger(code: int, say: Callable[[str], object], *, was_stopped: bool = False) -> int:
-    """Wait before the process ends with this code, if it is a refusal that came before; a signal ends the wait."""
+def linger(code: int, report: Callable[[str], object], *, was_stopped: bool = False) -> int:
+    """Wait before the process exits with this code, if it is refused again and again; a signal ends the wait."""
     is_refused = code in _REFUSED and not was_stopped
     pause_s = pause_before_exit_s(time.monotonic() - _BEGAN_S) if is_refused else 0.0
     if pause_s:
-        say(f"ends in {pause_s:.0f} s, because it is started again and again; a signal ends it at once")
+        report(f"exits in {pause_s:.0f} s, because it is started again and again; a signal ends it at once")
         leave_on_signal(code)
         time.sleep(pause_s)
     return code
 
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """From one handler to the next, with nothing in between: a signal always finds one of ours."""
+    """Replace the handlers directly, so that a signal always finds one of ours."""
     for number in _SIGNALS:
         signal.signal(number, handler)
 

@@ -31,7 +31,7 @@ def run(
         settings = read_settings(model, sys.argv[1:], program=program, positional=positional)
     except ConfigurationError as error:
         sys.stderr.write(f"{program}: {error}\n")
-        return linger(error.exit_code, lambda what: sys.stderr.write(f"{program}: {what}\n"))
+        return linger(error.exit_code, lambda line: sys.stderr.write(f"{program}: {line}\n"))
     keep_large_blocks()
     set_up_log(settings, service)
     # Both kinds where one of the two could not be compiled.

@@ -1,4 +1,4 @@
-"""How a process that runs for months, and moves megabytes at a time, keeps its memory."""
+"""How a process that runs for months, and moves megabytes at a time, manages its memory."""
 
 import asyncio
 import ctypes
@@ -7,18 +7,18 @@ import time
 
 # Of glibc's <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-# What is larger goes back to the system at once, and comes back from it page by page: 1 µs a row where that are chunks,
-# batches and fetches.
+# Larger blocks go back to the system at once, and come back page by page: 1 µs a row where chunks, batches and fetches
+# are so large.
 _LARGE_BYTES = 32 * 2**20
 _ARENAS = 2
 _COLLECTION_INTERVAL_S = 5.0
-# Of the processor's time: where there is very much to look at, as with ten thousand sources, it comes less often.
+# Of the processor's time: with very many objects, as of ten thousand sources, collections come less often.
 _COLLECTION_SHARE = 0.002
 
 
 def keep_large_blocks() -> None:
-    """Let blocks of megabytes be used again, and threads share two arenas. Only glibc has a say."""
-    # Another C library has no such function.
+    """Let blocks of megabytes be used again, and threads share two arenas. Only glibc needs it."""
+    # Other C libraries have no such function.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in ((_TRIM_THRESHOLD, _LARGE_BYTES), (_MMAP_THRESHOLD, _LARGE_BYTES), (_ARENA_MAX, _ARENAS)):
@@ -26,10 +26,10 @@ def keep_large_blocks() -> None:
 
 
 async def collect_by_the_clock() -> None:
-    """Look for garbage in cycles every few seconds, not each time that so many objects were made.
+    """Collect garbage in cycles every few seconds, not each time that so many objects were made.
 
-    Each record is two objects that a collection looks at, and none of them is in a cycle: a fifth of the time went
-    there. What is there at the start is never looked at, the modules and what they are made of: 50 ms.
+    Each record is two objects that a collection visits, and none of them is in a cycle: that took a fifth of the time.
+    What exists at the start, the modules and their parts, is never visited: that saves 50 ms each time.
     """
     gc.disable()
     gc.freeze()

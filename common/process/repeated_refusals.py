@@ -1,23 +1,23 @@
-"""How long a service that is refused waits before it ends, where it is started again and again.
+"""How long a refused service waits before it exits, where it is started again and again.
 
-Docker starts a container that has failed again at once. The memory that this needs is the container's age: it outlives
-each start, a new container begins anew, nothing has to be written for it, and no kill counts. A service that is not a
-container's first process is started by a person, or by something that waits by itself, and ends at once.
+Docker restarts a failed container at once. What remembers the earlier starts is the container's age: it outlives each
+start, a new container begins at zero, nothing has to be written, and kills do not count. A service that is not a
+container's first process was started by a person, or by something that waits by itself, and exits at once.
 """
 
 import os
 import time
 from contextlib import suppress
 
-# Docker makes it with the container, and leaves it as it is.
+# Docker creates it with the container, and never changes it.
 _MADE_WITH_THE_CONTAINER = "/.dockerenv"
 _LONGEST_PAUSE_S = 60.0
-# A container that is younger is in its first start.
+# A younger container is in its first start.
 _FIRST_START_S = 5.0
 
 
 def pause_before_exit_s(lived_s: float) -> float:
-    """How long this process, which has lived for so long, has to wait before it ends with a refusal."""
+    """How long this process, which has lived for so long, waits before it exits with a refusal."""
     age_s = 0.0
     if os.getpid() == 1:
         with suppress(OSError):
@@ -26,9 +26,9 @@ def pause_before_exit_s(lived_s: float) -> float:
 
 
 def pause_s(age_s: float, lived_s: float) -> float:
-    """As long as the container is old, up to a minute, so that each start comes after twice the time of the last.
+    """As long as the container is old, up to a minute, so that the time between starts doubles.
 
-    Nothing for a first start, nor for a service that had been at work.
+    No pause for a first start, nor for a service that had been at work.
     """
     if age_s < _FIRST_START_S or lived_s > _LONGEST_PAUSE_S:
         return 0.0

@@ -1,4 +1,4 @@
-"""The three standard streams, so that no state in which they are at the start, or come to be, ends a service."""
+"""The three standard streams, kept so that no state of theirs, at the start or later, ends a service."""
 
 import io
 import os
@@ -8,14 +8,14 @@ _ERROR = 2
 
 
 def keep_standard_streams() -> None:
-    """Make sure that each is open, and that what standard error does not take is lost without an error."""
+    """Make sure that each is open, and that a failed write to standard error is lost without an exception."""
     for descriptor in range(_ERROR + 1):
         try:
             os.fstat(descriptor)
         except OSError:
-            # It gets the lowest number that is free: this one. An event loop that gets it aborts when it closes it.
+            # It gets the lowest free descriptor: this one. An event loop that got it would abort on closing it.
             os.open(os.devnull, os.O_RDWR)
-    # For a stream that is closed Python has None.
+    # Python has None in place of a closed stream.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - it stays open
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - same
     sys.stderr = io.TextIOWrapper(_StandardError(), "utf-8", "backslashreplace", line_buffering=True)
@@ -25,7 +25,7 @@ class _StandardError(io.BufferedIOBase):
     """Standard error without a buffer: one line is one write, and a full disk or a closed terminal is no error."""
 
     def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]  # any buffer
-        """Write all, or as much as is taken."""
+        """Write all of it, or as much as the stream takes."""
         rest = memoryview(data)
         try:
             while rest:
@@ -35,13 +35,13 @@ class _StandardError(io.BufferedIOBase):
         return len(data)
 
     def writable(self) -> bool:
-        """It is for writing."""
+        """True: it is for writing."""
         return True
 
     def fileno(self) -> int:
-        """As Python's own."""
+        """The same descriptor as Python's own."""
         return _ERROR
 
     def isatty(self) -> bool:
-        """Whether somebody looks at it."""
+        """Whether it is a terminal."""
         return os.isatty(_ERROR)

@@ -1,6 +1,6 @@
-"""That a partition's beginning is gone, accepted once: kept beside a group's committed offset by `nacre begin`.
+"""The acceptance, once, that a partition's first records are gone: `nacre begin` commits it beside a group's offset.
 
-It names the topic's id and the offset, and the first commit of the service takes its place: it is spent then.
+It names the topic's id and the offset. The first commit of the service replaces it, and so uses it up.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Acceptance:
     offset: int
 
     def holds_for(self, topic_id: str, first: int) -> bool:
-        """Whether it speaks of this topic, as it is now."""
+        """Whether it is about this topic, as it is now."""
         return self.offset == first and not is_other(self.topic_id, topic_id)
 
 
@@ -32,7 +32,7 @@ def encode_acceptance(acceptance: Acceptance) -> str:
 
 
 def decode_acceptance(metadata: str) -> Acceptance | None:
-    """The acceptance in a commit's metadata, None where it holds none that this version reads."""
+    """The acceptance in a commit's metadata; None where there is none that this version can read."""
     try:
         fields = orjson.loads(metadata)
     except orjson.JSONDecodeError:

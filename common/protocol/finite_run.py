@@ -1,31 +1,31 @@
-"""Whether ingest has said all that it has to say, by what the topic `progress` holds; and what a run came to."""
+"""Whether ingest has finished, by what the topic `progress` holds, and what its runs have read. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from common.protocol.progress import Progress, Run
 
-# Standard input belongs to no partition's run: it says its end itself.
+# Standard input belongs to no partition's run: its progress alone says when it ends.
 STANDARD_INPUT_PREFIX = "stdin-"
 _SHOWN = 3
 _LONGEST_SHOWN = 300
 
 
 def find_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitions: int) -> str:
-    """Say, in one line, why ingest may have more to tell; "" when it has ended, as far as can be known.
+    """Say in one line why ingest may send more; "" when it has ended, as far as can be known.
 
-    A finite run is over when each partition is done in one round: then what has not ended by now is not read on. Beside
-    an ingest that stays, and where only standard input was read, every source that is known has to have ended.
+    A finite run is over when every partition is done in the same round: then no other source is read any further. With
+    an ingest that stays, and where only standard input was read, every known source must have ended.
     """
     if not runs and not sources:
         return "ingest has not begun: it is not started, or has not reached a broker yet"
     if any(run.state == "reads" for run in runs.values()):
-        return "a run of ingest with ONCE has begun and has not ended: if it is not there any more, start it again"
+        return "a run of ingest with ONCE has begun and has not ended: if it no longer runs, start it again"
     if runs and (len(runs) < partitions or len({run.round for run in runs.values()}) > 1):
         return "ingest is beginning: not all of its partitions are taken up"
     is_over = bool(runs) and all(run.state == "done" for run in runs.values())
     if not sources and not is_over:
-        return "ingest has found no source yet, and goes on looking"
+        return "ingest has found no source yet, and keeps looking"
     if waited_for := [
         progress.source for progress in _unended(sources) if not is_over or _is_standard_input(progress.source)
     ]:
@@ -34,23 +34,23 @@ def find_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitio
 
 
 def describe_run(sources: Mapping[str, Progress], runs: Mapping[int, Run]) -> dict[str, Any]:
-    """What all runs so far have read, for a log line: sources, rows, rejected rows, and what was not read."""
+    """What all runs so far have read, as fields of a log line: sources, rows, rejected rows, and what was not read."""
     unread = sum(run.unread for run in runs.values())
     why = next((run.why for run in runs.values() if run.unread), "")
     unended = [progress.source for progress in sources.values() if not progress.ended]
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "sources": len(sources),
         "rows": sum(progress.tally.rows for progress in sources.values()),
         "rejected_by_ingest": sum(progress.rejected for progress in sources.values()),
     }
     if unread or unended:
-        told["unread"] = max(unread, len(unended))
-        told["first_unread"] = why or unended[0]
-    return told
+        fields["unread"] = max(unread, len(unended))
+        fields["first_unread"] = why or unended[0]
+    return fields
 
 
 def shortened(reason: str) -> str:
-    """A reason that fits into a record and a line."""
+    """A reason, cut to what fits into a record and a line."""
     return reason if len(reason) <= _LONGEST_SHOWN else reason[: _LONGEST_SHOWN - 1] + "…"
 
 

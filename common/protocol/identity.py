@@ -1,8 +1,8 @@
-"""What a pipeline's positions are positions in: its cluster, its topics by their ids, its partition count.
+"""What a pipeline's positions are positions in: its cluster, its topics by their ids, its partition count. Pure.
 
-An offset is valid only in the topic that it was taken from. So the first thing ever written under a prefix is the
-identity, as a record of the topic `schemas`; it is compared with what is there at every start. Where it is missing
-although other topics were written to, it was lost, and with it the meaning of every position.
+An offset is valid only in the topic that it was taken from. So the first record ever written under a prefix is the
+identity, in the topic `schemas`, and every start compares it with what is there. Where it is missing although other
+topics were written to, it was lost, and with it the meaning of every position.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`topics` are ids by name, "" where the broker told none: that one is pinned once it does."""
+    """`topics` are ids by name, "" where the broker gave none: such an id is filled in once it does."""
 
     cluster: str
     partitions: int
@@ -37,14 +37,14 @@ def encode_identity(identity: Identity) -> bytes:
 
 
 def decode_identity(value: bytes) -> Identity:
-    """The identity that `encode_identity` wrote. ValueError when it is of a version that is not known."""
+    """The identity that `encode_identity` wrote. Raises ValueError for an unknown version."""
     fields = orjson.loads(value)
     check_version(fields, VERSION)
     return Identity(fields["cluster"], fields["partitions"], fields["topics"])
 
 
 def check_version(fields: Mapping[str, object], known: int) -> None:
-    """ValueError unless what these fields were read from has a version that this one can read."""
+    """Raise ValueError unless the fields have a version that this service can read."""
     version = fields.get("version")
     if version is None:
         raise ValueError(f"written by a version from before format {known}: {_BEGIN_AGAIN}")
@@ -53,7 +53,7 @@ def check_version(fields: Mapping[str, object], known: int) -> None:
 
 
 def find_changes(begun: Identity, now: Identity) -> list[str]:
-    """One line for each way in which the pipeline is not what it was when it was begun; `now` lacks topics gone."""
+    """One line for each difference between the pipeline as begun and now; `now` lacks the topics that are gone."""
     if begun.cluster != now.cluster:
         return [f"the topics were begun in Kafka cluster {begun.cluster}, this is {now.cluster}: {_BEGIN_AGAIN}"]
     lines = []
@@ -64,26 +64,26 @@ def find_changes(begun: Identity, now: Identity) -> list[str]:
             lines.append(describe_other(name, "this pipeline", topic_id, now.topics[name]))
     if not lines and begun.partitions != now.partitions:
         lines.append(
-            f"PARTITIONS={now.partitions}, and the pipeline was begun with {begun.partitions}: it cannot be changed, "
+            f"PARTITIONS={now.partitions}, but the pipeline was begun with {begun.partitions}: it cannot be changed, "
             f"because sources and categories live in a partition: set PARTITIONS={begun.partitions}"
         )
     return lines
 
 
 def is_other(remembered: str, present: str) -> bool:
-    """Whether a topic is another than the one remembered, as far as both ids are known."""
+    """Whether the topic is not the remembered one, as far as both ids are known."""
     return bool(remembered and present) and remembered != present
 
 
 def describe_other(topic: str, what: str, remembered: str, present: str, way_out: str = _BEGIN_AGAIN) -> str:
-    """Say that a topic is another than the one that something was taken from."""
+    """Say that a topic is not the one that something was begun with."""
     return (
-        f"topic {topic} was deleted and created again: {what} was begun with the one of id {remembered}, the one there "
-        f"now has {present}: {way_out}"
+        f"topic {topic} was deleted and created again: {what} was begun with the one of id {remembered}, the "
+        f"present one has {present}: {way_out}"
     )
 
 
 def with_known_ids(begun: Identity, now: Identity) -> Identity:
-    """The identity with the ids that were not known when it was begun."""
+    """The identity, with ids filled in that were not known when it was begun."""
     known = {name: topic_id or now.topics.get(name, "") for name, topic_id in begun.topics.items()}
     return replace(begun, topics=known)

@@ -1,7 +1,7 @@
-"""What travels through the topics besides rows: control records, category keys, rejections.
+"""What travels through the topics besides rows: control records, category keys, rejections. Pure.
 
-A row is a Kafka record without headers, but for one whose line ending is not its schema's: that one carries it in the
-header `eol`. A record with the header `nacre` is a control record.
+A row is a Kafka record without headers, unless its line ending is not its schema's: then the header `eol` has it. A
+record with the header `nacre` is a control record.
 """
 
 from dataclasses import asdict, dataclass
@@ -19,17 +19,17 @@ CONTROL = "nacre"
 EOL = "eol"
 REPLAYED = "replayed"
 BEGUN_ANEW = "begun anew"
-# The line ending of a row that its source ends with: CR is there, and LF may come.
+# The line ending of a source's last row when CR is there and LF may still come.
 HALF_CRLF = b"\r?"
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Where the rows behind it come from, up to the next mark. First in every record batch of `rows`.
+    """Where the rows behind it come from, up to the next mark. Every record batch of `rows` begins with one.
 
     `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain` says that none of
     them holds a quote. A record batch has one producer, so rows behind a mark are never another source's. `split`
-    names the only split that the rows are for, "" stands for all.
+    names the only split that the rows are for; "" stands for all.
     """
 
     source: str
@@ -56,7 +56,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A source has ended: its rows are counted. `parts` is the number of partitions of `rows` that carry this end."""
+    """A source has ended, with these rows. `parts` is the number of partitions of `rows` that hold this end."""
 
     source: str
     tally: Tally
@@ -78,14 +78,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A note in `rejected`: the row that was rejected at this Kafka offset was sent again, in the same transaction."""
+    """A note in `rejected`: the row rejected at this Kafka offset was sent again, in the same transaction."""
 
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class BegunAnew:
-    """A note in `rejected`: this source is read again from its beginning, so what was rejected of it before is void."""
+    """A note in `rejected`: this source is read again from its beginning, so its earlier rejections are void."""
 
     source: str
 
@@ -95,14 +95,14 @@ def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
     if isinstance(control, Mark):
         fields: dict[str, Any] = asdict(control) | {"eol": control.eol.decode("latin-1")}
         if not control.split:
-            # Nearly every mark; and a split of an earlier version knows no such field.
+            # As in nearly every mark, and an earlier version of split knows no such field.
             del fields["split"]
         return orjson.dumps(fields), [(CONTROL, b"mark")]
     return orjson.dumps(asdict(control)), [(CONTROL, b"ended")]
 
 
 def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
-    """The control record, or None when the record is a row. ValueError when it is neither."""
+    """The control record, or None when the record is a row. Raises ValueError when it is neither."""
     for name, kind in headers:
         if name != CONTROL:
             continue
@@ -116,13 +116,13 @@ def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
 
 
 def row_eol(headers: Headers) -> bytes | None:
-    """The line ending a row carries with it, None when it has its schema's."""
+    """The line ending in a row's headers, None when it has its schema's."""
     return next((value for name, value in headers if name == EOL), None)
 
 
 def category_key(schema: str, split: str, category: Category) -> bytes:
-    """The key of a category's rows: the same bytes for the same category, whoever writes them."""
-    # Copied, because keys are kept: what orjson gives holds on to the 4 KB that it was written in.
+    """The key of a category's rows: always the same bytes for the same category."""
+    # Copied, because keys are kept: orjson's result holds on to the 4 KB buffer that it was written in.
     return bytes(memoryview(orjson.dumps({"schema": schema, "split": split, "category": category})))
 
 

@@ -1,7 +1,7 @@
-"""What split commits beside an offset of `rows`: where each split stands, and in which topics. Kept as its metadata.
+"""What split commits beside an offset of `rows`, as its metadata: how far each split is, and in which topics. Pure.
 
-Splits that stand at the same place form a group. The main group stands at the committed offset; groups that are filling
-are behind it, because their splits are new or back; resting ones are of splits that SPLIT_BY does not have any more.
+Splits at the same offset form a group. The main group is at the committed offset; groups that are filling are behind
+it, because their splits are new or back; resting ones have the splits that SPLIT_BY no longer names.
 """
 
 from base64 import b64encode
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 VERSION = 1
-# Brokers take 4,096 bytes with their defaults (offset.metadata.max.bytes); some of them are left for later fields.
+# A broker takes 4,096 bytes by default (offset.metadata.max.bytes); the rest is left for later fields.
 MOST_BYTES = 4_000
 _WIDEST = 10**15 - 1
 _WIDEST_TOPIC_ID = "A" * 22
@@ -22,14 +22,14 @@ Gap = tuple[int, int | None]
 
 
 class PositionError(Exception):
-    """A position that this version cannot go on from; the message says what it is."""
+    """A position that this version cannot go on from; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A split in a position: digests of its name and of its definition, and how many rows it has rejected.
 
-    `placed`: some row had a category in it.
+    `placed`: at least one row had a category in it.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Splits for which everything before `offset` is carried; `mark_offset` is where the last mark before it stands.
+    """Splits that have all rows before `offset`; `mark_offset` is the offset of the last mark before it.
 
-    In the `gaps`, from one offset to before another (None: it has no end yet), the splits were not in SPLIT_BY when the
-    main group passed: rows that a replay sent to one of them alone were rejected then.
+    In the `gaps`, from one offset to before another (None: no end yet), the splits were not in SPLIT_BY when the main
+    group passed: rows that a replay sent to one of them alone were rejected then.
     """
 
     offset: int = 0
@@ -54,10 +54,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A partition of `rows` as far as it is carried, of so many partitions.
+    """How far a partition of `rows`, one of so many, is processed.
 
     `rows` counts those that the main group has passed. `topics` are the ids of the topics that the position depends on,
-    by a short name. `begin` permits, once, to begin at this offset where retention has taken what was before it.
+    by short name. `begin` permits, once, to begin at this offset although retention has deleted what was before it.
     """
 
     main: Group = Group()
@@ -75,17 +75,17 @@ class Position:
 
 
 def digest(text: str) -> str:
-    """Six bytes of a text's hash in base64: 80 texts have two alike once in 90 billion times."""
+    """Six bytes of a text's hash in base64: among 80 texts, two collide once in 90 billion times."""
     return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
 
 
 def kind_of(splits: Iterable[Held]) -> str:
-    """The same for the same splits, in whatever order, whatever they have rejected."""
+    """A digest that is the same for the same splits, in any order, whatever they have rejected."""
     return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
 
 
 def encode_position(position: Position) -> str:
-    """As JSON, without the main group's offset: that is what the position is committed with."""
+    """As JSON, without the main group's offset, which is the committed offset itself."""
     fields: dict[str, Any] = {
         "version": VERSION,
         "topics": dict(position.topics),
@@ -100,7 +100,7 @@ def encode_position(position: Position) -> str:
 
 
 def decode_position(metadata: str, offset: int) -> Position:
-    """The position in what was committed with this offset. PositionError where this version does not know it."""
+    """The position in metadata committed with this offset. Raises PositionError where this version cannot read it."""
     try:
         fields = orjson.loads(metadata)
     except orjson.JSONDecodeError:
@@ -108,7 +108,7 @@ def decode_position(metadata: str, offset: int) -> Position:
     if not isinstance(fields, dict) or "version" not in fields:
         raise PositionError("it does not say its version, so an earlier version or another tool wrote it")
     if fields["version"] != VERSION:
-        raise PositionError(f"its version is {fields['version']}, this one knows version {VERSION}")
+        raise PositionError(f"its version is {fields['version']}, and this version of split reads {VERSION}")
     try:
         return Position(
             replace(_group(fields.get("main", {})), offset=offset),
@@ -124,7 +124,7 @@ def decode_position(metadata: str, offset: int) -> Position:
 
 
 def widest_size(position: Position) -> int:
-    """How many bytes a position of these groups takes at the most, whatever it comes to count."""
+    """The most bytes that a position of these groups can take, however far it counts."""
     widest = replace(
         position,
         main=_widest(position.main),
@@ -138,12 +138,12 @@ def widest_size(position: Position) -> int:
 
 
 def misplaced(remembered: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
-    """The topics whose id is not the remembered one; one that either side does not know is accepted."""
+    """The topics whose id is not the remembered one; an id that either side does not know is accepted."""
     return [name for name, known in remembered.items() if known and present.get(name, "") not in ("", known)]
 
 
 def merged(groups: Iterable[Group]) -> tuple[Group, ...]:
-    """The groups, those that stand at the same place under the same conditions as one; in the order of their places."""
+    """The groups by offset, with those of the same offset and gaps as one."""
     found: dict[tuple[int, tuple[Gap, ...]], Group] = {}
     for group in groups:
         if group.splits:
@@ -181,5 +181,5 @@ def _group(fields: Mapping[str, Any]) -> Group:
 
 
 def _held(name: str, definition: str, rejected: int = 0, placed: int = 1) -> Held:
-    # Where it is not known, rows are taken to have been placed.
+    # Where a position does not say, assume that rows were placed.
     return Held(name, definition, rejected, bool(placed))

@@ -1,4 +1,4 @@
-"""What ingest keeps in the compacted topic `progress`: how far each source is read, and each partition's run."""
+"""What ingest keeps in the compacted topic `progress`: how far each source is read, and each partition's run. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -12,9 +12,9 @@ from common.rows.tally import NOTHING, Tally
 
 # Raised with every change that an older service must not ignore.
 _VERSION = 1
-# Another one than a source's, so that a service which knows only those says so, and takes no run for a source.
+# Not a source's version, so that a service that knows only sources refuses a run instead of taking it for one.
 _RUN_VERSION = 2
-# The key of a partition's run. A source is called by its absolute path, or stdin-….
+# The key of a partition's run. No source has it: their names are absolute paths, or stdin-….
 RUN_KEY = b"run"
 
 
@@ -23,12 +23,12 @@ class Progress:
     """A source as far as it is read, always at a record boundary.
 
     `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that went on and
-    `rejected` the others; `ended` that the source has ended so far, with its file at `size` bytes, last changed at
+    `rejected` the others; `ended` says that the source has ended, with its file at `size` bytes, last changed at
     `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending.
-    `head` and `tail` are fingerprints of the bytes before `offset`, by which a changed file is known. `rows_id` is the
-    id of the topic `rows` that its rows are in, "" where the broker told none. `reason` is why the first of the
-    rejected rows was (blank lines are no rows), and `given_up` says that standard input was left before its end.
-    `begun` are the settings, by name, that its first bytes were read under, empty where none are read yet.
+    `head` and `tail` are fingerprints of the bytes before `offset`, which show whether the file has changed. `rows_id`
+    is the id of the topic `rows` that its rows are in, "" where the broker gave none. `reason` says why the first
+    rejected row was rejected (blank lines are no rows), and `given_up` that standard input was left before its end.
+    `begun` are the settings, by name, with which its first bytes were read, empty where none are read yet.
     """
 
     source: str
@@ -51,11 +51,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What ingest does with a partition of `progress`, which is all there is to tell where it finds no source.
+    """What ingest does with a partition of `progress`, which it records even where it finds no source.
 
     It `follows` the input as a service; or, with ONCE, `reads` it, until all of it is read and the partition is `done`.
-    `round` names the group's assignment that it is of: a finite run has ended when all partitions are done in one
-    round. `unread` is how many sources and folders were not read to their end, and `why` the first one's reason.
+    `round` names the assignment of the group that it belongs to: a finite run has ended when all partitions are done in
+    one round. `unread` is how many sources and folders were not read to their end, and `why` the first one's reason.
     """
 
     partition: int
@@ -76,7 +76,7 @@ def encode_progress(progress: Progress) -> bytes:
 
 
 def decode_progress(value: bytes) -> Progress | Run:
-    """What `encode_progress` or `encode_run` wrote. ValueError when it is of a version that is not known."""
+    """What `encode_progress` or `encode_run` wrote. Raises ValueError for an unknown version."""
     found = orjson.loads(value)
     if "run" in found:
         check_version(found, _RUN_VERSION)

@@ -6,14 +6,14 @@ from fractions import Fraction
 
 from common.protocol.progress import Progress
 
-# Fewer say nothing about a share, unless there are no more.
+# A share of fewer records means nothing, unless the source has no more.
 _ENOUGH_RECORDS = 1_000
 
-# What the setting says of itself, the same where more than one service has it.
+# The setting's description, the same in each service that has it.
 MAX_REJECTED = (
     "records of a source that may be rejected before ingest stops: a count (100), a share (1% or 0.01, of 1,000 "
     "records or all), or none, which is no limit. A finite run that rejects every row of a source, or of a split, "
-    "exits 65 unless this says that it may (100%)"
+    "exits 65 unless this permits it (100%)"
 )
 
 _COUNT = re.compile(r"[0-9]{1,18}")
@@ -31,7 +31,7 @@ class Tolerance:
 
 
 def parse_tolerance(text: str) -> Tolerance:
-    """Read MAX_REJECTED; ValueError, one line, where it is neither a count nor a share nor none."""
+    """Read MAX_REJECTED. Raises ValueError, one line, for anything but a count, a share or none."""
     if text == _NONE:
         return Tolerance(text)
     if _COUNT.fullmatch(text):
@@ -44,7 +44,7 @@ def parse_tolerance(text: str) -> Tolerance:
 
 
 def find_excess(tolerance: Tolerance, progress: Progress) -> str:
-    """Say in one line that more of a source were rejected than may be; empty where they were not."""
+    """Say in one line that a source has more rejected records than MAX_REJECTED permits; "" when it has not."""
     rejected, records = progress.rejected, progress.rejected + progress.tally.rows
     too_many = tolerance.count is not None and rejected > tolerance.count
     enough = progress.ended or records >= _ENOUGH_RECORDS
@@ -58,12 +58,12 @@ def find_excess(tolerance: Tolerance, progress: Progress) -> str:
 
 
 def permits_all(tolerance: Tolerance, rejected: int) -> bool:
-    """Whether it is said that all of them may be rejected, which without a word is taken for a wrong setting."""
+    """Whether MAX_REJECTED permits that all of them are rejected, which otherwise counts as a wrong setting."""
     return tolerance.share == 1 or (tolerance.count is not None and rejected <= tolerance.count)
 
 
 def rejected_whole(tolerance: Tolerance, progress: Progress) -> str:
-    """Say in one line that a source has ended and all of its rows were rejected, where they may not be; else empty."""
+    """Say in one line that a source has ended with every row rejected, where that is not permitted; else ""."""
     if not progress.ended or progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
         return ""
     return (

@@ -38,7 +38,7 @@ _SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
 _BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
 
 _SHOW_INTERVAL_S = 0.05
-# A broker that has not answered by then is not there; the services themselves would wait for ever.
+# A broker that has not answered by then counts as absent; the services themselves would wait for ever.
 _ANSWER_DEADLINE_S = 30.0
 _LAST_LOOK_DEADLINE_S = 5.0
 _DELETE_DEADLINE_S = 5.0
@@ -46,7 +46,7 @@ _DELETE_DEADLINE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is carried, how it is split, and where to."""
+    """What the demo sends, how it is split, and where it goes."""
 
     input: Path
     name: str
@@ -56,12 +56,12 @@ class Order:
 
 
 def main(argv: list[str]) -> int:
-    """Run the demo; 0 when everything is proved, 1 when not, 128 + signal number when interrupted."""
+    """Run the demo; return 0 when everything is proved, 1 when not, 128 + signal number when interrupted."""
     arguments = parse(argv)
     _keep_quiet()
     console = Console(highlight=False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Who has set a signal to be ignored, as nohup does, means it.
+        # A signal that is ignored, as by nohup, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
@@ -75,10 +75,10 @@ def main(argv: list[str]) -> int:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """What the command line asks for; exits 2 where it cannot be read."""
+    """Read the command line; exits 2 where it cannot be read."""
     parser = argparse.ArgumentParser(
         prog="nacre demo",
-        description="Carry a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
+        description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
         f"lost or doubled. It starts its own Kafka, unless {_BOOTSTRAP} names one.",
     )
     parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
@@ -87,7 +87,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         type=_split_by,
         default=os.environ.get("SPLIT_BY") or _SPLIT_BY,
         metavar="SPLITS",
-        help=f"as SPLIT_BY, which is taken when it is set; default: {_SPLIT_BY}",
+        help=f"as SPLIT_BY, which is used when it is set; default: {_SPLIT_BY}",
     )
     parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are so many")
     parser.add_argument(
@@ -106,21 +106,21 @@ def _split_by(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 
 def _keep_quiet() -> None:
-    """What the observer's clients log would go through the bars; what ails the services is in their own logs."""
+    """Keep the log of the observer's clients out of the bars; the services report their errors in their own logs."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Signs that the terminal's encoding lacks are no reason to fail.
+    # Characters that the terminal's encoding lacks are no reason to fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    # The cleaning up that follows has deadlines, and must not be cut short.
+    # The clean-up that follows has deadlines, and must not be cut short.
     _ignore_signals()
     raise KeyboardInterrupt(number)
 
@@ -143,7 +143,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         settings = read_settings(ServiceSettings, flags, program="nacre demo")
         observer = Observer(settings, order.output_dir, order.rows, len(splits))
         if os.environ.get(_BOOTSTRAP):
-            # Put down before the services start, so that they are stopped before it is done.
+            # Registered before the services start, so that it runs after they are stopped.
             stack.callback(_delete_topics, settings, observer)
         services = stack.enter_context(Services(_service_arguments(order, flags), folder))
         with Bars(console) as bars, deferred_signals() as came:
@@ -156,7 +156,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     where = shown_path(order.output_dir)
     if (order.output_dir / REJECTED_PATH).exists():
         console.print(f"\nrejected rows, and why: {where}/{REJECTED_PATH}", markup=False, soft_wrap=True)
-    console.print(f"\n{time.monotonic() - began:.1f} s in all; the files are in {where}", markup=False, soft_wrap=True)
+    console.print(
+        f"\n{time.monotonic() - began:.1f} s in total; the files are in {where}", markup=False, soft_wrap=True
+    )
     return 0 if all(finding.holds for finding in findings) else 1
 
 
@@ -165,9 +167,11 @@ def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
     given: Path = arguments.input.absolute()
     output_dir: Path = arguments.output_dir.resolve()
     if not given.is_file():
-        raise DemoError(f"--input {given}: there is no such file")
+        raise DemoError(f"--input {given}: no such file")
     if given.resolve().is_relative_to(output_dir):
-        raise DemoError(f"{given} is in the output folder, which is emptied first: name another one with --output-dir")
+        raise DemoError(
+            f"{given} is in the output folder, which is emptied first: name another folder with --output-dir"
+        )
     name = shown_path(given)
     if arguments.rows is not None:
         repeated = folder / given.name
@@ -176,13 +180,13 @@ def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
         given, name = repeated, f"{name} repeated"
     rows = count_input(given)
     if not rows:
-        raise DemoError(f"--input {given}: there is no row in it")
+        raise DemoError(f"--input {given}: the file has no rows")
     return Order(given, name, rows, arguments.split_by, output_dir)
 
 
 def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
-    """The flags that tell the services of the broker: the one in the environment, or one that is started here."""
-    # Its own: what a demo before, or one beside, has left on the broker is nothing to this one.
+    """The flags that name the broker to the services: the one in the environment, or one that is started here."""
+    # A prefix of its own, so that another demo's topics on the broker do not matter.
     prefix = f"--topic-prefix=demo-{uuid.uuid4().hex[:12]}."
     if os.environ.get(_BOOTSTRAP):
         flags = [prefix]
@@ -193,11 +197,11 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
         console.print(f"  downloading Kafka {jars.KAFKA_VERSION} ({jars.DOWNLOAD_MB} MB), this once")
     with console.status(f"starting Kafka {jars.KAFKA_VERSION}"):
         kafka = stack.enter_context(LocalKafka())
-    # In good order it would take longer, for data that go with it.
+    # A clean stop would take longer, and the data are removed anyway.
     stack.callback(kafka.kill)
     took_s = time.monotonic() - began
     console.print(f"  Kafka {jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
-    # All that the environment may say of another broker.
+    # They override what the environment may say about another broker.
     return [
         prefix,
         f"--kafka-bootstrap-servers={kafka.bootstrap}",
@@ -215,9 +219,9 @@ def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
 
 
 def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str]]:
-    # Every setting that the outcome depends on is said, so that the environment has no say.
+    # Every setting that the outcome depends on is given, so that the environment cannot change it.
     shared = [*flags, "--log-format=console", "--log-level=info"]
-    # What is rejected is shown with the rest.
+    # Rejected rows are shown with the rest.
     shared_by_readers = [*shared, "--max-rejected=100%"]
     reading = ["--once", "--header=first", "--row-format=csv", "--order=source"]
     return {
@@ -230,9 +234,9 @@ def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str
 async def _show_until_done(
     services: Services, observer: Observer, bars: Bars, bootstrap: str, interrupts: Sequence[int]
 ) -> None:
-    """Show how far the services are until all have ended, or one of these interrupts comes.
+    """Show how far the services are until all have ended, or an interrupt comes.
 
-    DemoError when one fails, or no broker answers.
+    Raises DemoError when one fails, or no broker answers.
     """
     stop = asyncio.Event()
     looking = asyncio.create_task(observer.run(stop))

@@ -25,23 +25,23 @@ from ops.findings import Finding, shown_path
 from services.sink.paths.names import file_path, parse_path
 from services.split.categories.splits import Split
 
-# By this the demo knows its own folder: a pipeline's real output has ledgers in the hidden folder too.
+# It marks a folder as a demo's: a real pipeline's output has a hidden folder with ledgers too.
 _MARKER = "demo"
 
 
 class DemoError(Exception):
-    """Why there is no demo, in words for the person who asked for it."""
+    """There is no demo; the message tells the person who asked for it why."""
 
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Empty the folder, which has to be a demo's or empty, and hold it for this demo alone. Raises DemoError."""
+    """Empty the folder, which must be a demo's or empty, and lock it for this demo. Raises DemoError."""
     marker = folder / HIDDEN / _MARKER
     if folder.exists() and not folder.is_dir():
-        raise DemoError(f"{folder} is no folder")
+        raise DemoError(f"{folder} is not a folder")
     if folder.is_dir() and any(folder.iterdir()):
         if not marker.is_file():
-            raise DemoError(f"{folder} is not empty and no demo has made it: name another one with --output-dir")
+            raise DemoError(f"{folder} is not empty and not a demo's: name another folder with --output-dir")
         with marker.open("rb") as held:
             _lock(held.fileno(), folder)
             shutil.rmtree(folder)
@@ -55,7 +55,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DemoError(f"another demo is at work in {folder}") from None
+        raise DemoError(f"another demo is running in {folder}") from None
 
 
 def repeat_rows(data: bytes, rows: int) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def count_input(path: Path) -> int:
 
 def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Rejected]]:
     """Every category's file below the folder, and the rejected rows."""
-    # One path of each split tells its place.
+    # One path of each split shows its folder.
     places = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
     files = []
     rejected: list[Rejected] = []
@@ -98,7 +98,7 @@ def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile]
             else:
                 split = places.get(relative.split("/")[0])
                 if split is None:
-                    raise DemoError(f"{path} belongs to no split")
+                    raise DemoError(f"{path} belongs to no split of this run")
                 files.append(CategoryFile(split, _category(relative), count_rows(file)))
     return files, rejected
 
@@ -108,13 +108,13 @@ def _category(relative: str) -> str:
     try:
         _, category, _ = parse_path(relative)
     except ValueError:
-        # A long name was cut, and stands for its text by a digest.
+        # A long name is cut, and ends in a digest of its text.
         return Path(relative).stem
     return "+".join("(empty)" if part is None else part for part in category)
 
 
 def check(data: bytes, name: str, folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Finding]]:
-    """The files that the run has made, and what they prove."""
+    """The files that the run has written, and what they prove."""
     files, rejected = read_back(folder, splits)
     findings = prove(data, name, [split.name for split in splits], files, rejected)
     for split in splits:

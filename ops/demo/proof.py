@@ -12,7 +12,7 @@ from ops.findings import Finding
 csv.field_size_limit(2**31 - 1)
 
 _MODULUS = 2**64
-# Every byte is one character and back, so whatever the encoding is, it passes unchanged.
+# It maps every byte to one character and back, so data in any encoding pass unchanged.
 BYTES_AS_TEXT = "latin-1"
 
 
@@ -52,7 +52,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The one file of a split without columns, and the SHA-256 it has and ought to have, in hex; None: no file."""
+    """The one file of a split without columns, with its SHA-256 and the expected one, in hex; None: no file."""
 
     path: str
     sha256: str | None
@@ -83,7 +83,7 @@ def _as_text(characters: str) -> str:
 
 
 def without(data: bytes, rejected: Sequence[Rejected]) -> bytes:
-    """The input without these rows and their line endings. ProofError where the input has no such row at its place."""
+    """The input without these rows and their line endings. Raises ProofError where the input has no such row there."""
     kept = []
     begin = 0
     for row in sorted(rejected, key=lambda row: row.offset):
@@ -99,8 +99,8 @@ def without(data: bytes, rejected: Sequence[Rejected]) -> bytes:
 def prove(
     data: bytes, name: str, splits: Sequence[str], files: Sequence[CategoryFile], rejected: Sequence[Rejected]
 ) -> list[Finding]:
-    """What goes into each split comes out of it, and every file has the header; `name` is the input's."""
-    # What is no row at all is not the csv module's to judge: it counts as one, where it stands.
+    """Check that all that goes into each split comes out of it, and that every file has the header of input `name`."""
+    # What ingest rejected need not be a row to the csv module: each counts as one.
     no_rows = [row for row in rejected if not row.split]
     taken = count_rows(_lines(without(data, no_rows)))
     by_text: defaultdict[Finding, list[str]] = defaultdict(list)
@@ -115,7 +115,7 @@ def prove(
 
 
 def _balance(taken: Rows, no_rows: int, files: Sequence[Rows], refused: Sequence[Rejected]) -> Finding:
-    """Whether the rows taken are those in the files and those refused."""
+    """Whether the rows that went in are those in the files and those refused."""
     refused_rows = [_row_checksum(row.raw) for row in refused]
     total_in = taken.count + no_rows
     out = sum(rows.count for rows in files)
@@ -150,10 +150,10 @@ def _headers(taken: Rows, name: str, files: Sequence[CategoryFile]) -> Finding:
 
 
 def prove_whole(whole: Whole, name: str, left_out: int) -> Finding:
-    """That the one file of a split without columns is the input, but for `left_out` rejected rows."""
+    """Check that the one file of a split without columns is the input without its `left_out` rejected rows."""
     but_for = f" without its {left_out:,} rejected rows" if left_out else ""
     if whole.sha256 is None:
-        return Finding(holds=False, text=f"{whole.path} is not there")
+        return Finding(holds=False, text=f"{whole.path} does not exist")
     if whole.sha256 != whole.expected_sha256:
         return Finding(holds=False, text=f"{whole.path} does NOT equal {name}{but_for}")
     equal = f"{whole.path} equals {name}{but_for} byte for byte (sha256 {whole.sha256[:8]}…)"
@@ -161,7 +161,7 @@ def prove_whole(whole: Whole, name: str, left_out: int) -> Finding:
 
 
 def categories(splits: Sequence[str], files: Sequence[CategoryFile]) -> Mapping[str, Sequence[tuple[str, int]]]:
-    """The rows per category of each split: numbers in their order, others by their rows, most first."""
+    """The rows per category of each split: numbers in ascending order, others by their rows, most first."""
     found: dict[str, list[tuple[str, int]]] = {split: [] for split in splits}
     for file in files:
         found[file.split].append((file.category, file.rows.count))

@@ -21,7 +21,7 @@ _PACE_WIDTH = len("1,000,000 rows/s")
 
 
 class Pace:
-    """Rows per second of one stage, from the last look that saw none to the last that saw more than before."""
+    """Rows per second of one stage, from the last look that saw none to the last that saw progress."""
 
     def __init__(self) -> None:
         self._began_s = math.nan
@@ -30,7 +30,7 @@ class Pace:
         self._moves = 0
 
     def see(self, at_s: float, done: int) -> None:
-        """Take note of how many rows were done at a moment."""
+        """Note how many rows were done at a moment."""
         if not done:
             self._began_s = at_s
         elif done > self._done:
@@ -39,7 +39,7 @@ class Pace:
 
     @property
     def rows_per_s(self) -> int | None:
-        """None while too few looks have seen it move: between two looks it may have been idle."""
+        """None until enough looks have seen it move: between two looks it may have been idle."""
         took_s = self._moved_s - self._began_s
         return round(self._done / took_s) if self._moves >= _MOVES_OF_A_PACE and took_s > 0 else None
 
@@ -59,7 +59,7 @@ class Bars:
         )
         self._tasks: dict[str, TaskID] = {}
         self._paces = {stage: Pace() for stage in STAGES}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def __enter__(self) -> Self:
         for stage in STAGES:
@@ -75,7 +75,7 @@ class Bars:
             self._progress.stop()
 
     def show(self, standings: Standings, finished: Sequence[str]) -> None:
-        """Bring the bars to these standings; `finished` are the stages that have ended."""
+        """Show these standings; `finished` are the stages that have ended."""
         for stage in STAGES:
             stood: Stood = getattr(standings, stage)
             pace = self._paces[stage]
@@ -89,11 +89,11 @@ class Bars:
                     pace=f"{text:>{_PACE_WIDTH}}",
                     visible=True,
                 )
-            elif stage not in self._told:
+            elif stage not in self._reported:
                 if stage not in finished or stood.done < stood.total:
-                    # One after the other, as the rows go.
+                    # One after the other, in the order of the stages.
                     return
-                self._told.add(stage)
+                self._reported.add(stage)
                 self._console.print(f"  {stage:7} {stood.done:,} rows{', ' * bool(text)}{text}")
 
 

@@ -13,7 +13,7 @@ from ops.demo.files import DemoError
 from ops.kafka.deferred_signals import deferred_signals
 
 _LOG_TAIL_LINES = 20
-# A service drains within its DRAIN_DEADLINE_S; this is for one that does not.
+# A service drains within its DRAIN_DEADLINE_S; this is for one that fails to.
 _STOP_DEADLINE_S = 10.0
 _PR_SET_PDEATHSIG = 1
 # Loaded here: between fork and exec nothing may be loaded.
@@ -21,7 +21,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Services:
-    """The services, begun on entry and stopped on exit. `arguments` are theirs by name; logs go into the folder."""
+    """The services, started on entry and stopped on exit. `arguments` are by service; logs go into the folder."""
 
     def __init__(self, arguments: Mapping[str, Sequence[str]], log_folder: Path) -> None:
         self._arguments = arguments
@@ -45,7 +45,7 @@ class Services:
         return len(self._processes)
 
     def finished(self) -> Sequence[str]:
-        """The services that are done. DemoError when one has failed."""
+        """The services that are done. Raises DemoError when one has failed."""
         codes = {name: process.poll() for name, process in self._processes.items()}
         for name, code in codes.items():
             if code not in (None, 0):
@@ -58,7 +58,7 @@ class Services:
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
     def stop(self) -> None:
-        """Let those that still run drain, and wait until they are gone."""
+        """Let those that still run drain, and wait until they have ended."""
         for process in self._processes.values():
             if process.poll() is None:
                 process.terminate()
@@ -88,6 +88,6 @@ class Services:
 
 
 def _end_with_parent() -> None:
-    """On Linux, a service drains also when the demo is killed."""
+    """On Linux, let a service drain even when the demo is killed."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -27,7 +27,7 @@ _LOOK_INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """How many rows a stage has passed on, of how many."""
+    """How many rows a stage has passed on, and how many it will."""
 
     done: int = 0
     total: int = 0
@@ -58,8 +58,8 @@ def standings(
 ) -> Standings:
     """Put together what was seen of a run over `rows` rows.
 
-    ingest has `passed_on` and `refused` rows, split carried what its positions say, and sink has `written` rows into
-    categories and `rejected` ones, both services' rejections, into their file.
+    ingest has `passed_on` and `refused` rows, split has processed what its positions say, and sink has `written` rows
+    to categories and `rejected` ones, both services' rejections, to their file.
     """
     to_split = rows - refused
     to_sink = to_split * splits
@@ -72,7 +72,7 @@ def standings(
 
 
 class Observer:
-    """Looks again and again. `standings` is what was seen last, None before; `trouble` why nothing can be seen."""
+    """Looks again and again. `standings` is the last result, None before the first; `trouble` says why it is."""
 
     def __init__(self, settings: ServiceSettings, output_dir: Path, rows: int, splits: int) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class Observer:
         self.trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop`, and a last time then; begin again whenever Kafka cannot be asked."""
+        """Look until `stop`, and then once more; begin again whenever Kafka does not answer."""
         while True:
             try:
                 with client_failures_as_outages():
@@ -115,19 +115,19 @@ class Observer:
         topics = Topics.under(self._settings.topic_prefix)
         _, existing = await describe_topics(admin, topics.names)
         if len(existing) < len(topics.names):
-            raise KafkaError("the topics are not there yet")
+            raise KafkaError("the topics do not exist yet")
 
     async def _look(
         self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage
     ) -> Standings:
         at_s = time.monotonic()
-        # With ONCE nothing follows an end; asking all partitions takes longer than all else here.
+        # With ONCE nothing follows an end, and asking all partitions takes longer than all else here.
         if not all_ended(watch.sources):
             await watch.read_sources(consumer)
         found = await admin.list_consumer_group_offsets(to_split.group, partitions=list(to_split.partitions))
         passed_on = sum(progress.tally.rows for progress in watch.sources.values())
         refused = sum(progress.rejected for progress in watch.sources.values())
-        # Rows whose quotes are wrong are counted by nobody beforehand.
+        # Rows with wrong quotes cannot be counted beforehand.
         rows = passed_on + refused if all_ended(watch.sources) else max(self._rows, passed_on + refused)
         return standings(
             at_s,
@@ -141,7 +141,7 @@ class Observer:
 
 
 def ledger_rows(output_dir: Path) -> tuple[int, int]:
-    """The rows that sink's ledgers know to be in the categories' files, and in the file of the rejected ones."""
+    """The rows in the categories' files, and those in the file of rejected rows, by sink's ledgers."""
     written = rejected = 0
     for path in output_dir.glob(LEDGERS):
         try:
@@ -151,13 +151,13 @@ def ledger_rows(output_dir: Path) -> tuple[int, int]:
                 else:
                     written += line["rows"]
         except sqlite3.OperationalError:
-            # It is just being made, or closed.
+            # It is being created, or closed.
             continue
     return written, rejected
 
 
 async def delete_topics(settings: ServiceSettings, deadline_s: float) -> str:
-    """Remove this demo's topics, and with them its groups' offsets; return why not, "" when they are gone."""
+    """Delete this demo's topics, and with them its groups' offsets; return why that failed, "" when it did not."""
     topics = Topics.under(settings.topic_prefix)
     try:
         async with asyncio.timeout(deadline_s), open_admin(settings, asyncio.Event()) as admin:

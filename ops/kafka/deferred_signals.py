@@ -1,4 +1,4 @@
-"""Holding signals back for a moment."""
+"""Holding signals back for a moment, around what they must not interrupt."""
 
 import signal
 import threading
@@ -9,11 +9,11 @@ from types import FrameType
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Let signals that Python handles come only at the end of this block, in the main thread; the list holds them.
+    """Defer signals that Python handles to the end of this block, in the main thread; the list holds those that came.
 
-    Around the start of a process: one that comes between the fork and our knowing the child would leave it with nobody
-    who waits for it. Around a loop: one would break into whichever task runs. Handlers are exchanged rather than
-    signals masked, because a child would inherit the mask.
+    Around the start of a process, because a signal between the fork and our knowing the child would leave it with
+    nobody who waits for it. Around a loop, because a signal would interrupt any task that runs. Handlers are replaced
+    rather than signals masked, because a child would inherit the mask.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, downloaded once, each checked against its sum before it is kept; and the Java for them."""
+"""The jars of Apache Kafka, downloaded once and kept only if their checksums are right; and the Java for them."""
 
 import fcntl
 import hashlib
@@ -127,7 +127,7 @@ _BROKER: Jars = {
 
 
 class LocalKafkaError(Exception):
-    """Why there is no local Kafka, in words for the person who asked for one."""
+    """There is no local Kafka; the message tells the person who asked for it why."""
 
 
 def download_needed() -> bool:
@@ -142,7 +142,7 @@ def classpath(jars: Jars = _BROKER) -> str:
             _download(jars)
         except (OSError, RuntimeError) as error:
             raise LocalKafkaError(
-                f"cannot download Kafka {KAFKA_VERSION}: {_root_cause(error)}; run it again when the network is there",
+                f"cannot download Kafka {KAFKA_VERSION}: {_root_cause(error)}; run it again when the network is up",
             ) from error
     return os.pathsep.join(str(_path(coordinates)) for coordinates in _by_coordinates(jars))
 
@@ -165,7 +165,7 @@ def kept_classes() -> Path:
 
 
 def kept_classes_options() -> list[str]:
-    """What makes Java begin with the classes that are kept."""
+    """The options that let Java begin with the kept classes."""
     kept = kept_classes()
     return [f"-XX:AOTCache={kept}"] if kept.exists() else []
 
@@ -209,13 +209,13 @@ def _download(jars: Jars) -> None:
 
 
 def _fetch(coordinates: str, sha256: str, staging: Path) -> None:
-    """Download one jar into `staging`, and move it to its place only when it is whole: what is there, is right."""
+    """Download one jar into `staging`, and move it to its place only when it is whole: each jar there is right."""
     from jgo.maven import MavenContext  # noqa: PLC0415 - an optional dependency, and 0.15 s that a warm start saves
 
     group, artifact, version = coordinates.split(":")
     jar = MavenContext(repo_cache=staging).project(group, artifact).at_version(version).artifact().resolve()
     if hashlib.sha256(jar.read_bytes()).hexdigest() != sha256:
-        raise RuntimeError(f"{jar.name} is damaged or not the one that was published")
+        raise RuntimeError(f"{jar.name} is damaged, or is not the published file")
     jar.replace(_path(coordinates))
 
 

@@ -29,16 +29,16 @@ _LOG_TAIL_LINES = 20
 _POLL_INTERVAL_S = 0.05
 _STOP_DEADLINE_S = 20.0
 
-# How a parent ends the broker, written to the supervisor's standard input; its end without a word: the parent is dead.
+# What a parent writes to the supervisor's standard input to end the broker; end of file without it: the parent is dead.
 _STOP = b"stop"
 _KILL = b"kill"
 _PR_SET_PDEATHSIG = 1
 
 
 class LocalKafka:
-    """One Kafka node on 127.0.0.1 that does not outlive this process; may be started again on its port and data."""
+    """One Kafka node on 127.0.0.1 that does not outlive this process; it can start again on its port and data."""
 
-    # Known from the first start on, and the same after every later one.
+    # Set by the first start, and the same after every later one.
     bootstrap: str
 
     def __init__(
@@ -76,9 +76,9 @@ class LocalKafka:
         self.close()
 
     def start(self) -> None:
-        """Return when the broker answers; the first start of all downloads it. Raises LocalKafkaError."""
+        """Start the broker and return when it answers; the very first start downloads it. Raises LocalKafkaError."""
         if self._supervisor is not None and self._supervisor.poll() is None:
-            raise LocalKafkaError("Kafka runs already")
+            raise LocalKafkaError("Kafka is already running")
         self.kill()
         if self._port is not None:
             kafka_settings.check_free(self._port)
@@ -88,7 +88,7 @@ class LocalKafka:
         (self.data_dir / kafka_settings.PROPERTIES_NAME).write_text(kafka_settings.properties_text(properties))
         options = self._java_options or jars.kept_classes_options()
         commands = [kafka_settings.broker_command(java, classpath, self.data_dir, options)]
-        # Kafka writes this file last, so a format that was cut short is done again.
+        # Kafka writes this file last, so a format that was interrupted is repeated.
         if not (self.data_dir / kafka_settings.DATA_NAME / "meta.properties").exists():
             commands.insert(0, kafka_settings.format_command(java, classpath, self.data_dir, self._cluster, options))
         with (self.data_dir / _LOG_NAME).open("ab") as log:
@@ -104,7 +104,7 @@ class LocalKafka:
             raise
 
     def stop(self) -> None:
-        """End the broker in good order; its data stays for the next start."""
+        """Shut the broker down cleanly; its data stays for the next start."""
         self._end(_STOP)
 
     def kill(self) -> None:
@@ -112,7 +112,7 @@ class LocalKafka:
         self._end(_KILL)
 
     def close(self) -> None:
-        """Stop the broker and remove its data, unless they are in a folder that the caller named."""
+        """Stop the broker and remove its data, unless the caller named their folder."""
         self.stop()
         if self._temporary:
             shutil.rmtree(self.data_dir, ignore_errors=True)
@@ -158,12 +158,12 @@ class LocalKafka:
 
 
 def supervise(specification: str) -> int:
-    """Be the process between the parent and Java: run the commands in turn until told to end, or the parent is dead."""
+    """Be the process between the parent and Java: run the commands in turn until the parent ends them, or is dead."""
     commands, folder, temporary, stop_deadline_s = json.loads(specification)
     code = 0
     for command in commands:
-        code, told = _run(command, folder, stop_deadline_s)
-        if told or code != 0:
+        code, was_ended = _run(command, folder, stop_deadline_s)
+        if was_ended or code != 0:
             break
     parent_is_dead = select.select([0], [], [], 0)[0] and not os.read(0, 1)
     if temporary and parent_is_dead:
@@ -187,7 +187,7 @@ def _spawn_supervisor(specification: str, log: int) -> subprocess.Popen[bytes]:
 
 
 def _run(command: list[str], folder: str, stop_deadline_s: float) -> tuple[int, bool]:
-    """Exit code of `command`, and whether it was the parent's word or death that ended it."""
+    """Run the command; return its exit code, and whether the parent, or its death, ended it."""
     # Only the child holds the writing end, so that the reading end reports its death: one wait for both events.
     ended, held_by_child = os.pipe()
     child = subprocess.Popen(  # noqa: S603 - as the parent says
@@ -198,18 +198,18 @@ def _run(command: list[str], folder: str, stop_deadline_s: float) -> tuple[int, 
         preexec_fn=_die_with_parent,  # noqa: PLW1509 - the supervisor has no threads
     )
     os.close(held_by_child)
-    told = 0 in select.select([0, ended], [], [])[0]
-    if told:
+    was_ended = 0 in select.select([0, ended], [], [])[0]
+    if was_ended:
         if os.read(0, len(_STOP)) == _STOP:
             child.terminate()
             with suppress(subprocess.TimeoutExpired):
                 child.wait(stop_deadline_s)
         child.kill()
     os.close(ended)
-    return child.wait(), told
+    return child.wait(), was_ended
 
 
 def _die_with_parent() -> None:
-    """On Linux, Java dies even with a supervisor that was killed itself."""
+    """On Linux, let Java die even when the supervisor is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

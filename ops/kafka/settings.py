@@ -1,4 +1,4 @@
-"""How the local Kafka is set up, started, and seen to be ready."""
+"""How the local Kafka is configured, started, and known to be ready."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 PROPERTIES_NAME = "server.properties"
 DATA_NAME = "kafka"
 
-# What makes a node for one person quick and small, where Kafka's defaults are made for many.
+# These make a node for one person quick and small; Kafka's defaults are made for many.
 PREFERENCES: Mapping[str, str] = MappingProxyType(
     {
         "offsets.topic.num.partitions": "4",
@@ -24,7 +24,7 @@ PREFERENCES: Mapping[str, str] = MappingProxyType(
         "share.coordinator.state.topic.num.partitions": "4",
         "group.initial.rebalance.delay.ms": "0",
         "auto.create.topics.enable": "false",
-        # After a kill the controller turns the new broker away until the old one's session is over: 9 s by default.
+        # After a kill the controller refuses the new broker until the old one's session is over: 9 s by default.
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
     }
@@ -43,7 +43,7 @@ def broker_properties(
 ) -> dict[str, str]:
     """Return the settings of one node that is broker and controller; port 0 lets the broker take a free one.
 
-    Without preferences it is as Kafka's own defaults make it, but for what a single node cannot do without.
+    Without preferences it has Kafka's own defaults, except for what a single node cannot do without.
     """
     return {
         "process.roles": "broker,controller",
@@ -103,7 +103,7 @@ def started_port(log: str, asked: int | None) -> int | None:
 
 
 def answers(port: int) -> bool:
-    """Whether the broker says through Kafka's protocol that it is there, and alive to its controller."""
+    """Whether the broker answers in Kafka's protocol, and is alive to its controller."""
     try:
         with (
             socket.create_connection((HOST, port), _ANSWER_DEADLINE_S) as connection,
@@ -133,7 +133,7 @@ def check_free(port: int) -> None:
 def _java_command(java: Path, classpath: str, folder: Path, flags: list[str]) -> list[str]:
     return [
         str(java),
-        # With a heap as small as this it pauses briefly, and has no threads of its own to take cores from the services.
+        # With so small a heap its pauses are short, and it has no threads of its own to take cores from the services.
         "-XX:+UseSerialGC",
         *flags,
         # What a killed Java would leave in the shared temporary folder: its counters, and unpacked native libraries.

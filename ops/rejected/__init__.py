@@ -1,1 +1,1 @@
-"""`nacre rejected`: rejected rows looked at, mended, and sent again."""
+"""`nacre rejected`: look at rejected rows, mend them, and send them again."""

@@ -1,4 +1,4 @@
-"""`nacre rejected list | show | replay`: rejected rows looked at, mended, and sent again exactly once."""
+"""`nacre rejected list | show | replay`: look at rejected rows, mend them, and send them again exactly once."""
 
 import argparse
 import asyncio
@@ -24,12 +24,12 @@ from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130
-_MAX_TOLD = 100
+_MAX_REPORTED = 100
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
+    """Run the command; return 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     keep_last_warning(quiet=True)
     try:
@@ -46,13 +46,13 @@ def main(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write(f"{_PROGRAM}: interrupted; a replay goes on when it is run again\n")
+        sys.stderr.write(f"{_PROGRAM}: interrupted; run a replay again to go on with it\n")
         return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     filters = Parser(add_help=False)
-    filters.add_argument("--reason", default="", metavar="TEXT", help="only where the reason has this text in it")
+    filters.add_argument("--reason", default="", metavar="TEXT", help="only rows whose reason has this text in it")
     filters.add_argument("--source", help="only rows of this source")
     filters.add_argument("--split", help="only rows that this split rejected; '' for those that ingest rejected")
     filters.add_argument(
@@ -64,38 +64,40 @@ def _parser() -> argparse.ArgumentParser:
         "KAFKA_* and TOPIC_PREFIX in the environment.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", parents=[filters], help="count them by reason, split and source")
+    listing = commands.add_parser("list", parents=[filters], help="count rejected rows by reason, split and source")
     listing.add_argument("--json", action="store_true", help="print JSON lines")
-    showing = commands.add_parser("show", parents=[filters], help="print the rows as CSV, to be mended and replayed")
-    showing.add_argument("--limit", type=int, help="so many rows at most")
-    showing.add_argument("--all", action="store_true", help="also those that were replayed already")
+    showing = commands.add_parser(
+        "show", parents=[filters], help="print rejected rows as CSV, to be mended and replayed"
+    )
+    showing.add_argument("--limit", type=int, help="print at most so many rows")
+    showing.add_argument("--all", action="store_true", help="also rows that were already replayed")
     replaying = commands.add_parser(
-        "replay", parents=[filters], help="send rows again; without --yes tell what would be sent"
+        "replay", parents=[filters], help="send rows again; without --yes, only report what would be sent"
     )
     replaying.add_argument(
         "--from", dest="file", help="a file that `show` printed, with its rows mended; - for standard input"
     )
-    replaying.add_argument("--yes", action="store_true", help="do it")
+    replaying.add_argument("--yes", action="store_true", help="send them")
     return parser
 
 
 async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace) -> int:
-    """Run the command; what a broker or the network fails it with is raised as one line that says why."""
+    """Run the command; an error of the broker or the network is raised as one line that says why."""
     try:
         return await _run(settings, options)
     except ProducerFenced:
-        raise ServiceError("another replay has begun and goes on with the rest") from None
+        raise ServiceError("another replay has begun, and goes on with the rest") from None
     except BrokenPipeError:
         raise
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
     if diagnosis.kind in {Kind.REFUSED, Kind.REFUSED_IF_IT_LASTS}:
         raise ConfigurationError(diagnosis.reason)
-    raise ServiceError(f"{diagnosis.reason}; a replay that broke off goes on when it is run again")
+    raise ServiceError(f"{diagnosis.reason}; run a replay again to go on with it")
 
 
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
-    # As they are, not as PARTITIONS says: rows have to come to their source's partition.
+    # The number that there is, not the one in PARTITIONS: rows must go to their source's partition.
     settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
     wanted = Wanted(options.reason, options.source, options.split, frozenset(options.id))
     if options.command == "list":
@@ -104,8 +106,8 @@ async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
         return await _show(settings, wanted, options.limit, replayed_too=options.all)
     mended = None if options.file is None else _read_file(options.file)
     split_by = os.environ.get("SPLIT_BY", "")
-    outcome = await replay(settings, wanted, mended, send=options.yes, split_by=split_by, refuse=_Teller())
-    return _tell(outcome, sent=options.yes)
+    outcome = await replay(settings, wanted, mended, send=options.yes, split_by=split_by, refuse=_RefusalPrinter())
+    return _report(outcome, sent=options.yes)
 
 
 async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> int:
@@ -145,7 +147,7 @@ async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *,
 
 
 def _read_file(name: str) -> dict[int, Mended]:
-    """The mended rows. Its bytes are read as latin-1, which gives every byte back."""
+    """Read the mended rows. The file is read as latin-1, which keeps every byte."""
     try:
         if name == "-":
             sys.stdin.reconfigure(encoding="latin-1", newline="")  # type: ignore[union-attr]  # it is a text file here
@@ -158,20 +160,20 @@ def _read_file(name: str) -> dict[int, Mended]:
         raise ConfigurationError(f"--from {name}: {error}") from None
 
 
-class _Teller:
-    """Tells of rows that cannot be sent, so many at most: the table has them all."""
+class _RefusalPrinter:
+    """Prints rows that cannot be sent, but not too many: the table counts them all."""
 
     def __init__(self) -> None:
-        self._told = 0
+        self._count = 0
 
     def __call__(self, number: int, rejection: Rejection, why: str) -> None:
-        """Tell of this one."""
-        self._told += 1
-        if self._told <= _MAX_TOLD:
+        """Print this one."""
+        self._count += 1
+        if self._count <= _MAX_REPORTED:
             sys.stderr.write(f"{_PROGRAM}: id {number} ({rejection.source}:{rejection.line}): {why}\n")
 
 
-def _tell(outcome: Outcome, *, sent: bool) -> int:
+def _report(outcome: Outcome, *, sent: bool) -> int:
     """Print what was done or would be; return the exit code."""
     rows = [
         ("sent" if sent else "would be sent", split_shown(split), source, str(group.rows))
@@ -188,7 +190,9 @@ def _tell(outcome: Outcome, *, sent: bool) -> int:
     if not rows and not outcome.done_before:
         sys.stdout.write("nothing to replay\n")
     if outcome.sent.groups and not sent:
-        sys.stdout.write("nothing was sent: --yes sends\n")
+        sys.stdout.write("nothing was sent: run it with --yes to send\n")
     if outcome.unknown:
-        sys.stderr.write(f"{_PROGRAM}: no rejected row has the id {', '.join(map(str, outcome.unknown[:_MAX_TOLD]))}\n")
+        sys.stderr.write(
+            f"{_PROGRAM}: no rejected row has the id {', '.join(map(str, outcome.unknown[:_MAX_REPORTED]))}\n"
+        )
     return 1 if outcome.refusals or outcome.unknown else 0

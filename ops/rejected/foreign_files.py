@@ -1,4 +1,4 @@
-"""Files that another program has saved in its own form, known by their first line. Pure."""
+"""Files that another program saved in its own format, recognized by their first line. Pure."""
 
 import csv
 from collections.abc import Collection
@@ -10,7 +10,7 @@ _AS_CSV = 'save it as "CSV UTF-8"'
 
 
 def explain_foreign(line: str, columns: Collection[str]) -> str:
-    """Say, in one line, what a file is whose first line, as latin-1, should have these columns; "" where it has."""
+    """Say in one line what a file is, by its first line as latin-1, if it is not CSV with these columns; else ""."""
     if line.startswith((_ARCHIVE, _OLD_EXCEL)):
         return f"it is a spreadsheet's own format, not CSV: {_AS_CSV}"
     if line.startswith(_UTF_16) or "\x00" in line:

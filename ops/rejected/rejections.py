@@ -1,4 +1,4 @@
-"""What `nacre rejected` decides: which rejected rows are meant, which can be sent again, and as what. Pure."""
+"""What `nacre rejected` decides: which rejected rows are selected, which can be sent again, and as what. Pure."""
 
 import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,20 +15,20 @@ COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")
 # What spreadsheets put before a file in UTF-8, as latin-1.
 _BOM = "\xef\xbb\xbf"
-# Reasons may hold the values that they are about: of more groups than this it is said that there are.
+# Reasons may hold values, so there may be very many; beyond this number they form one group.
 MAX_GROUPS = 10_000
 _MANY = "(other reasons)"
 _EVERY = "(all)"
 
 
 class Offsets:
-    """A set of Kafka offsets, a bit each, so that millions cost little."""
+    """A set of Kafka offsets, one bit each, so that millions take little memory."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
 
     def add(self, offset: int) -> None:
-        """Take an offset in."""
+        """Add an offset."""
         if len(self._bits) <= offset >> 3:
             self._bits.extend(bytes((offset >> 3) + 1 - len(self._bits)))
         self._bits[offset >> 3] |= 1 << (offset & 7)
@@ -39,7 +39,7 @@ class Offsets:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rejections are meant; None means any. `reason` is part of the reason, `split` "" what ingest rejected."""
+    """Which rejections to select; None means any. `reason` is part of the reason; `split` "" means ingest's own."""
 
     reason: str = ""
     source: str | None = None
@@ -47,7 +47,7 @@ class Wanted:
     ids: frozenset[int] = frozenset()
 
     def __call__(self, number: int, rejection: Rejection) -> bool:
-        """Whether this one is."""
+        """Whether this one is selected."""
         return (
             self.reason in rejection.reason
             and self.source in {None, rejection.source}
@@ -74,7 +74,7 @@ class Group:
 
 
 class Groups:
-    """Groups by reason, split and source, in the order in which they came; no more than so many are told apart."""
+    """Groups by reason, split and source, in the order of their first row, and at most so many."""
 
     def __init__(self, most: int = MAX_GROUPS) -> None:
         self._most = most
@@ -99,7 +99,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A row of a file that `show` printed, with the place it was printed with."""
+    """A row of a file that `show` printed, with the place that stands beside it."""
 
     source: bytes
     line: bytes
@@ -118,7 +118,7 @@ class Mended:
 
 
 class Judge:
-    """Tells whether rows can be sent again, by the schemas of their sources, and by the splits in use where known."""
+    """Judges whether rows can be sent again, by their sources' schemas and, where known, the splits in use."""
 
     def __init__(
         self,
@@ -134,21 +134,22 @@ class Judge:
         self._codecs: dict[str, JsonCodec] = {}
 
     def __call__(self, rejection: Rejection, row: bytes) -> Sending:
-        """How this row is sent in place of the rejected bytes. ValueError: why it cannot be."""
+        """How to send this row in place of the rejected bytes. Raises ValueError, one line, where it cannot be sent."""
         if rejection.split and self._splits is not None and rejection.split not in self._splits:
             # Sent to another split, the row would be in its files twice.
             raise ValueError(
-                f"split {rejection.split} is not in use, it would only come back. In use: {_listed(self._splits)}; "
-                "each of these has had this row from its source, and lists what it rejected under its own name"
+                f"split {rejection.split} is not in use, so it would reject the row again. In use: "
+                f"{_listed(self._splits)}; each of these has had this row from its source, and lists what "
+                "it rejected under its own name"
             )
         schema_id = self._schema_ids.get(rejection.source, "")
         if not schema_id:
             raise ValueError("the source has no schema: its header was rejected")
         if schema_id not in self._schemas:
-            raise ValueError(f"schema {schema_id} is not known")
+            raise ValueError(f"schema {schema_id} is not in the topic of schemas")
         schema = self._schemas[schema_id]
         if not rejection.split and row == rejection.raw:
-            # They may be a part of a row only, or cut: as they are they never become one.
+            # They may be only part of a row, or cut: unchanged they never become one.
             raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
@@ -186,7 +187,7 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
             return
         case [Reject(reason=reason, raw=raw)] if raw == row:
             raise ValueError(reason)
-    raise ValueError("not one record: a line break outside quotes, or quotes that do not match")
+    raise ValueError("not one record: it has a line break outside quotes, or quotes that do not match")
 
 
 def shown(number: int, rejection: Rejection) -> bytes:
@@ -204,7 +205,7 @@ def shown(number: int, rejection: Rejection) -> bytes:
 
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
-    """The rows of a file that `show` printed, by id; its bytes come as latin-1. ValueError, one line: what is wrong."""
+    """The rows of a file that `show` printed, by id; lines come as latin-1. Raises ValueError, one line."""
     lines = iter(lines)
     first = next(lines, "")
     if what := explain_foreign(first, _TO_MATCH):
@@ -213,7 +214,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
     try:
         header = next(reader, [])
         if missing := [column for column in _TO_MATCH if column not in header]:
-            raise ValueError(f"no column {missing[0]}: it must have those of `nacre rejected show`")
+            raise ValueError(f"no column {missing[0]}: keep the columns that `nacre rejected show` prints")
         found: dict[int, Mended] = {}
         for fields in reader:
             if not fields:
@@ -222,7 +223,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
                 raise ValueError(f"line {reader.line_num}: {len(fields)} fields, the header has {len(header)}")
             number, *rest = (dict(zip(header, fields, strict=True))[column] for column in _TO_MATCH)
             if not (number.isascii() and number.isdigit()):
-                raise ValueError(f"line {reader.line_num}: the id {number!r} is no number")
+                raise ValueError(f"line {reader.line_num}: the id {number!r} is not a number")
             if int(number) in found:
                 raise ValueError(f"line {reader.line_num}: id {number} is there twice")
             found[int(number)] = Mended(*(text.encode("latin-1") for text in rest))
@@ -232,7 +233,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns in line, without what a terminal would take for a command."""
+    """Aligned columns, with control characters escaped, which a terminal would obey."""
     cells = [[_printable(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

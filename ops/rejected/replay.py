@@ -1,4 +1,4 @@
-"""The topic `rejected` read for `nacre rejected`, and rows of it sent again."""
+"""Reading the topic `rejected` for `nacre rejected`, and sending its rows again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -33,9 +33,9 @@ _BYTES_PER_TRANSACTION = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The topic up to the end that it had when it was opened, and which of its rows are replayed by then.
+    """The topic up to the end that it had when it was opened, and which of its rows were replayed by then.
 
-    `begun_anew` has, by source, the offset behind which it was read again from its beginning.
+    `begun_anew` has the offset, by source, after which that source was read again from its beginning.
     """
 
     consumer: AIOKafkaConsumer
@@ -49,17 +49,17 @@ class Rejected:
         return number in self.replayed or number < self.begun_anew.get(rejection.source, 0)
 
     async def rejections(self, wanted: Wanted) -> AsyncIterator[tuple[int, Rejection]]:
-        """The rejections that are wanted, with their ids, in their order."""
+        """The selected rejections with their ids, in their order."""
         async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
             for record in records:
-                told = decode_rejection(record.headers, record.value)
-                if isinstance(told, Rejection) and wanted(record.offset, told):
-                    yield record.offset, told
+                found = decode_rejection(record.headers, record.value)
+                if isinstance(found, Rejection) and wanted(record.offset, found):
+                    yield record.offset, found
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a replay does, or would do: rows by where they go, those that cannot go by why, and how many went before."""
+    """What a replay does, or would do: the rows sent, those refused by reason, and how many were replayed before."""
 
     sent: Groups = field(default_factory=Groups)
     refused: Groups = field(default_factory=Groups)
@@ -69,7 +69,7 @@ class Outcome:
 
 
 async def find_partitions(settings: ServiceSettings) -> int:
-    """How many partitions `rows` has. ConfigurationError where the topics are not there or no broker answers."""
+    """How many partitions `rows` has. Raises ConfigurationError where topics are missing."""
     async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
         return await _count_partitions(admin, Topics.under(settings.topic_prefix))
 
@@ -91,17 +91,17 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
         open_reader(settings, "nacre-rejected") as consumer,
         open_reader(settings, "nacre-rejected-end", "read_uncommitted") as ends,
     ):
-        # The end of what is not committed yet: behind another producer's open transaction may stand notes of what was
-        # replayed, and who did not wait for them would send those rows again.
+        # The end with what is not committed yet: another producer's open transaction may hold notes of replayed rows,
+        # and a replay that did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
         replayed, begun_anew = Offsets(), dict[str, int]()
         async for records in read_until(consumer, partition, end):
             for record in records:
-                told = decode_rejection(record.headers, record.value)
-                if isinstance(told, Replayed):
-                    replayed.add(told.offset)
-                elif isinstance(told, BegunAnew):
-                    begun_anew[told.source] = record.offset
+                note = decode_rejection(record.headers, record.value)
+                if isinstance(note, Replayed):
+                    replayed.add(note.offset)
+                elif isinstance(note, BegunAnew):
+                    begun_anew[note.source] = record.offset
         yield Rejected(consumer, topics, end, replayed, begun_anew)
 
 
@@ -114,13 +114,13 @@ async def replay(
     split_by: str,
     refuse: Callable[[int, Rejection, str], None],
 ) -> Outcome:
-    """Send the wanted rows again, or find out what that would do; mended ones where there are any, others as they are.
+    """Send the selected rows again, or find out what that would do; with `mended`, only rows in it, as they are there.
 
-    Rows of a split that is not in use, or not in a `split_by` that is given, are refused.
+    Rows of a split that is not in use, or not in a given `split_by`, are refused.
 
-    Only one replay is at work at a time: who starts its producer last has fenced the others, and reads only then what
-    they have sent. Each transaction holds rows and the notes that they were replayed, so that one which dies anywhere
-    is gone on with by the next.
+    Only one replay works at a time: starting its producer fences the others, and only then does it read what they have
+    sent. Each transaction holds rows together with the notes that they were replayed, so that after a crash at any
+    point the next replay goes on.
     """
     topics = Topics.under(settings.topic_prefix)
     splits = await find_splits(settings, topics, split_by)
@@ -178,14 +178,14 @@ async def _replay(
 
 def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sending:
     if mended is not None and not mended.is_of(rejection):
-        raise ValueError("source, line, offset or split are not those of the rejected row with this id")
+        raise ValueError("its source, line, offset or split differs from that of the rejected row with this id")
     return judge(rejection, rejection.raw if mended is None else mended.row)
 
 
 def _pack(
     outbox: Outbox, settings: ServiceSettings, topics: Topics, number: int, rejection: Rejection, sending: Sending
 ) -> None:
-    """Put a row behind a mark of its own, and the note that it was replayed."""
+    """Put the row behind a mark of its own, and the note that it was replayed."""
     key = source_key(rejection.source)
     partition = partition_for(key, settings.partitions)
     address = Address(rejection.source, key, (partition,))
@@ -195,7 +195,7 @@ def _pack(
 
 
 async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collection[str] | None) -> Judge:
-    """The judge of all sources as they are now."""
+    """A judge that knows the sources and schemas as they are now."""
     registered = await Registry(settings, rejected.topics).known()
     schemas = {schema_id: each.schema for schema_id, each in registered.items()}
     schema_ids: dict[str, str] = {}
@@ -203,7 +203,7 @@ async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collecti
         end = (await rejected.consumer.end_offsets([partition]))[partition]
         async for records in read_until(rejected.consumer, partition, end):
             for record in records:
-                told = decode_progress(record.value)
-                if isinstance(told, Progress):
-                    schema_ids[told.source] = told.schema
+                progress = decode_progress(record.value)
+                if isinstance(progress, Progress):
+                    schema_ids[progress.source] = progress.schema
     return Judge(schema_ids, schemas, settings.max_row_bytes, splits)

@@ -1,4 +1,4 @@
-"""Which splits split carries now, by what its group has committed."""
+"""Which splits are in use, by what split's group has committed."""
 
 import asyncio
 
@@ -14,9 +14,9 @@ from services.split.split_names import Names
 
 
 async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) -> frozenset[str] | None:
-    """The names of the splits in use; None where nothing is known of them.
+    """The names of the splits in use, None where that is unknown.
 
-    With a SPLIT_BY that is given here, only those that it names as well: split may be about to begin with it.
+    With a SPLIT_BY, only those that it names as well: split may be about to start with it.
     """
     group = Groups.under(settings.topic_prefix).split
     async with open_admin(settings, asyncio.Event()) as admin:
@@ -29,17 +29,17 @@ async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) 
         ]
         given = {split.name for split in parse_split_by(split_by)} if split_by else None
     except PositionError as error:
-        raise ConfigurationError(f"group {group} has a position that cannot be read: {error}") from None
+        raise ConfigurationError(f"group {group}: its position cannot be read: {error}") from None
     except ValueError as error:
         raise ConfigurationError(f"SPLIT_BY: {error}") from None
     names = Names(settings, topics)
     await names.read()
-    carried = {
+    in_use = {
         names.name_of(held)
         for position in positions
         for group_ in (position.main, *position.filling)
         for held in group_.splits
     }
-    if not carried or given is None:
-        return frozenset(carried) or None
-    return frozenset(carried & given)
+    if not in_use or given is None:
+        return frozenset(in_use) or None
+    return frozenset(in_use & given)

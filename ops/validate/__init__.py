@@ -1,1 +1,1 @@
-"""`nacre validate`: what the services would make of some files, before anything is sent."""
+"""`nacre validate`: what the services would make of some files, reported before anything is sent."""

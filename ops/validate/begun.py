@@ -1,4 +1,4 @@
-"""What of the files was begun under other settings by an earlier run, and what ingest makes of that."""
+"""Which files an earlier run has begun with other settings, and what ingest would do about them."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,23 +15,23 @@ from services.ingest.parsing.options import ReadOptions
 
 
 def as_sources(files: Mapping[str, Path], places: Mapping[str, SourceLocation]) -> dict[str, Path]:
-    """The files by the sources that they are: a renamed file keeps its source, and what has its name is another."""
+    """The files by their sources: a renamed file keeps its source, and a file that now has its name is another one."""
     known = SourceLocations()
     for source, place in places.items():
         known.put(source, place)
-    # Where two were at one path, it is that of which a file is known.
+    # Where two sources were at one path, take the one whose file is known.
     by_path = {place.path: source for source, place in sorted(places.items(), key=lambda each: bool(each[1].file))}
     sources: dict[str, Path] = {}
     for name, found in look_at(files).items():
         begun = known.source_of(found.file) or by_path.get(name)
-        # Of one that is new under the name of one that was renamed, nothing was read.
+        # A new file under the name of a renamed one has not been read yet.
         if begun is not None or name not in places:
             sources[begun or name] = Path(found.path)
     return sources
 
 
 def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted: ReadOptions) -> list[Finding]:
-    """A line for each file that is refused or read anew, and one for all that stay as they are; `files` by source."""
+    """A line for each file that is refused or read again, and one for all that stay as they are; `files` by source."""
     findings: list[Finding] = []
     at_rest: list[str] = []
     for source, path in files.items():
@@ -40,7 +40,8 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
         if progress is None or not changed:
             continue
         if not progress.tally.rows:
-            text = f"{source} is read anew, because no row of it went out under other settings ({'; '.join(changed)})"
+            why = f"no row was sent under other settings ({'; '.join(changed)})"
+            text = f"{source} is read again from its beginning, because {why}"
             findings.append(Finding(holds=True, text=text))
         elif progress.ended and size == progress.size:
             at_rest.append(source)
@@ -48,13 +49,13 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
             findings.append(Finding(holds=False, text=refusal(progress, changed)))
     if at_rest:
         are = "1 file was" if len(at_rest) == 1 else f"{len(at_rest):,} files were"
-        text = f"{are} read to the end under other settings, and nothing of that is sent again: {at_rest[0]}"
+        text = f"{are} read to the end under other settings, and no row is sent again: {at_rest[0]}"
         findings.append(Finding(holds=True, text=text + ("" if len(at_rest) == 1 else ", …")))
     return findings
 
 
 def _changes(path: Path, progress: Progress, wanted: ReadOptions) -> tuple[tuple[str, ...], int]:
-    """Which settings are others now (none where it is another file, or cannot be read at all), and the file's size."""
+    """Which settings differ now (none for another file, or one that cannot be read), and the file's size."""
     with suppress(OSError, SourceError):
         content = content_of(path)
         changed = find_changes(content, progress, wanted)

@@ -1,4 +1,4 @@
-"""Whether the broker and its topics would take what the services send. Nothing is created or written."""
+"""Whether the broker and its topics would accept what the services send. It creates and writes nothing."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -35,10 +35,10 @@ _NOTHING = Found("", {})
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """What a broker says: how many there are, and what of the pipeline is there.
+    """What the broker says: how many brokers there are, and what exists of the pipeline.
 
-    `schemas` are those of an earlier run, `progress` how far each source is read by now, and `places` which file each
-    is. `trouble` says why nothing is known, `denied` what this client may not do.
+    `schemas` are those of earlier runs, `progress` is how far each source is read, and `places` which file each one is.
+    `trouble` says why nothing is known, `denied` what this client may not do.
     """
 
     brokers: int = 0
@@ -51,7 +51,7 @@ class Broker:
 
 
 async def ask_broker(settings: ServiceSettings) -> Broker:
-    """Ask the broker within a few seconds. Raises ConfigurationError where the settings do not let it be asked."""
+    """Ask the broker, within a few seconds. Raises ConfigurationError where the settings cannot reach any."""
     keep_last_warning(quiet=True)
     try:
         async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
@@ -88,7 +88,7 @@ async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> d
 async def _read_latest(
     settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
 ) -> dict[bytes, T]:
-    """What a compacted topic says by now, by key."""
+    """The latest value of each key of a compacted topic."""
     partitions = partitions_of(topic, found.topics[topic].partitions)
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
@@ -101,7 +101,7 @@ async def _read_latest(
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
-    """What of the broker fits the settings and rows of at most `longest_bytes`, and what does not."""
+    """What on the broker fits the settings and rows of at most `longest_bytes`, and what does not."""
     where = settings.kafka_bootstrap_servers
     if broker.trouble:
         return [Finding(holds=False, text=f"no broker answers at {where}: {broker.trouble}")]
@@ -135,7 +135,7 @@ def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
 
 
 def _retention(settings: ServiceSettings, found: Found) -> str:
-    """How far back a new split, or a new OUTPUT_DIR, would get rows."""
+    """How far back a new split or a new OUTPUT_DIR gets rows."""
     rows = Topics.under(settings.topic_prefix).rows
     configs = found.configs.get(rows, wanted_topics(settings)[rows].configs)
     keeps_ms = int(configs.get(RETENTION, str(FOR_EVER_MS)))

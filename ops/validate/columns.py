@@ -1,4 +1,4 @@
-"""What the fields of a column can be read as, and how many are empty. Pure."""
+"""Which types the fields of a column fit, and how many are empty. Pure."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from services.split.categories.labels import converter
 from services.split.categories.splits import Column, Float, Int, Kind
 
-# Of ISO 8601 the form with dashes and colons, also with a blank for the T: other forms are ambiguous, or numbers.
+# ISO 8601 with dashes and colons, and also with a blank for the T: its other forms are ambiguous, or numbers.
 _DAY = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 
@@ -31,7 +31,7 @@ def _takes(kind: Kind) -> Callable[[bytes], bool]:
 
 
 def _matches(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
-    """Whether a field looks like this and is a moment of the calendar."""
+    """Whether a field matches the pattern and exists in the calendar."""
 
     def matches(field: bytes) -> bool:
         if pattern.fullmatch(field) is None:
@@ -58,7 +58,7 @@ _FITS = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What is known of a column's fields: how many are empty, and the types that each of the others fits."""
+    """What is known of a column's fields: how many are empty, and the types that all others fit."""
 
     kinds: tuple[str, ...] = tuple(_FITS)
     filled: int = 0
@@ -66,16 +66,16 @@ class Fields:
 
     @property
     def guess(self) -> str:
-        """The narrowest type that all fit which are not empty."""
+        """The narrowest type that all fields fit that are not empty."""
         if not self.filled:
             return EMPTY
         return self.kinds[0] if self.kinds else TEXT
 
 
 def with_fields(known: Fields, fields: Sequence[bytes]) -> Fields:
-    """What is known when these have been seen too. An int and a float are what `:int` and `:float` take."""
+    """What is known with these fields as well. An int and a float are what `:int` and `:float` accept."""
     empty = fields.count(b"")
-    # What fits no longer is not tried again, which makes most columns cheap.
+    # A type that no longer fits is not tried again, which makes most columns cheap.
     distinct = set(fields) - {b""} if known.kinds else ()
     kinds = tuple([kind for kind in known.kinds if all(map(_FITS[kind], distinct))])
     return Fields(kinds, known.filled + len(fields) - empty, known.empty + empty)

@@ -1,9 +1,9 @@
-"""`nacre validate INPUT`: what ingest, split and sink would make of some files, told before anything is sent."""
+"""`nacre validate INPUT`: what ingest, split and sink would make of some files, reported before anything is sent."""
 
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,12 +21,12 @@ from common.settings import ServiceSettings, read_settings
 from ops.findings import shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
-from ops.validate.examination import Position, Source, read_on, with_step, wrong_quotes
+from ops.validate.examination import Position, Source, Step, read_on, with_step, wrong_quotes
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
 from services.ingest.context import find_skipped_whole, too_long
-from services.ingest.files.content import content_of
+from services.ingest.files.content import Content, content_of
 from services.ingest.files.finding import find_files, is_stream
 from services.ingest.files.reading import CHUNK_BYTES, fit_chunk
 from services.ingest.parsing.fingerprint import Fingerprint
@@ -37,19 +37,19 @@ from services.split.settings import SplitSettings
 
 _PROGRAM = "nacre validate"
 _INTERRUPTED = 130
-# Where there is no terminal, nothing is wrapped.
+# Without a terminal, nothing is wrapped.
 _WIDTH = 100_000
 
 
 class ValidateSettings(IngestSettings, SplitSettings):
-    """Tell what would become of some files, before anything is sent: the settings are those of ingest and split.
+    """Report what would become of some files, before anything is sent: the settings are those of ingest and split.
 
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
 
     input: str = Field(description="a file, a folder (as for ingest) or a glob; also positional")
-    split_by: str = Field("", description="the splits, as for split; without it only the sources are examined")
-    no_broker: CliToggleFlag[bool] = Field(default=False, description="true: no broker is asked whether all fits")
+    split_by: str = Field("", description="the splits, as for split; not set: only the sources are examined")
+    no_broker: CliToggleFlag[bool] = Field(default=False, description="true: ask no broker whether everything fits")
 
     @field_validator("split_by")
     @classmethod
@@ -60,7 +60,7 @@ class ValidateSettings(IngestSettings, SplitSettings):
 
 
 def main(argv: list[str]) -> int:
-    """Examine the input and print the report; 0 when all is well, 1 when not, 78 for a wrong setting."""
+    """Examine the input and print the report; return 0 when all is well, 1 when not, 78 for a wrong setting."""
     _keep_quiet()
     try:
         settings = read_settings(ValidateSettings, argv, program=_PROGRAM, positional="input")
@@ -74,17 +74,19 @@ def main(argv: list[str]) -> int:
 
 
 def _keep_quiet() -> None:
-    """What clients log is in the report, where it matters."""
+    """Log nothing of the clients: what matters is in the report."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").propagate = False
-    # Signs that the terminal's encoding lacks are no reason to fail.
+    # Characters that the terminal's encoding lacks are no reason to fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
 
 def _run(settings: ValidateSettings) -> int:
     if is_stream(settings.input):
-        raise ConfigurationError(f"INPUT {settings.input} can be read only once, which is for ingest; name a file")
+        raise ConfigurationError(
+            f"INPUT {settings.input} can be read only once, and ingest has to read it: name a file"
+        )
     found = find_files(settings.input)
     broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
     validation = _examine(settings, list(found.files.values()), broker)
@@ -101,7 +103,7 @@ def _run(settings: ValidateSettings) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as captured:
         show(console, validation, Asked(found_out, frozenset(broker.schemas)))
-    # Tables are padded up to their width, which is nothing to who reads them as text.
+    # Tables are padded to their width, which is of no use in text.
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     return 0 if all(finding.holds for finding in findings(validation)) else 1
 
@@ -134,45 +136,47 @@ def _examine_file(
     known: dict[str, Registered],
     advance: Callable[[int], None],
 ) -> Source:
-    """Read a file as ingest does: in chunks, at most one line of it held."""
-    source, position, chunk_bytes = Source(shown_path(path)), Position(), CHUNK_BYTES
+    """Read a file as ingest does, and count its rows in each split."""
+    source, position = Source(shown_path(path)), Position()
     try:
-        content, window, at_end = content_of(path), Fingerprint(), False
-        while not at_end:
-            data = content.read_chunk(position.offset, window, chunk_bytes)
-            is_last = len(data) < chunk_bytes
-            step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
+        for step, waiting_bytes in _steps(content_of(path), source.name, settings):
             if position.schema is None and step.position.schema is not None:
                 _check_length(source.name, step.position.schema, settings)
                 source = replace(source, notes=wrong_quotes(step.trouble))
-            waits = is_last and not step.used
-            # Very many rejects come in several steps.
-            at_end = waits or (is_last and step.used == len(data))
-            window = window.after(data[: step.used])
             source, position = with_step(source, step), step.position
-            if waits and data:
-                waiting = (
-                    f"its header waits, {len(data)} bytes: more has to follow before it can be told how to read it"
-                )
+            if waiting_bytes:
+                waiting = f"its header waits, {waiting_bytes} bytes: ingest needs more to decide how to read it"
                 source = replace(source, notes=(*source.notes, waiting))
             if position.schema is not None:
                 registered = known[position.schema.id] = number_schema(known, position.schema)
                 for tally in tallies:
                     tally.add(source.name, registered, step)
-            chunk_bytes = fit_chunk(
-                chunk_bytes, source.name, position.line, position.offset, stuck=not step.used and not is_last
-            )
             advance(step.used)
         lines, skip_lines = position.line - 1, settings.skip_lines
         left = find_skipped_whole(source.name, skip_lines, lines=lines, has_schema=position.schema is not None)
-        source = replace(source, trouble=left)
+        return replace(source, trouble=left)
     except OSError as error:
         return replace(source, trouble=f"{source.name} cannot be read: {error.strerror}")
     except SourceError as error:
         return replace(source, trouble=str(error))
     except ValueError as error:
         return replace(source, trouble=f"{source.name}: its beginning cannot be read: {error}")
-    return source
+
+
+def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[Step, int]]:
+    """Read in chunks, holding one line at most: each step, and how many bytes wait behind the last for more."""
+    position, fingerprint, chunk_bytes = Position(), Fingerprint(), CHUNK_BYTES
+    at_end = False
+    while not at_end:
+        data = content.read_chunk(position.offset, fingerprint, chunk_bytes)
+        is_last = len(data) < chunk_bytes
+        step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
+        waits = is_last and not step.used
+        # Very many rejects come in several steps.
+        at_end = waits or (is_last and step.used == len(data))
+        fingerprint, position = fingerprint.after(data[: step.used]), step.position
+        yield step, len(data) if waits else 0
+        chunk_bytes = fit_chunk(chunk_bytes, name, position.line, position.offset, stuck=not step.used and not is_last)
 
 
 def _check_length(source: str, schema: Schema, settings: ServiceSettings) -> None:
@@ -181,7 +185,7 @@ def _check_length(source: str, schema: Schema, settings: ServiceSettings) -> Non
 
 
 def _progress() -> Progress:
-    """A bar on a terminal, gone when all is read."""
+    """A bar on a terminal, removed once all is read."""
     console = Console(stderr=True)
     bar = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     return Progress(*bar, console=console, transient=True, disable=not console.is_terminal)

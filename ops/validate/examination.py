@@ -1,4 +1,4 @@
-"""What a source holds, from its bytes alone, as ingest would judge them. Pure."""
+"""What a source holds, by its bytes alone, as ingest would read them. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from services.ingest.parsing.options import ReadOptions
 
 MAX_REASONS = 5
 _MAX_PLACES = 3
-# So many rows are taken apart at once: their fields take many times the memory of their bytes.
+# So many rows are parsed at once: their fields take many times the memory of their bytes.
 _ROWS_AT_ONCE = 10_000
 
 Part = tuple[RowBlock, list[bytes]] | Reject
@@ -26,7 +26,7 @@ Part = tuple[RowBlock, list[bytes]] | Reject
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where reading a source stands; without a schema its first row has not been reached."""
+    """How far a source is read; without a schema, its first row has not been reached."""
 
     schema: Schema | None = None
     line: int = 1
@@ -35,9 +35,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the next bytes of a source hold: runs of rows with what their records hold, and what is no row.
+    """What the next bytes of a source hold: runs of rows with their records' values, and rejects.
 
-    `trouble` says what is wrong with the header's quotes, where it is among them.
+    `trouble` says what is wrong with the header's quotes, where the header is among them.
     """
 
     parts: tuple[Part, ...]
@@ -47,9 +47,9 @@ class Step:
 
 
 def read_on(data: bytes, position: Position, wanted: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
-    """Take the complete records from `data`, which begins at `position`; with `at_end` all is used.
+    """Take the complete records from `data`, which begins at `position`; with `at_end`, all of it.
 
-    ValueError, one line, where the source's beginning cannot be read.
+    Raises ValueError, one line, where the source's beginning cannot be read.
     """
     parts: list[Part] = []
     used, trouble = 0, ""
@@ -87,7 +87,7 @@ def _codec(schema: Schema) -> JsonCodec | None:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why some rows are rejected, how many, and where the first of them are: `source:line`."""
+    """Why some rows are rejected, how many there are, and where the first ones are: `source:line`."""
 
     text: str
     count: int
@@ -96,14 +96,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Rejections:
-    """How many rows are rejected, and the reasons that were met first."""
+    """How many rows are rejected, and the first reasons that came up."""
 
     count: int = 0
     reasons: tuple[Reason, ...] = ()
 
 
 def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejections:
-    """The rejections with these, each a reason and a place."""
+    """The rejections together with these, each a reason and a place."""
     count = known.count
     reasons = {reason.text: (reason.count, reason.places) for reason in known.reasons}
     for text, place in found:
@@ -121,9 +121,9 @@ def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejecti
 class Source:
     """What is known of a source so far.
 
-    `longest_bytes` is its longest record. `no_text` are rows that are no text in their encoding: they pass, and their
-    fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end, and
-    `notes` what else there is to know, a line each.
+    `longest_bytes` is its longest record. `no_text` are rows that are not text in their encoding: they pass, but their
+    fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end;
+    `notes` have what else there is to know, a line each.
     """
 
     name: str
@@ -138,12 +138,12 @@ class Source:
 
 
 def wrong_quotes(trouble: str) -> tuple[str, ...]:
-    """What becomes of a header whose quotes are wrong, as a note; none without `trouble`."""
+    """A note on what becomes of a header with wrong quotes; none without `trouble`."""
     return (f"the header's quotes are wrong ({trouble}): its first line is taken as it stands",) if trouble else ()
 
 
 def with_step(source: Source, step: Step) -> Source:
-    """What is known of a source with its next rows."""
+    """What is known of a source with its next rows as well."""
     schema = step.position.schema
     rejects = [(part.reason, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
@@ -190,7 +190,7 @@ def _is_text(data: bytes, encoding: str) -> bool:
 
 
 def lines_of(run: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
-    """The lines in which these rows of a run begin, as split tells them; ascending."""
+    """The lines in which these rows of a run begin, ascending, as split counts them."""
     mark = Mark(source, "", run.line, run.offset, run.eol, run.plain)
     done = 0
     for index in indexes:

@@ -1,4 +1,4 @@
-"""The schemas that sources have, and in what they differ. Pure."""
+"""The schemas of the sources, and how they differ. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from ops.validate.examination import Source
 
 @dataclass(frozen=True, slots=True)
 class SchemaGroup:
-    """The sources of one schema, what their columns hold, and in what it differs from the first schema."""
+    """The sources of one schema, what their columns hold, and how it differs from the first schema."""
 
     registered: Registered
     sources: tuple[Source, ...]
@@ -39,7 +39,7 @@ def group_by_schema(sources: Sequence[Source], known: Mapping[str, Registered]) 
 
 
 def dissent(group: SchemaGroup, index: int) -> str:
-    """Which sources keep a column from the type that it has in most; empty where none does."""
+    """Which sources keep a column from having the type that it has in most; "" where none does."""
     guesses = [(source.name, source.columns[index].guess) for source in group.sources if source.columns]
     counts = Counter(guess for _, guess in guesses if guess != EMPTY)
     [(usual, _)] = counts.most_common(1) or [(EMPTY, 0)]
@@ -47,4 +47,4 @@ def dissent(group: SchemaGroup, index: int) -> str:
         return ""
     others = [f"{name} ({guess})" for name, guess in guesses if guess not in (EMPTY, usual)]
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return f"{usual} but for {others[0]}{more}"
+    return f"{usual} except in {others[0]}{more}"

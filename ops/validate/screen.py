@@ -27,8 +27,8 @@ _EVERY_SPLIT = "every split"
 class Validation:
     """What was found.
 
-    `unread` has a line for each folder that cannot be looked into, `left_out` for each thing that is no source, and
-    `broker` for what it was asked. `notes` tell what is well and may be meant otherwise.
+    `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source, and
+    `broker` the findings on the broker. `notes` point out what works but may not be intended.
     """
 
     input: str
@@ -43,14 +43,14 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was left to be found out, in words, and the schemas that an earlier run has left at the broker, by id."""
+    """What `auto` was to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
 
     found_out: Sequence[str] = ()
     known: frozenset[str] = frozenset()
 
 
 def findings(validation: Validation) -> list[Finding]:
-    """What is well and what is not, a line each."""
+    """What holds and what does not, a line each."""
     sources = validation.sources
     found = [Finding(holds=False, text=text) for text in _few(validation.unread)]
     if not sources:
@@ -92,7 +92,7 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
     for group in validation.schemas:
         _show_schema(console, group, validation.schemas[0], asked)
     if sum(group.registered.schema.id not in asked.known for group in validation.schemas) > 1:
-        console.print("note: new schemas are numbered as ingest comes upon them, which may be in another order\n")
+        console.print("note: ingest numbers new schemas as it finds them, which may be in another order\n")
     if validation.splits:
         console.print(_splits_table(validation.splits))
     reasons = list(_reasons(validation))
@@ -127,7 +127,7 @@ def _table(*columns: str) -> Table:
 def _show_sources(console: Console, validation: Validation) -> None:
     numbers = {group.registered.schema.id: group.registered.number for group in validation.schemas}
     sources = validation.sources
-    # Those with trouble first, if not all can be shown.
+    # Sources with trouble come first, if not all can be shown.
     shown = sources if len(sources) <= _SHOWN_SOURCES else sorted(sources, key=_is_well)[:_SHOWN_SOURCES]
     table = _table("source", ">rows", ">bad rows", ">schema")
     for source in shown:
@@ -146,7 +146,7 @@ def _is_well(source: Source) -> bool:
 def _show_schema(console: Console, group: SchemaGroup, first: SchemaGroup, asked: Asked) -> None:
     schema = group.registered.schema
     delimiter, quote, eol, encoding = dialect_traits(schema)
-    found_out = f" ({' and '.join(asked.found_out)} found out)" if asked.found_out else ""
+    found_out = f" ({' and '.join(asked.found_out)} detected)" if asked.found_out else ""
     known = ", known from an earlier run" if schema.id in asked.known else ""
     console.print(
         f"schema {group.registered.number}{known}: {_count(len(schema.columns), 'column')}, delimiter {delimiter}, "
@@ -156,7 +156,7 @@ def _show_schema(console: Console, group: SchemaGroup, first: SchemaGroup, asked
         soft_wrap=True,
     )
     if group is not first:
-        differs = "; ".join(group.differences) or "in nothing that can be seen"
+        differs = "; ".join(group.differences) or "in nothing visible"
         console.print(f"  differs from schema {first.registered.number}: {differs}", markup=False, soft_wrap=True)
         names = ", ".join(source.name for source in group.sources[:_SHOWN_OF_SCHEMA])
         more = f" and {left:,} more" if (left := len(group.sources) - _SHOWN_OF_SCHEMA) > 0 else ""
@@ -188,7 +188,7 @@ def _splits_table(splits: Sequence[SplitOutcome]) -> Table:
 
 
 def _reasons(validation: Validation) -> Iterator[tuple[str, Reason]]:
-    """Why rows would be rejected, with whom: each split's reasons, and those that hold for every split."""
+    """Why rows would be rejected, and by what: each split's reasons, and those that hold for every split."""
     by_source = ((_EVERY_SPLIT, source.rejections) for source in validation.sources)
     by_split = ((split.name, split.rejections) for split in validation.splits)
     for where, rejections in chain(by_source, by_split):

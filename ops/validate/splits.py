@@ -1,4 +1,4 @@
-"""Where rows would go in a split: how many files, their names, and what has none. Pure."""
+"""Where the rows would go in a split: how many files, their names, and which rows have none. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
 from services.split.categories.splits import Split
 
-# So many categories of a split, and so many bytes of their keys, are told apart; of more it is said that there are.
+# So many categories of a split, and so many bytes of their keys, are counted; of the rest, only that there are more.
 MAX_CATEGORIES = 100_000
 _MAX_KEYS_BYTES = 64 * 2**20
 _MAX_SAMPLES = 5
@@ -20,9 +20,9 @@ _MAX_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class SplitOutcome:
-    """Where a split puts rows: how many files, of which some are named with their rows, those with most rows first.
+    """Where a split puts rows: how many files there are, and samples of them with their rows, the largest first.
 
-    Without `complete` there are more files than were counted.
+    Without `complete`, there are more files than were counted.
     """
 
     name: str
@@ -34,7 +34,7 @@ class SplitOutcome:
 
 
 class SplitTally:
-    """The categories of one split, as rows come. It holds the routes of one schema at a time."""
+    """Counts the categories of one split, row by row. It holds the route of one schema at a time."""
 
     def __init__(self, split: Split, max_categories: int = MAX_CATEGORIES) -> None:
         self._split = split
@@ -55,7 +55,7 @@ class SplitTally:
 
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
-            # Nothing is sent, and to find out where one of many partitions is costs more than all else.
+            # Nothing is sent, and finding the partition of a key among many costs more than all else.
             self._route = compile_route(self._split, registered.schema, partitions=1)
             self._schema_id = registered.schema.id
         return self._route
@@ -77,8 +77,8 @@ class SplitTally:
             self._rejections = with_rejects(self._rejections, found)
 
     def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:
-        """What the rows so far come to; `known` has the number of each schema."""
-        # Of equal counts those that came first, so that the same input gives the same report.
+        """The outcome of the rows so far; `known` has the number of each schema."""
+        # Equal counts stay in the order they came, so that the same input gives the same report.
         most = nlargest(_MAX_SAMPLES, self._counts.items(), key=lambda item: item[1])
         samples = []
         for key, rows in most:

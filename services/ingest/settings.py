@@ -22,40 +22,42 @@ class IngestSettings(ServiceSettings):
     )
     once: bool = Field(
         default=False,
-        description="true: read what is there, finish, exit 0. false: keep running, follow new files and appended rows",
+        description="true: read what is there, finish, exit 0. false: stay, and pick up new files and appended rows",
     )
     settle_s: float = Field(
-        2, ge=0, description="seconds; a file unchanged for so long has ended; if it grows later, it goes on"
+        2,
+        ge=0,
+        description="seconds; a file that has not changed for so long has ended; if it grows later, reading goes on",
     )
     unterminated_s: float = Field(
         60,
         ge=0,
-        description="seconds that half a row, without its line ending, waits for its rest while a file does not grow; "
+        description="seconds that half a row, without a line ending, waits for its rest while the file does not grow; "
         "then it is taken as it is. Compressed files, ONCE and standard input do not wait",
     )
     header: Literal["first", "none"] = Field(
         "first", description="first: the first record names the columns. none: columns are #1, #2, ..."
     )
-    skip_lines: int = Field(0, ge=0, description="lines before the header, or the first row, that are left out")
+    skip_lines: int = Field(0, ge=0, description="lines to skip before the header or the first row")
     delimiter: str = Field(
-        ",", description="between fields: one character, tab, or auto to detect for each file: comma, ;, tab or |"
+        ",", description="between fields: one character, tab, or auto to detect it in each file: comma, ;, tab or |"
     )
     quote: str = Field(
-        '"', description="around fields: one character, none, or auto to detect for each file: double, single or none"
+        '"', description="around fields: one character, none, or auto to detect it in each file: double, single or none"
     )
     encoding: str = Field(
-        "utf-8", description="of column names and categories (latin-1, cp1252, ...); bytes pass unchanged"
+        "utf-8", description="the encoding of column names and categories (latin-1, cp1252, ...); bytes pass unchanged"
     )
     row_format: RowFormat = Field(
         "csv", description="csv: a record's value is the row's exact bytes. json: an object per row"
     )
     order: Literal["source", "none"] = Field(
         "source",
-        description="source: a source's rows keep their order. none: they are spread over all partitions",
+        description="source: the rows of a source keep their order. none: they are spread over all partitions",
     )
     max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(
-        100, ge=1, description="milliseconds; rows that were read are committed after at most this long"
+        100, ge=1, description="milliseconds after which, at the latest, rows that were read are committed"
     )
 
     @field_validator("delimiter")
@@ -94,7 +96,7 @@ class IngestSettings(ServiceSettings):
 
     @property
     def read_options(self) -> ReadOptions:
-        """How sources are to be read."""
+        """How to read sources."""
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
         return ReadOptions(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)

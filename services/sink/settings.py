@@ -1,4 +1,4 @@
-"""What sink is told."""
+"""The settings of sink."""
 
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,10 @@ class SinkSettings(ServiceSettings):
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit once this service has processed all that ingest has read, to its end",
+        description="true: exit once all that ingest has read, to its end, is split and written",
     )
     checkpoint_interval_ms: int = Field(
-        1000, ge=1, description="milliseconds; what is written is fsynced and entered in the ledger at the latest"
+        1000, ge=1, description="milliseconds after which, at the latest, written rows are fsynced and in the ledger"
     )
     path_template: str = Field(
         DEFAULT_TEMPLATE,
@@ -31,15 +31,17 @@ class SinkSettings(ServiceSettings):
         "file's number) and {date} (UTC, when it was begun)",
     )
     roll_bytes: int = Field(
-        0, ge=0, description="bytes; a file that has so many is finished, and the next one begun. 0: never"
+        0, ge=0, description="bytes; a file that has so many is finished, and the next one is begun. 0: never"
     )
     roll_rows: int = Field(0, ge=0, description="rows; a file that has so many is finished. 0: never")
-    roll_age_s: float = Field(0, ge=0, description="seconds from its first row on; then a file is finished. 0: never")
-    roll_idle_s: float = Field(0, ge=0, description="seconds without a new row; then a file is finished. 0: never")
-    roll_at_end: bool = Field(
-        default=False, description="true: when a source has ended, the files that have rows by then are finished"
+    roll_age_s: float = Field(0, ge=0, description="seconds after its first row at which a file is finished. 0: never")
+    roll_idle_s: float = Field(
+        0, ge=0, description="seconds without a new row after which a file is finished. 0: never"
     )
-    compress: Packing = Field("none", description="a finished file is packed: none, gzip or zstd")
+    roll_at_end: bool = Field(
+        default=False, description="true: when a source ends, every file that has rows by then is finished"
+    )
+    compress: Packing = Field("none", description="how finished files are compressed: none, gzip or zstd")
 
     @cached_property
     def rolling(self) -> Rolling:

@@ -11,16 +11,16 @@ class SplitSettings(ServiceSettings):
     """split reads rows and writes each to its category, exactly once, for several splits at the same time."""
 
     split_by: str = Field(
-        description="the splits, by commas: Sex,Rings | two columns: Sex+Rings | typed: Rings:int, Length:float/0.1 | "
-        "by position: #1 | * for all rows in one file | named: age=Rings:int"
+        description="the splits, separated by commas: Sex,Rings | two columns: Sex+Rings | typed: Rings:int, "
+        "Length:float/0.1 | by position: #1 | * for all rows in one file | named: age=Rings:int"
     )
     exit_when_done: bool = Field(
         default=False,
-        description="true: exit once this service has processed all that ingest has read, to its end",
+        description="true: exit once all that ingest has read, to its end, is split and written",
     )
     max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(
-        100, ge=1, description="milliseconds; rows that were read are committed after at most this long"
+        100, ge=1, description="milliseconds after which, at the latest, rows that were read are committed"
     )
 
     @field_validator("max_rejected")

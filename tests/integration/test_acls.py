@@ -255,7 +255,7 @@ def bindings_of(pipeline: Pipeline) -> set[tuple[str, ResourceType, str, bool, A
     ("arguments", "told"),
     [
         ([], "name a principal: --ingest User:NAME"),
-        (["--sink", "bob"], "'bob' is no principal such as User:alice"),
+        (["--sink", "bob"], "'bob' is not a principal such as User:alice"),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

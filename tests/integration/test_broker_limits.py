@@ -108,7 +108,7 @@ def test_a_session_timeout_out_of_the_brokers_bounds(
     services = [start(pipeline, name, SESSION_TIMEOUT_S=seconds, TRANSACTION_TIMEOUT_S="10") for seconds in ("6", "61")]
     bounds = "group.min.session.timeout.ms=8000, group.max.session.timeout.ms=60000"
     for service, seconds in zip(services, ("6", "61"), strict=True):
-        assert refused(service) == [f"SESSION_TIMEOUT_S={seconds} is out of the broker's bounds ({bounds})"]
+        assert refused(service) == [f"SESSION_TIMEOUT_S={seconds} is outside the broker's bounds ({bounds})"]
 
 
 def test_more_replicas_than_brokers(strict: LocalKafka, make_pipeline: Callable[[str], Pipeline]) -> None:

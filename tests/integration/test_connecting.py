@@ -60,26 +60,26 @@ WAITING: dict[str, tuple[Case, str]] = {
         lambda at: at.at("LOST"),
         "cannot connect to 127.0.0.1:{lost}, which a broker advertises (advertised.listeners): the connection is",
     ),
-    "expired": (lambda at: at.tls("EXPIRED"), ": the broker's certificate has expired: it has to be renewed there"),
+    "expired": (lambda at: at.tls("EXPIRED"), ": the broker's certificate has expired: renew it there"),
 }
 # What only a setting mends, on either side: tried again for a while.
 REFUSED: dict[str, tuple[Case, str]] = {
     "plain to TLS": (
         lambda at: at.at("TLS"),
-        ": the broker speaks TLS there, KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not: SSL?",
+        ": the broker speaks TLS there, but KAFKA_SECURITY_PROTOCOL=PLAINTEXT does not: try SSL",
     ),
     "TLS to plain": (
         lambda at: at.tls("PLAINTEXT"),
-        ": the broker does not speak TLS there, KAFKA_SECURITY_PROTOCOL=SSL does: PLAINTEXT?",
+        ": the broker does not speak TLS there, but KAFKA_SECURITY_PROTOCOL=SSL does: try PLAINTEXT",
     ),
     "no user": (
         lambda at: at.at("SASL"),
-        ": the broker asks for a user there (PLAIN), KAFKA_SECURITY_PROTOCOL=PLAINTEXT names none: SASL_PLAINTEXT?",
+        "a user there (PLAIN), but KAFKA_SECURITY_PROTOCOL=PLAINTEXT names none: try SASL_PLAINTEXT",
     ),
-    "no user, TLS": (lambda at: at.tls("BOTH"), "KAFKA_SECURITY_PROTOCOL=SSL names none: SASL_SSL?"),
+    "no user, TLS": (lambda at: at.tls("BOTH"), "KAFKA_SECURITY_PROTOCOL=SSL names none: try SASL_SSL"),
     "a user too many": (
         lambda at: at.sasl("PLAINTEXT"),
-        ": no user is asked for there: KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT has to be PLAINTEXT",
+        ": the broker asks for no user there, but KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT names one: try PLAINTEXT",
     ),
     "password": (
         lambda at: at.sasl("SASL", KAFKA_SASL_PASSWORD=WRONG),
@@ -91,7 +91,7 @@ REFUSED: dict[str, tuple[Case, str]] = {
     ),
     "authority": (
         lambda at: at.at("TLS", KAFKA_SECURITY_PROTOCOL="SSL"),
-        ": the broker's certificate is not of a known authority (KAFKA_SSL_CA_LOCATION is not set): ",
+        ": the broker's certificate is not signed by a known authority (KAFKA_SSL_CA_LOCATION is not set): ",
     ),
     "host": (
         lambda at: at.tls("OTHERHOST"),
@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[Case, str]] = {
     ),
     "no client certificate": (
         lambda at: at.tls("MUTUAL"),
-        ": the broker asks for a client certificate, and was given none that it takes",
+        ": the broker asks for a client certificate that it accepts (KAFKA_SSL_CERTIFICATE_LOCATION)",
     ),
 }
 

@@ -141,7 +141,7 @@ def test_fifty_splits_are_filled_at_once_and_more_than_fit_are_refused(pipeline:
     assert max(len(each.metadata) for each in committed(pipeline)) < 4_096
     before = committed(pipeline)
     code, told = refusal(pipeline, ",".join(["*", *(f"{number}=Rings:int" for number in range(120))]))
-    assert (code, "SPLIT_BY has 121 splits, and 0 that are gone" in told) == (78, True)
+    assert (code, "SPLIT_BY has 121 splits, and split remembers 0 that are gone" in told) == (78, True)
     assert committed(pipeline) == before
 
 
@@ -195,7 +195,7 @@ def _end(pipeline: Pipeline, partition: TopicPartition) -> int:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda fields: {**fields, "version": 2}, "its version is 2, this one knows version 1"),
+        (lambda fields: {**fields, "version": 2}, "its version is 2, and this version of split reads 1"),
         (lambda _: {"mark_offset": 0, "rows": 4177, "rejected": [0]}, "it does not say its version"),
         (lambda fields: {**fields, "partitions": 5}, "PARTITIONS=6, but split has processed"),
     ],

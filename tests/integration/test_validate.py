@@ -197,7 +197,7 @@ def test_a_dialect_that_is_found_out_is_told(tmp_path: Path) -> None:
     answer = validate(path, "--no-broker", DELIMITER="auto", QUOTE="auto", SKIP_LINES="1")
     assert answer.returncode == 0
     lines = lines_of(answer)
-    found_out = "delimiter semicolon, quote single, line ending LF, encoding utf-8 (delimiter and quote found out)"
+    found_out = "delimiter semicolon, quote single, line ending LF, encoding utf-8 (delimiter and quote detected)"
     assert f"schema 1: 2 columns, {found_out}" in lines
     assert "2 when date 0" in lines
 

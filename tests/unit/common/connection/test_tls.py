@@ -121,8 +121,8 @@ def test_certificate_and_key_may_stand_in_one_file(tmp_path: Path) -> None:
             {"kafka_ssl_key_location": "{}/other.key"},
             "KAFKA_SSL_KEY_LOCATION .*other.key: this is not the key of KAFKA",
         ),
-        ({"kafka_ssl_key_location": "{}/garbage"}, "KAFKA_SSL_KEY_LOCATION .*garbage: no certificate with its key"),
-        ({"kafka_ssl_key_location": "{}/encrypted.key"}, "the key is encrypted, set KAFKA_SSL_KEY_PASSWORD"),
+        ({"kafka_ssl_key_location": "{}/garbage"}, "KAFKA_SSL_KEY_LOCATION .*garbage: not a certificate with its key"),
+        ({"kafka_ssl_key_location": "{}/encrypted.key"}, "the key is encrypted: set KAFKA_SSL_KEY_PASSWORD"),
         (
             {"kafka_ssl_key_location": "{}/encrypted.key", "kafka_ssl_key_password": "wrong"},
             "KAFKA_SSL_KEY_PASSWORD does not open the key",

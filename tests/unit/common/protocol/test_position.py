@@ -70,7 +70,7 @@ def test_of_a_split_that_does_not_say_it_rows_are_taken_to_be_placed() -> None:
         ("taken by hand", "does not say its version"),
         ('{"mark_offset":0,"rows":2,"rejected":[0]}', "does not say its version"),
         ("[1]", "does not say its version"),
-        ('{"version":2,"main":[]}', "its version is 2, this one knows version 1"),
+        ('{"version":2,"main":[]}', "its version is 2, and this version of split reads 1"),
         ('{"version":1,"main":[]}', "damaged"),
         ('{"version":1,"main":{"splits":[["n"]]}}', "damaged"),
     ],

@@ -26,7 +26,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
     names = "acls, begin, demo, index, kafka, rejected, settings, validate"
-    assert capsys.readouterr().err == f"nacre: no command 'demmo'; there are {names}\n"
+    assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 
 def test_no_command_prints_the_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,8 +53,8 @@ def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
     [
         (["--split-by", "Sex:whole"], "unknown type 'whole'"),
         (["--split-by", ""], "SPLIT_BY is empty"),
-        (["--rows", "0"], "'0' is no whole number from 1"),
-        (["--rows", "many"], "'many' is no whole number from 1"),
+        (["--rows", "0"], "'0' is not a whole number from 1"),
+        (["--rows", "many"], "'many' is not a whole number from 1"),
     ],
 )
 def test_wrong_arguments_are_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,8 +67,8 @@ def test_wrong_arguments_are_told(arguments: list[str], message: str, capsys: py
 @pytest.mark.parametrize(
     ("text", "output", "message"),
     [
-        (None, "out", "there is no such file"),
-        ("a,b\n", "out", "there is no row in it"),
+        (None, "out", "no such file"),
+        ("a,b\n", "out", "the file has no rows"),
         ("a,b\n1,2\n", ".", "is in the output folder"),
     ],
 )

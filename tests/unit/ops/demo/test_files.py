@@ -32,20 +32,20 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize("theirs", ["notes.txt", ".nacre/nacre.categorized-0.ledger"])
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, theirs: str) -> None:
     write(tmp_path, **{theirs: "theirs"})
-    with pytest.raises(DemoError, match="no demo has made it"), own_folder(tmp_path):
+    with pytest.raises(DemoError, match="not a demo"), own_folder(tmp_path):
         pass
     assert (tmp_path / theirs).read_text() == "theirs"
 
 
 def test_a_file_in_the_folder_s_place_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, out="a file")
-    with pytest.raises(DemoError, match="no folder"), own_folder(tmp_path / "out"):
+    with pytest.raises(DemoError, match="not a folder"), own_folder(tmp_path / "out"):
         pass
 
 
 def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
     with own_folder(tmp_path):
-        with pytest.raises(DemoError, match="another demo is at work"), own_folder(tmp_path):
+        with pytest.raises(DemoError, match="another demo is running"), own_folder(tmp_path):
             pass
         assert (tmp_path / ".nacre").exists()
     with own_folder(tmp_path):

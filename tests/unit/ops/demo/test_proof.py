@@ -124,7 +124,7 @@ def test_the_file_of_rejected_rows_is_read_whatever_bytes_are_in_it() -> None:
         ("0123456789", 0, True, "o/all.csv equals in.csv byte for byte (sha256 01234567…)"),
         ("0123456789", 2, True, "o/all.csv equals in.csv without its 2 rejected rows byte for byte (sha256 01234567…)"),
         ("ff", 0, False, "o/all.csv does NOT equal in.csv"),
-        (None, 0, False, "o/all.csv is not there"),
+        (None, 0, False, "o/all.csv does not exist"),
     ],
 )
 def test_the_file_of_all_rows_is_the_input(sha256: str | None, left_out: int, *, holds: bool, text: str) -> None:

@@ -186,7 +186,7 @@ def test_a_spreadsheet_s_mark_and_line_endings_do_no_harm() -> None:
         ([], "no column id"),
         (["id,source,line,offset,split\n"], "no column row"),
         (["id,source,line,offset,split,row\n", "1,a\n"], "line 2: 2 fields"),
-        (["id,source,line,offset,split,row\n", "x,a,1,1,,r\n"], "no number"),
+        (["id,source,line,offset,split,row\n", "x,a,1,1,,r\n"], "not a number"),
         (["id,source,line,offset,split,row\n", "1,a,1,1,,r\n", "1,a,1,1,,r\n"], "twice"),
         (["id,source,line,offset,split,row\n", '1,a,1,1,,"r\n'], "line 2"),
         (["\xef\xbb\xbfid;source;line;offset;split;reason;row\r\n"], "separated by semicolons"),

@@ -70,7 +70,7 @@ def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
     first, second = group_by_schema(sources, known)
     assert [source.name for source in first.sources] == ["2", "4", "5", "6"]
     assert first.columns == (Fields((), 3, 2),)
-    assert dissent(first, 0) == "int but for 4 (text)"
+    assert dissent(first, 0) == "int except in 4 (text)"
     assert (second.registered.number, second.differences) == (7, ("added b", "missing a"))
     assert dissent(second, 0) == ""
 

@@ -37,7 +37,7 @@ def test_all_is_well() -> None:
     assert "x.csv 4 0 1" in lines
     assert (
         "schema 1, known from an earlier run: 2 columns, delimiter semicolon, quote double, line ending LF, "
-        "encoding utf-8 (delimiter found out)"
+        "encoding utf-8 (delimiter detected)"
     ) in " ".join(lines)
     assert "1 a int 1" in lines
     assert "2 [b] empty 4" in lines
@@ -98,7 +98,7 @@ def test_another_schema_is_told_by_its_differences() -> None:
 def test_a_type_that_one_source_lacks_is_told() -> None:
     word = Source("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
     group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (Fields((), 7, 2), EMPTY))
-    assert "1 a text 2 int but for y.csv (text)" in shown(Validation("in", [GOOD], [group], []))
+    assert "1 a text 2 int except in y.csv (text)" in shown(Validation("in", [GOOD], [group], []))
 
 
 def test_rows_that_are_no_text_are_a_note_and_no_fault() -> None:

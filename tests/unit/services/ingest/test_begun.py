@@ -265,14 +265,14 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
 
     [(holds, text)] = judged(first.progress)
     assert holds
-    assert text == f"1 file was read to the end under other settings, and nothing of that is sent again: {source}"
+    assert text == f"1 file was read to the end under other settings, and no row is sent again: {source}"
     append(path, b"M;3\n")
     [(holds, text)] = judged(first.progress)
     assert not holds
     assert "(DELIMITER was , and is ;)" in text
     [(holds, text)] = judged(replace(first.progress, tally=tally([])))
     assert holds
-    assert "is read anew" in text
+    assert "is read again from its beginning" in text
     assert judge_begun(files, {source: first.progress}, ReadOptions()) == []
     # Another file by now: what was read is not of it.
     path.write_bytes(b"x")
