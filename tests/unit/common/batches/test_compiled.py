@@ -41,7 +41,15 @@ def test_a_batch_is_taken_apart_alike(
 # Some damage leaves numbers that mean something else. What checks the checksum stands before the loops.
 
 
-def runs_or_corrupt(loops: Any, batch: Any) -> list[RecordRun | Record] | None:
+def ending_sharply(content: bytes) -> memoryview:
+    """A copy with no byte of memory behind it, so that a sanitizer sees a read of one too many.
+
+    Behind bytes there is a NUL, behind a growing array there is room; a copy of an array is as long as it has to be.
+    """
+    return memoryview(array("B", content)[:])
+
+
+def runs_or_corrupt(loops: Any, batch: memoryview) -> list[RecordRun | Record] | None:
     try:
         runs: list[RecordRun | Record] = loops.parse_batch(batch, 0)
     except CorruptRecordException:
@@ -58,20 +66,20 @@ def test_a_damaged_batch_is_corrupt_or_gives_runs(codec: str, data: st.DataObjec
         place = data.draw(st.one_of(st.integers(0, len(batch) - 1), st.integers(57, min(len(batch) - 1, 90))))
         batch[place] = data.draw(st.integers(0, 255))
     del batch[data.draw(st.sampled_from([len(batch), data.draw(st.integers(0, len(batch)))])) :]
-    # Behind bytes there is a NUL. An array ends where its content does, so that a sanitizer sees one byte too many.
-    for loops, content in ((compiled, array("B", batch)), (plain, bytes(batch))):
-        runs = runs_or_corrupt(loops, content)
+    for loops in (compiled, plain):
+        runs = runs_or_corrupt(loops, ending_sharply(batch))
         assert runs is None or all(isinstance(run, RecordRun | Record) for run in runs)
 
 
 @pytest.mark.parametrize("loops", [compiled, plain])
 def test_a_batch_that_is_cut_short_or_goes_on_is_corrupt(loops: Any) -> None:
-    batch = batch_of([(b"key", b"value", [])])
+    # Cut also where the second record's size should begin, and within it.
+    batch = batch_of([(b"key", b"value", []), (b"other", b"value" * 40, [("eol", b"\r\n")])])
     for size in range(len(batch)):
         with pytest.raises(CorruptRecordException):
-            loops.parse_batch(batch[:size], 0)
+            loops.parse_batch(ending_sharply(batch[:size]), 0)
     with pytest.raises(CorruptRecordException):
-        loops.parse_batch(batch + b"\0", 0)
+        loops.parse_batch(ending_sharply(batch + b"\0"), 0)
 
 
 @pytest.mark.parametrize("loops", [compiled, plain])
