@@ -1,6 +1,6 @@
 # Nacre. `make help` lists the commands; none needs root or a global install.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit-test integration-test compiled-test long-test chaos fuzz compose-test bench lint lock up down logs clean
+.PHONY: help setup ext demo test unit-test integration-test compiled-test sanitize long-test chaos fuzz compose-test bench lint lock up down logs clean
 .PHONY: coverage format check
 
 PYTHON ?= python3
@@ -8,6 +8,8 @@ VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+COMPILED := $(VENV)/.compiled
+PYX := common/batches/compiled.pyx common/rows/compiled.pyx
 # Every test has a deadline of its own; these runs have one each as a whole.
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait more than they work, so several run side by side. Those that measure seconds come first, one by one.
@@ -25,15 +27,24 @@ PURE := common/protocol/*,common/rows/*,services/ingest/naming/*,services/ingest
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY) ## make .venv with everything in it, nothing else
+setup: $(COMPILED) ## make .venv with everything in it, nothing else
 
-$(READY): requirements-dev.txt pyproject.toml common/batches/compiled.pyx common/rows/compiled.pyx
+$(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Nacre needs Python 3.11 or newer; set PYTHON=python3.x" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install your system's python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
-	@$(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null || echo "no C compiler: the services do all, more slowly; with gcc, remove $(VENV) and try again" >&2
 	@touch $(READY)
+
+# What the set-up has compiled is not compiled again. Where there is no compiler, it is tried again with each command.
+$(COMPILED): $(PYX) $(READY)
+	@$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace >/dev/null 2>$(VENV)/compiling.log || { cat $(VENV)/compiling.log >&2; exit 1; }
+	@if $(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null; then touch $@; \
+	else echo "no C compiler ($(VENV)/compiling.log): the services do all, more slowly; with gcc, \`make ext\` compiles the loops" >&2; fi
+
+ext: ## compile the loops over record batches and rows, nothing else
+	@rm -f $(COMPILED)
+	@$(MAKE) --no-print-directory $(COMPILED)
 
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
@@ -56,6 +67,9 @@ integration-test: setup ## real Kafka, real processes and signals
 
 compiled-test: setup ## the pure parts, and what rows look like on their way, with the compiled loops where there are any
 	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py $(SIDE_BY_SIDE)
+
+sanitize: setup ## the tests of the compiled loops with address and undefined-behaviour sanitizers, where there is gcc
+	.ci/sanitize
 
 long-test: setup ## what takes longer: brokers of many kinds, kills, a short selection of chaos, and the containers
 	$(PYTEST) tests/integration $(LONG)
@@ -123,7 +137,8 @@ down: ## stop and remove them; Kafka's data and out/ stay and go on with the nex
 logs: ## follow what they log
 	docker compose logs --follow
 
-clean: ## remove .venv, caches, out/ and, with Docker, Kafka's data
+clean: ## remove .venv, caches, what was compiled, out/ and, with Docker, Kafka's data
 	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
 	rm -rf $(VENV) $(BENCH) out .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	rm -rf build common/*/compiled.c common/*/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,7 +21,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from services.ingest.parsing.encodings import find_encoding
-from services.ingest.parsing.opening import SAMPLE_BYTES, Wanted, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
+from services.ingest.parsing.sampling import SAMPLE_BYTES
 
 _MOST_S = 3
 _BOM = b"\xef\xbb\xbf"
@@ -138,7 +140,7 @@ Answer = tuple[str, str] | None
 
 def nacre(data: bytes, encoding: str) -> Answer:
     """As ingest does with the whole file."""
-    opening = find_opening(data, Wanted(delimiter=None, quote=None, encoding=encoding), at_end=True)
+    opening = find_opening(data, ReadOptions(delimiter=None, quote=None, encoding=encoding), at_end=True)
     if opening is None or opening.schema is None:
         return None
     dialect = opening.schema.dialect

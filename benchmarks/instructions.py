@@ -22,7 +22,8 @@ from common.protocol.messages import Mark, category_key, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
 from services.ingest.parsing.framing import frame
-from services.sink.rendering import arrange, layout_of, render
+from services.sink.grouping import group_by_key
+from services.sink.rendering import csv_runs, layout_of, render
 from services.split.categories.provenance import Cursor, divide
 from services.split.categories.routing import compile_route
 from services.split.categories.splits import parse_split_by
@@ -76,8 +77,8 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             "ingest, split: put rows": put,
             "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
-            "sink: arrange": lambda: arrange(of_categorized.runs()),
-            "sink: render": lambda: render([(None, rows)], layout, empty=False, open_line=False),
+            "sink: group": lambda: group_by_key(of_categorized.runs()),
+            "sink: render": lambda: render(csv_runs([(None, rows)], layout), layout, empty=False, open_line=False),
         }
     )
 

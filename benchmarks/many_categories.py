@@ -1,7 +1,7 @@
 """`python -m benchmarks.many_categories [COUNT …]`: what many categories cost sink, without Kafka.
 
-Six shelves, for the six partitions that a pipeline has unless told otherwise, in a temporary folder (TMPDIR says where)
-get rows of COUNT categories in turn. The table is also written to benchmarks/results/categories.json. Each line is one
+The files of six partitions, as many as a pipeline has by default, in a temporary folder (TMPDIR says where), get rows
+of COUNT categories in turn. The table is also written to benchmarks/results/categories.json. Each line is one
 count, by a process of its own:
 
 - a new file;
@@ -29,10 +29,11 @@ from typing import Any
 from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
 from common.protocol.messages import category_key
+from common.protocol.output_folder import HIDDEN, ledger_path
 from common.protocol.partitioner import partition_for
 from common.rows.schema import Schema
 from services.sink.ledger.origin import Origin
-from services.sink.partition_files import Shelf
+from services.sink.partition_files import PartitionFiles
 
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
 _WORST_ROWS = 200_000
@@ -90,15 +91,15 @@ def in_groups(keys: Sequence[bytes]) -> Iterator[list[RecordRun]]:
         yield [RecordRun(0, key, [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]) for key in some]
 
 
-async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[RecordRun]]) -> None:
+async def write(cost: Cost, files: PartitionFiles, batches: Iterable[list[RecordRun]]) -> None:
     """Write these batches, with a checkpoint whenever memory is full of changes and in the end."""
     entries = 0
     changed: set[bytes] = set()
 
     async def checkpoint() -> None:
         began = time.perf_counter()
-        await shelf.begin_checkpoint(0)
-        await shelf.settle()
+        await files.begin_checkpoint(0)
+        await files.settle()
         cost.checkpoint_s += time.perf_counter() - began
         cost.checkpointed += len(changed)
         changed.clear()
@@ -106,13 +107,13 @@ async def write(cost: Cost, shelf: Shelf, batches: Iterable[list[RecordRun]]) ->
     for batch in batches:
         keys = {run.key for run in batch}
         began = time.perf_counter()
-        await shelf.add(batch)
+        await files.add(batch)
         cost.append_s += time.perf_counter() - began
         cost.appends += len(keys)
-        cost.rows += sum(len(run.rows) for run in batch)
-        entries = max(entries, shelf.entries_in_memory)
+        cost.rows += sum(len(stretch.rows) for stretch in batch)
+        entries = max(entries, files.entries_in_memory)
         changed |= keys
-        if shelf.full:
+        if files.full:
             await checkpoint()
     await checkpoint()
     cost.entries += entries
@@ -143,34 +144,34 @@ def shown(line: Line) -> str:
     )
 
 
-async def open_shelves(root: Path, count: int) -> list[Shelf]:
-    """A shelf for each partition."""
-    shelves = [Shelf(root, f".nacre/categorized-{number}.ledger", Schemas()) for number in range(count)]
-    for shelf in shelves:
-        await shelf.open(Origin("cluster"))
-    return shelves
+async def open_all(root: Path, count: int) -> list[PartitionFiles]:
+    """The files of so many partitions."""
+    all_files = [PartitionFiles(root, ledger_path("categorized", number), Schemas()) for number in range(count)]
+    for files in all_files:
+        await files.open(Origin("cluster"))
+    return all_files
 
 
 async def measure(root: Path, categories: int) -> Line:
     """Make all files, write to them in both orders, begin anew."""
-    root.joinpath(".nacre").mkdir()
+    root.joinpath(HIDDEN).mkdir()
     keys = keys_of(categories)
     begun_kib = peak_kib()
-    shelves = await open_shelves(root, len(keys))
+    all_files = await open_all(root, len(keys))
     new, grouped, old = Cost(), Cost(), Cost()
-    for shelf, some in zip(shelves, keys, strict=True):
-        await write(new, shelf, worst(some, len(some)))
-    for shelf, some in zip(shelves, keys, strict=True):
-        await write(grouped, shelf, in_groups(some))
-    for shelf, some in zip(shelves, keys, strict=True):
-        await write(old, shelf, worst(some, _WORST_ROWS // len(keys)))
-    for shelf in shelves:
-        shelf.close()
+    for files, some in zip(all_files, keys, strict=True):
+        await write(new, files, worst(some, len(some)))
+    for files, some in zip(all_files, keys, strict=True):
+        await write(grouped, files, in_groups(some))
+    for files, some in zip(all_files, keys, strict=True):
+        await write(old, files, worst(some, _WORST_ROWS // len(keys)))
+    for files in all_files:
+        files.close()
     began = time.perf_counter()
-    shelves = await open_shelves(root, len(keys))
+    all_files = await open_all(root, len(keys))
     start_s = time.perf_counter() - began
-    for shelf in shelves:
-        shelf.close()
+    for files in all_files:
+        files.close()
     return Line(
         categories,
         1e6 * new.append_s / new.appends,

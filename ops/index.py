@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from common.protocol.output_folder import LEDGERS
 from services.sink.ledger.inventory import index_of
 
 
@@ -25,7 +26,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
     output_dir: Path = parser.parse_args(argv).output_dir
-    ledgers = sorted(output_dir.glob(".nacre/*.ledger"))
+    ledgers = sorted(output_dir.glob(LEDGERS))
     if not ledgers:
         sys.stderr.write(f"nacre index: {output_dir} has no ledgers: is it the OUTPUT_DIR of a sink?\n")
         return 1

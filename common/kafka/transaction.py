@@ -61,6 +61,30 @@ class Outbox:
         while done < len(rows):
             done = self.fill(self.begin_batch(topic, partition), key, rows, done)
 
+    def put_marked_rows(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes,
+        rows: list[bytes],
+        mark_before: Callable[[int], tuple[bytes, Headers]],
+    ) -> None:
+        """Many rows with one key, behind marks: `mark_before(n)` is the record that precedes row n. The hot path.
+
+        Every record batch has a mark before its first row: only a batch is sure to stay together when producers write
+        side by side.
+        """
+        batches = self.batches[topic, partition]
+        batch = batches[-1] if batches else None
+        done = 0
+        while done < len(rows):
+            value, headers = mark_before(done)
+            if batch is None or not self.append(batch, key, value, headers):
+                batch = self.begin_batch(topic, partition)
+                self.append(batch, key, value, headers)
+            done = self.fill(batch, key, rows, done)
+            batch = None
+
     def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
         """Put rows from `start` on into a batch until it is full; return the index of the first that found no room.
 

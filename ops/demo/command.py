@@ -19,8 +19,9 @@ import structlog
 from rich.console import Console
 
 from common.errors import ConfigurationError
+from common.protocol.output_folder import REJECTED_PATH
 from common.settings import ServiceSettings, read_settings
-from ops.demo.files import REJECTED, DemoError, check, count_input, own_folder, repeat_rows
+from ops.demo.files import DemoError, check, count_input, own_folder, repeat_rows
 from ops.demo.proof import ProofError, categories
 from ops.demo.screen import Bars, category_table
 from ops.demo.services import Services
@@ -153,8 +154,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(proof(findings))
         _ignore_signals()
     where = shown_path(order.output_dir)
-    if (order.output_dir / REJECTED).exists():
-        console.print(f"\nrejected rows, and why: {where}/{REJECTED}", markup=False, soft_wrap=True)
+    if (order.output_dir / REJECTED_PATH).exists():
+        console.print(f"\nrejected rows, and why: {where}/{REJECTED_PATH}", markup=False, soft_wrap=True)
     console.print(f"\n{time.monotonic() - began:.1f} s in all; the files are in {where}", markup=False, soft_wrap=True)
     return 0 if all(finding.holds for finding in findings) else 1
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+from common.protocol.output_folder import HIDDEN, REJECTED_PATH
 from ops.demo.proof import (
     BYTES_AS_TEXT,
     CategoryFile,
@@ -24,10 +25,8 @@ from ops.findings import Finding, shown_path
 from services.sink.paths.names import file_path, parse_path
 from services.split.categories.splits import Split
 
-_HIDDEN = ".nacre"
 # By this the demo knows its own folder: a pipeline's real output has ledgers in the hidden folder too.
 _MARKER = "demo"
-REJECTED = "rejected.csv"
 
 
 class DemoError(Exception):
@@ -37,7 +36,7 @@ class DemoError(Exception):
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
     """Empty the folder, which has to be a demo's or empty, and hold it for this demo alone. Raises DemoError."""
-    marker = folder / _HIDDEN / _MARKER
+    marker = folder / HIDDEN / _MARKER
     if folder.exists() and not folder.is_dir():
         raise DemoError(f"{folder} is no folder")
     if folder.is_dir() and any(folder.iterdir()):
@@ -94,7 +93,7 @@ def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile]
     for path in sorted(folder.rglob("*.csv")):
         relative = path.relative_to(folder).as_posix()
         with path.open(encoding=BYTES_AS_TEXT, newline="") as file:
-            if relative == REJECTED:
+            if relative == REJECTED_PATH:
                 rejected = read_rejected(file)
             else:
                 split = places.get(relative.split("/")[0])

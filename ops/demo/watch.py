@@ -16,10 +16,10 @@ from common.kafka.clients import open_admin, open_reader
 from common.kafka.topic_metadata import describe_topics
 from common.pipeline.completion import Stage, Watch, all_ended, stages
 from common.pipeline.topics import Topics
+from common.protocol.output_folder import LEDGERS, REJECTED_PATH
 from common.protocol.position import Position, decode_position
 from common.sessions.session import Stopped, pause
 from common.settings import ServiceSettings
-from ops.demo.files import REJECTED
 from services.sink.ledger.inventory import index_of
 
 _LOOK_INTERVAL_S = 0.1
@@ -143,10 +143,10 @@ class Observer:
 def ledger_rows(output_dir: Path) -> tuple[int, int]:
     """The rows that sink's ledgers know to be in the categories' files, and in the file of the rejected ones."""
     written = rejected = 0
-    for path in output_dir.glob(".nacre/*.ledger"):
+    for path in output_dir.glob(LEDGERS):
         try:
             for line in index_of(path):
-                if line["path"] == REJECTED:
+                if line["path"] == REJECTED_PATH:
                     rejected += line["rows"]
                 else:
                     written += line["rows"]

@@ -9,7 +9,7 @@ from common.protocol.messages import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 from ops.rejected.foreign_files import explain_foreign
-from services.ingest.parsing.framing import Reject, Run, frame
+from services.ingest.parsing.framing import Reject, RowBlock, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")
@@ -93,7 +93,7 @@ class Sending:
     """A row that can be sent again: what the record in `rows` holds, and the CSV row it comes from."""
 
     schema_id: str
-    run: Run
+    run: RowBlock
     value: bytes
 
 
@@ -152,7 +152,7 @@ class Judge:
             raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
-        run = Run([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
+        run = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
         return Sending(schema_id, run, self._encode(row, schema_id, schema))
 
     def _encode(self, row: bytes, schema_id: str, schema: Schema) -> bytes:
@@ -181,8 +181,8 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
         at_end=True,
         max_row_bytes=max_row_bytes,
     )
-    match framed.parts:
-        case [Run(rows=[only])] if only == row:
+    match framed.frames:
+        case [RowBlock(rows=[only])] if only == row:
             return
         case [Reject(reason=reason, raw=raw)] if raw == row:
             raise ValueError(reason)

@@ -24,7 +24,7 @@ from common.settings import ServiceSettings
 from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
 from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key
-from services.ingest.outgoing import Address, pack_run
+from services.ingest.outgoing import Address, pack_rows
 
 _ANSWER_DEADLINE_S = 5.0
 _ROWS_PER_TRANSACTION = 500
@@ -189,7 +189,7 @@ def _pack(
     key = source_key(rejection.source)
     partition = partition_for(key, settings.partitions)
     address = Address(rejection.source, key, (partition,))
-    pack_run(outbox, topics, address, sending.schema_id, sending.run, [sending.value], partition, rejection.split)
+    pack_rows(outbox, topics, address, sending.schema_id, sending.run, [sending.value], partition, rejection.split)
     value, headers = encode_replayed(Replayed(number))
     outbox.put(topics.rejected, 0, key, value, headers)
 

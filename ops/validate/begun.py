@@ -10,13 +10,13 @@ from ops.findings import Finding
 from services.ingest.begun import find_changes, refusal
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import look_at
-from services.ingest.naming.locations import Place, Places
-from services.ingest.parsing.opening import Wanted
+from services.ingest.naming.locations import SourceLocation, SourceLocations
+from services.ingest.parsing.options import ReadOptions
 
 
-def as_sources(files: Mapping[str, Path], places: Mapping[str, Place]) -> dict[str, Path]:
+def as_sources(files: Mapping[str, Path], places: Mapping[str, SourceLocation]) -> dict[str, Path]:
     """The files by the sources that they are: a renamed file keeps its source, and what has its name is another."""
-    known = Places()
+    known = SourceLocations()
     for source, place in places.items():
         known.put(source, place)
     # Where two were at one path, it is that of which a file is known.
@@ -26,11 +26,11 @@ def as_sources(files: Mapping[str, Path], places: Mapping[str, Place]) -> dict[s
         begun = known.source_of(found.file) or by_path.get(name)
         # Of one that is new under the name of one that was renamed, nothing was read.
         if begun is not None or name not in places:
-            sources[begun or name] = found.path
+            sources[begun or name] = Path(found.path)
     return sources
 
 
-def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted: Wanted) -> list[Finding]:
+def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted: ReadOptions) -> list[Finding]:
     """A line for each file that is refused or read anew, and one for all that stay as they are; `files` by source."""
     findings: list[Finding] = []
     at_rest: list[str] = []
@@ -53,12 +53,12 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
     return findings
 
 
-def _changes(path: Path, progress: Progress, wanted: Wanted) -> tuple[tuple[str, ...], int]:
+def _changes(path: Path, progress: Progress, wanted: ReadOptions) -> tuple[tuple[str, ...], int]:
     """Which settings are others now (none where it is another file, or cannot be read at all), and the file's size."""
     with suppress(OSError, SourceError):
         content = content_of(path)
         changed = find_changes(content, progress, wanted)
         if changed:
-            content.window(progress)
+            content.fingerprint(progress)
         return changed, path.stat().st_size
     return (), 0

@@ -22,7 +22,7 @@ from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from ops.findings import Finding
-from services.ingest.naming.locations import Place, decode_place
+from services.ingest.naming.locations import SourceLocation, decode_location
 
 _ANSWER_DEADLINE_S = 5.0
 _MS_PER_HOUR = 3_600_000
@@ -45,7 +45,7 @@ class Broker:
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
-    places: Mapping[str, Place] = field(default_factory=dict)
+    places: Mapping[str, SourceLocation] = field(default_factory=dict)
     trouble: str = ""
     denied: tuple[str, ...] = ()
 
@@ -80,8 +80,8 @@ async def _read_progress(settings: ServiceSettings, topic: str, found: Found) ->
     return {each.source: each for each in known.values() if isinstance(each, Progress)}
 
 
-async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Place]:
-    known = await _read_latest(settings, topic, found, decode_place)
+async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
+    known = await _read_latest(settings, topic, found, decode_location)
     return {source.decode(): place for source, place in known.items()}
 
 

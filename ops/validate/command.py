@@ -28,7 +28,8 @@ from ops.validate.splits import SplitTally
 from services.ingest.context import find_skipped_whole, too_long
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import find_files, is_stream
-from services.ingest.files.reading import CHUNK_BYTES, Window, fit_chunk
+from services.ingest.files.reading import CHUNK_BYTES, fit_chunk
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.settings import IngestSettings
 from services.split.categories.columns import doubled_columns
 from services.split.categories.splits import parse_split_by
@@ -94,9 +95,9 @@ def _run(settings: ValidateSettings) -> int:
     )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        begun = judge_begun(as_sources(found.files, broker.places), broker.progress, settings.wanted)
+        begun = judge_begun(as_sources(found.files, broker.places), broker.progress, settings.read_options)
         validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
-    found_out = [name for name in ("delimiter", "quote") if getattr(settings.wanted, name) is None]
+    found_out = [name for name in ("delimiter", "quote") if getattr(settings.read_options, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as captured:
         show(console, validation, Asked(found_out, frozenset(broker.schemas)))
@@ -136,18 +137,18 @@ def _examine_file(
     """Read a file as ingest does: in chunks, at most one line of it held."""
     source, position, chunk_bytes = Source(shown_path(path)), Position(), CHUNK_BYTES
     try:
-        content, window, at_end = content_of(path), Window(), False
+        content, window, at_end = content_of(path), Fingerprint(), False
         while not at_end:
-            data = content.read_on(position.offset, window, chunk_bytes)
+            data = content.read_chunk(position.offset, window, chunk_bytes)
             is_last = len(data) < chunk_bytes
-            step = read_on(data, position, settings.wanted, at_end=is_last, max_row_bytes=settings.max_row_bytes)
+            step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
             if position.schema is None and step.position.schema is not None:
                 _check_length(source.name, step.position.schema, settings)
                 source = replace(source, notes=wrong_quotes(step.trouble))
             waits = is_last and not step.used
             # Very many rejects come in several steps.
             at_end = waits or (is_last and step.used == len(data))
-            window = window.moved(data[: step.used])
+            window = window.after(data[: step.used])
             source, position = with_step(source, step), step.position
             if waits and data:
                 waiting = (

@@ -8,16 +8,17 @@ from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Schema
 from ops.validate.columns import Fields, with_fields
-from services.ingest.outgoing import to_values
-from services.ingest.parsing.framing import Reject, Run, frame
-from services.ingest.parsing.opening import Wanted, find_opening
+from services.ingest.outgoing import encode_frames
+from services.ingest.parsing.framing import Reject, RowBlock, frame
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
 
 MAX_REASONS = 5
 _MAX_PLACES = 3
 # So many rows are taken apart at once: their fields take many times the memory of their bytes.
 _ROWS_AT_ONCE = 10_000
 
-Part = tuple[Run, list[bytes]] | Reject
+Part = tuple[RowBlock, list[bytes]] | Reject
 
 
 # Bytes to rows
@@ -45,7 +46,7 @@ class Step:
     trouble: str = ""
 
 
-def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, max_row_bytes: int) -> Step:
+def read_on(data: bytes, position: Position, wanted: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
     """Take the complete records from `data`, which begins at `position`; with `at_end` all is used.
 
     ValueError, one line, where the source's beginning cannot be read.
@@ -70,7 +71,7 @@ def read_on(data: bytes, position: Position, wanted: Wanted, *, at_end: bool, ma
             at_end=at_end,
             max_row_bytes=max_row_bytes,
         )
-        parts += to_values(framed.parts, _codec(position.schema), max_row_bytes)
+        parts += encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
         used += framed.consumed
         position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return Step(tuple(parts), used, position, trouble)
@@ -161,7 +162,7 @@ def with_step(source: Source, step: Step) -> Source:
     return replace(source, rows=rows, longest_bytes=longest_bytes, columns=columns, no_text=no_text)
 
 
-def _with_rows(columns: tuple[Fields, ...], run: Run, schema: Schema) -> tuple[Fields, ...]:
+def _with_rows(columns: tuple[Fields, ...], run: RowBlock, schema: Schema) -> tuple[Fields, ...]:
     for start in range(0, len(run.rows), _ROWS_AT_ONCE):
         rows = run.rows[start : start + _ROWS_AT_ONCE]
         delimiter = schema.dialect.delimiter
@@ -170,7 +171,7 @@ def _with_rows(columns: tuple[Fields, ...], run: Run, schema: Schema) -> tuple[F
     return columns
 
 
-def _no_text(run: Run, encoding: str, source: str) -> Iterator[tuple[str, str]]:
+def _no_text(run: RowBlock, encoding: str, source: str) -> Iterator[tuple[str, str]]:
     if _is_text(b"\n".join(run.rows), encoding):
         return
     wrong = [index for index, row in enumerate(run.rows) if not _is_text(row, encoding)]
@@ -188,7 +189,7 @@ def _is_text(data: bytes, encoding: str) -> bool:
     return True
 
 
-def lines_of(run: Run, source: str, indexes: Iterable[int]) -> Iterator[int]:
+def lines_of(run: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
     """The lines in which these rows of a run begin, as split tells them; ascending."""
     mark = Mark(source, "", run.line, run.offset, run.eol, run.plain)
     done = 0

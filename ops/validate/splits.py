@@ -7,7 +7,7 @@ from heapq import nlargest
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
 from ops.validate.examination import Rejections, Step, lines_of, with_rejects
-from services.ingest.parsing.framing import Reject, Run
+from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
 from services.split.categories.splits import Split
@@ -60,7 +60,7 @@ class SplitTally:
             self._schema_id = registered.schema.id
         return self._route
 
-    def _add_run(self, source: str, route: Route, run: Run, values: list[bytes]) -> None:
+    def _add_run(self, source: str, route: Route, run: RowBlock, values: list[bytes]) -> None:
         routed = route(values, run.plain)
         for (key, _), rows in routed.groups.items():
             self._rows += len(rows)

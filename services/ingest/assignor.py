@@ -1,4 +1,4 @@
-"""Which assignment of the group a partition task is of: its leader gives each one a name, the same for all members."""
+"""Which of the group's assignments a partition's task belongs to: the leader names each one, the same for all."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 class RoundAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """The assignor of one member; `round` is the name of the latest assignment.
 
-    To the group it is the round robin that it was: a leader of an earlier version gives no names.
+    For the group it is round robin as before: a leader of an earlier version gives no names.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class RoundAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aioka
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Give the partitions out, as this group's leader, under a name that no other assignment has."""
+        """Assign the partitions, as the group's leader, under a name that no other assignment has."""
         given = RoundRobinPartitionAssignor.assign(cluster, members)
         name = uuid.uuid4().hex.encode()
         return {

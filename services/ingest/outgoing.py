@@ -1,8 +1,9 @@
-"""Parts of a source → records in an outbox."""
+"""Framed rows, rejects and ends of a source → records in an outbox: encoded, then packed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from common.batches.record_runs import Headers
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import (
@@ -15,50 +16,95 @@ from common.protocol.messages import (
     encode_rejection,
 )
 from common.rows.codec import JsonCodec
-from services.ingest.parsing.framing import Reject, Run
+from services.ingest.parsing.framing import Reject, RowBlock
+
+Encoded = tuple[RowBlock, list[bytes]] | Reject
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the records of one source go: its name and key, and the partitions of `rows` its parts take in turn."""
+    """Where the records of one source go: its name and key, and the partitions of `rows` that they take in turn."""
 
     source: str
     key: bytes
     partitions: tuple[int, ...]
 
 
-def pack_run(
+def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_row_bytes: int) -> Iterator[Encoded]:
+    """Each block of rows with the values of its records: the rows themselves, or, with a codec, JSON objects."""
+    for framed in frames:
+        if isinstance(framed, Reject):
+            yield framed
+        elif codec is not None:
+            yield from _encode_json(framed, codec, max_row_bytes)
+        else:
+            yield framed, framed.rows
+
+
+def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Iterator[Encoded]:
+    """A block's rows as JSON objects; a row that has no JSON form is rejected, and ends the block before it."""
+    usual = codec.encode_usual(block.rows)
+    if block.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
+        yield block, [value for value in usual if value is not None]
+        return
+    rows: list[bytes] = []
+    values: list[bytes] = []
+    line, offset = first_line, first_offset = block.line, block.offset
+    for row, quick in zip(block.rows, usual, strict=True):
+        value, problem = _encode_row(row, quick, codec, max_row_bytes)
+        # A row with a quote has a block of its own: its CSV bytes may differ from those that its object gives back, and
+        # the next mark sets line and offset right.
+        if (problem or not block.plain) and rows:
+            yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
+            rows, values = [], []
+        if not rows:
+            first_line, first_offset = line, offset
+        if problem:
+            yield Reject(row, line, offset, problem)
+        else:
+            rows.append(row)
+            values.append(value)
+        line += 1 + (0 if block.plain else row.count(b"\n"))
+        offset += len(row) + len(block.eol)
+    if rows:
+        yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
+
+
+def _encode_row(row: bytes, quick: bytes | None, codec: JsonCodec, max_row_bytes: int) -> tuple[bytes, str]:
+    """A row as JSON (`quick` if it is not None), and why it has no JSON form; empty if it has."""
+    try:
+        value = codec.encode(row) if quick is None else quick
+    except ValueError as error:
+        return b"", str(error)
+    return value, "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
+
+
+def pack_rows(
     outbox: Outbox,
     topics: Topics,
     address: Address,
     schema_id: str,
-    run: Run,
+    block: RowBlock,
     values: list[bytes],
     partition: int,
     split: str = "",
 ) -> None:
-    """Put a run's rows behind a mark; `values` are what the records hold, row for row.
+    """Put a block's rows behind marks; `values` are the records' values, one for each row."""
+    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split)
+    marked = 0
 
-    Every record batch begins with a mark: only a batch is sure to stay together when producers write side by side.
-    """
-    mark = Mark(address.source, schema_id, run.line, run.offset, run.eol, run.plain, split)
-    batches = outbox.batches[topics.rows, partition]
-    batch = batches[-1] if batches else None
-    done = 0
-    while done < len(values):
-        value, headers = encode_control(mark)
-        if batch is None or not outbox.append(batch, address.key, value, headers):
-            batch = outbox.begin_batch(topics.rows, partition)
-            outbox.append(batch, address.key, value, headers)
-        filled = outbox.fill(batch, address.key, values, done)
-        if filled < len(values):
-            mark = mark.passed(run.rows[done:filled])
-            batch = None
-        done = filled
+    def mark_before(row: int) -> tuple[bytes, Headers]:
+        nonlocal mark, marked
+        if row > marked:
+            mark = mark.passed(block.rows[marked:row])
+            marked = row
+        return encode_control(mark)
+
+    outbox.put_marked_rows(topics.rows, partition, address.key, values, mark_before)
 
 
 def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject, max_raw_bytes: int) -> None:
-    """Put what is no row into `rejected`, for every split; what is longer than that is cut, and its reason says so."""
+    """Put bytes that are no row into `rejected`, for every split; of more than `max_raw_bytes` the first are kept."""
     reason = reject.reason
     if len(reject.raw) > max_raw_bytes:
         reason = f"{reason} (only its first {max_raw_bytes} bytes are kept here)"
@@ -68,7 +114,7 @@ def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject
 
 
 def pack_begun_anew(outbox: Outbox, topics: Topics, address: Address) -> None:
-    """Say in `rejected` that a source is read anew, before anything that is rejected of it then."""
+    """Record in `rejected` that a source is read from its beginning again, before anything is rejected of it then."""
     value, headers = encode_begun_anew(BegunAnew(address.source))
     outbox.put(topics.rejected, 0, address.key, value, headers)
 
@@ -78,52 +124,3 @@ def pack_end(outbox: Outbox, topics: Topics, address: Address, ended: Ended) -> 
     value, headers = encode_control(ended)
     for partition in address.partitions:
         outbox.put(topics.rows, partition, address.key, value, headers)
-
-
-def json_parts(run: Run, codec: JsonCodec, max_row_bytes: int) -> Iterator[tuple[Run, list[bytes]] | Reject]:
-    """A run with its rows as JSON objects; what has no JSON form is rejected.
-
-    A row with a quote stands in a run of its own: its CSV bytes may be others than those its object gives back, and
-    the next mark sets line and offset right.
-    """
-    usual = codec.encode_usual(run.rows)
-    if run.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
-        yield run, [value for value in usual if value is not None]
-        return
-    single = not run.plain
-    rows: list[bytes] = []
-    values: list[bytes] = []
-    line, offset = first_line, first_offset = run.line, run.offset
-    for row, quick in zip(run.rows, usual, strict=True):
-        try:
-            value = codec.encode(row) if quick is None else quick
-            problem = "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
-        except ValueError as error:
-            problem = str(error)
-        if (problem or single) and rows:
-            yield Run(rows, run.eol, first_line, first_offset, run.plain), values
-            rows, values = [], []
-        if not rows:
-            first_line, first_offset = line, offset
-        if problem:
-            yield Reject(row, line, offset, problem)
-        else:
-            rows.append(row)
-            values.append(value)
-        line += 1 + (row.count(b"\n") if single else 0)
-        offset += len(row) + len(run.eol)
-    if rows:
-        yield Run(rows, run.eol, first_line, first_offset, run.plain), values
-
-
-def to_values(
-    parts: list[Run | Reject], codec: JsonCodec | None, max_row_bytes: int
-) -> Iterator[tuple[Run, list[bytes]] | Reject]:
-    """Each run with what its records hold."""
-    for part in parts:
-        if isinstance(part, Reject):
-            yield part
-        elif codec is not None:
-            yield from json_parts(part, codec, max_row_bytes)
-        else:
-            yield part, part.rows

@@ -1,233 +1,216 @@
 """The sources of one partition of `progress`: which they are, where their files are, and whose turn it is."""
 
 import asyncio
+import os
 import time
 
 import structlog
 from aiokafka import TopicPartition
 
 from common.errors import TooManyRejectedError
-from common.kafka.transaction import Transactions
+from common.kafka.transaction import Outbox, Transactions
 from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import path_of
-from services.ingest.files.reading import MovedError
-from services.ingest.followed_file import Followed
-from services.ingest.naming.locations import Found, Place, Seen, earlier, home_and_number
-from services.ingest.scan import Moves, Scan
+from services.ingest.followed_file import FollowedFile
+from services.ingest.locating import Locator
+from services.ingest.naming.locations import Found, Moves, Seen, SourceLocation, earlier
+from services.ingest.outcome import Outcome
+from services.ingest.scan import Scan
+from services.ingest.unpacking_turns import UnpackingTurns
 
 log = structlog.get_logger()
 
 _OUTBOX_BYTES = 4 * 2**20
-# Compressed sources that a lane reads at the same time.
-_MAX_UNPACKING = 4
 
 
-class IngestLane:
-    """The sources of one partition and the outbox that their rows are gathered in."""
+class FollowedSources:
+    """The files of a partition's sources: followed while they move, awake while there is something to read.
 
-    def __init__(
-        self, shop: Shop, scan: Scan, partition: TopicPartition, transactions: Transactions, known: dict[str, Progress]
-    ) -> None:
-        self._shop = shop
+    `changed` are those whose progress the next commit has to hold.
+    """
+
+    def __init__(self, context: IngestContext, scan: Scan, partition: int, known: dict[str, Progress]) -> None:
+        self._context = context
         self._scan = scan
         self._partition = partition
         self._known = known
+        self._locator = Locator(context, scan)
         self._seen: Seen | None = None
-        # When a source's file was first not seen.
-        self._missed_at: dict[str, float] = {}
-        self._sources: dict[str, Followed] = {}
+        self.files: dict[str, FollowedFile] = {}
         # Those that are not at rest: of ten thousand files few are.
-        self._awake: dict[str, Followed] = {}
-        # Of the others, those that are not read to their ends: their files are being looked for.
+        self.awake: dict[str, FollowedFile] = {}
+        # Of the others, those not read to their ends: their files are being looked for.
         self._waiting: set[str] = set()
-        self._touched: set[Followed] = set()
+        self.changed: set[FollowedFile] = set()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every source is read to its end, or cannot be read."""
+        return not self._waiting and all(followed.finished for followed in self.awake.values())
+
+    async def follow(self) -> None:
+        """Take up sources that are new to this partition, and follow files that were moved."""
+        seen = await self._scan.look()
+        if seen is self._seen:
+            return
+        # Agree first, then read: of a file that is renamed again meanwhile, another replica has to know whose it is.
+        while moves := await self._take_up(seen):
+            await self._scan.agree(moves)
+            for source, (old, new) in moves.items():
+                if old.path != new.path and self._scan.locations.of[source] == new:
+                    log.info("source was renamed", source=source, before=old.path, now=new.path)
+        self._seen = seen
+
+    async def _take_up(self, seen: Seen) -> Moves:
+        """Take up every source that is at its location; return where the others have moved."""
+        moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
+        for source in sorted(self._scan.of_partition[self._partition]):
+            location = self._scan.locations.of[source]
+            found = seen.at_location(location)
+            if found is not None:
+                self._locator.note_found(source)
+                self._see(source, found)
+            elif self._scan.is_ours(source, seen):
+                located = await self._locator.locate(self._progress(source), location, seen)
+                if located.is_lost:
+                    self._lose(source, location, overwritten=located.is_overwritten)
+                if located.location != location:
+                    moves[source] = location, located.location
+        return moves
+
+    def _see(self, source: str, found: Found) -> None:
+        if source in self.files:
+            self.files[source].see(found)
+            if not self.files[source].is_at_rest:
+                self._wake(source)
+            return
+        followed = self.files[source] = FollowedFile(self._context, found, self._progress(source))
+        self._wake(source)
+        self._context.check_rejected(followed.progress)
+        if source not in self._known:
+            self.changed.add(followed)
+
+    def _progress(self, source: str) -> Progress:
+        if source in self.files:
+            return self.files[source].progress
+        return self._known.get(source) or self._context.new_progress(source)
+
+    def _lose(self, source: str, location: SourceLocation, *, overwritten: bool) -> None:
+        progress = self._progress(source)
+        if source not in self.files and progress.offset and not progress.ended:
+            # Even if this partition has not seen the file: the rest of it is lost, and that has to be reported.
+            self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
+        if source in self.files:
+            self.files[source].lose(overwritten=overwritten)
+            self._wake(source)
+
+    def _wake(self, source: str) -> None:
+        self.awake[source] = self.files[source]
+        self._waiting.discard(source)
+
+    def note_turn(self, source: str) -> None:
+        """The source had its turn: let it sleep if there is nothing to look at."""
+        if self.awake[source].is_at_rest:
+            followed = self.awake.pop(source)
+            if not followed.finished:
+                self._waiting.add(source)
+
+
+class PartitionSources:
+    """The sources of one partition and the outbox that gathers their rows."""
+
+    def __init__(
+        self,
+        context: IngestContext,
+        scan: Scan,
+        partition: TopicPartition,
+        transactions: Transactions,
+        known: dict[str, Progress],
+    ) -> None:
+        self._context = context
+        self._partition = partition
+        self._followed = FollowedSources(context, scan, partition.partition, known)
+        self._unpacking = UnpackingTurns()
         self._run: Run | None = None
-        self._unpacking: set[Followed] = set()
         self.transactions = transactions
         self._outbox = transactions.outbox()
 
     @property
     def finished(self) -> bool:
         """Whether every source is read to its end, or cannot be read."""
-        return not self._waiting and all(source.finished for source in self._awake.values())
+        return self._followed.finished
 
     @property
-    def failed(self) -> dict[str, str]:
-        """The sources that cannot be read, and why."""
-        return {name: source.trouble for name, source in self._sources.items() if source.trouble}
+    def outcome(self) -> Outcome:
+        """What is to be reported of these sources."""
+        outcome = Outcome()
+        for name, followed in self._followed.files.items():
+            outcome.sources.add(name)
+            if followed.trouble:
+                outcome.failed[name] = followed.trouble
+            outcome.rejected_whole |= {self._context.find_rejected_whole(followed.progress)} - {""}
+            outcome.skipped_whole |= {self._context.find_skipped_whole(followed.progress)} - {""}
+        return outcome
 
-    @property
-    def rejected_whole(self) -> set[str]:
-        """A line for each source of which every row was rejected, where that may not be."""
-        return {self._shop.find_rejected_whole(source.progress) for source in self._sources.values()} - {""}
-
-    @property
-    def skipped_whole(self) -> set[str]:
-        """A line for each source that SKIP_LINES leaves nothing of."""
-        return {self._shop.find_skipped_whole(source.progress) for source in self._sources.values()} - {""}
-
-    @property
-    def sources(self) -> set[str]:
-        """The names of those that it reads."""
-        return set(self._sources)
-
-    def say(self, run: Run) -> None:
-        """Let the next commit say this of the run."""
+    def announce(self, run: Run) -> None:
+        """Let the next commit hold this about the run."""
         self._run = run
 
     async def follow(self) -> None:
-        """Take up the sources that belong to this lane and are new to it, and go after the files that were moved."""
-        seen = await self._scan.look()
-        if seen is self._seen:
-            return
-        # Agreed first, then read: of a file that was renamed again meanwhile, another replica has to know whose it is.
-        while moves := await self._take_up(seen):
-            await self._scan.settle(moves)
-            for source, (old, new) in moves.items():
-                if old.path != new.path and self._scan.places.of[source] == new:
-                    log.info("source was renamed", source=source, before=old.path, now=new.path)
-        self._seen = seen
-
-    async def _take_up(self, seen: Seen) -> Moves:
-        """See to every source that is where it was; return the places of the others, old and new."""
-        moves: Moves = {}
-        for source in sorted(self._scan.of_partition[self._partition.partition]):
-            place = self._scan.places.of[source]
-            found = seen.at_place(place)
-            if found is not None:
-                self._missed_at.pop(source, None)
-                self._see(source, found)
-            elif not self._scan.is_ours(source, seen):
-                continue
-            elif (new := await self._new_place(source, place, seen)) != place:
-                moves[source] = place, new
-        return moves
-
-    def _see(self, source: str, found: Found) -> None:
-        if source in self._sources:
-            self._sources[source].see(found)
-            if not self._sources[source].is_at_rest:
-                self._wake(source)
-            return
-        followed = self._sources[source] = Followed(self._shop, found, self._progress(source))
-        self._wake(source)
-        self._shop.check_rejected(followed.progress)
-        if source not in self._known:
-            self._touched.add(followed)
-
-    def _wake(self, source: str) -> None:
-        self._awake[source] = self._sources[source]
-        self._waiting.discard(source)
-
-    def _progress(self, source: str) -> Progress:
-        if source in self._sources:
-            return self._sources[source].progress
-        return self._known.get(source) or self._shop.new_progress(source)
-
-    async def _new_place(self, source: str, place: Place, seen: Seen) -> Place:
-        """Where a source is whose file is no longer at its place."""
-        if not place.file and place.path not in seen.files:
-            return place
-        followed = self._sources.get(source) or Followed(self._shop, Found(path_of(place.path)), self._progress(source))
-        home, _ = home_and_number(source)
-        is_another = False
-        for path, found in seen.elsewhere(place):
-            # Of a file that INPUT does not name something has to have been read, or its name has to tell.
-            is_ours = path in seen.files or place.file in seen.moved
-            if not (is_ours or followed.progress.offset or path.startswith(home)):
-                continue
-            try:
-                is_this = await asyncio.to_thread(followed.is_this, found)
-            except (FileNotFoundError, MovedError):
-                # It was renamed again: the next look tells.
-                return place
-            except OSError:
-                # Who reads on tells what is wrong with it.
-                is_this = True
-            if is_this:
-                return Place(path, place.file)
-            is_another = True
-        # One look may miss a file that is renamed meanwhile under all of its names. With ONCE there is no other.
-        missed_before = seen.at > self._missed_at.setdefault(source, seen.at) or self._shop.settings.once
-        is_gone = is_another or not place.file or (missed_before and not self._scan.is_blind_to(place.path))
-        at_path = seen.files.get(place.path)
-        if not is_gone:
-            return place
-        if at_path is not None and self._scan.places.may_take(source, place.path, at_path.file):
-            # The same source, written anew, or another file under its name: reading on tells.
-            return Place(place.path, at_path.file)
-        is_other = at_path is not None and bool(at_path.file)
-        # Under a name that INPUT does not have, no look tells what is there now.
-        is_other = is_other or await asyncio.to_thread(self._scan.is_outside, place.path)
-        self._lose(source, followed, overwritten=is_other)
-        return Place(place.path)
-
-    def _lose(self, source: str, followed: Followed, *, overwritten: bool) -> None:
-        followed.lose(overwritten=overwritten)
-        if followed.progress.offset and not followed.progress.ended:
-            # Also where this lane has not seen the file: what was not read of it is lost, and that has to be said.
-            self._sources[source] = followed
-        if source in self._sources:
-            self._wake(source)
+        """Take up sources that are new to this partition, and follow files that were moved."""
+        await self._followed.follow()
 
     async def take_turn(self, stop: asyncio.Event) -> bool:
         """Let every source put what it has into the outbox, and commit as it fills; False when none had anything."""
         moved = False
-        for name, source in list(self._awake.items()):
+        for name, followed in list(self._followed.awake.items()):
             if stop.is_set():
                 break
-            if not self._is_its_turn(name, source):
+            if not self._is_its_turn(name, followed):
                 continue
-            if await source.read_on(self._outbox):
+            if await followed.put_next_rows(self._outbox):
                 moved = True
-                self._touched.add(source)
-            if source.is_at_rest:
-                del self._awake[name]
-                if not source.finished:
-                    self._waiting.add(name)
+                self._followed.changed.add(followed)
+            self._followed.note_turn(name)
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         if not moved:
-            # What came while a commit was under way, if nothing has come since.
+            # Rows that came while a commit was under way, if nothing has come since.
             await self.commit()
         return moved
 
-    def _is_its_turn(self, name: str, source: Followed) -> bool:
-        before = self._sources.get(earlier(name) or "")
-        # What is left of a rotated file comes before the rows of the one that took its name.
+    def _is_its_turn(self, name: str, followed: FollowedFile) -> bool:
+        before = self._followed.files.get(earlier(name) or "")
+        # The rest of a rotated file precedes the rows of the file that took its name.
         if before is not None and not (before.finished or before.trouble):
             return False
-        return not source.is_packed or self._may_unpack(source)
-
-    def _may_unpack(self, source: Followed) -> bool:
-        """Whether it is this source's turn: what an unpacker holds may be much, and files may be thousands."""
-        self._unpacking = {other for other in self._unpacking if other.is_unpacking}
-        if len(self._unpacking) < _MAX_UNPACKING:
-            self._unpacking.add(source)
-        return source in self._unpacking
+        return not followed.is_packed or self._unpacking.may_unpack(followed)
 
     def _is_due(self) -> bool:
-        return self._outbox.is_due(time.monotonic(), self._shop.settings.commit_interval_ms, _OUTBOX_BYTES)
+        return self._outbox.is_due(time.monotonic(), self._context.settings.commit_interval_ms, _OUTBOX_BYTES)
 
     async def commit(self) -> None:
-        """Begin to commit what is gathered, with the progress of the sources that gave it."""
-        if not self._touched and self._run is None:
+        """Begin to commit the outbox, with the progress of the sources whose rows it has."""
+        changed = self._followed.changed
+        if not changed and self._run is None:
             return
-        moved = [source.progress for source in self._touched]
+        moved = [followed.progress for followed in changed]
         for progress in moved:
-            value = encode_progress(progress)
-            self._outbox.put(self._partition.topic, self._partition.partition, progress.source.encode(), value)
+            self._put(self._outbox, progress.source.encode(), encode_progress(progress))
         if self._run is not None:
-            self._outbox.put(self._partition.topic, self._partition.partition, RUN_KEY, encode_run(self._run))
+            self._put(self._outbox, RUN_KEY, encode_run(self._run))
             self._run = None
         outbox, self._outbox = self._outbox, self.transactions.outbox()
-        self._touched.clear()
+        changed.clear()
         await self.transactions.commit(outbox)
         try:
             for progress in moved:
-                self._shop.check_rejected(progress)
+                self._context.check_rejected(progress)
         except TooManyRejectedError:
-            # Whoever is told of them has to find them.
+            # Only once they are committed can a reader of the error find them.
             await self.transactions.settle()
             raise
+
+    def _put(self, outbox: Outbox, key: bytes, value: bytes) -> None:
+        outbox.put(self._partition.topic, self._partition.partition, key, value)

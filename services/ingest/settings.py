@@ -1,4 +1,4 @@
-"""What ingest is told."""
+"""The settings of ingest."""
 
 from typing import Literal, Self
 
@@ -8,7 +8,7 @@ from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
 from services.ingest.parsing.encodings import check_mark, find_encoding
-from services.ingest.parsing.opening import Wanted
+from services.ingest.parsing.options import ReadOptions
 
 _AUTO, _NONE, _TAB = "auto", "none", "tab"
 
@@ -22,29 +22,29 @@ class IngestSettings(ServiceSettings):
     )
     once: bool = Field(
         default=False,
-        description="true: read what is there, finish, exit 0. false: stay, notice new files and appended rows",
+        description="true: read what is there, finish, exit 0. false: keep running, follow new files and appended rows",
     )
     settle_s: float = Field(
-        2, ge=0, description="seconds; a file unchanged this long has ended; when it grows later, it goes on"
+        2, ge=0, description="seconds; a file unchanged for so long has ended; if it grows later, it goes on"
     )
     unterminated_s: float = Field(
         60,
         ge=0,
-        description="seconds that half a row, which has no line ending yet, waits for its rest when a file does not "
-        "grow; then it is taken as it is. Compressed files, ONCE and standard input do not wait",
+        description="seconds that half a row, without its line ending, waits for its rest while a file does not grow; "
+        "then it is taken as it is. Compressed files, ONCE and standard input do not wait",
     )
     header: Literal["first", "none"] = Field(
         "first", description="first: the first record names the columns. none: columns are #1, #2, ..."
     )
     skip_lines: int = Field(0, ge=0, description="lines before the header, or the first row, that are left out")
     delimiter: str = Field(
-        ",", description="between fields: one character, tab, or auto to find out for each file: comma, ;, tab or |"
+        ",", description="between fields: one character, tab, or auto to detect for each file: comma, ;, tab or |"
     )
     quote: str = Field(
-        '"', description="around fields: one character, none, or auto to find out for each file: double, single or none"
+        '"', description="around fields: one character, none, or auto to detect for each file: double, single or none"
     )
     encoding: str = Field(
-        "utf-8", description="what column names and categories are read in (latin-1, cp1252, ...); bytes pass unchanged"
+        "utf-8", description="of column names and categories (latin-1, cp1252, ...); bytes pass unchanged"
     )
     row_format: RowFormat = Field(
         "csv", description="csv: a record's value is the row's exact bytes. json: an object per row"
@@ -87,17 +87,17 @@ class IngestSettings(ServiceSettings):
         if self.delimiter == self.quote != _AUTO:
             raise ValueError(f"DELIMITER and QUOTE are both {self.quote!r}: they have to differ")
         encoding = find_encoding(self.encoding)
-        for name, mark in (("DELIMITER", self.wanted.delimiter), ("QUOTE", self.wanted.quote)):
+        for name, mark in (("DELIMITER", self.read_options.delimiter), ("QUOTE", self.read_options.quote)):
             if mark and encoding.holds(mark):
                 raise ValueError(f"{name} {mark.decode()!r} may be part of a character in ENCODING={self.encoding}")
         return self
 
     @property
-    def wanted(self) -> Wanted:
+    def read_options(self) -> ReadOptions:
         """How sources are to be read."""
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
-        return Wanted(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
+        return ReadOptions(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
 
     @property
     def tolerance(self) -> Tolerance:

@@ -21,83 +21,108 @@ from common.kafka.waiting import first_ended, until_stopped
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
-from services.ingest.context import Shop
-from services.ingest.expected import Expected
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import descriptor_of, source_key
-from services.ingest.files.reading import LONGEST_LINE_BYTES, Window, endless_line
+from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.unpacking import Stream
 from services.ingest.source import Source
 
 log = structlog.get_logger()
 
 _CHUNK_BYTES = 2**20
-# How often it is asked whether its dialect can be found out from what has come.
+# How often to ask whether the dialect can be detected from what has come.
 _LOOK_INTERVAL_S = 0.1
 
 
-async def carry_standard_input(
-    shop: Shop, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
+async def ingest_standard_input(
+    context: IngestContext, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
 ) -> None:
-    """Carry what INPUT names to its end, or until `stop`; then what was read completely is committed.
+    """Read what INPUT names to its end, or until `stop`; then what was read completely is committed.
 
-    `watch` raises what else may end it.
+    `watch` raises whatever else may end it.
     """
-    [first, *_] = await first_ended(_carry(shop, readiness, stop), watch())
+    [first, *_] = await first_ended(_ingest(context, readiness, stop), watch())
     first.result()
 
 
-async def _carry(shop: Shop, readiness: Readiness, stop: asyncio.Event) -> None:
-    settings = shop.settings
+async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Event) -> None:
+    settings = context.settings
     name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
-    source = Source(shop, shop.address(name, source_key(name)), shop.new_progress(name), Window())
+    address, progress = context.address(name, source_key(name)), context.new_progress(name)
+    source = Source(context, address, progress, Fingerprint(), has_void=False)
     what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
     log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
-        transactions = Transactions(producer, [TopicPartition(shop.topics.progress, home), *shop.writes_to()])
+        transactions = Transactions(producer, [TopicPartition(context.topics.progress, home), *context.writes_to()])
         readiness.set_ready(1)
-
-        async def take(data: bytes, expected: Expected) -> bytes:
-            outbox, before = transactions.outbox(), source.progress
-            left = data[await source.take(data, outbox, expected) :]
-            if source.progress != before:
-                await _commit(transactions, shop, home, source, outbox)
-            shop.check_rejected(source.progress)
-            if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
-                raise SourceError(endless_line("standard input", source.progress.line, source.progress.offset))
-            return left
-
         try:
             with client_failures_as_outages():
-                # Before any row: rows without any progress would mean that progress was lost.
-                await _commit(transactions, shop, home, source, transactions.outbox())
-                # Not before: what a session has read that fails to begin is gone for the next one.
-                chunks = _read_in_background(settings.input)
-                try:
-                    await _take_all(source, chunks, take, stop)
-                except (SourceError, TooManyRejectedError):
-                    await _leave(transactions, shop, home, source)
-                    raise
-                await _leave(transactions, shop, home, source)
+                await _read_to_end(_StreamReader(context, source, transactions, home), stop)
         except (KafkaError, OSError, TimeoutError) as error:
-            # To begin again is for what can be read again.
-            raise SourceError(f"{what} is lost behind line {source.progress.line}: {error!r}") from error
+            # Only what can be read again is begun again.
+            raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
-    if line := shop.find_skipped_whole(source.progress):
+    if line := context.find_skipped_whole(source.progress):
         raise ConfigurationError(line)
-    if source.progress.ended and (line := shop.find_rejected_whole(source.progress)):
+    if source.progress.ended and (line := context.find_rejected_whole(source.progress)):
         raise AllRejectedError(line)
 
 
-async def _take_all(
-    source: Source,
-    chunks: "asyncio.Queue[bytes | OSError]",
-    take: Callable[[bytes, Expected], Awaitable[bytes]],
-    stop: asyncio.Event,
-) -> None:
-    held, stream = _Held(take), Stream()
+async def _read_to_end(reader: "_StreamReader", stop: asyncio.Event) -> None:
+    # Before any row: rows without any progress would mean that progress was lost.
+    await reader.commit(reader.transactions.outbox())
+    # Not before: whatever a session has read that fails to begin is gone for the next one.
+    chunks = _read_in_background(reader.context.settings.input)
+    try:
+        await _take_all(reader, chunks, stop)
+    except (SourceError, TooManyRejectedError):
+        await reader.leave()
+        raise
+    await reader.leave()
+
+
+class _StreamReader:
+    """The source of a stream, committed as it comes to the partition `home` of `progress`."""
+
+    def __init__(self, context: IngestContext, source: Source, transactions: Transactions, home: int) -> None:
+        self.context = context
+        self.source = source
+        self.transactions = transactions
+        self._home = home
+
+    async def take(self, data: bytes, expected: Expected) -> bytes:
+        """Take what can be taken of this data, and commit it; returns what is left."""
+        outbox, before = self.transactions.outbox(), self.source.progress
+        left = data[await self.source.take(data, outbox, expected) :]
+        progress = self.source.progress
+        if progress != before:
+            await self.commit(outbox)
+        self.context.check_rejected(progress)
+        if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
+            raise SourceError(endless_line("standard input", progress.line, progress.offset))
+        return left
+
+    async def leave(self) -> None:
+        """Commit everything that was read, and that there is no more: a reader would wait for its end for ever."""
+        if not self.source.progress.ended:
+            self.source.progress = replace(self.source.progress, given_up=True)
+            await self.commit(self.transactions.outbox())
+        await self.transactions.settle()
+
+    async def commit(self, outbox: Outbox) -> None:
+        """Begin to commit the outbox with the source's progress."""
+        progress = self.source.progress
+        outbox.put(self.context.topics.progress, self._home, progress.source.encode(), encode_progress(progress))
+        await self.transactions.commit(outbox)
+
+
+async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
+    source, held, stream = reader.source, _Held(reader.take), Stream()
     while not source.progress.ended:
         is_asked_again = source.is_undecided or held.has_more
         chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if is_asked_again else None)
@@ -112,13 +137,11 @@ async def _take_all(
         while not chunk and not source.progress.ended:
             await held.take(Expected.NOTHING)
     if held.data:
-        log.warning(
-            "a header without a row behind it is not taken", source=source.progress.source, bytes=len(held.data)
-        )
+        log.warning("a header without a row is not taken", source=source.progress.source, bytes=len(held.data))
 
 
 class _Held:
-    """What has come and was not taken. Of a long line without its end all is looked at anew only once it has doubled.
+    """What has come and was not taken: a long line without its end is looked at again only once it has doubled.
 
     `data` is what was looked at.
     """
@@ -131,7 +154,7 @@ class _Held:
 
     @property
     def has_more(self) -> bool:
-        """Whether something came since it was looked at."""
+        """Whether something has come since the last look."""
         return bool(self._more)
 
     async def add(self, piece: bytes) -> None:
@@ -156,25 +179,11 @@ def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:
         raise SourceError(f"standard input cannot be unpacked: {error}") from error
 
 
-async def _leave(transactions: Transactions, shop: Shop, home: int, source: Source) -> None:
-    """Commit all that was read, and that no more will be: who waits for its end would wait for ever."""
-    if not source.progress.ended:
-        source.progress = replace(source.progress, given_up=True)
-        await _commit(transactions, shop, home, source, transactions.outbox())
-    await transactions.settle()
-
-
-async def _commit(transactions: Transactions, shop: Shop, home: int, source: Source, outbox: Outbox) -> None:
-    progress = source.progress
-    outbox.put(shop.topics.progress, home, progress.source.encode(), encode_progress(progress))
-    await transactions.commit(outbox)
-
-
 def _read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
     """Chunks of what INPUT names, the last one empty, or the error that ended it.
 
-    By a thread of its own: a loop cannot wait for every kind of standard input, and a daemon thread that is stuck in
-    a read, or in opening a pipe that nobody writes to, does not hold up the exit.
+    A thread of its own reads them: a loop cannot wait for every kind of standard input, and a daemon thread that is
+    stuck in a read, or in opening a pipe that nobody writes to, does not hold up the exit.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=2)
@@ -200,7 +209,7 @@ def _chunks(given: str) -> Iterator[bytes | OSError]:
             try:
                 chunk = os.read(descriptor, _CHUNK_BYTES)
             except BlockingIOError:
-                # Who started this process, or shares its input, may have made it so.
+                # The process that started this one, or shares its input, may have made it non-blocking.
                 select.select([descriptor], [], [])
                 continue
             yield chunk
@@ -211,7 +220,7 @@ def _chunks(given: str) -> Iterator[bytes | OSError]:
 async def _next_chunk(
     chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event, timeout_s: float | None
 ) -> bytes | None:
-    """The next chunk, or None once `stop` is set or none has come for so long. OSError where it could not be read."""
+    """The next chunk; None once `stop` is set or none has come for so long. OSError if it could not be read."""
     chunk = await until_stopped(stop, chunks.get(), timeout_s=timeout_s)
     if isinstance(chunk, OSError):
         raise chunk

@@ -1,20 +1,16 @@
-"""Records → rows per key → bytes per file, in the records' order."""
+"""Rows of one file → CSV rows → the bytes that are appended to it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from common.batches.record_runs import Record, RecordRun, one_by_one
-from common.protocol.messages import HALF_CRLF, Ended, Rejection, decode_control, decode_rejection, row_eol
-from common.rows.codec import JsonCodec, join_fields
-from common.rows.schema import Dialect, Schema
-from services.sink.ledger.entries import REJECTED_KEY
+from common.protocol.messages import HALF_CRLF
+from common.rows.codec import JsonCodec
+from common.rows.schema import Schema
+from services.sink.grouping import Run
 from services.sink.rolling.limits import EndedRun
 
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
-
-# Rows with one line ending; None stands for the file's usual one.
-Run = tuple[bytes | None, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,8 @@ class OpenLine(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Addition:
-    """What is appended to a file, and how many rows are in it, and how it ends then."""
+class Rendered:
+    """What is appended to a file, how many rows are in it, and how the file ends then."""
 
     data: bytes
     rows: int
@@ -57,52 +53,11 @@ def layout_of(schema: Schema) -> Layout:
 
 
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
+# Stands for a layout that was not looked up.
+NO_LAYOUT = Layout(None, b"", None)
 
 
-def arrange(record_runs: Iterable[RecordRun | Record]) -> tuple[dict[bytes, list[Run]], list[Ended]]:
-    """The rows of each key in their order, and the ends of sources that came with these records."""
-    runs: dict[bytes, list[Run]] = {}
-    ends: list[Ended] = []
-    for run in record_runs:
-        if isinstance(run, RecordRun):
-            _add(runs, run.key, run.rows)
-        elif isinstance(control := decode_control(run.headers, run.value), Ended):
-            ends.append(control)
-        else:
-            runs.setdefault(run.key, []).append((row_eol(run.headers), [run.value]))
-    return runs, ends
-
-
-def _add(runs: dict[bytes, list[Run]], key: bytes, rows: list[bytes]) -> None:
-    """Add rows with their file's usual line ending."""
-    of_key = runs.setdefault(key, [])
-    if of_key and of_key[-1][0] is None:
-        of_key[-1][1].extend(rows)
-    else:
-        of_key.append((None, rows))
-
-
-def arrange_rejections(record_runs: Iterable[RecordRun | Record]) -> dict[bytes, list[Run]]:
-    """The lines of the file of rejected rows."""
-    told = [decode_rejection(record.headers, record.value) for record in one_by_one(record_runs)]
-    # Notes of what was replayed stand between them.
-    rows = [_rejected_row(rejection) for rejection in told if isinstance(rejection, Rejection)]
-    return {REJECTED_KEY: [(None, rows)]} if rows else {}
-
-
-def _rejected_row(rejection: Rejection) -> bytes:
-    fields = (
-        rejection.source.encode(),
-        b"%d" % rejection.line,
-        b"%d" % rejection.offset,
-        rejection.split.encode(),
-        rejection.reason.encode(),
-        rejection.raw,
-    )
-    return join_fields(fields, Dialect())
-
-
-def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
+def csv_runs(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     """The runs as CSV rows, each run with its line ending."""
     return [
         (
@@ -113,7 +68,7 @@ def spelled_out(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     ]
 
 
-def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: int) -> Addition:
+def render(runs: Sequence[EndedRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
     """What these rows add to a file that is `empty`, or whose last line lacks something (`open_line`)."""
     pieces: list[bytes] = []
     total = 0
@@ -121,14 +76,13 @@ def render(runs: Sequence[Run], layout: Layout, *, empty: bool, open_line: int) 
     if empty:
         lacks = OpenLine.NOTHING
         pieces.append(layout.header_line)
-    for eol, values in runs:
-        rows = values if layout.to_rows is None else layout.to_rows(values)
+    for eol, rows in runs:
         if lacks:
             pieces.append(b"\n" if lacks is OpenLine.LF else layout.eol)
-        ending = layout.eol if eol is None else eol
+        ending = eol
         lacks = OpenLine.NOTHING if ending else OpenLine.ENDING
         if ending == HALF_CRLF:
             ending, lacks = b"\r", OpenLine.LF
         pieces.append(ending.join(rows) + ending)
         total += len(rows)
-    return Addition(b"".join(pieces), total, lacks)
+    return Rendered(b"".join(pieces), total, lacks)

@@ -1,11 +1,12 @@
-"""What a shelf without Kafka is given: rows, and a registry that knows one schema."""
+"""What the files of a partition are given without Kafka: rows, and a registry that knows one schema."""
 
 from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
+from common.protocol.output_folder import ledger_path
 from common.rows.schema import Schema
 
 SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
-LEDGER = ".nacre/categorized-0.ledger"
+LEDGER = ledger_path("categorized", 0)
 
 
 def row(key: bytes, value: bytes) -> RecordRun:

@@ -14,13 +14,12 @@ from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, Rejection, decode_control, decode_rejection
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.rows.schema import Schema
-from services.ingest import followed_file as followed
-from services.ingest import source
-from services.ingest.context import Shop
+from services.ingest import beginning, file_reader, followed_file
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.followed_file import Followed
+from services.ingest.followed_file import FollowedFile
 from services.ingest.settings import IngestSettings
-from services.sink.rendering import layout_of, render
+from services.sink.rendering import csv_runs, layout_of, render
 
 
 class Batch:
@@ -80,16 +79,16 @@ class Reader:
     ends: list[Ended] = field(default_factory=list)
     schemas: Schemas = field(default_factory=Schemas)
     progress: Progress | None = None
-    followed: Followed | None = None
+    followed: FollowedFile | None = None
 
     def start(self) -> None:
         """Begin anew with what is remembered."""
         settings = IngestSettings.model_validate({"input": str(self.path), "partitions": 1} | self.settings)
-        shop = Shop(settings, Topics.under(""), self.schemas)  # type: ignore[arg-type] # as far as it is asked
-        known = shop.new_progress(source_name(self.path)) if self.progress is None else self.progress
+        context = IngestContext(settings, Topics.under(""), self.schemas)  # type: ignore[arg-type] # as far as it is asked
+        known = context.new_progress(source_name(self.path)) if self.progress is None else self.progress
         remembered = decode_progress(encode_progress(known))
         assert isinstance(remembered, Progress)
-        self.followed = Followed(shop, look_at({"": self.path})[""], remembered)
+        self.followed = FollowedFile(context, look_at({"": self.path})[""], remembered)
 
     async def read(self, seconds: float = 0.0) -> None:
         """Read until there is nothing more, so much later."""
@@ -102,7 +101,7 @@ class Reader:
         # A chunk that holds no complete record is read again, twice as long.
         while quiet < 8:
             outbox = Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
-            quiet = 0 if await self.followed.read_on(outbox) else quiet + 1
+            quiet = 0 if await self.followed.put_next_rows(outbox) else quiet + 1
             self._take(outbox)
             self.progress = self.followed.progress
 
@@ -132,7 +131,7 @@ class Reader:
 
     def _write(self, row: bytes, mark: Mark) -> None:
         layout = layout_of(self.schemas._known[mark.schema].schema)  # noqa: SLF001 - a test's own
-        added = render([(mark.eol, [row])], layout, empty=not self.output, open_line=self.lacks)
+        added = render(csv_runs([(mark.eol, [row])], layout), layout, empty=not self.output, open_line=self.lacks)
         self.output += added.data
         self.lacks = added.open_line
         self.rows.append(row)
@@ -142,6 +141,6 @@ class Reader:
 def clocked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reader:
     """A reader of a file that does not exist yet, with a clock of its own."""
     reader = Reader(tmp_path / "a.csv")
-    for module in (followed, source):
+    for module in (followed_file, file_reader, beginning):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: reader.clock))
     return reader

@@ -4,18 +4,18 @@ from pathlib import Path
 
 from common.protocol.progress import Progress
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.files.reading import Window
+from services.ingest.parsing.fingerprint import Fingerprint
 
 
 def read_to_its_end(path: Path) -> Progress:
     """The progress of a source with this file."""
-    window, found = Window().moved(path.read_bytes()), look_at({"": path})[""]
+    fingerprint, found = Fingerprint().after(path.read_bytes()), look_at({"": path})[""]
     return Progress(
         source_name(path),
         offset=found.size,
         ended=True,
         size=found.size,
         changed_at_ns=found.changed_at_ns,
-        head=window.head_digest,
-        tail=window.tail_digest,
+        head=fingerprint.head_digest,
+        tail=fingerprint.tail_digest,
     )

@@ -94,7 +94,7 @@ def test_standard_input_by_any_name_is_read_to_its_end(pipeline: Pipeline, tmp_p
 def test_standard_input_without_a_row_says_why(pipeline: Pipeline) -> None:
     """Half a header waits for nothing there; lines that are all skipped are a wrong setting, as of files."""
     cases = [
-        (b"S,n", {}, 0, "a header without a row behind it is not taken"),
+        (b"S,n", {}, 0, "a header without a row is not taken"),
         (b"S,n\n", {"SKIP_LINES": "2"}, 78, "SKIP_LINES=2"),
     ]
     for content, settings, code, told in cases:

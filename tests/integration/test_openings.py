@@ -85,7 +85,7 @@ def test_auto_decides_on_what_grows_slowly_and_one_stray_quote_costs_no_file(pip
         from_pipe = pipeline.start_ingest_of(piped, DELIMITER="auto")
         pipe.write(b"p|q\n")
         for service in (ingest, from_pipe):
-            pipeline.wait_for_event(service, "dialect not found out yet")
+            pipeline.wait_for_event(service, "dialect not detected yet")
         append(slow, b"1;M;a,b\n")
         pipe.write(b"1|2\n")
         expected = {b"id;S;v\n1;M;a,b\n", b"p|q\n1|2\n", b"a,x;b\r\n1,5;2,5\r\n", b'c,"d\n"1",2\n3,"4,x"\n'}
@@ -100,7 +100,7 @@ def test_auto_decides_on_what_grows_slowly_and_one_stray_quote_costs_no_file(pip
             lambda: b"id;S;v\n1;M;a,b\n3;F;x\n" in pipeline.output_files().values(), "the dialect stays"
         )
     pipeline.finish(from_pipe)
-    decided = {event["source"]: event["delimiter"] for event in ingest.events("dialect found out")}
+    decided = {event["source"]: event["delimiter"] for event in ingest.events("dialect detected")}
     assert decided == {str(slow): "semicolon", str(excel): "semicolon", str(stray): "comma"}
     [told] = ingest.events("the header's quotes are wrong: its first line is taken as it stands")
     assert told["source"] == str(stray)

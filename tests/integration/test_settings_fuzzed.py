@@ -77,7 +77,7 @@ def use(given_settings: ServiceSettings) -> None:
     if given_settings.kafka_ssl_ca_location is None or "SSL" not in given_settings.kafka_security_protocol:
         connection(given_settings)
     if isinstance(given_settings, IngestSettings):
-        assert given_settings.wanted
+        assert given_settings.read_options
         assert given_settings.tolerance
     if isinstance(given_settings, SinkSettings):
         assert given_settings.rolling

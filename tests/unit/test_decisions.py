@@ -11,8 +11,8 @@ from common.pipeline.completion import all_ended, caught_up
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from services.ingest.files.finding import find_files, source_name
-from services.ingest.files.reading import Window, read_on, read_window
-from services.sink.checkpoint import should_checkpoint
+from services.ingest.files.reading import read_fingerprint, read_plain_chunk
+from services.ingest.parsing.fingerprint import Fingerprint
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -29,17 +29,6 @@ def test_a_group_is_behind_until_every_partition_is_committed_to_its_end() -> No
     assert not caught_up({A: 4, B: 1}, {A: 5, B: 1})
 
 
-def test_a_checkpoint_comes_at_a_source_s_end_or_when_the_interval_is_over_and_something_was_written() -> None:
-    assert should_checkpoint(10.0, 9.99, 1000, dirty=False, ended=True, full=False)
-    assert should_checkpoint(10.0, 9.0, 1000, dirty=True, ended=False, full=False)
-    assert not should_checkpoint(10.0, 9.1, 1000, dirty=True, ended=False, full=False)
-    assert not should_checkpoint(10.0, 0.0, 1000, dirty=False, ended=False, full=False)
-
-
-def test_a_checkpoint_comes_when_memory_is_full_of_changes() -> None:
-    assert should_checkpoint(10.0, 9.99, 1000, dirty=True, ended=False, full=True)
-
-
 @pytest.mark.parametrize(
     ("key", "partition"),
     # As kafka-clients' Utils.toPositive(Utils.murmur2(key)) % 6 has it.
@@ -51,17 +40,17 @@ def test_a_key_goes_where_kafka_s_default_partitioner_puts_it(key: bytes, partit
 
 @given(st.lists(st.binary(max_size=6000), max_size=4))
 def test_a_window_is_the_same_however_the_bytes_came(parts: list[bytes]) -> None:
-    window = Window()
+    fingerprint = Fingerprint()
     for part in parts:
-        window = window.moved(part)
+        fingerprint = fingerprint.after(part)
     data = b"".join(parts)
-    assert window == Window().moved(data)
-    assert (window.head, window.tail) == (data[:4096], data[-4096:])
+    assert fingerprint == Fingerprint().after(data)
+    assert (fingerprint.head, fingerprint.tail) == (data[:4096], data[-4096:])
 
 
 def progress_of(path: Path, offset: int) -> Progress:
-    window = Window().moved(path.read_bytes()[:offset])
-    return Progress(str(path), offset=offset, head=window.head_digest, tail=window.tail_digest)
+    fingerprint = Fingerprint().after(path.read_bytes()[:offset])
+    return Progress(str(path), offset=offset, head=fingerprint.head_digest, tail=fingerprint.tail_digest)
 
 
 def test_a_file_that_grew_is_read_on(tmp_path: Path) -> None:
@@ -70,23 +59,23 @@ def test_a_file_that_grew_is_read_on(tmp_path: Path) -> None:
     progress = progress_of(path, 5000)
     with path.open("ab") as file:
         file.write(b"yz")
-    assert read_on(path, 5000, read_window(path, progress), 100) == b"yz"
+    assert read_plain_chunk(path, 5000, read_fingerprint(path, progress), 100) == b"yz"
 
 
 def test_a_file_that_shrank_or_changed_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"x" * 5000)
     progress = progress_of(path, 5000)
-    window = read_window(path, progress)
+    fingerprint = read_fingerprint(path, progress)
     path.write_bytes(b"x" * 4999)
     with pytest.raises(SourceError, match=r"a\.csv shrank to 4999"):
-        read_window(path, progress)
+        read_fingerprint(path, progress)
     with pytest.raises(SourceError, match="changed or shrank"):
-        read_on(path, 5000, window, 100)
+        read_plain_chunk(path, 5000, fingerprint, 100)
     for at in (0, 4999):
         path.write_bytes(b"x" * at + b"!" + b"x" * (5100 - at))
         with pytest.raises(SourceError, match="changed"):
-            read_window(path, progress)
+            read_fingerprint(path, progress)
 
 
 def test_a_folder_gives_its_csv_files_at_any_depth_but_no_hidden_ones(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Files found, watched and read, and told from one another."""
+"""Finding, watching and reading files, and telling them apart."""

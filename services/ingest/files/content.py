@@ -1,4 +1,4 @@
-"""What is in a file: its bytes as they are, or unpacked. Offsets count those."""
+"""What a file holds: its bytes as they are, or unpacked. Offsets count these."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +7,14 @@ from typing import IO, Protocol
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import source_name
-from services.ingest.files.reading import Window, open_file, read_on, read_window
+from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk
+from services.ingest.naming.locations import Found
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
 
 _SKIP_BYTES = 2**20
-# The log says so where a file with such a name is not compressed.
+# A file with such a name that is not compressed is logged.
 _PACKED_SUFFIXES = {".gz", ".zst"}
 
 
@@ -20,21 +22,21 @@ class Content(Protocol):
     """A file's content, read from front to back."""
 
     path: Path
-    # Which file is to be at this path, "" for any. MovedError from any reading when another one is.
+    # Which file is to be at this path, "" for any. Reading raises MovedError if it is another one.
     expected: str
 
     @property
     def whole_only(self) -> bool:
-        """Whether it can be read only once nobody writes to it any more."""
+        """Whether it can be read only once nothing is written to it any more."""
 
-    def window(self, progress: Progress) -> Window:
-        """The window of what was read of it. SourceError unless it still begins with that."""
+    def fingerprint(self, progress: Progress) -> Fingerprint:
+        """The fingerprint of what was read of it. SourceError unless it still begins with that."""
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:
-        """Up to `size` bytes from `offset` on; fewer at the end only. SourceError if what is before changed."""
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:
+        """Up to `size` bytes from `offset` on, fewer only at the end. SourceError if the bytes before changed."""
 
     def keep_from(self, offset: int) -> None:
-        """What is before this offset will not be read again."""
+        """Nothing before this offset will be read again."""
 
 
 @dataclass(slots=True)
@@ -45,20 +47,20 @@ class PlainFile:
     expected: str = ""
     whole_only = False
 
-    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
-        return read_window(self.path, progress, self.expected)
+    def fingerprint(self, progress: Progress) -> Fingerprint:  # noqa: D102 - as Content says
+        return read_fingerprint(self.path, progress, self.expected)
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        return read_on(self.path, offset, window, size, self.expected)
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
+        return read_plain_chunk(self.path, offset, fingerprint, size, self.expected)
 
     def keep_from(self, offset: int) -> None:  # noqa: D102 - same
         pass
 
 
 class PackedFile:
-    """A compressed file. Its state is that of the unpacking: a file that has changed is unpacked from its beginning.
+    """A compressed file, with the state of its unpacking: a file that has changed is unpacked from its beginning.
 
-    Between two reads it is closed, as a plain one is.
+    Between two reads it is closed, like a plain one.
     """
 
     whole_only = True
@@ -66,7 +68,7 @@ class PackedFile:
     def __init__(self, path: Path, expected: str = "") -> None:
         self.path = path
         self.expected = expected
-        # Where the file was when it was last read: a changed one is another file.
+        # The file when it was last read: a changed one counts as another file.
         self._signature: tuple[int, ...] | None = None
         self._trouble: SourceError | None = None
         self._begin()
@@ -78,15 +80,15 @@ class PackedFile:
         self._kept = b""
         self._kept_from = 0
 
-    def window(self, progress: Progress) -> Window:  # noqa: D102 - as Content says
-        window = self._skip(progress.offset)
-        if progress.offset and (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+    def fingerprint(self, progress: Progress) -> Fingerprint:  # noqa: D102 - as Content says
+        fingerprint = self._skip(progress.offset)
+        if progress.offset and (fingerprint.head_digest, fingerprint.tail_digest) != (progress.head, progress.tail):
             raise self._refuse(progress.offset)
-        return window
+        return fingerprint
 
-    def read_on(self, offset: int, window: Window, size: int) -> bytes:  # noqa: D102 - same
-        # From another place than it stands at it is read anew.
-        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != window:
+    def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
+        # From any other offset than the current one it is unpacked from its beginning.
+        if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != fingerprint:
             raise self._refuse(offset)
         self._kept += self._unpack(size - len(self._kept))
         return self._kept[:size]
@@ -104,25 +106,25 @@ class PackedFile:
             self._trouble = None
         return changed
 
-    def _skip(self, offset: int) -> Window:
-        """Unpack from the beginning up to here."""
+    def _skip(self, offset: int) -> Fingerprint:
+        """Unpack from the beginning up to this offset."""
         self._has_changed()
         self._begin()
-        window = Window()
+        fingerprint = Fingerprint()
         while self._kept_from < offset:
             data = self._unpack(min(_SKIP_BYTES, offset - self._kept_from - len(self._kept)))
             if not data and not self._kept:
                 raise self._refuse(offset)
             self._kept += data
             used = self._kept[: offset - self._kept_from]
-            window = window.moved(used)
+            fingerprint = fingerprint.after(used)
             self.keep_from(self._kept_from + len(used))
-        return window
+        return fingerprint
 
     def _unpack(self, size: int) -> bytes:
-        """Unpack at least so many bytes more, fewer at the end only."""
+        """Unpack at least so many more bytes, fewer only at the end."""
         if self._trouble is not None:
-            # The same file would give the same again, after as much work.
+            # The same file would fail in the same way again, after as much work.
             raise self._trouble.with_traceback(None)
         pieces: list[bytes] = []
         try:
@@ -133,7 +135,7 @@ class PackedFile:
                     size -= len(piece)
                 self._packed_offset = file.tell()
         except OSError:
-            # What was unpacked is lost: begin anew.
+            # What was unpacked is lost: begin again.
             self._signature = None
             raise
         except (ValueError, EOFError) as error:
@@ -142,7 +144,7 @@ class PackedFile:
         return b"".join(pieces)
 
     def _next_piece(self, file: IO[bytes]) -> bytes | None:
-        """What a few more packed bytes give, which may be nothing; None at the end."""
+        """What a few more packed bytes unpack to, which may be nothing; None at the end."""
         packed = file.read(SLICE_BYTES)
         if not packed:
             self._unpacker.end()
@@ -150,16 +152,16 @@ class PackedFile:
         return self._unpacker.unpack(packed)
 
     def _refuse(self, offset: int) -> SourceError:
-        """Read no more of the file until it changes again: it is another one."""
+        """Read no more of the file until it changes again: it is another file."""
         self._trouble = SourceError(
-            f"{source_name(self.path)} changed within what its first {offset} unpacked bytes were, which were read "
-            "already: put it back, or give the new content a new name"
+            f"{source_name(self.path)} changed within its first {offset} unpacked bytes, which were already read: "
+            "put it back, or give the new content a new name"
         )
         return self._trouble
 
 
 def content_of(path: Path, expected: str = "") -> Content:
-    """The content of a file, unpacked where its first bytes say that it is packed, whatever its name says."""
+    """The content of a file, unpacked if its first bytes say that it is packed, whatever its name says."""
     with open_file(path, expected) as file:
         is_packed = find_packed(file.read(MAGIC_BYTES)) is not None
     return PackedFile(path, expected) if is_packed else PlainFile(path, expected)
@@ -168,3 +170,23 @@ def content_of(path: Path, expected: str = "") -> Content:
 def is_misnamed(content: Content) -> bool:
     """Whether a file's name says that it is packed, and it is not."""
     return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only
+
+
+def is_source_file(found: Found, progress: Progress) -> bool:
+    """Whether this file, with the inode of the source's, is the source's: it holds what was read.
+
+    OSError; MovedError if another file has its name by now.
+    """
+    # A file written again with the inode of a deleted one may have the same bytes, but has another time.
+    unchanged = progress.ended and found.size == progress.size
+    if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
+        return False
+    content = content_of(Path(found.path), found.file)
+    if unchanged and progress.changed_at_ns and content.whole_only:
+        # Unpacking all of it again takes long.
+        return True
+    try:
+        content.fingerprint(progress)
+    except SourceError:
+        return False
+    return True

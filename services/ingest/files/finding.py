@@ -1,4 +1,4 @@
-"""The files that INPUT names, and where they are: what they are called in every topic, and which file each is."""
+"""The files that INPUT names, where they are, what they are called in every topic, and which file each is."""
 
 import os
 import re
@@ -17,18 +17,18 @@ from services.ingest.naming.locations import Found, Moved
 from services.ingest.naming.renames import Renames
 
 STANDARD_INPUT = "-"
-# What a shell makes of `<(...)` as well.
+# A shell turns `<(...)` into this, too.
 _DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
-# Where files are renamed all the time.
+# If files are renamed all the time.
 _MOST_TRIES = 10
-# A byte of a name that is not UTF-8, in text, and the backslash of what only looks like this.
+# A byte of a name that is not UTF-8, as text; and the backslash of a name that only looks like this.
 _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 
 
 class InputError(ConfigurationError, OSError):
     """INPUT itself is not there, or cannot be looked into.
 
-    Before the service has begun that ends it, as a wrong setting. Once it runs it is a failure of the disk like any
+    Before the service has begun this ends it, like a wrong setting. Once it runs it is a failure of the disk like any
     other: a folder that was there may come back.
     """
 
@@ -40,12 +40,12 @@ class Input:
     files: Mapping[str, Path]
     errors: Sequence[OSError] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
-    # The files that lie elsewhere.
+    # Files that lie elsewhere.
     links: Sequence[str] = ()
 
 
 def is_stream(given: str) -> bool:
-    """Whether INPUT is to be read once, as it comes: standard input, an open descriptor, a named pipe or a terminal."""
+    """Whether INPUT can be read only once, as it comes: standard input, a descriptor, a named pipe or a terminal."""
     if descriptor_of(given) is not None:
         return True
     try:
@@ -64,8 +64,8 @@ def descriptor_of(given: str) -> int | None:
 def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    `enter` is called with each folder before it is listed. Raises InputError when a path without wildcards is not
-    there at all, or cannot be looked into.
+    `enter` is called with each folder before it is listed. InputError if a path without wildcards is not there, or
+    cannot be looked into.
     """
     try:
         found = _find(given, Listing(enter))
@@ -81,7 +81,7 @@ def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Inp
 def _find(given: str, found: Listing) -> Listing:
     path = Path(given).absolute()
     if path.is_dir():
-        # A listing would keep to itself that the folder cannot be listed at all.
+        # A listing would not raise if the folder cannot be listed at all.
         with os.scandir(path):
             found.walk(os.fspath(path))
     elif path.exists():
@@ -98,7 +98,7 @@ def _find(given: str, found: Listing) -> Listing:
 
 
 def _glob(given: str) -> Glob:
-    """INPUT as a glob of absolute paths; one that ends with a slash names folders, so no file."""
+    """INPUT as a glob of absolute paths; a glob that ends with a slash names folders, so no file."""
     segments = Path(given).absolute().parts[1:]
     return glob_of(*segments, "") if given.endswith(("/", "/.")) else glob_of(*segments)
 
@@ -109,7 +109,7 @@ def file_of(status: os.stat_result) -> str:
 
 
 def find_filter(given: str) -> Callable[[str], bool]:
-    """Whether INPUT may name a path, told by its last name alone, at no cost."""
+    """A cheap check of whether INPUT may name a path, by its last name alone."""
     path = Path(given).absolute()
     if path.is_dir():
         return lambda candidate: is_csv(candidate.rpartition("/")[2])
@@ -120,7 +120,7 @@ def find_filter(given: str) -> Callable[[str], bool]:
 
 
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
-    """Each file as it is now, but those that have gone since; one that cannot be asked has no more than its path."""
+    """Each file as it is now, without those that have gone since; one that cannot be asked has only its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
     return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
 
@@ -129,22 +129,22 @@ def _found(path: Path) -> Found | None:
     try:
         status = path.stat()
     except OSError:
-        return Found(path)
+        return Found(os.fspath(path))
     if special_kind(status.st_mode) is not None:
-        # Since it was listed: the next look tells.
+        # It changed since it was listed: the next look leaves it out.
         return None
-    return Found(path, file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return Found(os.fspath(path), file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
     """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
 
-    `read` tells `renames` what happened since.
+    `read` brings `renames` up to date.
     """
     for _ in range(_MOST_TRIES):
         origins = dict(renames.origins)
         found = {path: _found(Path(path)) for path in origins}
-        # Renamed on before it was asked, another file would be taken for it.
+        # If it was renamed again before it was asked, another file would be taken for it.
         read()
         if origins == renames.origins:
             break
@@ -157,7 +157,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
-    """Those of these files (with their last paths) that are in the same folder under any other name, each with it.
+    """Those of these files (with their last paths) that are in the same folder under another name, each with that.
 
     An editor's backup copy, whose name ends with ~, is not taken for the source.
     """
@@ -166,7 +166,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
         try:
             with os.scandir(folder) as entries:
-                # Its inode costs nothing, all else a question to the system.
+                # An entry's inode is known; everything else is a system call.
                 paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
         except OSError:
             continue
@@ -178,9 +178,9 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
 
 
 def may_name(given: str, name: str) -> bool:
-    """Whether INPUT names a file with this source name, were it there: as `find_files` would."""
+    """Whether INPUT would name a file with this source name if it were there, as `find_files` does."""
     path, file = Path(given).absolute(), path_of(name)
-    # A Path that cannot be asked raises, os.path does not.
+    # pathlib raises for a path that cannot be asked, os.path does not.
     if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):
             return False
@@ -192,17 +192,17 @@ def may_name(given: str, name: str) -> bool:
     if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
-    places = glob.begin()
+    locations = glob.begin()
     for folder in [*reversed(file.parents[:-1]), file]:
-        is_named = folder.name in glob.known_names(places)
-        places = glob.after(places, folder.name)
+        is_named = folder.name in glob.known_names(locations)
+        locations = glob.after(locations, folder.name)
         if not is_named and folder != file and is_output(folder):
             return False
-    return glob.is_whole(places)
+    return glob.is_whole(locations)
 
 
 def source_name(path: Path) -> str:
-    """A file's name in every topic: its absolute path, as text also where it is not UTF-8."""
+    """A file's name in every topic: its absolute path, as text even if it is not UTF-8."""
     return escaped(_ESCAPED.sub(r"\\x5cx\1", os.fspath(path.absolute())))
 
 
@@ -212,5 +212,5 @@ def path_of(name: str) -> Path:
 
 
 def source_key(name: str) -> bytes:
-    """The key of a source's rows: short, because every row carries it."""
+    """The key of a source's rows: short, because every row has it."""
     return blake2b(name.encode(), digest_size=6).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""What is logged of the input as a whole: each thing once, when it begins, and when it has an end."""
+"""What is logged about the input as a whole: each thing once when it begins, and once when it ends."""
 
 import errno
 from collections.abc import Collection, Mapping
@@ -12,20 +12,20 @@ from services.ingest.files.watching import Watch
 log = structlog.get_logger()
 
 
-class Told:
-    """What was told already. `failed` are the folders that cannot be looked into, and why."""
+class InputLog:
+    """What was logged already. `failed` are the folders that cannot be looked into, and why."""
 
     def __init__(self) -> None:
         self.failed: Mapping[str, str] = {}
         self._left_out: Mapping[str, str] = {}
         self._trouble = ""
 
-    def tell(self, found: Input) -> None:
-        """Tell what a look found."""
+    def log_input(self, found: Input) -> None:
+        """Log what a look found."""
         for path in found.left_out.keys() - self._left_out.keys():
             log.warning("left out of the input", path=path, reason=f"it is {found.left_out[path]}")
         self._left_out = found.left_out
-        # One that has gone since it was seen holds nothing.
+        # A folder that has gone since it was seen holds nothing.
         why = {_name(error.filename): error.strerror for error in found.errors if error.errno != errno.ENOENT}
         failed = {folder: f"cannot read {folder}: {reason}" for folder, reason in why.items()}
         for folder in failed.keys() - self.failed.keys():
@@ -34,15 +34,15 @@ class Told:
             log.info("folder can be read again", folder=folder)
         self.failed = failed
 
-    def tell_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
-        """Tell what a watch found, after a look that has `seen` these."""
-        for path in map(_name, watch.renames.settle(lambda path: _name(path) in seen)):
+    def log_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
+        """Log what a watch found, after a look that has `seen` these."""
+        for path in map(_name, watch.renames.end_look(lambda path: _name(path) in seen)):
             if may_name(given, path):
                 log.warning("a file was gone before it was seen: its rows are not read", path=path)
         if watch.overflowed:
-            log.warning("more changes at once than inotify tells: what was rotated meanwhile may be unread")
+            log.warning("more changes at once than inotify reports: files rotated meanwhile may be unread")
         if watch.trouble and not self._trouble:
-            log.warning("the input is looked at every second, because it cannot be watched", reason=watch.trouble)
+            log.warning("the input cannot be watched: it is looked at every second", reason=watch.trouble)
         self._trouble = watch.trouble
 
 

@@ -1,4 +1,4 @@
-"""Walking through folders: the regular files that a folder or a glob names, and what is left out, and why."""
+"""Walking through folders: the regular files that a folder or a glob names, what is left out, and why."""
 
 import os
 import stat
@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.ingest.naming.globs import Glob, Places
+from common.protocol.output_folder import HIDDEN
+from services.ingest.naming.globs import Glob, GlobPositions
 
 # Plain, gzip and zstd.
 _SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-# What sink keeps its ledgers in.
-_OUTPUT_MARK = ".nacre"
-# To read these is to wait for somebody who writes.
+# Reading these would wait for a writer.
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -20,16 +19,16 @@ _SPECIAL = {
     stat.S_IFBLK: "a device",
 }
 
-# A path where no folder was listed.
+# A path if no folder was listed.
 Entry = os.DirEntry[str] | Path
 # The folders on the way to this one, each as device and inode.
 _Way = tuple[tuple[int, int], ...]
 # A folder to go on with, where in the glob it is, and the way to it.
-_Onwards = tuple[str, Places, _Way]
+_Onwards = tuple[str, GlobPositions, _Way]
 
 
 def special_kind(mode: int) -> str | None:
-    """What this is, of `st_mode`, if it is neither a file nor a folder."""
+    """What `st_mode` is of, if it is neither a file nor a folder."""
     return _SPECIAL.get(stat.S_IFMT(mode))
 
 
@@ -39,9 +38,9 @@ def is_csv(name: str) -> bool:
 
 
 def is_output(folder: str | os.PathLike[str]) -> bool:
-    """Whether a sink writes into this folder. One that cannot be looked into is none: to list it tells why."""
+    """Whether a sink writes into this folder. Not if it cannot be looked into: listing it then reports why."""
     try:
-        return Path(folder, _OUTPUT_MARK).is_dir()
+        return Path(folder, HIDDEN).is_dir()
     except OSError:
         return False
 
@@ -50,9 +49,7 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
 class Listing:
     """The paths of the files that were found, the errors of folders, and what was left out, with the reason.
 
-    `links` are the files that lie elsewhere.
-
-    `enter` is called with each folder before it is listed.
+    `links` are the files that lie elsewhere. `enter` is called with each folder before it is listed.
     """
 
     enter: Callable[[str], None] = lambda _: None
@@ -82,20 +79,22 @@ class Listing:
         while waiting:
             waiting += self._match(glob, *waiting.pop())
 
-    def _match(self, glob: Glob, folder: str, places: Places, way: _Way) -> list[_Onwards]:
+    def _match(self, glob: Glob, folder: str, positions: GlobPositions, way: _Way) -> list[_Onwards]:
         """Take the files of this folder that are named, and return the folders to go on with."""
         folders = []
-        for entry in self._candidates(glob, folder, places):
-            after = glob.after(places, entry.name)
+        for entry in self._candidates(glob, folder, positions):
+            after = glob.after(positions, entry.name)
             if glob.goes_on(after) and self._is_folder(entry):
                 folders.append((entry, after))
             elif glob.is_whole(after) and not self._is_folder(entry):
                 self._take(entry)
-        named = glob.known_names(places)
+        named = glob.known_names(positions)
         followed = (self._follow(glob, entry, after, way, is_named=entry.name in named) for entry, after in folders)
         return [onwards for onwards in followed if onwards is not None]
 
-    def _follow(self, glob: Glob, entry: Entry, places: Places, way: _Way, *, is_named: bool) -> _Onwards | None:
+    def _follow(
+        self, glob: Glob, entry: Entry, positions: GlobPositions, way: _Way, *, is_named: bool
+    ) -> _Onwards | None:
         if not is_named and not self._may_enter(entry):
             return None
         try:
@@ -104,22 +103,22 @@ class Listing:
             self.errors.append(error)
             return None
         here = (found.st_dev, found.st_ino)
-        if here in way and entry.is_symlink() and glob.is_endless(places):
+        if here in way and entry.is_symlink() and glob.is_endless(positions):
             self.left_out[os.fspath(entry)] = "a symbolic link to a folder that it lies in"
             return None
-        return os.fspath(entry), places, (*way, here)
+        return os.fspath(entry), positions, (*way, here)
 
-    def _candidates(self, glob: Glob, folder: str, places: Places) -> Iterator[Entry]:
-        """What may be named next. A folder is only listed where it has to be: to pass through is often permitted."""
-        known = glob.known_names(places)
-        if glob.needs_listing(places):
+    def _candidates(self, glob: Glob, folder: str, positions: GlobPositions) -> Iterator[Entry]:
+        """What may be named next. A folder is listed only if it has to be: passing through is more often permitted."""
+        known = glob.known_names(positions)
+        if glob.needs_listing(positions):
             for entry in self._entries(folder):
                 known.discard(entry.name)
                 yield entry
         for name in known:
             path = Path(folder, name)
-            # A file of this name may be written to or replaced, and what is not there may come.
-            if glob.is_whole(glob.after(places, name)) or not os.path.lexists(path):
+            # A file of this name may be written to or replaced, and one that is not there may appear.
+            if glob.is_whole(glob.after(positions, name)) or not os.path.lexists(path):
                 self.enter(folder)
             if os.path.lexists(path):
                 yield path
@@ -136,7 +135,7 @@ class Listing:
         try:
             return entry.is_dir()
         except OSError:
-            # A link that leads nowhere: reading tells.
+            # A link that leads nowhere: reading reports it.
             return False
 
     def _may_enter(self, entry: Entry) -> bool:
@@ -146,7 +145,7 @@ class Listing:
         return True
 
     def _take(self, entry: Entry) -> None:
-        """A regular file, or one that cannot be asked: reading tells what is wrong with it."""
+        """Take a regular file, or one that cannot be asked: reading reports what is wrong with it."""
         path = os.fspath(entry)
         try:
             special = None if entry.is_file() else special_kind(entry.stat().st_mode)

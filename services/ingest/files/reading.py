@@ -1,11 +1,9 @@
-"""Reading on where a file was left, and telling whether it is still the same file."""
+"""Reading on where a file was left, and checking that it is still the same file."""
 
 import asyncio
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -13,41 +11,14 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.files.listing import special_kind
+from services.ingest.parsing.fingerprint import FINGERPRINT_BYTES, Fingerprint
 
 _T = TypeVar("_T")
 
 CHUNK_BYTES = 2**20
 _LEAST_BYTES = 2**14
-# So much of a line is read before it is given up: what is held in memory has to have an end.
+# The most of a line that is held in memory: a longer one is refused.
 LONGEST_LINE_BYTES = 2**26
-
-# How many bytes at each end of what was read make its fingerprint.
-_FINGERPRINT_BYTES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The first and the last bytes of what was read of a source: a changed file does not have both."""
-
-    head: bytes = b""
-    tail: bytes = b""
-
-    def moved(self, used: bytes) -> "Window":
-        """The window after these further bytes."""
-        head = self.head
-        if len(head) < _FINGERPRINT_BYTES:
-            head += used[: _FINGERPRINT_BYTES - len(head)]
-        return Window(head, (self.tail + used[-_FINGERPRINT_BYTES:])[-_FINGERPRINT_BYTES:])
-
-    @property
-    def head_digest(self) -> str:
-        """Fingerprint of the first bytes."""
-        return blake2b(self.head, digest_size=8).hexdigest()
-
-    @property
-    def tail_digest(self) -> str:
-        """Fingerprint of the last bytes."""
-        return blake2b(self.tail, digest_size=8).hexdigest()
 
 
 class MovedError(OSError):
@@ -55,11 +26,11 @@ class MovedError(OSError):
 
 
 class UnreachableError(OSError):
-    """A file's disk does not answer. Of no class that an error of a connection to Kafka may have."""
+    """A file's disk does not answer. Not of a class that errors of a connection to Kafka have."""
 
 
 async def ask_file(call: Callable[..., _T], *arguments: Any) -> _T:
-    """What a call gives that waits for a disk, which may be at the other end of a network."""
+    """The result of a call that waits for a disk, which may be at the other end of a network."""
     try:
         return await asyncio.to_thread(call, *arguments)
     except (TimeoutError, ConnectionError) as error:
@@ -67,7 +38,7 @@ async def ask_file(call: Callable[..., _T], *arguments: Any) -> _T:
 
 
 def open_file(path: Path, expected: str = "") -> BinaryIO:
-    """Open a file to read. MovedError when it is not the expected one ("" for any), OSError when it is no file."""
+    """Open a file to read. MovedError if it is not the expected one ("" for any), OSError if it is no regular file."""
     file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - Path.open takes no opener
     found = os.fstat(file.fileno())
     special = special_kind(found.st_mode)
@@ -80,61 +51,61 @@ def open_file(path: Path, expected: str = "") -> BinaryIO:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A named pipe may have taken the file's place: nobody waits for its writer."""
+    """A named pipe may have replaced the file: do not wait for its writer."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def check_readable(path: Path) -> None:
-    """OSError unless there is a file that can be read."""
+    """OSError unless there is a readable file."""
     with open_file(path):
         pass
 
 
-def read_window(path: Path, progress: Progress, expected: str = "") -> Window:
-    """The window of what was read of a file. Raises SourceError unless the file still begins with it."""
+def read_fingerprint(path: Path, progress: Progress, expected: str = "") -> Fingerprint:
+    """The fingerprint of what was read of a file. SourceError unless the file still begins with it."""
     if progress.offset == 0:
-        return Window()
+        return Fingerprint()
     with open_file(path, expected) as file:
         size = file.seek(0, os.SEEK_END)
-        # One of procfs tells no size.
+        # A file of procfs has no size.
         if 0 < size < progress.offset:
             raise SourceError(
-                f"{source_name(path)} shrank to {size} bytes, {progress.offset} of it were read already: put it back, "
+                f"{source_name(path)} shrank to {size} bytes, and {progress.offset} were already read: put it back, "
                 "or give the new content a new name"
             )
         file.seek(0)
-        head = file.read(min(progress.offset, _FINGERPRINT_BYTES))
-        file.seek(max(0, progress.offset - _FINGERPRINT_BYTES))
-        window = Window(head, file.read(min(progress.offset, _FINGERPRINT_BYTES)))
-    if (window.head_digest, window.tail_digest) != (progress.head, progress.tail):
+        head = file.read(min(progress.offset, FINGERPRINT_BYTES))
+        file.seek(max(0, progress.offset - FINGERPRINT_BYTES))
+        fingerprint = Fingerprint(head, file.read(min(progress.offset, FINGERPRINT_BYTES)))
+    if (fingerprint.head_digest, fingerprint.tail_digest) != (progress.head, progress.tail):
         raise _changed(path, progress.offset)
-    return window
+    return fingerprint
 
 
-def read_on(path: Path, offset: int, window: Window, size: int, expected: str = "") -> bytes:
-    """Up to `size` bytes of a file from `offset` on. Raises SourceError unless the bytes before are as they were.
+def read_plain_chunk(path: Path, offset: int, fingerprint: Fingerprint, size: int, expected: str = "") -> bytes:
+    """Up to `size` bytes of a file from `offset` on. SourceError unless the bytes before are as they were.
 
-    The file is opened for each read: it holds no descriptor between two, and what was moved into its place is seen.
+    The file is opened for each read: no descriptor stays open in between, and a file that replaced it is noticed.
     """
     with open_file(path, expected) as file:
-        file.seek(offset - len(window.tail))
-        before = file.read(len(window.tail))
-        # A file that is followed has a few rows more at each look. A megabyte asked for and given back each time leaves
-        # the memory in pieces: a process that followed 12 files grew by up to 70 MB in an hour.
+        file.seek(offset - len(fingerprint.tail))
+        before = file.read(len(fingerprint.tail))
+        # A followed file has a few more rows at each look. A megabyte asked for and given back each time fragments the
+        # memory: a process that followed 12 files grew by up to 70 MB in an hour.
         there = max(os.fstat(file.fileno()).st_size - offset, _LEAST_BYTES)
         data = file.read(min(size, there))
-        # It may hold more than it tells: one of procfs tells of nothing.
+        # It may hold more than its size says: a file of procfs has size 0.
         while len(data) < size and (more := file.read(min(size - len(data), _LEAST_BYTES))):
             data += more
-    if before != window.tail:
+    if before != fingerprint.tail:
         raise _changed(path, offset)
     return data
 
 
 def fit_chunk(chunk_bytes: int, source: str, line: int, offset: int, *, stuck: bool) -> int:
-    """How much to read at once from here on: more where a chunk of this size held no complete record (`stuck`).
+    """How many bytes to read next: more if a chunk of this size held no complete record (`stuck`).
 
-    Raises SourceError where the line at `line` and `offset` does not end within what is held in memory.
+    SourceError if the line at `line` and `offset` does not end within what is held in memory.
     """
     fitting = 2 * chunk_bytes if stuck else CHUNK_BYTES
     if fitting > LONGEST_LINE_BYTES:
@@ -143,7 +114,7 @@ def fit_chunk(chunk_bytes: int, source: str, line: int, offset: int, *, stuck: b
 
 
 def endless_line(source: str, line: int, offset: int) -> str:
-    """Say that a line does not end within what is held in memory."""
+    """A line that a record does not end within what is held in memory."""
     return (
         f"{source}: line {line}, from byte {offset} on, does not end within {LONGEST_LINE_BYTES} bytes: is this a CSV "
         "file?"
@@ -152,6 +123,6 @@ def endless_line(source: str, line: int, offset: int) -> str:
 
 def _changed(path: Path, offset: int) -> SourceError:
     return SourceError(
-        f"{source_name(path)} changed or shrank within its first {offset} bytes, which were read already: put it back, "
+        f"{source_name(path)} changed or shrank within its first {offset} bytes, which were already read: put it back, "
         "or give the new content a new name"
     )

@@ -1,6 +1,6 @@
-"""Watching folders by inotify: when to look, and where files went that were renamed between two looks.
+"""Watching folders with inotify: when to look, and where files went that were renamed between two looks.
 
-What there is, is told by looking alone. So what it misses comes late, and is not lost.
+Only a look shows what there is, so whatever a watch misses comes late, and is not lost.
 """
 
 import errno
@@ -29,8 +29,8 @@ _MASK = (
     | flags.ONLYDIR
 )
 _OF_FOLDERS = flags.ISDIR | flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT | flags.IGNORED | flags.Q_OVERFLOW
-# Others, as those of a network, do not tell of what is done elsewhere.
-_TELLING = {
+# Others, like network file systems, do not report changes made elsewhere.
+_REPORTING = {
     "bcachefs",
     "btrfs",
     "exfat",
@@ -49,28 +49,28 @@ _LIMITS = {
     errno.ENOSPC: "fs.inotify.max_user_watches is reached",
     errno.EMFILE: "fs.inotify.max_user_instances is reached",
 }
-_ASKING_INTERVAL_S = 1.0
-_ASKING_SHARE = 0.005
+_IDENTITY_INTERVAL_S = 1.0
+_IDENTITY_SHARE = 0.005
 
 
 class Watch:
-    """The folders that were entered by the latest look. `trouble` says why not all of them are watched, if so."""
+    """The folders that the latest look entered. `trouble` says why some of them are not watched; empty if all are."""
 
     def __init__(self, is_input: Callable[[str], bool]) -> None:
         self.renames = Renames(is_input)
-        # Names came or went; files changed; so much happened at once that not all was told.
+        # Names came or went; files changed; so much happened at once that not all of it was reported.
         self.names_changed = self.contents_changed = self.overflowed = False
         self.trouble = ""
         self._is_input = is_input
         self._inotify: INotify | None = None
         self._paths: dict[int, str] = {}
         self._watched: dict[str, tuple[int, int]] = {}
-        # Each folder, and which one it was: one may be mounted, or a link turned, without any event.
+        # Each folder and its identity: one may be mounted, or a link turned, without any event.
         self._entered: dict[str, tuple[int, int]] = {}
         self._ask_at = 0.0
 
     def begin(self) -> None:
-        """A look begins: what happens from here on is told after it."""
+        """A look begins: what happens from here on is reported after it."""
         self.trouble = ""
         self._entered.clear()
         self.names_changed = self.contents_changed = self.overflowed = False
@@ -81,28 +81,28 @@ class Watch:
             if folder in self._entered:
                 return
             self._entered[folder] = identity = _identity(folder)
-            if self._watched.get(folder) == identity or not self._is_told_of(folder):
+            if self._watched.get(folder) == identity or not self._is_watchable(folder):
                 return
             if self._inotify is None:
                 self._inotify = INotify(nonblocking=True)
                 weakref.finalize(self, self._inotify.close)
-            # The same number for a folder that is watched, whatever it is called by now.
+            # inotify gives a folder that is watched the same number, whatever its name is by now.
             self._paths[self._inotify.add_watch(folder, _MASK)] = folder
             self._watched[folder] = identity
         except OSError as error:
             self.trouble = _LIMITS.get(error.errno or 0, f"{escaped(folder)}: {error.strerror}")
 
-    def _is_told_of(self, folder: str) -> bool:
+    def _is_watchable(self, folder: str) -> bool:
         if not sys.platform.startswith("linux"):
             self.trouble = f"{sys.platform} has no inotify"
             return False
         kind = _file_system(folder)
-        if kind not in _TELLING:
-            self.trouble = f"{escaped(folder)} is on a file system ({kind}) that may not tell of changes"
-        return kind in _TELLING
+        if kind not in _REPORTING:
+            self.trouble = f"{escaped(folder)} is on a file system ({kind}) that may not report changes"
+        return kind in _REPORTING
 
     def read(self) -> None:
-        """Take what has happened since. Never waits."""
+        """Take what has happened since. Never blocks."""
         if self._inotify is not None:
             for event in self._inotify.read(timeout=0):
                 self._take(event)
@@ -134,25 +134,25 @@ class Watch:
         self.names_changed |= self._is_input(path) or path in self.renames.origins
 
     def _leave(self, folder: str) -> None:
-        """Watch neither a folder that was moved nor those in it: the next look enters them where they are now."""
+        """Stop watching a folder that was moved, and those in it: the next look enters them where they are now."""
         numbers = [number for number, path in self._paths.items() if f"{path}/".startswith(f"{folder}/")]
-        # Each may be watched by several names.
+        # Each may be watched under several names.
         moved = {self._watched.get(self._paths[number]) for number in numbers}
         self._watched = {path: identity for path, identity in self._watched.items() if identity not in moved}
         for number in numbers:
             del self._paths[number]
             if self._inotify is not None:
-                # One that is deleted by now is not watched any more.
+                # A folder that is deleted by now is not watched any more.
                 with suppress(OSError):
                     self._inotify.rm_watch(number)
 
     def has_other_folders(self) -> bool:
-        """Whether a folder's path leads to another one by now. Asked for now and then."""
+        """Whether a folder's path leads to another folder by now. Checked now and then."""
         now = time.monotonic()
         if now < self._ask_at:
             return False
         found = any(_identity(folder) != before for folder, before in self._entered.items())
-        self._ask_at = now + max(_ASKING_INTERVAL_S, (time.monotonic() - now) / _ASKING_SHARE)
+        self._ask_at = now + max(_IDENTITY_INTERVAL_S, (time.monotonic() - now) / _IDENTITY_SHARE)
         return found
 
 
@@ -165,7 +165,7 @@ def _identity(folder: str) -> tuple[int, int]:
 
 
 def _file_system(folder: str) -> str:
-    """Of which kind it is: the mount that is nearest to the folder, the latest where there are two."""
+    """The kind of file system: that of the nearest mount above the folder, the latest if there are two."""
     here = Path(folder).resolve()
     kinds = {}
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():

@@ -1,7 +1,7 @@
-"""Globs, read name by name from the path's beginning: what finds files also tells whether a path is named. Pure.
+"""Globs, matched name by name from the root: the same match finds files and decides whether a path is named.
 
-As Python's `glob` with `recursive=True`: `**` is any number of folders, also none; `*` does not cross a `/`; neither
-takes a hidden name.
+As Python's `glob` with `recursive=True`: `**` is any number of folders, even none; `*` does not cross a `/`; neither
+matches a hidden name.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from glob import has_magic
 _ANY_DEPTH = "**"
 
 # Where a path may be in the pattern: indexes of the segments that may come next.
-Places = frozenset[int]
+GlobPositions = frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,57 +21,57 @@ class Glob:
 
     segments: tuple[str, ...]
 
-    def begin(self) -> Places:
-        """Before the first name."""
+    def begin(self) -> GlobPositions:
+        """The positions before the first name."""
         return self._with_skipped([0])
 
-    def after(self, places: Places, name: str) -> Places:
-        """Where a path is with this further name; nowhere if none with this beginning is meant."""
+    def after(self, positions: GlobPositions, name: str) -> GlobPositions:
+        """The positions after this further name; none if no path with this beginning is named."""
         found = []
-        for place in places:
-            segment = self.segments[place] if place < len(self.segments) else None
+        for position in positions:
+            segment = self.segments[position] if position < len(self.segments) else None
             if segment == _ANY_DEPTH:
                 if not name.startswith("."):
-                    found.append(place)
+                    found.append(position)
             elif segment is not None and _is_named(segment, name):
-                found.append(place + 1)
+                found.append(position + 1)
         return self._with_skipped(found)
 
-    def is_whole(self, places: Places) -> bool:
-        """Whether the path is one that the pattern names."""
-        return len(self.segments) in places
+    def is_whole(self, positions: GlobPositions) -> bool:
+        """Whether the pattern names the path that ends here."""
+        return len(self.segments) in positions
 
-    def goes_on(self, places: Places) -> bool:
-        """Whether a longer path may be one."""
-        return any(place < len(self.segments) for place in places)
+    def goes_on(self, positions: GlobPositions) -> bool:
+        """Whether the pattern may name a longer path."""
+        return any(position < len(self.segments) for position in positions)
 
-    def is_endless(self, places: Places) -> bool:
+    def is_endless(self, positions: GlobPositions) -> bool:
         """Whether paths of any length may follow."""
-        return any(place < len(self.segments) and self.segments[place] == _ANY_DEPTH for place in places)
+        return any(position < len(self.segments) and self.segments[position] == _ANY_DEPTH for position in positions)
 
-    def needs_listing(self, places: Places) -> bool:
-        """Whether any name that may come next is not known beforehand."""
-        return any(place < len(self.segments) and has_magic(self.segments[place]) for place in places)
+    def needs_listing(self, positions: GlobPositions) -> bool:
+        """Whether names that may come next are not known beforehand."""
+        return any(position < len(self.segments) and has_magic(self.segments[position]) for position in positions)
 
-    def known_names(self, places: Places) -> set[str]:
-        """The names that may come next and stand in the pattern themselves."""
-        following = {self.segments[place] for place in places if place < len(self.segments)}
+    def known_names(self, positions: GlobPositions) -> set[str]:
+        """The names that may come next and are in the pattern literally."""
+        following = {self.segments[position] for position in positions if position < len(self.segments)}
         return {segment for segment in following if not has_magic(segment)}
 
-    def _with_skipped(self, places: Iterable[int]) -> Places:
-        """These places, and those behind each `**` that may be no folder at all."""
+    def _with_skipped(self, positions: Iterable[int]) -> GlobPositions:
+        """These positions, and those after each `**`, which may be no folder at all."""
         found = set()
-        for first in places:
-            place = first
-            found.add(place)
-            while place < len(self.segments) and self.segments[place] == _ANY_DEPTH:
-                place += 1
-                found.add(place)
+        for first in positions:
+            position = first
+            found.add(position)
+            while position < len(self.segments) and self.segments[position] == _ANY_DEPTH:
+                position += 1
+                found.add(position)
         return frozenset(found)
 
 
 def glob_of(*segments: str) -> Glob:
-    """The glob of these segments. Of files, `a/**` names what `a/**/*` does."""
+    """The glob of these segments. For files, `a/**` names the same as `a/**/*`."""
     return Glob((*segments, "*") if segments[-1] == _ANY_DEPTH else segments)
 
 

@@ -1,9 +1,8 @@
-"""Which file is which source: a file is known by itself, not by its name, so that it may be renamed or rotated."""
+"""Which file is which source: a file is known by its inode, not by its name, so that it may be renamed or rotated."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
 import orjson
 
@@ -11,25 +10,25 @@ from common.protocol.identity import check_version
 
 # Raised with every change that an older service must not ignore.
 _VERSION = 1
-# A path may hold line breaks.
+# A path may contain line breaks.
 _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file as it was seen: its device and inode as `file` ("" where it could not be asked), and size in bytes."""
+    """A file as it was seen: its device and inode as `file` ("" if it could not be asked), and its size in bytes."""
 
-    path: Path
+    path: str
     file: str = ""
     size: int = -1
     changed_at_ns: int = 0
-    # When anything of it changed: what puts the time of its content back does not change this.
+    # When anything of it changed: setting the time of its content back does not set this back.
     touched_at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a source's file was seen last, and which file that was; "" where none is known to be it any more."""
+class SourceLocation:
+    """Where a source's file was seen last, and which file that was; "" if none is known to be it any more."""
 
     path: str
     file: str = ""
@@ -37,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A file that was renamed out of the input: the name that it had there, the one that it has, and the file."""
+    """A file that was renamed out of the input: its name there, its name now, and the file."""
 
     home: str
     path: str
@@ -48,8 +47,8 @@ class Moved:
 class Seen:
     """One look at the input, at an instant of time.monotonic.
 
-    `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources that lie in the same folder
-    under names that INPUT does not have. `moved` are files that had a name of the input, and no look may have seen.
+    `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
+    names that INPUT does not have. `moved` are files that had a name of the input; no look may have seen them there.
     """
 
     at: float = 0.0
@@ -58,48 +57,52 @@ class Seen:
     by_file: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, Moved] = field(default_factory=dict)
 
-    def at_place(self, place: Place) -> Found | None:
-        """The file at this place, if it is still the same."""
-        found = self.files.get(place.path)
-        if found is None and place.file in self.beside:
-            path, beside = self.beside[place.file]
-            found = beside if path == place.path else None
-        return found if found is not None and found.file == place.file else None
+    def at_location(self, location: SourceLocation) -> Found | None:
+        """The file at this location, if it is still the same file."""
+        found = self.files.get(location.path)
+        if found is None and location.file in self.beside:
+            path, beside = self.beside[location.file]
+            found = beside if path == location.path else None
+        return found if found is not None and found.file == location.file else None
 
-    def elsewhere(self, place: Place) -> Iterator[tuple[str, Found]]:
-        """Where this place's file is now, by what tells it: the input first."""
-        if place.file in self.by_file:
-            path = self.by_file[place.file]
+    def elsewhere(self, location: SourceLocation) -> Iterator[tuple[str, Found]]:
+        """Where this location's file is now, the input first."""
+        if location.file in self.by_file:
+            path = self.by_file[location.file]
             yield path, self.files[path]
-        if place.file in self.beside:
-            yield self.beside[place.file]
+        if location.file in self.beside:
+            yield self.beside[location.file]
 
 
-class Places:
-    """Every source's place.
+# Sources with their old and new locations.
+Moves = Mapping[str, tuple[SourceLocation, SourceLocation]]
 
-    A source is named after the path that its file had first. When that was renamed, a later file of this path is
-    `path//2`: an absolute path does not hold two slashes.
+
+class SourceLocations:
+    """Every source's location.
+
+    A source is named after the first path of its file. Once that was renamed, a later file at this path is `path//2`:
+    an absolute path does not contain two slashes.
     """
 
     def __init__(self) -> None:
-        self.of: dict[str, Place] = {}
-        # More than one while rotated files are found one after the other, or where one was renamed over another.
+        self.of: dict[str, SourceLocation] = {}
+        # More than one while rotated files are found one after the other, or if one was renamed over another.
         self._at: dict[str, set[str]] = {}
         self._of_file: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
 
-    def put(self, source: str, place: Place) -> None:
+    def put(self, source: str, location: SourceLocation) -> None:
         """The source is here from now on."""
         before = self.of.get(source)
         if before is not None:
             self._at[before.path].discard(source)
             if self._of_file.get(before.file) == source:
                 del self._of_file[before.file]
-        self.of[source] = place
-        self._at.setdefault(place.path, set()).add(source)
-        if place.file:
-            self._of_file[place.file] = source
+        self.of[source] = location
+        self._at.setdefault(location.path, set()).add(source)
+        if location.file:
+            self._of_file[location.file] = source
         home, number = home_and_number(source)
         self._numbers[home] = max(number, self._numbers.get(home, 0))
 
@@ -112,15 +115,15 @@ class Places:
         heir = max(self._at[path], key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each))
         return bool(file) and heir == source and self._of_file.get(file) in {None, source}
 
-    def with_moves(self, moves: Mapping[str, tuple[Place, Place]]) -> tuple["Places", dict[str, Place]]:
-        """What it comes to when these sources move (old, new), and those that do.
+    def with_moves(self, moves: Moves) -> tuple["SourceLocations", dict[str, SourceLocation]]:
+        """The locations after these moves, and the sources that did move.
 
-        One does not that is no longer at its old place, because another replica has it by now, nor one to a file that
-        is another source.
+        A source stays where it is if it has left its old location, because another replica has it by now, or if the
+        file is another source's.
         """
-        after = Places()
-        for source, place in self.of.items():
-            after.put(source, place)
+        after = SourceLocations()
+        for source, location in self.of.items():
+            after.put(source, location)
         moved = {}
         for source, (old, new) in moves.items():
             if after.of[source] == old and after.source_of(new.file) in {None, source}:
@@ -132,48 +135,48 @@ class Places:
         """Whether any source is at this path."""
         return bool(self._at.get(path))
 
-    def new_sources(self, files: Mapping[str, Found], moved: Mapping[str, Moved]) -> dict[str, Place]:
-        """Names for the files that are no source yet, and whose path no source has."""
-        named: dict[str, Place] = {}
+    def new_sources(self, files: Mapping[str, Found], moved: Mapping[str, Moved]) -> dict[str, SourceLocation]:
+        """Names for files that are no source yet and whose path no source has."""
+        named: dict[str, SourceLocation] = {}
         taken: set[str] = set()
         numbers: dict[str, int] = {}
 
-        def name(home: str, place: Place) -> None:
+        def name(home: str, location: SourceLocation) -> None:
             number = numbers[home] = numbers.get(home, self._numbers.get(home, 0)) + 1
-            named[home if number == 1 else f"{home}//{number}"] = place
-            if place.file:
-                taken.add(place.file)
+            named[home if number == 1 else f"{home}//{number}"] = location
+            if location.file:
+                taken.add(location.file)
 
-        # Before the files that have their names now.
+        # Moved files first: others have their names now.
         for file, each in moved.items():
             if file not in self._of_file:
-                name(each.home, Place(each.path, file))
+                name(each.home, SourceLocation(each.path, file))
         for path, found in files.items():
             if self.holds(path) or found.file in self._of_file or found.file in taken:
                 continue
-            name(path, Place(path, found.file))
+            name(path, SourceLocation(path, found.file))
         return named
 
 
 def home_and_number(source: str) -> tuple[str, int]:
-    """The path that a source is named after, and the how manyth file of that path it is."""
+    """The path that a source is named after, and its number among the files of that path."""
     match = _NUMBERED.fullmatch(source)
     return (match[1], int(match[2])) if match else (source, 1)
 
 
 def earlier(source: str) -> str | None:
-    """The source whose file had the same path before."""
+    """The source whose file had the same path before; None if there is none."""
     home, number = home_and_number(source)
     return None if number == 1 else home if number == 2 else f"{home}//{number - 1}"  # noqa: PLR2004 - the second
 
 
-def encode_place(place: Place) -> bytes:
+def encode_location(location: SourceLocation) -> bytes:
     """As JSON."""
-    return orjson.dumps({"version": _VERSION, **asdict(place)})
+    return orjson.dumps({"version": _VERSION, **asdict(location)})
 
 
-def decode_place(value: bytes) -> Place:
-    """The place that `encode_place` wrote. ValueError when it is of a version that is not known."""
+def decode_location(value: bytes) -> SourceLocation:
+    """The location that `encode_location` wrote. ValueError if its version is unknown."""
     found = orjson.loads(value)
     check_version(found, _VERSION)
-    return Place(**{each.name: found[each.name] for each in fields(Place) if each.name in found})
+    return SourceLocation(**{each.name: found[each.name] for each in fields(SourceLocation) if each.name in found})

@@ -1,4 +1,4 @@
-"""What happens to names between two looks, told by events in their order. Pure."""
+"""What happens to names between two looks, from events in their order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The name that a file had in the input, the how manyth to leave it, and whether no look has seen it there."""
+    """The name that a file had in the input, its number among those that left it, and whether no look has seen it."""
 
     number: int
     path: str
@@ -15,21 +15,22 @@ class Origin:
 
 @dataclass(slots=True)
 class Renames:
-    """Files that were renamed out of the input, and those that no look has seen.
+    """Files that were renamed out of the input, and files that no look has seen.
 
-    `origins` are the former, by where they are now. `gone` had a name of the input, were never seen, and are nowhere.
+    `origins` are the former, by where they are now. `gone` are names of the input whose files were never seen and do
+    not exist any more.
     """
 
     is_input: Callable[[str], bool]
     origins: dict[str, Origin] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     _new: set[str] = field(default_factory=set)
-    # Between the two events of a renaming, by what joins them.
+    # Between the two events of a renaming, by the cookie that joins them.
     _leaving: dict[int, Origin] = field(default_factory=dict)
     _count: int = 0
 
     def create(self, path: str) -> None:
-        """A file has this name now that had none."""
+        """A file that had no name has this one now."""
         if self.is_input(path):
             self._new.add(path)
 
@@ -51,7 +52,7 @@ class Renames:
             self._leaving[cookie] = origin
 
     def arrive(self, path: str, cookie: int) -> None:
-        """The second half of a renaming, or a file from where nobody looks."""
+        """The second half of a renaming, or a file from a folder that is not watched."""
         origin = self._leaving.pop(cookie, None)
         self._lose(path)
         if self.is_input(path):
@@ -66,8 +67,8 @@ class Renames:
         if origin is not None and origin.is_new:
             self.gone.append(origin.path)
 
-    def settle(self, seen: Callable[[str], bool]) -> list[str]:
-        """A look has seen what there is, after all events so far. Returns what it came too late for."""
+    def end_look(self, seen: Callable[[str], bool]) -> list[str]:
+        """A look has `seen` what there is after all events so far. Returns the names that it came too late for."""
         self.gone += [origin.path for origin in self._leaving.values() if origin.is_new]
         gone, self.gone = self.gone, []
         self._new = {path for path in self._new if not seen(path)}

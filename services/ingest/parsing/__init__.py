@@ -1,1 +1,1 @@
-"""The bytes of a source: unpacked, its dialect and header found, its records framed. Pure."""
+"""From the bytes of a source to its records: unpacking, dialect, header, framing. Pure."""

@@ -1,4 +1,4 @@
-"""Which encodings rows can be framed in without decoding them: those in which ASCII's bytes stand for themselves."""
+"""Encodings in which rows can be framed without decoding them: ASCII's bytes stand for themselves."""
 
 import codecs
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _ASCII = bytes(range(0x80))
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """An encoding by Python's name, and the ASCII bytes that also occur within its other characters."""
+    """An encoding by Python's name, and the ASCII bytes that also occur within other characters."""
 
     name: str
     inner: frozenset[int]
@@ -21,13 +21,13 @@ class Encoding:
 
 @cache
 def find_encoding(name: str) -> Encoding:
-    """The encoding of this name. ValueError where rows cannot be framed in it."""
+    """The encoding of this name. ValueError if rows cannot be framed in it."""
     try:
         known = codecs.lookup(name).name
         if known == "utf-8":
-            # By its design; to try each byte would take a twentieth of a start.
+            # By design; trying each byte would take a twentieth of the time to start.
             return Encoding(known, frozenset())
-        # A codec from bytes to bytes, as hex is, has no text.
+        # A codec from bytes to bytes, like hex, has no text.
         is_ascii = _ASCII.decode(known) == _ASCII.decode("ascii")
     except (LookupError, UnicodeError, ValueError):
         is_ascii = False
@@ -37,7 +37,7 @@ def find_encoding(name: str) -> Encoding:
 
 
 def check_mark(text: str, words: str) -> None:
-    """ValueError unless the text is one ASCII character that can stand between or around fields."""
+    """ValueError unless the text is one ASCII character that can delimit or quote fields."""
     if len(text) != 1 or not text.isascii() or text.isalnum() or text in "\r\n\0":
         raise ValueError(f"neither one ASCII character that is no letter or digit, nor {words}")
 

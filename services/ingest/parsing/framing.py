@@ -1,25 +1,24 @@
-"""The bytes of a source, its records.
+"""The bytes of a source → its records.
 
 A record ends at LF, CRLF or a lone CR outside quotes. A quote counts at the start of a field only; in an unquoted
-field it is an ordinary byte. What cannot be read as a row becomes a Reject, and reading goes on behind it:
+field it is an ordinary byte. Bytes that cannot be read as a row become a Reject, and reading goes on after them:
 
 - a record that is well formed but has the wrong number of fields is rejected whole;
 - of a record whose quotes are wrong, or that is quoted and longer than a row may be, only the first physical line is
-  rejected and the next line begins a record, so that one stray quote costs one line, not all up to the next quote.
+  rejected and the next line begins a record, so that one stray quote costs one line, not everything to the next quote.
 
 Whatever the quotes, one call takes time linear in its data. Line breaks inside a record are all within quotes, so
-where quotes go wrong at one place for one line, they do for every line between that is still open at its end: that
-place is found once and kept (`_Beyond`), and each line is then judged by itself and this place.
+where quotes go wrong at one location for one line, they do for every line between that is still open at its end: that
+location is found once and kept (`_Beyond`), and each line is then judged by itself and this location.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal
 
-from common.protocol.messages import HALF_CRLF
 from common.rows.codec import misfit, parse_fields
 from common.rows.loops import split_uniform_lines
 from common.rows.schema import Dialect
@@ -39,11 +38,11 @@ _How = Literal["ends", "breaks", "open"]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Rows that follow each other in the source and have the same line ending.
+class RowBlock:
+    """Consecutive rows of a source with the same line ending.
 
-    `line` (from 1, physical) and `offset` (bytes) are where the first row begins. `eol` is empty for a last row
-    without a line ending. `plain`: no row has a quote byte.
+    The first row begins at `line` (from 1, physical) and `offset` (bytes). `eol` is empty for a last row without a
+    line ending. `plain`: no row has a quote byte.
     """
 
     rows: list[bytes]
@@ -55,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Bytes that are no row, without their line ending, from `line` and `offset` on."""
+    """Bytes at `line` and `offset` that are no row, without their line ending."""
 
     raw: bytes
     line: int
@@ -65,9 +64,9 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """What the complete records of some data are, and how many bytes and physical lines of it they take."""
+    """The complete records of some data, and how many bytes and physical lines they take."""
 
-    parts: list[Run | Reject]
+    frames: list[RowBlock | Reject]
     consumed: int
     lines: int
 
@@ -85,42 +84,30 @@ def frame(
 ) -> Framed:
     """Take the complete records from `data`, which begins a record at `line` and `offset` of its source.
 
-    The bytes behind `consumed` are to be given again with more behind them. If those are more than
-    `max_row_bytes` + 1, they are one physical line whose end has not come yet, unless there are `most_rejects`, which
-    are enough for a call. With `at_end` all else is consumed.
-    How the source is cut into data makes no difference to its rows and rejects.
+    Give the bytes after `consumed` again, with more after them. If they are more than `max_row_bytes` + 1, they are
+    one physical line whose end has not come yet, unless there are `most_rejects`, which are enough for one call. With
+    `at_end` everything else is consumed.
+    How a source is cut into data makes no difference to its rows and rejects.
     """
     eol = dialect.eol
     rules = _Rules(dialect, columns, max_row_bytes, at_end, most_rejects)
-    # A CR at the end may be half of CRLF, so what has CR alone is left to _frame_any.
+    # A CR at the end may be half of CRLF, so lines that end with CR alone are left to _frame_any.
     cut = data.rfind(eol) + len(eol) if eol.endswith(b"\n") and eol in data else 0
     marks = dialect.delimiter, dialect.quote, eol
     rows = split_uniform_lines(data[:cut], *marks, columns, max_row_bytes) if cut else None
     if rows is None:
         return _frame_any(data, line, offset, rules)
-    run = Run(rows, eol, line, offset, plain=True)
+    block = RowBlock(rows, eol, line, offset, plain=True)
     rest = data[cut:]
     if not rest or not (at_end or b"\r" in rest or b"\n" in rest):
-        return Framed([run], cut, len(rows))
+        return Framed([block], cut, len(rows))
     tail = _frame_any(rest, line + len(rows), offset + cut, rules)
-    return Framed([run, *tail.parts], cut + tail.consumed, len(rows) + tail.lines)
-
-
-def with_half_ending(framed: Framed, line: int, offset: int) -> Framed:
-    """What was framed at `line` and `offset` of a source that ends with CR: its last row may get LF yet."""
-    last = framed.parts[-1]
-    if not isinstance(last, Run) or last.eol != b"\r":
-        return framed
-    row = last.rows[-1]
-    before = [replace(last, rows=last.rows[:-1])] if len(last.rows) > 1 else []
-    row_line = line + framed.lines - 1 - count_breaks(row, 0, len(row))
-    half = Run([row], HALF_CRLF, row_line, offset + framed.consumed - 1 - len(row), last.plain)
-    return Framed([*framed.parts[:-1], *before, half], framed.consumed, framed.lines)
+    return Framed([block, *tail.frames], cut + tail.consumed, len(rows) + tail.lines)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What stays the same while some data are framed."""
+    """What stays the same while data is framed."""
 
     dialect: Dialect
     columns: int
@@ -133,7 +120,7 @@ class _Rules:
 class _Beyond:
     """Where the quotes of a line that ends within them lead.
 
-    At `stop` the record ends, or breaks because text follows a closing quote, or data ends and the quotes are open.
+    At `stop` the record ends, or breaks because text follows a closing quote, or the data ends with the quotes open.
     """
 
     stop: int
@@ -141,10 +128,10 @@ class _Beyond:
 
 
 def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
-    """Do the work of `frame` record by record."""
+    """Frame record by record."""
     if not rules.at_end and data.endswith(b"\r"):
-        data = data[:-1]  # it may be half of CRLF: it comes again with the byte behind it
-    parts: list[Run | Reject] = []
+        data = data[:-1]  # it may be half of CRLF: it comes again with the byte after it
+    frames: list[RowBlock | Reject] = []
     consumed, next_line = 0, line
     for (eol, reason), group in groupby(_records(data, rules), key=itemgetter(2, 3)):
         spans = [(start, end) for start, end, _, _ in group]
@@ -153,23 +140,23 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
             rows = [data[start:stop] for start, stop in spans]
             quote = rules.dialect.quote
             plain = not quote or data.find(quote, begin, end) < 0
-            parts.append(Run(rows, eol, next_line, offset + begin, plain))
+            frames.append(RowBlock(rows, eol, next_line, offset + begin, plain))
             next_line += count_breaks(data, begin, end) + 1
         else:
             for start, stop in spans:
-                parts.append(Reject(data[start:stop], next_line, offset + start, reason))
+                frames.append(Reject(data[start:stop], next_line, offset + start, reason))
                 next_line += count_breaks(data, start, stop) + 1
         consumed = end + len(eol)
-    return Framed(parts, consumed, next_line - line)
+    return Framed(frames, consumed, next_line - line)
 
 
 def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str | None]]:
-    """Yield each complete record's start, end and line ending, and the reason if it is no row."""
+    """Each complete record's start, end and line ending, and the reason if it is no row."""
     match_row = row_pattern(rules.dialect.delimiter, rules.dialect.quote, rules.columns).match
     start, beyond = 0, _Beyond(-1, "open")
     rejects = 0
     while start < len(data) and rejects < rules.most_rejects:
-        # Up to `beyond`, or without its end, this could run through the same lines again for each of them.
+        # Up to `beyond`, or without its end, this could block through the same lines again for each of them.
         row = match_row(data, start, start + rules.max_row_bytes + 2) if start > beyond.stop else None
         if row is not None and row.end(1) - start <= rules.max_row_bytes:
             yield start, row.end(1), row[2], None
@@ -196,7 +183,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
 
 
 def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> str | None:
-    """Say why the physical line is no row, None if it is one. `NOT_CLOSED`: what is below it decides."""
+    """Why the physical line is no row; None if it is one. `NOT_CLOSED`: the lines after it decide."""
     if end - start > rules.max_row_bytes:
         return f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed"
     if start == end and rules.columns > 1:
@@ -224,12 +211,12 @@ def _judge_beyond(how: _How, max_row_bytes: int, *, fits: bool) -> str:
 
 
 def _look_beyond(data: bytes, start: int, rules: _Rules) -> _Beyond:
-    """Find where the record that is within quotes at `start` leads."""
+    """Where the record that is within quotes at `start` leads."""
     rest = rest_pattern(rules.dialect.delimiter, rules.dialect.quote).match(data, start)
     stop, closed = (rest.end(), rest[1] is not None) if rest else (start, False)
     if stop == len(data):
         # Without the end of the source the last quote seen may be the first half of a doubled one.
         return _Beyond(stop, "ends" if closed and rules.at_end else "open")
     if data[stop] in rules.dialect.quote:
-        return _Beyond(len(data), "open")  # another field opens a quote, and data end within it
+        return _Beyond(len(data), "open")  # another field opens a quote, and the data ends within it
     return _Beyond(stop, "ends" if data[stop] in b"\r\n" else "breaks")

@@ -13,16 +13,16 @@ from services.ingest.parsing.patterns import (
     literal_fields,
 )
 
-# A header with line breaks in its names is no longer than this: one stray quote must not make it all there is.
+# The longest header with line breaks in its names: one stray quote must not turn all the data into a header.
 LONGEST_BROKEN_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A source's first record, with its byte order mark if it has one, and the line ending behind it.
+    """A source's first record, with its byte order mark if it has one, and the line ending after it.
 
-    `trouble` says what is wrong with its quotes. It is the first physical line then, and each name whose quotes are
-    wrong is as it stands there.
+    `trouble` says what is wrong with its quotes. The record is then the first physical line, and names whose quotes
+    are wrong are as they stand there.
     """
 
     record: bytes
@@ -34,9 +34,9 @@ class Header:
 
 
 def frame_header(data: bytes, dialect: Dialect, *, at_end: bool) -> Header | None:
-    """Take the first record from the start of a source; None while it is not complete, or if there is not a byte.
+    """The first record at the start of a source; None while it is incomplete, or if there is no byte.
 
-    A quote behind a byte order mark opens a field. More data never change what was found.
+    A quote after a byte order mark opens a field. More data never changes what was found.
     """
     start = len(BOM) if data.startswith(BOM) else 0
     stop = fields_end(data, start, len(data), dialect.delimiter, dialect.quote)
@@ -75,7 +75,7 @@ def _may_go_on(data: bytes, end: int, after: int, *, at_end: bool) -> bool:
 
 
 def header_columns(fields: tuple[bytes, ...], encoding: str) -> tuple[str, ...]:
-    """Read the column names: all of them in their encoding, or else as latin-1."""
+    """The column names: all of them in their encoding, or else all as latin-1."""
     try:
         return tuple([name.decode(encoding) for name in fields])
     except UnicodeDecodeError:

@@ -3,59 +3,33 @@
 import re
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
 
-from common.rows.schema import BOM, Dialect, RowFormat, Schema
-from services.ingest.parsing.encodings import check_mark, find_encoding
+from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.parsing.framing import Reject
 from services.ingest.parsing.header import Header, frame_header, header_columns
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.parsing.patterns import ENDING, count_breaks
+from services.ingest.parsing.sampling import choose_dialect
+from services.ingest.parsing.sep_line import find_sep_line, may_become_sep_line
 from services.ingest.parsing.signatures import find_foreign, find_json
-from services.ingest.parsing.sniffing import find_dialect
 
-# So much of a source is looked at for its dialect, more where that is few lines, less where it is many: more costs time
-# and changes nothing.
-SAMPLE_BYTES = 16_384
-_FEW_LINES, _MANY_LINES = 20, 400
-LONGEST_SAMPLE_BYTES = 2**17
-
-# A megabyte may hold a million of them, each with its source's name, and has to fit into a transaction.
+# A megabyte may hold a million rejects, each with its source's name, and has to fit into one transaction.
 MOST_REJECTS = 10_000
-# What is longer is no list of names, and to read it as one would take all memory.
+# A longer header is no list of names, and reading it as one would take all memory.
 _MOST_HEADER_BYTES = 10_000_000
 _MOST_COLUMNS = 1_000_000
 _BLANK = "blank line"
 _BLANK_LINE = re.compile(rb"((?:%b)?+)(?:\r\n|[\r\n])" % BOM)
 _BLANK_LINES = re.compile(rb"(?:(?:%b)?+(?:\r\n|[\r\n]))*+" % BOM)
-# What Excel writes and obeys, and no one else.
-_SEP_LINE = re.compile(rb"(?:%b)?+\"?sep=(.)\"?(\r\n|[\r\n]|\Z)" % BOM, re.IGNORECASE)
-_SEP_BYTES = len(BOM) + len(b'"sep=;"\r\n')
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How sources are to be read. `delimiter` and `quote` are None where they are to be found out."""
-
-    header: Literal["first", "none"] = "first"
-    delimiter: bytes | None = b","
-    quote: bytes | None = b'"'
-    encoding: str = "utf-8"
-    skip_lines: int = 0
-    row_format: RowFormat = "csv"
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether something is to be found out."""
-        return self.delimiter is None or self.quote is None
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a source begins with: the bytes and physical lines before its first row, and the schema of its rows.
 
-    `schema` is None for a source that has ended before any header or row. `rejects` are blank lines before the header;
-    `unterminated` says that all this ends without a line ending. `trouble` is what is wrong with the header's quotes,
-    which is its first line as it stands then.
+    `schema` is None if the source ended before any header or row. `rejects` are blank lines before the header;
+    `unterminated`: all this ends without a line ending. `trouble` is what is wrong with the header's quotes; the header
+    is then its first line as it stands.
     """
 
     schema: Schema | None
@@ -67,49 +41,62 @@ class Opening:
 
 
 def find_opening(
-    data: bytes, wanted: Wanted, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
+    data: bytes, options: ReadOptions, *, line: int = 1, offset: int = 0, at_end: bool, hurry: bool = False
 ) -> Opening | None:
-    """Read the beginning of a source, as a rule from its first byte on; None while there is too little of it.
+    """Read the beginning of a source, usually from its first byte on; None while there is too little of it.
 
-    In a `hurry` what is to be found out is found out from the complete lines that there are.
-    ValueError, one line, if it cannot be read.
+    In a `hurry` the dialect is detected from the complete lines that there are.
+    ValueError, one line, if the beginning cannot be read.
     """
-    if offset == 0 and not _is_enough(data, wanted, at_end=at_end):
-        return None
-    to_skip = max(0, wanted.skip_lines - (line - 1))
-    if offset == 0 and not wanted.skip_lines and (named := _SEP_LINE.match(data)):
-        wanted, to_skip = _obey(wanted, named[1]), 1
-        # Alone it is not taken: what comes behind it is read with it.
-        at_end = at_end and bool(data[named.end() :].strip(b"\r\n"))
+    to_skip = max(0, options.skip_lines - (line - 1))
+    if offset == 0:
+        if not _is_enough(data, options, at_end=at_end):
+            return None
+        options, named_up_to = find_sep_line(data, options)
+        if named_up_to:
+            to_skip = 1
+            # Alone it is not taken: it is read together with what follows it.
+            at_end = at_end and bool(data[named_up_to:].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
         return _all_skipped(data) if at_end and data else None
     begin = _end_of_blank_lines(data, start)
     blanks: tuple[Reject, ...] = ()
-    if wanted.header == "first" or (at_end and begin == len(data)):
+    if options.header == "first" or (at_end and begin == len(data)):
         begin, blanks = _blank_lines(data, start, line + to_skip, offset)
     if begin == len(data) or len(blanks) == MOST_REJECTS:
         is_enough = at_end or len(blanks) == MOST_REJECTS
         return Opening(None, begin, to_skip + len(blanks), blanks) if is_enough and data else None
-    rest = data[begin:]
-    dialect = _dialect(rest, wanted, at_end=at_end, hurry=hurry)
-    first = frame_header(rest, dialect, at_end=at_end) if dialect is not None else None
-    if dialect is None or first is None or not _ends_well(first, rest, at_end=at_end):
+    found = _first_record(data[begin:], options, at_end=at_end, hurry=hurry)
+    if found is None:
+        return None
+    first, dialect = found
+    trouble = _find_trouble(first, dialect)
+    if options.header == "none":
+        # Whatever precedes the first row that shows how many columns there are is judged like what follows it.
+        mark = len(BOM) if data.startswith(BOM, start) else 0
+        return Opening(_numbered(first, dialect, options), start + mark, to_skip, trouble=trouble)
+    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, options.row_format)
+    lines, unterminated = to_skip + len(blanks) + first.lines, first.consumed == len(first.record)
+    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, trouble)
+
+
+def _first_record(data: bytes, options: ReadOptions, *, at_end: bool, hurry: bool) -> tuple[Header, Dialect] | None:
+    """The first record and the dialect of all of them; None while it is not complete."""
+    dialect = choose_dialect(data, options, at_end=at_end, hurry=hurry)
+    first = frame_header(data, dialect, at_end=at_end) if dialect is not None else None
+    if dialect is None or first is None or not _ends_well(first, data, at_end=at_end):
         return None
     _check_length(first.record, dialect.delimiter)
-    # A CR that all ends with is more often half of CRLF.
-    is_half = first.eol == b"\r" and begin + first.consumed == len(data)
-    dialect = replace(dialect, eol=b"\r\n" if is_half else first.eol)
-    if wanted.header == "none":
-        # What is before the first row that tells how many columns there are is judged as what is behind it.
-        columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
-        mark = len(BOM) if data.startswith(BOM, start) else 0
-        trouble = _find_trouble(first, dialect)
-        return Opening(Schema(None, columns, dialect, wanted.row_format), start + mark, to_skip, trouble=trouble)
-    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, wanted.row_format)
-    unterminated = first.consumed == len(first.record)
-    lines = to_skip + len(blanks) + first.lines
-    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, _find_trouble(first, dialect))
+    # A CR at the very end is more often half of CRLF.
+    is_half = first.eol == b"\r" and first.consumed == len(data)
+    return first, replace(dialect, eol=b"\r\n" if is_half else first.eol)
+
+
+def _numbered(first: Header, dialect: Dialect, options: ReadOptions) -> Schema:
+    """The schema of a source without a header."""
+    columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
+    return Schema(None, columns, dialect, options.row_format)
 
 
 def _find_trouble(first: Header, dialect: Dialect) -> str:
@@ -119,14 +106,14 @@ def _find_trouble(first: Header, dialect: Dialect) -> str:
     return first.trouble or ("a blank before a quote, which is part of the name then" if has_blank else "")
 
 
-def _is_enough(data: bytes, wanted: Wanted, *, at_end: bool) -> bool:
-    """Whether a source's first bytes tell how it is to be read. ValueError where it is no CSV that can be."""
+def _is_enough(data: bytes, options: ReadOptions, *, at_end: bool) -> bool:
+    """Whether the first bytes show how to read the source. ValueError if it is no CSV file that can be read."""
     foreign = find_foreign(data, at_end=at_end)
-    if foreign == "" and wanted.header == "first" and not wanted.skip_lines:
+    if foreign == "" and options.header == "first" and not options.skip_lines:
         foreign = find_json(data, at_end=at_end)
     if foreign:
         raise ValueError(foreign)
-    may_name_delimiter = not wanted.skip_lines and not at_end and len(data) < _SEP_BYTES and _may_become_sep(data)
+    may_name_delimiter = not options.skip_lines and not at_end and may_become_sep_line(data)
     return foreign is not None and not may_name_delimiter
 
 
@@ -138,7 +125,7 @@ def _all_skipped(data: bytes) -> Opening:
 
 
 def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
-    """Whether the first record's line ending is known. ValueError where rows of one column would be doubled by it."""
+    """Whether the first record's line ending is known. ValueError if it would double rows of one column."""
     if len(first.fields) > 1 or first.eol != b"\r":
         return True
     behind = data[first.consumed :][:2]
@@ -147,47 +134,22 @@ def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
     return at_end or behind != b"\r"
 
 
-def _may_become_sep(data: bytes) -> bool:
-    """Whether the first line may be Excel's, of which the rest has not come."""
-    line = data.removeprefix(BOM).lstrip(b'"').lower()
-    return line[:4] == b"sep="[: len(line)] and b"\n" not in line and b"\r" not in line[:-1]
+def lacks_header(data: bytes, options: ReadOptions, line: int) -> bool:
+    """Whether this beginning of a source, from `line` on and too short to be read, has no row.
 
-
-def _obey(wanted: Wanted, mark: bytes) -> Wanted:
-    """What is wanted of a source whose first line names its delimiter. ValueError where it is not to be found out."""
-    name = mark.decode("latin-1")
-    if wanted.delimiter is not None:
-        raise ValueError(
-            f"its first line is Excel's sep={name}: set DELIMITER=auto, which obeys it, or SKIP_LINES=1 and DELIMITER"
-        )
-    try:
-        check_mark(name, "tab")
-    except ValueError:
-        raise ValueError(f"its first line is Excel's sep={name}, which names no delimiter: set SKIP_LINES=1") from None
-    if find_encoding(wanted.encoding).holds(mark):
-        raise ValueError(
-            f"its first line is Excel's sep={name}, which may be part of a character in ENCODING={wanted.encoding}: "
-            "convert it to utf-8"
-        )
-    return replace(wanted, delimiter=mark)
-
-
-def lacks_header(data: bytes, wanted: Wanted, line: int) -> bool:
-    """Whether there is no row in this beginning of a source, from `line` on, of which there is too little.
-
-    It is lines to skip, blank lines, and a header without its line ending.
+    It has lines to skip, blank lines, and a header without its line ending.
     """
-    start = _skipped(data, max(0, wanted.skip_lines - (line - 1)))
+    start = _skipped(data, max(0, options.skip_lines - (line - 1)))
     if start is None:
         return True
     ending = ENDING.search(data, _end_of_blank_lines(data, start))
-    return wanted.header == "first" and (ending is None or (ending[0] == b"\r" and ending.end() == len(data)))
+    return options.header == "first" and (ending is None or (ending[0] == b"\r" and ending.end() == len(data)))
 
 
 def bytes_left(data: bytes, opening: Opening) -> int:
-    """How many bytes of an opening are better left: a header, or a line to skip, whose line ending may yet come.
+    """How many bytes of an opening to leave: a header, or a line to skip, whose line ending may yet come.
 
-    There is no row behind it: nothing is lost, and once more of it is written it is read whole.
+    No row follows it, so nothing is lost; once more of it is written it is read whole.
     """
     if opening.consumed < len(data) or not (opening.unterminated or data.endswith(b"\r")):
         return 0
@@ -198,7 +160,7 @@ def bytes_left(data: bytes, opening: Opening) -> int:
 
 
 def _skipped(data: bytes, lines: int) -> int | None:
-    """Where the line behind so many lines begins; None while it has not begun."""
+    """Where the line after so many lines begins; None while it has not begun."""
     if not lines:
         return 0
     ending = next(islice(ENDING.finditer(data), lines - 1, None), None)
@@ -217,39 +179,9 @@ def _blank_lines(data: bytes, start: int, line: int, offset: int) -> tuple[int, 
 
 def _check_length(record: bytes, delimiter: bytes) -> None:
     if len(record) > _MOST_HEADER_BYTES or record.count(delimiter) >= _MOST_COLUMNS:
-        raise ValueError(f"its first record has {len(record)} bytes, which are no column names: is it a CSV file?")
+        raise ValueError(f"its first record has {len(record)} bytes, too many for column names: is it a CSV file?")
 
 
 def _end_of_blank_lines(data: bytes, start: int) -> int:
     found = _BLANK_LINES.match(data, start)
     return found.end() if found else start
-
-
-def _dialect(data: bytes, wanted: Wanted, *, at_end: bool, hurry: bool) -> Dialect | None:
-    """What is wanted, or what the data seem to be written with; None while there is too little to tell."""
-    if wanted.delimiter is not None and wanted.quote is not None:
-        return Dialect(wanted.delimiter, wanted.quote, encoding=wanted.encoding)
-    size = _sample_size(data)
-    if size is None:
-        if not at_end and not hurry:
-            return None
-        size = len(data)
-    found = find_dialect(
-        data[:size],
-        delimiter=wanted.delimiter,
-        quote=wanted.quote,
-        encoding=wanted.encoding,
-        headed=wanted.header == "first",
-        whole=at_end and size == len(data),
-    )
-    return None if found is None else found.dialect
-
-
-def _sample_size(data: bytes) -> int | None:
-    """How much of the data is looked at, whole lines; None where there is not enough yet."""
-    end = 0
-    for number, ending in enumerate(ENDING.finditer(data[:LONGEST_SAMPLE_BYTES]), start=1):
-        end = ending.end()
-        if number >= _MANY_LINES or (number >= _FEW_LINES and end >= SAMPLE_BYTES):
-            return end
-    return (end or LONGEST_SAMPLE_BYTES) if len(data) >= LONGEST_SAMPLE_BYTES else None

@@ -1,6 +1,6 @@
-"""Where fields, records and lines end, quotes heeded.
+"""Where fields, records and lines end, with regard to quotes.
 
-Everything repeated in the patterns is possessive or atomic: no byte is looked at twice, whatever does not match.
+Every repetition in the patterns is possessive or atomic: no byte is looked at twice, whatever does not match.
 """
 
 import re
@@ -14,22 +14,22 @@ TEXT_FOLLOWS = "text follows a closing quote"
 def fields_end(data: bytes, start: int, end: int, delimiter: bytes, quote: bytes) -> int:
     """Where the whole fields from `start` end.
 
-    Before `end` this is at a line ending, at text that follows a closing quote, or at a quote that opens a field and
-    is not closed before `end`.
+    If that is before `end`, it is at a line ending, at text that follows a closing quote, or at a quote that opens a
+    field and is not closed before `end`.
     """
     fields = _fields_pattern(delimiter, quote).match(data, start, end)
     return fields.end() if fields else start
 
 
 def explain_text(data: bytes, stop: int, quote: bytes) -> str:
-    """Say that text follows the closing quote before `stop`, and what it may be that is not read."""
+    """A reason that text follows the closing quote before `stop`, and what that may be."""
     if data[max(0, stop - 2) : stop] == b"\\" + quote:
         return f"{TEXT_FOLLOWS} (a backslash escape?)"
-    return f"{TEXT_FOLLOWS} (a blank behind it?)" if data[stop : stop + 1] in (b" ", b"\t") else TEXT_FOLLOWS
+    return f"{TEXT_FOLLOWS} (a blank after it?)" if data[stop : stop + 1] in (b" ", b"\t") else TEXT_FOLLOWS
 
 
 def literal_fields(line: bytes, delimiter: bytes, quote: bytes) -> list[bytes]:
-    """Take a line apart whose quotes are wrong: a field with such quotes is what stands up to the next delimiter."""
+    """The fields of a line whose quotes are wrong: a field with such quotes ends at the next delimiter."""
     if not quote:
         return line.split(delimiter)
     match = _literal_pattern(delimiter, quote).match
@@ -44,7 +44,7 @@ def literal_fields(line: bytes, delimiter: bytes, quote: bytes) -> list[bytes]:
 
 
 def line_end(data: bytes, start: int) -> tuple[int, int]:
-    """Where the line ending behind `start` begins and ends, the end of data twice if there is none."""
+    """Where the line ending after `start` begins and ends; the end of the data twice if there is none."""
     ending = ENDING.search(data, start)
     return ending.span() if ending else (len(data), len(data))
 
@@ -56,13 +56,13 @@ def count_breaks(data: bytes, start: int, end: int) -> int:
 
 
 def _quoted_rest(quote: bytes) -> bytes:
-    """What matches from within quotes up to a quote that is not doubled."""
+    """A pattern from within quotes up to a quote that is not doubled."""
     other = rb"[^%b]*+" % re.escape(quote)
     return rb"%b(?>(?:%b%b)*)" % (other, re.escape(quote * 2), other)
 
 
 def _field(delimiter: bytes, quote: bytes) -> bytes:
-    """What matches a field; at a quote that is not closed it matches nothing, and what is asked for next fails."""
+    """A pattern of a field; at a quote that is not closed it matches nothing, and whatever follows fails."""
     quote_mark, apart = re.escape(quote), re.escape(delimiter) + rb"\r\n"
     if not quote:
         return rb"(?:[^%b]*+)" % apart

@@ -1,7 +1,7 @@
 """What a file is by its first bytes, whatever its name says: compressed, or something that is no CSV.
 
-Each decision needs the first bytes alone, so it is the same however much has been written. Where these could also
-begin a CSV file, it is one: a name in a header is refused only where nobody gives such names.
+Each decision needs only the first bytes, so it is the same however much has been written. If they could also begin a
+CSV file, it is one: a name in a header is refused only if nobody gives such names.
 """
 
 import re
@@ -34,22 +34,22 @@ _OTHERS = (
     (re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
     (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4, which is not read"),
 )
-# What stands in a checkout for a file that was not fetched.
+# A checkout has this in place of a file that was not fetched.
 _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\r?\n|/annex/objects/[^\r\n,]*+\r?\n")
 _MARKED = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
-# A first line that is nothing else; or one that goes on with another tag, or the next with one that is usual there.
+# A first line that is nothing else; or one with another tag after it, or a next line with a tag that is usual there.
 _HTML = re.compile(
     rb"\s*+(?:<!doctype\s++html(?:\s*+>[ \t]*+[\r\n<]|\s++(?:public|system)\s[^\r\n]*+[\r\n])"
     rb"|<html(?:\s[^>]*+)?>(?:[ \t]*+<[a-z]|\s*+<(?:head|body|title|meta|!--)[\s>-])"
     rb"|<\?xml\s++version=[^>?\r\n]*+\?>[ \t]*+[\r\n<])",
     re.IGNORECASE,
 )
-# As much of it as there is may still become HTML: its first line does not tell.
+# May still become HTML: the first line alone does not show it.
 _MAYBE_HTML = re.compile(rb"\s*+<html(?:\s[^>]*+)?>\s*+(?:<[a-z!-]{0,5}+)?\Z", re.IGNORECASE)
-# An object, or a list of them, with its first name and the colon behind it.
+# An object, or a list of them, with its first name and the colon after it.
 _JSON = re.compile(rb'\s*+(?:\[\s*+)?\{\s*+"(?:[^"\\\r\n]|\\.)*+"\s*+:')
 _MAYBE_JSON = re.compile(rb'\s*+(?:\[\s*+)?(?:\{\s*+(?:"(?:[^"\\\r\n]|\\.)*+(?:"\s*+)?)?)?\Z')
-# By which a code unit's ASCII characters are known, and how wide it is.
+# An encoding, how wide a code unit is, and where in it the byte of an ASCII character is.
 _WIDE = (("UTF-32LE", 4, 0), ("UTF-32BE", 4, 3), ("UTF-16LE", 2, 0), ("UTF-16BE", 2, 1))
 _MOST_LOOKED_AT = 4096
 
@@ -78,8 +78,8 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
     if not at_end and any(len(data) < len(mark) and mark.startswith(data) for mark, _ in _MARKED):
         return None
     beginning = data[:_MOST_LOOKED_AT]
-    if told := _find_signature(beginning):
-        return told
+    if name := _find_signature(beginning):
+        return name
     if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_HTML.match(beginning.removeprefix(BOM)):
         return None
     return _wide_unmarked(data, at_end=at_end)

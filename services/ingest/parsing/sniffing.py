@@ -1,7 +1,7 @@
-"""Finding out how a file is written: with which delimiter and quote most of its first records become rows.
+"""Detecting a dialect: the delimiter and quote with which most of a file's first records become rows.
 
-Few marks are tried, and each is judged by what reading with it gives: the header and the rows have to agree. So colons
-of times and addresses, blanks of names and bytes within other characters are never taken for delimiters.
+Few marks are tried, and each is judged by the result of reading with it: header and rows have to agree. So colons in
+times and addresses, blanks in names and bytes within other characters are never taken for delimiters.
 """
 
 import re
@@ -21,7 +21,7 @@ _QUOTES = (b'"', b"", b"'")
 # A letter for each byte that is not ASCII's.
 _LETTERS = bytes(range(0x80)) + b"x" * 0x80
 _HIGH_PIPE = re.compile(rb"[\x80-\xff]\|")
-# What is one column for the rest takes a delimiter that most rows agree on.
+# A sample that is one column otherwise takes a delimiter only if most rows agree on it.
 _LEAST_AGREEMENT = 0.7
 _LEAST_DIVIDED = 0.6
 # A comma between digits may be a decimal comma.
@@ -35,11 +35,11 @@ _LEAST_QUOTED = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What reading a sample with a dialect gives.
+    """The result of reading a sample with a dialect.
 
-    `columns` are the header's. `agreement` is the share of records that become rows, one whose fields seem to be in
-    other quotes counted half. `divided` is the share of records that have more than one field, `odd` of those with a
-    field in other quotes, `usual` how many fields most have. `clean` is the share of the first rows that hold no other
+    `columns` are the header's. `agreement` is the share of records that become rows; a row whose fields seem to be in
+    other quotes counts half. `divided` is the share of records with more than one field, `odd` the share with a field
+    in other quotes, `usual` how many fields most have. `clean` is the share of the first rows without another
     delimiter outside of quotes.
     """
 
@@ -54,12 +54,12 @@ class Trial:
 
     @property
     def rank(self) -> tuple[int, float]:
-        """Of two trials the better one has the higher rank."""
+        """The better of two trials has the higher rank."""
         agrees = self.agreement >= min(_LEAST_AGREEMENT, 1 - 1.5 / max(self.records, 3))
         if self.columns > 1 and agrees:
             return 3, self.agreement * (1 - 1 / self.columns) * (1 + self.clean)
         if self.columns > 1 and self.usual > 1 and self.divided >= _LEAST_DIVIDED:
-            # Header and rows do not agree: what is rejected then tells more than one column would.
+            # Header and rows do not agree: rejects then show more than a single column would.
             return 2, (self.divided - self.odd / 2) * (1 - 1 / self.usual) * (1 + self.clean)
         return (1, self.agreement) if self.columns == 1 else (0, self.agreement)
 
@@ -67,10 +67,10 @@ class Trial:
 def find_dialect(
     sample: bytes, *, delimiter: bytes | None, quote: bytes | None, encoding: str, headed: bool, whole: bool
 ) -> Trial | None:
-    """The dialect that a sample seems to be written with; a mark that is given is kept.
+    """The dialect that a sample seems to be written with; a given mark is kept.
 
-    `sample` begins with the header, or the first row, and is `whole` where the source ends with it. None while it has
-    nothing but a header. ValueError, one line, where rows cannot be told apart in this encoding.
+    `sample` begins with the header, or the first row, and is `whole` if the source ends with it. None while it has
+    only a header. ValueError, one line, if rows cannot be told apart in this encoding.
     """
     text, unlikely = _as_ascii(sample, encoding)
     delimiters = _worth_trying(text, unlikely) if delimiter is None else [delimiter]
@@ -84,7 +84,7 @@ def find_dialect(
     ]
     if not any(trial.records for trial in trials) or any(t.columns > 1 and not t.records for t in trials):
         return None
-    # The first of equals: the most usual mark.
+    # Of equals the first, which is the most usual mark.
     best = max(trials, key=lambda trial: trial.rank)
     if delimiter is None and find_encoding(encoding).holds(best.dialect.delimiter):
         mark = best.dialect.delimiter.decode()
@@ -96,12 +96,12 @@ def find_dialect(
 
 
 def _as_ascii(sample: bytes, encoding: str) -> tuple[bytes, frozenset[bytes]]:
-    """The sample with a sign for each character that is not ASCII, and the marks that seem to be part of one."""
+    """The sample with one byte for each character that is not ASCII, and the marks that seem to be part of one."""
     if find_encoding(encoding).inner:
         return sample.decode(encoding, "replace").encode("ascii", "replace"), frozenset()
     pipes_within = 0
     if not sample.isascii() and not _is_text(sample, encoding):
-        # In another encoding than is said a pipe may be the second byte of a character.
+        # If the encoding is another one, a pipe may be the second byte of a character.
         pipes_within = len(_HIGH_PIPE.findall(sample))
     unlikely = frozenset({b"|"}) if 2 * pipes_within > sample.count(b"|") else frozenset[bytes]()
     return sample.translate(_LETTERS), unlikely
@@ -116,13 +116,13 @@ def _is_text(sample: bytes, encoding: str) -> bool:
 
 
 def _worth_trying(text: bytes, unlikely: frozenset[bytes]) -> list[bytes]:
-    """The delimiters that are there, and one that is not: with it the source has one column."""
+    """The delimiters that occur, and one that does not: with it the source has one column."""
     absent = [mark for mark in _DELIMITERS if mark not in text][:1]
     return [mark for mark in _DELIMITERS if mark in absent or (mark in text and mark not in unlikely)]
 
 
 def _may_be_quote(mark: bytes, text: bytes) -> bool:
-    """Whether it is worth trying: nothing is quoted only where the usual quotes turn out to be no quotes."""
+    """Whether the mark is worth trying; no quotes (empty) only if the usual quotes occur and may be none."""
     return (mark or _QUOTES[0]) in text
 
 
@@ -141,16 +141,18 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
         at_end=whole,
         max_row_bytes=len(text),
     )
-    runs = [part.rows for part in framed.parts if not isinstance(part, Reject)]
-    rejects = [part for part in framed.parts if isinstance(part, Reject) and part.raw]
-    rows = sum(map(len, runs))
+    blocks = [part.rows for part in framed.frames if not isinstance(part, Reject)]
+    rejects = [part for part in framed.frames if isinstance(part, Reject) and part.raw]
+    rows = sum(map(len, blocks))
     # A quote that is opened and not closed within the sample leaves its rest unread.
     unread = text.find(b"\n", behind + framed.consumed) >= 0
     records = rows + len(rejects) + unread
-    if dialect.quote == b"'" and sum(_count_quoted(run, dialect, b"'") for run in runs) < _LEAST_QUOTED * max(rows, 1):
+    if dialect.quote == b"'" and sum(_count_quoted(rows, dialect, b"'") for rows in blocks) < _LEAST_QUOTED * max(
+        rows, 1
+    ):
         return None
     others = [mark for mark in (b'"', b"'") if mark != dialect.quote]
-    foreign = sum(_count_quoted(run, dialect, mark) for run in runs for mark in others)
+    foreign = sum(_count_quoted(rows, dialect, mark) for rows in blocks for mark in others)
     widths = Counter({columns: rows}) + Counter(_widths(rejects, dialect))
     [(usual, _)] = widths.most_common(1) or [(columns, 0)]
     judged = records + bool(first.trouble)
@@ -158,7 +160,7 @@ def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial |
     odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
     several = sum(count for width, count in widths.items() if width > 1)
     divided, among_others = several / max(judged, 1), min(odd, several) / max(judged, 1)
-    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(runs, dialect))
+    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(blocks, dialect))
 
 
 def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
@@ -170,14 +172,14 @@ def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
 
 
 def _count_quoted(rows: list[bytes], dialect: Dialect, mark: bytes) -> int:
-    """How many rows have a field that is within these marks."""
+    """How many rows have a field within these marks."""
     search = quoted_pattern(dialect.delimiter, mark).search
     return sum(1 for row in rows if mark in row and search(row))
 
 
-def _clean(runs: list[list[bytes]], dialect: Dialect) -> float:
-    """The share of the first rows without another delimiter, where a comma within a number is none."""
-    rows = [row for run in runs for row in run[:_LOOKED_AT]][:_LOOKED_AT]
+def _clean(blocks: list[list[bytes]], dialect: Dialect) -> float:
+    """The share of the first rows without another delimiter; a comma within a number does not count."""
+    rows = [row for rows in blocks for row in rows[:_LOOKED_AT]][:_LOOKED_AT]
     if dialect.quote:
         within = re.compile(rb"%b[^%b]*+%b" % ((dialect.quote,) * 3))
         rows = [within.sub(b"", row) for row in rows]

@@ -1,4 +1,4 @@
-"""Compressed bytes → what they hold, as they come: gzip and zstd, one stream behind the other."""
+"""Compressed bytes → what they hold, as they come: gzip and zstd, one stream after the other."""
 
 import zlib
 from collections.abc import Iterator
@@ -6,32 +6,32 @@ from typing import Any
 
 from services.ingest.parsing.signatures import MAGIC_BYTES, Packed, find_packed
 
-# Of packed bytes, at once: a thousand of them may unpack to 32 MB, if somebody means harm.
+# Of packed bytes, at once: a thousand of them may unpack to 32 MB if somebody means harm.
 SLICE_BYTES = 1024
 _PIECE_BYTES = 2**20
 _GZIP_WBITS = 31
 
 
 class Unpacker:
-    """Unpacks a file from its beginning on."""
+    """Unpacks a file from its beginning."""
 
     def __init__(self) -> None:
         self._stream: Any = None
-        # Too few to tell what begins with them; and how many came until now.
+        # Too few bytes to recognise a stream by; and how many bytes have come.
         self._rest = b""
         self._taken = 0
 
     def unpack(self, packed: bytes) -> bytes:
-        """What these further bytes give, which may be nothing.
+        """What these further bytes unpack to, which may be nothing.
 
-        ValueError where they are damaged, or another thing than a compressed stream follows one.
+        ValueError if they are damaged, or if anything but a compressed stream follows one.
         """
         pieces: list[bytes] = []
         self._taken += len(packed)
         packed, self._rest = self._rest + packed, b""
         while packed:
             if self._stream is None:
-                # A file may be filled up with zeros.
+                # A file may be padded with zeros.
                 packed = packed.lstrip(b"\0")
                 if len(packed) < MAGIC_BYTES:
                     self._rest = packed
@@ -48,12 +48,12 @@ class Unpacker:
         try:
             piece: bytes = self._stream.decompress(packed)
         except Exception as error:
-            # Each kind has errors of its own.
+            # Each format raises errors of its own.
             raise ValueError(error) from error
         return piece
 
     def end(self) -> None:
-        """Nothing more comes. EOFError where that is too early."""
+        """Nothing more comes. EOFError if that is too early."""
         if self._stream is not None or find_packed(self._rest) is not None:
             raise EOFError("it ends within its compressed data, so it is not complete")
         if self._rest:
@@ -64,7 +64,7 @@ class Unpacker:
             case Packed.GZIP:
                 return zlib.decompressobj(_GZIP_WBITS)
             case Packed.ZSTD:
-                # Imported here because most have no need of it.
+                # Imported here because most runs do not need it.
                 import zstandard  # noqa: PLC0415
 
                 return zstandard.ZstdDecompressor().decompressobj()
@@ -72,13 +72,13 @@ class Unpacker:
 
     def _behind(self, packed: bytes) -> ValueError:
         return ValueError(
-            f"its compressed data end at byte {self._taken - len(packed)}, and what follows is not compressed: cut "
+            f"its compressed data ends at byte {self._taken - len(packed)}, and what follows is not compressed: cut "
             "that off"
         )
 
 
 class Stream:
-    """Bytes that come once, as from a pipe: what they hold, unpacked where the first of them say so."""
+    """Bytes that come only once, as from a pipe: unpacked if the first of them say so."""
 
     def __init__(self) -> None:
         self._first = b""
@@ -86,7 +86,7 @@ class Stream:
         self._unpacker: Unpacker | None = None
 
     def read(self, chunk: bytes) -> Iterator[bytes]:
-        """What a further chunk holds, in pieces of bearable size; an empty one is the end.
+        """What a further chunk holds, in pieces of limited size; an empty chunk is the end.
 
         Errors are those of Unpacker.
         """

@@ -9,16 +9,14 @@ from pathlib import Path
 import orjson
 
 from common.errors import ConfigurationError
+from common.protocol.output_folder import FOLDER_LOCK, HIDDEN, prefix_of
 from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot, make_root
 
-HIDDEN = ".nacre"
-_PATH = f"{HIDDEN}/folder.lock"
 _SIZE = 64
 # Raised with every change that an older sink must not ignore.
 _VERSION = 1
 _ID = re.compile(rb"(?P<id>[0-9a-f]{32}) (?P<inode>[0-9]+)\n")
-_LEDGER = re.compile(r"(?P<prefix>.*)(?:categorized|rejected)-[0-9]+\.ledger")
 
 
 def check_pipeline(root: Path, prefix: str) -> None:
@@ -28,8 +26,8 @@ def check_pipeline(root: Path, prefix: str) -> None:
     except OSError:
         # It is not there yet, or what is wrong with it is for those to say who write to it.
         return
-    found = {match["prefix"] for name in names if (match := _LEDGER.fullmatch(name))}
-    if others := found - {prefix}:
+    prefixes = {found for name in names if (found := prefix_of(name)) is not None}
+    if others := prefixes - {prefix}:
         raise ConfigurationError(
             f"OUTPUT_DIR={root} holds the files of TOPIC_PREFIX={min(others)}, this is TOPIC_PREFIX={prefix}: set the "
             "former, or another OUTPUT_DIR"
@@ -42,11 +40,11 @@ def folder_id(root: Path) -> str:
     With it stands the number of the file that it is in: a copy of the folder has another, and gets an id of its own.
     """
     make_root(root)
-    with OutputRoot(root) as output, naming(root / _PATH):
+    with OutputRoot(root) as output, naming(root / FOLDER_LOCK):
         # Only looked at, where it has one: what makes the folder unwritable is for those to say who write rows.
-        if output.status(_PATH) is not None and (known := _read(output.open(_PATH, os.O_RDONLY))):
+        if output.status(FOLDER_LOCK) is not None and (known := _read(output.open(FOLDER_LOCK, os.O_RDONLY))):
             return known
-        descriptor = output.open(_PATH, os.O_RDWR | os.O_CREAT, make_folders=True)
+        descriptor = output.open(FOLDER_LOCK, os.O_RDWR | os.O_CREAT, make_folders=True)
         try:
             # Held for an instant: all sinks that start at once get the id that the first one writes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)

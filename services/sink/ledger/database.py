@@ -19,6 +19,11 @@ from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
 
+# Facts about the partition, besides those that `origin` has.
+NEXT_OFFSET = "next_offset"
+RULE = "path_template"
+ENDS = "ends"
+
 # What a person can mend while sink waits, by SQLite's primary codes. (https://sqlite.org/rescode.html)
 _DISK_FAILURES = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,

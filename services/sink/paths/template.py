@@ -8,12 +8,12 @@ import re
 from dataclasses import dataclass
 
 from common.protocol.messages import Category
+from common.protocol.output_folder import REJECTED_PATH
 from services.sink.paths.names import NAME_LIMIT_BYTES, components, encoded, encoded_part, escaped_first
 
 DEFAULT_TEMPLATE = "{split}/{category}.csv"
 _OPEN = ".open"
 _SUFFIX = ".csv"
-_REJECTED_PATH = "rejected.csv"
 # The category of a split without columns, where the split's name alone is not the whole path. No name has a `~`.
 _WHOLE = "~all"
 _NESTED = "{split}/{category}"
@@ -50,7 +50,7 @@ class PathRule:
     def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> Place:
         """The place of a category's file. Schemas and parts count from 1; `date` is when it was begun."""
         path = _filled(self.template, split, category, schema_number, part, date)
-        if path.lower() == _REJECTED_PATH:
+        if path.lower() == REJECTED_PATH:
             path = escaped_first(path)
         return Place(path + _OPEN, path + self.packed_suffix) if self.rolls else Place(path)
 

@@ -46,6 +46,7 @@ class Finisher:
         self._begun_at = NEVER
         self._looked_at = NEVER
         self._ending = False
+        self._is_last_end = False
 
     @property
     def at_rest(self) -> bool:
@@ -79,8 +80,10 @@ class Finisher:
         self._begun_at = max(self._begun_at, at)
 
     def end(self) -> None:
-        """Finish everything: nothing more is to come."""
-        self._end(math.inf)
+        """Finish everything: nothing more is to come. Only the first call counts."""
+        if not self._is_last_end:
+            self._is_last_end = True
+            self._end(math.inf)
 
     def _end(self, at: float) -> None:
         self._ended_at = at

@@ -73,6 +73,9 @@ def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, 
 
     `runs` are CSV rows, each with its line ending; `header` is how many bytes a new file begins with.
     """
+    if not (limits.size or limits.rows):
+        yield Portion(runs, full=False)
+        return
     whole_rows = rows + sum(len(values) for _, values in runs)
     whole_size = size + sum(sum(map(len, values)) + len(values) * len(eol) for eol, values in runs)
     if not limits.is_full(whole_size, whole_rows):

@@ -140,8 +140,8 @@ POINTS = (
     _request_point("commit_request", _ends_a_transaction_of_rows),
     # ingest: sources, and what replicas agree on: which file is which source, and the numbers of schemas.
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
-    Point("window_read", _INGEST, "services.ingest.files.content:read_window"),
-    Point("source_read", _INGEST, "services.ingest.files.content:read_on"),
+    Point("window_read", _INGEST, "services.ingest.files.content:read_fingerprint"),
+    Point("source_read", _INGEST, "services.ingest.files.content:read_plain_chunk"),
     Point("agree", _INGEST, "common.kafka.fenced_topic:FencedTopic._append", needs="schema"),
     *_agreement_points("sources"),
     *_agreement_points("schemas"),
@@ -157,15 +157,16 @@ POINTS = (
     Point("find", _SINK, "services.sink.ledger.database:Ledger.find"),
     Point("ledger", _SINK, "services.sink.ledger.database:Ledger.commit"),
     Point("ledger_commit", _SINK, "sqlite3:connect", kind="COMMIT"),
-    Point("claim", _SINK, "services.sink.partition_files:Shelf._enter", repeats=False, needs="category"),
+    Point("claim", _SINK, "services.sink.categories:Categories._enter", repeats=False, needs="category"),
     Point("mkdir", _SINK, "os:mkdir", when=_below_output, repeats=False, needs="category"),
     Point("open", _SINK, "os:open", when=_creates_rows),
     Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
     # Behind a torn write, because that leaves something to cut off.
     Point("ftruncate", _SINK, "os:ftruncate", repeats=False),
     # Not before there are files.
-    Point("cut_back", _SINK, "services.sink.partition_files:cut_back"),
+    Point("cut_back", _SINK, "services.sink.recovery:cut_back"),
     Point("fsync", _SINK, "os:fsync"),
+    Point("durable_at_start", _SINK, "services.sink.recovery:make_durable"),
     Point("durable", _SINK, "services.sink.partition_files:make_durable"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
@@ -183,7 +184,7 @@ POINTS = (
         needs="signal",
     ),
     _producer_point("producer_stop", "stop", repeats=False, needs="signal"),
-    Point("shelf_close", _SINK, "services.sink.partition_files:Shelf.close", repeats=False, needs="signal"),
+    Point("files_close", _SINK, "services.sink.partition_files:PartitionFiles.close", repeats=False, needs="signal"),
     Point("leave", _ALL, "aiokafka:AIOKafkaConsumer.stop", when=_of_a_member, repeats=False, needs="signal"),
 )
 

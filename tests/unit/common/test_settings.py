@@ -6,7 +6,7 @@ import pytest
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.settings import read_settings
-from services.ingest.parsing.opening import Wanted
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
@@ -82,10 +82,10 @@ def test_a_wrong_setting_is_one_line_that_names_it(argv: tuple[str, ...], messag
 
 
 def test_a_dialect_is_what_was_asked_for() -> None:
-    assert ingest("a").wanted == Wanted()
-    assert ingest("a", "--delimiter", "tab", "--quote", "none").wanted == Wanted(delimiter=b"\t", quote=b"")
-    assert ingest("a", "--delimiter", "auto", "--quote", "auto").wanted == Wanted(delimiter=None, quote=None)
-    assert ingest("a", "--encoding", "Latin-1", "--skip-lines", "3").wanted == Wanted(
+    assert ingest("a").read_options == ReadOptions()
+    assert ingest("a", "--delimiter", "tab", "--quote", "none").read_options == ReadOptions(delimiter=b"\t", quote=b"")
+    assert ingest("a", "--delimiter", "auto", "--quote", "auto").read_options == ReadOptions(delimiter=None, quote=None)
+    assert ingest("a", "--encoding", "Latin-1", "--skip-lines", "3").read_options == ReadOptions(
         encoding="iso8859-1", skip_lines=3
     )
 

@@ -45,8 +45,8 @@ from ops.rejected.rejections import (
     table,
 )
 from ops.rejected.replay import Rejected
+from services.sink.grouping import group_rejections
 from services.sink.ledger.entries import REJECTED_KEY
-from services.sink.rendering import arrange_rejections
 from services.split.categories.splits import parse_split_by
 from services.split.categorizing import Categorizer
 
@@ -134,16 +134,16 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert arrange_rejections([Record(0, b"", value, headers)]) == {}
+    assert group_rejections([Record(0, b"", value, headers)]).piles == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles = arrange_rejections([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)])
+    piles = group_rejections([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)]).piles
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
 def test_a_note_that_a_source_is_read_anew_is_read_as_it_was_written() -> None:
     value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
     assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
-    assert arrange_rejections([Record(0, b"", value, headers)]) == {}
+    assert group_rejections([Record(0, b"", value, headers)]).piles == {}
 
 
 def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:

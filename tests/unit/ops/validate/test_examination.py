@@ -19,12 +19,12 @@ from ops.validate.examination import (
     with_step,
 )
 from services.ingest.parsing.framing import Reject, frame
-from services.ingest.parsing.opening import Wanted
+from services.ingest.parsing.options import ReadOptions
 
 PIECES = [b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"\xff", b"a,b\n", b"1,2\n", b'"x\ny",3\n', b"long" * 5]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)
 WANTED = st.builds(
-    Wanted,
+    ReadOptions,
     header=st.sampled_from(["first", "none"]),
     skip_lines=st.integers(0, 2),
     row_format=st.sampled_from(["csv", "json"]),
@@ -32,26 +32,26 @@ WANTED = st.builds(
 MAX_ROW_BYTES = 12
 
 
-def read(data: bytes, ends: list[int], wanted: Wanted | None = None) -> tuple[Source, list[Step]]:
+def read(data: bytes, ends: list[int], wanted: ReadOptions | None = None) -> tuple[Source, list[Step]]:
     """Read a source of which there is more each time, up to these ends and then all."""
     source, position = Source("s"), Position()
     steps: list[Step] = []
     for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
         at_end = len(steps) == len(ends)
         part = data[position.offset : max(end, position.offset)]
-        step = read_on(part, position, wanted or Wanted(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+        step = read_on(part, position, wanted or ReadOptions(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
         source, position = with_step(source, step), step.position
         steps.append(step)
     return source, steps
 
 
-def judged(data: bytes, wanted: Wanted | None = None) -> Source:
+def judged(data: bytes, wanted: ReadOptions | None = None) -> Source:
     return read(data, [], wanted)[0]
 
 
 @given(data=SOUP, ends=st.lists(st.integers(0, 200), max_size=4), wanted=WANTED)
 def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
-    data: bytes, ends: list[int], wanted: Wanted
+    data: bytes, ends: list[int], wanted: ReadOptions
 ) -> None:
     try:
         whole, [step] = read(data, [], wanted)
@@ -68,9 +68,9 @@ def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
 def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
     dialect = Dialect()
     framed = frame(data, dialect=dialect, columns=2, line=2, offset=4, at_end=True, max_row_bytes=MAX_ROW_BYTES)
-    rejects = [part for part in framed.parts if isinstance(part, Reject)]
+    rejects = [part for part in framed.frames if isinstance(part, Reject)]
     source = judged(b"a,b\n" + data)
-    assert source.rows == sum(len(part.rows) for part in framed.parts if not isinstance(part, Reject))
+    assert source.rows == sum(len(part.rows) for part in framed.frames if not isinstance(part, Reject))
     assert source.rejections == with_rejects(Rejections(), [(part.reason, f"s:{part.line}") for part in rejects])
     assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
 
@@ -102,7 +102,7 @@ def test_a_source_without_a_row_has_no_schema(data: bytes) -> None:
 
 
 def test_what_has_no_json_form_is_a_bad_row_where_rows_travel_as_json() -> None:
-    wanted = Wanted(row_format="json")
+    wanted = ReadOptions(row_format="json")
     source = judged(b"a\n\xff\nb\n", wanted)
     assert source.rows == 1
     assert [reason.places for reason in source.rejections.reasons] == [("s:2",)]

@@ -22,11 +22,11 @@ from common.rows.tally import tally
 from ops.findings import Finding
 from ops.validate.begun import as_sources, judge_begun
 from services.ingest.begun import begun_with, changes, find_changes
-from services.ingest.context import Shop
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import file_of, look_at, source_name
-from services.ingest.followed_file import Followed
-from services.ingest.naming.locations import Place
-from services.ingest.parsing.opening import Wanted
+from services.ingest.followed_file import FollowedFile
+from services.ingest.naming.locations import SourceLocation
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.settings import IngestSettings
 
 TOPICS = Topics.under("")
@@ -60,10 +60,10 @@ class Run:
         self.settings = IngestSettings.model_validate(given)
         self.registry = before.registry if before is not None else Registry()
         self.outbox = Outbox(lambda: NewBatch(100_000))
-        shop = Shop(self.settings, TOPICS, self.registry)
+        context = IngestContext(self.settings, TOPICS, self.registry)
         known = before.progress if before is not None else Progress(source_name(path))
-        followed = Followed(shop, look_at({"": path})[""], known)
-        shop.check_rejected(known)
+        followed = FollowedFile(context, look_at({"": path})[""], known)
+        context.check_rejected(known)
         with capture_logs() as self.logs:
             asyncio.run(self._read(followed))
         self.trouble = followed.trouble
@@ -71,9 +71,9 @@ class Run:
         assert isinstance(known_again, Progress)
         self.progress = known_again
 
-    async def _read(self, followed: Followed) -> None:
+    async def _read(self, followed: FollowedFile) -> None:
         while not followed.finished:
-            await followed.read_on(self.outbox)
+            await followed.put_next_rows(self.outbox)
 
     @property
     def rows(self) -> list[bytes]:
@@ -131,7 +131,7 @@ def test_what_has_rows_under_another_setting_is_refused_with_both_values_and_the
     second = Run(path, first, **{name: now})
     assert told in second.trouble
     assert second.trouble.startswith(f"{path}: 2 rows of it went out under other settings")
-    assert "set them back to read it on" in second.trouble
+    assert "set them back to read on" in second.trouble
     assert (second.rows, second.rejected, second.progress) == ([], [], first.progress)
     [event] = [entry for entry in second.logs if entry["log_level"] == "error"]
     assert event["source"] == str(path)
@@ -212,7 +212,7 @@ def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(pat
     path.write_bytes(beginning)
     first = Run(path, None, delimiter="auto")
     assert (first.progress.ended, first.progress.offset) == (True, 0)
-    assert [entry["event"] for entry in first.logs].count("dialect not found out yet") == 1
+    assert [entry["event"] for entry in first.logs].count("dialect not detected yet") == 1
     append(path, b"x;y;z" if beginning.endswith(b"\n") else b"\r\n")
     second = Run(path, first, delimiter="auto")
     assert (second.progress.ended, second.progress.size) == (True, len(path.read_bytes()))
@@ -241,23 +241,23 @@ def test_a_name_that_is_not_unicode_is_told_as_text(tmp_path: Path) -> None:
 
 
 def test_what_was_begun_before_settings_were_remembered_goes_on() -> None:
-    now = begun_with(Wanted(), None)
+    now = begun_with(ReadOptions(), None)
     assert changes({}, now) == ()
     assert changes(now, now) == ()
 
 
 def test_auto_is_remembered_with_what_it_found() -> None:
-    wanted = Wanted(delimiter=None, quote=None)
-    begun = begun_with(wanted, Dialect(b"\t", b""))
+    options = ReadOptions(delimiter=None, quote=None)
+    begun = begun_with(options, Dialect(b"\t", b""))
     assert (begun["DELIMITER"], begun["QUOTE"]) == ("auto (tab)", "auto (none)")
-    assert changes(begun, begun_with(wanted, None)) == ()
-    assert changes(begun, begun_with(Wanted(delimiter=b"\t", quote=b""), None)) == ()
-    assert changes(begun, begun_with(Wanted(delimiter=b"\t"), None)) == ('QUOTE was auto (none) and is "',)
+    assert changes(begun, begun_with(options, None)) == ()
+    assert changes(begun, begun_with(ReadOptions(delimiter=b"\t", quote=b""), None)) == ()
+    assert changes(begun, begun_with(ReadOptions(delimiter=b"\t"), None)) == ('QUOTE was auto (none) and is "',)
 
 
 def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     first = Run(path)
-    source, now = source_name(path), Wanted(delimiter=b";")
+    source, now = source_name(path), ReadOptions(delimiter=b";")
     files = {source: path}
 
     def judged(progress: Progress) -> list[tuple[bool, str]]:
@@ -273,7 +273,7 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     [(holds, text)] = judged(replace(first.progress, tally=tally([])))
     assert holds
     assert "is read anew" in text
-    assert judge_begun(files, {source: first.progress}, Wanted()) == []
+    assert judge_begun(files, {source: first.progress}, ReadOptions()) == []
     # Another file by now: what was read is not of it.
     path.write_bytes(b"x")
     assert judged(first.progress) == []
@@ -284,12 +284,12 @@ def test_validate_passes_over_a_known_file_that_cannot_be_read(path: Path, monke
     source = source_name(path)
 
     def judged() -> list[Finding]:
-        return judge_begun({source: path}, {source: first.progress}, Wanted(delimiter=b";"))
+        return judge_begun({source: path}, {source: first.progress}, ReadOptions(delimiter=b";"))
 
-    def find_and_delete(content: Any, progress: Progress, wanted: Wanted) -> tuple[str, ...]:
-        content.window(progress)
-        changed = find_changes(content, progress, wanted)
-        monkeypatch.setattr(type(content), "window", lambda *_: path.unlink(missing_ok=True))
+    def find_and_delete(content: Any, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
+        content.fingerprint(progress)
+        changed = find_changes(content, progress, options)
+        monkeypatch.setattr(type(content), "fingerprint", lambda *_: path.unlink(missing_ok=True))
         return changed
 
     monkeypatch.setattr("ops.validate.begun.find_changes", find_and_delete)
@@ -303,13 +303,13 @@ def test_validate_knows_a_renamed_file_by_itself(path: Path) -> None:
     renamed = path.rename(path.with_name("a.csv.1"))
     path.write_bytes(SEMICOLONS)
     files = {source: path, source_name(renamed): renamed}
-    places = {source: Place(source_name(renamed), file_of(renamed.stat()))}
+    locations = {source: SourceLocation(source_name(renamed), file_of(renamed.stat()))}
     # Of what has its name now nothing was read.
-    assert as_sources(files, places) == {source: renamed}
-    places[f"{source}//2"] = Place(source, file_of(path.stat()))
-    assert as_sources(files, places) == {source: renamed, f"{source}//2": path}
+    assert as_sources(files, locations) == {source: renamed}
+    locations[f"{source}//2"] = SourceLocation(source, file_of(path.stat()))
+    assert as_sources(files, locations) == {source: renamed, f"{source}//2": path}
     # Written anew under its name, as editors do, it may be the same.
     path.with_name("new").write_bytes(SEMICOLONS)
     path.with_name("new").rename(path)
-    assert as_sources({source: path}, places) == {f"{source}//2": path}
+    assert as_sources({source: path}, locations) == {f"{source}//2": path}
     assert as_sources({source: path}, {}) == {source: path}

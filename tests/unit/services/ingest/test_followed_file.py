@@ -3,12 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from common.pipeline.topics import Topics
-from services.ingest.context import Shop
+from services.ingest.files.content import is_source_file
 from services.ingest.files.finding import look_at, look_beside, source_name
-from services.ingest.followed_file import Followed
 from services.ingest.naming.locations import Found
-from services.ingest.settings import IngestSettings
 from tests.harness.sources import read_to_its_end
 
 CONTENT = b"Sex,Length\nM,1\nF,2\n"
@@ -16,12 +13,6 @@ CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
 def look(path: Path) -> Found:
     return look_at({"": path})[""]
-
-
-def follow(path: Path) -> Followed:
-    """A source that is read to its end."""
-    shop = Shop(IngestSettings.model_validate({"input": str(path)}), Topics.under(""), None)  # type: ignore[arg-type] # not asked here
-    return Followed(shop, look(path), read_to_its_end(path))
 
 
 @pytest.fixture
@@ -32,29 +23,29 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_renamed_file_is_the_source_s_also_when_it_grew(path: Path) -> None:
-    followed = follow(path)
+    progress = read_to_its_end(path)
     renamed = path.rename(path.with_name("b.csv.1"))
-    assert followed.is_this(look(renamed))
+    assert is_source_file(look(renamed), progress)
     with renamed.open("ab") as file:
         file.write(b"M,3\n")
-    assert followed.is_this(look(renamed))
+    assert is_source_file(look(renamed), progress)
 
 
 def test_a_file_with_the_same_inode_and_other_content_is_another(path: Path) -> None:
-    followed = follow(path)
+    progress = read_to_its_end(path)
     path.write_bytes(CONTENT.replace(b"M", b"I"))
-    assert not followed.is_this(look(path))
+    assert not is_source_file(look(path), progress)
     path.write_bytes(CONTENT[:-1])
-    assert not followed.is_this(look(path))
+    assert not is_source_file(look(path), progress)
 
 
 def test_a_file_written_anew_with_the_same_bytes_and_inode_is_another(path: Path) -> None:
-    followed = follow(path)
+    progress = read_to_its_end(path)
     before = path.stat()
     path.write_bytes(CONTENT)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
     assert look(path).file == look(path.rename(path.with_name("b.csv"))).file
-    assert not followed.is_this(look(path.with_name("b.csv")))
+    assert not is_source_file(look(path.with_name("b.csv")), progress)
 
 
 def test_a_file_is_found_beside_its_place_but_not_as_an_editor_s_copy(path: Path) -> None:

@@ -1,7 +1,6 @@
-"""Which file a source is followed to: real files and looks at them; the topic of places is a list."""
+"""Which file a source is followed to: real files and looks at them; the topic of locations is a list."""
 
 import asyncio
-import dataclasses
 import gzip
 import math
 import os
@@ -17,14 +16,14 @@ from structlog.testing import capture_logs
 
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
-from common.protocol.progress import Progress
-from services.ingest import followed_file as followed_module
-from services.ingest import scan as scan_module
-from services.ingest.context import Shop
+from common.protocol.progress import Progress, decode_progress
+from services.ingest import file_reader, followed_file, locating
+from services.ingest.catalog import Catalog
+from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.naming.locations import Place
-from services.ingest.partition import IngestLane
-from services.ingest.scan import Scan
+from services.ingest.naming.locations import SourceLocation, SourceLocations, home_and_number
+from services.ingest.partition import PartitionSources
+from services.ingest.scan import Pace, Scan
 from services.ingest.settings import IngestSettings
 from tests.harness.reading import Batch, Schemas
 from tests.harness.sources import read_to_its_end
@@ -54,51 +53,83 @@ class Topic:
         return entries
 
 
-class Replica:
-    """The one lane of an ingest, and what it has read of each source."""
+class Transactions:
+    """Keeps what is committed."""
 
-    def __init__(self, folder: Path, progress: dict[str, Progress], *, once: bool = False) -> None:
-        settings = IngestSettings.model_validate({"input": str(folder), "once": once, "partitions": 1})
-        shop = Shop(settings, Topics.under(""), None)  # type: ignore[arg-type] # not asked here
-        self.scan = Scan(settings, shop.topics)
-        transactions: Any = SimpleNamespace(outbox=lambda: None)
-        self.lane = IngestLane(shop, self.scan, TopicPartition("progress", 0), transactions, progress)
+    def __init__(self) -> None:
+        self.busy = False
+        self.committed: list[Outbox] = []
+
+    def outbox(self) -> Outbox:
+        """An empty one."""
+        return Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
+
+    async def commit(self, outbox: Outbox) -> None:
+        """At once."""
+        self.committed.append(outbox)
+
+    async def settle(self) -> None:
+        """Nothing is under way."""
+
+
+class Replica:
+    """An ingest with one partition, and what it has read of each source."""
+
+    def __init__(self, folder: Path, progress: dict[str, Progress], **settings: object) -> None:
+        given = IngestSettings.model_validate({"input": str(folder), "partitions": 1, "settle_s": 0} | settings)
+        topics = Topics.under("")
+        context = IngestContext(given, topics, Schemas())  # type: ignore[arg-type] # as far as it is asked
+        catalog = Catalog(given, topics, Topic)
+        self.scan = Scan(given, catalog, Pace(0.0, 0.0, 0.0, math.inf, math.inf))
+        self.transactions = Transactions()
+        given_transactions: Any = self.transactions
+        partition = TopicPartition("progress", 0)
+        self.sources = PartitionSources(context, self.scan, partition, given_transactions, progress)
 
     async def look(self, times: int = 1) -> None:
-        """Look at the input anew, so often."""
+        """Look at the input again, so often."""
         for _ in range(times):
-            await self.lane.follow()
+            await self.sources.follow()
+
+    async def read(self, turns: int = 3) -> None:
+        """Give every source its turn, so often."""
+        for _ in range(turns):
+            await self.sources.take_turn(asyncio.Event())
 
     @property
     def paths(self) -> dict[str, str]:
         """Where each source's file is, by the names of both; "" where it is nowhere."""
         return {
-            source.rpartition("/in/")[2]: Path(place.path).name if place.file else ""
-            for source, place in self.scan.places.of.items()
+            source.rpartition("/in/")[2]: Path(location.path).name if location.file else ""
+            for source, location in self.scan.locations.of.items()
         }
 
+    def is_finished(self) -> bool:
+        """Whether every source is read to its end, or cannot be read."""
+        return self.sources.finished
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows of each source are committed."""
+        found: dict[str, int] = {}
+        for outbox in self.transactions.committed:
+            for batch in outbox.batches["progress", 0]:
+                for value, _ in batch.records:
+                    progress = decode_progress(value)
+                    assert isinstance(progress, Progress)
+                    found[progress.source.rpartition("/in/")[2]] = progress.tally.rows
+        return found
+
     async def troubles(self) -> list[str]:
-        """What a turn tells of sources in trouble."""
+        """The sources in trouble that a turn reports."""
         with capture_logs() as logs:
-            for source in self.lane._sources.values():  # noqa: SLF001 - a turn needs a producer
-                source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
-                await source.read_on(None)  # type: ignore[arg-type] # same
+            await self.read(1)
         return [line["reason"] for line in logs if line["event"] == "source cannot be read"]
-
-
-async def nothing(*_: object) -> bool:
-    return False
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Topic, "agreed", [], raising=False)
-    monkeypatch.setattr(scan_module, "FencedTopic", Topic)
-    monkeypatch.setattr(scan_module, "_SCAN_INTERVAL_S", 0.0)
-    monkeypatch.setattr(scan_module, "_LOOKING_SHARE", math.inf)
-    monkeypatch.setattr(scan_module, "_LEAST_INTERVAL_S", 0.0)
-    monkeypatch.setattr(scan_module, "_RESTING_INTERVAL_S", 0.0)
-    monkeypatch.setattr(scan_module, "_RESTING_SHARE", math.inf)
     made = tmp_path / "in"
     made.mkdir()
     return made
@@ -133,8 +164,7 @@ async def test_an_unreadable_renamed_file_is_followed_and_told_not_a_failure_of_
     def refuse(*_: object) -> bool:
         raise PermissionError(13, "Permission denied")
 
-    [source] = replica.lane._sources.values()  # noqa: SLF001 - root may read all
-    monkeypatch.setattr(source, "is_this", refuse)
+    monkeypatch.setattr(locating, "is_source_file", refuse)
     await replica.look(2)
     assert replica.paths == {"a.csv": "b.csv"}
 
@@ -156,7 +186,7 @@ async def test_a_new_file_with_the_inode_of_a_deleted_one_is_a_source_in_the_sam
     replica = Replica(folder, progress, once=once)
     await replica.look(2)
     assert replica.paths == {"a.csv": "", "b.csv": "b.csv"}
-    assert not replica.lane.finished
+    assert not replica.is_finished()
 
 
 async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(folder: Path) -> None:
@@ -167,7 +197,7 @@ async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(
     replica = Replica(folder, progress, once=True)
     await replica.look(2)
     assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
-    assert len(replica.lane._sources) == 2  # noqa: SLF001 - it is followed
+    assert len(replica.sources.outcome.sources) == 2  # it is followed
 
 
 async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path) -> None:
@@ -336,12 +366,12 @@ async def test_a_file_of_another_input_is_neither_followed_nor_given_up(folder: 
     replica = Replica(second, progress)
     await replica.look(4)
     assert replica.paths == {"a.csv": "a.csv", "b.csv": "b.csv"}
-    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the second is followed
+    assert len(replica.sources.outcome.sources) == 1  # only the second is followed
     renamed = first.rename(folder / "c.csv")
     replica = Replica(renamed, progress)
     await replica.look(2)
     assert replica.paths == {"a.csv": "c.csv", "b.csv": "b.csv"}
-    assert len(replica.lane._sources) == 1  # noqa: SLF001 - only the renamed one
+    assert len(replica.sources.outcome.sources) == 1  # only the renamed one
 
 
 async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_took_its_name(
@@ -360,68 +390,50 @@ async def test_a_file_that_one_look_misses_keeps_its_source_also_where_another_t
 
 
 def test_a_path_with_a_line_break_counts_its_files_as_well() -> None:
-    from services.ingest.naming.locations import Places, home_and_number  # noqa: PLC0415 - only here
-
     path = "/in/a\nb.csv"
     assert home_and_number(f"{path}//2") == (path, 2)
-    known = Places()
-    known.put(path, Place("/in/x", "1"))
-    known.put(f"{path}//2", Place("/in/y", "2"))
+    known = SourceLocations()
+    known.put(path, SourceLocation("/in/x", "1"))
+    known.put(f"{path}//2", SourceLocation("/in/y", "2"))
     assert list(known.new_sources(look_at({path: Path(__file__)}), {})) == [f"{path}//3"]
 
 
-async def test_a_lane_is_finished_when_all_its_sources_are_also_those_at_rest(folder: Path) -> None:
+async def test_a_partition_is_finished_when_all_its_sources_are_also_those_at_rest(folder: Path) -> None:
     paths = [write(folder / "a.csv"), write(folder / "b.csv")]
     replica = Replica(folder, {})
-    lane = replica.lane
-    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
-    lane.transactions.busy = True  # type: ignore[misc] # same
-    lane.commit = nothing  # type: ignore[assignment, method-assign] # same
-
-    async def turn(*, finished: bool) -> None:
-        for source in list(lane._awake.values()):  # noqa: SLF001 - reading needs a broker
-            source._read_on = nothing  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
-            source._next_look, source.finished = math.inf, finished  # noqa: SLF001 - same
-        await lane.take_turn(asyncio.Event())
-        assert lane.finished == all(source.finished for source in lane._sources.values())  # noqa: SLF001 - same
-
     await replica.look()
-    await turn(finished=False)
+    assert not replica.is_finished()
+    await replica.read()
+    assert replica.is_finished()
     for path in paths:
         with path.open("ab") as file:
             file.write(b"M,3\n")
-    await replica.look()
-    await turn(finished=True)
-    paths[0].unlink()
+        await replica.look()
+        assert not replica.is_finished()
+        await replica.read()
+        assert replica.is_finished()
+    away = paths[0].rename(folder.parent / "away")
     await replica.look(2)
-    await turn(finished=False)
-    await turn(finished=True)
+    await replica.read()
+    # It is at rest, and being looked for.
+    assert not replica.is_finished()
+    away.rename(paths[0])
+    await replica.look(2)
+    await replica.read()
+    assert replica.is_finished()
+    assert replica.rows == {"a.csv": 3, "b.csv": 3}
 
 
 async def test_what_came_while_a_commit_was_under_way_is_committed_when_nothing_comes_behind_it(folder: Path) -> None:
     write(folder / "a.csv")
-    replica = Replica(folder, {})
-    lane, committed = replica.lane, 0
-
-    async def commit() -> None:
-        nonlocal committed
-        committed += 1
-
-    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - there is no outbox
-    lane.transactions.busy = True  # type: ignore[misc] # as with a slow broker
-    lane.commit = commit  # type: ignore[method-assign] # there is no producer
+    replica = Replica(folder, {}, settle_s=60, commit_interval_ms=10**6)
+    # As with a slow broker.
+    replica.transactions.busy = True
     await replica.look()
-    [source] = lane._awake.values()  # noqa: SLF001 - reading needs a broker
-
-    async def read_to_its_end(*_: object) -> bool:
-        source._next_look, source.finished = math.inf, True  # noqa: SLF001 - same
-        return True
-
-    source._read_on = read_to_its_end  # type: ignore[assignment, method-assign] # noqa: SLF001 - same
-    assert await lane.take_turn(asyncio.Event())
-    assert not committed
-    assert not await lane.take_turn(asyncio.Event())
-    assert committed
+    assert await replica.sources.take_turn(asyncio.Event())
+    assert not replica.transactions.committed
+    assert not await replica.sources.take_turn(asyncio.Event())
+    assert replica.rows == {"a.csv": 2}
 
 
 async def test_a_second_name_that_becomes_another_file_is_a_source(folder: Path) -> None:
@@ -466,31 +478,24 @@ async def test_a_rotated_file_whose_name_another_one_has_taken_outside_of_input_
         second.rename(rotated)
         write(folder / "log.csv")
         await replica.look(3)
-    [lost] = [source for name, source in replica.lane._sources.items() if name.endswith("/log.csv")]  # noqa: SLF001 - same
-    await replica.troubles()
-    assert lost.trouble or lost.finished
+    await replica.read()
+    assert replica.rows["log.csv//3"] == 2
 
 
 async def test_packed_files_that_grow_keep_no_other_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
-    monkeypatch.setattr(followed_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    for module in (followed_file, file_reader):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock))
     growing = [write(folder / f"{number}.csv.gz", gzip.compress(CONTENT)) for number in range(6)]
     write(folder / "last.csv.gz", gzip.compress(CONTENT))
-    replica = Replica(folder, {})
-    lane = replica.lane
-    lane._shop = dataclasses.replace(lane._shop, registry=Schemas())  # type: ignore[arg-type] # noqa: SLF001 - no broker
-    lane._outbox = Outbox(Batch)  # type: ignore[arg-type] # noqa: SLF001 - same
-    lane._is_due = lambda: False  # type: ignore[method-assign] # noqa: SLF001 - nothing is committed
-    lane.transactions.busy = True  # type: ignore[misc] # same
-    lane.commit = nothing  # type: ignore[assignment, method-assign] # same
+    replica = Replica(folder, {}, settle_s=2)
 
     async def turn() -> dict[str, int]:
         nonlocal clock
         clock += 1
         await replica.look()
-        await lane.take_turn(asyncio.Event())
-        sources = lane._sources.items()  # noqa: SLF001 - the figures are the point
-        return {Path(name).name: source.progress.tally.rows for name, source in sources}
+        await replica.read(1)
+        return replica.rows
 
     for _ in range(8):
         for path in growing:

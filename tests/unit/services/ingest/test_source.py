@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from services.ingest.files import content
 from services.ingest.files import reading as files
 from tests.harness.reading import Reader, Schemas, clocked
 
@@ -269,13 +270,11 @@ async def test_complete_rows_do_not_rest_because_their_dialect_is_not_found_out_
 async def test_a_held_file_is_not_read_again_and_again(clocked: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 10)
-    assert clocked.followed is not None
-    content = clocked.followed._content  # noqa: SLF001 - what it reads is the point
 
     def refuse(*_: object) -> bytes:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(type(content), "read_on", refuse)
+    monkeypatch.setattr(content.PlainFile, "read_chunk", refuse)
     await clocked.read(10)
 
 
@@ -388,7 +387,7 @@ async def test_what_is_no_header_is_not_taken_apart(clocked: Reader, data: bytes
     clocked.path.write_bytes(data)
     await clocked.run()
     assert clocked.followed is not None
-    assert "which are no column names: is it a CSV file?" in clocked.followed.trouble
+    assert "too many for column names: is it a CSV file?" in clocked.followed.trouble
 
 
 @pytest.mark.parametrize("data", [b"\n" * 25_000, b"S,a\n" + b"\n" * 25_000, b"\r\n" * 12_000 + b"S,a\nM,1"])
@@ -472,7 +471,7 @@ async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack:
         await reader.run()
         assert reader.followed is not None
         end = len(packed) + len(behind) - len(behind.lstrip(b"\0"))
-        assert f"its compressed data end at byte {end}, and what follows is not compressed" in reader.followed.trouble
+        assert f"its compressed data ends at byte {end}, and what follows is not compressed" in reader.followed.trouble
 
 
 # What is wrong with a file

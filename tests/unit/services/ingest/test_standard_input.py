@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigurationError
-from services.ingest.expected import Expected
 from services.ingest.files.finding import descriptor_of, find_files, is_stream
+from services.ingest.parsing.expected import Expected
 from services.ingest.standard_input import _chunks, _Held
 
 CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000

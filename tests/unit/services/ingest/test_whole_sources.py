@@ -10,9 +10,9 @@ from common.pipeline.topics import Topics
 from common.protocol.position import Group, Held, Position, digest
 from common.protocol.tolerance import parse_tolerance
 from common.rows.schema import Schema
-from services.ingest.context import Shop
-from services.ingest.expected import Expected
-from services.ingest.files.reading import Window
+from services.ingest.context import IngestContext
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.settings import IngestSettings
 from services.ingest.source import Source
 from services.split.categories.splits import parse_split_by
@@ -49,22 +49,11 @@ def test_a_split_without_rows_or_gone_from_split_by_is_none_that_rejected_all() 
 class Outbox:
     """Takes anything."""
 
-    def __init__(self) -> None:
-        self.batches: Any = {("rows", 0): [None]}
-
     def put(self, *_: object) -> None:
         """A record."""
 
-    def begin_batch(self, *_: object) -> None:
-        """A batch."""
-
-    def append(self, *_: object) -> bool:
-        """A record into it."""
-        return True
-
-    def fill(self, _batch: object, _key: bytes, rows: list[bytes], _start: int) -> int:
-        """All at once."""
-        return len(rows)
+    def put_marked_rows(self, *_: object) -> None:
+        """Many, behind marks."""
 
 
 async def _register(schema: Schema) -> Any:
@@ -85,8 +74,8 @@ async def _register(schema: Schema) -> Any:
 async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, why: str, cut: int) -> None:
     settings = IngestSettings.model_validate({"input": "x", "partitions": 1})
     registry: Any = SimpleNamespace(register=_register)
-    shop = Shop(settings, Topics.under(""), registry)
-    source = Source(shop, shop.address("x", b"k"), shop.new_progress("x"), Window())
+    context = IngestContext(settings, Topics.under(""), registry)
+    source = Source(context, context.address("x", b"k"), context.new_progress("x"), Fingerprint(), has_void=False)
     outbox: Any = Outbox()
     done = 0
     for end in [*range(cut, len(content), cut), len(content)]:
@@ -94,7 +83,7 @@ async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, 
         done += await source.take(content[done:end], outbox, expected)
     assert why in source.progress.reason
     assert bool(source.progress.reason) == bool(why)
-    assert bool(shop.find_rejected_whole(source.progress)) == (bool(why) and not source.progress.tally.rows)
+    assert bool(context.find_rejected_whole(source.progress)) == (bool(why) and not source.progress.tally.rows)
 
 
 @pytest.mark.parametrize(
@@ -106,11 +95,11 @@ async def test_a_source_that_skip_lines_leaves_nothing_of_is_told(
 ) -> None:
     settings = IngestSettings.model_validate({"input": "x", "partitions": 1, "skip_lines": skip_lines})
     registry: Any = SimpleNamespace(register=_register)
-    shop = Shop(settings, Topics.under(""), registry)
-    source = Source(shop, shop.address("x", b"k"), shop.new_progress("x"), Window())
+    context = IngestContext(settings, Topics.under(""), registry)
+    source = Source(context, context.address("x", b"k"), context.new_progress("x"), Fingerprint(), has_void=False)
     outbox: Any = Outbox()
     with capture_logs() as logs:
         await source.take(content, outbox, Expected.NOTHING)
-    told = [line["reason"] for line in logs if line["event"] == "nothing of the source is left"]
+    told = [line["reason"] for line in logs if line["event"] == "SKIP_LINES leaves nothing of the source"]
     assert bool(told) != is_left
-    assert bool(shop.find_skipped_whole(source.progress)) != is_left
+    assert bool(context.find_skipped_whole(source.progress)) != is_left

@@ -1,4 +1,4 @@
-"""A shelf that finishes files: what is in them, when they get their last names, and what a crash leaves."""
+"""Files that are finished: what is in them, when they get their last names, and what a crash leaves."""
 
 import gzip
 import os
@@ -17,7 +17,7 @@ from common.rows.tally import Tally
 from services.sink.ledger.entries import Entry
 from services.sink.ledger.inventory import index_of
 from services.sink.ledger.origin import Origin
-from services.sink.partition_files import Shelf
+from services.sink.partition_files import PartitionFiles
 from services.sink.paths.template import path_rule
 from services.sink.rolling import finished_files as finishing
 from services.sink.rolling import finisher
@@ -65,30 +65,30 @@ def files(root: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(root.glob("Sex/*"))}
 
 
-async def checkpoint(shelf: Shelf, offset: int = 1) -> None:
+async def checkpoint(partition: PartitionFiles, offset: int = 1) -> None:
     """Until every file that is to be finished has its last name."""
-    await shelf.begin_checkpoint(offset)
-    await shelf.settle()
-    while not shelf.at_rest:
-        await shelf.finish_due()
+    await partition.begin_checkpoint(offset)
+    await partition.settle()
+    while not partition.at_rest:
+        await partition.finish_due()
 
 
 async def test_a_full_file_is_finished_without_waiting_for_a_row(root: Path, clock: Clock) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=2)), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1, 2, 3, 4, 5) + rows("F", 1))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=2)), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1, 2, 3, 4, 5) + rows("F", 1))
     assert files(root) == {
         "F-000001.csv.open": HEADER + b"F,1\n",
         "M-000001.csv.open": HEADER + b"M,1\nM,2\n",
         "M-000002.csv.open": HEADER + b"M,3\nM,4\n",
         "M-000003.csv.open": HEADER + b"M,5\n",
     }
-    await checkpoint(shelf)
+    await checkpoint(partition)
     assert set(files(root)) == {"F-000001.csv.open", "M-000001.csv", "M-000002.csv", "M-000003.csv.open"}
-    await shelf.add(rows("M", 6))
-    await checkpoint(shelf)
+    await partition.add(rows("M", 6))
+    await checkpoint(partition)
     assert files(root)["M-000003.csv"] == HEADER + b"M,5\nM,6\n"
-    shelf.close()
+    partition.close()
     index = [(each["path"], each["rows"], each["finished"]) for each in index_of(root / LEDGER)]
     assert index == [
         ("Sex/F-000001.csv.open", 1, False),
@@ -100,42 +100,42 @@ async def test_a_full_file_is_finished_without_waiting_for_a_row(root: Path, clo
 async def test_time_alone_finishes_a_file_also_one_that_a_former_sink_began(
     root: Path, clock: Clock, limits: Limits
 ) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1))
-    await checkpoint(shelf)
-    shelf.close()
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(limits), clock)
-    await shelf.open(Origin("cluster"))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(limits), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    partition.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(limits), clock)
+    await partition.open(Origin("cluster"))
     clock.now += 59
-    await shelf.finish_due()
-    assert not shelf.dirty
+    await partition.finish_due()
+    assert not partition.dirty
     clock.now += 1
-    await shelf.finish_due()
-    await checkpoint(shelf)
+    await partition.finish_due()
+    await checkpoint(partition)
     assert set(files(root)) == {"M-000001.csv"}
-    await shelf.add(rows("M", 2))
-    await checkpoint(shelf)
+    await partition.add(rows("M", 2))
+    await checkpoint(partition)
     assert set(files(root)) == {"M-000001.csv", "M-000002.csv.open"}
-    shelf.close()
+    partition.close()
 
 
 async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Clock) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1) + end_of("/a.csv", 2))
-    await checkpoint(shelf)
-    shelf.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1) + end_of("/a.csv", 2))
+    await checkpoint(partition)
+    partition.close()
     # How many ends were seen outlives the process.
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.finish_due()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.finish_due()
     assert set(files(root)) == {"M-000001.csv.open"}
-    await shelf.add(rows("F", 1) + end_of("/a.csv", 2))
-    await shelf.finish_due()
-    await checkpoint(shelf)
+    await partition.add(rows("F", 1) + end_of("/a.csv", 2))
+    await partition.finish_due()
+    await checkpoint(partition)
     assert set(files(root)) == {"M-000001.csv", "F-000001.csv"}
-    shelf.close()
+    partition.close()
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Cl
 async def test_a_finished_file_is_packed(
     root: Path, clock: Clock, suffix: str, unpack: Callable[[bytes], bytes]
 ) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=3), suffix), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1, 2, 3))
-    await checkpoint(shelf)
-    shelf.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=3), suffix), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1, 2, 3))
+    await checkpoint(partition)
+    partition.close()
     assert {name: unpack(data) for name, data in files(root).items()} == {
         f"M-000001.csv{suffix}": HEADER + b"M,1\nM,2\nM,3\n"
     }
@@ -200,22 +200,22 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
     What is finished by then is taken away, and must not come a second time.
     """
     settings = rolling(Limits(rows=2), suffix)
-    shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1))
-    await checkpoint(shelf, 1)
+    partition = PartitionFiles(root, LEDGER, Schemas(), settings, clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition, 1)
     with crashing(monkeypatch, at):
         with suppress(Crashed):
-            await shelf.add(rows("M", 2, 3, 4) + rows("F", 5))
-            await checkpoint(shelf, 5)
-        shelf.close()
+            await partition.add(rows("M", 2, 3, 4) + rows("F", 5))
+            await checkpoint(partition, 5)
+        partition.close()
     taken = take_away(root, f"Sex/*.csv{suffix}")
-    shelf = Shelf(root, LEDGER, Schemas(), settings, clock)
-    known = await shelf.open(Origin("cluster"))
+    partition = PartitionFiles(root, LEDGER, Schemas(), settings, clock)
+    known = await partition.open(Origin("cluster"))
     again = rows("M", 2, 3, 4) + rows("F", 5) if known == 1 else []
-    await shelf.add(again)
-    await checkpoint(shelf, 5)
-    shelf.close()
+    await partition.add(again)
+    await checkpoint(partition, 5)
+    partition.close()
     unpack = gzip.decompress if suffix else bytes
     left = files(root)
     assert not taken.keys() & left.keys()
@@ -231,9 +231,9 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
 async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half_of_it(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
 ) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1, 2) + rows("F", 3))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1, 2) + rows("F", 3))
     calls = 0
 
     def stopping(name: str) -> Callable[..., Any]:
@@ -243,7 +243,8 @@ async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half
             nonlocal calls
             calls += 1
             if calls > at:
-                shelf._closing.set()  # noqa: SLF001 - as close() does, which waits for the thread that is here
+                # As close() does, which waits for the thread that is here.
+                partition.give_up()
             return real(*arguments, **named)
 
         return call
@@ -251,8 +252,8 @@ async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half
     with monkeypatch.context() as patch:
         for name in ("fsync", "rename", "unlink"):
             patch.setattr(os, name, stopping(name))
-        await checkpoint(shelf, 3)
-        shelf.close()
+        await checkpoint(partition, 3)
+        partition.close()
     assert calls > at
     stems = ["F-000001.csv", "M-000001.csv", "M-000002.csv"]
     found = list(files(root))
@@ -264,54 +265,55 @@ async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half
 async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1, 2))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1, 2))
     with crashing(monkeypatch, at):
         with suppress(Crashed):
-            await checkpoint(shelf, 2)
-        shelf.close()
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
-    shelf._closing.set()  # noqa: SLF001 - as close() does, which comes before the thread is at work
-    await shelf.open(Origin("cluster"))
-    shelf.close()
+            await checkpoint(partition, 2)
+        partition.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+    # As close() does, which comes before the thread is at work.
+    partition.give_up()
+    await partition.open(Origin("cluster"))
+    partition.close()
     assert {name.removesuffix(".open").removesuffix(".gz") for name in files(root)} == {"M-000001.csv", "M-000002.csv"}
     assert len(files(root)) == 2
 
 
 async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1))
-    await checkpoint(shelf)
-    shelf.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    partition.close()
     root.joinpath("Sex", "M-000001.csv").unlink()
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 2))
-    await checkpoint(shelf)
-    shelf.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 2))
+    await checkpoint(partition)
+    partition.close()
     assert files(root) == {"M-000002.csv": HEADER + b"M,2\n"}
 
 
 async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open(Origin("cluster"))
-    shelf.close()
-    shelf = Shelf(root, LEDGER, Schemas())
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await partition.open(Origin("cluster"))
+    partition.close()
+    partition = PartitionFiles(root, LEDGER, Schemas())
     with pytest.raises(ServiceError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
-        await shelf.open(Origin("cluster"))
-    shelf.close()
+        await partition.open(Origin("cluster"))
+    partition.close()
 
 
 async def test_somebody_else_s_file_with_a_finished_file_s_name_is_not_touched(root: Path, clock: Clock) -> None:
     root.joinpath("Sex").mkdir()
     root.joinpath("Sex", "M-000001.csv").write_bytes(b"theirs")
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
-    await shelf.open(Origin("cluster"))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1)), clock)
+    await partition.open(Origin("cluster"))
     with pytest.raises(ServiceError, match="not this pipeline's"):
-        await shelf.add(rows("M", 1))
-    shelf.close()
+        await partition.add(rows("M", 1))
+    partition.close()
     assert files(root) == {"M-000001.csv": b"theirs"}
 
 
@@ -319,28 +321,28 @@ async def test_somebody_else_s_file_with_a_finished_file_s_name_is_not_touched(r
 async def test_what_was_begun_is_finished_at_an_end_also_where_the_clock_was_set_back(
     root: Path, clock: Clock, *, all_sources: bool
 ) -> None:
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("M", 1))
-    await checkpoint(shelf)
-    shelf.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    partition.close()
     clock.now -= 3600
-    shelf = Shelf(root, LEDGER, Schemas(), rolling(at_end=True), clock)
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows("F", 1))
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("F", 1))
     if all_sources:
-        shelf.end()
+        partition.end()
     else:
-        await shelf.add(end_of("a", 1))
-    while not shelf.at_rest:
-        await shelf.finish_due()
-        await checkpoint(shelf)
+        await partition.add(end_of("a", 1))
+    while not partition.at_rest:
+        await partition.finish_due()
+        await checkpoint(partition)
     assert set(files(root)) == {"F-000001.csv", "M-000001.csv"}
     # What comes after it is another file, which is not finished before its own end.
-    await shelf.add(rows("M", 2))
-    await checkpoint(shelf)
+    await partition.add(rows("M", 2))
+    await checkpoint(partition)
     assert "M-000002.csv.open" in files(root)
-    shelf.close()
+    partition.close()
 
 
 async def test_files_are_packed_in_the_end_also_where_no_sink_lives_to_pack_many(
@@ -359,15 +361,15 @@ async def test_files_are_packed_in_the_end_also_where_no_sink_lives_to_pack_many
     offset, lives, count = 0, 0, 60
     while lives == 0 or any(name.endswith(".open") for name in files(root)):
         packed, lives = 0, lives + 1
-        shelf = Shelf(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
-        await shelf.open(Origin("cluster"))
+        partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
+        await partition.open(Origin("cluster"))
         with suppress(KilledError):
             if lives == 1:
-                await shelf.add(rows("M", *range(count)))
+                await partition.add(rows("M", *range(count)))
             offset += 1
-            await checkpoint(shelf, offset)
+            await checkpoint(partition, offset)
         with suppress(KilledError):
-            shelf.close()
+            partition.close()
         assert lives < count
     assert len(files(root)) == count
 

@@ -1,4 +1,4 @@
-"""A shelf on a folder of its own, without Kafka."""
+"""The files of a partition in a folder of their own, without Kafka."""
 
 import os
 import threading
@@ -14,11 +14,11 @@ from common.errors import ServiceError
 from common.protocol.messages import category_key
 from services.sink.disk.errors import DiskError
 from services.sink.disk.open_files import MAX_OPEN_FILES
-from services.sink.ledger import entries as entries_module
 from services.sink.ledger.database import Ledger
-from services.sink.ledger.entries import Changes, Entry, size_of
+from services.sink.ledger.entries import Changes, Entry
 from services.sink.ledger.origin import Origin
-from services.sink.partition_files import Shelf
+from services.sink.memory import MemoryLimits, size_of
+from services.sink.partition_files import PartitionFiles
 from services.sink.paths.template import DEFAULT_RULE
 from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
 
@@ -29,24 +29,25 @@ def rows(numbers: Sequence[int], value: bytes) -> list[RecordRun]:
     return [row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
 
 
+SIZE = size_of(Entry(rows([10], b"")[0].key, "Sex/10.csv"))
+FEW = MemoryLimits(ROOM * SIZE, ROOM * SIZE)
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An output folder, and memory for few entries."""
-    size = size_of(Entry(rows([10], b"")[0].key, "Sex/10.csv"))
-    monkeypatch.setattr(entries_module, "MAX_KEPT_BYTES", ROOM * size)
-    monkeypatch.setattr(entries_module, "MAX_CHANGED_BYTES", ROOM * size)
+    """An output folder on a disk that is fast."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     tmp_path.joinpath(".nacre").mkdir()
     return tmp_path
 
 
 @contextmanager
-def open_shelf(root: Path) -> Iterator[Shelf]:
-    shelf = Shelf(root, LEDGER, Schemas())
+def open_partition(root: Path) -> Iterator[PartitionFiles]:
+    partition = PartitionFiles(root, LEDGER, Schemas(), memory_limits=FEW)
     try:
-        yield shelf
+        yield partition
     finally:
-        shelf.close()
+        partition.close()
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -60,20 +61,20 @@ def open_descriptors() -> int:
 async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> None:
     count = 10 * ROOM
     before = open_descriptors()
-    with open_shelf(root) as shelf:
-        assert await shelf.open(Origin("cluster")) is None
+    with open_partition(root) as partition:
+        assert await partition.open(Origin("cluster")) is None
         for turn in range(3):
             for first in range(0, count, 10):
-                await shelf.add(rows(range(first, first + 10), b"%d" % turn))
-                if shelf.full:
-                    await shelf.begin_checkpoint(first)
+                await partition.add(rows(range(first, first + 10), b"%d" % turn))
+                if partition.full:
+                    await partition.begin_checkpoint(first)
                 # What has changed, what is on its way into the ledger, and what is kept.
-                assert shelf.entries_in_memory <= 3 * ROOM + 20
+                assert partition.entries_in_memory <= 3 * ROOM + 20
                 # A ledger takes three.
                 assert open_descriptors() <= before + MAX_OPEN_FILES + 16
-        await shelf.begin_checkpoint(count)
-        await shelf.settle()
-        assert shelf.entries_in_memory <= ROOM
+        await partition.begin_checkpoint(count)
+        await partition.settle()
+        assert partition.entries_in_memory <= ROOM
     expected = {f"{n}": b"Sex,Length\n%d,0\n%d,1\n%d,2\n" % (n, n, n) for n in range(count)}
     assert contents(root) == expected
     ledger = Ledger(root / LEDGER)
@@ -85,67 +86,67 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
 
 
 async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path) -> None:
-    with open_shelf(root) as shelf:
-        await shelf.open(Origin("cluster"))
-        await shelf.add(rows(range(100), b"a"))
-        await shelf.begin_checkpoint(100)
-        await shelf.settle()
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(100), b"a"))
+        await partition.begin_checkpoint(100)
+        await partition.settle()
         known = contents(root)
         # Some of them no longer in memory, some new.
-        await shelf.add(rows(range(50, 150), b"b"))
+        await partition.add(rows(range(50, 150), b"b"))
     assert contents(root) != known
-    with open_shelf(root) as shelf:
-        assert await shelf.open(Origin("cluster")) == 100
+    with open_partition(root) as partition:
+        assert await partition.open(Origin("cluster")) == 100
         assert contents(root) == known | {f"{number}": b"" for number in range(100, 150)}
-        await shelf.add(rows(range(50, 150), b"b"))
-        await shelf.begin_checkpoint(200)
-        await shelf.settle()
+        await partition.add(rows(range(50, 150), b"b"))
+        await partition.begin_checkpoint(200)
+        await partition.settle()
     lines = {n: (b"%d,a\n" % n if n < 100 else b"") + (b"%d,b\n" % n if n >= 50 else b"") for n in range(150)}
     assert contents(root) == {f"{number}": b"Sex,Length\n" + line for number, line in lines.items()}
 
 
 async def test_a_checkpoint_that_fails_leaves_the_ledger_as_it_was(root: Path) -> None:
-    with open_shelf(root) as shelf:
-        await shelf.open(Origin("cluster"))
-        await shelf.add(rows(range(30), b"a"))
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(30), b"a"))
         root.joinpath("Sex", "29.csv").unlink()
-        await shelf.begin_checkpoint(30)
+        await partition.begin_checkpoint(30)
         with pytest.raises(OSError, match=r"cannot write .*/Sex/29\.csv: No such file"):
-            await shelf.settle()
-    with open_shelf(root) as shelf:
-        assert await shelf.open(Origin("cluster")) is None
+            await partition.settle()
+    with open_partition(root) as partition:
+        assert await partition.open(Origin("cluster")) is None
         assert set(contents(root).values()) == {b""}
 
 
-async def test_a_shelf_that_is_closed_gives_its_checkpoint_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = Shelf(root, LEDGER, Schemas())
-    await shelf.open(Origin("cluster"))
-    await shelf.add(rows(range(30), b"a"))
+async def test_files_that_are_closed_give_their_checkpoint_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), memory_limits=FEW)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows(range(30), b"a"))
     # As if closed in the midst of the first file.
-    monkeypatch.setattr(os, "fsync", lambda _: shelf._closing.set())  # noqa: SLF001 - close() would wait for this
-    await shelf.begin_checkpoint(30)
-    shelf.close()
+    monkeypatch.setattr(os, "fsync", lambda _: partition.give_up())
+    await partition.begin_checkpoint(30)
+    partition.close()
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    with open_shelf(root) as shelf:
-        assert await shelf.open(Origin("cluster")) is None
+    with open_partition(root) as partition:
+        assert await partition.open(Origin("cluster")) is None
 
 
 async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_shelf(root) as shelf:
-        await shelf.open(Origin("cluster"))
-        await shelf.add(rows(range(100), b"a"))
-        await shelf.begin_checkpoint(100)
-        await shelf.settle()
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(100), b"a"))
+        await partition.begin_checkpoint(100)
+        await partition.settle()
         held = threading.Event()
         monkeypatch.setattr(os, "fsync", lambda _: held.wait())
-        await shelf.add(rows(range(1), b"b"))
-        await shelf.begin_checkpoint(101)
+        await partition.add(rows(range(1), b"b"))
+        await partition.begin_checkpoint(101)
         try:
-            await shelf.add(rows(range(200), b"c"))
-            assert shelf.busy
+            await partition.add(rows(range(200), b"c"))
+            assert partition.busy
         finally:
             held.set()
-        await shelf.settle()
+        await partition.settle()
     assert contents(root)["0"] == b"Sex,Length\n0,a\n0,b\n0,c\n"
 
 
@@ -155,14 +156,14 @@ async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch:
 async def test_a_file_that_something_else_changed_gets_no_hole(
     root: Path, change: Callable[[Path], None], told: str
 ) -> None:
-    with open_shelf(root) as shelf:
-        await shelf.open(Origin("cluster"))
-        await shelf.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
         # The first is no longer open.
         path = root / "Sex" / "0.csv"
         change(path)
         with pytest.raises((DiskError, ServiceError), match=rf"{path}.* {told}"):
-            await shelf.add(rows([0], b"b"))
+            await partition.add(rows([0], b"b"))
         assert not path.exists() or path.stat().st_size == 5
 
 
@@ -172,6 +173,6 @@ async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None
     ledger.close()
     outside = root.parent / "outside.csv"
     outside.write_bytes(b"theirs")
-    with open_shelf(root) as shelf, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
-        await shelf.open(Origin("cluster"))
+    with open_partition(root) as partition, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
+        await partition.open(Origin("cluster"))
     assert outside.read_bytes() == b"theirs"

@@ -6,15 +6,8 @@ from common.protocol.messages import EOL, Ended, Rejection, encode_control, enco
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
-from services.sink.ledger.entries import REJECTED_KEY
-from services.sink.rendering import (
-    REJECTED_LAYOUT,
-    Layout,
-    arrange,
-    arrange_rejections,
-    layout_of,
-    render,
-)
+from services.sink.grouping import Grouped, group_by_key, group_rejections
+from services.sink.rendering import REJECTED_LAYOUT, Layout, csv_runs, layout_of, render
 from tests.harness.record_runs import to_runs
 
 ABC = Schema(b"a,b", ("a", "b"))
@@ -51,54 +44,56 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Record], 
     rest = records
     while rest:
         size = data.draw(st.integers(1, len(rest)))
-        piles, _ = arrange(to_runs(rest[:size]))
+        piles = group_by_key(to_runs(rest[:size])).piles
         rest = rest[size:]
         for key, runs in piles.items():
-            addition = render(runs, layout, empty=not written[key], open_line=open_lines[key])
+            rendered = render(csv_runs(runs, layout), layout, empty=not written[key], open_line=open_lines[key])
             # What is there already never changes.
-            written[key] += addition.data
-            counts[key] += addition.rows
-            open_lines[key] = addition.open_line
+            written[key] += rendered.data
+            counts[key] += rendered.rows
+            open_lines[key] = rendered.open_line
     for key, content in written.items():
         rows = [item.value for item in records if item.key == key]
         assert content == (plain_twin(records, key, layout) if rows else b"")
         assert counts[key] == len(rows)
 
 
-def test_a_source_s_end_is_told_and_is_no_row() -> None:
+def test_a_source_s_end_is_found_and_is_no_row() -> None:
     value, headers = encode_control(Ended("s", Tally(), 0, 1))
-    assert arrange([Record(0, b"", value, headers)]) == ({}, [Ended("s", Tally(), 0, 1)])
-    assert arrange(to_runs([record(b"k", b"1,2", None)]))[1] == []
+    assert group_by_key([Record(0, b"", value, headers)]) == Grouped({}, [Ended("s", Tally(), 0, 1)])
+    assert group_by_key(to_runs([record(b"k", b"1,2", None)])).ends == []
 
 
 def test_json_rows_become_csv_rows_again() -> None:
     schema = Schema(b"a,b", ("a", "b"), row_format="json")
     values = [JsonCodec(schema).encode(row) for row in (b"x,0.50", b'"y,z",07')]
-    addition = render([(None, values)], layout_of(schema), empty=True, open_line=False)
-    assert addition.data == b'a,b\nx,0.50\n"y,z",07\n'
-    assert addition.rows == 2
+    layout = layout_of(schema)
+    rendered = render(csv_runs([(None, values)], layout), layout, empty=True, open_line=False)
+    assert rendered.data == b'a,b\nx,0.50\n"y,z",07\n'
+    assert rendered.rows == 2
 
 
 def test_a_schema_without_header_gives_files_without_header() -> None:
-    addition = render([(None, [b"1,2"])], layout_of(Schema(None, ("#1", "#2"))), empty=True, open_line=False)
-    assert addition.data == b"1,2\n"
+    rendered = render([(b"\n", [b"1,2"])], layout_of(Schema(None, ("#1", "#2"))), empty=True, open_line=False)
+    assert rendered.data == b"1,2\n"
 
 
 @given(st.builds(Rejection, st.just("/s.csv"), st.just(7), st.just(99), st.text(max_size=3), st.text(), st.binary()))
 def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> None:
     value, headers = encode_rejection(rejection)
-    piles = arrange_rejections([Record(0, b"", value, headers)])
-    (_, [row]) = piles[REJECTED_KEY][0]
+    [pile] = group_rejections([Record(0, b"", value, headers)]).piles.values()
+    [(_, [row])] = pile
     fields = parse_fields(row, Dialect())
     assert fields == [b"/s.csv", b"7", b"99", rejection.split.encode(), rejection.reason.encode(), rejection.raw]
-    addition = render(piles[REJECTED_KEY], REJECTED_LAYOUT, empty=True, open_line=False)
-    assert addition.data == b"source,line,offset,split,reason,row\n" + row + b"\n"
+    rendered = render(csv_runs(pile, REJECTED_LAYOUT), REJECTED_LAYOUT, empty=True, open_line=False)
+    assert rendered.data == b"source,line,offset,split,reason,row\n" + row + b"\n"
 
 
 @given(st.lists(st.builds(record, st.sampled_from([b"k", b"l"]), st.binary(max_size=3), st.none())))
-def test_usual_rows_are_arranged_as_one_by_one(records: list[Record]) -> None:
+def test_usual_rows_are_grouped_as_one_by_one(records: list[Record]) -> None:
     expected: dict[bytes, list[bytes]] = {}
     for item in records:
         expected.setdefault(item.key, []).append(item.value)
-    arranged, _ = arrange(to_runs(records))
-    assert list(arranged.items()) == [(key, [(None, rows)]) for key, rows in expected.items()]
+    assert list(group_by_key(to_runs(records)).piles.items()) == [
+        (key, [(None, rows)]) for key, rows in expected.items()
+    ]

@@ -12,7 +12,7 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files import content
 from services.ingest.files.content import Content, PackedFile, content_of
-from services.ingest.files.reading import Window
+from services.ingest.parsing.fingerprint import Fingerprint
 
 Pack = Callable[[bytes], bytes]
 
@@ -21,29 +21,29 @@ packed_kinds = pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
 
 
 def write(path: Path, data: bytes) -> None:
-    # As a copy that takes its place: with another time of change, also where the clock of the disk is coarse.
+    # As a copy that takes its location: with another time of change, also where the clock of the disk is coarse.
     path.write_bytes(data)
     found = path.stat()
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
 
 
-def read_all(found: Content, offset: int, window: Window, sizes: list[int]) -> bytes:
+def read_all(found: Content, offset: int, fingerprint: Fingerprint, sizes: list[int]) -> bytes:
     """Read to the end, each time so much, and use half of it, as a reader of records would."""
     taken: list[bytes] = []
     for size in [*sizes, *[100_000] * 100]:
-        data = found.read_on(offset, window, size)
+        data = found.read_chunk(offset, fingerprint, size)
         if not data:
             return b"".join(taken)
         used = data[: (len(data) + 1) // 2]
         taken.append(used)
-        window, offset = window.moved(used), offset + len(used)
+        fingerprint, offset = fingerprint.after(used), offset + len(used)
         found.keep_from(offset)
     raise AssertionError("it never ends")
 
 
 def progress_at(data: bytes, offset: int) -> Progress:
-    window = Window().moved(data[:offset])
-    return Progress("a", offset=offset, head=window.head_digest, tail=window.tail_digest)
+    fingerprint = Fingerprint().after(data[:offset])
+    return Progress("a", offset=offset, head=fingerprint.head_digest, tail=fingerprint.tail_digest)
 
 
 @packed_kinds
@@ -64,11 +64,11 @@ def test_what_was_packed_comes_back_however_it_is_read(
     parts = parts or [b""]
     path.write_bytes(b"".join(map(pack, parts)) + bytes(padding))
     data = b"".join(parts)
-    assert read_all(content_of(path), 0, Window(), sizes) == data
+    assert read_all(content_of(path), 0, Fingerprint(), sizes) == data
     for offset in {0, len(data) // 2, len(data)}:
         again = content_of(path)
-        window = again.window(progress_at(data, offset))
-        assert read_all(again, offset, window, sizes) == data[offset:]
+        fingerprint = again.fingerprint(progress_at(data, offset))
+        assert read_all(again, offset, fingerprint, sizes) == data[offset:]
 
 
 @packed_kinds
@@ -82,9 +82,9 @@ def test_one_that_is_not_complete_is_an_error_until_it_is(tmp_path: Path, suffix
         write(path, packed[:end])
         for _ in range(2):
             with pytest.raises(SourceError, match=r"a\.csv.* cannot be unpacked: it ends within its compressed data"):
-                found.read_on(0, Window(), 100_000)
+                found.read_chunk(0, Fingerprint(), 100_000)
     write(path, packed)
-    assert found.read_on(0, Window(), 100_000) == data
+    assert found.read_chunk(0, Fingerprint(), 100_000) == data
 
 
 @packed_kinds
@@ -92,11 +92,11 @@ def test_what_is_appended_is_read_on(tmp_path: Path, suffix: str, pack: Pack) ->
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\n"))
     found = content_of(path)
-    assert found.read_on(0, Window(), 100) == b"one\n"
-    window = Window().moved(b"one\n")
+    assert found.read_chunk(0, Fingerprint(), 100) == b"one\n"
+    fingerprint = Fingerprint().after(b"one\n")
     found.keep_from(4)
     write(path, pack(b"one\n") + pack(b"two\n"))
-    assert found.read_on(4, window, 100) == b"two\n"
+    assert found.read_chunk(4, fingerprint, 100) == b"two\n"
 
 
 @packed_kinds
@@ -104,16 +104,16 @@ def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: s
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\ntwo\n"))
     found = content_of(path)
-    assert found.read_on(0, Window(), 4) == b"one\n"
-    window = Window().moved(b"one\n")
+    assert found.read_chunk(0, Fingerprint(), 4) == b"one\n"
+    fingerprint = Fingerprint().after(b"one\n")
     for other in (b"uno\ntwo\n", b"one"):
         write(path, pack(other))
-        with pytest.raises(SourceError, match="changed within what its first 4 unpacked bytes were"):
-            found.read_on(4, window, 4)
+        with pytest.raises(SourceError, match="changed within its first 4 unpacked bytes"):
+            found.read_chunk(4, fingerprint, 4)
         with pytest.raises(SourceError, match="changed within"):
-            content_of(path).window(progress_at(b"one\n", 4))
+            content_of(path).fingerprint(progress_at(b"one\n", 4))
     write(path, pack(b"one\ntwo\n"))
-    assert found.read_on(4, window, 4) == b"two\n"
+    assert found.read_chunk(4, fingerprint, 4) == b"two\n"
 
 
 @packed_kinds
@@ -123,7 +123,7 @@ def test_one_that_changed_stays_refused_without_being_unpacked_again(
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\ntwo\n"))
     reading, begun_before = content_of(path), content_of(path)
-    window = Window().moved(reading.read_on(0, Window(), 4))
+    fingerprint = Fingerprint().after(reading.read_chunk(0, Fingerprint(), 4))
     reading.keep_from(4)
     progress = progress_at(b"one\n", 4)
     for other in (b"uno\ntwo\n", b"one"):
@@ -131,13 +131,13 @@ def test_one_that_changed_stays_refused_without_being_unpacked_again(
         with monkeypatch.context() as patch:
             for _ in range(3):
                 with pytest.raises(SourceError, match="changed within"):
-                    reading.read_on(4, window, 4)
+                    reading.read_chunk(4, fingerprint, 4)
                 with pytest.raises(SourceError, match="changed within"):
-                    begun_before.window(progress)
+                    begun_before.fingerprint(progress)
                 patch.setattr(content, "open_file", None)
     write(path, pack(b"one\ntwo\n"))
-    assert begun_before.window(progress) == window
-    assert reading.read_on(4, window, 4) == begun_before.read_on(4, window, 4) == b"two\n"
+    assert begun_before.fingerprint(progress) == fingerprint
+    assert reading.read_chunk(4, fingerprint, 4) == begun_before.read_chunk(4, fingerprint, 4) == b"two\n"
 
 
 @packed_kinds
@@ -145,8 +145,8 @@ def test_one_may_be_read_from_another_place(tmp_path: Path, suffix: str, pack: P
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\ntwo\n"))
     found = content_of(path)
-    found.window(progress_at(b"one\ntwo\n", 8))
-    assert found.read_on(0, Window(), 100) == b"one\ntwo\n"
+    found.fingerprint(progress_at(b"one\ntwo\n", 8))
+    assert found.read_chunk(0, Fingerprint(), 100) == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
@@ -155,7 +155,7 @@ def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes
     path = tmp_path / f"a.csv{suffix}"
     path.write_bytes(data)
     with pytest.raises(SourceError, match="cannot be unpacked"):
-        content_of(path).read_on(0, Window(), 100)
+        content_of(path).read_chunk(0, Fingerprint(), 100)
 
 
 @packed_kinds
@@ -175,5 +175,5 @@ def test_little_that_unpacks_to_much_is_never_held_whole(
 
     monkeypatch.setattr(content.PackedFile, "_next_piece", spied)
     found = content_of(path)
-    assert len(found.read_on(0, Window(), 2**20)) == 2**20
+    assert len(found.read_chunk(0, Fingerprint(), 2**20)) == 2**20
     assert longest <= 2**26

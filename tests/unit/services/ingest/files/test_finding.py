@@ -81,12 +81,12 @@ def check_as_glob(
     given_input = pattern.lstrip("/") if relative else f"{root}/{pattern}"
     assume(glob.has_magic(pattern) and not Path(given_input).exists())
     matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
-    wanted = names(match for match in matches if match.is_file())
+    options = names(match for match in matches if match.is_file())
     found = find_files(given_input)
-    assert set(found.files) == wanted
+    assert set(found.files) == options
     assert not found.errors
     assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
-        source for source in wanted if ".." not in source
+        source for source in options if ".." not in source
     }
 
 
@@ -170,18 +170,20 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_input", "wanted"),
+    ("given_input", "options"),
     [("{}", {"a.csv"}), ("{}/**/*.csv", {"a.csv"}), ("{}/*/*/*.csv", set()), ("{}/out/*/*.csv", {"out/Sex/M.csv"})],
 )
-def test_what_a_sink_writes_is_input_only_where_it_is_named(tmp_path: Path, given_input: str, wanted: set[str]) -> None:
+def test_what_a_sink_writes_is_input_only_where_it_is_named(
+    tmp_path: Path, given_input: str, options: set[str]
+) -> None:
     written = tmp_path / "out" / "Sex" / "M.csv"
     written.parent.mkdir(parents=True)
     (tmp_path / "out" / ".nacre").mkdir()
     for path in (tmp_path / "a.csv", written):
         path.touch()
     given_input = given_input.format(tmp_path)
-    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in wanted}
-    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == wanted
+    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in options}
+    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == options
 
 
 @pytest.mark.parametrize("pattern", ["", "/*/*.csv", "/**/*.csv", "/known/*.csv"])

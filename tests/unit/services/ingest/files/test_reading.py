@@ -10,7 +10,8 @@ import pytest
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.content import content_of
-from services.ingest.files.reading import Window, check_readable, open_file, read_on, read_window
+from services.ingest.files.reading import check_readable, open_file, read_fingerprint, read_plain_chunk
+from services.ingest.parsing.fingerprint import Fingerprint
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])
@@ -18,7 +19,7 @@ def test_a_named_pipe_in_a_files_place_is_an_error_and_no_wait(tmp_path: Path, n
     path = tmp_path / name
     os.mkfifo(path)
     with pytest.raises(OSError, match="a named pipe, not a file"):
-        content_of(path).read_on(0, Window(), 100)
+        content_of(path).read_chunk(0, Fingerprint(), 100)
     with pytest.raises(OSError, match="a named pipe, not a file"):
         check_readable(path)
 
@@ -43,13 +44,13 @@ def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
             while path.read_bytes() != content:
                 # Its first moments are the parent's.
                 assert process.poll() is None
-            window, offset = Window(), 0
-            while data := read_on(path, offset, window, 60_000):
+            fingerprint, offset = Fingerprint(), 0
+            while data := read_plain_chunk(path, offset, fingerprint, 60_000):
                 assert data == content[offset : offset + 60_000]
-                window, offset = window.moved(data), offset + len(data)
+                fingerprint, offset = fingerprint.after(data), offset + len(data)
             assert offset == len(content) > 2**16
-            progress = Progress("", offset=offset, head=window.head_digest, tail=window.tail_digest)
-            assert read_window(path, progress) == window
+            progress = Progress("", offset=offset, head=fingerprint.head_digest, tail=fingerprint.tail_digest)
+            assert read_fingerprint(path, progress) == fingerprint
         finally:
             process.kill()
 
@@ -57,8 +58,8 @@ def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
 def test_a_file_that_was_emptied_is_still_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"S,N\nM,1\n")
-    window = Window().moved(path.read_bytes())
-    progress = Progress("", offset=8, head=window.head_digest, tail=window.tail_digest)
+    fingerprint = Fingerprint().after(path.read_bytes())
+    progress = Progress("", offset=8, head=fingerprint.head_digest, tail=fingerprint.tail_digest)
     path.write_bytes(b"")
     with pytest.raises(SourceError, match="changed or shrank"):
-        read_window(path, progress)
+        read_fingerprint(path, progress)

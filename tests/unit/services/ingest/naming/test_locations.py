@@ -1,16 +1,14 @@
-from pathlib import Path
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.naming.locations import (
     Found,
-    Place,
-    Places,
     Seen,
-    decode_place,
+    SourceLocation,
+    SourceLocations,
+    decode_location,
     earlier,
-    encode_place,
+    encode_location,
     home_and_number,
 )
 
@@ -20,7 +18,7 @@ A, B, C = "/in/a.csv", "/in/b.csv", "/in/c.csv"
 def files(**inodes: str) -> dict[str, Found]:
     """Files by the letters of their names."""
     paths = {name: f"/in/{name}.csv" for name in inodes}
-    return {path: Found(Path(path), inodes[name]) for name, path in paths.items()}
+    return {path: Found(path, inodes[name]) for name, path in paths.items()}
 
 
 def seen(**inodes: str) -> Seen:
@@ -28,65 +26,68 @@ def seen(**inodes: str) -> Seen:
     return Seen(files=found, by_file={each.file: path for path, each in found.items()})
 
 
-def places(**known: Place) -> Places:
-    made = Places()
-    for name, place in known.items():
-        made.put(f"/in/{name}.csv", place)
+def locations(**known: SourceLocation) -> SourceLocations:
+    made = SourceLocations()
+    for name, location in known.items():
+        made.put(f"/in/{name}.csv", location)
     return made
 
 
 def test_a_new_file_is_named_after_its_path() -> None:
-    assert Places().new_sources(files(a="1", b="2"), {}) == {A: Place(A, "1"), B: Place(B, "2")}
+    assert SourceLocations().new_sources(files(a="1", b="2"), {}) == {
+        A: SourceLocation(A, "1"),
+        B: SourceLocation(B, "2"),
+    }
 
 
 def test_a_file_that_is_known_is_not_named_again_whatever_it_is_called() -> None:
-    assert places(a=Place(A, "1")).new_sources(files(c="1"), {}) == {}
+    assert locations(a=SourceLocation(A, "1")).new_sources(files(c="1"), {}) == {}
 
 
 def test_a_new_file_under_a_known_path_waits_until_its_source_was_found() -> None:
-    known = places(a=Place(A, "1"))
+    known = locations(a=SourceLocation(A, "1"))
     assert known.new_sources(files(a="2", b="1"), {}) == {}
-    known.put(A, Place(B, "1"))
-    assert known.new_sources(files(a="2", b="1"), {}) == {f"{A}//2": Place(A, "2")}
-    known.put(f"{A}//2", Place(A, "2"))
-    known.put(f"{A}//2", Place(C, "2"))
-    assert known.new_sources(files(a="3", b="1", c="2"), {}) == {f"{A}//3": Place(A, "3")}
+    known.put(A, SourceLocation(B, "1"))
+    assert known.new_sources(files(a="2", b="1"), {}) == {f"{A}//2": SourceLocation(A, "2")}
+    known.put(f"{A}//2", SourceLocation(A, "2"))
+    known.put(f"{A}//2", SourceLocation(C, "2"))
+    assert known.new_sources(files(a="3", b="1", c="2"), {}) == {f"{A}//3": SourceLocation(A, "3")}
 
 
 def test_two_names_of_one_file_are_one_source() -> None:
-    assert list(Places().new_sources(files(a="1", b="1"), {})) == [A]
+    assert list(SourceLocations().new_sources(files(a="1", b="1"), {})) == [A]
 
 
 def test_files_that_cannot_be_asked_are_sources_of_their_own() -> None:
-    assert list(Places().new_sources(files(a="", b=""), {})) == [A, B]
+    assert list(SourceLocations().new_sources(files(a="", b=""), {})) == [A, B]
 
 
 def test_a_file_whose_inode_was_given_up_is_new() -> None:
-    known = places(a=Place(A, "1"))
-    known.put(A, Place(A))
+    known = locations(a=SourceLocation(A, "1"))
+    known.put(A, SourceLocation(A))
     assert known.source_of("1") is None
-    assert known.new_sources(files(b="1"), {}) == {B: Place(B, "1")}
+    assert known.new_sources(files(b="1"), {}) == {B: SourceLocation(B, "1")}
 
 
 def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
     for order in ([A, B], [B, A]):
-        known = places(a=Place(A, "1"), b=Place(B, "2"))
+        known = locations(a=SourceLocation(A, "1"), b=SourceLocation(B, "2"))
         look = seen(a="3", b="1", c="2")
         for source in order:
-            place = known.of[source]
-            assert look.at_place(place) is None
-            [(path, _)] = look.elsewhere(place)
-            known.put(source, Place(path, place.file))
-        assert known.of == {A: Place(B, "1"), B: Place(C, "2")}
-        assert known.new_sources(look.files, {}) == {f"{A}//2": Place(A, "3")}
+            location = known.of[source]
+            assert look.at_location(location) is None
+            [(path, _)] = look.elsewhere(location)
+            known.put(source, SourceLocation(path, location.file))
+        assert known.of == {A: SourceLocation(B, "1"), B: SourceLocation(C, "2")}
+        assert known.new_sources(look.files, {}) == {f"{A}//2": SourceLocation(A, "3")}
 
 
 def test_a_file_under_a_name_that_input_does_not_have_is_found_beside() -> None:
-    rotated = Found(Path("/in/a.csv.1"), "1")
+    rotated = Found("/in/a.csv.1", "1")
     look = Seen(files=files(a="2"), beside={"1": ("/in/a.csv.1", rotated)}, by_file={"2": A})
-    assert list(look.elsewhere(Place(A, "1"))) == [("/in/a.csv.1", rotated)]
-    assert look.at_place(Place("/in/a.csv.1", "1")) is rotated
-    assert look.at_place(Place(A, "1")) is None
+    assert list(look.elsewhere(SourceLocation(A, "1"))) == [("/in/a.csv.1", rotated)]
+    assert look.at_location(SourceLocation("/in/a.csv.1", "1")) is rotated
+    assert look.at_location(SourceLocation(A, "1")) is None
 
 
 def test_sources_of_one_path_are_numbered_and_known_in_their_order() -> None:
@@ -97,9 +98,9 @@ def test_sources_of_one_path_are_numbered_and_known_in_their_order() -> None:
     assert earlier(A) is None
 
 
-@given(st.builds(Place, st.text(), st.text()))
-def test_a_place_comes_back_as_it_was(place: Place) -> None:
-    assert decode_place(encode_place(place)) == place
+@given(st.builds(SourceLocation, st.text(), st.text()))
+def test_a_place_comes_back_as_it_was(location: SourceLocation) -> None:
+    assert decode_location(encode_location(location)) == location
 
 
 letters = st.sampled_from("abc")
@@ -109,7 +110,7 @@ moves = st.lists(st.tuples(letters, letters), max_size=12)
 @given(moves)
 def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tuple[str, str]]) -> None:
     disk: dict[str, str] = {}
-    known = Places()
+    known = SourceLocations()
     source_of: dict[str, str] = {}
     inodes = iter(range(1000))
     for old, new in renames:
@@ -119,13 +120,13 @@ def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tup
         disk[old] = str(next(inodes))
         look = seen(**disk)
         for _ in range(2):
-            for source, place in list(known.of.items()):
-                if look.at_place(place) is None:
+            for source, location in list(known.of.items()):
+                if look.at_location(location) is None:
                     # As a lane decides: elsewhere, or given up.
-                    path = next((path for path, _ in look.elsewhere(place)), None)
-                    known.put(source, Place(path, place.file) if path else Place(place.path))
-            for source, place in known.new_sources(look.files, {}).items():
-                known.put(source, place)
+                    path = next((path for path, _ in look.elsewhere(location)), None)
+                    known.put(source, SourceLocation(path, location.file) if path else SourceLocation(location.path))
+            for source, location in known.new_sources(look.files, {}).items():
+                known.put(source, location)
         for file in disk.values():
             if (named := known.source_of(file)) is not None:
                 assert source_of.setdefault(file, named) == named

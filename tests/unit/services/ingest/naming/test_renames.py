@@ -24,7 +24,10 @@ def moved_to(folder: Path, watching: Watch) -> list[tuple[str, str, bytes]]:
     """The files that were renamed out of the input: the names they had and have, and what is in them."""
     watching.read()
     moved = find_moved(str(folder), watching.renames, watching.read)
-    return [(Path(each.home).name, each.found.path.name, each.found.path.read_bytes()) for each in moved.values()]
+    return [
+        (Path(each.home).name, Path(each.found.path).name, Path(each.found.path).read_bytes())
+        for each in moved.values()
+    ]
 
 
 def rotate(folder: Path, *, keep: int) -> None:
@@ -54,7 +57,7 @@ def test_a_file_that_was_rotated_and_deleted_unseen_is_told(tmp_path: Path) -> N
     (tmp_path / "c.csv").touch()
     (tmp_path / "c.csv").rename(tmp_path.parent / "moved-away.csv")
     assert len(moved_to(tmp_path, watching)) == 2
-    gone = watching.renames.settle(lambda _: False)
+    gone = watching.renames.end_look(lambda _: False)
     assert sorted(Path(path).name for path in gone) == ["a.csv", "b.csv", "c.csv"]
 
 
@@ -62,10 +65,10 @@ def test_what_a_look_has_seen_is_not_told_when_it_goes(tmp_path: Path) -> None:
     watching = watch(tmp_path)
     (tmp_path / "a.csv").touch()
     watching.read()
-    assert watching.renames.settle(lambda path: Path(path).exists()) == []
+    assert watching.renames.end_look(lambda path: Path(path).exists()) == []
     (tmp_path / "a.csv").unlink()
     watching.read()
-    assert watching.renames.settle(lambda _: False) == []
+    assert watching.renames.end_look(lambda _: False) == []
 
 
 def test_temporary_files_editors_copies_and_those_renamed_within_the_input_are_not_moved_out(tmp_path: Path) -> None:
@@ -132,12 +135,12 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
     # Out of the input, no event of it comes.
     folder.rename(tmp_path / "out")
     look(folder.parent)
-    watching.renames.settle(lambda _: True)
+    watching.renames.end_look(lambda _: True)
     for moved in ("out", "out/sub"):
         (tmp_path / moved / "b.csv").touch()
         (tmp_path / moved / "b.csv").unlink()
     watching.read()
-    assert watching.renames.settle(lambda _: False) == []
+    assert watching.renames.end_look(lambda _: False) == []
 
 
 def test_a_file_system_that_may_not_tell_is_not_trusted() -> None:
@@ -181,7 +184,7 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
             lost = there.pop(name)
             renames.delete(name)
         elif what == "move" and name in there and name != other:
-            # What was renamed over another of the input takes its place, as a file written anew does.
+            # What was renamed over another of the input takes its location, as a file written anew does.
             lost = None if other.endswith(".csv") else there.get(other)
             there[other] = there.pop(name)
             renames.leave(name, count)
@@ -191,4 +194,4 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
         had |= {file: path for path, file in there.items() if path.endswith(".csv")}
     out = {path: had[file] for path, file in there.items() if file in had and not path.endswith(".csv")}
     assert {path: origin.path for path, origin in renames.origins.items()} == out
-    assert renames.settle(lambda _: False) == gone
+    assert renames.end_look(lambda _: False) == gone

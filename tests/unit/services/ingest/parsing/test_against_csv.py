@@ -68,7 +68,7 @@ def fields_of(rows: list[bytes], dialect: Dialect) -> list[list[str]]:
 
 
 async def grow(clocked: Reader, reader: Reader, data: bytes, cuts: list[int]) -> None:
-    """Let the file grow with pauses at these places, then rest for long."""
+    """Let the file grow with pauses at these locations, then rest for long."""
     for begin, end in pairwise([0, *cuts, len(data)]):
         with clocked.path.open("ab") as file:
             file.write(data[begin:end])

@@ -11,7 +11,7 @@ from common.rows.codec import parse_fields
 from common.rows.loops import split_uniform_lines
 from common.rows.schema import BOM, Dialect
 from services.ingest.parsing import framing
-from services.ingest.parsing.framing import Framed, Reject, Run, frame
+from services.ingest.parsing.framing import Framed, Reject, RowBlock, frame
 from services.ingest.parsing.header import LONGEST_BROKEN_BYTES, Header, frame_header, header_columns
 
 LF, CRLF = Dialect(), Dialect(eol=b"\r\n")
@@ -56,11 +56,11 @@ def one_by_one(data: bytes, columns: int, dialect: Dialect = LF, limit: int = 10
 
 
 def rows_of(framed: Framed) -> list[bytes]:
-    return [row for part in framed.parts if isinstance(part, Run) for row in part.rows]
+    return [row for part in framed.frames if isinstance(part, RowBlock) for row in part.rows]
 
 
 def rejects_of(framed: Framed) -> list[tuple[bytes, str]]:
-    return [(part.raw, part.reason) for part in framed.parts if isinstance(part, Reject)]
+    return [(part.raw, part.reason) for part in framed.frames if isinstance(part, Reject)]
 
 
 def kind(reason: str) -> str:
@@ -71,7 +71,7 @@ def breaks(data: bytes) -> int:
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 
-def items(parts: list[Run | Reject], quote: bytes = b'"') -> list[Item]:
+def items(parts: list[RowBlock | Reject], quote: bytes = b'"') -> list[Item]:
     found: list[Item] = []
     for part in parts:
         if isinstance(part, Reject):
@@ -88,7 +88,7 @@ def items(parts: list[Run | Reject], quote: bytes = b'"') -> list[Item]:
 
 def fed(data: bytes, edges: list[int], columns: int, limit: int) -> list[Item]:
     """Frame data that come in pieces, as a service reads them."""
-    parts: list[Run | Reject] = []
+    parts: list[RowBlock | Reject] = []
     rest, line, offset = b"", 1, 0
     for number, (start, end) in enumerate(pairwise([0, *edges, len(data)])):
         given_data = rest + data[start:end]
@@ -101,7 +101,7 @@ def fed(data: bytes, edges: list[int], columns: int, limit: int) -> list[Item]:
             at_end=number == len(edges),
             max_row_bytes=limit,
         )
-        parts += framed.parts
+        parts += framed.frames
         rest = given_data[framed.consumed :]
         line, offset = line + framed.lines, offset + framed.consumed
         assert len(rest) <= limit + 1 or breaks(rest.removesuffix(b"\r")) == 0
@@ -161,14 +161,14 @@ def kind_of_line(data: bytes, start: int, first: int, columns: int, limit: int) 
 @example(b'"""a""\n",', 1, 7)
 @example(b'"a\n\n"b', 1, 1000)
 def test_any_bytes_are_framed_as_the_rules_spell_out(data: bytes, columns: int, limit: int) -> None:
-    assert items(whole(data, columns, limit).parts) == spelled_out(data, columns, limit)
+    assert items(whole(data, columns, limit).frames) == spelled_out(data, columns, limit)
 
 
 @given(SOUP, st.integers(1, 3), LIMITS)
 @example(b'a,b\r\n"x\r\ny",c\r\n', 2, 1000)
 @example(b'"a""b",c\n', 2, 1000)
 def test_no_cut_of_the_data_makes_a_difference(data: bytes, columns: int, limit: int) -> None:
-    expected = items(whole(data, columns, limit).parts)
+    expected = items(whole(data, columns, limit).frames)
     for edge in range(len(data) + 1):
         assert fed(data, [edge], columns, limit) == expected
     assert fed(data, list(range(1, len(data) + 1)), columns, limit) == expected
@@ -181,7 +181,7 @@ def test_rows_rejects_and_line_endings_put_together_are_the_input(
     framed = whole(data, columns, limit, at_end=at_end)
     assert framed.consumed == len(data) or not at_end
     assert framed.lines == breaks(data[: framed.consumed]) + (at_end and data[-1:] not in (b"\r", b"\n", b""))
-    found = items(framed.parts)
+    found = items(framed.frames)
     offsets = [*(item[0] for item in found), framed.consumed]
     for (offset, line, raw, eol, _), behind in zip(found, offsets[1:], strict=True):
         assert line == 1 + breaks(data[:offset])
@@ -199,7 +199,7 @@ def test_files_that_csv_accepts_have_the_rows_csv_reads(data: bytes) -> None:
         expected = list(csv.reader(io.StringIO(data.decode("latin-1"), newline=""), strict=True))
     except csv.Error:
         return
-    found = [item[2] for item in items(whole(data, 2).parts)]
+    found = [item[2] for item in items(whole(data, 2).frames)]
     assert [parse_fields(raw, LF) if raw else [] for raw in found] == [
         [field.encode("latin-1") for field in row] for row in expected
     ]
@@ -229,7 +229,7 @@ def test_every_well_formed_row_comes_back_with_its_fields_and_its_own_line_endin
         for fields, _ in table
     ]
     data = b"".join(row + eol for row, (_, eol) in zip(rows, table, strict=True))
-    found = items(whole(data, 3).parts)
+    found = items(whole(data, 3).frames)
     assert [(raw, eol) for _, _, raw, eol, _ in found] == [
         (row, eol) for row, (_, eol) in zip(rows, table, strict=True)
     ]
@@ -260,7 +260,7 @@ def test_even_rows_do_not_meet_the_slow_path(dialect: Dialect, monkeypatch: pyte
     monkeypatch.delattr(framing, "_frame_any")
     data = b"".join(row + dialect.eol for row in (b"M,1", b"F,2"))
     framed = whole(data + b"I", 2, dialect=dialect, at_end=False)
-    assert framed == Framed([Run([b"M,1", b"F,2"], dialect.eol, 1, 0, plain=True)], len(data), 2)
+    assert framed == Framed([RowBlock([b"M,1", b"F,2"], dialect.eol, 1, 0, plain=True)], len(data), 2)
 
 
 @pytest.mark.parametrize("bad", [b"1,2,3,4", b"1,2", b"", b"1,2\r,3", b"1,2,3\r4,5,6", b"1,2,3456", b'1,"2,3"'])
@@ -281,19 +281,19 @@ def test_rows_as_long_as_allowed_pass_and_one_byte_more_does_not() -> None:
 
 def test_a_change_of_line_ending_begins_a_new_run() -> None:
     framed = whole(b"a,b\nc,d\r\ne,f\rg,h", 2)
-    assert framed.parts == [
-        Run([b"a,b"], b"\n", 1, 0, plain=True),
-        Run([b"c,d"], b"\r\n", 2, 4, plain=True),
-        Run([b"e,f"], b"\r", 3, 9, plain=True),
-        Run([b"g,h"], b"", 4, 13, plain=True),
+    assert framed.frames == [
+        RowBlock([b"a,b"], b"\n", 1, 0, plain=True),
+        RowBlock([b"c,d"], b"\r\n", 2, 4, plain=True),
+        RowBlock([b"e,f"], b"\r", 3, 9, plain=True),
+        RowBlock([b"g,h"], b"", 4, 13, plain=True),
     ]
     assert (framed.consumed, framed.lines) == (16, 4)
 
 
 def test_lines_and_offsets_count_from_where_the_data_begin() -> None:
     framed = frame(b'"a\nb",c\nd\n', dialect=LF, columns=2, line=7, offset=100, at_end=False, max_row_bytes=99)
-    assert framed.parts == [
-        Run([b'"a\nb",c'], b"\n", 7, 100, plain=False),
+    assert framed.frames == [
+        RowBlock([b'"a\nb",c'], b"\n", 7, 100, plain=False),
         Reject(b"d", 9, 108, "1 field, the header has 2"),
     ]
     assert (framed.consumed, framed.lines) == (10, 3)
@@ -382,9 +382,9 @@ def test_no_quotes_make_framing_quadratic(nasty: bytes, size: int, columns: int,
 @example(b'"a,b\r\n",c\n', 2)
 def test_where_nothing_is_quoted_a_quote_is_a_byte_like_any_other(data: bytes, columns: int) -> None:
     bare = Dialect(quote=b"")
-    assert items(whole(data, columns, dialect=bare).parts, b"") == [
+    assert items(whole(data, columns, dialect=bare).frames, b"") == [
         (offset, line, raw.replace(b"x", b'"'), eol, reason)
-        for offset, line, raw, eol, reason in items(whole(data.replace(b'"', b"x"), columns).parts)
+        for offset, line, raw, eol, reason in items(whole(data.replace(b'"', b"x"), columns).frames)
     ]
 
 
@@ -441,7 +441,7 @@ def test_column_names_are_utf8_or_else_latin1_without_a_byte_order_mark() -> Non
 @pytest.mark.parametrize(
     ("line", "names", "trouble"),
     [
-        (b'"id" ,"name, all",v', ('"id" ', "name, all", "v"), "text follows a closing quote (a blank behind it?)"),
+        (b'"id" ,"name, all",v', ('"id" ', "name, all", "v"), "text follows a closing quote (a blank after it?)"),
         (b'id,"5\\" pipe",v', ("id", '"5\\" pipe"', "v"), "text follows a closing quote (a backslash escape?)"),
         (b'"a"b,c', ('"a"b', "c"), "text follows a closing quote"),
         (b'id,"name,v', ("id", '"name', "v"), "a quote is opened and not closed in its line"),
@@ -494,17 +494,17 @@ def test_wrong_quotes_cost_time_in_line_with_the_header() -> None:
     ("row", "reason"),
     [
         (b'"a\\"b",1', "text follows a closing quote (a backslash escape?)"),
-        (b'"a" ,1', "text follows a closing quote (a blank behind it?)"),
+        (b'"a" ,1', "text follows a closing quote (a blank after it?)"),
         (b'x, "a,b"', "3 fields, the header has 2 (a blank before a quote?)"),
     ],
 )
 def test_a_dialect_that_is_not_read_is_named_by_the_reason(row: bytes, reason: str) -> None:
     framed = frame(row + b"\n", dialect=LF, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
-    assert framed.parts == [Reject(row, 2, 4, reason)]
+    assert framed.frames == [Reject(row, 2, 4, reason)]
 
 
 def test_lines_that_end_with_two_returns_are_named_by_the_reason() -> None:
     dialect = Dialect(eol=b"\r")
     framed = frame(b"\r\n1,2\r\r\n", dialect=dialect, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
     blank = r"blank line (do lines end with \r\r\n?)"
-    assert [part.reason for part in framed.parts if isinstance(part, Reject)] == [blank, blank]
+    assert [part.reason for part in framed.frames if isinstance(part, Reject)] == [blank, blank]

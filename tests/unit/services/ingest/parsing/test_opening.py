@@ -7,20 +7,23 @@ from hypothesis import strategies as st
 from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.parsing.encodings import find_encoding
 from services.ingest.parsing.framing import Reject
-from services.ingest.parsing.opening import Opening, Wanted, find_opening
+from services.ingest.parsing.opening import Opening, find_opening
+from services.ingest.parsing.options import ReadOptions
 
 PIECES = [b"sep=;\n", b"\n", b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"# note\n", b"a,b\n", b"1,2\n", b"\xff"]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
-WANTED = st.builds(Wanted, header=st.sampled_from(["first", "none"]), skip_lines=st.integers(0, 3))
-AUTO = Wanted(delimiter=None)
+WANTED = st.builds(ReadOptions, header=st.sampled_from(["first", "none"]), skip_lines=st.integers(0, 3))
+AUTO = ReadOptions(delimiter=None)
 
 
-def opened(data: bytes, wanted: Wanted | None = None, *, at_end: bool = True, hurry: bool = False) -> Opening | None:
-    return find_opening(data, wanted or Wanted(), at_end=at_end, hurry=hurry)
+def opened(
+    data: bytes, options: ReadOptions | None = None, *, at_end: bool = True, hurry: bool = False
+) -> Opening | None:
+    return find_opening(data, options or ReadOptions(), at_end=at_end, hurry=hurry)
 
 
-def schema_of(data: bytes, wanted: Wanted | None = None) -> Schema:
-    opening = opened(data, wanted)
+def schema_of(data: bytes, options: ReadOptions | None = None) -> Schema:
+    opening = opened(data, options)
     assert opening is not None
     assert opening.schema is not None
     return opening.schema
@@ -34,15 +37,15 @@ def test_the_first_record_is_the_header() -> None:
 
 def test_without_a_header_columns_are_numbered_and_no_row_is_taken() -> None:
     schema = Schema(None, ("#1", "#2"))
-    assert opened(b"1,2\n", Wanted(header="none")) == Opening(schema, 0, 0)
-    assert opened(b"\n1,2\n", Wanted(header="none")) == Opening(schema, 0, 0)
-    assert opened(BOM + b"1,2\n", Wanted(header="none")) == Opening(schema, 3, 0)
+    assert opened(b"1,2\n", ReadOptions(header="none")) == Opening(schema, 0, 0)
+    assert opened(b"\n1,2\n", ReadOptions(header="none")) == Opening(schema, 0, 0)
+    assert opened(BOM + b"1,2\n", ReadOptions(header="none")) == Opening(schema, 3, 0)
 
 
 def test_lines_are_skipped_before_the_header_whatever_quotes_they_hold() -> None:
     data = b'made by "someone\r\n\r\na,b\r\n1,2\r\n'
-    assert opened(data, Wanted(skip_lines=2)) == Opening(Schema(b"a,b", ("a", "b"), Dialect(eol=b"\r\n")), 25, 3)
-    assert opened(data, Wanted(header="none", skip_lines=2)) == Opening(
+    assert opened(data, ReadOptions(skip_lines=2)) == Opening(Schema(b"a,b", ("a", "b"), Dialect(eol=b"\r\n")), 25, 3)
+    assert opened(data, ReadOptions(header="none", skip_lines=2)) == Opening(
         Schema(None, ("#1", "#2"), Dialect(eol=b"\r\n")), 20, 2
     )
 
@@ -62,19 +65,19 @@ def test_a_source_of_blank_lines_alone_is_taken_whole_at_its_end(data: bytes) ->
 
 
 def test_a_source_that_ends_within_the_lines_to_skip_is_taken_whole() -> None:
-    assert opened(b"one\ntwo", Wanted(skip_lines=5)) == Opening(None, 7, 2, unterminated=True)
+    assert opened(b"one\ntwo", ReadOptions(skip_lines=5)) == Opening(None, 7, 2, unterminated=True)
     # When it grows, those that were skipped are not skipped again.
-    wanted = Wanted(skip_lines=3)
-    assert find_opening(b"three\na\n", wanted, line=3, offset=8, at_end=True) == Opening(Schema(b"a", ("a",)), 8, 2)
+    options = ReadOptions(skip_lines=3)
+    assert find_opening(b"three\na\n", options, line=3, offset=8, at_end=True) == Opening(Schema(b"a", ("a",)), 8, 2)
 
 
-@given(data=SOUP, wanted=WANTED)
-@example(data=b"\r\na,b\r", wanted=Wanted())
-@example(data=b"note\r", wanted=Wanted(skip_lines=1))
-def test_more_data_never_change_a_beginning_that_was_found(data: bytes, wanted: Wanted) -> None:
+@given(data=SOUP, options=WANTED)
+@example(data=b"\r\na,b\r", options=ReadOptions())
+@example(data=b"note\r", options=ReadOptions(skip_lines=1))
+def test_more_data_never_change_a_beginning_that_was_found(data: bytes, options: ReadOptions) -> None:
     def found(end: int, *, at_end: bool) -> Opening | str | None:
         try:
-            return opened(data[:end], wanted, at_end=at_end)
+            return opened(data[:end], options, at_end=at_end)
         except ValueError as error:
             return str(error)
 
@@ -95,7 +98,7 @@ def test_utf_16_is_refused_with_what_to_do(mark: bytes) -> None:
 
 
 def test_a_header_is_read_in_its_encoding() -> None:
-    schema = schema_of("Größe;ß\n".encode("cp1252"), Wanted(delimiter=b";", encoding="cp1252"))
+    schema = schema_of("Größe;ß\n".encode("cp1252"), ReadOptions(delimiter=b";", encoding="cp1252"))
     assert schema.columns == ("Größe", "ß")
     assert schema.dialect == Dialect(b";", encoding="cp1252")
 
@@ -120,12 +123,12 @@ def test_a_mark_within_a_character_is_told() -> None:
 
 
 def test_a_blank_before_a_quote_in_a_header_is_told() -> None:
-    opening = find_opening(b'S, "N,o"\nM,1\n', Wanted(), at_end=True)
+    opening = find_opening(b'S, "N,o"\nM,1\n', ReadOptions(), at_end=True)
     assert opening is not None
     assert opening.schema is not None
     assert opening.schema.columns == ("S", ' "N', 'o"')
     assert "a blank before a quote" in opening.trouble
-    opening = find_opening(b"S, N\n", Wanted(), at_end=True)
+    opening = find_opening(b"S, N\n", ReadOptions(), at_end=True)
     assert opening is not None
     assert not opening.trouble
 
@@ -136,29 +139,29 @@ def test_excel_s_first_line_names_the_delimiter() -> None:
         data = first + b"\r\na,x;b\r\n1,5;2,5\r\n"
         assert opened(data, AUTO) == Opening(schema, len(first) + 9, 2)
     assert schema_of(b"sep=\t\na;b\tc\n1\t2\n", AUTO).columns == ("a;b", "c")
-    assert opened(b"sep=|\n1;2|3\n", Wanted(header="none", delimiter=None)) == Opening(
+    assert opened(b"sep=|\n1;2|3\n", ReadOptions(header="none", delimiter=None)) == Opening(
         Schema(None, ("#1", "#2"), Dialect(b"|")), 6, 1
     )
 
 
 @pytest.mark.parametrize(
-    ("data", "wanted", "why"),
+    ("data", "options", "why"),
     [
-        (b"sep=;\na;b\n", Wanted(), "sep=;: set DELIMITER=auto, which obeys it, or SKIP_LINES=1"),
-        (b"sep=;\na;b\n", Wanted(delimiter=b";", quote=None), "set DELIMITER=auto"),
+        (b"sep=;\na;b\n", ReadOptions(), "sep=;: set DELIMITER=auto, which obeys it, or SKIP_LINES=1"),
+        (b"sep=;\na;b\n", ReadOptions(delimiter=b";", quote=None), "set DELIMITER=auto"),
         (b"sep=x\naxb\n", AUTO, "sep=x, which names no delimiter: set SKIP_LINES=1"),
-        (b"sep=|\na|b\n", Wanted(delimiter=None, encoding="gbk"), "may be part of a character in ENCODING=gbk"),
+        (b"sep=|\na|b\n", ReadOptions(delimiter=None, encoding="gbk"), "may be part of a character in ENCODING=gbk"),
     ],
 )
-def test_excel_s_first_line_is_never_taken_for_a_header(data: bytes, wanted: Wanted, why: str) -> None:
+def test_excel_s_first_line_is_never_taken_for_a_header(data: bytes, options: ReadOptions, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)):
-        opened(data, wanted)
+        opened(data, options)
 
 
 def test_a_line_that_is_like_excel_s_is_a_line() -> None:
     assert schema_of(b"sep=;,b\n").columns == ("sep=;", "b")
     assert schema_of(b"sep\n1\n").columns == ("sep",)
-    assert opened(b"sep=;\na\n", Wanted(skip_lines=1)) == Opening(Schema(b"a", ("a",)), 8, 2)
+    assert opened(b"sep=;\na\n", ReadOptions(skip_lines=1)) == Opening(Schema(b"a", ("a",)), 8, 2)
 
 
 @pytest.mark.parametrize("data", [b"sep=;", b"sep=;\r\n", b"sep=;\n\n"])

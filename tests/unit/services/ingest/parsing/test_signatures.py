@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM
-from services.ingest.parsing.opening import Wanted, find_opening
+from services.ingest.parsing.opening import find_opening
+from services.ingest.parsing.options import ReadOptions
 from services.ingest.parsing.signatures import find_foreign, find_json
 
 TEXT = "S,id\r\nM,1\r\nÄ,2\r\n"
@@ -181,9 +182,9 @@ def test_json_is_no_header_but_may_be_rows(data: bytes) -> None:
     for at_end in (True, False):
         assert "JSON" in (find_json(data, at_end=at_end) or "")
         with pytest.raises(ValueError, match="JSON"):
-            find_opening(data, Wanted(), at_end=at_end)
+            find_opening(data, ReadOptions(), at_end=at_end)
     assert find_foreign(data, at_end=True) == ""
-    opening = find_opening(data, Wanted(header="none", delimiter=b"\t", quote=b""), at_end=True)
+    opening = find_opening(data, ReadOptions(header="none", delimiter=b"\t", quote=b""), at_end=True)
     assert opening is not None
     assert opening.schema is not None
 

@@ -9,19 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Dialect
-from services.ingest.parsing.opening import SAMPLE_BYTES, Opening, Wanted, find_opening
-from services.ingest.parsing.patience import Waiting
+from services.ingest.parsing.opening import Opening, find_opening
+from services.ingest.parsing.options import ReadOptions
+from services.ingest.parsing.patience import Patience
+from services.ingest.parsing.sampling import SAMPLE_BYTES
 
-AUTO = Wanted(delimiter=None, quote=None)
-
-
-def opened(data: bytes, wanted: Wanted = AUTO, *, at_end: bool = True, hurry: bool = False) -> Opening | None:
-    return find_opening(data, wanted, at_end=at_end, hurry=hurry)
+AUTO = ReadOptions(delimiter=None, quote=None)
 
 
-def found(data: bytes, wanted: Wanted = AUTO) -> tuple[bytes, bytes, int]:
+def opened(data: bytes, options: ReadOptions = AUTO, *, at_end: bool = True, hurry: bool = False) -> Opening | None:
+    return find_opening(data, options, at_end=at_end, hurry=hurry)
+
+
+def found(data: bytes, options: ReadOptions = AUTO) -> tuple[bytes, bytes, int]:
     """Delimiter, quote and how many columns there are."""
-    opening = opened(data, wanted)
+    opening = opened(data, options)
     assert opening is not None
     assert opening.schema is not None
     return opening.schema.dialect.delimiter, opening.schema.dialect.quote, len(opening.schema.columns)
@@ -98,11 +100,11 @@ def test_header_and_rows_have_to_agree(data: bytes, expected: bytes) -> None:
 )
 def test_a_byte_within_a_character_is_no_delimiter(encoding: str, header: str, row: str) -> None:
     data = "\n".join([header, *[row] * 20, ""]).encode(encoding)
-    wanted = Wanted(delimiter=None, quote=None, encoding=encoding)
-    assert found(data, wanted) == (b",", b'"', 2)
+    options = ReadOptions(delimiter=None, quote=None, encoding=encoding)
+    assert found(data, options) == (b",", b'"', 2)
     assert found(data) == (b",", b'"', 2), "as if it were UTF-8"
     tabs = data.replace(b",", b"\t")
-    assert found(tabs, wanted) == found(tabs) == (b"\t", b'"', 2)
+    assert found(tabs, options) == found(tabs) == (b"\t", b'"', 2)
 
 
 def test_a_pipe_behind_a_letter_of_latin_1_delimits() -> None:
@@ -113,7 +115,7 @@ def test_a_pipe_behind_a_letter_of_latin_1_delimits() -> None:
 def test_a_delimiter_that_may_be_part_of_a_character_is_refused_with_what_to_do() -> None:
     data = "city|n\n大阪|1\n東京|2\n".encode("shift_jis")
     with pytest.raises(ValueError, match=r"'\|', which may be part of a character in ENCODING=shift_jis: convert"):
-        opened(data, Wanted(delimiter=None, encoding="shift_jis"))
+        opened(data, ReadOptions(delimiter=None, encoding="shift_jis"))
 
 
 QUOTES = [
@@ -133,9 +135,9 @@ QUOTES = [
 @pytest.mark.parametrize(("data", "delimiter", "quote"), QUOTES)
 def test_quotes_are_found_out(data: bytes, delimiter: bytes, quote: bytes) -> None:
     assert found(data)[:2] == (delimiter, quote)
-    assert found(data, Wanted(delimiter=delimiter, quote=None))[:2] == (delimiter, quote)
+    assert found(data, ReadOptions(delimiter=delimiter, quote=None))[:2] == (delimiter, quote)
     if quote:
-        assert found(data, Wanted(delimiter=None, quote=quote))[:2] == (delimiter, quote)
+        assert found(data, ReadOptions(delimiter=None, quote=quote))[:2] == (delimiter, quote)
 
 
 @pytest.mark.parametrize("data", [b"timestamp (UTC)", b"id;S;v\n", b"a,b,c\r\n", BOM + b"a\n", b'"a\nb";c\n'])
@@ -145,9 +147,9 @@ def test_a_header_alone_decides_nothing(data: bytes) -> None:
 
 
 def test_a_row_alone_is_read_where_there_is_no_header() -> None:
-    wanted = Wanted(header="none", delimiter=None, quote=None)
-    assert found(b"1;2;3\n", wanted) == (b";", b'"', 3)
-    assert found(b"12:30:45\n", wanted)[2] == 1
+    options = ReadOptions(header="none", delimiter=None, quote=None)
+    assert found(b"1;2;3\n", options) == (b";", b'"', 3)
+    assert found(b"12:30:45\n", options)[2] == 1
 
 
 def test_it_waits_for_a_sample_the_end_or_until_it_has_waited_enough() -> None:
@@ -161,16 +163,16 @@ def test_it_waits_for_a_sample_the_end_or_until_it_has_waited_enough() -> None:
 
 
 def test_what_waits_hurries_a_second_after_its_first_complete_lines_and_says_once_why_it_waits() -> None:
-    waiting = Waiting()
-    assert not waiting.hurries(b"", AUTO, 1.0)
+    patience = Patience()
+    assert not patience.hurries(b"", AUTO, 1.0)
     for now in (1.0, 2.5, 9.0):
-        assert not waiting.hurries(b"a;b\n1;", AUTO, now)
-    assert "header alone" in waiting.news(b"a;b\n1;", AUTO, 9.0, at_end=False)
-    assert waiting.news(b"a;b\n1;", AUTO, 9.0, at_end=True) == ""
-    assert not waiting.hurries(b"a;b\n1;2\n", AUTO, 10.0)
-    assert waiting.hurries(b"a;b\n1;2\n3;4\n", AUTO, 11.0)
-    assert not Waiting().hurries(b"a;b\n1;2\n", Wanted(), 99.0)
-    assert Waiting().news(b"a", Wanted(), 99.0, at_end=True) == ""
+        assert not patience.hurries(b"a;b\n1;", AUTO, now)
+    assert "header alone" in patience.news(b"a;b\n1;", AUTO, 9.0, at_end=False)
+    assert patience.news(b"a;b\n1;", AUTO, 9.0, at_end=True) == ""
+    assert not patience.hurries(b"a;b\n1;2\n", AUTO, 10.0)
+    assert patience.hurries(b"a;b\n1;2\n3;4\n", AUTO, 11.0)
+    assert not Patience().hurries(b"a;b\n1;2\n", ReadOptions(), 99.0)
+    assert Patience().news(b"a", ReadOptions(), 99.0, at_end=True) == ""
 
 
 PIECES = [
@@ -199,9 +201,9 @@ PIECES = [
     st.sampled_from(["first", "none"]),
 )
 def test_whatever_a_sample_is_it_is_read_with_what_is_found(data: bytes, encoding: str, header: str) -> None:
-    wanted = Wanted(header, None, None, encoding)  # type: ignore[arg-type] # one of two texts
+    options = ReadOptions(header, None, None, encoding)  # type: ignore[arg-type] # one of two texts
     try:
-        opening = opened(data, wanted)
+        opening = opened(data, options)
     except ValueError:
         return
     if opening is None or opening.schema is None:
@@ -209,7 +211,7 @@ def test_whatever_a_sample_is_it_is_read_with_what_is_found(data: bytes, encodin
     dialect = opening.schema.dialect
     assert dialect.delimiter in b",;|\t"
     assert dialect.quote in (b"", b'"', b"'")
-    given_by_hand = opened(data, Wanted(header, dialect.delimiter, dialect.quote, encoding))  # type: ignore[arg-type] # same
+    given_by_hand = opened(data, ReadOptions(header, dialect.delimiter, dialect.quote, encoding))  # type: ignore[arg-type] # same
     assert given_by_hand == opening
 
 

@@ -38,7 +38,7 @@ def test_what_is_cut_off_or_goes_on_otherwise_is_an_error(pack: Pack) -> None:
     packed = pack(b"a,b\n1,2\n")
     with pytest.raises(EOFError, match="it ends within its compressed data"):
         read(packed[:-1], [3])
-    with pytest.raises(ValueError, match=f"its compressed data end at byte {len(packed)}, and what follows"):
+    with pytest.raises(ValueError, match=f"its compressed data ends at byte {len(packed)}, and what follows"):
         read(packed + b"garbage", [5])
 
 

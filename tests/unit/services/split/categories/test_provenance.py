@@ -13,8 +13,8 @@ from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, encode_control
 from common.rows.tally import Tally
-from services.ingest.outgoing import Address, pack_end, pack_run
-from services.ingest.parsing.framing import Run
+from services.ingest.outgoing import Address, pack_end, pack_rows
+from services.ingest.parsing.framing import RowBlock
 from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, up_to
 from tests.harness.record_runs import to_runs
 
@@ -74,7 +74,7 @@ def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[lis
     line, offset = 2, 10
     expected = []
     for rows, eol in runs:
-        pack_run(outbox, TOPICS, ADDRESS, "schema", Run(rows, eol, line, offset, plain=False), rows, 0)
+        pack_rows(outbox, TOPICS, ADDRESS, "schema", RowBlock(rows, eol, line, offset, plain=False), rows, 0)
         for row in rows:
             expected.append(Placed(row, line, offset, eol))
             line += 1 + row.count(b"\n")

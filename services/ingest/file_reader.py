@@ -1,0 +1,178 @@
+"""What a followed file holds: read into an outbox as far as it may be read now."""
+
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from pathlib import Path
+
+import structlog
+
+from common.errors import SourceError
+from common.kafka.transaction import Outbox
+from common.protocol.progress import Progress
+from services.ingest.context import IngestContext
+from services.ingest.files.content import Content, content_of, is_misnamed
+from services.ingest.files.finding import file_of, source_name
+from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, fit_chunk
+from services.ingest.parsing.expected import Expected
+from services.ingest.parsing.look import FilePatience, Look, Stamp, Step
+from services.ingest.resuming import resume_source
+from services.ingest.source import Source
+
+log = structlog.get_logger()
+
+
+class Stage(Enum):
+    """How far a file is read."""
+
+    READING = auto()
+    # Compressed, and still being written to.
+    GROWING = auto()
+    # Read to its end, or given up.
+    FINISHED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whether a turn moved the source's progress, and when to look next, by time.monotonic: 0 is the next turn."""
+
+    moved: bool = False
+    next_look: float = 0.0
+
+
+class FileReader:
+    """Reads one source's file. `path` is where it is, `expected` which file is to be there, "" for any."""
+
+    def __init__(self, context: IngestContext, progress: Progress) -> None:
+        self._context = context
+        settings = context.settings
+        self._patience = FilePatience(settings.once, settings.settle_s, settings.unterminated_s)
+        self._begun_at = progress
+        self._source: Source | None = None
+        self._refusal = ""
+        # Known once its first bytes are looked at.
+        self._content: Content | None = None
+        self._chunk_bytes = CHUNK_BYTES
+        # The file at the last look, and when its content was last seen to be the source's.
+        self._seen: Stamp | None = None
+        self._known: Stamp | None = None
+        self._grew_at = time.monotonic()
+        # Of a header that lacks its line ending, which is not read.
+        self._header_bytes = 0
+        self._is_misnamed = False
+        self.stage = Stage.READING
+        self.path, self.expected = Path(), ""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the file is compressed."""
+        return self._content is not None and self._content.whole_only
+
+    @property
+    def progress(self) -> Progress:
+        """How far the file is read, the current outbox included."""
+        return self._begun_at if self._source is None else self._source.progress
+
+    def move(self, path: Path, expected: str) -> None:
+        """The file is here now."""
+        self.path, self.expected = path, expected
+        if self._content is not None:
+            self._content.path, self._content.expected = path, expected
+
+    def reopen(self) -> None:
+        """The file may have more."""
+        if self.stage is Stage.FINISHED:
+            self.stage = Stage.READING
+
+    async def read(self, outbox: Outbox, now: float) -> Turn:
+        """Look at the file, and put what it has into the outbox. OSError, SourceError if it cannot be read."""
+        stat = await ask_file(self.path.stat)
+        if self.expected not in {"", file_of(stat)}:
+            raise MovedError
+        stamp, was_packed = _stamp_of(stat), self.is_packed
+        content = await self._open(stamp)
+        if content.whole_only and not was_packed:
+            # How many compressed files are read at once is for the partition to say.
+            return Turn()
+        source = self._source or await self._resume(content, stamp)
+        rest_s, holds_header = now - self._grew_at, self._header_bytes > 0
+        look = Look(source.progress, stamp, self._known, content.whole_only, rest_s, holds_header, self._patience)
+        if look.step is Step.WAIT:
+            self.stage = Stage.GROWING
+            return Turn()
+        if self.stage is Stage.GROWING:
+            self.stage = Stage.READING
+        if look.is_suspect:
+            await ask_file(content.fingerprint, source.progress)
+        if look.step is Step.REST:
+            return self._rest(source, stamp)
+        return await self._take_chunk(content, source, look, outbox, now)
+
+    async def _open(self, stamp: Stamp) -> Content:
+        """What the file holds: as long as nothing was read of it, it may become another kind of file."""
+        seen, content = self._seen, self._content
+        if content is None or (self.progress.offset == 0 and stamp != seen):
+            content = self._content = await ask_file(content_of, self.path, self.expected)
+            if stamp.size and is_misnamed(content) and not self._is_misnamed:
+                self._is_misnamed = True
+                log.warning("not compressed, whatever its name says: read as it is", source=self.progress.source)
+        if seen is None or stamp.size != seen.size or (content.whole_only and stamp != seen):
+            self._grew_at = time.monotonic()
+            self.reopen()
+        self._seen = stamp
+        return content
+
+    async def _resume(self, content: Content, stamp: Stamp) -> Source:
+        resumed = await resume_source(self._context, content, self._begun_at, stamp.size)
+        self._source, self._refusal, self._known = resumed.source, resumed.refusal, stamp
+        return resumed.source
+
+    def _rest(self, source: Source, stamp: Stamp) -> Turn:
+        """There is nothing more until the file is seen to have changed. Moved if its time is to be kept."""
+        self._known, self.stage = stamp, Stage.FINISHED
+        # A file that was touched, and is renamed later, would be taken for another one.
+        is_touched = source.progress.changed_at_ns != stamp.changed_at_ns
+        if is_touched:
+            source.progress = replace(source.progress, changed_at_ns=stamp.changed_at_ns)
+        return Turn(is_touched, math.inf)
+
+    async def _take_chunk(self, content: Content, source: Source, look: Look, outbox: Outbox, now: float) -> Turn:
+        """Read, and let the source frame, encode and pack."""
+        before, stamp = source.progress, look.stamp
+        data = await ask_file(content.read_chunk, before.offset, source.fingerprint, self._chunk_bytes)
+        if data and self._refusal:
+            raise SourceError(self._refusal)
+        self._known = stamp
+        to_its_end = len(data) < self._chunk_bytes
+        expected = look.expected(to_its_end=to_its_end)
+        used = await source.take(data, outbox, expected, size=stamp.size, changed_at_ns=stamp.changed_at_ns)
+        progress = source.progress
+        content.keep_from(progress.offset)
+        # Once it is complete, `take` rejects a record that is too long.
+        stuck = not used and not to_its_end
+        name = source_name(self.path)
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, name, progress.line, progress.offset, stuck=stuck)
+        self._log_end(progress, before, len(data) - used)
+        next_look = 0.0
+        if expected is Expected.NOT_NOW and not progress.ended:
+            # A file that is seen to have changed is looked at before.
+            next_look = self._grew_at + self._patience.half_row_s
+            if now < source.decides_at < next_look:
+                next_look = source.decides_at
+        return Turn(progress != before, next_look)
+
+    def _log_end(self, progress: Progress, before: Progress, left: int) -> None:
+        if not progress.ended:
+            return
+        if left:
+            if not self._header_bytes and not self._context.settings.read_options.is_auto:
+                log.warning("a header waits for its line ending", source=progress.source, bytes=left)
+        elif progress.offset > before.offset or not before.ended:
+            log.info("source ended", source=progress.source, rows=progress.tally.rows)
+        self._header_bytes = left
+
+
+def _stamp_of(stat: os.stat_result) -> Stamp:
+    return Stamp(file_of(stat), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)

@@ -1,0 +1,83 @@
+"""Finding a source's file again once it is no longer at its location: the questions to the disk."""
+
+import asyncio
+from dataclasses import dataclass
+
+from common.protocol.progress import Progress
+from services.ingest.context import IngestContext
+from services.ingest.files.content import is_source_file
+from services.ingest.files.reading import MovedError
+from services.ingest.naming.locations import Found, Seen, SourceLocation
+from services.ingest.naming.moving import Missing, Verdict, find_candidates, judge_missing
+from services.ingest.scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a source is now; `is_lost` if no file is its own any more, `is_overwritten` if another has its path."""
+
+    location: SourceLocation
+    is_lost: bool = False
+    is_overwritten: bool = False
+
+
+class Locator:
+    """Locates sources that a look has missed."""
+
+    def __init__(self, context: IngestContext, scan: Scan) -> None:
+        self._once = context.settings.once
+        self._scan = scan
+        # When a source's file was first missed, by time.monotonic.
+        self._missed_at: dict[str, float] = {}
+
+    def note_found(self, source: str) -> None:
+        """The source's file is at its location."""
+        self._missed_at.pop(source, None)
+
+    async def locate(self, progress: Progress, location: SourceLocation, seen: Seen) -> Located:
+        """Where a source is whose file is no longer at `location`."""
+        source = progress.source
+        if not location.file and location.path not in seen.files:
+            return Located(location)
+        is_another = False
+        for path, found in find_candidates(source, location, seen, was_read=progress.offset > 0):
+            is_this = await _is_this(found, progress)
+            if is_this is None:
+                return Located(location)
+            if is_this:
+                return Located(SourceLocation(path, location.file))
+            is_another = True
+        return await self._judge(source, location, seen, is_another=is_another)
+
+    async def _judge(self, source: str, location: SourceLocation, seen: Seen, *, is_another: bool) -> Located:
+        successor = seen.files.get(location.path)
+        missing = Missing(
+            had_file=bool(location.file),
+            is_another=is_another,
+            # With ONCE there is no other look.
+            missed_before=seen.at > self._missed_at.setdefault(source, seen.at) or self._once,
+            is_hidden=self._scan.is_blind_to(location.path),
+            may_take_successor=successor is not None
+            and self._scan.locations.may_take(source, location.path, successor.file),
+        )
+        verdict = judge_missing(missing)
+        if verdict is Verdict.WAITS:
+            return Located(location)
+        if verdict is Verdict.TAKES_SUCCESSOR and successor is not None:
+            # Reading on shows whether it is the same source, written anew, or another file.
+            return Located(SourceLocation(location.path, successor.file))
+        has_successor = successor is not None and bool(successor.file)
+        # Looks do not show what has a name that INPUT does not have.
+        is_overwritten = has_successor or await asyncio.to_thread(self._scan.is_outside, location.path)
+        return Located(SourceLocation(location.path), is_lost=True, is_overwritten=is_overwritten)
+
+
+async def _is_this(found: Found, progress: Progress) -> bool | None:
+    """Whether this file, with the same inode, is the source's; None if it was renamed again: the next look finds it."""
+    try:
+        return await asyncio.to_thread(is_source_file, found, progress)
+    except (FileNotFoundError, MovedError):
+        return None
+    except OSError:
+        # Reading on reports what is wrong with it.
+        return True

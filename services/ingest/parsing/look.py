@@ -1,0 +1,96 @@
+"""What to do with a followed file at one look, from its size and times and how far it is read."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from common.protocol.progress import Progress
+from services.ingest.parsing.expected import Expected
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What shows that a file changed: which file it is, its size, and when its content, or anything of it, changed."""
+
+    file: str
+    size: int
+    changed_at_ns: int
+    touched_at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FilePatience:
+    """For how long, in seconds, a file that does not grow is waited for: until it has ended, and for half a row."""
+
+    once: bool
+    settle_s: float
+    unterminated_s: float
+
+    @property
+    def half_row_s(self) -> float:
+        """How long after it last grew the file's last row is taken without its line ending."""
+        return max(self.settle_s, self.unterminated_s)
+
+
+class Step(Enum):
+    """What to do with the file next."""
+
+    # Compressed and still being written to: it can be read only as a whole.
+    WAIT = auto()
+    # Everything is read.
+    REST = auto()
+    READ = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A file as it is now, `rest_s` after it grew.
+
+    `known` is its stamp when its content was last seen to be the source's. `holds_header`: the end of it that is not
+    read is a header without its line ending.
+    """
+
+    progress: Progress
+    stamp: Stamp
+    known: Stamp | None
+    is_packed: bool
+    rest_s: float
+    holds_header: bool
+    patience: FilePatience
+
+    @property
+    def _is_read(self) -> bool:
+        return self.progress.ended and self.progress.size == self.stamp.size
+
+    @property
+    def _has_settled(self) -> bool:
+        return self.patience.once or self.rest_s >= self.patience.settle_s
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether the file, compressed, is still being written to."""
+        is_known = self._is_read and self.stamp == self.known
+        return self.is_packed and not self._has_settled and not is_known
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether the content has to show if it is still the source's: it was touched, or the file is another one."""
+        if self.known is None or self.stamp == self.known:
+            return False
+        return self._is_read or self.stamp.file != self.known.file
+
+    @property
+    def step(self) -> Step:
+        """What to do next; if the content is suspect, once it has turned out to be the source's."""
+        if self.is_growing:
+            return Step.WAIT
+        # What is left is a header that lacks its line ending; it may have been written again.
+        is_left = not self.is_packed and self.progress.offset < self.stamp.size
+        is_same_header = self.holds_header and self.stamp == self.known
+        return Step.REST if self._is_read and (not is_left or is_same_header) else Step.READ
+
+    def expected(self, *, to_its_end: bool) -> Expected:
+        """How much more of the file is expected once it is read, to its end or not."""
+        if not to_its_end or not self._has_settled:
+            return Expected.MORE
+        is_final = self.patience.once or self.is_packed or self.rest_s >= self.patience.half_row_s
+        return Expected.NOTHING if is_final else Expected.NOT_NOW

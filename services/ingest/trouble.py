@@ -1,0 +1,32 @@
+"""Why a source cannot be read now: logged once, until it can be read again."""
+
+import re
+
+import structlog
+
+log = structlog.get_logger()
+
+# Sizes and positions may differ at each look, and are no news.
+_FIGURES = re.compile(r"[0-9]+")
+
+
+class Trouble:
+    """The trouble of one source; `reason` is empty if it has none."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._kind = ""
+        self.reason = ""
+
+    def report(self, reason: str, kind: str = "") -> None:
+        """The source cannot be read. `kind` is what the reason has in common with others that are no news after it."""
+        kind = kind or _FIGURES.sub("", reason)
+        if kind != self._kind:
+            log.error("source cannot be read", source=self._source, reason=reason)
+        self.reason, self._kind = reason, kind
+
+    def clear(self) -> None:
+        """The source was read."""
+        if self.reason:
+            log.info("source can be read again", source=self._source)
+            self.reason = self._kind = ""

@@ -1,0 +1,79 @@
+"""Where a partition's files go on: at the offset in their ledger, or where that was begun; checked against Kafka."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from common.errors import LostRecordsError, MissingRecordsError, ServiceError
+from common.kafka.offsets import committed_offsets
+from common.kafka.reading import find_end
+from common.pipeline.start import Pipeline
+from common.protocol.acceptance import decode_acceptance
+from common.sessions.session import unless_stopped
+from services.sink.disk.lock import Lock
+from services.sink.ledger.origin import Origin
+from services.sink.partition_files import PartitionFiles
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Finds where the partitions of this replica begin; `group` is sink's consumer group."""
+
+    output_dir: Path
+    pipeline: Pipeline
+    admin: AIOKafkaAdminClient
+    consumer: AIOKafkaConsumer
+    group: str
+
+    async def open(self, partition: TopicPartition, files: PartitionFiles, lock: Lock, stop: asyncio.Event) -> int:
+        """Bring the files to their ledger's state; return the next offset. ServiceError where they cannot go on."""
+        next_offset = await files.open(self._origin(partition.topic))
+        if next_offset is None:
+            if lock.knows_ledger:
+                raise ServiceError(
+                    f"the ledger of topic {partition.topic}, partition {partition.partition} in "
+                    f"{self.output_dir} was removed: its rows would be written again. Bring it back, or set "
+                    "another OUTPUT_DIR, which gets everything that Kafka still has"
+                )
+            next_offset = await unless_stopped(stop, self._find_first(partition))
+            # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
+            await files.pass_over(next_offset)
+        # Before any row is written: from now on, no ledger is no first start.
+        await asyncio.to_thread(lock.note_ledger)
+        return next_offset
+
+    def _origin(self, topic: str) -> Origin:
+        identity, schemas = self.pipeline.identity, self.pipeline.topics.schemas
+        return Origin(identity.cluster, topic, identity.topics[topic], schemas, identity.topics[schemas])
+
+    async def _find_first(self, partition: TopicPartition) -> int:
+        """Where a new ledger begins: at 0, or, where records are gone, where that was accepted as the beginning."""
+        first = (await self.consumer.beginning_offsets([partition]))[partition]
+        if first > 0:
+            point = (await committed_offsets(self.admin, self.group, [partition]))[partition]
+            accepted = decode_acceptance(point.metadata)
+            if accepted is None or not accepted.holds_for(self.pipeline.identity.topics[partition.topic], first):
+                raise MissingRecordsError("sink", partition.topic, partition.partition, first)
+            log.warning("beginning with what is left", topic=partition.topic, partition=partition.partition, gone=first)
+        return int(first)
+
+    async def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Go to where the ledger says, and resume the partition."""
+        beginning = (await self.consumer.beginning_offsets([partition]))[partition]
+        if offset < beginning:
+            raise LostRecordsError(partition.topic, partition.partition, offset, beginning)
+        if (end := await find_end(self.consumer, partition, offset)) < offset:
+            raise ServiceError(
+                f"topic {partition.topic}, partition {partition.partition} ends at offset {end}, and the ledger in "
+                f"{self.output_dir} goes on at {offset}: the broker has lost records that it acknowledged. "
+                "Set another OUTPUT_DIR, which gets everything that Kafka still has"
+            )
+        self.consumer.seek(partition, offset)
+        self.consumer.resume(partition)
+        log.info("partition taken up", topic=partition.topic, partition=partition.partition, offset=offset)

@@ -1,0 +1,123 @@
+"""Which file a category's rows go into: one that is known from memory or from the ledger, or a new one."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from common.pipeline.registry import Registered
+from common.protocol.messages import parse_category_key
+from common.protocol.output_folder import REJECTED_PATH
+from services.sink.disk.open_files import check_free
+from services.sink.disk.output_root import OutputRoot
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
+from services.sink.memory import CategoryState, Memory
+from services.sink.rendering import NO_LAYOUT, REJECTED_LAYOUT, Layout, layout_of
+from services.sink.rolling.limits import Due, EndedRun, Rolling
+
+T = TypeVar("T")
+
+_MAX_LAYOUTS = 1_000
+
+
+class Schemas(Protocol):
+    """Where schemas are looked up."""
+
+    async def find(self, schema_id: str) -> Registered:
+        """The schema with this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAppend:
+    """CSV rows for the file of an entry, which is finished with them or not. Without a path its file is new."""
+
+    entry: Entry
+    layout: Layout
+    runs: Sequence[EndedRun]
+    full: bool = False
+
+
+class Categories:
+    """What is known of each of a partition's keys. `thread` is where the ledger is asked."""
+
+    def __init__(
+        self, root: Path, ledger: Ledger, thread: ThreadPoolExecutor, schemas: Schemas, rolling: Rolling, memory: Memory
+    ) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._thread = thread
+        self._schemas = schemas
+        self._rolling = rolling
+        self._memory = memory
+        self._layouts: dict[str, Layout] = {}
+
+    async def find(self, keys: Collection[bytes]) -> dict[bytes, CategoryState]:
+        """The states of these keys, each with its layout: from memory, from the ledger, or new."""
+        found = {key: state for key in keys if (state := self._memory.find(key)) is not None}
+        missing = [key for key in keys if key not in found]
+        if missing:
+            entries = await self._ask(self._ledger.find, missing)
+            first = 1 if self._rolling.rule.rolls else 0
+            for key in missing:
+                found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), NO_LAYOUT)
+        for key, state in found.items():
+            if state.layout is NO_LAYOUT:
+                found[key] = CategoryState(state.entry, await self._layout(key))
+        return found
+
+    async def _layout(self, key: bytes) -> Layout:
+        if key == REJECTED_KEY:
+            return REJECTED_LAYOUT
+        schema, _, _ = parse_category_key(key)
+        layout = self._layouts.get(schema)
+        if layout is None:
+            layout = layout_of((await self._schemas.find(schema)).schema)
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[schema] = layout
+        return layout
+
+    async def claim(self, appends: list[PendingAppend], now: float) -> list[PendingAppend]:
+        """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
+        if all(append.entry.path for append in appends):
+            return appends
+        claimed = [
+            append if append.entry.path else replace(append, entry=await self._named(append.entry, now))
+            for append in appends
+        ]
+        new = [after.entry for before, after in zip(appends, claimed, strict=True) if not before.entry.path]
+        await self._enter(new)
+        return claimed
+
+    async def _named(self, entry: Entry, now: float) -> Entry:
+        """The entry with its file's path."""
+        if entry.key == REJECTED_KEY:
+            return replace(entry, path=REJECTED_PATH)
+        schema, split, category = parse_category_key(entry.key)
+        number = (await self._schemas.find(schema)).number
+        date = datetime.fromtimestamp(now, UTC).date().isoformat()
+        place = self._rolling.rule.place(split, category, number, entry.part, date)
+        return replace(entry, path=place.path, final=place.final, began_at=now, changed_at=now)
+
+    async def _enter(self, entries: Sequence[Entry]) -> None:
+        with OutputRoot(self._root) as output:
+            for entry in entries:
+                check_free(output, entry.path)
+                if entry.final:
+                    check_free(output, entry.final)
+        await self._ask(self._ledger.commit, {}, Changes(entries))
+
+    async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:
+        """Some of the open files that the ledger knows to be due, as it knows them."""
+        return await self._ask(self._ledger.due, due.begun_by, due.changed_by, limit)
+
+    def as_it_is(self, known: Entry) -> CategoryState:
+        """The state now of a category that the ledger knows so."""
+        return self._memory.find(known.key) or CategoryState(known, NO_LAYOUT)
+
+    async def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
