@@ -32,6 +32,14 @@ _LOOK_INTERVAL_S = 0.1
 _SAID_AFTER_S = 5.0
 # A service that finds everything done, and had nothing to do, may have started beside an ingest that has not begun yet.
 _PATIENCE_S = 15.0
+_NO_OTHER_RUN_YET = (
+    f"all that ingest has read so far is carried: if no other run of it begins within {_PATIENCE_S:g} s, there is "
+    "nothing to do"
+)
+_NO_OTHER_RUN = (
+    "nothing to do: all that ingest has read is carried, and no other run of it has begun. If one begins later, start "
+    "this service again"
+)
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
 
@@ -202,17 +210,9 @@ async def wait_until_done(
                 log.info("all is carried", **describe_run(watch.sources, watch.runs))
                 return
             elif time.monotonic() - began < _PATIENCE_S:
-                waiting.on(
-                    "all that ingest has read so far is carried: if no other run of it begins within "
-                    f"{_PATIENCE_S:g} s, there is nothing to do"
-                )
+                waiting.on(_NO_OTHER_RUN_YET)
             else:
-                log.warning(
-                    "nothing to do: all that ingest has read is carried, and no other run of it has begun. If one "
-                    "begins later, start this service again",
-                    waited_s=_PATIENCE_S,
-                    **describe_run(watch.sources, watch.runs),
-                )
+                log.warning(_NO_OTHER_RUN, waited_s=_PATIENCE_S, **describe_run(watch.sources, watch.runs))
                 return
             await asyncio.sleep(_LOOK_INTERVAL_S)
 

@@ -150,16 +150,12 @@ async def run_partition_tasks(
     reason, this replica is not ready.
     """
     tasks = PartitionTasks(consumer, run, taken_up)
+    at_work = AtWork(consumer, tasks.assigned, taken_up, readiness, standing_by)
     consumer.subscribe(topics, listener=tasks)
 
     async def belong() -> None:
         await consumer.start()
-        if until_returned:
-            await tasks.all_returned()
-        else:
-            await (done or stop.wait)()
-
-    at_work = AtWork(consumer, tasks.assigned, taken_up, readiness, standing_by)
+        await (tasks.all_returned if until_returned else done or stop.wait)()
 
     try:
         await tasks.wait(

@@ -90,7 +90,7 @@ class Feed:
         self._fed = 0
         self.sources = [Source(folder / "abalone.csv", header)]
         self.size = 0
-        # As many from the start as a point's occurrences ask for, of one source and of one lane each.
+        # As many from the start as a point's occurrences ask for, of one source and of one partition each.
         while len(self.sources) < max(_OCCURRENCES):
             self.add_schema()
 

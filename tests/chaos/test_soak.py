@@ -22,7 +22,7 @@ _ROWS_PER_S = 3_600
 # Until as much waits as the feeder lets wait.
 _ROWS_PER_S_AT_FIRST = 50_000
 _SOURCES = 12
-# Python's allocator settles within some MiB; a leak of one rebalance's lanes in each of thousands would be far more.
+# Python's allocator settles within some MiB; a leak of one rebalance's tasks in each of thousands would be far more.
 _MOST_GROWTH_KIB = 8 * 1024
 
 

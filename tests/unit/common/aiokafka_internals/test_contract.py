@@ -9,8 +9,10 @@ from pathlib import Path
 
 import aiokafka
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 
 from common.aiokafka_internals.contract import CONTRACT, ELSEWHERE, MADE_FOR, Name, check_version
+from common.aiokafka_internals.installation import install
 from common.errors import ConfigurationError
 from tests.harness.private_names import problem
 
@@ -123,3 +125,22 @@ def test_what_uses_a_private_name_says_what_upstream_knows_of_it(path: Path) -> 
         return
     text = " ".join((ast.get_docstring(tree) or "").split() + path.read_text().split()).lower()
     assert any(each in text for each in ("aiokafka issue ", "aiokafka pull request ", "no upstream issue known"))
+
+
+def test_every_client_is_made_by_the_module_that_installs_the_replacements() -> None:
+    clients = {"AIOKafkaAdminClient", "AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer"}
+    makers = {
+        str(path.relative_to(ROOT))
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in clients
+    }
+    assert makers == {"common/kafka/clients.py"}
+
+
+def test_what_is_installed_once_is_not_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    install()
+    monkeypatch.setattr(AIOKafkaConnection, "send", lambda *_: "wrapped since")
+    install()
+    # As by a test that makes a process die at a request.
+    assert AIOKafkaConnection.send() == "wrapped since"

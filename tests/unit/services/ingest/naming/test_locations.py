@@ -122,7 +122,7 @@ def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tup
         for _ in range(2):
             for source, location in list(known.of.items()):
                 if look.at_location(location) is None:
-                    # As a lane decides: elsewhere, or given up.
+                    # As a partition decides: elsewhere, or given up.
                     path = next((path for path, _ in look.elsewhere(location)), None)
                     known.put(source, SourceLocation(path, location.file) if path else SourceLocation(location.path))
             for source, location in known.new_sources(look.files, {}).items():
