@@ -1,4 +1,4 @@
-"""What sink is told."""
+"""The settings of sink."""
 
 from functools import cached_property
 from pathlib import Path
