@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from common.batches.record_runs import Record, RecordRun
 from services.sink.categories import Categories, PendingAppend, Schemas
-from services.sink.disk.durability import make_durable
+from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
 from services.sink.grouping import Grouping, Run, group_by_key
@@ -59,30 +59,23 @@ class PartitionFiles:
         # lock is given back.
         name = ledger_path.rpartition("/")[2]
         self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._checkpointing = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
         self._closing = Event()
         # Has a thread of its own, too: packing takes its time.
         self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)
+        self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
         self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory)
-        self._checkpoint: asyncio.Future[None] | None = None
         # The first record that the ledger, as it is or will be with the checkpoint under way, does not know.
         self._next_offset = -1
 
     async def open(self, origin: Origin) -> int | None:
-        """Cut every file back to the ledger; return the next offset, None at the first start.
-
-        ServiceError when the ledger is of another cluster or topic, where its offsets mean other records.
-        """
-        next_offset = await _in_thread(self._looking, self._open, origin)
-        if next_offset is not None:
-            self._next_offset = next_offset
-        return next_offset
-
-    def _open(self, origin: Origin) -> int | None:
-        recovered = recover(self._root, self._ledger, origin, self._rolling.rule, self._closing.is_set)
-        self._finisher.take_up(recovered.ends)
+        """Cut every file back to the ledger, or raise as `recover` does; return the next offset, None at first."""
+        rule, given_up = self._rolling.rule, self._closing.is_set
+        recovered = await _in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
+        await _in_thread(self._looking, self._finisher.take_up, recovered.ends)
+        if recovered.next_offset is not None:
+            self._next_offset = recovered.next_offset
         return recovered.next_offset
 
     async def add(self, parts: Iterable[RecordRun | Record]) -> bool:
@@ -138,16 +131,6 @@ class PartitionFiles:
         """How many files are known without a look into the ledger."""
         return len(self._memory)
 
-    @property
-    def under_way(self) -> "asyncio.Future[None] | None":
-        """The checkpoint under way, to wait for."""
-        return self._checkpoint
-
-    @property
-    def busy(self) -> bool:
-        """Whether a checkpoint is under way."""
-        return self._checkpoint is not None and not self._checkpoint.done()
-
     def end(self) -> None:
         """Finish what has been begun: nothing more is to come. Only the first call counts."""
         self._finisher.end()
@@ -155,7 +138,7 @@ class PartitionFiles:
     @property
     def at_rest(self) -> bool:
         """Whether all is safe, and what `end` asked for is done."""
-        return self._finisher.at_rest and not (self.dirty or self._checkpoint)
+        return self._finisher.at_rest and not (self.dirty or self.checkpoint.under_way)
 
     async def finish_due(self) -> None:
         """Finish the files whose time has come; they get their last names behind the next checkpoint."""
@@ -176,21 +159,11 @@ class PartitionFiles:
         if (ends := self._finisher.ends) is not None:
             facts[ENDS] = ends
         self._next_offset = next_offset
-        self._checkpoint = _in_thread(self._checkpointing, self._make_safe, facts, changes, folders)
-
-    def _make_safe(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
-        # First the files, then the ledger: it must never know of bytes that a power cut could take. One that is given
-        # up because nobody waits for it any more, at `close`, leaves the ledger as it was.
-        if make_durable(self._root, changes.paths, folders, self._closing.is_set):
-            self._ledger.commit(facts, changes)
-            # Only now: what has its last name must not be cut back and added to.
-            self._finisher.begin(changes.finished)
+        self.checkpoint.begin(facts, changes, folders)
 
     async def settle(self) -> None:
         """Wait until no checkpoint is under way."""
-        if self._checkpoint is not None:
-            await self._checkpoint
-            self._checkpoint = None
+        if await self.checkpoint.settle():
             self._memory.end_checkpoint()
 
     def give_up(self) -> None:
@@ -201,7 +174,7 @@ class PartitionFiles:
         """Close files and ledger, once nothing uses them. This blocks: it must not be cut short."""
         self.give_up()
         self._looking.shutdown(wait=True)
-        self._checkpointing.shutdown(wait=True)
+        self.checkpoint.close()
         # After the checkpoint, which gives it its work.
         self._finisher.close()
         self._files.close()

@@ -78,12 +78,14 @@ class Sink:
         clock = asyncio.get_running_loop().time
         checkpointed_at = clock()
         while not stop.is_set():
-            batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, files.under_way)
+            batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, files.checkpoint.under_way)
             self.has_worked = self.has_worked or bool(batches)
             ended = bool(batches) and await files.add(runs_of(batches))
             position = await self._consumer.position(partition)
             await self._finish(partition, files)
-            situation = Situation(ended, files.busy, files.dirty, files.full, checkpointed_at, position, committed)
+            situation = Situation(
+                ended, files.checkpoint.busy, files.dirty, files.full, checkpointed_at, position, committed
+            )
             step = next_step(situation, clock(), self._settings.checkpoint_interval_ms)
             if step is Step.FETCH:
                 continue

@@ -1,4 +1,4 @@
-"""What the disk does to sink, told with the path and with what a person can do."""
+"""Failures of the disk, each with the path and with what a person can do."""
 
 import errno
 from collections.abc import Iterator

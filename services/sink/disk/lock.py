@@ -31,14 +31,14 @@ class Lock:
         """Wait for the lock; False when `stop` is set before."""
         with OutputRoot(self._root) as output:
             self._descriptor = output.open(self._path, os.O_RDWR | os.O_CREAT, make_folders=True)
-        told = False
+        is_logged = False
         while not stop.is_set():
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not told:
+                if not is_logged:
                     log.info("waiting for the lock of another sink", lock=str(self._root / self._path))
-                told = True
+                is_logged = True
                 await asyncio.sleep(_LOCK_INTERVAL_S)
             else:
                 return True

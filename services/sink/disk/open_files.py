@@ -120,7 +120,7 @@ class OpenFiles:
             return descriptor
         if len(self._open) >= MAX_OPEN_FILES:
             os.close(self._open.popitem(last=False)[1])
-        # A file with rows that is gone is not made anew: there would be a hole where its rows have been.
+        # A file with rows that is gone is not created again: there would be a hole where its rows were.
         descriptor = output.open(path, os.O_WRONLY | (0 if length else os.O_CREAT), make_folders=not length)
         size = os.fstat(descriptor).st_size
         if size != length:

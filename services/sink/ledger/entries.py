@@ -30,7 +30,7 @@ class Entry:
 
     def grown(self, data: bytes, rows: int, open_line: int, at: float) -> "Entry":
         """The entry once these bytes, which hold so many rows, are appended to its file."""
-        # Not `replace`, which takes several times as long: this is done for each file of a batch.
+        # Not `replace`, which takes twice as long: this is done for each file of a batch.
         return Entry(
             self.key,
             self.path,

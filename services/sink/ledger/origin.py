@@ -12,7 +12,7 @@ _SCHEMAS_ID = "schemas_id"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The cluster, and the partition's topic and that of the schemas: names and ids, "" where the broker told none."""
+    """The cluster, and the partition's topic and that of the schemas: names and ids, "" where the broker gave none."""
 
     cluster: str
     topic: str = ""

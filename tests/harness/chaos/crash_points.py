@@ -167,7 +167,7 @@ POINTS = (
     Point("cut_back", _SINK, "services.sink.recovery:cut_back"),
     Point("fsync", _SINK, "os:fsync"),
     Point("durable_at_start", _SINK, "services.sink.recovery:make_durable"),
-    Point("durable", _SINK, "services.sink.partition_files:make_durable"),
+    Point("durable", _SINK, "services.sink.checkpoint:make_durable"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
     # Only where files are finished: tests/integration/test_rolling.py comes here.

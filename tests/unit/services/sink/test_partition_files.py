@@ -143,7 +143,7 @@ async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch:
         await partition.begin_checkpoint(101)
         try:
             await partition.add(rows(range(200), b"c"))
-            assert partition.busy
+            assert partition.checkpoint.busy
         finally:
             held.set()
         await partition.settle()
