@@ -156,9 +156,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     where = shown_path(order.output_dir)
     if (order.output_dir / REJECTED_PATH).exists():
         console.print(f"\nrejected rows, and why: {where}/{REJECTED_PATH}", markup=False, soft_wrap=True)
-    console.print(
-        f"\n{time.monotonic() - began:.1f} s in total; the files are in {where}", markup=False, soft_wrap=True
-    )
+    console.print(f"\n{time.monotonic() - began:.1f} s in all; the files are in {where}", markup=False, soft_wrap=True)
     return 0 if all(finding.holds for finding in findings) else 1
 
 
@@ -169,9 +167,7 @@ def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
     if not given.is_file():
         raise DemoError(f"--input {given}: no such file")
     if given.resolve().is_relative_to(output_dir):
-        raise DemoError(
-            f"{given} is in the output folder, which is emptied first: name another folder with --output-dir"
-        )
+        raise DemoError(f"{given} is in the output folder, which is emptied first: name another with --output-dir")
     name = shown_path(given)
     if arguments.rows is not None:
         repeated = folder / given.name
