@@ -41,7 +41,7 @@ def test_a_batch_is_taken_apart_alike(
 # Some damage leaves numbers that mean something else. What checks the checksum stands before the loops.
 
 
-def ending_sharply(content: bytes) -> memoryview:
+def ending_sharply(content: bytes | bytearray) -> memoryview:
     """A copy with no byte of memory behind it, so that a sanitizer sees a read of one too many.
 
     Behind bytes there is a NUL, behind a growing array there is room; a copy of an array is as long as it has to be.
