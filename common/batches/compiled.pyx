@@ -147,10 +147,10 @@ cdef list read_headers(int64_t count, const uint8_t** at, const uint8_t* end):
 cdef list parse_records(const uint8_t* at, const uint8_t* end, int32_t count, int64_t base_offset, int64_t start):
     cdef int64_t size, offset, headers, next_offset = -1
     cdef const uint8_t* record_end
-    cdef int32_t index
+    cdef int32_t _number
     cdef bytes key = None, value
     cdef list rows = None, runs = []
-    for index in range(count):
+    for _number in range(count):
         size = read_size(&at, end)
         if size < ATTRIBUTES_SIZE:
             raise CorruptRecordException("a record of no size")

@@ -71,10 +71,10 @@ cdef uint32_t[8][256] crc_table
 
 cdef void make_crc_table() noexcept:
     cdef uint32_t value
-    cdef int index, bit
+    cdef int index, bit, _times
     for index in range(256):
         value = index
-        for bit in range(8):
+        for _times in range(8):
             value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
         crc_table[0][index] = value
     for index in range(256):
@@ -175,7 +175,7 @@ def split_uniform_lines(
 
 def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column):
     cdef int mark = byte_of(delimiter)
-    cdef Py_ssize_t index, cut
+    cdef Py_ssize_t index, _passed
     cdef const char* at
     cdef const char* end
     cdef const char* stop
@@ -186,7 +186,7 @@ def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column)
         row = <bytes?><object>PyList_GET_ITEM(rows, index)
         at = PyBytes_AS_STRING(row)
         end = at + PyBytes_GET_SIZE(row)
-        for cut in range(column):
+        for _passed in range(column):
             at = <const char*>memchr(at, mark, end - at)
             if at == NULL:
                 raise IndexError("a row has too few fields")
