@@ -43,7 +43,9 @@ def find(path: str) -> Any:
 
 def attributes_of(kind: type) -> set[str]:
     """The attributes that the methods of a class give its instances."""
-    nodes = [node for each in kind.__mro__[:-1] for node in ast.walk(ast.parse(inspect.getsource(each)))]
+    # Bases from elsewhere may be compiled, and have no source.
+    own = [each for each in kind.__mro__ if each.__module__.startswith("aiokafka")]
+    nodes = [node for each in own for node in ast.walk(ast.parse(inspect.getsource(each)))]
     return {
         node.attr
         for node in nodes
