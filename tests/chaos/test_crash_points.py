@@ -321,7 +321,8 @@ def _is_a_rename(call: ast.Call) -> bool:
     module = ast.unparse(call.func.value)
     # A text's own `replace` takes two arguments, a path's one.
     is_replace = call.func.attr == "replace" and (module == "os" or len(call.args) == 1)
-    return is_replace or call.func.attr in ("rename", "renames", "link", "move")
+    is_move = (module, call.func.attr) == ("shutil", "move")
+    return is_replace or is_move or call.func.attr in ("rename", "renames", "link")
 
 
 def test_no_service_renames_a_file_but_where_one_is_finished_so_that_no_point_is_missing() -> None:
