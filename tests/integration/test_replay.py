@@ -210,7 +210,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     # Who came last has done all that was left; who was before is done too, or told of it.
     assert 0 in codes, told
     for code, (out, err) in zip(codes, told, strict=True):
-        assert code == 0 or (code == 1 and b"another replay has begun and goes on with the rest" in err), (out, err)
+        assert code == 0 or (code == 1 and b"another replay has begun, and goes on with the rest" in err), (out, err)
     record_property(f"replays fenced, {overlap}", codes.count(1))
     noted = notes(pipeline)
     assert len(noted) == rows
