@@ -1,21 +1,18 @@
-"""The settings of every service, and how settings are read: environment variables, and flags of the same names."""
+"""The settings that every service has: the broker, the topics, how to stop and what to log."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.bootstrap import servers_in
-from common.errors import ConfigurationError
 
 _BESIDE_A_ROW_BYTES = 100_000
 # Some 30 years in seconds, and the largest number in a ledger: Python takes larger ones, timers and SQLite do not.
 _MAX_NUMBER = 10**9
 _MAX_COUNT = 2**63 - 1
-_MAX_SHOWN = 300
 
 
 class ServiceSettings(BaseSettings):
@@ -203,63 +200,3 @@ def _is_endpoint(address: str) -> bool:
         and address.isprintable()
         and " " not in address
     )
-
-
-Settings = TypeVar("Settings", bound=ServiceSettings)
-
-
-def read_settings(
-    model: type[Settings], argv: Sequence[str], *, program: str, positional: str | None = None
-) -> Settings:
-    """Read settings from `argv`, else from the environment; `positional` names the setting that needs no flag.
-
-    Raises ConfigurationError with one line for each wrong setting. `--help` prints and exits 0.
-    """
-    arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
-    try:
-        # The keyword arguments are pydantic-settings' own and unknown to the model's signature.
-        return model(_cli_parse_args=arguments, _cli_prog_name=program)  # type: ignore[call-arg]
-    except ValidationError as error:
-        lines = [_explain(item["loc"], item["msg"], item.get("input")) for item in error.errors()]
-        raise ConfigurationError("; ".join(lines)) from None
-
-
-def _explain(location: tuple[int | str, ...], message: str, value: object) -> str:
-    name = ".".join(map(str, location)).upper()
-    message = message.removeprefix("Value error, ")
-    if not name:
-        return message
-    if message == "Field required":
-        return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help explains it"
-    shown = "" if "PASSWORD" in name or "SECRET" in name else f" {_shortened(repr(value))}"
-    return f"{name}{shown}: {_shortened(message)}"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
-
-
-def _name_positional(model: type[ServiceSettings], argv: Sequence[str], positional: str) -> list[str]:
-    switches = {
-        flag
-        for name, field in model.model_fields.items()
-        if field.annotation is bool
-        for flag in (f"--{name.replace('_', '-')}", f"--no-{name.replace('_', '-')}")
-    }
-    named: list[str] = []
-    given: str | None = None
-    expects_value = False
-    for argument in argv:
-        is_flag = argument.startswith("-") and argument != "-"
-        if not is_flag and not expects_value:
-            if given is not None:
-                raise ConfigurationError(
-                    f"{positional.upper()} is given twice, {given!r} and {argument!r}: "
-                    "name a folder, or put the glob in quotes"
-                )
-            given = argument
-            named.append(f"--{positional}={argument}")
-        else:
-            named.append(argument)
-        expects_value = is_flag and "=" not in argument and argument not in switches
-    return named

@@ -15,7 +15,8 @@ from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin
 from common.pipeline.permissions import OPERATIONS, ROLES, Permission, permissions
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre acls"

@@ -30,7 +30,8 @@ from common.pipeline.topics import Found, Groups, Topics, find_losses
 from common.protocol.acceptance import Acceptance, encode_acceptance
 from common.protocol.position import Group, Position, PositionError, decode_position, encode_position
 from common.sessions.diagnosis import diagnose
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre begin"

@@ -13,7 +13,7 @@ from common.log.setup import set_up_log
 from common.process.lifecycle import linger, run_service
 from common.process.memory import keep_large_blocks
 from common.rows import loops as row_loops
-from common.settings import Settings, read_settings
+from common.settings_reader import Settings, read_settings
 
 log = structlog.get_logger()
 

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -20,8 +19,10 @@ from rich.console import Console
 
 from common.errors import ConfigurationError
 from common.protocol.output_folder import REJECTED_PATH
-from common.settings import ServiceSettings, read_settings
-from ops.demo.files import DemoError, check, count_input, own_folder, repeat_rows
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
+from ops.demo.files import DemoError, check, own_folder
+from ops.demo.order import BOOTSTRAP, Order, parse, take_order
 from ops.demo.proof import ProofError, categories
 from ops.demo.screen import Bars, category_table
 from ops.demo.services import Services
@@ -32,27 +33,11 @@ from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.local import LocalKafka, LocalKafkaError
 from services.split.categories.splits import parse_split_by
 
-_INPUT = Path(__file__).parents[2] / "data" / "abalone_full.csv"
-_OUTPUT_DIR = Path("out", "demo")
-_SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
-_BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
-
 _SHOW_INTERVAL_S = 0.05
 # A broker that has not answered by then counts as absent; the services themselves would wait for ever.
 _ANSWER_DEADLINE_S = 30.0
 _LAST_LOOK_DEADLINE_S = 5.0
 _DELETE_DEADLINE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the demo sends, how it is split, and where it goes."""
-
-    input: Path
-    name: str
-    rows: int
-    split_by: str
-    output_dir: Path
 
 
 def main(argv: list[str]) -> int:
@@ -72,42 +57,6 @@ def main(argv: list[str]) -> int:
     except (DemoError, ProofError, LocalKafkaError, ConfigurationError, OSError) as error:
         sys.stderr.write(f"nacre demo: {error}\n")
         return 1
-
-
-def parse(argv: list[str]) -> argparse.Namespace:
-    """Read the command line; exits 2 where it cannot be read."""
-    parser = argparse.ArgumentParser(
-        prog="nacre demo",
-        description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
-        f"lost or doubled. It starts its own Kafka, unless {_BOOTSTRAP} names one.",
-    )
-    parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
-    parser.add_argument(
-        "--split-by",
-        type=_split_by,
-        default=os.environ.get("SPLIT_BY") or _SPLIT_BY,
-        metavar="SPLITS",
-        help=f"as SPLIT_BY, which is used when it is set; default: {_SPLIT_BY}",
-    )
-    parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are so many")
-    parser.add_argument(
-        "--output-dir", type=Path, default=_OUTPUT_DIR, metavar="FOLDER", help=f"emptied first; default: {_OUTPUT_DIR}"
-    )
-    return parser.parse_args(argv)
-
-
-def _split_by(text: str) -> str:
-    try:
-        parse_split_by(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def _keep_quiet() -> None:
@@ -142,7 +91,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         flags = _reach_kafka(stack, console)
         settings = read_settings(ServiceSettings, flags, program="nacre demo")
         observer = Observer(settings, order.output_dir, order.rows, len(splits))
-        if os.environ.get(_BOOTSTRAP):
+        if os.environ.get(BOOTSTRAP):
             # Registered before the services start, so that it runs after they are stopped.
             stack.callback(_delete_topics, settings, observer)
         services = stack.enter_context(Services(_service_arguments(order, flags), folder))
@@ -160,33 +109,13 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     return 0 if all(finding.holds for finding in findings) else 1
 
 
-def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
-    """The order that the arguments give; repeated rows go into `folder`. Raises DemoError."""
-    given: Path = arguments.input.absolute()
-    output_dir: Path = arguments.output_dir.resolve()
-    if not given.is_file():
-        raise DemoError(f"--input {given}: no such file")
-    if given.resolve().is_relative_to(output_dir):
-        raise DemoError(f"{given} is in the output folder, which is emptied first: name another with --output-dir")
-    name = shown_path(given)
-    if arguments.rows is not None:
-        repeated = folder / given.name
-        with repeated.open("wb") as file:
-            file.writelines(repeat_rows(given.read_bytes(), arguments.rows))
-        given, name = repeated, f"{name} repeated"
-    rows = count_input(given)
-    if not rows:
-        raise DemoError(f"--input {given}: the file has no rows")
-    return Order(given, name, rows, arguments.split_by, output_dir)
-
-
 def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
     """The flags that name the broker to the services: the one in the environment, or one that is started here."""
     # A prefix of its own, so that another demo's topics on the broker do not matter.
     prefix = f"--topic-prefix=demo-{uuid.uuid4().hex[:12]}."
-    if os.environ.get(_BOOTSTRAP):
+    if os.environ.get(BOOTSTRAP):
         flags = [prefix]
-        console.print(f"  Kafka at {os.environ[_BOOTSTRAP]}, as {_BOOTSTRAP} says", markup=False)
+        console.print(f"  Kafka at {os.environ[BOOTSTRAP]}, as {BOOTSTRAP} says", markup=False)
         return flags
     began = time.monotonic()
     if jars.download_needed():

@@ -17,7 +17,8 @@ from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
 from common.protocol.messages import Rejection
 from common.sessions.diagnosis import diagnose
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from ops.command_line import Parser
 from ops.rejected.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
 from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay

@@ -17,7 +17,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from common.errors import ConfigurationError, SourceError
 from common.pipeline.registry import Registered, find_excess, number_schema
 from common.rows.schema import Schema
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from ops.findings import shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker

@@ -13,7 +13,8 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 import common.kafka.clients  # noqa: F401 - its import installs this in aiokafka
 from common.connection.arguments import connection
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from tests.harness.secured import SCRAM_SESSION_S, SecuredKafka
 from tests.harness.token_endpoint import AUDIENCE
 

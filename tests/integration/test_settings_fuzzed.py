@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.log.setup import _to_json
-from common.settings import ServiceSettings, _explain, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import _explain, read_settings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.categories.splits import parse_split_by

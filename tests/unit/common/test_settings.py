@@ -5,7 +5,7 @@ import pytest
 
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.settings import read_settings
+from common.settings_reader import read_settings
 from services.ingest.parsing.options import ReadOptions
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings

@@ -10,7 +10,8 @@ import common.kafka.clients  # noqa: F401 - importing it mends aiokafka
 from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
 from common.sessions.partition_tasks import PartitionTasks
 from common.sessions.session import run_sessions
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 
 
 async def fail_in_aiokafka() -> None:

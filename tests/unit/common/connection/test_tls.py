@@ -12,7 +12,8 @@ import uvloop
 
 from common.connection.tls import client_context
 from common.errors import ConfigurationError
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from tests.harness.certificates import Authority
 
 HOST = "127.0.0.1"

@@ -17,7 +17,8 @@ from common.protocol.identity import (
     find_changes,
     with_known_ids,
 )
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 
 TOPICS = Topics.under("nacre.")
 BEGUN = Identity("cluster", 6, {name: f"id of {name}" for name in TOPICS.names})

@@ -13,7 +13,8 @@ from common.log.repeats import drop_repeats
 from common.sessions import readiness as readiness_module
 from common.sessions.diagnosis import Diagnosis
 from common.sessions.readiness import Readiness
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 
 
 class Clock:

@@ -15,7 +15,8 @@ from common.sessions import session as session_module
 from common.sessions.diagnosis import Diagnosis
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 
 A_WEEK_S = 7 * 24 * 3600.0
 

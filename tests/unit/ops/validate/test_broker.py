@@ -4,7 +4,8 @@ import pytest
 
 from common.kafka.topic_metadata import Topic
 from common.pipeline.topics import Found, Topics
-from common.settings import ServiceSettings, read_settings
+from common.settings import ServiceSettings
+from common.settings_reader import read_settings
 from ops.findings import Finding
 from ops.validate.broker import Broker, judge_broker
 

@@ -1,0 +1,82 @@
+"""What the demo is asked to do: its command line, read and checked."""
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.demo.files import DemoError, count_input, repeat_rows
+from ops.findings import shown_path
+from services.split.categories.splits import parse_split_by
+
+_INPUT = Path(__file__).parents[2] / "data" / "abalone_full.csv"
+_OUTPUT_DIR = Path("out", "demo")
+_SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
+BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the demo sends, how it is split, and where it goes."""
+
+    input: Path
+    name: str
+    rows: int
+    split_by: str
+    output_dir: Path
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Read the command line; exits 2 where it cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="nacre demo",
+        description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
+        f"lost or doubled. It starts its own Kafka, unless {BOOTSTRAP} names one.",
+    )
+    parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
+    parser.add_argument(
+        "--split-by",
+        type=_split_by,
+        default=os.environ.get("SPLIT_BY") or _SPLIT_BY,
+        metavar="SPLITS",
+        help=f"as SPLIT_BY, which is used when it is set; default: {_SPLIT_BY}",
+    )
+    parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are so many")
+    parser.add_argument(
+        "--output-dir", type=Path, default=_OUTPUT_DIR, metavar="FOLDER", help=f"emptied first; default: {_OUTPUT_DIR}"
+    )
+    return parser.parse_args(argv)
+
+
+def _split_by(text: str) -> str:
+    try:
+        parse_split_by(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
+    """The order that the arguments give; repeated rows go into `folder`. Raises DemoError."""
+    given: Path = arguments.input.absolute()
+    output_dir: Path = arguments.output_dir.resolve()
+    if not given.is_file():
+        raise DemoError(f"--input {given}: no such file")
+    if given.resolve().is_relative_to(output_dir):
+        raise DemoError(f"{given} is in the output folder, which is emptied first: name another with --output-dir")
+    name = shown_path(given)
+    if arguments.rows is not None:
+        repeated = folder / given.name
+        with repeated.open("wb") as file:
+            file.writelines(repeat_rows(given.read_bytes(), arguments.rows))
+        given, name = repeated, f"{name} repeated"
+    rows = count_input(given)
+    if not rows:
+        raise DemoError(f"--input {given}: the file has no rows")
+    return Order(given, name, rows, arguments.split_by, output_dir)
