@@ -79,8 +79,7 @@ cdef inline int64_t big_endian(const uint8_t* data, int size) noexcept:
     return <int64_t>value
 
 
-cdef int64_t read_varint(const uint8_t** at, const uint8_t* end) except? -1:
-    """Read a varint, and move `at` behind it."""
+cdef int64_t read_long_varint(const uint8_t** at, const uint8_t* end) except? -1:
     cdef uint64_t zigzag = 0
     cdef int shift = 0
     cdef uint8_t byte
@@ -96,7 +95,18 @@ cdef int64_t read_varint(const uint8_t** at, const uint8_t* end) except? -1:
     raise CorruptRecordException("a number of more than 64 bits")
 
 
-cdef int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1:
+cdef inline int64_t read_varint(const uint8_t** at, const uint8_t* end) except? -1:
+    """Read a varint, and move `at` behind it."""
+    cdef uint64_t zigzag
+    # Most are one byte.
+    if at[0] < end and at[0][0] < VARINT_GOES_ON:
+        zigzag = at[0][0]
+        at[0] += 1
+        return <int64_t>(zigzag >> 1 ^ -(zigzag & 1))
+    return read_long_varint(at, end)
+
+
+cdef inline int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1:
     """Read the size of what stands behind it, which is negative for what is not there."""
     cdef int64_t size = read_varint(at, end)
     if size > end - at[0]:
@@ -104,7 +114,7 @@ cdef int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1:
     return size
 
 
-cdef bytes read_bytes(const uint8_t** at, const uint8_t* end):
+cdef inline bytes read_bytes(const uint8_t** at, const uint8_t* end):
     """Read bytes behind their size; None for those that are not there."""
     cdef int64_t size = read_size(at, end)
     if size < 0:
@@ -113,7 +123,7 @@ cdef bytes read_bytes(const uint8_t** at, const uint8_t* end):
     return PyBytes_FromStringAndSize(<const char*>at[0] - size, size)
 
 
-cdef bint skip_key(const uint8_t** at, const uint8_t* end, bytes key) except -1:
+cdef inline bint skip_key(const uint8_t** at, const uint8_t* end, bytes key) except -1:
     """Move `at` behind the key that stands there, if it is this one."""
     cdef const uint8_t* begin = at[0]
     cdef int64_t size = read_size(&begin, end)

@@ -198,14 +198,17 @@ def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column)
 
 def group_rows(list keys not None, list rows not None, dict groups not None):
     cdef Py_ssize_t index = 0
-    cdef list group
+    cdef object group
     if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
         raise ValueError("not as many keys as rows")
-    # A key's own `__hash__` or `__eq__` may change the lists: their sizes are asked again, and both items are held.
-    while index < PyList_GET_SIZE(keys) and index < PyList_GET_SIZE(rows):
-        key, row = <object>PyList_GET_ITEM(keys, index), <object>PyList_GET_ITEM(rows, index)
-        group = <list?>groups[key]
-        PyList_Append(group, row)
+    # A key's own `__hash__` or `__eq__` may change the lists: the key is held, and the size of each list is asked before
+    # its item is taken.
+    while index < PyList_GET_SIZE(keys):
+        key = <object>PyList_GET_ITEM(keys, index)
+        group = groups[key]
+        if index >= PyList_GET_SIZE(rows):
+            break
+        PyList_Append(<list?>group, <object>PyList_GET_ITEM(rows, index))
         index += 1
 
 
