@@ -205,7 +205,7 @@ def main() -> None:
     finders = {"nacre": nacre, "csv.Sniffer": sniffer} | ({"CleverCSV": clevercsv} if find_spec("clevercsv") else {})
     sys.stdout.write("| files | | right | median | slowest |\n| --- | --- | --- | --- | --- |\n")
     for corpus in dict.fromkeys(file.corpus for file in files):
-        # A header alone decides nothing, whoever asks.
+        # A header alone decides nothing.
         of_corpus = [file for file in files if file.corpus == corpus and len(file.data.strip().splitlines()) > 1]
         for name, find in finders.items():
             right, times = 0, []

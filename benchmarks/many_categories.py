@@ -153,7 +153,7 @@ async def open_all(root: Path, count: int) -> list[PartitionFiles]:
 
 
 async def measure(root: Path, categories: int) -> Line:
-    """Make all files, write to them in both orders, begin anew."""
+    """Make all files, write to them in both orders, start again."""
     root.joinpath(HIDDEN).mkdir()
     keys = keys_of(categories)
     begun_kib = peak_kib()

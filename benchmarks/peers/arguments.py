@@ -1,4 +1,4 @@
-"""What every peer is told, on its command line."""
+"""The command line that every peer takes."""
 
 import argparse
 from dataclasses import dataclass

@@ -95,7 +95,7 @@ def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartit
 
 
 class Watch:
-    """Looks at the sources and at the groups' offsets, anew each time."""
+    """Reads the sources and the groups' offsets at each look."""
 
     def __init__(self, settings: ServiceSettings, admin: AIOKafkaAdminClient) -> None:
         self._partitions = Partitions.of(settings).progress

@@ -11,9 +11,9 @@ from types import FrameType
 def deferred_signals() -> Iterator[list[int]]:
     """Defer signals that Python handles to the end of this block, in the main thread; the list holds those that came.
 
-    Around the start of a process, because a signal between the fork and our knowing the child would leave it with
-    nobody who waits for it. Around a loop, because a signal would interrupt any task that runs. Handlers are replaced
-    rather than signals masked, because a child would inherit the mask.
+    Around the start of a process, because a signal between the fork and our knowing the child would leave a child that
+    no one waits for. Around a loop, because a signal would interrupt any task that runs. Handlers are replaced rather
+    than signals masked, because a child would inherit the mask.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():

@@ -64,7 +64,7 @@ class Locator:
         if verdict is Verdict.WAITS:
             return Located(location)
         if verdict is Verdict.TAKES_SUCCESSOR and successor is not None:
-            # Reading on shows whether it is the same source, written anew, or another file.
+            # Reading on shows whether it is the same source, rewritten, or another file.
             return Located(SourceLocation(location.path, successor.file))
         has_successor = successor is not None and bool(successor.file)
         # Looks do not show what has a name that INPUT does not have.

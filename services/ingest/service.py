@@ -100,7 +100,7 @@ class Ingest:
     async def _open(
         self, sources: PartitionSources, partition: TopicPartition, run: Run, began_at: float, stop: asyncio.Event
     ) -> None:
-        # Before looking at the input, which may take long: whoever waits for the end then knows that there is a run.
+        # The run is announced first, since looking at the input may take long: split and sink then know to wait.
         sources.announce(run)
         await sources.commit()
         await unless_stopped(stop, self._scan.refresh(began_at))

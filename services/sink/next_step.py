@@ -38,8 +38,8 @@ class Situation:
 def next_step(situation: Situation, now: float, interval_ms: int) -> Step:
     """What is to be done now. `now` and `checkpointed_at` are seconds of one clock.
 
-    A checkpoint comes at once at a source's end, because who waits for it must not wait for a timer, and when memory
-    is full of changes; both wait for the one under way.
+    A checkpoint comes at once at a source's end, because a reader that waits for it must not wait for a timer, and when
+    memory is full of changes; both wait for the one under way.
     """
     if situation.ended or situation.full:
         return Step.CHECKPOINT

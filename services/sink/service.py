@@ -118,8 +118,7 @@ class Sink:
     async def _commit(self, partition: TopicPartition, position: int) -> bool:
         """Commit the offset in Kafka, with the folder that it is of. What counts is in the ledger.
 
-        It is advice for tools that show the lag. False when that failed: it is to be tried again, because who waits
-        until all is done looks at it as well.
+        Tools that show the lag read it, and so does the wait until everything is done: False means try again.
         """
         try:
             await self._consumer.commit({partition: OffsetAndMetadata(position, encode_folder(self._folder))})

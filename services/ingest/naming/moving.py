@@ -26,7 +26,7 @@ class Verdict(Enum):
 
     # It keeps its location: another look has to confirm that its file is gone.
     WAITS = auto()
-    # The file that has its path now is its own: written anew, or put there in its place.
+    # The file now at its path is its own: rewritten, or put there in its place.
     TAKES_SUCCESSOR = auto()
     # No file is known to be its own any more.
     LOST = auto()

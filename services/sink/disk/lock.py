@@ -16,7 +16,7 @@ _NOTE = b"ledger\n"
 
 
 class Lock:
-    """A partition's lock below OUTPUT_DIR: whoever holds it is the one writer of the partition's files.
+    """A partition's lock below OUTPUT_DIR: its holder is the one writer of the partition's files.
 
     The kernel gives it back when its holder dies, however it dies. The lock's file also says, by its content, that the
     partition has a ledger: one that is missing then was removed.

@@ -134,5 +134,5 @@ def changed(output: OutputRoot, path: str, size: int, length: int) -> ServiceErr
     """The error for a file that has not the length that sink left it with."""
     return ServiceError(
         f"{output.root / path} has {size} bytes, not {length} as sink left it: something else changed it. Put "
-        "it back, or begin anew with another OUTPUT_DIR"
+        "it back, or begin again with another OUTPUT_DIR"
     )

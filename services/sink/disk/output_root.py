@@ -21,7 +21,7 @@ _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class OutputRoot:
-    """Opens what lies below `root`, which may be a link itself: that is the choice of whoever set it.
+    """Opens what lies below `root`, which may be a link itself: the person who set it chose so.
 
     Paths are relative to `root`, with `/`. The folders on the way stay open until this is closed, so one serves one
     thread for one batch of files: only the next one sees what was moved away or mounted meanwhile. Every

@@ -75,7 +75,7 @@ class Ledger:
         if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             return True
         raise ServiceError(
-            f"ledger {self._path} is of another version of sink: begin anew with another OUTPUT_DIR, which gets "
+            f"ledger {self._path} is of another version of sink: begin again with another OUTPUT_DIR, which gets "
             "everything that Kafka still has"
         )
 
@@ -187,7 +187,7 @@ class Ledger:
                 raise DiskError(number, f"cannot write ledger {self._path}: {reason}") from error
             if code in _DAMAGES:
                 raise ServiceError(
-                    f"ledger {self._path} is damaged ({error}): begin anew with another OUTPUT_DIR, which gets "
+                    f"ledger {self._path} is damaged ({error}): begin again with another OUTPUT_DIR, which gets "
                     "everything that Kafka still has"
                 ) from error
             raise

@@ -37,10 +37,10 @@ def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
 def _read_page(ledger: Path, after: tuple[bytes, int]) -> list[_Row]:
     """The next files by key."""
     while True:
-        # A ledger that no sink has open is one file, and stays so: SQLite is told that nobody changes it, and makes no
-        # others. Whether somebody did after all is seen afterwards. Where sink closes it meanwhile, the last to close
-        # it takes SQLite's other files away, but not if it may only read. (Where it cannot write, SQLite reads all the
-        # same.)
+        # A ledger that no sink has open is one file. SQLite may take it for immutable, and then makes no files beside
+        # it; the state afterwards shows whether a sink opened it after all. A ledger that a sink has open is opened for
+        # writing: if the sink closes it meanwhile, the last to close removes SQLite's other files, which a reader that
+        # may not write cannot. (SQLite reads a ledger in a read-only folder all the same.)
         before = is_quiet, _ = _state(ledger)
         try:
             page = _query(ledger, "mode=ro&immutable=1" if is_quiet else "mode=rw", after)

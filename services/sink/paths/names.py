@@ -11,8 +11,8 @@ Texts (names of splits, parts of categories) keep their letters, marks and digit
 - the first character of a Windows device's name (`%43ON`), and of a `rejected` that would name a file at the top, which
   is the place of the rejected rows;
 - letters outside ASCII that change by case folding other than to their lower case (ß, ς), marks and letters that are
-  invisible or younger than Unicode 3.2 (so that a newer Python names no file anew), and every character outside ASCII
-  where the result were not in NFC, since macOS takes canonically equivalent names for one.
+  invisible or younger than Unicode 3.2 (so that a newer Python gives no file another name), and every character
+  outside ASCII where the result were not in NFC, since macOS takes canonically equivalent names for one.
 
 The empty text is `~blank`. What encodes to more than 200 bytes is cut after at most 150 and gets `~` and the 32 hex
 digits of BLAKE2b of the whole text: such a name tells texts apart and cannot be read back. `~` stands for nothing else.

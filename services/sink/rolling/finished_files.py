@@ -2,7 +2,7 @@
 
 The ledger knows that it is to be finished, and has its last length, before anything here begins; and that its packed
 copy is whole before that gets the last name. So each step may be done again after a crash, and what has had its last
-name does not get it once more: whoever takes finished files away would have it twice.
+name does not get it once more: a program that takes finished files away would get it twice.
 """
 
 import gzip
@@ -75,7 +75,7 @@ def _rename(output: OutputRoot, entry: Entry) -> None:
     ready = entry.final + _UNDER_WAY if is_packed else entry.path
     status = output.status(ready)
     if status is None:
-        # This was done before a crash. Whoever takes finished files away may have been here since.
+        # This was done before a crash. A program that takes finished files away may have been here since.
         if output.status(entry.final) is None:
             log.warning("a finished file is not there: taken away already?", path=entry.final)
         return

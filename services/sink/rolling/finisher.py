@@ -116,7 +116,7 @@ class Finisher:
     async def has_room(self) -> None:
         """Wait until there are not too many files under way. Raises what has gone wrong with them."""
         while len(self._under_way) >= _MAX_UNDER_WAY:
-            # Shielded: what has begun to be finished is not called off by whoever waits for it.
+            # Shielded: a cancelled waiter does not cancel the finishing that has begun.
             await asyncio.shield(asyncio.wrap_future(self._under_way[0]))
             self._under_way.popleft()
 
@@ -126,8 +126,8 @@ class Finisher:
             self._under_way.append(self._thread.submit(self._give_last_names, entries))
 
     def _go_on(self, packed: Sequence[Entry], unfinished: Sequence[Entry]) -> None:
-        # First those that were further; then what a kill left of a copy goes, because a stop may come before it is
-        # written anew.
+        # Those that were further come first. Then the remains of copies are removed: a stop may come before they are
+        # written again.
         self._put_in_place(packed)
         remove_copies(self._root, unfinished)
         self._give_last_names(unfinished)

@@ -5,7 +5,7 @@ import pytest
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 
-import common.kafka.clients  # noqa: F401 - whoever makes clients has the defect mended
+import common.kafka.clients  # noqa: F401 - importing it installs the replacements
 
 
 class ClosedTransport:

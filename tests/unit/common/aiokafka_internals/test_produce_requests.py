@@ -8,7 +8,7 @@ from aiokafka.protocol.struct import Struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-import common.kafka.clients  # noqa: F401 - whoever makes clients has them written at once
+import common.kafka.clients  # noqa: F401 - importing it installs the replacements
 
 TOPICS = st.lists(st.tuples(st.text(max_size=9), st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=99)))))
 

@@ -1,4 +1,4 @@
-"""A source that was begun under other settings: refused, read anew, or left as it is. Real files, no broker."""
+"""A source that was begun under other settings: refused, read again, or left as it is. Real files, no broker."""
 
 import asyncio
 import gzip
