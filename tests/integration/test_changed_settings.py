@@ -76,6 +76,7 @@ def is_of_another_size(pipeline: Pipeline, before: int) -> bool:
     return output_size(pipeline) != before
 
 
+@pytest.mark.long
 def test_files_are_finished_and_packed_otherwise_in_each_run_and_hold_every_row_once(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_files_named_by_another_rule_are_refused_as_a_setting_and_go_on_once_it_
     check_rows(pipeline.output_files(), 2 * _ROWS_A_RUN)
 
 
+@pytest.mark.long
 def test_a_sink_that_is_killed_and_started_again_with_other_settings_repeats_and_loses_nothing(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
