@@ -75,6 +75,12 @@ class Rejection:
     reason: str
     raw: bytes
 
+    @property
+    def fields(self) -> tuple[bytes, ...]:
+        """The fields of its line in the file of rejected rows."""
+        place = b"%d" % self.line, b"%d" % self.offset
+        return self.source.encode(), *place, self.split.encode(), self.reason.encode(), self.raw
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:

@@ -192,16 +192,7 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
 
 def shown(number: int, rejection: Rejection) -> bytes:
     """A rejection as a line of CSV, its bytes as they are."""
-    fields = (
-        b"%d" % number,
-        rejection.source.encode(),
-        b"%d" % rejection.line,
-        b"%d" % rejection.offset,
-        rejection.split.encode(),
-        rejection.reason.encode(),
-        rejection.raw,
-    )
-    return join_fields(fields, Dialect()) + b"\n"
+    return join_fields((b"%d" % number, *rejection.fields), Dialect()) + b"\n"
 
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:

@@ -52,17 +52,5 @@ def group_rejections(parts: Iterable[RecordRun | Record]) -> Grouped:
     """The lines of the file of rejected rows, which is one pile and knows no ends."""
     decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
     # Notes of what was replayed stand between them.
-    rows = [_rejected_row(rejection) for rejection in decoded if isinstance(rejection, Rejection)]
+    rows = [join_fields(each.fields, Dialect()) for each in decoded if isinstance(each, Rejection)]
     return Grouped({REJECTED_KEY: [(None, rows)]} if rows else {}, [])
-
-
-def _rejected_row(rejection: Rejection) -> bytes:
-    fields = (
-        rejection.source.encode(),
-        b"%d" % rejection.line,
-        b"%d" % rejection.offset,
-        rejection.split.encode(),
-        rejection.reason.encode(),
-        rejection.raw,
-    )
-    return join_fields(fields, Dialect())

@@ -9,22 +9,9 @@ from hypothesis import strategies as st
 
 from common.rows.codec import JsonCodec, join_fields, json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
+from tests.harness.schemas import ABALONE
 
 COMMA = Dialect()
-ABALONE = Schema(
-    b"",
-    (
-        "Sex",
-        "Length",
-        "Diameter",
-        "Height",
-        "Whole weight",
-        "Shucked weight",
-        "Viscera weight",
-        "Shell weight",
-        "Rings",
-    ),
-)
 ROW = b"M,0.455,0.365,0.0950,0.514,0.2245,0.101,0.15,15"
 VALUE = (
     b'{"Sex":"M","Length":0.455,"Diameter":0.365,"Height":0.0950,"Whole weight":0.514,'

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from common.rows.codec import parse_fields
 from common.rows.schema import BOM, Dialect
+from tests.harness.csv_pieces import PIECES
 from tests.harness.reading import Reader, clocked
 
 __all__ = ["clocked"]
@@ -104,26 +105,9 @@ async def test_what_csv_writes_comes_out_as_it_is_and_with_its_fields_however_it
     assert reader.output == data
 
 
-PIECES = [
-    b'"',
-    b'""',
-    b",",
-    b",",
-    b"\n",
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"a",
-    b"b\xff",
-    b'"a"',
-    b"a,b\n",
-    b'"\n",',
-    b";",
-    b"\t",
-    b" ",
-    BOM,
-]
-SOUP = st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join)
+# Not NUL: at a file's beginning it makes it UTF-16, which is refused.
+MORE_PIECES = [*(piece for piece in PIECES if piece != b"\0"), b";", b"\t", b" ", BOM]
+SOUP = st.lists(st.sampled_from(MORE_PIECES), max_size=20).map(b"".join)
 
 
 def read_by_csv(data: bytes) -> list[list[bytes]] | None:

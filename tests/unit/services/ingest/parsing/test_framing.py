@@ -13,25 +13,9 @@ from common.rows.schema import BOM, Dialect
 from services.ingest.parsing import framing
 from services.ingest.parsing.framing import Framed, Reject, RowBlock, frame
 from services.ingest.parsing.header import LONGEST_BROKEN_BYTES, Header, frame_header, header_columns
+from tests.harness.csv_pieces import PIECES
 
 LF, CRLF = Dialect(), Dialect(eol=b"\r\n")
-PIECES = [
-    b'"',
-    b'"',
-    b'""',
-    b",",
-    b",",
-    b"\n",
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"a",
-    b"b\xff",
-    b"\0",
-    b'"a"',
-    b"a,b\n",
-    b'"\n",',
-]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 LIMITS = st.sampled_from([0, 3, 7, 12, 1000])
 

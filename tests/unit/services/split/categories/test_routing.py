@@ -20,21 +20,8 @@ from services.split.categories import routing
 from services.split.categories.routing import compile_route
 from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 from tests.harness.pipeline import PROJECT
+from tests.harness.schemas import ABALONE
 
-ABALONE = Schema(
-    b"Sex,Length,Diameter,Height,Whole weight,Shucked weight,Viscera weight,Shell weight,Rings",
-    (
-        "Sex",
-        "Length",
-        "Diameter",
-        "Height",
-        "Whole weight",
-        "Shucked weight",
-        "Viscera weight",
-        "Shell weight",
-        "Rings",
-    ),
-)
 PLAIN, MIXED = True, False
 PARTITIONS = 7
 
