@@ -46,6 +46,7 @@ _WORKERS_PER_CORE = 2
 _MOST_WORKERS = 8
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """How many tests run side by side: they wait more than they work, and each worker has a broker of its own."""
     return min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)

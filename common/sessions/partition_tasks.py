@@ -144,10 +144,9 @@ async def run_partition_tasks(
 ) -> None:
     """Be a member of the consumer's group until `stop`, or `done()` returns, or a task fails; then leave, all settled.
 
-    Each task puts its partition into `taken_up` once it is at work: with all of them there this replica is ready, for
-    as long as a broker answers, also through a short rebalance. `watches` raise what else may end the session. With
-    `until_returned` it is done when this member's tasks have all returned by themselves. While `standing_by` gives a
-    reason, this replica is not ready.
+    Each task puts its partition into `taken_up` once it is at work: with all of them there this replica is ready while
+    a broker answers, also through a short rebalance, unless `standing_by` gives a reason. `watches` raise what else may
+    end the session. With `until_returned` it is done when this member's tasks have all returned by themselves.
     """
     tasks = PartitionTasks(consumer, run, taken_up)
     at_work = AtWork(consumer, tasks.assigned, taken_up, readiness, standing_by)
