@@ -201,8 +201,8 @@ def group_rows(list keys not None, list rows not None, dict groups not None):
     cdef object group
     if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
         raise ValueError("not as many keys as rows")
-    # A key's own `__hash__` or `__eq__` may change the lists: the key is held, and the size of each list is asked before
-    # its item is taken.
+    # A key's own `__hash__` or `__eq__` may change the lists: the key is held, and the size of each list is asked
+    # before its item is taken.
     while index < PyList_GET_SIZE(keys):
         key = <object>PyList_GET_ITEM(keys, index)
         group = groups[key]
