@@ -1,0 +1,73 @@
+"""What an older version left in mid-file, its topics and its output folder, is gone on with byte for byte."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.harness import formats
+from tests.harness.expectation import rejections
+from tests.harness.formats import VARIETIES, Restored, Variety, restored
+from tests.harness.pipeline import PROJECT, SERVICES, wait_until
+
+# More than the fixtures have.
+_PARTS = 5
+_PART_DIGITS = 6
+
+
+def finish(found: Restored, variety: Variety, *codes: Path) -> None:
+    """Carry what is there to its end, each service with a replica of each of these versions."""
+    start = partial(found.start, variety, ONCE="true", EXIT_WHEN_DONE="true")
+    processes = [start(name, code) for name in SERVICES for code in codes]
+    wait_until(lambda: all(process.poll() is not None for process in processes), "all have ended")
+    logs = {path.name: path.read_text() for path in found.folder.glob("*.log")}
+    assert [process.returncode for process in processes] == [0] * len(processes), logs
+
+
+def check(found: Restored, variety: Variety) -> None:
+    files = whole_files(found.output(variety))
+    check_rejected(files.pop("rejected.csv"))
+    expected = formats.expected_files(_PARTS)
+    assert sorted(files) == sorted(expected)
+    for path, content in expected.items():
+        assert b"".join(files[path]) == content, path
+
+
+def whole_files(folder: Path) -> dict[str, list[bytes]]:
+    """The pieces of each file, rolled or not, by its path without rolling; the header once."""
+    files: dict[str, list[bytes]] = {}
+    for path in sorted(path for path in folder.rglob("*.csv") if ".nacre" not in path.parts):
+        is_rolled = path.stem.isdecimal() and len(path.stem) == _PART_DIGITS
+        whole = path.parent.with_name(f"{path.parent.name}.csv") if is_rolled else path
+        content = path.read_bytes()
+        pieces = files.setdefault(str(whole.relative_to(folder)), [])
+        pieces.append(content.partition(b"\n")[2] if pieces else content)
+    return files
+
+
+def check_rejected(pieces: Sequence[bytes]) -> None:
+    lines = [(source, line) for source in formats.HEADERS for line in formats.lines(source, _PARTS) if not line.paths]
+    found = rejections(b"".join(pieces))
+    assert sorted(row["row"].encode() for row in found) == sorted(line.content.rstrip(b"\r\n") for _, line in lines)
+    assert {row["source"] for row in found} == {f"{formats.INPUT}/{source}" for source, _ in lines}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", formats.names())
+def test_what_an_older_version_left_in_mid_file_is_gone_on_with(name: str, tmp_path: Path) -> None:
+    with restored(name, tmp_path) as found:
+        found.write(_PARTS)
+        for variety in VARIETIES:
+            finish(found, variety, PROJECT)
+            check(found, variety)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", formats.names())
+def test_replicas_of_an_older_version_and_of_this_one_share_the_work(name: str, tmp_path: Path) -> None:
+    with restored(name, tmp_path) as found:
+        found.write(_PARTS)
+        for variety in VARIETIES:
+            finish(found, variety, found.folder / "code", PROJECT)
+            check(found, variety)
