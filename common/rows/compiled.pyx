@@ -30,6 +30,8 @@ cdef enum:
     # What a capital letter lacks to be a small one.
     SMALL = 0x20
     ABOVE_ASCII = 0x80
+    # The polynomial of CRC-32C, its lowest term first.
+    CASTAGNOLI = 0x82F63B78
     NO_BYTE = -1
 
 
@@ -66,6 +68,39 @@ cdef Py_ssize_t largest_size(list items) except -1:
 
 # Checksums
 
+# The processor's instruction takes 8 bytes in 3 cycles; tables, which other processors get, some 40 cycles.
+cdef extern from *:
+    """
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <nmmintrin.h>
+
+    static int has_crc_instruction(void) { return __builtin_cpu_supports("sse4.2"); }
+
+    __attribute__((target("sse4.2")))
+    static uint32_t crc_by_instruction(const uint8_t *data, Py_ssize_t size) {
+        uint64_t value = 0xFFFFFFFF, eight;
+        uint32_t four;
+        for (; size >= 8; data += 8, size -= 8) {
+            memcpy(&eight, data, 8);
+            value = _mm_crc32_u64(value, eight);
+        }
+        if (size >= 4) {
+            memcpy(&four, data, 4);
+            value = _mm_crc32_u32((uint32_t)value, four);
+            data += 4;
+            size -= 4;
+        }
+        for (; size; data++, size--) value = _mm_crc32_u8((uint32_t)value, *data);
+        return (uint32_t)value ^ 0xFFFFFFFF;
+    }
+    #else
+    static int has_crc_instruction(void) { return 0; }
+    static uint32_t crc_by_instruction(const uint8_t *data, Py_ssize_t size) { return 0; }
+    #endif
+    """
+    bint has_crc_instruction() noexcept
+    uint32_t crc_by_instruction(const uint8_t* data, Py_ssize_t size) noexcept
+
 cdef uint32_t[8][256] crc_table
 
 
@@ -75,7 +110,7 @@ cdef void make_crc_table() noexcept:
     for index in range(256):
         value = index
         for _times in range(8):
-            value = value >> 1 ^ (0xEDB88320 if value & 1 else 0)
+            value = value >> 1 ^ (CASTAGNOLI if value & 1 else 0)
         crc_table[0][index] = value
     for index in range(256):
         for bit in range(1, 8):
@@ -86,8 +121,8 @@ cdef void make_crc_table() noexcept:
 make_crc_table()
 
 
-cdef uint32_t crc32(const uint8_t* data, Py_ssize_t size) noexcept:
-    """CRC-32 as in zlib, eight bytes a step."""
+cdef uint32_t crc_by_tables(const uint8_t* data, Py_ssize_t size) noexcept:
+    """Eight bytes a step."""
     cdef uint32_t value = 0xFFFFFFFF
     while size >= 8:
         value ^= data[0] | <uint32_t>data[1] << 8 | <uint32_t>data[2] << 16 | <uint32_t>data[3] << 24
@@ -98,14 +133,6 @@ cdef uint32_t crc32(const uint8_t* data, Py_ssize_t size) noexcept:
         )
         data += 8
         size -= 8
-    if size >= 4:
-        value ^= data[0] | <uint32_t>data[1] << 8 | <uint32_t>data[2] << 16 | <uint32_t>data[3] << 24
-        value = (
-            crc_table[3][value & 0xFF] ^ crc_table[2][value >> 8 & 0xFF]
-            ^ crc_table[1][value >> 16 & 0xFF] ^ crc_table[0][value >> 24]
-        )
-        data += 4
-        size -= 4
     while size:
         value = value >> 8 ^ crc_table[0][(value ^ data[0]) & 0xFF]
         data += 1
@@ -117,13 +144,16 @@ def size_of(list rows not None):
     return total_size(rows)
 
 
-def sums(list rows not None):
+def sums(list rows not None, bint by_tables=False):
     cdef uint64_t checksum = 0
     cdef Py_ssize_t index, size = 0
+    cdef bint by_instruction = has_crc_instruction() and not by_tables
+    cdef const uint8_t* begin
     for index in range(PyList_GET_SIZE(rows)):
         row = <bytes?><object>PyList_GET_ITEM(rows, index)
+        begin = <const uint8_t*>PyBytes_AS_STRING(row)
         size += PyBytes_GET_SIZE(row)
-        checksum += crc32(<const uint8_t*>PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row))
+        checksum += (crc_by_instruction if by_instruction else crc_by_tables)(begin, PyBytes_GET_SIZE(row))
     return size, checksum
 
 

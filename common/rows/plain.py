@@ -4,7 +4,8 @@
 """
 
 from typing import Any
-from zlib import crc32
+
+from google_crc32c import value as crc32c
 
 
 def size_of(rows: list[bytes]) -> int:
@@ -13,8 +14,8 @@ def size_of(rows: list[bytes]) -> int:
 
 
 def sums(rows: list[bytes]) -> tuple[int, int]:
-    """The rows' bytes, and the sum of their CRC-32 modulo 2**64."""
-    return sum(map(len, rows)), sum(map(crc32, rows)) % 2**64
+    """The rows' bytes, and the sum of their CRC-32C modulo 2**64."""
+    return sum(map(len, rows)), sum(map(crc32c, rows)) % 2**64
 
 
 def split_uniform_lines(

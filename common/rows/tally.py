@@ -11,7 +11,7 @@ _MODULUS = 2**64
 class Tally:
     """Rows counted: how many, their bytes without line endings, and an order-independent checksum.
 
-    The checksum is the sum of the rows' CRC-32 modulo 2**64: equal for the same rows in any order and any grouping,
+    The checksum is the sum of the rows' CRC-32C modulo 2**64: equal for the same rows in any order and any grouping,
     different when a row is missing, doubled or changed.
     """
 
