@@ -56,7 +56,8 @@ class Glob:
     def known_names(self, positions: GlobPositions) -> set[str]:
         """The names that may come next and are in the pattern literally."""
         following = {self.segments[position] for position in positions if position < len(self.segments)}
-        return {segment for segment in following if not has_magic(segment)}
+        # "", behind a final slash, is no name: looked up in a folder it would be that folder again, without end.
+        return {segment for segment in following if segment and not has_magic(segment)}
 
     def _with_skipped(self, positions: Iterable[int]) -> GlobPositions:
         """These positions, and those after each `**`, which may be no folder at all."""

@@ -63,6 +63,8 @@ def names(paths: Iterator[Path]) -> set[str]:
 @example(tree=[["a.csv"], ["s", "b.csv"]], linked=[], pattern="**/*.csv", relative=False)
 @example(tree=[["a.csv"], ["s", "b.csv"]], linked=[], pattern="*.csv", relative=False)
 @example(tree=[["s", "b.csv"]], linked=[("l", ["s"])], pattern="*/*.csv", relative=True)
+@example(tree=[["s", "b.csv"]], linked=[], pattern="**/", relative=True)
+@example(tree=[["s", "b.csv"]], linked=[], pattern="**/./.", relative=False)
 def test_a_glob_names_what_pythons_glob_names(
     tree: list[list[str]], linked: list[tuple[str, list[str]]], pattern: str, *, relative: bool
 ) -> None:
