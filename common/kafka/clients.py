@@ -24,8 +24,8 @@ from common.aiokafka_internals.transaction_state import is_left_uncommitted
 from common.broker_errors.refusals import TRANSACTIONAL_ID, not_allowed
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.kafka.waiting import unless_stopped, within
 from common.settings import ServiceSettings
+from common.waiting import unless_stopped, within
 
 log = structlog.get_logger()
 

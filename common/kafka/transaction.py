@@ -16,7 +16,7 @@ from common.aiokafka_internals.transaction_markers import Consumed, TransactionM
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
-from common.kafka.waiting import within
+from common.waiting import within
 
 log = structlog.get_logger()
 

@@ -7,9 +7,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.broker_errors.kinds import Kind
-from common.kafka.waiting import pause
 from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
 from common.sessions.readiness import Readiness
+from common.waiting import pause
 
 _LOOK_INTERVAL_S = 0.02
 _WATCH_INTERVAL_S = 1.0

@@ -11,10 +11,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on
 from common.aiokafka_internals.outages import ClientFailedError
 from common.kafka.clients import stop_consumer
-from common.kafka.waiting import Stopped, first_ended, until_stopped
 from common.sessions.at_work import AtWork
 from common.sessions.client_watch import watch_client
 from common.sessions.readiness import Readiness
+from common.waiting import Stopped, first_ended, until_stopped
 
 log = structlog.get_logger()
 

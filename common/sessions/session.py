@@ -11,13 +11,11 @@ from common.aiokafka_internals.connection_failures import forget_connection_fail
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
-from common.kafka.waiting import Stopped, pause, unless_stopped
 from common.log.client_warnings import forget_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
 from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
-
-__all__ = ["Stopped", "pause", "run_sessions", "unless_stopped"]
+from common.waiting import Stopped, pause, unless_stopped
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0

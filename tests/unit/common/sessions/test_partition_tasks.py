@@ -6,8 +6,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from common.aiokafka_internals.outages import ClientFailedError
-from common.kafka.waiting import Stopped
 from common.sessions.partition_tasks import PartitionTasks
+from common.waiting import Stopped
 
 _FIRST, _SECOND = TopicPartition("rows", 0), TopicPartition("rows", 1)
 

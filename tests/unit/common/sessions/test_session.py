@@ -9,7 +9,6 @@ from aiokafka.errors import AuthenticationFailedError, ConsumerStoppedError, Kaf
 
 from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
-from common.kafka.waiting import Stopped
 from common.sessions import readiness as readiness_module
 from common.sessions import session as session_module
 from common.sessions.diagnosis import Diagnosis
@@ -17,6 +16,7 @@ from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
+from common.waiting import Stopped
 
 A_WEEK_S = 7 * 24 * 3600.0
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from common.kafka.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
+from common.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
 
 
 class Work:
