@@ -56,6 +56,12 @@ async def until_stopped(
         stopping.cancel()
 
 
+def ignore_failure(task: "asyncio.Task[Any]") -> None:
+    """As a task's done callback, keep asyncio from logging an exception that nobody waits for."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait for this time, or until `stop`."""
     try:

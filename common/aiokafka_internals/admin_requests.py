@@ -29,7 +29,7 @@ class Acl:
     permission: int
 
 
-async def refresh_metadata(admin: AIOKafkaAdminClient) -> None:
+async def refresh_brokers(admin: AIOKafkaAdminClient) -> None:
     """Ask again which brokers there are."""
     await admin._client.force_metadata_update()  # noqa: SLF001 - the admin client has no such call
 

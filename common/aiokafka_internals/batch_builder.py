@@ -8,7 +8,7 @@ import struct
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from common.batches.compression import CODECS, pack
+from common.batches.compression import CODECS, compress
 from common.batches.crc32c import crc32c
 from common.batches.loops import append_rows
 from common.batches.record_runs import Headers
@@ -91,9 +91,9 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         if not self._is_built:
             codec = CODECS[self._compression]
             if codec:
-                packed = pack(codec, bytes(self._data[_HEAD.size :]))
-                if len(packed) < len(self._data) - _HEAD.size:
-                    self._data[_HEAD.size :] = packed
+                compressed = compress(codec, bytes(self._data[_HEAD.size :]))
+                if len(compressed) < len(self._data) - _HEAD.size:
+                    self._data[_HEAD.size :] = compressed
                 else:
                     codec = 0
             self._write_head(codec)

@@ -14,7 +14,7 @@ from common.errors import ConfigurationError
 MADE_FOR = "0.14"
 
 
-def check_version() -> None:
+def check_aiokafka_version() -> None:
     """Raise ConfigurationError where aiokafka is of another version: what is replaced in it may be gone."""
     if aiokafka.__version__.split(".")[:2] != MADE_FOR.split("."):
         raise ConfigurationError(

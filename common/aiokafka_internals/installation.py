@@ -4,7 +4,7 @@ from functools import cache
 
 from common.aiokafka_internals.broken_connections import take_refused_writes_for_broken_connections
 from common.aiokafka_internals.connection_failures import keep_connection_failures
-from common.aiokafka_internals.contract import check_version
+from common.aiokafka_internals.contract import check_aiokafka_version
 from common.aiokafka_internals.fetched_batches import give_out_batches
 from common.aiokafka_internals.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.aiokafka_internals.produce_requests import write_produce_requests_at_once
@@ -19,7 +19,7 @@ def install() -> None:
 
     Raises ConfigurationError where aiokafka is of another version.
     """
-    check_version()
+    check_aiokafka_version()
     take_refused_writes_for_broken_connections()
     # Behind the one before: a handshake that is due comes ahead of any other change of how a connection sends.
     reauthenticate_open_connections()

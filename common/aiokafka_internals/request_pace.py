@@ -29,7 +29,7 @@ _metadata_update = AIOKafkaClient._metadata_update  # noqa: SLF001 - every quest
 _proc_fetch_request = Fetcher._proc_fetch_request  # noqa: SLF001 - as every fetch does here
 
 
-class Pace:
+class RequestPace:
     """How many requests came in a row, and how long to wait before the next."""
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class Pace:
         self._ended_at = now
 
 
-_metadata_paces: WeakKeyDictionary[Any, Pace] = WeakKeyDictionary()
-_fetch_paces: WeakKeyDictionary[Any, dict[int, Pace]] = WeakKeyDictionary()
+_metadata_paces: WeakKeyDictionary[Any, RequestPace] = WeakKeyDictionary()
+_fetch_paces: WeakKeyDictionary[Any, dict[int, RequestPace]] = WeakKeyDictionary()
 
 
 def pace_requests() -> None:
@@ -64,7 +64,7 @@ def pace_requests() -> None:
 
 async def _update_at_a_pace(client: Any, cluster: Any, topics: Any) -> Any:
     clock = asyncio.get_running_loop().time
-    pace = _metadata_paces.setdefault(client, Pace())
+    pace = _metadata_paces.setdefault(client, RequestPace())
     # Before the request, not after it: the answer has to be new when it arrives.
     await asyncio.sleep(pace.pause_s(clock()))
     updated = False
@@ -78,12 +78,12 @@ async def _update_at_a_pace(client: Any, cluster: Any, topics: Any) -> Any:
 
 async def _fetch_at_a_pace(fetcher: Any, assignment: Any, node_id: int, request: Any) -> Any:
     clock = asyncio.get_running_loop().time
-    pace = _fetch_paces.setdefault(fetcher, {}).setdefault(node_id, Pace())
+    pace = _fetch_paces.setdefault(fetcher, {}).setdefault(node_id, RequestPace())
     began = clock()
     has_records = await _proc_fetch_request(fetcher, assignment, node_id, request)
     # A broker with nothing to give waits as long as it was asked to; one that answers sooner has refused.
     if has_records or clock() - began > fetcher._fetch_max_wait_ms / 2000:  # noqa: SLF001 - aiokafka keeps it nowhere else
-        _fetch_paces[fetcher][node_id] = Pace()
+        _fetch_paces[fetcher][node_id] = RequestPace()
         return has_records
     pace.count(clock(), failed=False)
     # The fetcher cancels this when a partition is revoked, or at its close, and accepts any result.

@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from aiokafka.errors import CorruptRecordException
 
-from common.batches.compression import unpack
+from common.batches.compression import decompress
 from common.batches.record_runs import Record, RecordRun
 
 cdef extern from "Python.h":
@@ -204,7 +204,7 @@ def parse_batch(const uint8_t[::1] batch not None, int64_t start):
     codec = batch[CODEC_AT] & CODEC_BITS
     cdef const uint8_t[::1] records = batch[HEAD_SIZE:]
     if codec:
-        records = unpack(codec, records)
+        records = decompress(codec, records)
     size = records.shape[0]
     if not size:
         if count:

@@ -1,4 +1,4 @@
-"""Record batches packed and unpacked, by the number that Kafka has for the way."""
+"""Record batches compressed and unpacked, by the number that Kafka has for the way."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,25 +10,30 @@ from aiokafka.errors import CorruptRecordException
 CODECS = {"none": 0, "gzip": 1, "lz4": 3, "zstd": 4}
 
 # Of lz4's and zstd's levels the quickest: 0.23 µs a row of abalone instead of 3.4, and 0.17 instead of 0.25.
-_PACK: dict[int, Callable[[bytes], bytes]] = {
+_COMPRESS: dict[int, Callable[[bytes], bytes]] = {
     1: gzip_encode,
     3: partial(lz4_encode, level=1),
     4: partial(zstd_encode, level=1),
 }
-_UNPACK: dict[int, Callable[[memoryview], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+_DECOMPRESS: dict[int, Callable[[memoryview], bytes]] = {
+    1: gzip_decode,
+    2: snappy_decode,
+    3: lz4_decode,
+    4: zstd_decode,
+}
 
 
-def pack(codec: int, data: bytes) -> bytes:
+def compress(codec: int, data: bytes) -> bytes:
     """Pack by the codec of this number."""
-    return _PACK[codec](data)
+    return _COMPRESS[codec](data)
 
 
-def unpack(codec: int, packed: memoryview) -> bytes:
+def decompress(codec: int, compressed: memoryview) -> bytes:
     """Unpack by the codec of this number. CorruptRecordException where that cannot be done."""
-    if codec not in _UNPACK:
+    if codec not in _DECOMPRESS:
         raise CorruptRecordException(f"a record batch with codec {codec}, which is none of Kafka's")
     try:
-        return _UNPACK[codec](packed)
+        return _DECOMPRESS[codec](compressed)
     except MemoryError:
         raise
     except Exception as error:  # each codec's library has errors of its own

@@ -53,17 +53,14 @@ def creation_error(name: str, error: Exception, reason: str | None, settings: Se
     with_settings = f"REPLICATION_FACTOR={settings.replication_factor}, PARTITIONS={settings.partitions}"
     match name_of(error):
         case "TopicAuthorizationFailedError" | "ClusterAuthorizationFailedError":
-            return ConfigurationError(f"topic {name} does not exist and cannot be created: " + _create_on(name))
+            lacking = not_allowed("Create", TOPIC, name)
+            return ConfigurationError(f"topic {name} does not exist and cannot be created: {lacking}")
         case "InvalidReplicationFactorError":
             # Not a refusal yet: more brokers may be about to come.
             return type(error)(f"topic {name} cannot be created with {with_settings}{why}")
         case "InvalidPartitionsError" | "PolicyViolationError" | "InvalidConfigurationError" | "InvalidTopicError":
             return ConfigurationError(f"topic {name} cannot be created with {with_settings}{why}")
     return error
-
-
-def _create_on(name: str) -> str:
-    return not_allowed("Create", "Topic", name)
 
 
 def refusal(error: BaseException, settings: ServiceSettings, bounds: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from common.connection.secret_files import read_secret
 from common.errors import ConfigurationError
 from common.settings import ServiceSettings
+from common.waiting import ignore_failure
 
 log = structlog.get_logger()
 
@@ -100,7 +101,7 @@ class Tokens:
         loop = asyncio.get_running_loop()
         if self._renewing is None or self._renewing.done() or self._renewing.get_loop() is not loop:
             self._renewing = loop.create_task(self._ask())
-            self._renewing.add_done_callback(_take_exception)
+            self._renewing.add_done_callback(ignore_failure)
         await asyncio.shield(self._renewing)
 
     async def _ask(self) -> None:
@@ -243,8 +244,3 @@ async def _in_daemon_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="token", daemon=True).start()
     return await done
-
-
-def _take_exception(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

@@ -20,7 +20,7 @@ _FIRST_BACK_OFF_S = 0.1
 _LONGEST_BACK_OFF_S = 3.0
 
 # A record's key and value.
-Entry = tuple[bytes, bytes]
+KeyValue = tuple[bytes, bytes]
 
 
 class FencedTopic:
@@ -44,7 +44,7 @@ class FencedTopic:
         async with open_reader(self._settings, f"nacre-{self._partition.topic}") as own:
             await self._read_with(own)
 
-    async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+    async def append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
         """Decide with all records taken, append that, and return it once it is committed.
 
         Each time another writer was quicker, `decide` is called again with that one's records taken.
@@ -59,7 +59,7 @@ class FencedTopic:
                 await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
                 back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
 
-    async def _append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+    async def _append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
         # The topic's name already has the prefix. The producer starts second: the sooner it commits after its start,
         # the less often another one fences it.
         async with (

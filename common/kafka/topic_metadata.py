@@ -19,10 +19,10 @@ from aiokafka.errors import (
 )
 
 from common.aiokafka_internals.topic_requests import NO_TOPIC_ID, ask_for_topics
-from common.broker_errors.refusals import not_allowed
+from common.broker_errors.refusals import TOPIC, not_allowed
 from common.errors import ConfigurationError
 
-NOT_TOLD = -(2**31)
+_NOT_SAID = -(2**31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Topic:
     id: str
     partitions: int
     replicas: int
-    operations: int = NOT_TOLD
+    operations: int = _NOT_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def describe_topics(admin: AIOKafkaAdminClient, names: Collection[str]) ->
     """
     described = await ask_about_topics(admin, names)
     if described.hidden:
-        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in described.hidden))
+        raise ConfigurationError("\n".join(not_allowed("Describe", TOPIC, name) for name in described.hidden))
     return described.cluster, described.topics
 
 
@@ -78,7 +78,7 @@ async def ask_about_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -
 def _topic(fields: Mapping[str, Any]) -> Topic:
     partitions = fields["partitions"]
     replicas = max((len(partition["replicas"]) for partition in partitions), default=0)
-    topic_id, operations = fields.get("topic_id", NO_TOPIC_ID), fields.get("operations", NOT_TOLD)
+    topic_id, operations = fields.get("topic_id", NO_TOPIC_ID), fields.get("operations", _NOT_SAID)
     return Topic(_shown(topic_id), len(partitions), replicas, operations)
 
 

@@ -16,7 +16,7 @@ from common.aiokafka_internals.transaction_markers import Consumed, TransactionM
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
-from common.waiting import within
+from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
 
@@ -161,7 +161,7 @@ class Transactions:
         """Abandon what is under way: the next producer with this id settles it."""
         if self._in_flight is not None:
             self._in_flight.cancel()
-            self._in_flight.add_done_callback(_take_exception)
+            self._in_flight.add_done_callback(ignore_failure)
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # No transaction can outlast the broker's own deadline.
@@ -186,8 +186,3 @@ class Transactions:
             if refusal := refusal_of_records(error, topic):
                 raise refusal from error
             raise
-
-
-def _take_exception(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from common.aiokafka_internals.admin_requests import (
     ask_operations_on_group,
     find_transaction_coordinator,
-    refresh_metadata,
+    refresh_brokers,
 )
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.errors import ConfigurationError
@@ -98,7 +98,7 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
         except KafkaError as error:
             if not error.retriable or clock() > deadline:
                 raise
-        await refresh_metadata(admin)
+        await refresh_brokers(admin)
         await asyncio.sleep(_PAUSE_S)
 
 

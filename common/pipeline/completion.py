@@ -21,7 +21,7 @@ from common.kafka.reading import read_to_end
 from common.pipeline.partitions import Partitions
 from common.pipeline.topics import Groups, describe_expired
 from common.protocol.finite_run import describe_run, find_open
-from common.protocol.position import Position, PositionError, decode_position, kind_of
+from common.protocol.position import Position, PositionError, decode_position, digest_splits
 from common.protocol.progress import Progress, Run, decode_progress
 from common.settings import ServiceSettings
 
@@ -119,13 +119,13 @@ class Watch:
                 consumer.seek(partition, 0)
         async for record in read_to_end(consumer, *self._partitions):
             try:
-                told = decode_progress(record.value)
+                decoded = decode_progress(record.value)
             except ValueError as error:
                 raise ServiceError(f"topic {self._partitions[0].topic}: a record is {error}") from None
-            if isinstance(told, Run):
-                self.runs[told.partition] = told
+            if isinstance(decoded, Run):
+                self.runs[decoded.partition] = decoded
             else:
-                self.sources[told.source] = told
+                self.sources[decoded.source] = decoded
 
     async def how_far(self, consumer: AIOKafkaConsumer, stage: Stage) -> Far:
         """Whether the stage's group has carried everything. The ends are read before its offsets.
@@ -159,7 +159,7 @@ class Watch:
         ]
         kinds = {orjson.loads(each)["kind"] for each in said if each}
         return state not in _REBALANCING and all(
-            kind_of(position.main.splits) == kind for position in positions for kind in kinds
+            digest_splits(position.main.splits) == kind for position in positions for kind in kinds
         )
 
 

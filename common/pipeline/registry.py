@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer
 
 from common.batches.record_runs import Record
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.rows.schema import Dialect, Schema
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 # Incremented with every change that an older service must not ignore.
 _VERSION = 1
 _MOST_COMPARED = 1_000
-_COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
+_LOGGED_COUNTS = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
 _POSITIONS_KEY = b"positions"
 # Nearly what a topic takes by default. A larger MAX_ROW_BYTES needs a larger limit of the topic anyway.
@@ -86,7 +86,7 @@ class Registry:
             assert self.begun is not None  # noqa: S101 - appended now, or read before that was decided
             return self.begun
 
-    def _pin(self, now: Identity) -> list[Entry]:
+    def _pin(self, now: Identity) -> list[KeyValue]:
         pinned = now if self.begun is None else with_known_ids(self.begun, now)
         return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
 
@@ -97,7 +97,7 @@ class Registry:
                 await self._topic.append(self._positions_noted)
                 self.has_positions = True
 
-    def _positions_noted(self) -> list[Entry]:
+    def _positions_noted(self) -> list[KeyValue]:
         return [] if self.has_positions else [(_POSITIONS_KEY, orjson.dumps({"version": _VERSION}))]
 
     async def find(self, schema_id: str) -> Registered:
@@ -134,19 +134,19 @@ class Registry:
                     self._log_differences(registered)
             return self._known[schema.id]
 
-    async def _append(self, schema: Schema) -> Sequence[Entry]:
+    async def _append(self, schema: Schema) -> Sequence[KeyValue]:
         if schema.id not in self._refused:
-            told = find_excess(schema, self._settings)
-            if not told:
+            excess = find_oversize(schema, self._settings)
+            if not excess:
                 try:
                     return await self._topic.append(partial(self._number, schema))
                 except RecordTooLargeError:
                     # The error's own advice is for rows, which can be made smaller: a header cannot.
-                    told = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
-            self._refused[schema.id] = told
+                    excess = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
+            self._refused[schema.id] = excess
         raise RecordTooLargeError(self._refused[schema.id])
 
-    def _number(self, schema: Schema) -> list[Entry]:
+    def _number(self, schema: Schema) -> list[KeyValue]:
         """The schema as an entry with the next number; nothing where it has one."""
         if schema.id in self._known:
             return []
@@ -183,11 +183,11 @@ class Registry:
                 like=like.number,
                 differs=differences(like.schema, new.schema),
             )
-        elif self._unlike in _COUNTS_TOLD:
+        elif self._unlike in _LOGGED_COUNTS:
             log.warning("schemas like none before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
 
 
-def find_excess(schema: Schema, settings: ServiceSettings) -> str:
+def find_oversize(schema: Schema, settings: ServiceSettings) -> str:
     """Say that a schema's record is too large to be taken; empty where it is not."""
     size, most = len(encode_schema(Registered(0, schema))), max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
     return f"{size} bytes as a record, at most {most}" if size > most else ""

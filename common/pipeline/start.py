@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from common.aiokafka_internals.consumer_state import know_topics
-from common.broker_errors.refusals import creation_error, not_allowed
+from common.broker_errors.refusals import TOPIC, creation_error, not_allowed
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.topic_metadata import Topic, describe_topics
@@ -145,13 +145,13 @@ async def _create(admin: AIOKafkaAdminClient, settings: ServiceSettings, names: 
         for name in names
     ]
     response = await admin.create_topics(new)
-    for name, code, *told in response.topic_errors:
+    for name, code, *messages in response.topic_errors:
         error = for_code(code)
         if not code:
             log.info("topic created", topic=name)
         # Otherwise another service was quicker: what it made is looked at.
         elif error is not TopicAlreadyExistsError:
-            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(told), ""), settings)
+            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(messages), ""), settings)
 
 
 async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -162,7 +162,7 @@ async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict
         for code, message, _, name, entries in answer.resources:
             error = for_code(code)
             if error.__name__.endswith("AuthorizationFailedError"):
-                raise ConfigurationError(not_allowed("DescribeConfigs", "Topic", name))
+                raise ConfigurationError(not_allowed("DescribeConfigs", TOPIC, name))
             if code:
                 raise error(f"topic {name}: its configuration cannot be asked for: {message}")
             found[name] = {key: value for key, value, *_ in entries}

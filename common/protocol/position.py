@@ -79,7 +79,7 @@ def digest(text: str) -> str:
     return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
 
 
-def kind_of(splits: Iterable[Held]) -> str:
+def digest_splits(splits: Iterable[Held]) -> str:
     """A digest that is the same for the same splits, in any order, whatever they have rejected."""
     return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
 

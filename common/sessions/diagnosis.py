@@ -14,7 +14,7 @@ from common.sessions.broker_limits import ask_broker_for
 from common.sessions.listener_probe import Listener, look_at
 from common.settings import ServiceSettings
 
-Address = tuple[str, int]
+_Address = tuple[str, int]
 
 # Errors behind which there may be a connection that failed.
 _UNREACHABLE = frozenset(
@@ -71,17 +71,17 @@ async def _of_connections(error: BaseException, settings: ServiceSettings) -> Di
     causes = {address: cause for address, cause in found if cause is not None}
     if not causes:
         warning = last_warning()
-        told = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
-        return Diagnosis(Kind.WAITS, _with_hint(told))
+        text = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
+        return Diagnosis(Kind.WAITS, _with_hint(text))
     # What was waited for, where that is known.
     waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
     is_refused = any(not cause.may_pass for cause in causes.values())
-    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _told(causes, settings))
+    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _one_line(causes, settings))
 
 
-async def _cause(address: Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
+async def _cause(address: _Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
     """Why this address cannot be used; None where it can. The failure is None where no connection has failed."""
-    access = access_of(settings)
+    access = _access_of(settings)
     if not needs_a_look(failure):
         return cause_of(failure, access, Seen())
     listener = await look_at(*address, connection(settings).get("ssl_context"))
@@ -95,7 +95,7 @@ async def _cause(address: Address, failure: BaseException | None, settings: Serv
     return cause_of(failure, access, Seen(listener.is_kafka, listener.mechanisms, otherwise.is_kafka))
 
 
-def access_of(settings: ServiceSettings) -> Access:
+def _access_of(settings: ServiceSettings) -> Access:
     """How the settings let brokers be spoken to."""
     return Access(
         settings.kafka_security_protocol,
@@ -105,7 +105,7 @@ def access_of(settings: ServiceSettings) -> Access:
     )
 
 
-def _told(causes: Mapping[Address, Cause], settings: ServiceSettings) -> str:
+def _one_line(causes: Mapping[_Address, Cause], settings: ServiceSettings) -> str:
     """One line for all addresses, each cause once."""
     servers = settings.servers
     by_text: defaultdict[str, list[str]] = defaultdict(list)

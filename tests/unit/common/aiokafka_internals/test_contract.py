@@ -11,7 +11,7 @@ import aiokafka
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 
-from common.aiokafka_internals.contract import CONTRACT, ELSEWHERE, MADE_FOR, Name, check_version
+from common.aiokafka_internals.contract import CONTRACT, ELSEWHERE, MADE_FOR, Name, check_aiokafka_version
 from common.aiokafka_internals.installation import install
 from common.errors import ConfigurationError
 from tests.harness.private_names import problem
@@ -107,15 +107,15 @@ def private_attributes(tree: ast.AST) -> Iterator[str]:
 
 
 def test_another_version_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_version()
+    check_aiokafka_version()
     monkeypatch.setattr(aiokafka, "__version__", "0.15.1")
     with pytest.raises(ConfigurationError, match=rf"aiokafka 0\.15\.1 is installed.*{MADE_FOR}") as caught:
-        check_version()
+        check_aiokafka_version()
     assert "\n" not in str(caught.value)
     # A longer number with the same beginning is another version as well.
     monkeypatch.setattr(aiokafka, "__version__", "0.141.0")
     with pytest.raises(ConfigurationError):
-        check_version()
+        check_aiokafka_version()
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)

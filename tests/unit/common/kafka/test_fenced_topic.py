@@ -11,7 +11,7 @@ from aiokafka.errors import ProducerFenced
 
 from common.batches.record_runs import Record
 from common.kafka import fenced_topic as module
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.settings import ServiceSettings
 
 SETTINGS = ServiceSettings.model_validate({})
@@ -21,14 +21,14 @@ class Log:
     """The topic, in memory; `fenced` writers in a row find that another one was quicker, and that has written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fenced: int = 0) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[KeyValue] = []
         self.fenced = fenced
         self.steps: list[str] = []
         log = self
 
         class Transactions:
             def __init__(self, *_: object) -> None:
-                self._gathered: list[Entry] = []
+                self._gathered: list[KeyValue] = []
 
             async def take_over(self) -> None:
                 log.steps.append("take over")
@@ -88,7 +88,7 @@ def open_topic() -> tuple[FencedTopic, list[bytes]]:
     return FencedTopic(SETTINGS, "schemas", lambda records: taken.extend(each.value for each in records)), taken
 
 
-def say(taken: list[bytes], value: bytes) -> Callable[[], list[Entry]]:
+def say(taken: list[bytes], value: bytes) -> Callable[[], list[KeyValue]]:
     """Decide to write this value, and how many were known before."""
     return lambda: [(b"own", value + b" behind %d" % len(taken))]
 
