@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.aiokafka_internals.batch_builder import NewBatch
-from common.aiokafka_internals.fetched_batches import give_out_batches, in_batches
+from common.aiokafka_internals.fetched_batches import hand_out_batches, in_batches
 from common.batches.crc32c import crc32c
 
 ROWS = [b"M,0.455,15", b"F,0.53,9"]
@@ -26,7 +26,7 @@ def test_it_is_aiokafka_s(data: bytes, start: int) -> None:
 
 @given(st.data())
 def test_a_fetched_batch_with_a_changed_byte_is_refused(data: st.DataObject) -> None:
-    give_out_batches()
+    hand_out_batches()
     batch = NewBatch(1_000)
     batch.put_rows(1_764_000_000_000, b"key", ROWS, 0)
     content = bytearray(batch._build())  # noqa: SLF001 - what the producer sends
