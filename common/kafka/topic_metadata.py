@@ -1,7 +1,7 @@
-"""What topics there are and their ids.
+"""Which topics exist, and their ids.
 
-A topic that is deleted and created again under its name gets another id (KIP-516, Kafka 2.8): only by it are the two
-told apart.
+A topic that is deleted and created again under its name gets another id (KIP-516, Kafka 2.8), and nothing else shows
+that it is another topic.
 """
 
 import base64
@@ -29,7 +29,8 @@ _NOT_SAID = -(2**31)
 class Topic:
     """A topic that exists. `id` is as Kafka's tools print it, "" where the broker has none.
 
-    `operations` are what this user may do with it, as bits (KIP-430), below 0 where the broker does not say.
+    `operations` has a bit for each thing that this user may do with it (KIP-430), and is negative where the broker does
+    not say.
     """
 
     id: str
