@@ -1,4 +1,4 @@
-"""The checksum of record batches against aiokafka's own, and what it is for."""
+"""The checksum of record batches, compared with aiokafka's own, and the damage that it shows."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_a_fetched_batch_with_a_changed_byte_is_refused(data: st.DataObject) -> 
         return [run.rows for fetched in fetcher.PartitionRecords(*read_from) for run in fetched.runs()]
 
     assert read() == [ROWS]
-    # The checksum itself and all that it is of.
+    # The checksum itself, and all the bytes that it covers.
     content[data.draw(st.integers(17, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(CorruptRecordException, match="Invalid CRC"):
         read()
