@@ -10,16 +10,15 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COMPILED := $(VENV)/.compiled
 PYX := common/batches/compiled.pyx common/rows/compiled.pyx
-# Every test has a deadline of its own; these runs have one each as a whole.
 PYTEST := $(BIN)/python -m pytest
-# Most tests wait more than they work, so several run side by side. Those that measure seconds come first, one by one.
+# Most tests wait more than they work, so several run side by side. Those that measure seconds run first, one by one.
 WORKERS := --numprocesses auto --dist loadgroup
 SIDE_BY_SIDE := $(WORKERS) -m 'not alone and not long'
 LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
-# What runs a broker, all services and a load of rows leaves room for one other.
+# Chaos tests run a broker, all services and a load of rows each: two at a time fill two cores.
 CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
-# The least that `make coverage` accepts, in percent: of all, and of the packages that neither wait nor touch a file.
+# The least percentages that `make coverage` accepts: of all code, and of the pure packages.
 COVERAGE := 71
 PURE_COVERAGE := 98
 PURE := common/protocol/*,common/rows/*,services/ingest/naming/*,services/ingest/parsing/*,services/sink/paths/*,services/split/categories/*
@@ -36,7 +35,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $(READY)
 
-# What the set-up has compiled is not compiled again. Where there is no compiler, it is tried again with each command.
+# Compiled once per change of a source. Where there is no compiler, each command tries again.
 $(COMPILED): $(PYX) $(READY)
 	@$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace >/dev/null 2>$(VENV)/compiling.log || { cat $(VENV)/compiling.log >&2; exit 1; }
 	@if $(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null; then touch $@; \
@@ -49,7 +48,7 @@ ext: ## compile the loops over record batches and rows, nothing else
 demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
 	@$(BIN)/nacre demo
 
-test: setup ## all that a change must not break, in minutes: real Kafka, real processes, real signals; or ARGS, as pytest takes them
+test: setup ## everything that a change must not break, in minutes: real Kafka, processes and signals; or ARGS, as pytest takes them
 ifdef ARGS
 	@# A selection alone, in one run and one process: ARGS='-k signals', ARGS=tests/unit/common.
 	$(PYTEST) $(if $(filter tests tests/%,$(ARGS)),,tests/integration tests/unit) $(ARGS)
@@ -65,7 +64,7 @@ integration-test: setup ## real Kafka, real processes and signals
 	$(PYTEST) tests/integration $(ONE_BY_ONE)
 	$(PYTEST) tests/integration $(SIDE_BY_SIDE)
 
-compiled-test: setup ## the pure parts, and what rows look like on their way, with the compiled loops where there are any
+compiled-test: setup ## the pure parts and the formats of rows in transit, with the compiled loops if there are any
 	$(PYTEST) tests/unit tests/integration/test_formats.py tests/integration/test_record_batches.py $(SIDE_BY_SIDE)
 
 sanitize: setup ## the tests of the compiled loops with address and undefined-behaviour sanitizers, where there is gcc
@@ -76,7 +75,7 @@ long-test: setup ## what takes longer: brokers of many kinds, kills, a short sel
 	$(PYTEST) tests/chaos $(ONE_BY_ONE)
 	$(PYTEST) tests/chaos tests/compose $(CHAOS)
 
-coverage: setup ## how much of the code the unit tests run, by line and branch, and that it is no less than it was
+coverage: setup ## how much of the code the unit tests run, by line and branch; fails if it is less than before
 	$(PYTEST) tests/unit --cov --cov-report= $(SIDE_BY_SIDE)
 	$(BIN)/python -m coverage report --fail-under $(COVERAGE)
 	$(BIN)/python -m coverage report --fail-under $(PURE_COVERAGE) --include '$(PURE)'
@@ -85,7 +84,7 @@ chaos: setup ## kills and faults for CHAOS_MINUTES (60); CHAOS_SEED repeats a ru
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(ONE_BY_ONE)
 	CHAOS_MINUTES=$${CHAOS_MINUTES:-60} $(PYTEST) tests/chaos $(CHAOS)
 
-fuzz: setup ## ever new bytes for what reads files, beside Python's csv, for FUZZ_MINUTES (60); FUZZ_SEED repeats a run
+fuzz: setup ## random bytes for the code that reads files, compared with Python's csv, for FUZZ_MINUTES (60); FUZZ_SEED repeats a run
 	$(BIN)/python -m tests.fuzz
 
 compose-test: setup ## the containers, with a real Docker
@@ -107,7 +106,7 @@ $(BENCH)/.ready: requirements-bench.txt
 	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
-format: setup ## mend what ruff can mend: order of imports, layout
+format: setup ## mend what ruff can: layout, order of imports
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
@@ -134,10 +133,10 @@ up: ## Kafka and the three services in containers; SPLIT_BY and more from the en
 down: ## stop and remove them; Kafka's data and out/ stay and go on with the next up
 	docker compose down
 
-logs: ## follow what they log
+logs: ## follow their logs
 	docker compose logs --follow
 
-clean: ## remove .venv, caches, what was compiled, out/ and, with Docker, Kafka's data
+clean: ## remove .venv, caches, compiled files, out/ and, with Docker, Kafka's data
 	@if docker info >/dev/null 2>&1; then docker compose down --volumes; fi
 	rm -rf $(VENV) $(BENCH) out .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
 	rm -rf build common/*/compiled.c common/*/*.so

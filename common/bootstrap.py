@@ -1,17 +1,17 @@
-"""KAFKA_BOOTSTRAP_SERVERS read: which hosts and ports it names, and what in it cannot be right."""
+"""Reading KAFKA_BOOTSTRAP_SERVERS: the hosts and ports that it names, and what is wrong with it."""
 
 import re
 
 _DEFAULT_PORT = 9092
 _MAX_PORT = 65_535
-# Names of hosts, and addresses of both kinds; an underscore is no host name, and Docker has them.
+# Host names and IPv4 addresses. A host name may not have an underscore, but Docker's names do.
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?")
 _MAX_LABEL, _MAX_NAME = 63, 253
 
 
 def servers_in(text: str) -> list[tuple[str, int]]:
-    """The hosts and ports, in their order. ValueError, one line: what cannot be right."""
+    """The hosts and ports, in their order. ValueError, one line, for what cannot be right."""
     if "://" in text:
         raise ValueError("brokers are named host:port, without a scheme such as http://")
     return [_server(entry.strip()) for entry in text.split(",")]
@@ -19,7 +19,7 @@ def servers_in(text: str) -> list[tuple[str, int]]:
 
 def _server(entry: str) -> tuple[str, int]:
     if not entry:
-        raise ValueError("an entry is empty: host:port, by commas")
+        raise ValueError("an entry is empty: name brokers host:port, separated by commas")
     if any(sign.isspace() or sign in ";|/" for sign in entry):
         raise ValueError(f"{entry!r} is no host:port: several are separated by commas")
     if entry.startswith("["):

@@ -1,6 +1,6 @@
 """Whether compiled loops may be used: `NACRE_PLAIN=1` chooses their plain twins, as on a machine without a compiler.
 
-That is for tests, and for finding out whether a compiled loop is to blame.
+That serves tests, and shows whether a compiled loop is to blame for something.
 """
 
 import os
@@ -9,6 +9,6 @@ _CHOICE = "NACRE_PLAIN"
 
 
 def allow_compiled_loops() -> None:
-    """Raise ImportError, as where nothing could be compiled, if the plain twins are chosen."""
+    """Raise ImportError, as where nothing is compiled, if the plain twins are chosen."""
     if os.environ.get(_CHOICE) == "1":
         raise ImportError(f"{_CHOICE}=1: plain loops are chosen")

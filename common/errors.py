@@ -8,7 +8,7 @@ class ServiceError(Exception):
 
 
 class ConfigurationError(ServiceError):
-    """The settings cannot be carried out as they are."""
+    """The service cannot work with these settings, or lacks a permission."""
 
     exit_code = 78
 
@@ -26,13 +26,13 @@ class TooManyRejectedError(ServiceError):
 
 
 class AllRejectedError(ServiceError):
-    """A finite run is done, and every row of a source, or of a split, was rejected: likely a setting is wrong."""
+    """A finite run is done, and every row of a source, or of a split, was rejected: probably a setting is wrong."""
 
     exit_code = 65
 
 
 class MissingRecordsError(ServiceError):
-    """Records were deleted from a topic before anything was read of it."""
+    """Records were deleted from a partition before anything in it was read."""
 
     def __init__(self, service: str, topic: str, partition: int, first: int) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class MissingRecordsError(ServiceError):
 
 
 class LostRecordsError(ServiceError):
-    """Records were deleted from a topic before they were read."""
+    """Records were deleted from a partition before they were read."""
 
     def __init__(self, topic: str, partition: int, first: int, beginning: int) -> None:
         super().__init__(

@@ -1,9 +1,9 @@
-"""Text for records and log lines of what may be no Unicode, as a path may be."""
+"""Text that may not be valid Unicode, such as a path, made fit for records and log lines."""
 
 import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# By which Python stands for a byte that is not UTF-8.
+# With these surrogates Python represents a byte that is not UTF-8.
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
 
 

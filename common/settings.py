@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from common.bootstrap import servers_in
 
 _BESIDE_A_ROW_BYTES = 100_000
-# Some 30 years in seconds, and the largest number in a ledger: Python takes larger ones, timers and SQLite do not.
+# Some 30 years in seconds, and the largest number in a ledger: Python accepts larger ones, timers and SQLite do not.
 _MAX_NUMBER = 10**9
 _MAX_COUNT = 2**63 - 1
 
@@ -175,7 +175,7 @@ class ServiceSettings(BaseSettings):
                 "KAFKA_OAUTH_CLIENT_SECRET (or KAFKA_OAUTH_CLIENT_SECRET_FILE)"
             )
         if not _is_endpoint(self.kafka_oauth_token_endpoint):
-            # Not shown, because the mistake may be a password in it.
+            # Do not show it: the mistake may be a password in it.
             raise ValueError("KAFKA_OAUTH_TOKEN_ENDPOINT is not https://host/path, without a user name or a fragment")
         return self
 

@@ -1,4 +1,4 @@
-"""How settings are read: from flags, else from environment variables of the same names."""
+"""Reading settings: from flags, else from environment variables of the same names."""
 
 from collections.abc import Sequence
 from typing import TypeVar

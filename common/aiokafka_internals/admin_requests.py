@@ -1,8 +1,7 @@
-"""What an admin client is asked besides what aiokafka 0.14 offers: permissions on a group, a member's leave, ACLs.
+"""Admin requests that aiokafka 0.14 does not offer: permissions on a group, removing a member, setting ACLs.
 
-Without these a permission that is missing is found only when it is used, a dead predecessor keeps its partitions until
-its session times out, and `nacre acls --apply` cannot set any. https://kafka.apache.org/protocol. No upstream issue
-known.
+Without these a missing permission shows only when it is used, a dead predecessor keeps its partitions until its session
+times out, and `nacre acls --apply` cannot set any. https://kafka.apache.org/protocol. No upstream issue known.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """What one principal is allowed, in the protocol's numbers."""
+    """What one principal is allowed to do, in the protocol's numbers."""
 
     resource_type: int
     name: str
@@ -29,7 +28,7 @@ class Acl:
     permission: int
 
 
-async def refresh_metadata(admin: AIOKafkaAdminClient) -> None:
+async def refresh_brokers(admin: AIOKafkaAdminClient) -> None:
     """Ask again which brokers there are."""
     await admin._client.force_metadata_update()  # noqa: SLF001 - the admin client has no such call
 
@@ -50,7 +49,7 @@ async def find_transaction_coordinator(admin: AIOKafkaAdminClient, transactional
 
 
 async def remove_member(admin: AIOKafkaAdminClient, coordinator: int, group: str, member_id: str) -> None:
-    """Make a member leave its group, whichever process it belonged to."""
+    """Remove a member from its group, whichever process it belonged to."""
     await admin._client.send(coordinator, LeaveGroupRequest(group, member_id))  # noqa: SLF001 - it has no such request
 
 
@@ -73,7 +72,7 @@ async def create_acl(admin: AIOKafkaAdminClient, acl: Acl) -> None:
 
 
 class _DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]  # aiokafka has no types
-    """As aiokafka 0.14 has it, which reads the answer to it as that of an earlier version."""
+    """aiokafka 0.14 has this request, but reads the answer to it as that of an earlier version."""
 
     API_KEY = 15
     API_VERSION = 3

@@ -1,7 +1,7 @@
 """A write that uvloop refuses, seen as a broken connection (aiokafka issue 1038).
 
-When the broker has just closed a connection, uvloop's transport refuses a write with a RuntimeError. aiokafka expects
-an OSError there: what it does not catch ends its fetcher silently and for ever, or the service with exit code 1.
+When the broker has just closed a connection, uvloop's transport refuses a write with a RuntimeError. aiokafka catches
+only an OSError there; the other ends its fetcher silently and for ever, or the service with exit code 1.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _send = AIOKafkaConnection.send
 
 
 def take_refused_writes_for_broken_connections() -> None:
-    """Make aiokafka see a KafkaConnectionError, from which it recovers."""
+    """Make aiokafka see a KafkaConnectionError instead, from which it recovers."""
     AIOKafkaConnection.send = _send_or_break
 
 

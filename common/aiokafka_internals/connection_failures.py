@@ -1,8 +1,8 @@
 """Why connections to brokers fail.
 
-aiokafka 0.14 only logs it, and raises "Unable to bootstrap" for every cause: the service could not say that a host has
-no such name, or that the listener speaks TLS. Worse, it does not catch what an answer that is not Kafka's brings about:
-the service would crash. No upstream issue known.
+aiokafka 0.14 only logs the reason, and raises "Unable to bootstrap" for every one: the service could not say that a
+host name is not known, or that the listener speaks TLS. Worse, it does not catch the errors that an answer of something
+other than Kafka causes: the service would crash. No upstream issue known.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from aiokafka import client
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _create_connection = client.create_conn
-# By host and port, what the last attempt ended with, where it failed.
+# The error of each address's last attempt, by host and port, if that failed.
 _failures: dict[tuple[str, int], BaseException] = {}
 
 
@@ -21,7 +21,7 @@ def keep_connection_failures() -> None:
 
 
 def connection_failures() -> dict[tuple[str, int], BaseException]:
-    """Why the last attempts failed, by host and port; an address that was reached since is not among them."""
+    """Why the last attempts failed, by host and port; an address that was reached since is left out."""
     return dict(_failures)
 
 
@@ -37,7 +37,7 @@ async def _create_or_keep(host: str, port: int, **arguments: Any) -> Any:
         _failures[host, port] = error
         raise
     except Exception as error:
-        # What answers is not Kafka, or the host name is none. aiokafka would not catch it: the service would crash.
+        # What answers is not Kafka, or this is no host name. aiokafka would not catch it: the service would crash.
         _failures[host, port] = error
         raise KafkaConnectionError(f"Cannot connect to {host}:{port}: {error!r}") from error
     _failures.pop((host, port), None)

@@ -1,7 +1,7 @@
-"""What a consumer does not tell or do by itself: its client's health, the topics it asks about, a close that is sure.
+"""What a consumer does not offer: whether its client is well, which topics it asks about, a close that is certain.
 
-aiokafka 0.14 says nothing to a member that fetches nothing when its broker is gone or one of its own tasks has ended:
-the member would wait for ever. No upstream issue known.
+When its broker is gone or one of its own tasks has ended, aiokafka 0.14 does not report that to a member that fetches
+nothing: the member would wait for ever. No upstream issue known.
 """
 
 from collections.abc import Collection
@@ -13,32 +13,32 @@ from common.aiokafka_internals.outages import ClientFailedError
 
 def is_connected(consumer: AIOKafkaConsumer) -> bool:
     """Whether its start has reached a broker."""
-    return consumer._client._sync_task is not None  # noqa: SLF001 - nothing else tells
+    return consumer._client._sync_task is not None  # noqa: SLF001 - nothing else shows it
 
 
 async def refresh_metadata(consumer: AIOKafkaConsumer) -> bool:
-    """Ask for metadata, the least that can be asked for; whether a broker has answered. It asks each for some time."""
+    """Ask one broker after another for metadata, the smallest request; return whether one has answered."""
     return bool(await consumer._client.force_metadata_update())  # noqa: SLF001 - a consumer has no such call
 
 
 async def know_topics(consumer: AIOKafkaConsumer, topics: Collection[str]) -> None:
-    """Ask for the metadata of these topics at once; what it does not know yet it would ask for one after the other."""
+    """Ask for the metadata of all these topics at once: otherwise it asks for unknown ones one after the other."""
     await consumer._client.set_topics(list(topics))  # noqa: SLF001 - it subscribes to none
 
 
 async def close_connections(consumer: AIOKafkaConsumer) -> None:
-    """Close the connections, which stop() does last: where it was cut short they would stay open."""
+    """Close the connections. stop() does that last: if it was cut short, they are still open."""
     await consumer._client.close()  # noqa: SLF001 - nothing else closes them
 
 
 def check_fetcher(consumer: AIOKafkaConsumer) -> None:
-    """Raise ClientFailedError once the fetcher has ended: nothing would come any more, and nothing would be said."""
-    if consumer._fetcher.error_future.done():  # noqa: SLF001 - nothing else tells
+    """Raise ClientFailedError once the fetcher has ended: no record would come any more, and no error either."""
+    if consumer._fetcher.error_future.done():  # noqa: SLF001 - nothing else shows it
         raise ClientFailedError("aiokafka's fetcher has ended")
 
 
 def check_tasks(consumer: AIOKafkaConsumer) -> None:
-    """Raise what one of aiokafka's own tasks has ended with."""
+    """Raise the error that one of aiokafka's own tasks has ended with, or ClientFailedError where it has none."""
     client, coordinator, fetcher = consumer._client, consumer._coordinator, consumer._fetcher  # noqa: SLF001 - same
     if coordinator is not None:
         coordinator.check_errors()

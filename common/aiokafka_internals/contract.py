@@ -1,6 +1,6 @@
-"""The version of aiokafka that this project is made for, and every private name of it that is used or replaced.
+"""The version of aiokafka that this project is made for, and every private name of it that Nacre uses or replaces.
 
-Private is what its documentation does not promise: names with an underscore, and the modules that it does not describe.
+Private is whatever its documentation does not promise: names with an underscore, and modules that it does not describe.
 `tests/unit/common/aiokafka_internals/test_contract.py` compares the list with the aiokafka that is installed, and with
 the source.
 """
@@ -14,8 +14,8 @@ from common.errors import ConfigurationError
 MADE_FOR = "0.14"
 
 
-def check_version() -> None:
-    """Raise ConfigurationError where aiokafka is of another version: what is replaced in it may be gone."""
+def check_aiokafka_version() -> None:
+    """Raise ConfigurationError for another version of aiokafka: names that are replaced in it may be gone."""
     if aiokafka.__version__.split(".")[:2] != MADE_FOR.split("."):
         raise ConfigurationError(
             f"aiokafka {aiokafka.__version__} is installed, and this version of Nacre is made for {MADE_FOR}: "
@@ -25,10 +25,10 @@ def check_version() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A private name: where it is, as `module:class`, `module` or `module:class.attribute`, and what it is for.
+    """A private name: its path, as `module`, `module:class` or `module:class.attribute`, and what it is used for.
 
-    `signature` names the parameters of what is called or replaced: `=` marks a default, and behind `…` more may follow.
-    None where only its being there matters.
+    `signature` has the parameters of a function that is called or replaced: `=` marks a default, and more may follow
+    `…`. None where it is enough that the name exists.
     """
 
     path: str
@@ -43,11 +43,11 @@ _BATCH = "aiokafka.producer.message_accumulator:BatchBuilder"
 _TRANSACTION = "aiokafka.producer.transaction_manager:TransactionManager"
 _TYPES = "aiokafka.protocol.types"
 
-# Classes and module attributes that are replaced, and what the replacements call.
+# Classes and module attributes that are replaced.
 REPLACED = (
     Name("aiokafka.client:create_conn", "keeps why a connection failed", "host, port, …"),
     Name(f"{_CLIENT}.send", "a connection that is lost is a timeout", "self, node_id, request, *, group="),
-    Name(f"{_CLIENT}.coordinator_lookup", "without brokers there is none", "self, coordinator_type, coordinator_key"),
+    Name(f"{_CLIENT}.coordinator_lookup", "fails without brokers", "self, coordinator_type, coordinator_key"),
     Name(f"{_CLIENT}._metadata_update", "does not repeat itself without a pause", "self, cluster_metadata, topics"),
     Name(f"{_CONNECTION}.send", "refused writes, sessions that end", "self, request, expect_response="),
     Name(f"{_CONNECTION}._do_sasl_handshake", "keeps how long a session lasts", "self"),
@@ -55,7 +55,7 @@ REPLACED = (
     Name(f"{_FETCHER}:MemoryRecords", "keeps its bytes"),
     Name(
         f"{_FETCHER}:PartitionRecords",
-        "gives out whole batches",
+        "hands out whole batches",
         "tp, records, aborted_transactions, fetch_offset, key_deserializer, value_deserializer, check_crcs, "
         "isolation_level",
     ),
@@ -70,14 +70,14 @@ REPLACED = (
     Name("aiokafka.protocol.produce:ProduceRequest._CLASSES", "their bytes are joined in one step"),
 )
 
-# Classes that ours are derived from, with what aiokafka calls of them.
+# Base classes of ours, with the names that aiokafka calls or ours rely on.
 SUBCLASSED = (
     Name("aiokafka.conn:OAuthAuthenticator", "sees that a token is refused", "*, sasl_oauth_token_provider"),
     Name("aiokafka.conn:OAuthAuthenticator._sasl_oauth_token_provider", "learns that its token is refused"),
     Name("aiokafka.conn:OAuthAuthenticator.step", "the token, then the refusal", "self, payload"),
     Name(f"{_FETCHER}:MemoryRecords.has_next", "asked by PartitionRecords"),
     Name(f"{_FETCHER}:MemoryRecords.next_batch", "asked by PartitionRecords"),
-    Name(f"{_FETCHER}:PartitionRecords._consumer_record", "makes of a batch what is given out", "self, tp, record"),
+    Name(f"{_FETCHER}:PartitionRecords._consumer_record", "turns a batch into what is handed out", "self, tp, record"),
     Name(f"{_FETCHER}:PartitionRecords.next_fetch_offset", "where a batch is read from"),
     Name(_BATCH, "what the producer sends", "batch_size, compression_type, *, …"),
     Name(f"{_BATCH}._build", "the batch's bytes", "self"),
@@ -95,7 +95,7 @@ SUBCLASSED = (
     Name("aiokafka.protocol.api:Response", "answers that aiokafka lacks"),
 )
 
-# What is read and called.
+# Attributes that are read, and functions that are called.
 USED = (
     Name("aiokafka:AIOKafkaConsumer._client", "metadata, topics, its close"),
     Name("aiokafka:AIOKafkaConsumer._coordinator", "whether its task goes on"),
@@ -141,7 +141,7 @@ USED = (
     ),
     Name("aiokafka.protocol.admin:DescribeGroupsRequest_v3.SCHEMA", "what this user may do with a group"),
     Name("aiokafka.protocol.admin:DescribeGroupsResponse_v3", "what this user may do with a group"),
-    Name("aiokafka.protocol.admin:SaslAuthenticateRequest", "told from other requests"),
+    Name("aiokafka.protocol.admin:SaslAuthenticateRequest", "recognized among other requests"),
     Name("aiokafka.protocol.group:LeaveGroupRequest", "removes a dead member", "group, member_id"),
     Name("aiokafka.protocol.metadata:MetadataRequest", "brokers from before topic ids", "topics=, …"),
     Name("aiokafka.protocol.metadata:MetadataRequest._topics", "which topics it asks about"),
@@ -166,11 +166,11 @@ USED = (
     Name(f"{_TYPES}:Schema.names", "the layout of a produce request"),
 )
 
-# Functions over bytes, and what an assignor is made of: used outside of this package as well.
+# Functions of bytes, and what an assignor is made of: used outside this package as well.
 ELSEWHERE = (
-    *(Name(f"aiokafka.codec:{packer}_{way}", "packed record batches")
-      for packer in ("gzip", "lz4", "zstd") for way in ("decode", "encode")),
-    Name("aiokafka.codec:snappy_decode", "packed record batches"),
+    *(Name(f"aiokafka.codec:{codec}_{way}", "compressed record batches")
+      for codec in ("gzip", "lz4", "zstd") for way in ("decode", "encode")),
+    Name("aiokafka.codec:snappy_decode", "compressed record batches"),
     Name("aiokafka.cluster:ClusterMetadata", "an assignor's argument"),
     Name("aiokafka.coordinator.assignors.abstract:AbstractPartitionAssignor", "assignors of our own"),
     Name("aiokafka.coordinator.assignors.roundrobin:RoundRobinPartitionAssignor", "assignors of our own"),

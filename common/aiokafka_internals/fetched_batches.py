@@ -1,7 +1,7 @@
 """Record batches as aiokafka 0.14 fetches them, handed out whole.
 
-Without this its consumer makes a ConsumerRecord of each record, in Python: 1.7 µs a record, checksum included, against
-0.1 µs here. aiokafka's own code still decides which batches are handed out and where the next fetch begins: to it, a
+Without this the consumer makes a ConsumerRecord of each record, in Python: 1.7 µs a record, checksum included, against
+0.1 µs here. aiokafka's own code still decides which batches it hands out and where the next fetch begins: to it, a
 whole batch looks like one record. `tests/integration/test_record_batches.py` reads the same topics both ways. No
 upstream issue known.
 """
@@ -31,24 +31,24 @@ def in_batches(_value: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """A batch as it was fetched, to be read from the offset `start` on: a fetch returns the whole batch around it."""
+    """A batch as it was fetched; it may begin before `start`, the offset from which its records are wanted."""
 
     content: memoryview
     start: int
 
     def runs(self) -> list[RecordRun | Record]:
-        """Decode its records from `start` on: lazily, one batch at a time, so that other batches stay bytes."""
+        """Decode its records from `start` on. CorruptRecordException where it is damaged."""
         return parse_batch(self.content, self.start)
 
 
 def runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
-    """The records of some batches, a batch at a time."""
+    """The records of some batches, decoded one batch at a time, so that the other batches stay bytes."""
     for batch in batches:
         yield from batch.runs()
 
 
 def whole_runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
-    """The records of some batches, also those of the first that stand before the offset that was sought."""
+    """All records of some batches, also those in the first batch before the offset that was sought."""
     for batch in batches:
         yield from parse_batch(batch.content, 0)
 
@@ -65,7 +65,7 @@ async def read_on(
 
 
 class _Fetched(fetcher.MemoryRecords):  # type: ignore[misc]  # aiokafka has no types
-    """What was fetched, with its bytes accessible."""
+    """Fetched batches, with their bytes accessible."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
@@ -91,7 +91,7 @@ class _Batch:
         return getattr(self._batch, name)
 
     def validate_crc(self) -> bool:
-        """Whether its bytes are those that were sent."""
+        """Whether its bytes match their checksum."""
         expected = int.from_bytes(self._content[_CRC_AT:_CHECKED_FROM], "big")
         return crc32c(self._content[_CHECKED_FROM:]) == expected
 
@@ -104,7 +104,7 @@ class _Batch:
 
 
 class _Batches:
-    """What was fetched, batch after batch."""
+    """Fetched batches, one after the other."""
 
     def __init__(self, fetched: _Fetched) -> None:
         self._fetched = fetched
@@ -120,7 +120,7 @@ class _Batches:
 
 
 class _PartitionBatches(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
-    """Gives out whole batches."""
+    """Hands out whole batches."""
 
     def __init__(self, partition: TopicPartition, fetched: _Fetched, *arguments: Any) -> None:
         super().__init__(partition, _Batches(fetched), *arguments)
@@ -145,7 +145,7 @@ def _records_of(
     return kind(partition, fetched, aborted, offset, key_deserializer, value_deserializer, *arguments)
 
 
-def give_out_batches() -> None:
-    """Make consumers with `in_batches` give out whole batches; the others stay as they are."""
+def hand_out_batches() -> None:
+    """Make consumers with `in_batches` hand out whole batches; the others stay as they are."""
     fetcher.MemoryRecords = _Fetched
     fetcher.PartitionRecords = _records_of

@@ -1,11 +1,11 @@
-"""Everything that is replaced in aiokafka, put in place by one call."""
+"""One call that puts in place everything that Nacre replaces in aiokafka."""
 
 from functools import cache
 
 from common.aiokafka_internals.broken_connections import take_refused_writes_for_broken_connections
 from common.aiokafka_internals.connection_failures import keep_connection_failures
-from common.aiokafka_internals.contract import check_version
-from common.aiokafka_internals.fetched_batches import give_out_batches
+from common.aiokafka_internals.contract import check_aiokafka_version
+from common.aiokafka_internals.fetched_batches import hand_out_batches
 from common.aiokafka_internals.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.aiokafka_internals.produce_requests import write_produce_requests_at_once
 from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
@@ -17,15 +17,15 @@ from common.aiokafka_internals.topic_creation import create_no_topic_by_asking
 def install() -> None:
     """Replace what Nacre replaces in aiokafka, before any client exists; later calls do nothing.
 
-    Raises ConfigurationError where aiokafka is of another version.
+    Raises ConfigurationError for another version of aiokafka.
     """
-    check_version()
+    check_aiokafka_version()
     take_refused_writes_for_broken_connections()
-    # Behind the one before: a handshake that is due comes ahead of any other change of how a connection sends.
+    # After the line above: a handshake that is due has to come before any other replacement of how a connection sends.
     reauthenticate_open_connections()
     keep_connection_failures()
     take_lost_brokers_for_kafka_errors()
-    give_out_batches()
+    hand_out_batches()
     write_produce_requests_at_once()
     create_no_topic_by_asking()
     pace_requests()

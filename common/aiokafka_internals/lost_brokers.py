@@ -1,9 +1,9 @@
-"""A broker that is lost, seen as a KafkaError: aiokafka 0.14 recovers from those, and fails otherwise in two places.
+"""Two errors of aiokafka 0.14 when it loses a broker, turned into KafkaErrors, from which it recovers.
 
-Two requests of one connection that time out both close it. Where a third has replaced it meanwhile, closing it raises a
-KeyError, which ends the fetcher or the sender for ever (no upstream issue known). A broker that has just come back, or
-has hung for longer than its own session, names no broker (aiokafka issue 460): a client that looks for a coordinator
-then fails an assertion, which ends the service.
+Two requests of one connection that time out both close it. If a third request has replaced it meanwhile, closing it
+raises a KeyError, which ends the fetcher or the sender for ever (no upstream issue known). A broker that has just come
+back, or has hung for longer than its own session, names no broker (aiokafka issue 460): a client that looks for a
+coordinator then fails an assertion, which ends the service.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ _coordinator_lookup = AIOKafkaClient.coordinator_lookup
 
 
 def take_lost_brokers_for_kafka_errors() -> None:
-    """Make aiokafka see KafkaErrors."""
+    """Make aiokafka see KafkaErrors instead."""
     AIOKafkaClient.send = _send_or_time_out
     AIOKafkaClient.coordinator_lookup = _look_up_with_brokers
 

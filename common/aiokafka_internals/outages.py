@@ -1,8 +1,8 @@
-"""What aiokafka 0.14 raises besides KafkaError while no broker answers, treated as the outage that it is.
+"""Errors other than KafkaError that aiokafka 0.14 raises while no broker answers, treated as the outage that they are.
 
-A broker that hangs, or has just come back and knows of no broker yet, makes it fail in its own assertions
-(`Did we not perform bootstrap?`), in looking up a connection that is closed meanwhile, or with the cancellation of one
-of its own tasks. Each of these would end the service. No upstream issue known.
+A broker that hangs, or has just come back and knows of no broker yet, makes aiokafka fail in its own assertions (`Did
+we not perform bootstrap?`), in looking up a connection that is closed meanwhile, or by cancelling one of its own tasks.
+Each of these would end the service. No upstream issue known.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ class ClientFailedError(KafkaError):  # type: ignore[misc]  # aiokafka has no ty
 
 @contextmanager
 def client_failures_as_outages() -> Iterator[None]:
-    """Turn what fails in aiokafka's own code into ClientFailedError, a KafkaError; other errors pass unchanged."""
+    """Turn a failure of aiokafka's own code into ClientFailedError, a KafkaError; other errors pass unchanged."""
     try:
         yield
     except asyncio.CancelledError as error:
         if _is_being_cancelled():
             raise
-        # aiokafka has cancelled a task of its own, which this one awaited.
+        # aiokafka has cancelled one of its own tasks, which this one awaited.
         raise ClientFailedError("aiokafka gave up a task of its own") from error
     except Exception as error:
         if is_client_failure(error):
@@ -44,7 +44,7 @@ def _is_being_cancelled() -> bool:
     try:
         task = asyncio.current_task()
     except RuntimeError:
-        # The loop has ended with it.
+        # The loop itself has ended.
         return True
     return task is None or task.cancelling() > 0
 

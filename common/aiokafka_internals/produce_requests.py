@@ -23,7 +23,7 @@ def _encode(request: Any) -> bytes:
 
 
 def _parts(kind: Any, value: Any) -> Iterator[bytes]:
-    """The bytes that a value is written as; a record batch is a part of its own, and not copied."""
+    """The encoded value in parts; a record batch is a part by itself, and is not copied."""
     if isinstance(kind, Schema):
         for field, item in zip(kind.fields, value, strict=True):
             yield from _parts(field, item)

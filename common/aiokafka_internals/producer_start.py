@@ -1,7 +1,8 @@
-"""A step between the two that a producer's start has: it connects, and then InitProducerId settles its predecessor.
+"""A question to the broker between the two steps of a producer's start.
 
-What has to be asked before the second needs the first. aiokafka 0.14 offers no place there: a client of its own for the
-question would cost a connection for each partition at each start. No upstream issue known.
+The producer connects, then InitProducerId settles its predecessor's transaction. What has to be asked before the second
+step needs the first. aiokafka 0.14 offers no place there, and a separate client would cost a connection for each
+partition at each start. No upstream issue known.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 async def start_after(producer: AIOKafkaProducer, ask: Callable[[], Awaitable[T]]) -> T:
-    """Start the producer; return what `ask()` gives once it is connected and before it settles anything."""
+    """Start the producer; return what `ask()` returns, called when it is connected and has settled nothing yet."""
     sender = producer._sender  # noqa: SLF001 - the second of the two steps
     start = sender.start
     answers: list[T] = []

@@ -2,11 +2,12 @@
 
 With each handshake a broker says how long the session lasts: as long as the token, and no longer than
 `connections.max.reauth.ms`, whatever the mechanism. After that it closes a connection that sends anything but a new
-handshake. aiokafka 0.14 never sends one: each time a service would lose its connections, and what is in flight on them.
+handshake. aiokafka 0.14 never sends one, so a service would lose its connections each time, and what is in flight
+there.
 
 A request that comes late in a session starts a new handshake on its connection. Meanwhile other requests on it wait,
-because the broker would take them for a part of the handshake; those in flight are answered first. A connection that is
-not used is left alone, as Kafka's own clients do: its next request waits for a handshake.
+because the broker would take them for a part of the handshake; those in flight are answered first. A connection that
+nobody uses is left alone, as Kafka's own clients do: its next request waits for a handshake.
 
 Two more defects are mended here, with no upstream issue known: at LOG_LEVEL=debug aiokafka logs the handshake with the
 password in it, and it takes a refused token for an accepted one.
@@ -28,12 +29,12 @@ from common.connection.credentials import Credentials
 
 log = structlog.get_logger()
 
-# Of a session. The rest is for a token endpoint that is slow.
+# Of a session's lifetime. The rest is for a slow token endpoint.
 _RENEW_AT = 0.8
-# A request on its way, or behind others, has to arrive before the session ends.
+# Of a session's lifetime. A request that is sent or queued by then still arrives before the session ends.
 _USED_UP_AT = 0.95
-# By how much a token has to outlast the session that is over: the token that began it ends with it, give or take an
-# answer.
+# How much longer than the ending session a new token has to last: the token that began the session ends with it, give
+# or take the time of an answer.
 _OUTLASTS_S = 0.5
 # A broker takes no two handshakes on one connection within a second.
 _BETWEEN_S = 1.1
@@ -67,8 +68,8 @@ class _Session:
 
 
 def reauthenticate_open_connections() -> None:
-    """Make aiokafka do so. Call it once, after every other change of how a connection sends."""
-    global _send  # noqa: PLW0603 - what it was until now
+    """Make aiokafka do so. Call it after every other replacement of how a connection sends; later calls do nothing."""
+    global _send  # noqa: PLW0603 - the present one
     if AIOKafkaConnection.send is _send_in_turn:
         return
     _send = AIOKafkaConnection.send
@@ -89,7 +90,7 @@ def _send_in_turn(connection: Any, request: Any, expect_response: bool = True) -
         if session.renewal is None and (is_over or now >= session.renew_at) and connection.connected():
             session.renewal = asyncio.create_task(_renew(connection, session))
         if session.renewal is not None and is_over:
-            # Requests go on while a token is asked for, except those that would arrive too late.
+            # While a token is requested, requests go on, except those that would arrive too late.
             session.is_closed = True
         if session.is_closed and asyncio.current_task() is not session.renewal:
             return _send_later(connection, session, request, expect_response)
@@ -106,12 +107,12 @@ async def _send_later(connection: Any, session: _Session, request: Any, expect_r
 
 
 async def _renew(connection: Any, session: _Session) -> None:
-    """Authenticate again. What fails before the handshake has begun is tried again with a later request."""
+    """Authenticate again. If that fails before the handshake has begun, a later request tries again."""
     try:
         await asyncio.sleep(session.began + _BETWEEN_S - time.monotonic())
         await _prepare(connection, session.began + session.lifetime_s + _OUTLASTS_S)
-        # From here to the end of the handshake no other request may use the connection. Nothing may be awaited before
-        # the first request is written.
+        # From here to the end of the handshake no other request may use the connection, so await nothing before the
+        # first request is written.
         session.is_closed = True
         await _prove(connection)
     except Exception as error:  # noqa: BLE001 - aiokafka raises whatever it meets

@@ -1,7 +1,7 @@
 """Metadata requests that create no topic.
 
-aiokafka 0.14 lets a broker with auto.create.topics.enable, Kafka's default, create each topic that it asks about. Such
-a topic has the broker's own partition count and cleanup policy: the pipeline would be refused, or lose records. No
+A broker with auto.create.topics.enable, Kafka's default, creates each topic that aiokafka 0.14 asks about. Such a topic
+has the broker's own partition count and cleanup policy: the pipeline would be refused, or lose records. No
 upstream issue known.
 """
 

@@ -1,6 +1,6 @@
-"""What topics there are and their ids, by a request of our own: aiokafka 0.14 stops at Metadata v5, ids begin with v10.
+"""Which topics exist, with their ids, by a request of our own: aiokafka 0.14 stops at Metadata v5, ids begin with v10.
 
-Without it a topic that was deleted and created again is not told from the one that was there (KIP-516, Kafka 2.8).
+Without it a topic that was deleted and created again would pass for the one that was there (KIP-516, Kafka 2.8).
 https://kafka.apache.org/protocol. No upstream issue known.
 """
 
@@ -31,7 +31,7 @@ _TAGS = ("tags", TaggedFields)
 
 @dataclass(frozen=True, slots=True)
 class TopicsAnswer:
-    """The cluster's id, and for each topic the fields of its answer by name, because versions order them differently.
+    """The cluster's id, and for each topic the answer's fields by name, because versions order them differently.
 
     A broker from before topic ids leaves out `topic_id` and `operations`.
     """
@@ -49,7 +49,7 @@ async def ask_for_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -> 
     try:
         answer = await client.send(node, _TopicsRequest(names))
     except NotImplementedError:
-        # A broker from before ids.
+        # A broker older than topic ids.
         answer = await client.send(node, MetadataRequest(list(names)))
     return TopicsAnswer(str(answer.cluster_id), tuple(answer.to_object()["topics"]))
 

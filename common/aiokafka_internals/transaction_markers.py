@@ -1,8 +1,8 @@
 """Whether a transaction is carried out everywhere: a broker answers a commit before it writes the markers.
 
-Asked of the partitions' leaders (DescribeProducers, Kafka 2.8) and of the group's coordinator (OffsetFetch with
-require_stable, Kafka 2.5). aiokafka 0.14 has neither: without them a forgotten commit would lose rows or carry them
-twice, see forgotten_commits. https://kafka.apache.org/protocol. No upstream issue known.
+The partitions' leaders know (DescribeProducers, Kafka 2.8), and the group's coordinator (OffsetFetch with
+require_stable, Kafka 2.5). aiokafka 0.14 has neither request: without them a forgotten commit would lose rows or send
+them twice, see forgotten_commits. https://kafka.apache.org/protocol. No upstream issue known.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from common.broker_errors.missing_permissions import asking_about, error_for
 
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
-# Markers come within milliseconds. A session that begins again after this waits for late ones only.
+# Markers come within milliseconds. After this time the session begins again, and its start waits for late ones.
 _PATIENCE_S = 3.0
 # Not among aiokafka's errors.
 _UNSTABLE_OFFSET_COMMIT = 88
@@ -72,7 +72,7 @@ class TransactionMarkers:
         self._coordinator: int | None = None
 
     async def find_missing(self, partitions: Collection[TopicPartition]) -> Unmarked:
-        """Where a marker is missing, of these partitions and the consumed one's offset.
+        """Where a marker is missing: in which of these partitions, and for the consumed partition's offset.
 
         Waits for leaders and coordinators that are on the move.
         """

@@ -1,6 +1,6 @@
 """How the last transaction of a transactional id stands, asked before a producer with this id starts.
 
-Its start aborts what is open, and after that the broker no longer says how the transaction ended: a forgotten abort
+Its start aborts an open transaction, and after that the broker no longer says how the last one ended: a forgotten abort
 would be committed. DescribeTransactions came with Kafka 3.0; aiokafka 0.14 does not have it.
 https://kafka.apache.org/protocol. No upstream issue known.
 """
@@ -32,7 +32,7 @@ _TAGS = ("tags", TaggedFields)
 
 
 async def is_left_uncommitted(client: AIOKafkaClient, transactional_id: str) -> bool:
-    """Whether the id's last transaction is open or aborted: then no record of it may ever be committed.
+    """Whether the id's last transaction is open or aborted: then no record in it may ever be committed.
 
     Waits for a coordinator that is on the move.
     """

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
 """The loops over record batches, in C.
 
-`common/batches/plain.py` says what each of them does, and does the same without a compiler.
+`common/batches/plain.py` says what each does, and does the same without a compiler.
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from aiokafka.errors import CorruptRecordException
 
-from common.batches.compression import unpack
+from common.batches.compression import decompress
 from common.batches.record_runs import Record, RecordRun
 
 cdef extern from "Python.h":
@@ -64,7 +64,7 @@ cdef enum:
 
     ATTRIBUTES_SIZE = 1
     NO_ATTRIBUTES = 0
-    # As a varint, which takes one byte.
+    # A varint of one byte.
     NO_HEADERS = 0
 
 
@@ -107,7 +107,7 @@ cdef inline int64_t read_varint(const uint8_t** at, const uint8_t* end) except? 
 
 
 cdef inline int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1:
-    """Read the size of what stands behind it, which is negative for what is not there."""
+    """Read a size, negative for what is absent; CorruptRecordException where less than that follows."""
     cdef int64_t size = read_varint(at, end)
     if size > end - at[0]:
         raise CorruptRecordException("a record goes on behind its batch")
@@ -115,7 +115,7 @@ cdef inline int64_t read_size(const uint8_t** at, const uint8_t* end) except? -1
 
 
 cdef inline bytes read_bytes(const uint8_t** at, const uint8_t* end):
-    """Read bytes behind their size; None for those that are not there."""
+    """Read a size and so many bytes; None where they are absent."""
     cdef int64_t size = read_size(at, end)
     if size < 0:
         return None
@@ -124,7 +124,7 @@ cdef inline bytes read_bytes(const uint8_t** at, const uint8_t* end):
 
 
 cdef inline bint skip_key(const uint8_t** at, const uint8_t* end, bytes key) except -1:
-    """Move `at` behind the key that stands there, if it is this one."""
+    """Move `at` behind the key there if it is this one; return whether it is."""
     cdef const uint8_t* begin = at[0]
     cdef int64_t size = read_size(&begin, end)
     if size < 0:
@@ -204,7 +204,7 @@ def parse_batch(const uint8_t[::1] batch not None, int64_t start):
     codec = batch[CODEC_AT] & CODEC_BITS
     cdef const uint8_t[::1] records = batch[HEAD_SIZE:]
     if codec:
-        records = unpack(codec, records)
+        records = decompress(codec, records)
     size = records.shape[0]
     if not size:
         if count:
@@ -246,7 +246,7 @@ cdef inline uint8_t* write_bytes(uint8_t* to, bytes content) noexcept:
 
 
 cdef inline Py_ssize_t record_size(Py_ssize_t same_size, int64_t number, Py_ssize_t value_size) noexcept:
-    """The size that is written before a record; `same_size` is of what all records of a call have in common."""
+    """The size to write before a record; `same_size` is the size of what all records of one call have in common."""
     return same_size + varint_size(zigzag_of(number)) + varint_size(zigzag_of(value_size)) + value_size
 
 
@@ -294,7 +294,7 @@ def append_rows(
     cdef int64_t first = number
     if start < 0:
         raise IndexError("rows are counted from 0")
-    # How many find room comes first: the room is made once.
+    # Count first how many rows fit, so that the batch is resized once.
     for index in range(start, stop):
         size = record_size(same_size, number, len(<bytes?><object>PyList_GET_ITEM(rows, index)))
         size += varint_size(zigzag_of(size))
@@ -304,7 +304,7 @@ def append_rows(
         after += size
         number += 1
     if after >= (<PyByteArrayObject*>batch).ob_alloc:
-        # Twice the room: each time that it grows, all that is in it may be copied.
+        # Double the room: each time the batch grows, all of it may be copied.
         PyByteArray_Resize(batch, max(after, min(2 * after, limit)))
     PyByteArray_Resize(batch, after)
     write_records(<uint8_t*>PyByteArray_AS_STRING(batch) + before, same_size, first, later, key, rows, start, stop)

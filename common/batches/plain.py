@@ -16,9 +16,9 @@ from common.batches.varints import varint
 
 
 def parse_batch(batch: bytes | memoryview, start: int) -> list[RecordRun | Record]:
-    """Decode the records of a batch from offset `start` on: a batch of format 2, whose checksum is not looked at.
+    """Decode the records of a batch from offset `start` on.
 
-    CorruptRecordException where it is damaged.
+    The batch has format 2; its checksum is not checked. CorruptRecordException where it is damaged.
     """
     runs: list[RecordRun | Record] = []
     records = [record for record in _records(batch) if record.offset >= start]
@@ -35,7 +35,7 @@ def _records(batch: bytes | memoryview) -> list[Any]:
         return list(DefaultRecordBatch(batch))
     except (CorruptRecordException, MemoryError):
         raise
-    except Exception as error:  # aiokafka lets through whatever a damaged batch leads to
+    except Exception as error:  # aiokafka does not catch what a damaged batch leads to
         raise CorruptRecordException(f"a damaged record batch: {error!r}") from error
 
 
@@ -53,10 +53,10 @@ def _runs(key: bytes, records: Sequence[Any]) -> list[RecordRun]:
 def append_rows(
     batch: bytearray, limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], start: int
 ) -> int:
-    """Append records of rows from `start` on while the batch is no longer than `limit`; return the first left out.
+    """Append a record for each row from `start` on while the batch has at most `limit` bytes.
 
-    `number` is how many records the batch has, `later_ms` how much later than its first these are. One that is empty
-    takes a row of any length.
+    Return the index of the first row left out, `len(rows)` if none is. `number` is how many records the batch has,
+    `later_ms` how much later these are than its first. A batch without records takes a row of any length.
     """
     if start < 0:
         raise IndexError("rows are counted from 0")

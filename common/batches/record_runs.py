@@ -1,4 +1,4 @@
-"""The records of a batch, as few pieces as there can be."""
+"""The records of a batch, in as few pieces as possible."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -8,7 +8,7 @@ Headers = list[tuple[str, bytes]]
 
 
 class Record(NamedTuple):
-    """A record by itself: one with headers."""
+    """A record by itself, because it has headers. Its key and its value are None where it has none."""
 
     offset: int
     key: bytes
@@ -17,7 +17,7 @@ class Record(NamedTuple):
 
 
 class RecordRun(NamedTuple):
-    """Records without headers that follow each other under one key: the first's offset, and their values."""
+    """Records without headers that follow one another under one key: the first one's offset, and their values."""
 
     offset: int
     key: bytes
@@ -25,7 +25,7 @@ class RecordRun(NamedTuple):
 
 
 def one_by_one(runs: Iterable[RecordRun | Record]) -> Iterator[Record]:
-    """The records of these runs, each by itself."""
+    """Each record of these runs by itself."""
     for run in runs:
         if isinstance(run, Record):
             yield run

@@ -1,10 +1,10 @@
-"""Kafka's numbers of no fixed size."""
+"""Kafka's numbers of variable size."""
 
 from aiokafka.record.util import encode_varint
 
 
 def varint(number: int) -> bytes:
-    """A number, seven bits a byte, small ones first whatever their sign."""
+    """Encode a number, seven bits a byte, in zigzag: one near 0 takes one byte, whatever its sign."""
     encoded = bytearray()
     encode_varint(number, encoded.append)
     return bytes(encoded)

@@ -46,7 +46,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a probe of the listener has shown, with TLS as the settings say, and the other way round."""
+    """What a probe of the listener has shown, with TLS as the settings say and, `is_kafka_otherwise`, the other way."""
 
     is_kafka: bool = False
     mechanisms: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why it failed; `may_pass`: waiting may help, without a change of settings."""
+    """Why a connection failed; `may_pass`: waiting may mend it, without a change of settings."""
 
     text: str
     may_pass: bool = True
 
 
 def needs_a_look(error: BaseException | None) -> bool:
-    """Whether it takes a probe of the listener to know the cause. None: the broker was reached and gave no answer."""
+    """Whether only a probe of the listener can show the cause. None: the broker was reached and gave no answer."""
     if error is None:
         return True
     return isinstance(error, ConnectionResetError | TimeoutError) or (
@@ -71,7 +71,7 @@ def needs_a_look(error: BaseException | None) -> bool:
 
 
 def cause_of(error: BaseException | None, access: Access, seen: Seen) -> Cause:
-    """The cause of a failure to connect, given what a probe of the listener has shown; None as above."""
+    """The cause of a failure to connect, given what a probe of the listener has shown; None as for `needs_a_look`."""
     cause = (
         _of_login(error, access, seen)
         or _of_name(error)
@@ -167,7 +167,7 @@ def _of_tls(error: BaseException | None, access: Access, seen: Seen) -> Cause | 
 
 
 def _of_first_bytes(error: BaseException | None, access: Access) -> Cause | None:
-    """The cause by the answer's first bytes, which aiokafka has read as its length."""
+    """The cause, from the answer's first bytes, which aiokafka has read as its length."""
     for cause in _causes(error):
         expected = getattr(cause, "expected", None)
         if isinstance(expected, int) and expected > _SHOWN_BYTES:

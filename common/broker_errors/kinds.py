@@ -1,6 +1,6 @@
 """What a service does about each error of the broker and its client: whether it waits, and how it ends otherwise. Pure.
 
-Errors go by aiokafka's names; `tests/unit/common/broker_errors/test_kinds.py` fails when one is missing.
+Errors are listed by aiokafka's names; `tests/unit/common/broker_errors/test_kinds.py` fails when one is missing.
 """
 
 import re
@@ -11,7 +11,7 @@ from enum import Enum, auto
 class Kind(Enum):
     """What a service does about an error."""
 
-    # It begins new sessions for as long as it takes, and reports that it is not ready.
+    # It reports that it is not ready, and begins new sessions for as long as it takes.
     WAITS = auto()
     # It exits with 78.
     REFUSED = auto()
@@ -55,7 +55,7 @@ _NAMES: dict[Kind, str] = {
         DelegationTokenAuthorizationFailed DelegationTokenExpired InvalidPrincipalType UnsupportedVersionError
         UnrecognizedBrokerVersion IncompatibleBrokerVersion UnsupportedCodecError UnsupportedForMessageFormatError
     """,
-    # Neither a setting nor waiting helps: it is in the log, or a defect of a client or a broker.
+    # Neither a setting nor waiting helps: the topic's log is damaged, or a client or a broker has a defect.
     Kind.BROKEN_IF_IT_LASTS: """
         IllegalStateError IllegalArgumentError NoOffsetForPartitionError OffsetOutOfRangeError CorruptRecordException
         InvalidFetchRequestError InvalidRequestError ProducerClosed ConsumerStoppedError IllegalOperation LogDirNotFound
@@ -65,7 +65,7 @@ _NAMES: dict[Kind, str] = {
 KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 _NAME = re.compile(r"[A-Z][A-Za-z]+")
-# It says nothing by itself: what it wraps does.
+# It says nothing by itself; the error that it wraps does.
 _WRAPPER = "KafkaError"
 _MOST_CAUSES = 20
 
@@ -81,7 +81,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The error that decides: aiokafka wraps some in a plain KafkaError."""
+    """The error that decides what to do: aiokafka wraps some in a plain KafkaError."""
     for cause in causes_of(error):
         if type(cause).__name__ in KINDS and type(cause).__name__ != _WRAPPER:
             return cause
@@ -89,7 +89,7 @@ def root_of(error: BaseException) -> BaseException:
 
 
 def name_of(error: BaseException) -> str:
-    """The name that decides; for an error that only quotes another, the other's name."""
+    """The name of the error that decides; for one that only quotes another, the other's name."""
     root = root_of(error)
     name = type(root).__name__
     return next(names_in(str(root)), name) if name == _WRAPPER else name
@@ -101,5 +101,5 @@ def names_in(text: str) -> Iterator[str]:
 
 
 def kind_of(error: BaseException) -> Kind:
-    """What to do about this error. One that is not Kafka's, such as of the network or the disk, may pass."""
+    """What to do about this error. One that is not Kafka's, as of the network or the disk, is waited for."""
     return KINDS.get(name_of(error), Kind.WAITS)

@@ -1,4 +1,4 @@
-"""Errors of missing permissions that name the resource, which aiokafka 0.14 leaves out in places."""
+"""Errors of missing permissions that name the resource; aiokafka 0.14 leaves its name out in places."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ _OF_PERMISSIONS = (
 
 @contextmanager
 def asking_about(name: str) -> Iterator[None]:
-    """Make an error of a missing permission that is raised in this block hold this name and nothing else."""
+    """In this block, an error of a missing permission holds this name and nothing else."""
     try:
         yield
     except _OF_PERMISSIONS as error:
@@ -28,6 +28,6 @@ def asking_about(name: str) -> Iterator[None]:
 
 
 def error_for(code: int, name: str, text: str) -> BrokerResponseError:
-    """The error with this code; it holds the name where a permission is missing, otherwise the text."""
+    """The error of this code; it holds the name if a permission is missing, otherwise the text."""
     error = for_code(code)
     return error(name if error in _OF_PERMISSIONS else text)

@@ -9,12 +9,12 @@ from common.settings import ServiceSettings
 # Kafka's kinds of resources, by their names in its tools.
 TOPIC, GROUP, TRANSACTIONAL_ID = "Topic", "Group", "TransactionalId"
 
-# The broker's settings whose values explain a refusal, where the broker gives them.
+# The broker's settings whose values explain a refusal, by the name of its error.
 BOUNDS: Mapping[str, tuple[str, ...]] = {
     "InvalidTransactionTimeout": ("transaction.max.timeout.ms",),
     "InvalidSessionTimeoutError": ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
 }
-# Read and Write include Describe, which may be all that was needed.
+# The permission to name for each error. Read and Write include Describe, which may be all that was needed.
 _RESOURCES = {
     "TopicAuthorizationFailedError": ("Read", TOPIC),
     "GroupAuthorizationFailedError": ("Read", GROUP),
@@ -48,22 +48,19 @@ def refusal_of_records(error: BaseException, topic: str) -> ConfigurationError |
 
 
 def creation_error(name: str, error: Exception, reason: str | None, settings: ServiceSettings) -> Exception:
-    """The error to raise where a topic cannot be created; `reason` is the broker's own."""
+    """The error to raise when a topic cannot be created; `reason` is the broker's text, None where it gives none."""
     why = f": {reason.strip().rstrip('.')}" if reason and reason.strip() else ""
     with_settings = f"REPLICATION_FACTOR={settings.replication_factor}, PARTITIONS={settings.partitions}"
     match name_of(error):
         case "TopicAuthorizationFailedError" | "ClusterAuthorizationFailedError":
-            return ConfigurationError(f"topic {name} does not exist and cannot be created: " + _create_on(name))
+            lacking = not_allowed("Create", TOPIC, name)
+            return ConfigurationError(f"topic {name} does not exist and cannot be created: {lacking}")
         case "InvalidReplicationFactorError":
-            # Not a refusal yet: more brokers may be about to come.
+            # Not a refusal yet: more brokers may be about to join.
             return type(error)(f"topic {name} cannot be created with {with_settings}{why}")
         case "InvalidPartitionsError" | "PolicyViolationError" | "InvalidConfigurationError" | "InvalidTopicError":
             return ConfigurationError(f"topic {name} cannot be created with {with_settings}{why}")
     return error
-
-
-def _create_on(name: str) -> str:
-    return not_allowed("Create", "Topic", name)
 
 
 def refusal(error: BaseException, settings: ServiceSettings, bounds: Mapping[str, str]) -> str:

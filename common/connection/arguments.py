@@ -24,7 +24,7 @@ def connection(settings: ServiceSettings) -> dict[str, Any]:
             "sasl_mechanism": settings.kafka_sasl_mechanism,
             "sasl_plain_username": settings.kafka_sasl_username,
             "sasl_plain_password": credentials.password(),
-            # Not only for OAUTHBEARER: each connection asks it for the current password.
+            # Not only for OAUTHBEARER: each connection asks this object for the current password.
             "sasl_oauth_token_provider": credentials,
         }
     return arguments

@@ -1,4 +1,4 @@
-"""What authenticates the user to a broker, read for each connection: passwords change, and tokens end."""
+"""The password or token that authenticates the user, read for each connection: passwords change, tokens end."""
 
 from typing import TYPE_CHECKING
 
@@ -39,16 +39,16 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         return read_secret("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
 
     async def prepare(self, beyond: float = 0.0) -> str | None:
-        """Get a token ready, or return the password. Raises KafkaError where there is none now.
+        """Return the password, or fetch a token and return None. Raises KafkaError where there is none now.
 
-        A session ends with the token that it began with: for the next one, `beyond` is that end (time.monotonic).
+        A session ends with its token: for the next session, `beyond` is that end (time.monotonic).
         """
         if self._tokens is not None:
             await self._tokens.token(beyond)
         try:
             return self.password()
         except ConfigurationError as error:
-            # Only for now: a file may be missing for an instant while it is replaced.
+            # An outage, not a refusal: a file may be missing for an instant while it is replaced.
             raise KafkaConnectionError(str(error)) from None
 
     async def token(self) -> str:

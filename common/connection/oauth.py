@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from common.connection.secret_files import read_secret
 from common.errors import ConfigurationError
 from common.settings import ServiceSettings
+from common.waiting import ignore_failure
 
 log = structlog.get_logger()
 
@@ -32,15 +33,15 @@ T = TypeVar("T")
 _ANSWER_DEADLINE_S = 5.0
 _MOST_BYTES = 2**20
 _SHOWN_CHARACTERS = 200
-# Of a token's life. The rest is for an endpoint that does not answer at once.
+# Of a token's lifetime. The rest is for an endpoint that does not answer at once.
 _RENEW_AT = 0.8
-# Tokens end at a full second, which is up to one before their life is over.
+# Tokens end at a full second, up to one second before their lifetime is over.
 _ROUNDED_S = 1.0
-# While the endpoint fails and the token is still good, connections do not wait for it each time.
+# While the endpoint fails and the token is still valid, connections ask again only after this time.
 _RETRY_S = 1.0
-# These do not pass by themselves: the endpoint refuses the client.
+# The endpoint refuses the client; waiting does not mend that.
 _REFUSALS = frozenset({400, 401, 403})
-# What an Authorization header holds (RFC 6750); anything else would be read as other fields.
+# What an Authorization header may hold (RFC 6750); anything else would be read as other fields.
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
@@ -92,15 +93,15 @@ class Tokens:
         return self._token.text
 
     def forget(self) -> None:
-        """Request another one next time: a broker has refused this one."""
+        """Request another one next time, because a broker has refused this one."""
         self._token = None
 
     async def _renew(self) -> None:
-        """Make one request for all that wait; it goes on when one of them is cancelled."""
+        """Make one request for all callers that wait; it goes on when one of them is cancelled."""
         loop = asyncio.get_running_loop()
         if self._renewing is None or self._renewing.done() or self._renewing.get_loop() is not loop:
             self._renewing = loop.create_task(self._ask())
-            self._renewing.add_done_callback(_take_exception)
+            self._renewing.add_done_callback(ignore_failure)
         await asyncio.shield(self._renewing)
 
     async def _ask(self) -> None:
@@ -111,7 +112,7 @@ class Tokens:
 
 
 def tokens_for(settings: ServiceSettings) -> Tokens:
-    """The tokens of these settings. Raises ConfigurationError where a file that they name cannot be read."""
+    """The tokens of these settings, shared. ConfigurationError where a file that they name cannot be read."""
     endpoint, client_id = settings.kafka_oauth_token_endpoint, settings.kafka_oauth_client_id
     assert endpoint is not None and client_id is not None  # noqa: S101, PT018 - the settings' own check requires both
     request = TokenRequest(
@@ -133,11 +134,14 @@ def _tokens(request: TokenRequest) -> Tokens:
 
 
 def request_token(request: TokenRequest) -> tuple[str, float]:
-    """Request a token from the endpoint, and wait for it; return it with the seconds that it is still valid."""
+    """Request a token, blocking; return it with the seconds that it is still valid.
+
+    AuthenticationFailedError where the endpoint refuses the client, KafkaConnectionError where there is no token now.
+    """
     try:
         secret, context = _read_secret(request), _context(request)
     except ConfigurationError as error:
-        # Only for now: a file may be missing for an instant while it is replaced.
+        # An outage, not a refusal: a file may be missing for an instant while it is replaced.
         raise KafkaConnectionError(str(error)) from None
     try:
         with _opener(context).open(_http_request(request, secret), timeout=_ANSWER_DEADLINE_S) as answer:
@@ -148,7 +152,7 @@ def request_token(request: TokenRequest) -> tuple[str, float]:
         kind = AuthenticationFailedError if error.code in _REFUSALS else KafkaConnectionError
         raise kind(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
     # http.client raises errors of its own, and ValueError for a header that it does not accept.
-    except Exception as error:  # noqa: BLE001 - whatever it is, there is no token now
+    except Exception as error:  # noqa: BLE001 - whatever it is, there is no token
         why = _redacted(str(getattr(error, "reason", None) or error or type(error).__name__), secret)
         raise KafkaConnectionError(f"KAFKA_OAUTH_TOKEN_ENDPOINT {request.endpoint}: {why}") from None
 
@@ -167,7 +171,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A redirect would take the secret to another server."""
 
     def redirect_request(self, *_: Any) -> None:
-        """Follow none: the answer is then an HTTPError."""
+        """Follow none, so that the answer is an HTTPError."""
 
 
 def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
@@ -186,7 +190,7 @@ def _read_answer(body: bytes) -> tuple[str, float]:
 
 
 def _remaining_s(token: str) -> float:
-    """The rest of a JSON web token's life, as it says itself: the answer need not repeat it (RFC 6749, 5.1)."""
+    """The rest of a JSON web token's lifetime, from its own claims: the answer need not repeat it (RFC 6749, 5.1)."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -196,7 +200,7 @@ def _remaining_s(token: str) -> float:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """The reason that an OAuth server gives, and nothing else of its answer."""
+    """The reason that an OAuth server gives, without the rest of its answer."""
     with suppress(Exception):
         answer = json.loads(error.read(_MOST_BYTES))
         given = (answer.get("error"), answer.get("error_description"))
@@ -224,7 +228,7 @@ def _context(request: TokenRequest) -> ssl.SSLContext | None:
 
 
 async def _in_daemon_thread(work: Callable[[], T]) -> T:
-    """Return `work()`. Not in the loop's own threads, because a process waits at its end for one that hangs."""
+    """Return `work()`. Not in one of the loop's own threads: a process that ends waits for those, even if they hang."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -243,8 +247,3 @@ async def _in_daemon_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="token", daemon=True).start()
     return await done
-
-
-def _take_exception(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

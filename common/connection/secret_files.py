@@ -1,4 +1,4 @@
-"""Secrets, which are in a setting or in the file that another setting names."""
+"""Secrets, from a setting or from the file that another setting names."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from common.errors import ConfigurationError
 def read_secret(setting: str, value: SecretStr | None, path: Path | None) -> str | None:
     """The secret as it is now; None where neither is set.
 
-    Raises ConfigurationError, which never holds the secret, where it cannot be read.
+    ConfigurationError, which never holds the secret, where it cannot be read.
     """
     if value is not None:
         return _checked(setting, value.get_secret_value())

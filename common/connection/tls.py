@@ -1,4 +1,4 @@
-"""TLS contexts that read their files again when these change: certificates are renewed while a service runs."""
+"""TLS contexts that read their files again when they change: certificates are renewed while a service runs."""
 
 import ssl
 from functools import partial
@@ -14,15 +14,15 @@ from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-# Time, size and inode of each file: they differ when a file has changed.
+# Modification time, size and inode of each file; None for one that is gone. A change of a file changes one of them.
 _State = tuple[tuple[int, int, int] | None, ...]
 
 
 class _RenewedContext(ssl.SSLContext):
-    """Makes each connection with a context from the files as they are then.
+    """Makes each connection with a context built from the files as they are then.
 
-    Files that cannot be used are logged once; new connections go on with what was read before. A certificate and its
-    key are two files, and one of them changes first.
+    Files that cannot be used are logged once, and new connections go on with what was read before: a certificate and
+    its key are two files, and one of them changes first.
     """
 
     # SSLContext is constructed by its __new__, which takes the protocol alone.
@@ -37,12 +37,12 @@ class _RenewedContext(ssl.SSLContext):
             settings.kafka_ssl_key_location,
             settings.kafka_ssl_key_password_file,
         ]
-        # Before the files are read: what changes in between is then read again.
+        # Before the files are read, so that a file that changes in between is read again.
         self._seen = self._state()
         self._context = self._build()
 
     def wrap_bio(self, *arguments: Any, **keywords: Any) -> ssl.SSLObject:
-        """A connection's TLS; asyncio and uvloop call nothing else."""
+        """One connection's TLS. asyncio and uvloop call no other method."""
         state = self._state()
         if state != self._seen:
             self._renew(state)

@@ -2,9 +2,10 @@
 
 That setting is SPLIT_BY for split, and the folder behind OUTPUT_DIR for sink. Replicas with one value are of one kind.
 
-Each member of the group says its kind, and which kind was at work in the last assignment that it has seen, with that
-assignment's turn. The leader gives all partitions to the kind that was at work in the latest turn, if a member of it is
-there; otherwise to the kind whose first replica has waited the longest. The others get none and learn why.
+Each member of the group states its kind, and which kind was at work in the last assignment that it has seen, with the
+number of that assignment, its turn. The leader gives all partitions to the kind that was at work in the latest turn, if
+a member of that kind is there; otherwise to the kind whose first replica has waited the longest. The others get no
+partition, and learn why.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ _SHOWN_LENGTH_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a member of the group says of itself: `since` in seconds since 1970, `shown` the setting's value."""
+    """What a member states when it joins: `shown` is the setting's value, `since` its start in seconds since 1970."""
 
     kind: str
     shown: str
@@ -32,7 +33,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the leader says of an assignment: its number, and the kind that gets the partitions."""
+    """What the leader states in an assignment: its number, and the kind that gets the partitions."""
 
     turn: int
     kind: str
@@ -40,7 +41,7 @@ class Turn:
 
 
 def choose(members: Mapping[str, Member]) -> Turn:
-    """Decide the next assignment's turn from what each member says, by member id."""
+    """Decide the next assignment's turn. `members` are by member id, at least one."""
     latest = max(member.turn for member in members.values())
     at_work = {member.at_work for member in members.values() if member.turn == latest}
     candidates = {each: member for each, member in members.items() if member.kind in at_work} or members
@@ -49,7 +50,7 @@ def choose(members: Mapping[str, Member]) -> Turn:
 
 
 class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
-    """The assignor of one member; `standing_by` says why it has no partitions, None while it may have some."""
+    """The assignor of one member; `standing_by` is why it may have no partitions, None while it may."""
 
     name = "nacre"
 
@@ -59,13 +60,13 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
         self.standing_by: str | None = None
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        """What this member says when it joins."""
+        """What this member states when it joins."""
         return ConsumerProtocolMemberMetadata(0, list(topics), orjson.dumps(asdict(self._said)))
 
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Give the partitions out, as this group's leader."""
+        """Assign the partitions, as this group's leader."""
         said = {each: _decode(metadata.user_data) for each, metadata in members.items()}
         turn = choose(said)
         having = {each: metadata for each, metadata in members.items() if said[each].kind == turn.kind}

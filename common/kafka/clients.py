@@ -24,22 +24,23 @@ from common.aiokafka_internals.transaction_state import is_left_uncommitted
 from common.broker_errors.refusals import TRANSACTIONAL_ID, not_allowed
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.kafka.waiting import unless_stopped, within
 from common.settings import ServiceSettings
+from common.waiting import unless_stopped, within
 
 log = structlog.get_logger()
 
-# Every client is made here, so none exists before aiokafka is as this project needs it.
+# Before any client exists: every one is made in this module.
 install()
 
-# A broker's limit for a request, in which goes one batch per partition.
+# A broker's limit for a request, which takes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
-# For all partitions together; a larger batch comes alone. Several copies are in memory at a time, and fetching more at
-# once is no faster.
+# For all partitions together; a larger batch comes alone. Several copies are in memory at once, and larger fetches are
+# no faster.
 _FETCH_BYTES = 2**20
-# As many heartbeats may be lost before a member counts as dead.
+# A member counts as dead once so many heartbeats in a row are lost.
 _HEARTBEATS_PER_SESSION = 4
-# By then a member has ended what it had under way. Shorter than the timeout of a request, because a join waits as one.
+# By then a member has ended what it had under way. Shorter than a request's timeout, because a join is a request that
+# waits for the others.
 _REBALANCE_TIMEOUT_MS = 6_000
 _STOP_DEADLINE_S = 1.5
 # No limit: heartbeats show which members live, and one that only waits is as alive as one that reads.
@@ -55,7 +56,7 @@ def new_consumer(
 ) -> AIOKafkaConsumer:
     """A consumer that never commits or resets an offset by itself, and by default sees only committed records.
 
-    What it reads comes from `read_on`.
+    Read from it with `read_on` alone.
     """
     session_timeout_ms = int(settings.session_timeout_s * 1000)
     return AIOKafkaConsumer(
@@ -103,15 +104,15 @@ async def open_reader(
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     """Leave the group and close, within a deadline."""
     await within_deadline(consumer.stop(), "consumer")
-    # stop() closes the connections last, and may have been cut short before.
+    # stop() closes the connections last, and may have been cut short before that.
     await within_deadline(close_connections(consumer), "consumer")
 
 
 @dataclass(frozen=True, slots=True)
 class StartedProducer:
-    """A transactional producer that is started, the batches that it sends, and how long its transactions may last.
+    """A started transactional producer; `new_batch` makes the batches that it sends, `timeout_s` bounds a transaction.
 
-    `owes_abort`: the last transaction of its predecessor was open or aborted, so no record of it may be committed.
+    `owes_abort`: its predecessor's last transaction was open or aborted, so no record in it may be committed.
     """
 
     client: AIOKafkaProducer
@@ -127,8 +128,9 @@ async def open_producer(
 ) -> AsyncIterator[StartedProducer]:
     """A started transactional producer; Stopped when `stop` is set before it has started.
 
-    Once it is started, an earlier producer with this id is fenced and its transaction is settled. On the way out an
-    open transaction is left to the next start, or the broker's timeout.
+    Once it has started, an earlier producer with this id is fenced and its transaction is settled. At the end an open
+    transaction is left to the next start, or to the broker's timeout. TimeoutError if it does not start in time,
+    ConfigurationError if it may not write with this id.
     """
     producer = AIOKafkaProducer(
         client_id=transactional_id,
@@ -138,14 +140,14 @@ async def open_producer(
         **connection(settings),
     )
     try:
-        # What a predecessor left open is settled within its timeout.
+        # The broker settles a predecessor's transaction within that one's timeout.
         deadline_s = settings.transaction_timeout_s + _STOP_DEADLINE_S
         async with within(deadline_s, f"the producer with transactional id {transactional_id} has not started"):
             try:
                 ask = partial(is_left_uncommitted, producer.client, transactional_id)
                 owes_abort = await unless_stopped(stop or asyncio.Event(), start_after(producer, ask))
             except TransactionalIdAuthorizationFailed:
-                # aiokafka names neither.
+                # aiokafka's error names neither the operation nor the id.
                 text = not_allowed("Write", TRANSACTIONAL_ID, transactional_id)
                 raise ConfigurationError(text) from None
         new_batch = partial(NewBatch, settings.max_batch_bytes, settings.kafka_compression)

@@ -1,4 +1,4 @@
-"""A topic of one partition that many replicas write to, each with all knowledge of what the others wrote."""
+"""A topic of one partition that many replicas write to, each knowing everything that the others wrote."""
 
 import asyncio
 import random
@@ -20,14 +20,14 @@ _FIRST_BACK_OFF_S = 0.1
 _LONGEST_BACK_OFF_S = 3.0
 
 # A record's key and value.
-Entry = tuple[bytes, bytes]
+KeyValue = tuple[bytes, bytes]
 
 
 class FencedTopic:
-    """Reads on in the topic, and appends what is decided with all of it known.
+    """Reads new records of the topic, and appends records that were decided on with all others known.
 
-    `take` gets new records, each once. All writers share one transactional id: the one that starts its producer last
-    fences the others, and reads what they committed before it writes. So no two decide from the same state.
+    `take` gets each record once. All writers share one transactional id: the one that starts its producer last fences
+    the others, and reads what they committed before it writes. So no two decide from the same state.
     """
 
     def __init__(self, settings: ServiceSettings, topic: str, take: Callable[[Sequence[Record]], None]) -> None:
@@ -37,17 +37,17 @@ class FencedTopic:
         self._next_offset = 0
 
     async def read(self, consumer: AIOKafkaConsumer | None = None) -> None:
-        """Take the records that came since the last time, with the consumer that is given or one of its own."""
+        """Take the records that came since the last read, with this consumer or with one of its own."""
         if consumer is not None:
             await self._read_with(consumer)
             return
         async with open_reader(self._settings, f"nacre-{self._partition.topic}") as own:
             await self._read_with(own)
 
-    async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
-        """Decide with all records taken, append that, and return it once it is committed.
+    async def append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
+        """Call `decide` once all records are taken, append what it returns, and return that once it is committed.
 
-        Each time another writer was quicker, `decide` is called again with that one's records taken.
+        Each time another writer is quicker, call `decide` again, with that writer's records taken.
         """
         back_off_s = _FIRST_BACK_OFF_S
         while True:
@@ -55,11 +55,11 @@ class FencedTopic:
                 return await self._append(decide)
             except ProducerFenced:
                 log.info("another replica writes to this topic, trying again", topic=self._partition.topic)
-                # Random, and longer each time: replicas that try again at once fence each other in turn, for ever.
+                # Random, and longer each time: replicas that try again at once would fence one another for ever.
                 await asyncio.sleep(random.uniform(0, back_off_s))  # noqa: S311 - no secret
                 back_off_s = min(2 * back_off_s, _LONGEST_BACK_OFF_S)
 
-    async def _append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+    async def _append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
         # The topic's name already has the prefix. The producer starts second: the sooner it commits after its start,
         # the less often another one fences it.
         async with (
@@ -75,7 +75,7 @@ class FencedTopic:
                 for key, value in entries:
                     outbox.put(self._partition.topic, 0, key, value)
                 await transactions.commit(outbox)
-                # What depends on these entries is written next, and its readers have to find them.
+                # The caller next writes what depends on these entries, and its readers have to find them.
                 await transactions.settle()
             return entries
 
@@ -84,6 +84,6 @@ class FencedTopic:
         consumer.seek(self._partition, self._next_offset)
         records = [record async for record in read_to_end(consumer, self._partition)]
         next_offset = await consumer.position(self._partition)
-        # Nothing is awaited between the two: a cancellation leaves both done or neither.
+        # Await nothing between the two: a cancellation leaves both done or neither.
         self._take(records)
         self._next_offset = next_offset

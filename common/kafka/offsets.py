@@ -17,13 +17,13 @@ async def committed_offsets(
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """What the group has committed for each of these partitions, offset -1 where it has committed nothing.
 
-    KafkaError when the broker does not say: a coordinator that still loads answers with an error for the group and no
-    partitions, which aiokafka 0.14 returns as no offsets. Read as "nothing committed", all would be done again.
+    KafkaError when the broker does not say: a coordinator that is still loading answers with an error for the group and
+    no partitions, which aiokafka 0.14 returns as no offsets. Taken for "nothing committed", all would be done again.
     """
     with asking_about(group):
         found: dict[TopicPartition, OffsetAndMetadata] = await admin.list_consumer_group_offsets(
             group, partitions=list(partitions)
         )
     if missing := [partition for partition in partitions if partition not in found]:
-        raise KafkaError(f"the broker does not tell the offsets of group {group} for {len(missing)} partitions now")
+        raise KafkaError(f"the broker does not say the offsets of group {group} for {len(missing)} partitions now")
     return found

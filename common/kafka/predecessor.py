@@ -1,8 +1,8 @@
 """Taking over from a dead predecessor at once, instead of waiting until its session with the broker has timed out.
 
 A member's client id names its host and a slot. A process takes the lowest free slot on its host, and the kernel frees a
-slot when its holder dies: a member of the group with the name of a free slot is dead, and can be made to leave. If it
-were alive after all, fencing and the ledger's lock would keep it from doing harm.
+slot when its holder dies. So a member of the group that has the name of a slot just taken is dead, and can be removed.
+If it were alive after all, fencing and the ledger's lock would keep it from doing harm.
 """
 
 import socket
@@ -39,7 +39,7 @@ class Slot:
     def _take(self, pipeline: str) -> int | None:
         if sys.platform != "linux":
             return None
-        # An address without a file: it goes with the process, however that ends, and leaves nothing behind.
+        # An abstract address, without a file: it vanishes with the process, however that ends.
         name = blake2b(pipeline.encode(), digest_size=8).hexdigest()
         for number in range(_MAX_SLOTS):
             held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -54,9 +54,9 @@ class Slot:
 
 
 async def remove_predecessor(admin: AIOKafkaAdminClient, group: str, slot: Slot) -> None:
-    """Make members with this slot's client id leave the group. Call it before joining.
+    """Remove members with this slot's client id from the group. Call it before joining.
 
-    If that fails only time is lost: the broker removes them when their session has timed out.
+    If that fails, only time is lost: the broker removes them once their session has timed out.
     """
     if not slot.is_held:
         return

@@ -1,4 +1,4 @@
-"""Reading topics from a place to their end."""
+"""Reading topics from an offset to their end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -15,7 +15,7 @@ _END_INTERVAL_S = 0.5
 
 
 async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> int:
-    """The partition's end. Waits some seconds for an end that is not before `expected`."""
+    """The partition's end. If it is before `expected`, waits up to 10 s for one that is not."""
     deadline = asyncio.get_running_loop().time() + _END_PATIENCE_S
     while True:
         end = int((await consumer.end_offsets([partition]))[partition])
@@ -25,13 +25,14 @@ async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expect
 
 
 async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
-    """The committed records from the consumer's positions to the ends as they are now."""
-    # All at once: each request waits behind a fetch that waits for records.
+    """The records that the consumer may see, from its positions to the partitions' present ends."""
+    # All in one request: each waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
-        # The position, not the last record: a transaction's marker takes an offset and is never handed out.
+        # Compare the position, not the last record's offset: a transaction marker takes an offset and is never handed
+        # out.
         while await consumer.position(partition) < ends[partition]:
-            # One batch at a time: an hour of records that are not compacted yet must not be in memory at once.
+            # One batch at a time: an hour of records that are not compacted yet must not be in memory together.
             for record in one_by_one(runs_of(await read_on(consumer, partition, _TIMEOUT_MS))):
                 yield record
 
@@ -39,7 +40,7 @@ async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -
 async def read_until(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
 ) -> AsyncIterator[Sequence[Record]]:
-    """The committed records from the partition's beginning to that offset, one fetch at a time."""
+    """The records from the partition's beginning to that offset, one fetch at a time. This reassigns the consumer."""
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
     while await consumer.position(partition) < end:

@@ -1,7 +1,7 @@
-"""What topics there are and their ids.
+"""Which topics exist, and their ids.
 
-A topic that is deleted and created again under its name gets another id (KIP-516, Kafka 2.8): only by it are the two
-told apart.
+A topic that is deleted and created again under its name gets another id (KIP-516, Kafka 2.8), and nothing else shows
+that it is another topic.
 """
 
 import base64
@@ -19,23 +19,24 @@ from aiokafka.errors import (
 )
 
 from common.aiokafka_internals.topic_requests import NO_TOPIC_ID, ask_for_topics
-from common.broker_errors.refusals import not_allowed
+from common.broker_errors.refusals import TOPIC, not_allowed
 from common.errors import ConfigurationError
 
-NOT_TOLD = -(2**31)
+_NOT_SAID = -(2**31)
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
     """A topic that exists. `id` is as Kafka's tools print it, "" where the broker has none.
 
-    `operations` are what this user may do with it, as bits (KIP-430), below 0 where the broker does not say.
+    `operations` has a bit for each thing that this user may do with it (KIP-430), and is negative where the broker does
+    not say.
     """
 
     id: str
     partitions: int
     replicas: int
-    operations: int = NOT_TOLD
+    operations: int = _NOT_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ async def describe_topics(admin: AIOKafkaAdminClient, names: Collection[str]) ->
     """
     described = await ask_about_topics(admin, names)
     if described.hidden:
-        raise ConfigurationError("\n".join(not_allowed("Describe", "Topic", name) for name in described.hidden))
+        raise ConfigurationError("\n".join(not_allowed("Describe", TOPIC, name) for name in described.hidden))
     return described.cluster, described.topics
 
 
@@ -78,7 +79,7 @@ async def ask_about_topics(admin: AIOKafkaAdminClient, names: Collection[str]) -
 def _topic(fields: Mapping[str, Any]) -> Topic:
     partitions = fields["partitions"]
     replicas = max((len(partition["replicas"]) for partition in partitions), default=0)
-    topic_id, operations = fields.get("topic_id", NO_TOPIC_ID), fields.get("operations", NOT_TOLD)
+    topic_id, operations = fields.get("topic_id", NO_TOPIC_ID), fields.get("operations", _NOT_SAID)
     return Topic(_shown(topic_id), len(partitions), replicas, operations)
 
 

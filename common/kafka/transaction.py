@@ -1,4 +1,4 @@
-"""Records on their way into Kafka transactions, one transaction after the other."""
+"""Outboxes, which gather records, and the transactions that commit them one after the other."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from common.aiokafka_internals.transaction_markers import Consumed, TransactionM
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
-from common.kafka.waiting import within
+from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 
 class Outbox:
-    """The record batches of one transaction to be, in their order per partition."""
+    """The record batches of a future transaction, in their order per partition. `size` is in bytes."""
 
     def __init__(self, new_batch: Callable[[], NewBatch]) -> None:
         self._new_batch = new_batch
@@ -34,7 +34,7 @@ class Outbox:
         self.began = time.monotonic()
 
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
-        """Begin a new record batch behind those that the partition has."""
+        """Begin a new record batch after those that the partition has."""
         batch = self._new_batch()
         self.batches[topic, partition].append(batch)
         return batch
@@ -54,7 +54,7 @@ class Outbox:
         return added
 
     def put_rows(self, topic: str, partition: int, key: bytes, rows: list[bytes]) -> None:
-        """Put many rows with one key: the hot path."""
+        """Put many rows with one key. This is the hot path."""
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else self.begin_batch(topic, partition)
         done = self.fill(batch, key, rows)
@@ -69,10 +69,10 @@ class Outbox:
         rows: list[bytes],
         mark_before: Callable[[int], tuple[bytes, Headers]],
     ) -> None:
-        """Many rows with one key, behind marks: `mark_before(n)` is the record that precedes row n. The hot path.
+        """Put many rows with one key behind marks: `mark_before(n)` is the record before row n. This is the hot path.
 
-        Every record batch has a mark before its first row: only a batch is sure to stay together when producers write
-        side by side.
+        Every record batch has a mark before its first row: where several producers write, only a batch is certain to
+        stay together.
         """
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else None
@@ -86,7 +86,7 @@ class Outbox:
             batch = None
 
     def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
-        """Put rows from `start` on into a batch until it is full; return the index of the first that found no room.
+        """Put rows from `start` on into a batch until it is full; return the index of the first left out.
 
         An empty batch takes a first row of any size, so a loop over this always ends.
         """
@@ -99,15 +99,15 @@ class Outbox:
         return bool(self.batches)
 
     def is_due(self, now: float, commit_interval_ms: int, max_bytes: int) -> bool:
-        """Whether this is old enough or large enough to commit. `now` is of time.monotonic."""
+        """Whether this is old enough or large enough to commit; never if it is empty. `now` is of time.monotonic."""
         return bool(self) and (self.size >= max_bytes or now - self.began >= commit_interval_ms / 1000)
 
 
 class Transactions:
     """Commits one outbox while the next is being filled; never two at once.
 
-    `partitions` are those that an outbox may have records for; `consumed` is the one whose offset goes with them.
-    `commit` and `settle` raise any error, even one that comes late: the caller then gives the producer up and starts
+    `partitions` are those that an outbox may have records for; `consumed` is the one whose offset they are committed
+    with. `commit` and `settle` raise the error of the commit before: the caller then abandons the producer, and starts
     again from what is committed.
     """
 
@@ -127,7 +127,7 @@ class Transactions:
 
     @property
     def in_flight(self) -> asyncio.Task[None] | None:
-        """The commit under way, or the last one, to wait for."""
+        """The latest commit until it is settled, to wait for; None where there is none."""
         return self._in_flight
 
     def outbox(self) -> Outbox:
@@ -135,12 +135,12 @@ class Transactions:
         return Outbox(self._producer.new_batch)
 
     async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
-        """Begin to commit once the commit before is settled."""
+        """Settle the commit before, then begin to commit this outbox."""
         await self.settle()
         self._in_flight = asyncio.create_task(self._transact(outbox, offsets))
 
     async def take_over(self) -> None:
-        """Make sure that what a predecessor committed or left open is carried out. Call it before reading that."""
+        """Make sure that a predecessor's last transaction is carried out. Call it before reading what it committed."""
         producer = self._producer
         what = f"the last transaction of {producer.transactional_id} is not carried out"
         async with within(producer.timeout_s, what):
@@ -152,19 +152,19 @@ class Transactions:
                 await self._markers.wait(self._partitions)
 
     async def settle(self) -> None:
-        """Wait until nothing is under way: then what was committed can be read."""
+        """Wait until no commit is under way: from then on readers find what was committed."""
         if self._in_flight is not None:
             await self._in_flight
             self._in_flight = None
 
     def give_up(self) -> None:
-        """Abandon what is under way: the next producer with this id settles it."""
+        """Abandon the commit under way: the next producer with this id settles it."""
         if self._in_flight is not None:
             self._in_flight.cancel()
-            self._in_flight.add_done_callback(_take_exception)
+            self._in_flight.add_done_callback(ignore_failure)
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
-        # No transaction can outlast the broker's own deadline.
+        # The broker aborts a transaction that lasts longer.
         producer = self._producer.client
         async with within(self._producer.timeout_s, f"a transaction of {self._producer.transactional_id} is not done"):
             await producer.begin_transaction()
@@ -172,22 +172,17 @@ class Transactions:
             if offsets:
                 await producer.send_offsets_to_transaction(offsets, self._group)
             await producer.commit_transaction()
-            # Before the next transaction may begin: see forgotten_commits.
+            # Before the next transaction begins: see forgotten_commits.
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = [await self._producer.client.send_batch(batch, topic, partition=partition) for batch in batches]
-        # A failed batch does not fail aiokafka's transaction: if it is not awaited, a commit loses its rows.
+        # Await every delivery: a failed batch does not fail aiokafka's transaction, and the commit would lose its rows.
         try:
             for delivery in sent:
                 await delivery
         except KafkaError as error:
-            # Of a refusal aiokafka keeps only the kind.
+            # aiokafka's error names no topic.
             if refusal := refusal_of_records(error, topic):
                 raise refusal from error
             raise
-
-
-def _take_exception(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()

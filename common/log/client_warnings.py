@@ -1,4 +1,4 @@
-"""The last warning of the Kafka clients: what they retry for ever appears in their own log alone."""
+"""The last warning of the Kafka clients: only their own log shows what they retry for ever."""
 
 import logging
 
@@ -13,7 +13,7 @@ class _LastWarning(logging.Handler):
         self.record: logging.LogRecord | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep this one, unformatted: there may be thousands a second."""
+        """Keep this record unformatted: there may be thousands a second."""
         self.record = record
 
 
@@ -21,7 +21,7 @@ _last = _LastWarning()
 
 
 def keep_last_warning(*, quiet: bool) -> None:
-    """Keep it from here on; with `quiet`, write nothing of the clients' log anywhere."""
+    """Keep the last warning from here on; with `quiet`, write nothing of the clients' log anywhere."""
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(_last)
     logger.setLevel(logging.WARNING if quiet else logging.DEBUG)

@@ -1,28 +1,29 @@
-"""Log lines that session after session repeats, while each fails like the one before: each is written once."""
+"""Lines that each failing session would log again: they are written once."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-# Their writers know themselves what is new: readiness, and the process's end.
+# Never dropped: readiness and the end of the process, whose writers know themselves what is new.
 _ALWAYS = frozenset({"ready", "not ready", "cannot go on", "crashed", "draining", "drained", "done"})
-# The latest of these that is written must be true, or the next one would read as its opposite.
+# The last of these lines in the log must always be true.
 _ASSIGNED, _REVOKED = "partitions assigned", "partitions revoked"
-# Two lines of one event that differ in one of these are different news; other fields are members' and producers' ids.
+# Two lines of one event are different news if they differ in one of these; other fields are members' and producers'
+# ids.
 _DISTINGUISHING = ("topic", "partition", "partitions", "source", "path", "folder", "schema", "client", "error")
-# Beyond this many, as with many sources, lines are let through rather than remembered.
+# Beyond this many, as with many sources, lines are written again instead of remembered.
 _MOST_LINES = 10_000
 
 
 class _Repeats:
-    """What was written since the service was last at work."""
+    """The lines written since the service was last at work."""
 
     def __init__(self) -> None:
         self.in_trouble = False
         self.is_at_work = False
         self.written: set[tuple[str, ...]] = set()
-        # The latest line about which partitions there are.
+        # The last line about partitions.
         self.partitions: tuple[str, ...] = ()
 
 
@@ -35,13 +36,13 @@ def begin_trouble() -> None:
 
 
 def end_trouble() -> None:
-    """The service is at work: every line is news again."""
+    """From here on, write every line: the service is at work."""
     _repeats.in_trouble, _repeats.is_at_work = False, True
     _repeats.written.clear()
 
 
 def drop_repeats(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop a repeated line: a processor for structlog."""
+    """As a processor of structlog, drop a repeated line."""
     event = fields.get("event", "")
     line = (event, *(str(fields.get(name, "")) for name in _DISTINGUISHING))
     is_known = line == _repeats.partitions if event == _ASSIGNED else line in _repeats.written

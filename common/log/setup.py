@@ -1,4 +1,4 @@
-"""The set-up of the log: structlog, readable on a terminal, one JSON object a line elsewhere."""
+"""Setting up the log: structlog, readable on a terminal, elsewhere one JSON object a line."""
 
 import logging
 import sys
@@ -39,7 +39,7 @@ def set_up_log(settings: ServiceSettings, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    # aiokafka logs each attempt while a broker is away; the services log each change of state themselves.
+    # aiokafka would log each attempt while a broker is away; the services themselves log each change of state.
     keep_last_warning(quiet=settings.log_level != "debug")
     library_level = logging.DEBUG if settings.log_level == "debug" else logging.CRITICAL
     logging.basicConfig(stream=sys.stderr, level=library_level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -53,7 +53,7 @@ def _to_json(event: dict[str, Any], **_: Any) -> bytes:
 
 
 def _escaped(value: Any) -> Any:
-    """A value with text that is not Unicode, escaped so that JSON can hold it."""
+    """The value with all text escaped that JSON cannot hold."""
     if isinstance(value, Mapping):
         return {escaped(str(name)): _escaped(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""Asking a broker what this user may do (KIP-430, Kafka 2.3), so that a missing permission is named at the start.
+"""Asking a broker what this user may do (KIP-430, Kafka 2.3), so that each start names every missing permission.
 
-Later the broker would only say that something was refused.
+Later the broker would only say that something is not allowed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from common.aiokafka_internals.admin_requests import (
     ask_operations_on_group,
     find_transaction_coordinator,
-    refresh_metadata,
+    refresh_brokers,
 )
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.errors import ConfigurationError
@@ -37,20 +37,20 @@ from common.pipeline.topics import Topics
 from common.settings import ServiceSettings
 
 _NOTHING_ALLOWED = 0
-# A topic that may not even be seen may be neither read nor written: either permission would show it.
+# A topic that the user may not see may be neither read nor written, because either permission would show it.
 _UNSEEN = 1 << OPERATIONS["DescribeConfigs"]
 _PAUSE_S = 0.05
 _COORDINATOR_PATIENCE_S = 5.0
 
 
 async def open_allowed_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: str) -> Pipeline:
-    """Check that the service may do all that it has to, then open the pipeline.
+    """Check that the service has every permission that it needs, then open the pipeline.
 
-    Raises ConfigurationError, with a line for each kind of permission that is missing.
+    Raises ConfigurationError with a line for each kind of permission that is missing, and what `open_pipeline` raises.
     """
     needed = permissions(service, settings.topic_prefix)
     topics = Topics.under(settings.topic_prefix)
-    # First the topics that exist: one that may not be described would fail below, without the permission's name.
+    # First the topics that exist: below, one that may not be described would fail without the permission's name.
     first = await _bits_by_topic(admin, topics.names)
     missing = find_missing(first, list(on_topics(needed, topics)))
     for resource in (GROUP, TRANSACTIONAL_ID):
@@ -73,7 +73,7 @@ def _refuse(missing: Sequence[Permission]) -> None:
 
 
 async def _bits_by_topic(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[str, int]:
-    """What the user may do with each topic that exists, or that may not be seen."""
+    """What the user may do, as bits, with each topic that exists or that the user may not see."""
     described = await ask_about_topics(admin, names)
     bits = {name: topic.operations for name, topic in described.topics.items()}
     return bits | dict.fromkeys(described.hidden, _UNSEEN)
@@ -87,7 +87,7 @@ async def _is_missing(admin: AIOKafkaAdminClient, permission: Permission) -> boo
 
 
 async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
-    """What the user may do with a group. Waits some seconds for a coordinator that moves, or does not exist yet."""
+    """What the user may do with a group, as bits. Waits some seconds for a coordinator that moves or starts."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _COORDINATOR_PATIENCE_S
     while True:
@@ -98,21 +98,21 @@ async def _bits_of_group(admin: AIOKafkaAdminClient, group: str) -> int:
         except KafkaError as error:
             if not error.retriable or clock() > deadline:
                 raise
-        await refresh_metadata(admin)
+        await refresh_brokers(admin)
         await asyncio.sleep(_PAUSE_S)
 
 
 async def _is_denied(admin: AIOKafkaAdminClient, permission: Permission) -> bool:
-    """Whether the user may not even see a transactional id, which Write on it allows as well.
+    """Whether the user may not even see a transactional id, which Write on it includes.
 
-    A broker says no more about such an id. A user who may see it, but not write, is refused when its producer starts.
+    A broker says no more about such an id. A user who may see it but not write is refused when its producer starts.
     """
     try:
         await find_transaction_coordinator(admin, permission.name)
     except TransactionalIdAuthorizationFailed:
         return True
     except KafkaError as error:
-        # Its coordinator is not there yet, which does not matter here.
+        # Its coordinator does not exist yet, which does not matter here.
         if not error.retriable:
             raise
     return False

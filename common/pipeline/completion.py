@@ -1,4 +1,4 @@
-"""Finding out when everything is done: ingest has ended, as far as can be known, and all that it read is carried."""
+"""Finding out when everything is done: ingest has ended, as far as can be known, and all that it read is processed."""
 
 import asyncio
 import time
@@ -21,24 +21,24 @@ from common.kafka.reading import read_to_end
 from common.pipeline.partitions import Partitions
 from common.pipeline.topics import Groups, describe_expired
 from common.protocol.finite_run import describe_run, find_open
-from common.protocol.position import Position, PositionError, decode_position, kind_of
+from common.protocol.position import Position, PositionError, decode_position, digest_splits
 from common.protocol.progress import Progress, Run, decode_progress
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.1
-# What a wait is for is logged once it has lasted this long.
+# The reason for a wait is logged once it has lasted this long.
 _SAID_AFTER_S = 5.0
 # A service that finds everything done, and had nothing to do, may have started beside an ingest that has not begun yet.
 _PATIENCE_S = 15.0
 _NO_OTHER_RUN_YET = (
-    f"all that ingest has read so far is carried: if no other run of it begins within {_PATIENCE_S:g} s, there is "
+    f"all that ingest has read so far is processed: if no other run of it begins within {_PATIENCE_S:g} s, there is "
     "nothing to do"
 )
 _NO_OTHER_RUN = (
-    "nothing to do: all that ingest has read is carried, and no other run of it has begun. If one begins later, start "
-    "this service again"
+    "nothing to do: all that ingest has read is processed, and no other run of it has begun. If one begins later, "
+    "start this service again"
 )
 _REBALANCING = ("PreparingRebalance", "CompletingRebalance")
 
@@ -48,7 +48,7 @@ Ours = Callable[[OffsetAndMetadata], bool]
 
 
 class Far(Enum):
-    """How far a group is: through, behind, or unknown because its members are still coming together."""
+    """How far a group is: through, behind, or unknown because its members are still joining."""
 
     THROUGH = auto()
     BEHIND = auto()
@@ -57,9 +57,10 @@ class Far(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A consumer group and the partitions it reads; split's positions also say whether it `is_filled`.
+    """A consumer group and the partitions that it reads.
 
-    An offset counts only where it `is_ours`. With `asks_members`, no member may have other splits than these positions.
+    `is_filled` judges split's positions, `is_ours` whether an offset counts. With `asks_members`, the group is through
+    only if every member has the splits of these positions.
     """
 
     group: str
@@ -85,17 +86,17 @@ def stages(
 
 
 def all_ended(sources: Mapping[str, Progress]) -> bool:
-    """Whether there is a source, and all there are have ended."""
+    """Whether there is a source, and every source has ended."""
     return bool(sources) and all(progress.ended for progress in sources.values())
 
 
 def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether each partition is committed to its end. A group that has committed nothing yet is at -1."""
+    """Whether each partition is committed to its end. Where nothing is committed yet, the offset is -1."""
     return all(max(0, committed.get(partition, 0)) >= end for partition, end in ends.items())
 
 
 class Watch:
-    """Reads the sources and the groups' offsets at each look."""
+    """Looks at the sources and at the groups' offsets."""
 
     def __init__(self, settings: ServiceSettings, admin: AIOKafkaAdminClient) -> None:
         self._partitions = Partitions.of(settings).progress
@@ -119,19 +120,19 @@ class Watch:
                 consumer.seek(partition, 0)
         async for record in read_to_end(consumer, *self._partitions):
             try:
-                told = decode_progress(record.value)
+                decoded = decode_progress(record.value)
             except ValueError as error:
                 raise ServiceError(f"topic {self._partitions[0].topic}: a record is {error}") from None
-            if isinstance(told, Run):
-                self.runs[told.partition] = told
+            if isinstance(decoded, Run):
+                self.runs[decoded.partition] = decoded
             else:
-                self.sources[told.source] = told
+                self.sources[decoded.source] = decoded
 
     async def how_far(self, consumer: AIOKafkaConsumer, stage: Stage) -> Far:
-        """Whether the stage's group has carried everything. The ends are read before its offsets.
+        """Whether the stage's group has processed everything. The ends are read before its offsets.
 
         The consumer has to see uncommitted records: the markers of one commit appear one by one, and rows whose marker
-        is still to come are work to do.
+        is yet to come are work to do.
         """
         ends = await consumer.end_offsets(stage.partitions)
         found = await committed_offsets(self._admin, stage.group, stage.partitions)
@@ -149,7 +150,7 @@ class Watch:
         return Far.THROUGH if agree else Far.UNSETTLED
 
     async def _members_agree(self, group: str, positions: Collection[Position]) -> bool:
-        """Whether every member of split's group has the splits of these positions, and none is joining."""
+        """Whether every member of split's group has the splits of these positions, and no member is joining."""
         [response] = await self._admin.describe_consumer_groups([group])
         [(error_code, _, state, _, _, members, *_)] = response.groups
         if error_code:
@@ -159,12 +160,12 @@ class Watch:
         ]
         kinds = {orjson.loads(each)["kind"] for each in said if each}
         return state not in _REBALANCING and all(
-            kind_of(position.main.splits) == kind for position in positions for kind in kinds
+            digest_splits(position.main.splits) == kind for position in positions for kind in kinds
         )
 
 
 class _Waiting:
-    """Logs what the wait is for: once for each kind of reason, when it has lasted."""
+    """Logs what a wait is for, once for each kind of reason, when it has lasted a while."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -187,11 +188,11 @@ async def wait_until_done(
     to_pass: Sequence[Stage],
     has_worked: Callable[[], bool],
 ) -> None:
-    """Wait until ingest has ended and each of these stages, in their order, has carried everything; log what that was.
+    """Wait until ingest has ended and each of these stages, in their order, has processed everything; log how much.
 
-    The order matters: what a stage has still to read may become work for the next. If all is done at the first look and
-    this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets some seconds to
-    begin.
+    The order matters: what a stage has yet to read may become work for the next. If everything is done at the first
+    look and this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets
+    15 s to begin.
     """
     watch, waiting, is_news, began = Watch(settings, admin), _Waiting(), False, time.monotonic()
     async with (
@@ -207,7 +208,7 @@ async def wait_until_done(
             if reason:
                 waiting.on(reason)
             elif is_news:
-                log.info("all is carried", **describe_run(watch.sources, watch.runs))
+                log.info("all is processed", **describe_run(watch.sources, watch.runs))
                 return
             elif time.monotonic() - began < _PATIENCE_S:
                 waiting.on(_NO_OTHER_RUN_YET)
@@ -220,7 +221,7 @@ async def wait_until_done(
 async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:
     for stage in to_pass:
         if (far := await watch.how_far(ends, stage)) is not Far.THROUGH:
-            return f"group {stage.group} has not carried everything: it is at work, or its service is not running", far
+            return f"group {stage.group} has not processed all: it is at work, or its service is not running", far
     return "", Far.THROUGH
 
 

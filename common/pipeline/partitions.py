@@ -15,7 +15,7 @@ def partitions_of(topic: str, count: int) -> tuple[TopicPartition, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Partitions:
-    """The partitions that a pipeline is begun with; `rejected` is the one that every rejection goes to."""
+    """The partitions that a pipeline begins with; every rejection goes to the one of `rejected`."""
 
     rows: tuple[TopicPartition, ...]
     categorized: tuple[TopicPartition, ...]
@@ -35,10 +35,10 @@ class Partitions:
 
     @property
     def rows_and_rejected(self) -> tuple[TopicPartition, ...]:
-        """Where ingest puts rows, and what is no row."""
+        """Where ingest puts rows and rejections."""
         return *self.rows, self.rejected
 
     @property
     def categorized_and_rejected(self) -> tuple[TopicPartition, ...]:
-        """Where split puts rows, those without a category as well: what sink reads."""
+        """Where split puts rows and rejections; sink reads them."""
         return *self.categorized, self.rejected

@@ -1,6 +1,6 @@
-"""What each service does with the broker's resources: the operations that a broker with access control has to allow.
+"""The operations that a broker with access control has to allow each service.
 
-`nacre acls` grants these, each service checks them when it starts, and docs/security.md explains each.
+`nacre acls` grants these, each service checks its own when it starts, and docs/security.md says what each is for.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +31,10 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class _Role:
-    """What it does besides reading every topic and its configuration. All names follow the prefix."""
+    """What a role does besides reading every topic and its configuration. All names come after the prefix."""
 
     writes: tuple[str, ...] = ()
-    # Transactional ids: `producers` are prefixes, with one producer a partition; all replicas share a `producer`.
+    # Transactional ids: `producers` are prefixes, with a producer for each partition; all replicas share a `producer`.
     producers: tuple[str, ...] = ()
     producer: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
@@ -46,23 +46,23 @@ _ROLES = {
     "ingest": _Role(
         writes=("rows", "rejected", "schemas", "progress", "sources"),
         producers=("ingest-",),
-        # For the topics that all replicas write to, each knowing what the others wrote.
+        # For the fenced topics, which all replicas write to.
         producer=("schemas", "sources"),
         joins=("ingest",),
     ),
     "split": _Role(
         writes=("categorized", "rejected", "schemas"), producers=("split-",), producer=("schemas",), joins=("split",)
     ),
-    # With EXIT_WHEN_DONE it checks whether split has carried everything.
+    # With EXIT_WHEN_DONE it checks whether split has processed everything.
     "sink": _Role(joins=("sink",), looks_at=("split",)),
-    # The user of `nacre validate` and `nacre rejected`, which ask what splits there are.
+    # The user of `nacre validate` and `nacre rejected`, which look up the splits in use.
     "operator": _Role(writes=("rows", "rejected"), producer=("replay",), looks_at=("split",), creates=False),
 }
 ROLES = tuple(_ROLES)
 
 
 def permissions(role: str, prefix: str) -> list[Permission]:
-    """All that a service, or an operator, needs, and no more. Create is for topics that do not exist yet."""
+    """All that a role needs, and no more. Create is needed only for topics that do not exist yet."""
     has = _ROLES[role]
     of_all = ("Read", "DescribeConfigs", *(("Create",) if has.creates else ()))
     return [
@@ -76,7 +76,7 @@ def permissions(role: str, prefix: str) -> list[Permission]:
 
 
 def on_topics(needed: Sequence[Permission], topics: Topics) -> Iterator[Permission]:
-    """What is needed on topics that exist, topic by topic."""
+    """The permissions needed on topics that exist, topic by topic."""
     for permission in needed:
         if permission.resource != TOPIC or permission.operation == "Create":
             continue
@@ -87,7 +87,7 @@ def on_topics(needed: Sequence[Permission], topics: Topics) -> Iterator[Permissi
 
 
 def allows(bits: int, operation: str) -> bool:
-    """Whether a user may do this, by a broker's bits for a resource; below 0 the broker does not say."""
+    """Whether a broker's bits for a resource allow this; negative bits, where the broker does not say, allow all."""
     return bits < 0 or bool(bits >> OPERATIONS[operation] & 1)
 
 
@@ -100,7 +100,7 @@ def explain_missing(missing: Sequence[Permission]) -> str:
 
 
 def find_missing(bits_by_name: Mapping[str, int], needed: Sequence[Permission]) -> list[Permission]:
-    """What is needed and not allowed, by the bits of each resource. Resources without any are left out."""
+    """The needed permissions that the bits of each resource deny. Resources without bits are left out."""
     return [
         permission
         for permission in needed

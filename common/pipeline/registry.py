@@ -1,7 +1,4 @@
-"""What a pipeline was begun with, and its schemas, numbered in the order in which they came.
-
-The compacted topic `schemas` holds both.
-"""
+"""The compacted topic `schemas`: what a pipeline was begun with, and its schemas, numbered as they came."""
 
 import asyncio
 import base64
@@ -16,7 +13,7 @@ from aiokafka import AIOKafkaConsumer
 
 from common.batches.record_runs import Record
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.rows.schema import Dialect, Schema
@@ -28,7 +25,7 @@ log = structlog.get_logger()
 # Incremented with every change that an older service must not ignore.
 _VERSION = 1
 _MOST_COMPARED = 1_000
-_COUNTS_TOLD = frozenset(10**power for power in range(1, 10))
+_LOGGED_COUNTS = frozenset(10**power for power in range(1, 10))
 _IDENTITY_KEY = b"pipeline"
 _POSITIONS_KEY = b"positions"
 # Nearly what a topic takes by default. A larger MAX_ROW_BYTES needs a larger limit of the topic anyway.
@@ -55,38 +52,38 @@ def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered
 class Registry:
     """Looks up schemas, and registers new ones.
 
-    `begun` is the identity that the pipeline was begun with, None as long as it is not known to be begun.
-    `has_positions`: split has committed a position in every partition of `rows`, before it carried any row.
+    `begun` is the identity that the pipeline was begun with, None while none is known. `has_positions`: split has
+    committed a position in every partition of `rows`, which it does before it processes any row.
     """
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
         self._name = topics.schemas
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}
-        # Schemas whose record is too large, and why.
+        # By id, why a schema's record is too large.
         self._refused: dict[str, str] = {}
         self._settings = settings
         self.begun: Identity | None = None
         self.has_positions = False
-        # How many schemas were registered here that resemble none before.
+        # How many schemas this process has registered that resemble no earlier one.
         self._unlike = 0
         self._lock = asyncio.Lock()
 
     async def read(self, consumer: AIOKafkaConsumer) -> None:
-        """Take what came since the last time, with this consumer."""
+        """Take the records that came since the last read, with this consumer."""
         async with self._lock:
             await self._topic.read(consumer)
 
     async def begin(self, now: Identity) -> Identity:
-        """Record what the pipeline begins with, unless it is recorded; add ids known since; return what is recorded."""
+        """Record what the pipeline begins with, unless it has begun; add ids known since; return what is recorded."""
         async with self._lock:
             if self.begun is None or with_known_ids(self.begun, now) != self.begun:
                 for _, value in await self._topic.append(partial(self._pin, now)):
                     self.begun = decode_identity(value)
-            assert self.begun is not None  # noqa: S101 - appended now, or read before that was decided
+            assert self.begun is not None  # noqa: S101 - appended now, or read before
             return self.begun
 
-    def _pin(self, now: Identity) -> list[Entry]:
+    def _pin(self, now: Identity) -> list[KeyValue]:
         pinned = now if self.begun is None else with_known_ids(self.begun, now)
         return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
 
@@ -97,7 +94,7 @@ class Registry:
                 await self._topic.append(self._positions_noted)
                 self.has_positions = True
 
-    def _positions_noted(self) -> list[Entry]:
+    def _positions_noted(self) -> list[KeyValue]:
         return [] if self.has_positions else [(_POSITIONS_KEY, orjson.dumps({"version": _VERSION}))]
 
     async def find(self, schema_id: str) -> Registered:
@@ -119,9 +116,9 @@ class Registry:
         return dict(self._known)
 
     async def register(self, schema: Schema) -> Registered:
-        """Give the schema a number, unless it has one. No two schemas get the same number.
+        """Return the schema with its number, after giving it the next one if it has none.
 
-        RecordTooLargeError when the topic takes no record of its size; that is tried once.
+        RecordTooLargeError when the topic takes no record of its size; that is tried once for each schema.
         """
         async with self._lock:
             if schema.id not in self._known:
@@ -134,20 +131,20 @@ class Registry:
                     self._log_differences(registered)
             return self._known[schema.id]
 
-    async def _append(self, schema: Schema) -> Sequence[Entry]:
+    async def _append(self, schema: Schema) -> Sequence[KeyValue]:
         if schema.id not in self._refused:
-            told = find_excess(schema, self._settings)
-            if not told:
+            excess = find_oversize(schema, self._settings)
+            if not excess:
                 try:
                     return await self._topic.append(partial(self._number, schema))
                 except RecordTooLargeError:
-                    # The error's own advice is for rows, which can be made smaller: a header cannot.
-                    told = f"as a record more than topic {self._name} takes: set its max.message.bytes higher"
-            self._refused[schema.id] = told
+                    # The error's own advice is for rows, whose size MAX_ROW_BYTES limits; a header has no such setting.
+                    excess = f"as a record larger than topic {self._name} takes: set its max.message.bytes higher"
+            self._refused[schema.id] = excess
         raise RecordTooLargeError(self._refused[schema.id])
 
-    def _number(self, schema: Schema) -> list[Entry]:
-        """The schema as an entry with the next number; nothing where it has one."""
+    def _number(self, schema: Schema) -> list[KeyValue]:
+        """The record that gives the schema the next number; none where it has one."""
         if schema.id in self._known:
             return []
         return [(schema.id.encode(), encode_schema(number_schema(self._known, schema)))]
@@ -166,10 +163,10 @@ class Registry:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
 
     def _log_differences(self, new: Registered) -> None:
-        """Log how a schema differs from the one that it resembles most: its rows get files of their own.
+        """Log how a new schema differs from the earlier one that it resembles most: its rows get files of their own.
 
-        A small difference may be a mistake, so the log says what differs. Of the others it names the first and then
-        only counts them.
+        A small difference may be a mistake, so the log says what differs. Of schemas that resemble none, it names the
+        first and then counts them.
         """
         earlier = sorted((known for known in self._known.values() if known.number < new.number), key=_number_of)
         near = find_closest(new.schema, [known.schema for known in earlier[:_MOST_COMPARED]])
@@ -183,12 +180,12 @@ class Registry:
                 like=like.number,
                 differs=differences(like.schema, new.schema),
             )
-        elif self._unlike in _COUNTS_TOLD:
-            log.warning("schemas like none before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
+        elif self._unlike in _LOGGED_COUNTS:
+            log.warning("schemas unlike any before, each kept apart", count=self._unlike, files=f"*~{new.number}.csv")
 
 
-def find_excess(schema: Schema, settings: ServiceSettings) -> str:
-    """Say that a schema's record is too large to be taken; empty where it is not."""
+def find_oversize(schema: Schema, settings: ServiceSettings) -> str:
+    """Say that a schema's record is too large for the topic; "" where it is not."""
     size, most = len(encode_schema(Registered(0, schema))), max(_MOST_RECORD_BYTES, settings.max_batch_bytes)
     return f"{size} bytes as a record, at most {most}" if size > most else ""
 
@@ -198,7 +195,7 @@ def _number_of(registered: Registered) -> int:
 
 
 def _shown(columns: Sequence[str]) -> list[str]:
-    """As many of the names as a person reads."""
+    """The names, cut to what a person reads."""
     shown = [name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}…" for name in columns[:_MOST_SHOWN]]
     return shown if len(columns) <= _MOST_SHOWN else [*shown, f"and {len(columns) - _MOST_SHOWN} more"]
 
@@ -222,7 +219,7 @@ def encode_schema(registered: Registered) -> bytes:
 
 
 def decode_schema(value: bytes) -> Registered:
-    """The schema that `encode_schema` wrote. ValueError when it is of a version that is not known."""
+    """The schema that `encode_schema` wrote. ValueError for an unknown version."""
     fields = orjson.loads(value)
     check_version(fields, _VERSION)
     marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))

@@ -1,4 +1,4 @@
-"""How every session begins: the topics exist, and they are those that the pipeline was begun with."""
+"""The start of every session: the topics exist, and they are those that the pipeline was begun with."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from common.aiokafka_internals.consumer_state import know_topics
-from common.broker_errors.refusals import creation_error, not_allowed
+from common.broker_errors.refusals import TOPIC, creation_error, not_allowed
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.topic_metadata import Topic, describe_topics
@@ -34,8 +34,8 @@ from common.settings import ServiceSettings
 log = structlog.get_logger()
 
 _CONFIGS = (LIMIT, POLICY, RETENTION, MIN_REPLICAS)
-# A broker that has just started may not know all topics yet, and may still know one that was just deleted: a topic is
-# missing, or another one, only once brokers have said so for this long.
+# A broker that has just started may not know all topics yet, and may still know one that was just deleted: only once
+# brokers have said so for this long is a topic missing, or another one.
 _SETTLED_S = 5.0
 _LOOK_INTERVAL_S = 1.0
 _KNOWN_INTERVAL_S = 0.1
@@ -59,7 +59,7 @@ class Pipeline:
 async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:
     """Create missing topics, and begin the pipeline if no service has done so before.
 
-    A service that does not begin it writes to no topic: what it remembers names the topics itself.
+    With `begins` false the service writes to no topic: its own ledgers name the topics that they are of.
 
     Raises ServiceError if a topic is gone, is another than the pipeline was begun with, or has lost records that it
     must keep; ConfigurationError if one does not fit the settings. Then nothing was created or written.
@@ -74,7 +74,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
         _refuse(found, settings)
     now = found.identity(settings.partitions)
     begun = await registry.begin(now) if begins else registry.begun or now
-    # Another service was quicker, and its settings or topics may be others.
+    # Another service was quicker, perhaps with other settings or topics.
     if changes := find_changes(begun, now):
         raise ConfigurationError("\n".join(changes))
     return Pipeline(Topics.under(settings.topic_prefix), begun, registry)
@@ -83,7 +83,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
 async def look_at_pipeline(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, *, settled_s: float = _SETTLED_S
 ) -> Found:
-    """What exists of the pipeline; a change counts once it has lasted `settled_s`. Nothing is created or written."""
+    """What exists of the pipeline; a change counts once it has lasted `settled_s`. Creates and writes nothing."""
     names = Topics.under(settings.topic_prefix)
     for_s = 0.0
     while True:
@@ -92,9 +92,9 @@ async def look_at_pipeline(
         if topics:
             configs = await find_configs(admin, topics)
             async with open_reader(settings, "nacre-start") as reader:
-                # All at once: otherwise aiokafka asks again after 0.1 s for each topic that it does not know yet.
+                # All at once: otherwise aiokafka takes 0.1 s for each topic that it does not know yet.
                 await know_topics(reader, topics)
-                # The ends first: the identity is written before anything else, so a pipeline with records has one.
+                # The ends first: the identity is written before any other record, so a pipeline with records has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))
                 beginnings = await reader.beginning_offsets(_partitions(topics, names.compacted))
                 if names.schemas in topics and not beginnings[TopicPartition(names.schemas, 0)]:
@@ -113,7 +113,7 @@ async def look_at_pipeline(
 async def _look_until_known(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
 ) -> Found:
-    """What exists once these topics are known: metadata spreads after a creation is answered."""
+    """What exists once these topics are known: metadata spreads only after a creation is answered."""
     for _ in range(_MOST_LOOKS):
         found = await look_at_pipeline(admin, settings, registry)
         if all(name in found.topics for name in names):
@@ -123,7 +123,7 @@ async def _look_until_known(
 
 
 def _is_unsettled(found: Found) -> bool:
-    """Whether another broker, or the same in a moment, may say otherwise."""
+    """Whether there is a change that another broker, or the same one in a moment, may deny."""
     return found.begun is not None and bool(find_changes(found.begun, found.identity(found.begun.partitions)))
 
 
@@ -145,24 +145,24 @@ async def _create(admin: AIOKafkaAdminClient, settings: ServiceSettings, names: 
         for name in names
     ]
     response = await admin.create_topics(new)
-    for name, code, *told in response.topic_errors:
+    for name, code, *messages in response.topic_errors:
         error = for_code(code)
         if not code:
             log.info("topic created", topic=name)
-        # Otherwise another service was quicker: what it made is looked at.
+        # Otherwise another service was quicker: the next look judges the topic that it created.
         elif error is not TopicAlreadyExistsError:
-            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(told), ""), settings)
+            raise creation_error(name, error(f"cannot create topic {name}"), next(iter(messages), ""), settings)
 
 
 async def find_configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The part of these topics' configuration that matters. ConfigurationError if this user may not read it."""
+    """The configuration of these topics, as far as it matters here. ConfigurationError if this user may not read it."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIGS)) for name in names]
     found: dict[str, dict[str, str]] = {}
     for answer in await admin.describe_configs(asked):
         for code, message, _, name, entries in answer.resources:
             error = for_code(code)
             if error.__name__.endswith("AuthorizationFailedError"):
-                raise ConfigurationError(not_allowed("DescribeConfigs", "Topic", name))
+                raise ConfigurationError(not_allowed("DescribeConfigs", TOPIC, name))
             if code:
                 raise error(f"topic {name}: its configuration cannot be asked for: {message}")
             found[name] = {key: value for key, value, *_ in entries}

@@ -1,4 +1,4 @@
-"""Watching, while a service runs, that its topics are those it began with, and keep what they must."""
+"""Checking, while a service runs, that its topics are those it began with, and keep what they must."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from common.protocol.identity import Identity, find_changes
 from common.settings import ServiceSettings
 
 _LOOK_INTERVAL_S = 2.0
-# One broker's answer may be old: another broker, or the same one later, has to confirm it.
+# One broker's answer may be outdated: another broker, or the same one later, has to confirm it.
 _SETTLED_S = 4.0
 # Brokers act on a changed policy later than this.
 _CONFIG_INTERVAL_S = 10.0
@@ -25,8 +25,8 @@ _CONFIRM_INTERVAL_S = 0.5
 async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, begun: Identity) -> NoReturn:
     """Raise ServiceError once a topic is gone or another one has its name: it cannot come back.
 
-    Clients would go on by name alone, silently, at offsets of a topic that is gone. ConfigurationError once a topic is
-    set to lose records, or to take none.
+    Clients would go on by name alone, silently, at offsets of a topic that is gone. ConfigurationError once a topic's
+    configuration makes it lose records or accept none.
     """
     clock = asyncio.get_running_loop().time
     changed_at: float | None = None
@@ -39,7 +39,7 @@ async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, be
                 await _check_configs(admin, settings, topics)
                 configs_at = clock()
         except (KafkaError, OSError, TimeoutError):
-            # Reported elsewhere: no broker answers.
+            # No broker answers, which is reported elsewhere.
             changed_at = None
             continue
         if not changes:
@@ -51,9 +51,9 @@ async def watch_topics(admin: AIOKafkaAdminClient, settings: ServiceSettings, be
 
 
 async def confirm_topics(admin: AIOKafkaAdminClient, begun: Identity) -> None:
-    """Return once the topics are those that the service began with: then what was read before is theirs.
+    """Return once the topics are those that the service began with: what was read before the call is then theirs.
 
-    If they never are, `watch_topics` ends the wait. Raises KafkaError when no broker answers.
+    If they never are, `watch_topics` ends the session. Raises KafkaError when no broker answers.
     """
     while (await _look(admin, begun))[0]:  # noqa: ASYNC110 - only a broker's answer says so
         await asyncio.sleep(_CONFIRM_INTERVAL_S)

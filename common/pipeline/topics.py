@@ -19,7 +19,7 @@ LIMIT = "max.message.bytes"
 POLICY = "cleanup.policy"
 RETENTION = "retention.ms"
 MIN_REPLICAS = "min.insync.replicas"
-# With it, the default is the brokers' own: 1,048,588.
+# Chosen so that our default limit is the brokers' own: 1,048,588.
 _BESIDE_A_BATCH_BYTES = 48_588
 _MS_PER_HOUR = 3_600_000
 FOR_EVER_MS = -1
@@ -79,8 +79,8 @@ class Wanted:
 class Found:
     """What exists of a pipeline: its cluster, its topics and their configuration, and the identity it was begun with.
 
-    `used` are the topics that were ever written to. `expired` has, for topics from which nothing may expire, the first
-    offset that is left, by topic and partition.
+    `used` are the topics, except `schemas`, that were ever written to. `expired` has the first offset that is left in
+    each partition, by topic and number, where a topic has lost records that it must keep.
     """
 
     cluster: str
@@ -91,7 +91,7 @@ class Found:
     expired: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def identity(self, partitions: int) -> Identity:
-        """The identity of the topics that are there."""
+        """The identity of the topics that exist."""
         return Identity(self.cluster, partitions, {name: topic.id for name, topic in self.topics.items()})
 
 
@@ -115,7 +115,7 @@ def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
 
 
 def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
-    """One line for each way in which what the positions refer to is gone."""
+    """One line for each loss of what positions refer to: another cluster, a topic or its first records gone."""
     topics = Topics.under(settings.topic_prefix)
     if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
         return changes
@@ -146,7 +146,7 @@ def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
 
 
 def policy_misfits(configs: Mapping[str, Mapping[str, str]], settings: ServiceSettings) -> list[str]:
-    """One line for each topic that would lose what it must keep, or keep what it must not."""
+    """One line for each topic whose cleanup policy would lose what it must keep, or keep what it must not."""
     wanted = wanted_topics(settings)
     return [
         f"topic {name} has {POLICY}={has[POLICY]} and must have {must}: set that, or another TOPIC_PREFIX"
@@ -156,7 +156,7 @@ def policy_misfits(configs: Mapping[str, Mapping[str, str]], settings: ServiceSe
 
 
 def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """One line for each topic that accepts no record."""
+    """One line for each topic that accepts no record, because it has too few replicas."""
     return [
         f"topic {name} has {topic.replicas} replica{'s' * (topic.replicas != 1)} and {MIN_REPLICAS}={least}: nothing "
         f"can be written to it. Set its {MIN_REPLICAS} lower, or give it more replicas"
@@ -166,7 +166,7 @@ def replica_misfits(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[s
 
 
 def check_partition(topic: str, partition: int, settings: ServiceSettings) -> None:
-    """Raise ConfigurationError for a partition that was added while the pipeline ran: no key lives there."""
+    """Raise ConfigurationError for a partition that was added while the pipeline ran: no key belongs there."""
     if partition >= (due := wanted_topics(settings)[topic].partitions):
         raise ConfigurationError(
             f"topic {topic} has a partition {partition}, and the pipeline was begun with {due}: a partition count "
@@ -180,7 +180,7 @@ def partition_misfits(existing: Mapping[str, int], settings: ServiceSettings, be
     topics = Topics.under(settings.topic_prefix)
     shared = {name: existing[name] for name in (topics.rows, topics.categorized, topics.progress) if name in existing}
     if begun is not None:
-        # The count decides where a key's records are, and so which replica writes its file: no setting mends that.
+        # The count decides where a key's records are, and so which replica writes its file: no setting can follow it.
         due = {name: begun.partitions if name in shared else 1 for name in existing}
         added = [
             f"topic {name} has {existing[name]} partitions, and the pipeline was begun with {due[name]}: a partition "

@@ -1,8 +1,8 @@
 """How every service lives: run until the first signal, drain within a deadline, leave with an exit code.
 
 Exit codes: 0 drained or done · 65 done, and every row of a source or of a split was rejected · 75 the deadline passed,
-nothing lost: the rest is replayed · 78 bad configuration · 1 crash · 128 + signal number: a second signal ended the
-process at once, which is safe as well.
+nothing lost: the rest is replayed · 78 bad configuration · 1 crash, or what only a person can mend · 128 + signal
+number: a second signal ended the process at once, which is safe as well.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ def begin() -> None:
     """Prepare the process before the slow imports, which make a hundred thousand objects and no garbage."""
     keep_standard_streams()
     leave_on_signal()
-    # Where it is installed, structlog imports it to draw tracebacks: a sixth of the imports' time, and the log would
-    # differ from the containers'.
+    # Where rich is installed, structlog imports it to draw tracebacks: that takes a sixth of the imports' time, and the
+    # log would differ from the containers'.
     sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails
     # pydantic would search every installed package for plugins; the services use none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # It took a fifth of the imports' time. Once the service runs, `collect_by_the_clock` collects.
+    # Collecting took a fifth of the imports' time. Once the service runs, `collect_by_the_clock` does it.
     gc.disable()
 
 
 def leave_on_signal(code: int = DRAINED) -> None:
-    """Let a signal end the process at once with this exit code, because nothing is begun yet.
+    """Let a signal end the process at once with this exit code, because nothing has begun yet.
 
     Otherwise process 1 of a container would ignore SIGTERM until its loop runs, and others would exit non-zero.
     """
@@ -68,7 +68,7 @@ def run_service(serve: Callable[[asyncio.Event], Awaitable[None]], *, drain_dead
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         code, was_stopped = runner.run(_live(serve, drain_deadline_s))
     linger(code, structlog.get_logger().warning, was_stopped=was_stopped)
-    # At its own end Python removes every handler and then still works for a while: what is ignored stays ignored.
+    # When Python ends it removes its handlers, and still runs for a while; an ignored signal stays ignored.
     _handle_signals(signal.SIG_IGN)
     return code
 
@@ -84,7 +84,7 @@ async def _live(serve: Callable[[asyncio.Event], Awaitable[None]], drain_deadlin
     def hear(number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(_on_signal, number, stop, drain_deadline_s)
 
-    # Not the loop's own handlers: removing those would give the signals back to Python and the system first.
+    # Not the loop's own handlers: removing those would restore the default actions for a moment.
     _handle_signals(hear)
     collecting = asyncio.create_task(collect_by_the_clock())
     code = await _attempt(serve, stop)
@@ -143,7 +143,10 @@ async def _attempt(serve: Callable[[asyncio.Event], Awaitable[None]], stop: asyn
 
 
 def linger(code: int, report: Callable[[str], object], *, was_stopped: bool = False) -> int:
-    """Wait before the process exits with this code, if it is refused again and again; a signal ends the wait."""
+    """Wait before the process exits with this code, if it is refused again and again; return the code.
+
+    A signal ends the wait, and the process with it.
+    """
     is_refused = code in _REFUSED and not was_stopped
     pause_s = pause_before_exit_s(time.monotonic() - _BEGAN_S) if is_refused else 0.0
     if pause_s:
@@ -154,7 +157,7 @@ def linger(code: int, report: Callable[[str], object], *, was_stopped: bool = Fa
 
 
 def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
-    """Replace the handlers directly, so that a signal always finds one of ours."""
+    """Replace each handler in one step, so that a signal always meets one of ours."""
     for number in _SIGNALS:
         signal.signal(number, handler)
 

@@ -25,7 +25,7 @@ def run(
     *,
     positional: str | None = None,
 ) -> int:
-    """Read the settings, set the log up, run the service; return its exit code."""
+    """Read the settings, set up the log, run the service; return its exit code."""
     program = f"python -m services.{service}"
     try:
         settings = read_settings(model, sys.argv[1:], program=program, positional=positional)
@@ -34,7 +34,7 @@ def run(
         return linger(error.exit_code, lambda line: sys.stderr.write(f"{program}: {line}\n"))
     keep_large_blocks()
     set_up_log(settings, service)
-    # Both kinds where one of the two could not be compiled.
+    # Both kinds if only one of the two modules is compiled.
     loops = "+".join(sorted({batch_loops.KIND, row_loops.KIND}))
     # Secret settings print as asterisks.
     log.info("starting", loops=loops, **settings.model_dump(mode="json", exclude_none=True))

@@ -1,8 +1,8 @@
 """How long a refused service waits before it exits, where it is started again and again.
 
-Docker restarts a failed container at once. What remembers the earlier starts is the container's age: it outlives each
-start, a new container begins at zero, nothing has to be written, and kills do not count. A service that is not a
-container's first process was started by a person, or by something that waits by itself, and exits at once.
+Docker restarts a failed container at once. The container's age stands for the earlier starts: it outlives each of them,
+it begins at zero in a new container, and nothing has to be written. A service that is not a container's first process
+was started by a person, or by something that itself waits between starts: it exits at once.
 """
 
 import os
@@ -26,9 +26,9 @@ def pause_before_exit_s(lived_s: float) -> float:
 
 
 def pause_s(age_s: float, lived_s: float) -> float:
-    """As long as the container is old, up to a minute, so that the time between starts doubles.
+    """As long as the container is old, at most a minute, so that the time between starts doubles.
 
-    No pause for a first start, nor for a service that had been at work.
+    0 for a first start, and for a service that lived for more than a minute.
     """
     if age_s < _FIRST_START_S or lived_s > _LONGEST_PAUSE_S:
         return 0.0

@@ -1,4 +1,4 @@
-"""The three standard streams, kept so that no state of theirs, at the start or later, ends a service."""
+"""Keeping the three standard streams in a state that cannot end a service, at its start or later."""
 
 import io
 import os
@@ -8,12 +8,12 @@ _ERROR = 2
 
 
 def keep_standard_streams() -> None:
-    """Make sure that each is open, and that a failed write to standard error is lost without an exception."""
+    """Make sure that each is open, and that a failed write to standard error raises no exception."""
     for descriptor in range(_ERROR + 1):
         try:
             os.fstat(descriptor)
         except OSError:
-            # It gets the lowest free descriptor: this one. An event loop that got it would abort on closing it.
+            # This gets the lowest free descriptor, the closed one. An event loop that got it would abort on closing it.
             os.open(os.devnull, os.O_RDWR)
     # Python has None in place of a closed stream.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - it stays open
@@ -25,7 +25,7 @@ class _StandardError(io.BufferedIOBase):
     """Standard error without a buffer: one line is one write, and a full disk or a closed terminal is no error."""
 
     def write(self, data: "bytes | bytearray | memoryview", /) -> int:  # type: ignore[override]  # any buffer
-        """Write all of it, or as much as the stream takes."""
+        """Write all of it, or as much as the stream takes; return the length of the data either way."""
         rest = memoryview(data)
         try:
             while rest:

@@ -1,6 +1,6 @@
-"""The acceptance, once, that a partition's first records are gone: `nacre begin` commits it beside a group's offset.
+"""Accepting, once, that a partition's first records are gone: `nacre begin sink` commits it beside the group's offset.
 
-It names the topic's id and the offset. The first commit of the service replaces it, and so uses it up.
+An acceptance names the topic's id and the offset. The service's first commit replaces it, and so uses it up.
 """
 
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ import orjson
 
 from common.protocol.identity import is_other
 
-# Raised with every change that an older service must not ignore.
+# Incremented with every change that an older service must not ignore.
 VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The topic's id, and the first offset that was left when it was accepted."""
+    """The topic's id, and the first offset that was left when the loss was accepted."""
 
     topic_id: str
     offset: int
 
     def holds_for(self, topic_id: str, first: int) -> bool:
-        """Whether it is about this topic, as it is now."""
+        """Whether this is about a topic with this id whose first offset is `first`."""
         return self.offset == first and not is_other(self.topic_id, topic_id)
 
 

@@ -1,4 +1,4 @@
-"""Whether ingest has finished, by what the topic `progress` holds, and what its runs have read. Pure."""
+"""Whether ingest has finished, judged by the topic `progress`, and what its runs have read. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,8 +14,8 @@ _LONGEST_SHOWN = 300
 def find_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitions: int) -> str:
     """Say in one line why ingest may send more; "" when it has ended, as far as can be known.
 
-    A finite run is over when every partition is done in the same round: then no other source is read any further. With
-    an ingest that stays, and where only standard input was read, every known source must have ended.
+    A finite run is over when every partition is done in the same round: no source is read any further then. If ingest
+    follows its input, or only standard input was read, every known source must have ended.
     """
     if not runs and not sources:
         return "ingest has not begun: it is not started, or has not reached a broker yet"
@@ -34,7 +34,7 @@ def find_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitio
 
 
 def describe_run(sources: Mapping[str, Progress], runs: Mapping[int, Run]) -> dict[str, Any]:
-    """What all runs so far have read, as fields of a log line: sources, rows, rejected rows, and what was not read."""
+    """What all runs so far have read, as fields of a log line: sources, rows, rejected rows, and sources not read."""
     unread = sum(run.unread for run in runs.values())
     why = next((run.why for run in runs.values() if run.unread), "")
     unended = [progress.source for progress in sources.values() if not progress.ended]
@@ -50,7 +50,7 @@ def describe_run(sources: Mapping[str, Progress], runs: Mapping[int, Run]) -> di
 
 
 def shortened(reason: str) -> str:
-    """A reason, cut to what fits into a record and a line."""
+    """The reason, cut to 300 characters to fit into a record and a line."""
     return reason if len(reason) <= _LONGEST_SHOWN else reason[: _LONGEST_SHOWN - 1] + "…"
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-# Raised with every change that an older service must not ignore.
+# Incremented with every change that an older service must not ignore.
 VERSION = 1
 _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`topics` are ids by name, "" where the broker gave none: such an id is filled in once it does."""
+    """`topics` are ids by full name, "" where the broker gave none; such an id is filled in once it gives one."""
 
     cluster: str
     partitions: int
@@ -44,7 +44,7 @@ def decode_identity(value: bytes) -> Identity:
 
 
 def check_version(fields: Mapping[str, object], known: int) -> None:
-    """Raise ValueError unless the fields have a version that this service can read."""
+    """Raise ValueError, which continues "a record is …", unless the fields have the known version."""
     version = fields.get("version")
     if version is None:
         raise ValueError(f"written by a version from before format {known}: {_BEGIN_AGAIN}")
@@ -71,7 +71,7 @@ def find_changes(begun: Identity, now: Identity) -> list[str]:
 
 
 def is_other(remembered: str, present: str) -> bool:
-    """Whether the topic is not the remembered one, as far as both ids are known."""
+    """Whether the ids show that the topic is not the remembered one; they do not if either is unknown."""
     return bool(remembered and present) and remembered != present
 
 

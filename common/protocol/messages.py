@@ -27,9 +27,9 @@ HALF_CRLF = b"\r?"
 class Mark:
     """Where the rows behind it come from, up to the next mark. Every record batch of `rows` begins with one.
 
-    `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain` says that none of
-    them holds a quote. A record batch has one producer, so rows behind a mark are never another source's. `split`
-    names the only split that the rows are for; "" stands for all.
+    `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain`: none of them holds
+    a quote. A record batch has one producer, so rows behind a mark are never another source's. `split` names the only
+    split that the rows are for; "" means all.
     """
 
     source: str
@@ -41,7 +41,7 @@ class Mark:
     split: str = ""
 
     def passed(self, rows: list[bytes]) -> "Mark":
-        """The mark that stands behind these rows (as CSV)."""
+        """The mark as it would be after these rows, given as CSV."""
         breaks = sum(row.count(b"\n") for row in rows) if not self.plain else 0
         return Mark(
             self.source,
@@ -66,7 +66,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Bytes that went into no category file, and why. `split` is "" when it holds for every split."""
+    """Bytes that went into no category file, and why: for one split, or with `split` "" for every one."""
 
     source: str
     line: int
@@ -108,7 +108,7 @@ def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
 
 
 def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
-    """The control record, or None when the record is a row. Raises ValueError when it is neither."""
+    """The control record; None if the record is a row. Raises ValueError for a control record of an unknown kind."""
     for name, kind in headers:
         if name != CONTROL:
             continue
@@ -122,7 +122,7 @@ def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
 
 
 def row_eol(headers: Headers) -> bytes | None:
-    """The line ending in a row's headers, None when it has its schema's."""
+    """The line ending in a row's headers; None if it has its schema's."""
     return next((value for name, value in headers if name == EOL), None)
 
 

@@ -1,10 +1,10 @@
-"""What has a fixed name in OUTPUT_DIR, as paths below it: all else is named by its category."""
+"""The fixed names in OUTPUT_DIR, as paths below it. Every other file is named by its category."""
 
 import re
 
-# Whatever has it is an output folder; ledgers, locks and the folder's id are in it.
+# A folder that has this one is an output folder. It holds ledgers, locks and the output folder's id.
 HIDDEN = ".nacre"
-# Every partition's, as a glob.
+# The ledgers of all partitions, as a glob.
 LEDGERS = f"{HIDDEN}/*.ledger"
 FOLDER_LOCK = f"{HIDDEN}/folder.lock"
 # The rejected rows.
@@ -24,6 +24,6 @@ def lock_path(topic: str, partition: int) -> str:
 
 
 def prefix_of(name: str) -> str | None:
-    """The TOPIC_PREFIX of the pipeline that a file in the hidden folder is of, None where it is no ledger."""
+    """The TOPIC_PREFIX in the name of a ledger; None if a file of this name is no ledger."""
     match = _LEDGER.fullmatch(name)
     return match["prefix"] if match else None

@@ -1,7 +1,7 @@
-"""What split commits beside an offset of `rows`, as its metadata: how far each split is, and in which topics. Pure.
+"""What split commits as metadata beside an offset of `rows`: how far each split has come, and in which topics. Pure.
 
-Splits at the same offset form a group. The main group is at the committed offset; groups that are filling are behind
-it, because their splits are new or back; resting ones have the splits that SPLIT_BY no longer names.
+Splits at the same offset form a group. The main group is at the committed offset. Groups that are filling are behind
+it, because their splits are new or back; resting groups have the splits that SPLIT_BY no longer names.
 """
 
 from base64 import b64encode
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 VERSION = 1
-# A broker takes 4,096 bytes by default (offset.metadata.max.bytes); the rest is left for later fields.
+# A broker accepts 4,096 bytes by default (offset.metadata.max.bytes); the rest is for later fields.
 MOST_BYTES = 4_000
 _WIDEST = 10**15 - 1
 _WIDEST_TOPIC_ID = "A" * 22
@@ -22,7 +22,7 @@ Gap = tuple[int, int | None]
 
 
 class PositionError(Exception):
-    """A position that this version cannot go on from; the message says why."""
+    """A position from which this version cannot go on; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Held:
 class Group:
     """Splits that have all rows before `offset`; `mark_offset` is the offset of the last mark before it.
 
-    In the `gaps`, from one offset to before another (None: no end yet), the splits were not in SPLIT_BY when the main
-    group passed: rows that a replay sent to one of them alone were rejected then.
+    The `gaps` run from one offset to before another (None: no end yet). When the main group passed them, the splits
+    were not in SPLIT_BY, so rows that a replay sent to one of them alone were rejected.
     """
 
     offset: int = 0
@@ -54,10 +54,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a partition of `rows`, one of so many, is processed.
+    """How far one of `partitions` partitions of `rows` is processed.
 
-    `rows` counts those that the main group has passed. `topics` are the ids of the topics that the position depends on,
-    by short name. `begin` permits, once, to begin at this offset although retention has deleted what was before it.
+    `rows` counts the rows that the main group has passed. `topics` are the ids of the topics that the position depends
+    on, by short name. `begin` permits split, once, to begin at this offset although the records before it are gone.
     """
 
     main: Group = Group()
@@ -70,17 +70,17 @@ class Position:
 
     @property
     def groups(self) -> tuple[Group, ...]:
-        """All of them."""
+        """All groups, the main one first."""
         return self.main, *self.filling, *self.resting
 
 
 def digest(text: str) -> str:
-    """Six bytes of a text's hash in base64: among 80 texts, two collide once in 90 billion times."""
+    """Six bytes of a text's hash in base64: among 80 texts, the chance that two collide is 1 in 90 billion."""
     return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
 
 
-def kind_of(splits: Iterable[Held]) -> str:
-    """A digest that is the same for the same splits, in any order, whatever they have rejected."""
+def digest_splits(splits: Iterable[Held]) -> str:
+    """A digest of these splits' names and definitions: the same in any order, whatever they have rejected."""
     return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
 
 
@@ -124,7 +124,7 @@ def decode_position(metadata: str, offset: int) -> Position:
 
 
 def widest_size(position: Position) -> int:
-    """The most bytes that a position of these groups can take, however far it counts."""
+    """The most bytes that a position of these groups can take, whatever its numbers become."""
     widest = replace(
         position,
         main=_widest(position.main),
@@ -138,12 +138,12 @@ def widest_size(position: Position) -> int:
 
 
 def misplaced(remembered: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
-    """The topics whose id is not the remembered one; an id that either side does not know is accepted."""
+    """The topics whose id is not the remembered one; an id that is unknown on either side is accepted."""
     return [name for name, known in remembered.items() if known and present.get(name, "") not in ("", known)]
 
 
 def merged(groups: Iterable[Group]) -> tuple[Group, ...]:
-    """The groups by offset, with those of the same offset and gaps as one."""
+    """The groups, sorted by offset; those of the same offset and gaps are merged, those without splits left out."""
     found: dict[tuple[int, tuple[Gap, ...]], Group] = {}
     for group in groups:
         if group.splits:

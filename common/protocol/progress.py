@@ -10,7 +10,7 @@ from common.escaping import escaped
 from common.protocol.identity import check_version
 from common.rows.tally import NOTHING, Tally
 
-# Raised with every change that an older service must not ignore.
+# Incremented with every change that an older service must not ignore.
 _VERSION = 1
 # Not a source's version, so that a service that knows only sources refuses a run instead of taking it for one.
 _RUN_VERSION = 2
@@ -20,15 +20,15 @@ RUN_KEY = b"run"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A source as far as it is read, always at a record boundary.
+    """How far a source is read, always to a record boundary.
 
-    `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that went on and
-    `rejected` the others; `ended` says that the source has ended, with its file at `size` bytes, last changed at
-    `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending.
-    `head` and `tail` are fingerprints of the bytes before `offset`, which show whether the file has changed. `rows_id`
-    is the id of the topic `rows` that its rows are in, "" where the broker gave none. `reason` says why the first
-    rejected row was rejected (blank lines are no rows), and `given_up` that standard input was left before its end.
-    `begun` are the settings, by name, with which its first bytes were read, empty where none are read yet.
+    `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that were sent and
+    `rejected` the others. `ended`: the source has ended, when its file had `size` bytes and was last changed at
+    `changed_at_ns` (of its file system's clock). `unterminated`: the last row had no line ending. `head` and `tail` are
+    fingerprints of the bytes before `offset`, which show whether the file has changed. `rows_id` is the id of the topic
+    `rows` that has its rows, "" where the broker gave none. `reason` is why the first row was rejected (a blank line is
+    no row). `given_up`: standard input was left before its end. `begun` are the settings, by name, with which its first
+    bytes were read, empty while none are read.
     """
 
     source: str
@@ -51,11 +51,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What ingest does with a partition of `progress`, which it records even where it finds no source.
+    """What ingest does with a partition of `progress`, recorded even if the partition has no source.
 
-    It `follows` the input as a service; or, with ONCE, `reads` it, until all of it is read and the partition is `done`.
-    `round` names the assignment of the group that it belongs to: a finite run has ended when all partitions are done in
-    one round. `unread` is how many sources and folders were not read to their end, and `why` the first one's reason.
+    As a service, ingest `follows` its input. With ONCE, it `reads` the input until all of it is read and the partition
+    is `done`. `round` names the group's assignment that this belongs to: a finite run has ended when all partitions are
+    done in one round. `unread` is how many sources and folders were not read to their ends, `why` the first one's
+    reason.
     """
 
     partition: int

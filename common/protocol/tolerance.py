@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from common.protocol.progress import Progress
 
-# A share of fewer records means nothing, unless the source has no more.
+# A share of fewer records says nothing, unless the source has no more.
 _ENOUGH_RECORDS = 1_000
 
 # The setting's description, the same in each service that has it.
@@ -44,7 +44,7 @@ def parse_tolerance(text: str) -> Tolerance:
 
 
 def find_excess(tolerance: Tolerance, progress: Progress) -> str:
-    """Say in one line that a source has more rejected records than MAX_REJECTED permits; "" when it has not."""
+    """Say in one line that a source has more rejected records than MAX_REJECTED permits; "" if it does not."""
     rejected, records = progress.rejected, progress.rejected + progress.tally.rows
     too_many = tolerance.count is not None and rejected > tolerance.count
     enough = progress.ended or records >= _ENOUGH_RECORDS
@@ -58,12 +58,12 @@ def find_excess(tolerance: Tolerance, progress: Progress) -> str:
 
 
 def permits_all(tolerance: Tolerance, rejected: int) -> bool:
-    """Whether MAX_REJECTED permits that all of them are rejected, which otherwise counts as a wrong setting."""
+    """Whether MAX_REJECTED permits that all of so many records are rejected, usually the sign of a wrong setting."""
     return tolerance.share == 1 or (tolerance.count is not None and rejected <= tolerance.count)
 
 
 def rejected_whole(tolerance: Tolerance, progress: Progress) -> str:
-    """Say in one line that a source has ended with every row rejected, where that is not permitted; else ""."""
+    """Say in one line that a source has ended with every row rejected; "" if it has not, or that is permitted."""
     if not progress.ended or progress.tally.rows or not progress.reason or permits_all(tolerance, progress.rejected):
         return ""
     return (

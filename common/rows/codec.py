@@ -11,11 +11,11 @@ import orjson
 from common.rows.loops import csv_rows, json_rows
 from common.rows.schema import Dialect, Schema
 
-# The csv module refuses fields above 128 KiB. The limit belongs to the process, the row size to Kafka's settings.
+# By default the csv module refuses fields above 128 KiB; here MAX_ROW_BYTES limits a row. The limit is the process's.
 csv.field_size_limit(2**31 - 1)
 
-# No possessive quantifier behind a group, here and in framing: Python before 3.11.5 matches those wrongly (gh-106052).
-# An atomic group around it says the same.
+# No possessive quantifier after a group, here and in framing: Python before 3.11.5 matches it wrongly (gh-106052). An
+# atomic group around the quantified one matches the same.
 _NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?>(?:\.[0-9]++)?)(?>(?:[eE][+-]?+[0-9]++)?)"
 _TEXT = rb'[^"\\\x00-\x1f]*+'
 _is_number = re.compile(_NUMBER).fullmatch
@@ -27,10 +27,10 @@ def misfit(found: int, columns: int) -> str:
 
 
 def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
-    """Take a record apart: surrounding quotes removed, doubled quotes undone. ValueError if it is malformed."""
+    """Split a record into fields, without surrounding quotes and with doubled ones undone. ValueError if malformed."""
     if not dialect.quote or dialect.quote not in row:
         return row.split(dialect.delimiter)
-    # latin-1 gives every byte one character and back, so whatever the encoding is, it passes unchanged.
+    # latin-1 maps every byte to a character and back, so bytes of any encoding pass unchanged.
     reader = csv.reader(
         (row.decode("latin-1"),),
         delimiter=dialect.delimiter.decode("latin-1"),
@@ -45,10 +45,10 @@ def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
 
 
 def join_fields(fields: Sequence[bytes], dialect: Dialect) -> bytes:
-    """Put a record together, quoting only fields that hold a delimiter, a quote, CR or LF.
+    """Join fields into a record, quoting only those that hold a delimiter, a quote, CR or LF.
 
-    A single empty field gives the empty record, where csv.writer would write two quotes. ValueError where nothing is
-    quoted and a field needs it.
+    A single empty field gives the empty record, where csv.writer would write two quotes. ValueError if a field needs
+    quotes and the dialect has none.
     """
     row = dialect.delimiter.join(fields)
     special = b"\n" in row or b"\r" in row or row.count(dialect.delimiter) != len(fields) - 1
@@ -69,8 +69,8 @@ def _quoted(field: bytes, dialect: Dialect) -> bytes:
 class JsonCodec:
     """The rows of one schema as JSON objects, and back.
 
-    Keys are `schema.keys` in column order. A field that is a JSON number stays one, digit for digit;
-    every other field is a string. JSON is UTF-8, whatever the rows are in.
+    Keys are `schema.keys` in column order. A field that is a JSON number stays one, digit for digit; every other field
+    is a string. JSON is UTF-8, whatever the encoding of the rows.
     """
 
     __slots__ = ("_delimiter", "_dialect", "_encoding", "_keys", "_quote", "_template", "names")
@@ -87,13 +87,13 @@ class JsonCodec:
         self._template = b"%b".join([name.replace(b"%", b"%%") for name in self.names]) + b"%b}"
 
     def encode_usual(self, rows: list[bytes]) -> list[bytes | None]:
-        """Each row as `encode` writes it; None for those that have to be looked at closely: the hot path."""
+        """Each row as `encode` writes it; None for those that only `encode` can judge. This is the hot path."""
         if self._encoding is not None:
             return [None] * len(rows)
         return json_rows(rows, self.names, self._delimiter, self._quote)
 
     def encode(self, row: bytes) -> bytes:
-        """Write a CSV row as a JSON object. ValueError if it is malformed, no text or has too few or many fields."""
+        """Write a CSV row as a JSON object. ValueError if it is malformed, no text or of another width."""
         if self._encoding is not None:
             row = _to_utf8(row, self._encoding)
         fields = parse_fields(row, self._dialect)
@@ -106,16 +106,16 @@ class JsonCodec:
         return self._template % tuple(values)
 
     def decode_all(self, values: list[bytes]) -> list[bytes]:
-        """Write each value as `decode` does: the hot path."""
+        """Write each value as `decode` does, ValueError included. This is the hot path."""
         if self._encoding is not None:
             return [self.decode(value) for value in values]
         rows = csv_rows(values, self.names, self._delimiter, self._quote)
         return [self.decode(value) if row is None else row for row, value in zip(rows, values, strict=True)]
 
     def decode(self, value: bytes) -> bytes:
-        """Write a JSON object as a CSV row: the encoded one, byte for byte if it quoted only what needs quotes.
+        """Write a JSON object as the CSV row that was encoded, byte for byte if it quoted only what needs quotes.
 
-        ValueError if it is no object of exactly the schema's keys, each once and with a text or a number.
+        ValueError unless it is an object of exactly the schema's keys, each once and with a text or a number.
         """
         row = join_fields(self.fields(value), self._dialect)
         return row if self._encoding is None else _from_utf8(row, self._encoding)
@@ -144,10 +144,10 @@ class JsonCodec:
 
 
 def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
-    """Build a function that reads column `index` of a JSON row as `parse_fields` of the CSV row has it.
+    """Build a function that reads column `index` of a JSON row, as `parse_fields` would read it from the CSV row.
 
-    It looks at no other column where it can, so it does not judge the rest of the row. It raises ValueError
-    if the key is absent or holds neither text nor number.
+    It avoids looking at other columns, so it does not judge the rest of the row. It raises ValueError if the key is
+    absent or holds neither text nor number.
     """
     codec = JsonCodec(schema)
     key = schema.keys[index]
@@ -155,12 +155,12 @@ def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
     def from_whole_row(value: bytes) -> bytes:
         return codec.fields(value)[index]
 
-    # A quote inside a JSON string has a backslash before it, so the name's bytes with none before them begin a
-    # string and end it: a key. Only a name that could go on behind a closing quote may be found elsewhere too.
+    # A quote inside a JSON string has a backslash before it, so the name's bytes without one are a whole string: a key.
+    # Only a name that could follow a closing quote may be found elsewhere too.
     if key.startswith((",", ":", "]", "}", " ")):
         return from_whole_row
     name = re.escape(orjson.dumps(key) + b":")
-    # The look-behind stands behind the name because a pattern that starts with plain bytes is searched faster.
+    # The look-behind follows the name because a pattern that starts with plain bytes is searched faster.
     search = re.compile(
         rb'%b(?<!\\%b)[ \t\r\n]*+(?:"(%b)(?:"|((?>(?:\\.%b)+)"))|(%b)(?=[ \t\r\n]*+[,}]))'
         % (name, name, _TEXT, _TEXT, _NUMBER)
@@ -182,7 +182,7 @@ def json_field_reader(schema: Schema, index: int) -> Callable[[bytes], bytes]:
 def _to_utf8(row: bytes, encoding: str) -> bytes:
     try:
         text = row.decode(encoding)
-        # Some encodings have two ways to write a character, and what comes back has to be what was given.
+        # Some encodings have two ways to write a character, and the bytes given back have to be those that came.
         if text.encode(encoding) == row:
             return text.encode()
     except UnicodeError:

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, nonecheck=False, embedsignature=True
 """The loops over rows, in C.
 
-`common/rows/plain.py` says what each of them does. Without a compiler it does the same, and leaves JSON to the codec.
+`common/rows/plain.py` says what each does. Without a compiler it does the same, but leaves JSON to the codec.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -14,7 +14,7 @@ from libc.string cimport memchr, memcmp, memcpy
 cdef enum:
     LF = 0x0A
     CR = 0x0D
-    # In JSON's strings what is below it is escaped.
+    # JSON strings escape every byte below this one.
     SPACE = 0x20
     QUOTE_MARK = 0x22
     PLUS = 0x2B
@@ -27,7 +27,7 @@ cdef enum:
     SMALL_E = 0x65
     CLOSING_BRACE = 0x7D
 
-    # What a capital letter lacks to be a small one.
+    # The bit that makes a capital letter small.
     SMALL = 0x20
     ABOVE_ASCII = 0x80
     # The polynomial of CRC-32C, its lowest term first.
@@ -51,7 +51,7 @@ cdef int byte_if_any(bytes mark) except -2:
 
 
 cdef Py_ssize_t total_size(list items) except -1:
-    """The sum of the sizes. TypeError unless each item is bytes: what reads them afterwards trusts that."""
+    """The sum of the sizes. TypeError unless every item is bytes: the code that reads them relies on it."""
     cdef Py_ssize_t index, size = 0
     for index in range(PyList_GET_SIZE(items)):
         size += len(<bytes?><object>PyList_GET_ITEM(items, index))
@@ -59,7 +59,7 @@ cdef Py_ssize_t total_size(list items) except -1:
 
 
 cdef Py_ssize_t largest_size(list items) except -1:
-    """The size of the longest, 0 of none. TypeError as above."""
+    """The size of the longest item, 0 if there is none. TypeError as in `total_size`."""
     cdef Py_ssize_t index, size = 0
     for index in range(PyList_GET_SIZE(items)):
         size = max(size, len(<bytes?><object>PyList_GET_ITEM(items, index)))
@@ -231,8 +231,8 @@ def group_rows(list keys not None, list rows not None, dict groups not None):
     cdef object group
     if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
         raise ValueError("not as many keys as rows")
-    # A key's own `__hash__` or `__eq__` may change the lists: the key is held, and the size of each list is asked
-    # before its item is taken.
+    # A key's own `__hash__` or `__eq__` may change the lists: hold the key, and check each list's size before taking an
+    # item.
     while index < PyList_GET_SIZE(keys):
         key = <object>PyList_GET_ITEM(keys, index)
         group = groups[key]
@@ -277,7 +277,7 @@ cdef const uint8_t* number_end(const uint8_t* at, const uint8_t* end) noexcept:
 
 
 cdef const uint8_t* text_end(const uint8_t* at, const uint8_t* end, bint* ascii) noexcept:
-    """Where bytes end that mean themselves in a JSON string; `ascii` becomes false where some are no ASCII."""
+    """Where the bytes end that a JSON string need not escape; `ascii` becomes false if some are not ASCII."""
     cdef uint8_t seen = 0
     while at < end and at[0] >= SPACE and at[0] != QUOTE_MARK and at[0] != BACKSLASH:
         seen |= at[0]
@@ -351,7 +351,7 @@ def json_rows(list rows not None, list names not None, bytes delimiter not None,
 
 
 cdef bint skip_name(const uint8_t** at, const uint8_t* end, bytes name) noexcept:
-    """Go behind this name, if it stands here."""
+    """Move `at` behind this name if it is there; return whether it is."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
     if end - at[0] < size or memcmp(at[0], PyBytes_AS_STRING(name), size):
         return False
@@ -362,7 +362,7 @@ cdef bint skip_name(const uint8_t** at, const uint8_t* end, bytes name) noexcept
 cdef bint take_value(
     const uint8_t** at, const uint8_t* end, const uint8_t** begin, Py_ssize_t* size, bint* ascii
 ) noexcept:
-    """Go behind the text or number that stands here; `begin` and `size` are its bytes."""
+    """Move `at` behind the text or number there; `begin` and `size` are its bytes. False where neither is there."""
     cdef const uint8_t* stop
     if at[0] < end and at[0][0] == QUOTE_MARK:
         begin[0] = at[0] + 1
@@ -414,7 +414,7 @@ def csv_rows(list values not None, list names not None, bytes delimiter not None
     cdef uint8_t* room
     cdef list rows = []
     total_size(names)
-    # A row is never longer than its object: there a name stands before each field.
+    # A row is never longer than its object, which has a name before each field.
     room = <uint8_t*>PyMem_Malloc(largest_size(values) + 1)
     if room == NULL:
         raise MemoryError

@@ -1,4 +1,4 @@
-"""The loops over rows: in C where they were compiled, otherwise in plain Python, more slowly.
+"""The loops over rows: in C where they are compiled, otherwise in plain Python, more slowly.
 
 `NACRE_PLAIN=1` chooses plain Python.
 """

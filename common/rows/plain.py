@@ -21,9 +21,9 @@ def sums(rows: list[bytes]) -> tuple[int, int]:
 def split_uniform_lines(
     data: bytes, delimiter: bytes, quote: bytes, eol: bytes, columns: int, max_row_bytes: int
 ) -> list[bytes] | None:
-    """Split whole lines that have no quote, one kind of ending and the right number of fields; None for others.
+    """Split lines that all end with `eol`, hold no quote and have `columns` fields; None for any other data.
 
-    `eol` is LF or CRLF.
+    ValueError unless `eol` is LF or CRLF.
     """
     if eol not in {b"\n", b"\r\n"}:
         raise ValueError(f"neither LF nor CRLF: {eol!r}")
@@ -43,16 +43,16 @@ def take_fields(rows: list[bytes], delimiter: bytes, column: int) -> list[bytes]
 
 
 def group_rows(keys: list[Any], rows: list[bytes], groups: dict[Any, list[bytes]]) -> None:
-    """Append each row to the group of its key."""
+    """Append each row to the group of its key. ValueError unless there are as many keys as rows."""
     for key, row in zip(keys, rows, strict=True):
         groups[key].append(row)
 
 
-# JSON: None where `JsonCodec` has to look closer, which here is everywhere
+# JSON: None for what `JsonCodec` has to do itself, which here is everything
 
 
 def json_rows(rows: list[bytes], names: list[bytes], delimiter: bytes, quote: bytes) -> list[bytes | None]:  # noqa: ARG001
-    """CSV rows as JSON objects; each name has what stands before a value."""
+    """CSV rows as JSON objects; a name has all bytes that come before its value."""
     return [None] * len(rows)
 
 

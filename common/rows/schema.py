@@ -1,4 +1,4 @@
-"""A source's header and dialect: what its rows must be read with."""
+"""A source's header and dialect, with which its rows must be read."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -11,10 +11,10 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How records and fields are told apart: one byte each, `quote` empty where nothing is quoted.
+    """How records and fields are separated. `delimiter` and `quote` are one byte each; an empty quote quotes nothing.
 
-    `eol` is the usual line ending. `encoding` is what a field's bytes are text in, by Python's name for it: in it the
-    delimiter, the quote and line endings are ASCII's bytes, and no other character has one of them.
+    `eol` is the usual line ending. `encoding` is Python's name for the encoding of fields: in it the delimiter, the
+    quote and line endings have their ASCII bytes, and no other character contains one of these bytes.
     """
 
     delimiter: bytes = b","
@@ -38,7 +38,7 @@ class Schema:
 
     @property
     def id(self) -> str:
-        """Twelve hex digits that tell this schema from every other."""
+        """Twelve hex digits of a digest over all of this, different for different schemas."""
         dialect = self.dialect
         parts = (
             b"-" if self.header is None else b"+" + self.header,

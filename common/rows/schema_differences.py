@@ -1,4 +1,4 @@
-"""In what two schemas differ, in words."""
+"""How two schemas differ, in words."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -8,7 +8,7 @@ from common.rows.schema import Schema
 
 
 def differences(first: Schema, other: Schema) -> list[str]:
-    """In what another schema differs from the first, a phrase each; none where they are the same."""
+    """How the other schema differs from the first, one phrase for each difference."""
     phrases = []
     kept, added = _matched(other.columns, first.columns)
     kept_of_first, missing = _matched(first.columns, other.columns)
@@ -27,9 +27,9 @@ def differences(first: Schema, other: Schema) -> list[str]:
 
 
 def find_closest(schema: Schema, others: Iterable[Schema]) -> Schema | None:
-    """The schema that this one is most like, the first of equals; None where it is close to none.
+    """The schema that this one resembles most, the first among equals; None if it is close to none.
 
-    Close is what may be meant to be the same: at least half of the names are, or all but one of each.
+    Two schemas are close if they may be meant to be the same: they share at least half of their names, or all but one.
     """
     names = set(schema.columns)
     best, closest = 0.0, None
@@ -43,7 +43,7 @@ def find_closest(schema: Schema, others: Iterable[Schema]) -> Schema | None:
 
 
 def _matched(names: Sequence[str], others: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names that each have one of the others for their like, and those that are left without."""
+    """The names that each match one of the others, and those that match none."""
     unmatched = Counter(others)
     matched: list[str] = []
     left: list[str] = []

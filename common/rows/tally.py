@@ -1,4 +1,4 @@
-"""How many rows there were, and which: the sums that receipts are made of."""
+"""How many rows there were, and which: counts and checksums that can be added."""
 
 from dataclasses import dataclass
 

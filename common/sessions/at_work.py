@@ -7,9 +7,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.broker_errors.kinds import Kind
-from common.kafka.waiting import pause
 from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
 from common.sessions.readiness import Readiness
+from common.waiting import pause
 
 _LOOK_INTERVAL_S = 0.02
 _WATCH_INTERVAL_S = 1.0
@@ -17,9 +17,10 @@ _NOT_TAKEN_UP = "not all partitions are taken up"
 
 
 class AtWork:
-    """Reports whether this member is ready, and why not. `assigned` is set while the group has assigned it partitions.
+    """Reports whether this member is ready, and why not.
 
-    `taken_up` holds the partitions that its tasks are at work on. While `standing_by` gives a reason, it is not ready.
+    `assigned` is set while the member has an assignment; `taken_up` has the partitions that its tasks are at work on.
+    While `standing_by` gives a reason, the member is not ready.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class AtWork:
         self._taken_up = taken_up
         self._readiness = readiness
         self._standing_by = standing_by
-        # Whether a rebalance takes long: a short one is not reported.
+        # Whether a rebalance takes so long that it is reported.
         self._is_late = False
 
     async def report(self, stop: asyncio.Event) -> None:
@@ -54,12 +55,12 @@ class AtWork:
                 continue
             error = KafkaError("no broker answers")
             if (await self._readiness.report(error)).kind is not Kind.WAITS:
-                # What is refused must not be tried again each second, nor for ever.
+                # The session ends: a refusal must not be repeated each second, nor for ever.
                 raise error
             await wait_for_broker(self._consumer, answers=True)
 
     async def watch(self) -> None:
-        """Report a rebalance that takes long, as when a partition waits for the lock of a sink that hangs."""
+        """Report a rebalance that takes long, as when a partition waits for a lock that a hanging sink holds."""
         clock = asyncio.get_running_loop().time
         settled_at = clock()
         while True:

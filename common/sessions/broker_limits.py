@@ -1,4 +1,4 @@
-"""The broker's own settings, asked for where one of them explains an error."""
+"""The broker's own settings, asked for when one of them explains an error."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _DEADLINE_S = 3.0
 
 
 async def ask_broker_for(names: Sequence[str], settings: ServiceSettings) -> dict[str, str]:
-    """The values of these settings; none where the broker does not tell them, or this client may not ask."""
+    """The values of these settings, without those that the broker does not give or this user may not ask for."""
     if not names:
         return {}
     try:

@@ -16,7 +16,7 @@ _ANSWER_DEADLINE_S = 10.0
 
 
 async def watch_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None:
-    """Raise what one of aiokafka's tasks has ended with; until this replica is ready, report when no broker answers."""
+    """Raise the error of a task of aiokafka that has ended; report that no broker answers while it is not ready."""
     while True:
         await asyncio.sleep(_BROKER_INTERVAL_S)
         check_tasks(consumer)
@@ -26,7 +26,7 @@ async def watch_client(consumer: AIOKafkaConsumer, readiness: Readiness) -> None
 
 
 async def say_when_late(readiness: Readiness, waiting: Awaitable[object], what: str) -> None:
-    """Wait, and report why it takes long while it does: aiokafka retries some things for ever, silently."""
+    """Wait, and every 15 s report that `what` has not come: aiokafka retries some things for ever, silently."""
     task = asyncio.ensure_future(waiting)
     try:
         while not (await asyncio.wait([task], timeout=LATE_S))[0]:
@@ -39,7 +39,10 @@ async def say_when_late(readiness: Readiness, waiting: Awaitable[object], what: 
 async def wait_for_broker(
     consumer: AIOKafkaConsumer, *, answers: bool, unless: Callable[[], object] = lambda: None
 ) -> None:
-    """Wait until a broker answers, or until none does: a member with nothing to do would not notice otherwise."""
+    """Wait until a broker answers, or until none does, or until `unless()` is not None.
+
+    A member with nothing to do would not notice otherwise.
+    """
     while await _answers(consumer) != answers and unless() is None:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(_BROKER_INTERVAL_S)
 
@@ -49,7 +52,7 @@ async def _answers(consumer: AIOKafkaConsumer) -> bool:
     if not is_connected(consumer):
         return True
     try:
-        # aiokafka asks one broker after the other, each with the full timeout of a request.
+        # aiokafka asks one broker after another, each with the full timeout of a request.
         async with asyncio.timeout(_ANSWER_DEADLINE_S):
             return await refresh_metadata(consumer)
     except TimeoutError:

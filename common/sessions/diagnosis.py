@@ -1,4 +1,4 @@
-"""What has ended a session with the broker: whether waiting mends it, and why, in a line."""
+"""Why a session with the broker has ended, in one line, and whether waiting mends that."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from common.sessions.broker_limits import ask_broker_for
 from common.sessions.listener_probe import Listener, look_at
 from common.settings import ServiceSettings
 
-Address = tuple[str, int]
+_Address = tuple[str, int]
 
-# Errors behind which there may be a connection that failed.
+# Errors whose cause may be a failed connection.
 _UNREACHABLE = frozenset(
     {
         *("KafkaError", "KafkaConnectionError", "NodeNotReadyError", "StaleMetadata", "NoBrokersAvailable"),
@@ -35,16 +35,16 @@ _SECRET = "***"  # noqa: S105 - in place of one
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What to do about an error, and why it came to it."""
+    """What to do about an error, and its reason."""
 
     kind: Kind
     reason: str
-    # Tells this cause from others where the reason says more, as the path of one of many files on a full disk.
+    # The same for all reasons of one cause, such as the many paths on one full disk; "" if the reason identifies it.
     cause: str = ""
 
 
 async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis:
-    """Find the cause, asking the network and the broker where the error alone does not tell it."""
+    """Find the cause, asking the network and the broker where the error alone does not show it."""
     name = name_of(error)
     if name in _UNREACHABLE or isinstance(error, ConnectionError):
         diagnosis = await _of_connections(error, settings)
@@ -65,23 +65,23 @@ def _cause_on_disk(error: BaseException) -> str:
 
 async def _of_connections(error: BaseException, settings: ServiceSettings) -> Diagnosis:
     failures = connection_failures()
-    # With none, brokers accept connections and then close them, or have gone this moment.
+    # If none has failed, brokers accept connections and close them, or have gone this moment.
     looked_at = failures or dict.fromkeys(settings.servers)
     found = [(address, await _cause(address, failure, settings)) for address, failure in looked_at.items()]
     causes = {address: cause for address, cause in found if cause is not None}
     if not causes:
         warning = last_warning()
-        told = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
-        return Diagnosis(Kind.WAITS, _with_hint(told))
-    # What was waited for, where that is known.
+        text = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
+        return Diagnosis(Kind.WAITS, _with_hint(text))
+    # What had not come in time, where that is known.
     waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
     is_refused = any(not cause.may_pass for cause in causes.values())
-    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _told(causes, settings))
+    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _one_line(causes, settings))
 
 
-async def _cause(address: Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
-    """Why this address cannot be used; None where it can. The failure is None where no connection has failed."""
-    access = access_of(settings)
+async def _cause(address: _Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:
+    """Why this address cannot be used; None if it can be. `failure` is None if no connection to it has failed."""
+    access = _access_of(settings)
     if not needs_a_look(failure):
         return cause_of(failure, access, Seen())
     listener = await look_at(*address, connection(settings).get("ssl_context"))
@@ -90,13 +90,13 @@ async def _cause(address: Address, failure: BaseException | None, settings: Serv
         return None
     otherwise = await look_at(*address, None) if access.has_tls and not listener.is_kafka else Listener()
     if failure is None or isinstance(failure, TimeoutError):
-        # What is no Kafka may say something that aiokafka takes for the beginning of a long answer.
+        # Something other than Kafka may send what aiokafka takes for the beginning of a long answer.
         failure = listener.failure or failure
     return cause_of(failure, access, Seen(listener.is_kafka, listener.mechanisms, otherwise.is_kafka))
 
 
-def access_of(settings: ServiceSettings) -> Access:
-    """How the settings let brokers be spoken to."""
+def _access_of(settings: ServiceSettings) -> Access:
+    """How the settings say to connect to brokers."""
     return Access(
         settings.kafka_security_protocol,
         settings.kafka_sasl_mechanism,
@@ -105,7 +105,7 @@ def access_of(settings: ServiceSettings) -> Access:
     )
 
 
-def _told(causes: Mapping[Address, Cause], settings: ServiceSettings) -> str:
+def _one_line(causes: Mapping[_Address, Cause], settings: ServiceSettings) -> str:
     """One line for all addresses, each cause once."""
     servers = settings.servers
     by_text: defaultdict[str, list[str]] = defaultdict(list)
@@ -126,6 +126,6 @@ def _text(error: BaseException) -> str:
 
 
 def _without_secrets(text: str, settings: ServiceSettings) -> str:
-    """What a library or a broker says may quote anything."""
+    """The text without the password, which a library or a broker may quote."""
     secret = connection(settings).get("sasl_plain_password")
     return text.replace(secret, _SECRET) if secret else text

@@ -1,4 +1,4 @@
-"""A look at what listens at an address, where a connection's end does not tell: nobody is logged in by it."""
+"""Probing what listens at an address, where a failed connection does not show it, without logging in."""
 
 import asyncio
 import ssl
@@ -10,13 +10,13 @@ _CLIENT_ID = b"nacre"
 _MAX_ANSWER_BYTES = 2**20
 _API_VERSIONS, _SASL_HANDSHAKE = 18, 17
 _UNSUPPORTED_SASL_MECHANISM = 33
-# None that a broker has, so that it answers with those that it has.
+# No broker has this mechanism, so it answers with those that it has.
 _NO_MECHANISM = b"NONE"
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """What listens: a Kafka or not; with SASL, the mechanisms that are enabled; and what the look has ended with."""
+    """What listens: Kafka or not, the SASL mechanisms that are enabled there, and the error that ended the probe."""
 
     is_kafka: bool = False
     mechanisms: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, api_k
     writer.write(struct.pack(">i", len(header) + len(body)) + header + body)
     size, correlation_id = struct.unpack(">ii", await reader.readexactly(8))
     if correlation_id != api_key or not 4 <= size <= _MAX_ANSWER_BYTES:  # noqa: PLR2004 - the correlation id's own
-        # As aiokafka tells it, whose words for it are read elsewhere.
+        # The error of aiokafka in this case, which `cause_of` knows.
         raise asyncio.IncompleteReadError(b"", size)
     return await reader.readexactly(size - 4)
 

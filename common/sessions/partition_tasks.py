@@ -11,19 +11,19 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on
 from common.aiokafka_internals.outages import ClientFailedError
 from common.kafka.clients import stop_consumer
-from common.kafka.waiting import Stopped, first_ended, until_stopped
 from common.sessions.at_work import AtWork
 from common.sessions.client_watch import watch_client
 from common.sessions.readiness import Readiness
+from common.waiting import Stopped, first_ended, until_stopped
 
 log = structlog.get_logger()
 
 PartitionTask = Callable[[TopicPartition, asyncio.Event], Coroutine[None, None, None]]
 
-# A rebalance waits this long for the task of a revoked partition; the broker waits a session timeout (6 s) before it
-# goes on without this member.
+# A rebalance waits so long for the tasks of revoked partitions to end, and so long again once they are cancelled. The
+# broker goes on without this member after the rebalance timeout (6 s, in common/kafka/clients.py).
 _REVOKE_DEADLINE_S = 2.5
-# Compressed, a fetch of 1 MiB may hold hundreds of batches of 1 MiB each.
+# A fetch of 1 MiB may hold hundreds of compressed batches that are 1 MiB each when decompressed.
 _MOST_BATCHES = 16
 
 
@@ -31,8 +31,8 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     """One task for each partition of this member: `run(partition, stop)`, from assignment until `stop` is set.
 
     A task puts its partition into `taken_up` once it is at work. The partition is paused when its task begins; the task
-    seeks and resumes it, and may raise Stopped. Any other error in a task, or in these callbacks (aiokafka would only
-    log it), ends the session: `wait` raises it.
+    seeks and resumes it, and may raise Stopped. Any other error in a task or in these callbacks, which aiokafka would
+    only log, ends the session: `wait` raises it.
     """
 
     def __init__(self, consumer: AIOKafkaConsumer, run: PartitionTask, taken_up: set[TopicPartition]) -> None:
@@ -45,12 +45,12 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self.assigned = asyncio.Event()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Begin a task for each; nothing here may wait, because no heartbeat is sent meanwhile."""
+        """Begin a task for each partition. Nothing here may wait, because aiokafka sends no heartbeat meanwhile."""
         if self._is_over:
-            # Nothing would end them: they would go on beside the next session's, and keep their partitions' locks.
+            # Nothing would end these tasks: they would run beside the next session's, and keep their partitions' locks.
             return
         try:
-            # Before anything else: getmany could hand out records before a task has settled where to begin.
+            # Before anything else: getmany could hand out records before a task has sought where to begin.
             self._consumer.pause(*assigned)
             for partition in sorted(assigned):
                 stop = asyncio.Event()
@@ -63,7 +63,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._fail(error)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """End every task: what is in flight is committed, or given up at the deadline."""
+        """End every task: it commits what is in flight, or is cancelled at the deadline."""
         try:
             if revoked:
                 log.info("partitions revoked", partitions=_names(revoked))
@@ -72,7 +72,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._fail(error)
 
     async def finish(self) -> None:
-        """End every task, and begin no other, whatever the group assigns until this member leaves it."""
+        """End every task, and begin no more, whatever the group assigns until this member leaves it."""
         self._is_over = True
         await self.close()
 
@@ -84,7 +84,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             stop.set()
         if tasks := [task for task, _ in ending.values()]:
             await _end(tasks)
-        # A partition that comes back is not at work before its next task is.
+        # A partition that comes back is taken up only by its next task.
         self._taken_up.clear()
 
     async def all_returned(self) -> None:
@@ -98,15 +98,16 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 return
 
     async def wait(self, *reasons: Awaitable[object]) -> None:
-        """Wait for the first of these reasons to end; raise what a task has failed with, or one of the reasons."""
-        # Shielded, because what is waited for is cancelled: a failure that comes later has to be kept all the same.
+        """Wait until one of these reasons has ended, or a task has failed; raise the error of either."""
+        # Shielded: `first_ended` cancels what has not ended, and a task may still fail later.
         for ended in await first_ended(asyncio.shield(self._failed), *reasons):
             ended.result()
 
     def _on_done(self, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             if not stop.is_set():
-                # By aiokafka, which has cancelled what this task waited for: nothing would show that it is gone.
+                # aiokafka has cancelled what this task waited for; without this, nothing would show that the task is
+                # gone.
                 self._fail(ClientFailedError("aiokafka gave up a task of its own"))
             return
         error = task.exception()
@@ -116,7 +117,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
-            # Retrieved here, because nothing may be waiting for it any more.
+            # Retrieve it, because nothing may be waiting for it any more: asyncio would log that.
             self._failed.exception()
 
 
@@ -142,11 +143,11 @@ async def run_partition_tasks(
     until_returned: bool = False,
     standing_by: Callable[[], str | None] = lambda: None,
 ) -> None:
-    """Be a member of the consumer's group until `stop`, or `done()` returns, or a task fails; then leave, all settled.
+    """Be a member of the consumer's group until `stop` is set, `done()` returns or a task fails; then settle and leave.
 
-    Each task puts its partition into `taken_up` once it is at work: with all of them there this replica is ready while
-    a broker answers, also through a short rebalance, unless `standing_by` gives a reason. `watches` raise what else may
-    end the session. With `until_returned` it is done when this member's tasks have all returned by themselves.
+    Each task puts its partition into `taken_up` once it is at work. When all are there, this replica is ready while a
+    broker answers, also through a short rebalance, unless `standing_by` gives a reason. `watches` end the session by
+    raising. With `until_returned` it ends when this member's tasks have all returned by themselves.
     """
     tasks = PartitionTasks(consumer, run, taken_up)
     at_work = AtWork(consumer, tasks.assigned, taken_up, readiness, standing_by)
@@ -166,7 +167,7 @@ async def run_partition_tasks(
             *(watch() for watch in watches),
         )
     finally:
-        # First the tasks, then the group: the next owner must find nothing of ours under way.
+        # End the tasks before leaving the group: the next owner must find nothing of ours under way.
         await tasks.finish()
         await stop_consumer(consumer)
 
@@ -181,7 +182,7 @@ async def fetch(
     """The partition's next batches; none after the timeout, once `stop` is set, or if `sooner` is done first."""
     if stop.is_set():
         return []
-    # Nothing is awaited between the fetcher handing batches out and their arrival here: a cancellation loses none.
+    # aiokafka awaits nothing between taking batches from its fetcher and returning them: a cancellation loses none.
     fetching = read_on(consumer, partition, timeout_ms, _MOST_BATCHES)
     return await until_stopped(stop, fetching, sooner=sooner) or []
 

@@ -13,14 +13,15 @@ from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-# A cause that comes back within this time, after others, is not logged again: a broker that goes away shows several in
+# A cause that returns within this time, after others, is not logged again: a broker that goes away causes several in
 # turn.
 _LOGGED_AGAIN_S = 60.0
-# A service that has failed this often soon after it was ready is reported as ready only once it has been so for longer.
+# A service that has failed this often, each time soon after it was ready, is reported as ready only once it has been so
+# for a while.
 _SHORT_S = 20.0
 _MOST_SHORT = 5
 _STEADY_S = 10.0
-# What varies between two messages of the same cause.
+# The parts that vary between two messages of the same cause.
 _VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
@@ -37,7 +38,7 @@ class Readiness:
         self.is_ready = False
 
     def set_ready(self, partitions: int) -> None:
-        """At work on so many partitions; a replica that stands by has 0."""
+        """Note that this replica is at work, on so many partitions."""
         if self.is_ready or self._waiting is not None:
             return
         self._ready_at = monotonic()
@@ -47,18 +48,18 @@ class Readiness:
             self._waiting = asyncio.get_running_loop().call_later(_STEADY_S, self._report_ready, partitions)
 
     def was_steady_since(self, moment: float) -> bool:
-        """Whether it was at work for a good while at some time since that moment (of time.monotonic)."""
+        """Whether it was at work for 20 s at some time since that moment (of time.monotonic)."""
         now = monotonic()
         return self._steady_until >= moment or (self._ready_at is not None and now - self._ready_at >= _SHORT_S)
 
     async def report(self, error: BaseException) -> Diagnosis:
-        """Not at work because of this error: find its cause, and log it if it differs from the last one."""
+        """Note that this replica is not at work: find the error's cause, log it if it is new, and return it."""
         diagnosis = await diagnose(error, self._settings)
         self.set_not_ready(diagnosis.reason, diagnosis.cause)
         return diagnosis
 
     def set_not_ready(self, reason: str, cause: str = "") -> None:
-        """Not at work, for this reason: logged once while the reason, or the cause if one is named, stays the same."""
+        """Note that this replica is not at work; log the reason once while it, or the cause if one is given, stays."""
         now = monotonic()
         begin_trouble()
         if self._waiting is not None:
@@ -73,7 +74,7 @@ class Readiness:
         kind = cause or _VARYING.sub("", reason)
         if self.is_ready or now - self._logged_at.get(kind, -_LOGGED_AGAIN_S) >= _LOGGED_AGAIN_S:
             log.warning("not ready", reason=reason)
-        # While it lasts it is not logged again.
+        # Also when it is not logged: a cause that lasts is not logged again.
         self._logged_at[kind] = now
         self.is_ready = False
 

@@ -11,20 +11,18 @@ from common.aiokafka_internals.connection_failures import forget_connection_fail
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
-from common.kafka.waiting import Stopped, pause, unless_stopped
 from common.log.client_warnings import forget_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
 from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
-
-__all__ = ["Stopped", "pause", "run_sessions", "unless_stopped"]
+from common.waiting import Stopped, pause, unless_stopped
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 2.0
 # After a session that lasted this long the pauses begin short again.
 _GOOD_SESSION_S = 10.0
-# How often, and for how long at least, a refusal is tried again: longer where a file is read that another program may
-# be about to write, as a mounted secret. Not often: a server that counts failed logins may lock the user out.
+# The least tries, and the least time, before a refusal ends the service. The time is longer where the password is in a
+# file, which another program may be about to write. The tries are few: a server may lock out a user who fails often.
 _LEAST_TRIES = 5
 _PATIENCE_S = 20.0
 _PATIENCE_WITH_FILE_S = 90.0
@@ -38,8 +36,8 @@ async def run_sessions(
 ) -> None:
     """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
 
-    Raises ServiceError for what waiting does not mend: at once, or once it has lasted. Any other exception is a defect,
-    or something that a person has to mend, and is raised.
+    Raises ServiceError for what waiting does not mend: at once, or once it has lasted. Raises any other exception,
+    which is a defect, or something that a person has to mend.
     """
     readiness, patience = Readiness(settings), _Patience(settings)
     pause_s = _FIRST_PAUSE_S
@@ -55,7 +53,7 @@ async def run_sessions(
         except Stopped:
             return
         if readiness.was_steady_since(began):
-            # Whatever was refused before that is mended.
+            # Whatever was refused before has been mended.
             patience = _Patience(settings)
         patience.take(diagnosis)
         readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
@@ -77,7 +75,7 @@ async def _failure_of(session: Awaitable[None]) -> Exception | None:
 
 @dataclass(slots=True)
 class _Patience:
-    """With a refusal: since when, and how often in a row, it was met."""
+    """Counts refusals in a row, and how long they last."""
 
     settings: ServiceSettings
     tries: int = 0

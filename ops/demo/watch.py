@@ -18,8 +18,8 @@ from common.pipeline.completion import Stage, Watch, all_ended, stages
 from common.pipeline.topics import Topics
 from common.protocol.output_folder import LEDGERS, REJECTED_PATH
 from common.protocol.position import Position, decode_position
-from common.sessions.session import Stopped, pause
 from common.settings import ServiceSettings
+from common.waiting import Stopped, pause
 from services.sink.ledger.inventory import index_of
 
 _LOOK_INTERVAL_S = 0.1

@@ -13,7 +13,6 @@ from common.kafka.clients import open_admin, open_producer, open_reader
 from common.kafka.reading import read_until
 from common.kafka.topic_metadata import describe_topics
 from common.kafka.transaction import Outbox, Transactions
-from common.kafka.waiting import within
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
@@ -21,6 +20,7 @@ from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_reje
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
+from common.waiting import within
 from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
 from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key

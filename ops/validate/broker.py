@@ -12,7 +12,6 @@ from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin, open_reader
 from common.kafka.reading import read_to_end
-from common.kafka.waiting import within
 from common.log.client_warnings import keep_last_warning
 from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registered, Registry
@@ -21,6 +20,7 @@ from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_l
 from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
+from common.waiting import within
 from ops.findings import Finding
 from services.ingest.naming.locations import SourceLocation, decode_location
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from common.errors import ConfigurationError, SourceError
-from common.pipeline.registry import Registered, find_excess, number_schema
+from common.pipeline.registry import Registered, find_oversize, number_schema
 from common.rows.schema import Schema
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
@@ -181,7 +181,7 @@ def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[
 
 
 def _check_length(source: str, schema: Schema, settings: ServiceSettings) -> None:
-    if excess := find_excess(schema, settings):
+    if excess := find_oversize(schema, settings):
         raise SourceError(too_long(source, excess))
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from common.batches.record_runs import Record
 from common.errors import ServiceError
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.partitioner import partition_for
 from services.ingest.files.finding import may_name
@@ -30,7 +30,7 @@ class AgreedTopic(Protocol):
     async def read(self) -> None:
         """Take what others have written."""
 
-    async def append(self, decide: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
+    async def append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
         """Take what others have written, and write what is decided then; returns that."""
 
 
@@ -66,7 +66,7 @@ class Catalog:
             self._put(key.decode(), decode_location(value))
         return self.locations.of.keys() != known
 
-    def _decide(self, seen: Seen, moves: Moves) -> list[Entry]:
+    def _decide(self, seen: Seen, moves: Moves) -> list[KeyValue]:
         after, moved = self.locations.with_moves(moves)
         changed = moved | after.new_sources(seen.files, seen.moved)
         return [(source.encode(), encode_location(location)) for source, location in changed.items()]

@@ -23,7 +23,8 @@ from common.protocol.progress import Progress, Run, decode_progress
 from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
-from common.sessions.session import Stopped, pause, run_sessions, unless_stopped
+from common.sessions.session import run_sessions
+from common.waiting import Stopped, pause, unless_stopped
 from services.ingest.assignor import RoundAssignor
 from services.ingest.catalog import Catalog
 from services.ingest.context import IngestContext

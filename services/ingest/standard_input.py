@@ -17,10 +17,10 @@ from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
 from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
-from common.kafka.waiting import first_ended, until_stopped
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
+from common.waiting import first_ended, until_stopped
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import descriptor_of, source_key
 from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line

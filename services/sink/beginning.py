@@ -13,7 +13,7 @@ from common.kafka.offsets import committed_offsets
 from common.kafka.reading import find_end
 from common.pipeline.start import Pipeline
 from common.protocol.acceptance import decode_acceptance
-from common.sessions.session import unless_stopped
+from common.waiting import unless_stopped
 from services.sink.disk.lock import Lock
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles

@@ -25,7 +25,8 @@ from common.protocol.output_folder import ledger_path, lock_path
 from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
-from common.sessions.session import run_sessions, unless_stopped
+from common.sessions.session import run_sessions
+from common.waiting import unless_stopped
 from services.sink.beginning import Beginning
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock

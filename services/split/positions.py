@@ -17,7 +17,7 @@ from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Groups, Topics
 from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
-from common.sessions.session import unless_stopped
+from common.waiting import unless_stopped
 from services.split.categories.splits import Split
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
 from services.split.settings import SplitSettings

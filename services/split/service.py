@@ -26,7 +26,8 @@ from common.pipeline.topics import Groups, Topics, check_partition
 from common.protocol.position import Position, digest, encode_position
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
-from common.sessions.session import run_sessions, unless_stopped
+from common.sessions.session import run_sessions
+from common.waiting import unless_stopped
 from services.split.categories.splits import Split, kind_of_splits, parse_split_by
 from services.split.categorizing import Categorizer
 from services.split.filling import Filling

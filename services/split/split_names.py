@@ -6,7 +6,7 @@ import orjson
 
 from common.batches.record_runs import Record
 from common.errors import ServiceError
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.identity import check_version
 from common.protocol.position import Held, digest
@@ -45,7 +45,7 @@ class Names:
         """The split as SPLIT_BY had it."""
         return self._known.get(_key(held.name, held.definition), ("", "another one of this name"))[1]
 
-    def _entries(self, splits: Sequence[Split]) -> list[Entry]:
+    def _entries(self, splits: Sequence[Split]) -> list[KeyValue]:
         return [
             (_key_of(split), orjson.dumps({"version": _VERSION, "name": split.name, "text": split.text}))
             for split in splits

@@ -27,7 +27,7 @@ def test_a_run_that_finds_nothing_ends_and_the_next_one_waits_for_its_ingest(
     assert "ingest has not begun" in line["reason"]
     pipeline.finish(pipeline.start("ingest", "--once", folder), *services)
     for service in services:
-        [line] = service.events("all is carried")
+        [line] = service.events("all is processed")
         assert (line["sources"], line["rows"]) == (0, 0)
     # From now on all is done at the first look, and an ingest that begins later is waited for.
     for number in range(2):
@@ -62,7 +62,7 @@ def test_a_run_ends_beside_a_source_that_cannot_be_read_and_one_that_was_left(
     services = behind(pipeline)
     pipeline.finish(*services)
     assert pipeline.output_files()["all.csv"].count(b"\n") == 4
-    [line] = services[1].events("all is carried")
+    [line] = services[1].events("all is processed")
     assert line["unread"] == 2
     assert "a zip archive" in line["first_unread"]
 

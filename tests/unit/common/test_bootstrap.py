@@ -1,4 +1,4 @@
-"""KAFKA_BOOTSTRAP_SERVERS: what it names, and what cannot be right."""
+"""KAFKA_BOOTSTRAP_SERVERS: the brokers that it names, and what cannot be right."""
 
 import pytest
 from hypothesis import given

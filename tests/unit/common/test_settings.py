@@ -51,7 +51,7 @@ def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(mo
     ("argv", "message"),
     [
         ((), "INPUT is not set"),
-        # As a shell makes it of a glob without quotes.
+        # As a shell expands a glob without quotes.
         (("a", "b"), "INPUT is given twice, 'a' and 'b': name a folder, or put the glob in quotes"),
         (("a", "--partitions", "0"), "PARTITIONS '0'"),
         (("a", "--topic-prefix", "a/b"), "TOPIC_PREFIX"),

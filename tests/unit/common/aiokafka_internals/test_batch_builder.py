@@ -1,4 +1,4 @@
-"""A batch is what aiokafka's own builder makes of the same records, byte for byte.
+"""A batch equals, byte for byte, what aiokafka's own builder makes of the same records.
 
 Theirs is given a byte more: compiled, it refuses the record that would fill a batch to its last byte.
 """
@@ -17,7 +17,7 @@ from common.batches.compression import CODECS
 BATCH_BYTES = 512
 TIMESTAMP_MS = 1_764_000_000_000
 ROWS = st.lists(st.binary(max_size=200), max_size=20)
-# The longest second row that finds room: behind the head, an empty row, and its own nine bytes.
+# The longest second row that fits after the head, an empty row and its own nine bytes.
 LAST_BYTE = BATCH_BYTES - 61 - 7 - 9
 HEADERS = st.lists(st.tuples(st.text(max_size=3), st.binary(max_size=200)), max_size=2)
 
@@ -43,7 +43,7 @@ def test_a_batch_is_filled_as_record_by_record(
     for rows, later in ((first, 0), (second, later_ms)):
         closed = ours.closed()
         assert ours.put_rows(TIMESTAMP_MS + later, key, rows, 0) == put_one_by_one(theirs, later, key, rows)
-        # Theirs is closed by a row that finds no room, and takes none of an empty list for full either.
+        # A row that does not fit closes theirs as well, and an empty list closes neither.
         assert ours.closed() or not closed
         between: Any = {"timestamp": TIMESTAMP_MS + later, "key": None, "value": b"between", "headers": headers}
         assert bool(ours.append(**between)) == bool(theirs.append(**between))

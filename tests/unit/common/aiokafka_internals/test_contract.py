@@ -1,4 +1,4 @@
-"""The private names of aiokafka: each is as the contract has it, and none is used that the contract does not list."""
+"""The private names of aiokafka: each is as the contract says, and only those in the contract are used."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ import aiokafka
 import pytest
 from aiokafka.conn import AIOKafkaConnection
 
-from common.aiokafka_internals.contract import CONTRACT, ELSEWHERE, MADE_FOR, Name, check_version
+from common.aiokafka_internals.contract import CONTRACT, ELSEWHERE, MADE_FOR, Name, check_aiokafka_version
 from common.aiokafka_internals.installation import install
 from common.errors import ConfigurationError
 from tests.harness.private_names import problem
@@ -63,7 +63,7 @@ def test_no_name_is_listed_twice() -> None:
 def test_private_names_are_used_in_the_package_alone_and_are_listed(path: Path) -> None:
     tree = ast.parse(path.read_text())
     paths = {name.path for name in (CONTRACT if path.is_relative_to(PACKAGE) else ELSEWHERE)}
-    # With what a class has, the class itself.
+    # A listed attribute lists its class as well.
     listed = paths | {f"{module}:{names.partition('.')[0]}" for module, _, names in (p.partition(":") for p in paths)}
     assert set(imports_of_private(tree)) <= listed
     attributes = set(private_attributes(tree))
@@ -73,13 +73,13 @@ def test_private_names_are_used_in_the_package_alone_and_are_listed(path: Path) 
 
 
 def imports_of_private(tree: ast.AST) -> Iterator[str]:
-    """What is imported from modules of aiokafka that its documentation does not describe; modules themselves too."""
+    """The names imported from modules that aiokafka's documentation does not describe, and such modules themselves."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names if each.name.startswith("aiokafka."))
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "aiokafka":
             for each in node.names:
-                # Of a module that is imported as a whole, what is taken are attributes.
+                # A module imported as a whole: its attributes are what is used.
                 if f"{node.module}.{each.name}" in WHOLE_MODULES:
                     yield from attributes_taken(tree, each.asname or each.name, f"{node.module}.{each.name}")
                 elif node.module not in DOCUMENTED:
@@ -107,15 +107,15 @@ def private_attributes(tree: ast.AST) -> Iterator[str]:
 
 
 def test_another_version_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_version()
+    check_aiokafka_version()
     monkeypatch.setattr(aiokafka, "__version__", "0.15.1")
     with pytest.raises(ConfigurationError, match=rf"aiokafka 0\.15\.1 is installed.*{MADE_FOR}") as caught:
-        check_version()
+        check_aiokafka_version()
     assert "\n" not in str(caught.value)
     # A longer number with the same beginning is another version as well.
     monkeypatch.setattr(aiokafka, "__version__", "0.141.0")
     with pytest.raises(ConfigurationError):
-        check_version()
+        check_aiokafka_version()
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
@@ -142,5 +142,5 @@ def test_what_is_installed_once_is_not_installed_again(monkeypatch: pytest.Monke
     install()
     monkeypatch.setattr(AIOKafkaConnection, "send", lambda *_: "wrapped since")
     install()
-    # As by a test that makes a process die at a request.
+    # As a test does that makes a process die at a request.
     assert AIOKafkaConnection.send() == "wrapped since"

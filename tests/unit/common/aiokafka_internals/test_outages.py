@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient, CoordinationType
 from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
-import common.kafka.clients  # noqa: F401 - importing it mends aiokafka
+import common.kafka.clients  # noqa: F401 - importing it installs the replacements
 from common.aiokafka_internals.outages import ClientFailedError, client_failures_as_outages
 from common.sessions.partition_tasks import PartitionTasks
 from common.sessions.session import run_sessions
@@ -20,7 +20,7 @@ async def fail_in_aiokafka() -> None:
 
 
 async def be_given_up() -> None:
-    """As where aiokafka cancels a task that it waits for itself."""
+    """Let aiokafka cancel a task that it awaits itself."""
     task = asyncio.ensure_future(asyncio.Event().wait())
     task.cancel()
     await task
@@ -36,7 +36,7 @@ async def test_what_aiokafka_raises_of_its_own_is_an_outage(fail: Any) -> None:
 async def test_a_defect_of_ours_is_none_and_nothing_is_hidden() -> None:
     with pytest.raises(AssertionError), client_failures_as_outages():
         raise AssertionError
-    # Called in a wrong way, aiokafka says so; that is a defect too.
+    # aiokafka raises these when it is called wrongly, which is a defect too.
     with pytest.raises(TypeError), client_failures_as_outages():
         AIOKafkaClient(nonsense=1)
 
@@ -71,7 +71,7 @@ async def test_a_session_begins_again_after_a_failure_of_aiokafkas() -> None:
 
 
 class Consumer:
-    """What partition tasks ask of one."""
+    """The part of a consumer that partition tasks need."""
 
     def pause(self, *_partitions: TopicPartition) -> None:
         """Paused."""

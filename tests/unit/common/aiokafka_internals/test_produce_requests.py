@@ -1,4 +1,4 @@
-"""A produce request is the bytes that aiokafka itself writes."""
+"""A produce request has the bytes that aiokafka itself would write."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-from common.aiokafka_internals.request_pace import Pace
+from common.aiokafka_internals.request_pace import RequestPace
 
 
 def test_some_requests_in_a_row_are_free_and_the_next_ones_wait() -> None:
-    pace = Pace()
+    pace = RequestPace()
     waited = []
     for now in range(8):
         waited.append(pace.pause_s(100 + now / 100))
@@ -11,7 +11,7 @@ def test_some_requests_in_a_row_are_free_and_the_next_ones_wait() -> None:
 
 
 def test_a_request_that_fails_waits_longer_each_time_up_to_a_limit() -> None:
-    pace = Pace()
+    pace = RequestPace()
     waited = []
     for now in range(5):
         waited.append(pace.pause_s(100 + now / 100))
@@ -20,7 +20,7 @@ def test_a_request_that_fails_waits_longer_each_time_up_to_a_limit() -> None:
 
 
 def test_a_client_that_has_rested_waits_for_nothing() -> None:
-    pace = Pace()
+    pace = RequestPace()
     for _ in range(8):
         pace.count(100.0, failed=True)
     assert pace.pause_s(100.5) > 0

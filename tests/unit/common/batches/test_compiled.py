@@ -1,4 +1,4 @@
-"""The compiled loops over record batches against their plain twins."""
+"""The compiled loops over record batches, compared with their plain twins."""
 
 from array import array
 from typing import Any
@@ -38,13 +38,13 @@ def test_a_batch_is_taken_apart_alike(
     assert compiled.parse_batch(memoryview(batch), start) == runs
 
 
-# Some damage leaves numbers that mean something else. What checks the checksum stands before the loops.
+# Some damage leaves numbers that mean something else. The checksum is checked before the loops.
 
 
 def ending_sharply(content: bytes | bytearray) -> memoryview:
-    """A copy with no byte of memory behind it, so that a sanitizer sees a read of one too many.
+    """A copy with no byte of memory behind it, so that a sanitizer sees a read of one byte too many.
 
-    Behind bytes there is a NUL, behind a growing array there is room; a copy of an array is as long as it has to be.
+    Bytes are followed by a NUL, and a growing array has spare room; a copy of an array has exactly its length.
     """
     return memoryview(array("B", content)[:])
 
@@ -62,7 +62,7 @@ def test_a_damaged_batch_is_corrupt_or_gives_runs(codec: str, data: st.DataObjec
     records = [(b"key", b"value" * 9, [("eol", b"\r\n")]), (b"key", b"x", []), (b"key", b"y" * 99, []), (None, b"", [])]
     batch = bytearray(batch_of(records, codec))
     for _ in range(data.draw(st.integers(1, 4))):
-        # Many near the head and the codec's own, few in the values.
+        # More damage near the head, the batch's and the codec's own, less in the values.
         place = data.draw(st.one_of(st.integers(0, len(batch) - 1), st.integers(57, min(len(batch) - 1, 90))))
         batch[place] = data.draw(st.integers(0, 255))
     del batch[data.draw(st.sampled_from([len(batch), data.draw(st.integers(0, len(batch)))])) :]
@@ -73,7 +73,7 @@ def test_a_damaged_batch_is_corrupt_or_gives_runs(codec: str, data: st.DataObjec
 
 @pytest.mark.parametrize("loops", [compiled, plain])
 def test_a_batch_that_is_cut_short_or_goes_on_is_corrupt(loops: Any) -> None:
-    # Cut also where the second record's size should begin, and within it.
+    # Also cut where the second record's size should begin, and within it.
     batch = batch_of([(b"key", b"value", []), (b"other", b"value" * 40, [("eol", b"\r\n")])])
     for size in range(len(batch)):
         with pytest.raises(CorruptRecordException):
@@ -93,7 +93,7 @@ def test_a_header_s_name_that_is_not_utf_8_is_corrupt(loops: Any) -> None:
 @pytest.mark.parametrize("codec", [1, 2, 3, 4, 5, 6, 7])
 def test_a_batch_that_its_codec_cannot_unpack_is_corrupt(loops: Any, codec: int) -> None:
     batch = bytearray(batch_of([(b"key", b"value", [])]))
-    # The codec is in the lowest bits of the attributes; none of them packed these records.
+    # The codec is in the lowest bits of the attributes; these records are not compressed.
     batch[22] |= codec
     with pytest.raises(CorruptRecordException):
         loops.parse_batch(bytes(batch), 0)

@@ -1,4 +1,4 @@
-"""Why connections fail, from what they end with; with real brokers: tests/integration/test_connecting.py."""
+"""Why connections fail, judged by the error. With real brokers: tests/integration/test_connecting.py."""
 
 import asyncio
 import socket
@@ -14,9 +14,9 @@ TLS = Access("SSL", "PLAIN", "", has_authority=True)
 USER = Access("SASL_SSL", "SCRAM-SHA-256", "ann", has_authority=True)
 
 
-def certificate_error(code: int, told: str) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError(1, told)
-    error.verify_code, error.verify_message = code, told
+def certificate_error(code: int, said: str) -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, said)
+    error.verify_code, error.verify_message = code, said
     return error
 
 
@@ -27,7 +27,7 @@ def closed(cause: Exception | None = None) -> KafkaConnectionError:
 
 
 @pytest.mark.parametrize(
-    ("error", "access", "seen", "told", "may_pass"),
+    ("error", "access", "seen", "said", "may_pass"),
     [
         (socket.gaierror(socket.EAI_NONAME, "x"), PLAIN, Seen(), "the host name is not known", True),
         (socket.gaierror(socket.EAI_AGAIN, "try again"), PLAIN, Seen(), "cannot be looked up: try again", True),
@@ -52,9 +52,9 @@ def closed(cause: Exception | None = None) -> KafkaConnectionError:
         (UnsupportedSaslMechanismError(object()), USER, Seen(mechanisms=("PLAIN",)), "(enabled: PLAIN)", False),
     ],
 )
-def test_a_cause(error: Exception | None, access: Access, seen: Seen, told: str, may_pass: bool) -> None:  # noqa: FBT001
+def test_a_cause(error: Exception | None, access: Access, seen: Seen, said: str, may_pass: bool) -> None:  # noqa: FBT001
     cause = cause_of(error, access, seen)
-    assert told in cause.text
+    assert said in cause.text
     assert cause.may_pass is may_pass
     assert "\n" not in cause.text
 

@@ -1,4 +1,4 @@
-"""Every error that aiokafka has is judged, each once."""
+"""Every error that aiokafka has is listed, each once."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Tokens asked for at a real HTTPS server."""
+"""Tokens requested from a real HTTPS server."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ SECRET = "a/b+c=é%"  # noqa: S105 - it opens nothing
 
 
 class Endpoint:
-    """Answers what the test says, and keeps what it was asked."""
+    """Answers as the test says, and keeps the requests."""
 
     def __init__(self, folder: Path) -> None:
         self.answers: list[tuple[int, bytes, dict[str, str]]] = []
@@ -52,12 +52,12 @@ class Endpoint:
         self.url = f"https://127.0.0.1:{self.server.server_port}/token"
 
     def answer(self, body: object = None, status: int = 200, **headers: str) -> None:
-        """What comes next."""
+        """Set the next answer."""
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.answers.append((status, encoded, headers))
 
     def request(self, **changes: Any) -> TokenRequest:
-        """A request to it."""
+        """A request to this server."""
         fields: dict[str, Any] = {"secret": SecretStr(SECRET), "secret_file": None, "scope": None, **changes}
         return TokenRequest(self.url, "me", ca_location=self.ca, **fields)
 
@@ -111,7 +111,7 @@ def test_the_secret_is_read_from_its_file_each_time(endpoint: Endpoint, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "told"),
+    ("status", "body", "kind", "said"),
     [
         (401, {"error": "invalid_client"}, AuthenticationFailedError, "HTTP 401 invalid_client"),
         (400, {"error": "e", "error_description": f"not {SECRET}"}, AuthenticationFailedError, r"e not \*\*\*"),
@@ -128,11 +128,11 @@ def test_the_secret_is_read_from_its_file_each_time(endpoint: Endpoint, tmp_path
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_endpoint_and_not_the_secret(
-    endpoint: Endpoint, status: int, body: object, kind: type[Exception], told: str
+    endpoint: Endpoint, status: int, body: object, kind: type[Exception], said: str
 ) -> None:
     # A redirect would take the secret with it.
     endpoint.answer(body, status, Location="https://127.0.0.1:1/elsewhere")
-    with pytest.raises(kind, match=rf"KAFKA_OAUTH_TOKEN_ENDPOINT https://127.0.0.1:\d+/token: .*{told}") as raised:
+    with pytest.raises(kind, match=rf"KAFKA_OAUTH_TOKEN_ENDPOINT https://127.0.0.1:\d+/token: .*{said}") as raised:
         request_token(endpoint.request())
     assert type(raised.value) is kind
     assert SECRET not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Client certificates as a real TLS server sees them, before and after their files have changed."""
+"""Client certificates as a real TLS server sees them, before and after their files change."""
 
 import asyncio
 import ssl
@@ -42,7 +42,7 @@ def server_context(folder: Path, authority: Authority) -> ssl.SSLContext:
 
 
 async def seen_by(server: ssl.SSLContext, client: ssl.SSLContext) -> str:
-    """The common name that a server sees, or the error that a client does."""
+    """The common name that the server sees, or the error that the client sees."""
     seen: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def look(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ def test_a_new_connection_is_made_with_what_the_files_hold_then(tmp_path: Path, 
         assert runner.run(seen_by(server, client)) == "one"
         authority.issue("two").write(tmp_path, "client")
         assert runner.run(seen_by(server, client)) == "two"
-        # Between the writing of one file and the other.
+        # After one file is written and before the other is.
         three = authority.issue("three")
         (tmp_path / "client.pem").write_text(three.chain)
         assert runner.run(seen_by(server, client)) == "two"
@@ -87,7 +87,7 @@ def test_a_new_connection_is_made_with_what_the_files_hold_then(tmp_path: Path, 
         next_authority.issue("four").write(tmp_path, "client")
         next_authority.write(tmp_path)
         assert runner.run(seen_by(next_server, client)) == "four"
-        # The former authority is not trusted any more.
+        # The former authority is no longer trusted.
         assert "self-signed certificate" in runner.run(seen_by(server, client))
 
 
@@ -112,7 +112,7 @@ def test_certificate_and_key_may_stand_in_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "said"),
     [
         ({"kafka_ssl_ca_location": "none"}, "KAFKA_SSL_CA_LOCATION none: No such file"),
         ({"kafka_ssl_ca_location": "{}/garbage"}, "KAFKA_SSL_CA_LOCATION .*garbage: .*NO_CERTIFICATE_OR_CRL_FOUND"),
@@ -132,7 +132,7 @@ def test_certificate_and_key_may_stand_in_one_file(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_cannot_be_used_are_one_line_that_names_them(
-    tmp_path: Path, changes: dict[str, str], told: str
+    tmp_path: Path, changes: dict[str, str], said: str
 ) -> None:
     authority = Authority()
     authority.write(tmp_path)
@@ -140,6 +140,6 @@ def test_files_that_cannot_be_used_are_one_line_that_names_them(
     authority.issue("other").write(tmp_path, "other")
     authority.issue("one", password=PASSWORD).write(tmp_path, "encrypted")
     (tmp_path / "garbage").write_text("none\n")
-    with pytest.raises(ConfigurationError, match=told) as raised:
+    with pytest.raises(ConfigurationError, match=said) as raised:
         client_context(settings(tmp_path, **{name: value.format(tmp_path) for name, value in changes.items()}))
     assert "\n" not in str(raised.value)

@@ -49,7 +49,7 @@ def test_one_that_was_away_does_not_take_the_partitions_back() -> None:
     old, new = assignor("Sex", 10), assignor("Rings:int", 20)
     rebalance({"old": old, "new": new}, "old")
     assert new.standing_by is not None
-    # Frozen, thrown out of the group, and back.
+    # A member that froze, was removed from the group, and is back.
     rebalance({"new": new}, "new")
     assert rebalance({"new": new, "old": old}, "old") == {"new": 6, "old": 0}
     assert old.standing_by is not None

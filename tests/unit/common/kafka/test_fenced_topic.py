@@ -1,4 +1,4 @@
-"""A topic that many write to, each on top of what the others wrote."""
+"""A topic that many replicas write to, each knowing what the others wrote."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,24 +11,24 @@ from aiokafka.errors import ProducerFenced
 
 from common.batches.record_runs import Record
 from common.kafka import fenced_topic as module
-from common.kafka.fenced_topic import Entry, FencedTopic
+from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.settings import ServiceSettings
 
 SETTINGS = ServiceSettings.model_validate({})
 
 
 class Log:
-    """The topic, in memory; `fenced` writers in a row find that another one was quicker, and that has written."""
+    """The topic, in memory; `fenced` writers in a row find that another writer was quicker and has written."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fenced: int = 0) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[KeyValue] = []
         self.fenced = fenced
         self.steps: list[str] = []
         log = self
 
         class Transactions:
             def __init__(self, *_: object) -> None:
-                self._gathered: list[Entry] = []
+                self._gathered: list[KeyValue] = []
 
             async def take_over(self) -> None:
                 log.steps.append("take over")
@@ -67,7 +67,7 @@ class Log:
 
 
 class Consumer:
-    """As much of aiokafka's consumer as this needs."""
+    """The part of aiokafka's consumer that this needs."""
 
     offset = 0
 
@@ -79,7 +79,7 @@ class Consumer:
         self.offset = offset
 
     async def position(self, _partition: TopicPartition) -> int:
-        """Tell."""
+        """Return the position."""
         return self.offset
 
 
@@ -88,8 +88,8 @@ def open_topic() -> tuple[FencedTopic, list[bytes]]:
     return FencedTopic(SETTINGS, "schemas", lambda records: taken.extend(each.value for each in records)), taken
 
 
-def say(taken: list[bytes], value: bytes) -> Callable[[], list[Entry]]:
-    """Decide to write this value, and how many were known before."""
+def say(taken: list[bytes], value: bytes) -> Callable[[], list[KeyValue]]:
+    """Decide to write this value, and note how many were known before."""
     return lambda: [(b"own", value + b" behind %d" % len(taken))]
 
 

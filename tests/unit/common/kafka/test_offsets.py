@@ -26,5 +26,5 @@ def test_a_group_that_has_committed_nothing_is_told_so() -> None:
 
 
 def test_an_answer_without_the_partitions_is_an_error_and_not_taken_for_nothing_committed() -> None:
-    with pytest.raises(KafkaError, match="does not tell"):
+    with pytest.raises(KafkaError, match="does not say"):
         asyncio.run(committed_offsets(admin_that_answers({A: OffsetAndMetadata(7, "m")}), "g", [A, B]))

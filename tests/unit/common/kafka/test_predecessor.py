@@ -26,18 +26,18 @@ sys.stdin.read()
 
 
 def settings() -> ServiceSettings:
-    """Of a pipeline that no other process has a slot of."""
+    """The settings of a pipeline in which no other process has a slot."""
     return ServiceSettings.model_validate({"topic_prefix": f"test-{uuid.uuid4().hex[:12]}."})
 
 
 def hold(pipeline: ServiceSettings, service: str = "split") -> Slot:
-    """A slot, held until the process ends, as always."""
+    """A slot, held until the process ends."""
     HELD.append(Slot(pipeline, service))
     return HELD[-1]
 
 
 class Admin:
-    """As much of aiokafka's admin client as this asks: a group and its members, by their ids."""
+    """The part of aiokafka's admin client that this needs: a group and its members, by their ids."""
 
     def __init__(self, members: dict[str, str], error_code: int = 0) -> None:
         self._members = members

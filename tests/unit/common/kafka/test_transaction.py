@@ -1,4 +1,4 @@
-"""Outboxes on their way into Kafka: one transaction after the other, and no commit of what was not delivered."""
+"""Outboxes on their way into Kafka: one transaction after the other, and no commit of undelivered records."""
 
 import asyncio
 from collections.abc import Collection
@@ -20,7 +20,7 @@ OFFSETS = {ROWS: OffsetAndMetadata(7, "")}
 
 
 class Producer:
-    """As much of aiokafka's producer as a transaction needs; `done` are its calls, in their order."""
+    """The part of aiokafka's producer that a transaction needs; `done` are its calls, in their order."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -53,7 +53,7 @@ class Producer:
 
 
 class Markers:
-    """Says which markers are missing, and writes down who has waited for them."""
+    """Says which markers are missing, and notes the waits for them."""
 
     missing = Unmarked()
 
@@ -180,7 +180,7 @@ async def test_what_the_broker_forgot_is_ended_as_the_predecessor_s_transaction_
     markers.missing = Unmarked((ROWS,), offset=True)
     await transactions_of(producer, owes_abort=owes_abort).take_over()
     assert ends == [(markers.missing, "group", owes_abort)]
-    # Who reads what is committed reads behind the markers.
+    # A reader of what is committed reads after the markers.
     assert producer.done == ["markers ['rows-0']"]
 
 

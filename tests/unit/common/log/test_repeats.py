@@ -1,4 +1,4 @@
-"""Lines that are dropped because a session wrote them before, and those that say something else."""
+"""Log lines that are dropped because an earlier session wrote them, and lines that are news."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""What is needed, what is missing, and how it is granted."""
+"""Which permissions are needed, which are missing, and how they are granted."""
 
 from common.broker_errors.refusals import TOPIC
 from common.pipeline.permissions import (

@@ -18,7 +18,7 @@ def test_it_holds_for_what_was_gone_then_and_for_no_more() -> None:
 
 def test_it_holds_for_no_topic_that_was_created_again() -> None:
     assert not ACCEPTED.holds_for("topic-2", 4180)
-    # Where a broker tells no ids, nothing says that it is another.
+    # If a broker gives no ids, nothing shows that the topic is another one.
     assert ACCEPTED.holds_for("", 4180)
 
 

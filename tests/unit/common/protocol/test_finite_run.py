@@ -1,4 +1,4 @@
-"""Whether ingest has ended, by what `progress` holds."""
+"""Whether ingest has ended, judged by the topic `progress`."""
 
 from typing import Literal
 
@@ -30,9 +30,9 @@ def test_a_run_and_a_source_are_told_apart() -> None:
 
 def test_why_a_run_left_something_may_name_what_is_not_unicode() -> None:
     run = Run(0, "1", "done", 1, "cannot read caf\udce9.csv: gone")
-    told = decode_progress(encode_run(run))
-    assert isinstance(told, Run)
-    assert told.why == r"cannot read caf\xe9.csv: gone"
+    said = decode_progress(encode_run(run))
+    assert isinstance(said, Run)
+    assert said.why == r"cannot read caf\xe9.csv: gone"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_why_a_run_left_something_may_name_what_is_not_unicode() -> None:
     [
         # Nothing was read, and all partitions say so.
         ([], runs("done", "done")),
-        # Of what one run could not read nobody reads more.
+        # Nothing more is read of a source that a finished run could not read.
         ([ENDED, BEGUN], runs("done", "done")),
         ([Progress("stdin-1", given_up=True)], {}),
         ([ENDED], {}),
@@ -62,10 +62,10 @@ def test_ingest_has_ended(known: list[Progress], said: dict[int, Run]) -> None:
         ([ENDED, BEGUN], runs("follows", "follows"), "1 source has not ended: /b"),
         ([ENDED, BEGUN], runs("follows", "done"), "1 source has not ended: /b"),
         ([ENDED], runs("reads", "done"), "has not ended"),
-        # Another replica has still to begin, or has begun after this one.
+        # Another replica has yet to begin, or has begun after this one.
         ([ENDED], runs("done"), "not all of its partitions"),
         ([ENDED], runs("done", "done") | {1: Run(1, "2", "done")}, "not all of its partitions"),
-        # Standard input says its end itself.
+        # Standard input records its own end.
         ([Progress("stdin-1")], runs("done", "done"), "1 source has not ended: stdin-1"),
     ],
 )
@@ -75,5 +75,5 @@ def test_ingest_may_have_more_to_tell(known: list[Progress], said: dict[int, Run
 
 def test_what_is_told_of_a_run_has_what_was_not_read() -> None:
     assert describe_run(sources(ENDED), runs("done")) == {"sources": 1, "rows": 3, "rejected_by_ingest": 0}
-    told = describe_run(sources(ENDED, BEGUN), {0: Run(0, "1", "done", 1, "cannot read /b")})
-    assert (told["unread"], told["first_unread"]) == (1, "cannot read /b")
+    said = describe_run(sources(ENDED, BEGUN), {0: Run(0, "1", "done", 1, "cannot read /b")})
+    assert (said["unread"], said["first_unread"]) == (1, "cannot read /b")

@@ -1,4 +1,4 @@
-"""What a pipeline was begun with, against what is there: which differences are refused, and in which words."""
+"""What a pipeline was begun with, compared with what exists: which differences are refused, and in which words."""
 
 import json
 from dataclasses import replace
@@ -39,7 +39,7 @@ def settings(*argv: str) -> ServiceSettings:
 
 
 def found(begun: Identity | None = BEGUN, **partitions: int) -> Found:
-    """All topics as they have to be, but for these partition counts."""
+    """All topics as they have to be, except for these partition counts."""
     wanted = wanted_topics(settings())
     counts = {name: each.partitions for name, each in wanted.items()} | {f"nacre.{k}": v for k, v in partitions.items()}
     topics = {name: Topic(f"id of {name}", count, 1) for name, count in counts.items()}
@@ -113,7 +113,7 @@ def test_partitions_that_were_added_are_refused_and_no_setting_is_advised() -> N
         lines = find_misfits(found(rows=12, categorized=12, progress=12), settings(*argv))
         assert len(lines) == 3
         assert all("was begun with 6" in line and "PARTITIONS" not in line for line in lines)
-    # Of topics that are not begun yet the setting may follow.
+    # Before the pipeline has begun, the setting may follow the topics.
     [line] = find_misfits(found(begun=None, rows=12, categorized=12, progress=12), settings())
     assert "set PARTITIONS=12" in line
 

@@ -1,4 +1,4 @@
-"""What split commits beside an offset: read as it was written, small enough, and never guessed at."""
+"""What split commits beside an offset: read as written, small enough, and never guessed."""
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,7 @@ def test_of_a_split_that_does_not_say_it_rows_are_taken_to_be_placed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata", "told"),
+    ("metadata", "said"),
     [
         ("", "does not say its version"),
         ("taken by hand", "does not say its version"),
@@ -75,8 +75,8 @@ def test_of_a_split_that_does_not_say_it_rows_are_taken_to_be_placed() -> None:
         ('{"version":1,"main":{"splits":[["n"]]}}', "damaged"),
     ],
 )
-def test_what_is_no_position_of_this_version_is_an_error(metadata: str, told: str) -> None:
-    with pytest.raises(PositionError, match=told):
+def test_what_is_no_position_of_this_version_is_an_error(metadata: str, said: str) -> None:
+    with pytest.raises(PositionError, match=said):
         decode_position(metadata, 0)
 
 

@@ -59,9 +59,9 @@ def test_all_rows_of_a_source_may_be_rejected_only_where_that_is_said(text: str,
 def test_what_has_a_row_or_only_blank_lines_was_not_rejected_whole() -> None:
     tolerance = parse_tolerance("none")
     assert not rejected_whole(tolerance, replace(progress(1, 3, ended=True), reason="2 fields"))
-    # It may have more.
+    # The source may have more records.
     assert not rejected_whole(tolerance, replace(progress(0, 3), reason="2 fields"))
-    # Blank lines are rejected, but are no rows.
+    # Blank lines are rejected, but are not rows.
     assert not rejected_whole(tolerance, progress(0, 3, ended=True))
     assert rejected_whole(tolerance, replace(progress(0, 3, ended=True), reason="2 fields")) == (
         "a.csv: every row was rejected, 3 in all (the first one: 2 fields). If that is right, set MAX_REJECTED=100%"

@@ -134,7 +134,7 @@ def test_rows_come_back_from_json_and_mean_the_same_to_other_readers(table: tupl
     value = codec.encode(row)
     assert codec.decode(value) == row
     assert codec.fields(value) == fields
-    # What another JSON library reads, and that library's own writing of it.
+    # As another JSON library reads it, and as that library writes it.
     read = json.loads(value, parse_int=str, parse_float=str)
     assert list(read) == list(schema.keys)
     assert [text.encode() for text in read.values()] == fields
@@ -240,7 +240,7 @@ def test_what_another_encoding_does_not_hold_or_writes_otherwise_says_why() -> N
         codec.encode(b"\x81")
     with pytest.raises(ValueError, match="a character that cp1252 does not have"):
         codec.decode('{"a":"表"}'.encode())
-    # Two bytes for one character: only the first comes back.
+    # Two byte sequences for one character: only the first comes back.
     doubled = JsonCodec(Schema(b"a", ("a",), Dialect(encoding="cp932")))
     assert b"\x81\xca".decode("cp932") == b"\xee\xf9".decode("cp932")
     with pytest.raises(ValueError, match="JSON could not give it back"):

@@ -1,4 +1,4 @@
-"""The compiled loops over rows against their plain twins, and against the careful ways that they save."""
+"""The compiled loops over rows, compared with their plain twins and with the slow paths that they replace."""
 
 from collections.abc import Callable
 
@@ -87,7 +87,7 @@ def test_what_is_not_bytes_is_a_type_error(wrong: object) -> None:
         lambda: compiled.json_rows(rows, names, b",", b'"'),
         lambda: compiled.csv_rows(rows, names, b",", b'"'),
         lambda: compiled.take_json_fields(rows, names, 0),
-        # Of a name that no row needs, too.
+        # Also for a name that no row needs.
         lambda: compiled.json_rows([], [*names, wrong], b",", b'"'),
         lambda: compiled.csv_rows([], [*names, wrong], b",", b'"'),
         lambda: compiled.take_json_fields([], [*names, wrong], 0),
@@ -142,7 +142,7 @@ def test_rows_that_vanish_while_they_are_grouped_are_not_read() -> None:
     assert groups == {1: [b"0"]}
 
 
-# JSON: where the compiled loop says something, it is what the codec says.
+# JSON: what the compiled loop returns, if not None, is what the codec returns.
 
 FIELDS = st.one_of(
     st.sampled_from([b"", b"0", b"-0", b"07", b"1.50", b"-1e9", b"1E+05", b"1.", b".5", b"-", b"1e", b"+1", b"\xff"]),
@@ -182,7 +182,7 @@ def test_json_is_read_as_the_codec_reads_it(fields: list[bytes], dialect: Dialec
         value = bytearray(codec.encode(join_fields(fields, dialect)))
     except ValueError:
         return
-    # As it was written, or with a byte in it that may be wrong.
+    # As written, or with one byte that may be wrong.
     if data.draw(st.booleans()):
         value[data.draw(st.integers(0, len(value) - 1))] = data.draw(st.sampled_from(b'a0,;".:{}\\- \x00\xc3'))
     [row] = compiled.csv_rows([bytes(value)], codec.names, dialect.delimiter, dialect.quote)

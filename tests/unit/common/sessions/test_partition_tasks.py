@@ -6,14 +6,14 @@ import pytest
 from aiokafka import TopicPartition
 
 from common.aiokafka_internals.outages import ClientFailedError
-from common.kafka.waiting import Stopped
 from common.sessions.partition_tasks import PartitionTasks
+from common.waiting import Stopped
 
 _FIRST, _SECOND = TopicPartition("rows", 0), TopicPartition("rows", 1)
 
 
 class Consumer:
-    """As much of aiokafka's consumer as partition tasks need."""
+    """The part of aiokafka's consumer that partition tasks need."""
 
     def __init__(self) -> None:
         self.paused: list[TopicPartition] = []
@@ -24,7 +24,7 @@ class Consumer:
 
 
 class Work:
-    """What the tasks do: run until they are stopped, or end with what is set for their partition."""
+    """The tasks: each runs until it is stopped, or ends as set for its partition."""
 
     def __init__(self) -> None:
         self.consumer = Consumer()
@@ -37,7 +37,7 @@ class Work:
     async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """One partition's task."""
         self.begun.append(partition)
-        # Paused before: otherwise records could come from before the place where it begins.
+        # Paused before: otherwise records could come from before the offset where it begins.
         assert partition in self.consumer.paused
         self.taken_up.add(partition)
         self.running.add(partition)
@@ -47,7 +47,7 @@ class Work:
             self.running.remove(partition)
 
     def let_end(self, *partitions: TopicPartition) -> None:
-        """Have these end by themselves, once their future is done."""
+        """Let these end by themselves, once their future is done."""
         self.ends = {each: asyncio.get_running_loop().create_future() for each in partitions}
 
 
@@ -59,13 +59,13 @@ async def work() -> Work:
 async def test_no_task_begins_once_its_session_is_over(work: Work) -> None:
     work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
-    # A rebalance ends it and begins it again.
+    # A rebalance ends the task and begins it again.
     await work.tasks.on_partitions_revoked([_FIRST])
     work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
     assert work.begun == [_FIRST] * 2
     await work.tasks.finish()
-    # The group may be slower than the end: it assigns until it is left.
+    # The group may be slow: it assigns until the member leaves.
     work.tasks.on_partitions_assigned([_FIRST])
     await asyncio.sleep(0)
     assert work.begun == [_FIRST] * 2

@@ -44,7 +44,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     before = structlog.get_config()
     structlog.configure(processors=[drop_repeats, keep, capture], cache_logger_on_first_use=False)
     monkeypatch.setattr(readiness_module, "log", structlog.get_logger())
-    # As at a process's start.
+    # As when a process starts.
     monkeypatch.setattr(repeats, "_repeats", repeats._Repeats())  # noqa: SLF001 - nothing else makes one
     yield lines
     structlog.configure(**before)
@@ -127,8 +127,8 @@ def test_the_latest_line_about_partitions_is_true(said: list[str], readiness: Re
         readiness.set_not_ready("refused")
         log.info("partitions revoked", partitions=["rows-0"])
         log.info("partitions assigned", partitions=["rows-0"])
-    told = [line for line in said if line.startswith("partitions")]
-    assert [line.split()[1] for line in told] == ["assigned", "revoked", "assigned"]
+    about_partitions = [line for line in said if line.startswith("partitions")]
+    assert [line.split()[1] for line in about_partitions] == ["assigned", "revoked", "assigned"]
 
 
 async def test_a_failure_is_reported_with_its_cause(
@@ -144,7 +144,7 @@ async def test_a_failure_is_reported_with_its_cause(
     readiness.set_ready(6)
     assert (await readiness.report(OSError())).reason == "disk full: a.csv"
     assert not readiness.is_ready
-    # Of one cause the first reason is said, of another the next.
+    # One cause is logged with its first reason, another with its own.
     await readiness.report(OSError())
     await readiness.report(OSError())
     assert said == ["ready 6", "not ready disk full: a.csv", "not ready disk failing: b.csv"]
@@ -162,7 +162,7 @@ def test_it_was_steady_once_it_was_ready_for_a_while(readiness: Readiness, clock
     readiness.set_not_ready("refused")
     failed = clock.now
     clock.now += 1000
-    # Not since then, although before.
+    # It was steady before, not since.
     assert readiness.was_steady_since(failed)
     assert not readiness.was_steady_since(failed + 1)
 

@@ -1,4 +1,4 @@
-"""Sessions with a broker: when another begins, after how long a pause, and what ends the service."""
+"""Sessions with a broker: when the next begins, after how long a pause, and what ends the service."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from aiokafka.errors import AuthenticationFailedError, ConsumerStoppedError, Kaf
 
 from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
-from common.kafka.waiting import Stopped
 from common.sessions import readiness as readiness_module
 from common.sessions import session as session_module
 from common.sessions.diagnosis import Diagnosis
@@ -17,12 +16,13 @@ from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
+from common.waiting import Stopped
 
 A_WEEK_S = 7 * 24 * 3600.0
 
 
 class Life:
-    """A service whose sessions are refused, at a clock of its own, after the seconds that `works_s` gives."""
+    """A service with a clock of its own whose sessions are refused, each after the seconds in `works_s`."""
 
     def __init__(self, works_s: list[float]) -> None:
         self.now = 0.0
@@ -30,7 +30,7 @@ class Life:
         self._works_s = iter(works_s)
 
     async def session(self, readiness: Readiness, _stop: asyncio.Event) -> None:
-        """One session; the last one ends well."""
+        """One session; the last one succeeds."""
         self.sessions += 1
         works_s = next(self._works_s, None)
         if works_s is None:
@@ -77,7 +77,7 @@ async def test_what_was_refused_before_a_good_session_no_longer_counts(monkeypat
 
 
 class Failures:
-    """A service whose sessions fail one after the other with these errors; the next one returns."""
+    """A service whose sessions fail with these errors, one after the other; the next one returns."""
 
     def __init__(self, *errors: BaseException, kind: Kind = Kind.WAITS) -> None:
         self.errors = list(errors)
@@ -93,7 +93,7 @@ class Failures:
             raise self.errors.pop(0)
 
     async def pause(self, _stop: asyncio.Event, seconds: float) -> None:
-        """Do not wait, but write down for how long."""
+        """Do not wait, but note for how long."""
         self.pauses_s.append(seconds)
 
     async def diagnose(self, _error: Exception, _settings: ServiceSettings) -> Diagnosis:

@@ -1,4 +1,4 @@
-"""Waiting that a stop, a deadline or something else ends."""
+"""Waiting that a stop, a deadline or another event ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -13,9 +13,9 @@ class Stopped(Exception):  # noqa: N818 - a state, not an error
 
 
 async def first_ended(*waiting: Awaitable[Any]) -> "list[asyncio.Future[Any]]":
-    """Wait until one of these has ended, and return those that have, in this order.
+    """Wait until one of these has ended; return all that have, in their order.
 
-    The others are cancelled, and have ended too when this returns.
+    The others are cancelled, and have ended as well when this returns.
     """
     futures = [asyncio.ensure_future(each) for each in waiting]
     try:
@@ -28,7 +28,7 @@ async def first_ended(*waiting: Awaitable[Any]) -> "list[asyncio.Future[Any]]":
 
 
 async def unless_stopped(stop: asyncio.Event, preparing: Awaitable[T]) -> T:
-    """Return what `preparing` gives, or raise Stopped once `stop` is set. Only for what may be cancelled anywhere."""
+    """Return the result of `preparing`, or raise Stopped once `stop` is set. It must be safe to cancel anywhere."""
     task = asyncio.ensure_future(preparing)
     if task in await first_ended(task, stop.wait()):
         return task.result()
@@ -42,9 +42,9 @@ async def until_stopped(
     timeout_s: float | None = None,
     sooner: "asyncio.Future[None] | None" = None,
 ) -> T | None:
-    """Return what `getting` gives; None if `stop` is set, `sooner` is done or the time is over before.
+    """Return the result of `getting`; None if `stop` is set, `sooner` is done or `timeout_s` is over first.
 
-    Only for what loses nothing when it is cancelled. `sooner` itself is not cancelled.
+    `getting` is then cancelled, and must lose nothing by that. `sooner` is never cancelled.
     """
     task, stopping = asyncio.ensure_future(getting), asyncio.ensure_future(stop.wait())
     waiting: set[asyncio.Future[Any]] = {task, stopping} if sooner is None else {task, stopping, sooner}
@@ -56,8 +56,14 @@ async def until_stopped(
         stopping.cancel()
 
 
+def ignore_failure(task: "asyncio.Task[Any]") -> None:
+    """As a task's done callback, keep asyncio from logging an exception that nobody waits for."""
+    if not task.cancelled():
+        task.exception()
+
+
 async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for this time, or until `stop`."""
+    """Wait for so many seconds, or until `stop` is set."""
     try:
         async with asyncio.timeout(seconds):
             await stop.wait()
@@ -67,13 +73,13 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
 
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """A deadline. The TimeoutError at its end says that `what` has not come "within" so many seconds."""
+    """A deadline for a block. Its TimeoutError reads `what`, "within", and the seconds."""
     timeout = asyncio.timeout(seconds)
     try:
         async with timeout:
             yield
     except TimeoutError as error:
-        # The body's own TimeoutError says more.
+        # A TimeoutError of the block itself says more.
         if not timeout.expired():
             raise
         raise TimeoutError(f"{what} within {seconds:g} s") from error

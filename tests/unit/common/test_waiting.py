@@ -1,4 +1,4 @@
-"""Waiting that a stop, a deadline or something else ends."""
+"""Waiting that a stop, a deadline or another event ends."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from common.kafka.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
+from common.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
 
 
 class Work:
-    """Something that lasts until it is cancelled, and takes a moment to end then."""
+    """An awaitable that lasts until it is cancelled, and then takes a moment to end."""
 
     def __init__(self) -> None:
         self.ended = False
