@@ -49,8 +49,9 @@ _Take = Callable[[list[bytes]], list[Any] | None]
 # A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
 _MAX_KEY_BYTES = 65_536
 _MAX_DECISIONS = 100_000
-# Longer ones are not remembered: so many of them could be more than there is memory.
-_MAX_REMEMBERED_BYTES = 2_048
+# Longer fields, keys and reasons are not remembered: _MAX_DECISIONS of them could exceed the memory.
+_MAX_REMEMBERED_FIELD_BYTES = 256
+_MAX_REMEMBERED_DECISION_BYTES = 1_024
 
 
 def compile_route(split: Split, schema: Schema, partitions: int) -> Route:
@@ -85,7 +86,10 @@ class _Rejection:
 
 
 class _Decisions(dict[_Fields, Destination | _Rejection]):
-    """Where rows go, by their deciding fields, across batches: decided on demand, forgotten when there are too many."""
+    """Where rows go, by their deciding fields, across batches: decided on demand, forgotten when there are too many.
+
+    Many spellings may share a category, as in a bin, so key and partition are computed once for each category.
+    """
 
     def __init__(self, split: Split, schema: Schema, partitions: int) -> None:
         super().__init__()
@@ -94,6 +98,7 @@ class _Decisions(dict[_Fields, Destination | _Rejection]):
         self._schema_id = schema.id
         self._split = split.name
         self._partitions = partitions
+        self._destinations: dict[Category, Destination] = {}
 
     def __missing__(self, key: _Fields) -> Destination | _Rejection:
         fields = (key,) if isinstance(key, bytes) else key
@@ -102,10 +107,11 @@ class _Decisions(dict[_Fields, Destination | _Rejection]):
             decision = self._destination(
                 tuple([convert(field) for convert, field in zip(self._converters, fields, strict=True)])
             )
-            size = len(decision.key)
+            is_short = len(decision.key) <= _MAX_REMEMBERED_DECISION_BYTES
         except ValueError as error:
-            decision, size = _Rejection(str(error)), 0
-        if sum(map(len, fields)) + size <= _MAX_REMEMBERED_BYTES:
+            decision = _Rejection(str(error))
+            is_short = len(decision.reason) <= _MAX_REMEMBERED_DECISION_BYTES
+        if is_short and sum(map(len, fields)) <= _MAX_REMEMBERED_FIELD_BYTES:
             if len(self) >= _MAX_DECISIONS:
                 self.clear()
             self[key] = decision
@@ -113,10 +119,18 @@ class _Decisions(dict[_Fields, Destination | _Rejection]):
 
     def _destination(self, category: Category) -> Destination:
         """Raises ValueError, one line, for a category that is too long."""
+        known = self._destinations.get(category)
+        if known is not None:
+            return known
         key = category_key(self._schema_id, self._split, category)
         if len(key) > _MAX_KEY_BYTES:
             raise ValueError(f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
-        return Destination(key, partition_for(key, self._partitions))
+        destination = Destination(key, partition_for(key, self._partitions))
+        if len(key) <= _MAX_REMEMBERED_DECISION_BYTES:
+            if len(self._destinations) >= _MAX_DECISIONS:
+                self._destinations.clear()
+            self._destinations[category] = destination
+        return destination
 
 
 def _route_to(decision: Destination | _Rejection) -> Route:

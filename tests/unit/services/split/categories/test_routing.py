@@ -349,6 +349,37 @@ def test_decisions_are_forgotten_when_there_are_too_many(monkeypatch: pytest.Mon
         assert route(rows, PLAIN).groups == {(str(n),): [b"%d" % n] * len(range(n, 50, 11)) for n in range(11)}
 
 
+def _counting(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The keys whose partition was computed."""
+    keys: list[bytes] = []
+
+    def counted(key: bytes, partitions: int) -> int:
+        keys.append(key)
+        return partition_for(key, partitions)
+
+    monkeypatch.setattr(routing, "partition_for", counted)
+    return keys
+
+
+def test_many_spellings_of_one_category_compute_its_partition_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = _counting(monkeypatch)
+    route = _route(_split("x:float/10"), Schema(b"x", ("x",)))
+    rows = [b"%d.%03d" % (number % 10, number) for number in range(1000)]
+    for plain in (PLAIN, MIXED):
+        assert route(rows, plain).groups == {("0",): rows}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("size", [256, 257, 2_000])
+def test_long_fields_and_keys_are_routed_without_being_remembered(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    keys = _counting(monkeypatch)
+    route = _route(_split("x"), Schema(b"x", ("x",)))
+    rows = [b"a" * size, b"b" * size, b"a" * size]
+    for _ in range(3):
+        assert route(rows, PLAIN).groups == {("a" * size,): [rows[0], rows[2]], ("b" * size,): [rows[1]]}
+    assert len(keys) == (2 if size < 1_000 else 6)
+
+
 @pytest.mark.parametrize("text", ["Sex", "Rings:int", "Sex+Rings:int", "Length:float/0.1", "Sex+Height:float+#9"])
 @pytest.mark.parametrize("plain", [PLAIN, MIXED])
 def test_routes_abalone_as_the_plain_twin_does(text: str, plain: bool) -> None:  # noqa: FBT001 - pytest passes it by name
