@@ -112,7 +112,8 @@ class SourceLocations:
 
     def may_take(self, source: str, path: str, file: str) -> bool:
         """Whether another file at this source's path may be the source's: no other source has more right to it."""
-        heir = max(self._at[path], key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each))
+        here = self._at.get(path, ())
+        heir = max(here, key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each), default=None)
         return bool(file) and heir == source and self._of_file.get(file) in {None, source}
 
     def with_moves(self, moves: Moves) -> tuple["SourceLocations", dict[str, SourceLocation]]:

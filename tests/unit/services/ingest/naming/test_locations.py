@@ -69,6 +69,25 @@ def test_a_file_whose_inode_was_given_up_is_new() -> None:
     assert known.new_sources(files(b="1"), {}) == {B: SourceLocation(B, "1")}
 
 
+def test_a_file_at_a_path_goes_to_the_latest_source_that_has_a_file_there_and_to_none_elsewhere() -> None:
+    known = locations(a=SourceLocation(A, "1"), b=SourceLocation(B, "2"))
+    assert known.may_take(A, A, "3")
+    assert not known.may_take(A, A, "")
+    assert not known.may_take(A, A, "2")
+    assert not known.may_take(B, A, "3")
+    known.put(f"{A}//2", SourceLocation(A))
+    assert known.may_take(A, A, "3")
+    known.put(f"{A}//2", SourceLocation(A, "4"))
+    assert known.may_take(f"{A}//2", A, "3")
+
+
+def test_no_source_may_take_a_file_at_a_path_that_all_have_left_or_none_ever_had() -> None:
+    known = locations(a=SourceLocation(A, "1"))
+    known.put(A, SourceLocation(B, "1"))
+    assert not known.may_take(A, A, "2")
+    assert not known.may_take(A, C, "2")
+
+
 def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
     for order in ([A, B], [B, A]):
         known = locations(a=SourceLocation(A, "1"), b=SourceLocation(B, "2"))
