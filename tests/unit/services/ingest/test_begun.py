@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,17 @@ class Registry:
 
 
 class Run:
-    """An ingest of one file with ONCE: what it put out, and where the source stands then."""
+    """An ingest of one file with ONCE: what it put out, and where the source stands then.
+
+    `between` is called after the look at the input, before the file is read.
+    """
 
     registry: Any
     progress: Progress
 
-    def __init__(self, path: Path, before: "Run | None" = None, /, **settings: str) -> None:
+    def __init__(
+        self, path: Path, before: "Run | None" = None, between: Callable[[], None] = lambda: None, /, **settings: str
+    ) -> None:
         given = {"input": str(path), "once": "true", **settings}
         self.settings = IngestSettings.model_validate(given)
         self.registry = before.registry if before is not None else Registry()
@@ -63,6 +69,7 @@ class Run:
         context = IngestContext(self.settings, TOPICS, self.registry)
         known = before.progress if before is not None else Progress(source_name(path))
         followed = FollowedFile(context, look_at({"": path})[""], known)
+        between()
         context.check_rejected(known)
         with capture_logs() as self.logs:
             asyncio.run(self._read(followed))
@@ -164,6 +171,14 @@ def test_what_was_read_to_its_end_stays_as_it_is_and_that_is_said(path: Path) ->
     assert (second.trouble, second.rows) == ("", [])
     [event] = [entry for entry in second.logs if entry["log_level"] == "warning"]
     assert (event["first"], event["changed"]) == (str(path), ("DELIMITER was , and is ;",))
+
+
+def test_a_row_that_comes_between_the_look_and_the_turn_is_refused_and_not_passed_over(path: Path) -> None:
+    first = Run(path)
+    second = Run(path, first, lambda: append(path, b"M;3\n"), delimiter=";")
+    assert "2 rows of it went out under other settings" in second.trouble
+    assert not [entry for entry in second.logs if "stay as they are" in entry["event"]]
+    assert second.rows == []
 
 
 def test_where_no_row_went_out_it_is_read_anew_and_what_was_rejected_is_void(path: Path) -> None:
