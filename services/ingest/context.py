@@ -60,9 +60,8 @@ class IngestContext:
 
     def check_rejected(self, progress: Progress) -> None:
         """TooManyRejectedError if more of a source is rejected than MAX_REJECTED allows."""
-        if is_void(progress, self.settings.read_options):
-            return
-        if excess := find_excess(self.settings.tolerance, progress):
+        excess = find_excess(self.settings.tolerance, progress)
+        if excess and not is_void(progress, self.settings.read_options):
             raise TooManyRejectedError(excess)
 
     def find_rejected_whole(self, progress: Progress) -> str:

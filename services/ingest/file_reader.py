@@ -64,6 +64,7 @@ class FileReader:
         self._is_misnamed = False
         self.stage = Stage.READING
         self.path, self.expected = Path(), ""
+        self._name = ""
 
     @property
     def is_packed(self) -> bool:
@@ -77,6 +78,8 @@ class FileReader:
 
     def move(self, path: Path, expected: str) -> None:
         """The file is here now."""
+        if path != self.path:
+            self._name = source_name(path)
         self.path, self.expected = path, expected
         if self._content is not None:
             self._content.path, self._content.expected = path, expected
@@ -99,14 +102,15 @@ class FileReader:
         source = self._source or await self._resume(content, stamp)
         rest_s, holds_header = now - self._grew_at, self._header_bytes > 0
         look = Look(source.progress, stamp, self._known, content.whole_only, rest_s, holds_header, self._patience)
-        if look.step is Step.WAIT:
+        step = look.step
+        if step is Step.WAIT:
             self.stage = Stage.GROWING
             return Turn()
         if self.stage is Stage.GROWING:
             self.stage = Stage.READING
         if look.is_suspect:
             await ask_file(content.fingerprint, source.progress)
-        if look.step is Step.REST:
+        if step is Step.REST:
             return self._rest(source, stamp)
         return await self._take_chunk(content, source, look, outbox, now)
 
@@ -152,8 +156,7 @@ class FileReader:
         content.keep_from(progress.offset)
         # Once it is complete, `take` rejects a record that is too long.
         stuck = not used and not to_its_end
-        name = source_name(self.path)
-        self._chunk_bytes = fit_chunk(self._chunk_bytes, name, progress.line, progress.offset, stuck=stuck)
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._name, progress.line, progress.offset, stuck=stuck)
         self._log_end(progress, before, len(data) - used)
         next_look = 0.0
         if expected is Expected.NOT_NOW and not progress.ended:

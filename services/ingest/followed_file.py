@@ -44,7 +44,7 @@ class FollowedFile:
         self._trouble = Trouble(progress.source)
         self._next_look = 0.0
         # The file at the last look at the input.
-        self._found = found
+        self._found: Found | None = None
         self._whereabouts = Whereabouts.HERE
         self.see(found)
 
@@ -80,11 +80,12 @@ class FollowedFile:
 
     def see(self, found: Found) -> None:
         """The file is here now: look at it if it has changed, and do not take another one for it."""
+        if found == self._found and self._whereabouts is Whereabouts.HERE:
+            return
         # With ONCE nothing looks for where the file has gone: whatever is there is reported.
         self._reader.move(Path(found.path), "" if self._once else found.file)
-        if self._whereabouts is not Whereabouts.HERE or found != self._found:
-            self._next_look = 0.0
-            self._reader.reopen()
+        self._next_look = 0.0
+        self._reader.reopen()
         self._found = found
         self._whereabouts = Whereabouts.HERE if self._once or found.file else Whereabouts.LOST
 
