@@ -13,7 +13,7 @@ from common.protocol.identity import describe_other, is_other
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from common.protocol.tolerance import find_excess, rejected_whole
-from services.ingest.begun import is_void
+from services.ingest.changed_settings import is_void
 from services.ingest.outgoing import Address
 from services.ingest.settings import IngestSettings
 

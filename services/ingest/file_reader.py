@@ -16,8 +16,8 @@ from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, fit_chunk
+from services.ingest.look import EndRules, Look, Stamp, Step
 from services.ingest.parsing.expected import Expected
-from services.ingest.parsing.look import FilePatience, Look, Stamp, Step
 from services.ingest.resuming import resume_source
 from services.ingest.source import Source
 
@@ -48,7 +48,7 @@ class FileReader:
     def __init__(self, context: IngestContext, progress: Progress) -> None:
         self._context = context
         settings = context.settings
-        self._patience = FilePatience(settings.once, settings.settle_s, settings.unterminated_s)
+        self._end_rules = EndRules(settings.once, settings.settle_s, settings.unterminated_s)
         self._begun_at = progress
         self._source: Source | None = None
         self._refusal = ""
@@ -59,8 +59,8 @@ class FileReader:
         self._seen: Stamp | None = None
         self._known: Stamp | None = None
         self._grew_at = time.monotonic()
-        # Of a header that lacks its line ending, which is not read.
-        self._header_bytes = 0
+        # Whether the end of the file is a header without its line ending, which is not read.
+        self._holds_header = False
         self._is_misnamed = False
         self.stage = Stage.READING
         self.path, self.expected = Path(), ""
@@ -89,6 +89,14 @@ class FileReader:
         if self.stage is Stage.FINISHED:
             self.stage = Stage.READING
 
+    def finish(self) -> None:
+        """No more of the file is read until it is reopened."""
+        self.stage = Stage.FINISHED
+
+    def retry(self) -> None:
+        """The file could not be read: try again at the next look."""
+        self.stage = Stage.READING
+
     async def read(self, outbox: Outbox, now: float) -> Turn:
         """Look at the file, and put what it has into the outbox. OSError, SourceError if it cannot be read."""
         stat = await ask_file(self.path.stat)
@@ -100,8 +108,8 @@ class FileReader:
             # How many compressed files are read at once is for the partition to say.
             return Turn()
         source = self._source or await self._resume(content, stamp)
-        rest_s, holds_header = now - self._grew_at, self._header_bytes > 0
-        look = Look(source.progress, stamp, self._known, content.whole_only, rest_s, holds_header, self._patience)
+        rest_s, is_packed = now - self._grew_at, content.whole_only
+        look = Look(source.progress, stamp, self._known, is_packed, rest_s, self._holds_header, self._end_rules)
         step = look.step
         if step is Step.WAIT:
             self.stage = Stage.GROWING
@@ -161,7 +169,7 @@ class FileReader:
         next_look = 0.0
         if expected is Expected.NOT_NOW and not progress.ended:
             # A file that is seen to have changed is looked at before.
-            next_look = self._grew_at + self._patience.half_row_s
+            next_look = self._grew_at + self._end_rules.half_row_s
             if now < source.decides_at < next_look:
                 next_look = source.decides_at
         return Turn(progress != before, next_look)
@@ -170,11 +178,11 @@ class FileReader:
         if not progress.ended:
             return
         if left:
-            if not self._header_bytes and not self._context.settings.read_options.is_auto:
+            if not self._holds_header and not self._context.settings.read_options.is_auto:
                 log.warning("a header waits for its line ending", source=progress.source, bytes=left)
         elif progress.offset > before.offset or not before.ended:
             log.info("source ended", source=progress.source, rows=progress.tally.rows)
-        self._header_bytes = left
+        self._holds_header = left > 0
 
 
 def _stamp_of(stat: os.stat_result) -> Stamp:

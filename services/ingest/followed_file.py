@@ -128,7 +128,10 @@ class FollowedFile:
 
     def _fail(self, reason: str, kind: str, now: float) -> None:
         self._trouble.report(reason, kind)
-        self._reader.stage = Stage.FINISHED if self._once else Stage.READING
+        if self._once:
+            self._reader.finish()
+        else:
+            self._reader.retry()
         # A lost file is found by a look at the whole input, not by a look at this one.
         self._next_look = math.inf if self._whereabouts in _NOWHERE else now + _TROUBLE_LOOK_INTERVAL_S
 
@@ -143,4 +146,4 @@ class FollowedFile:
                 raise SourceError(
                     f"{source_name(path)} is another file now, and the one read to byte {self.progress.offset} is gone"
                 )
-            self._reader.stage = Stage.FINISHED
+            self._reader.finish()

@@ -32,13 +32,13 @@ class Address:
 
 def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_row_bytes: int) -> Iterator[Encoded]:
     """Each block of rows with the values of its records: the rows themselves, or, with a codec, JSON objects."""
-    for framed in frames:
-        if isinstance(framed, Reject):
-            yield framed
+    for each in frames:
+        if isinstance(each, Reject):
+            yield each
         elif codec is not None:
-            yield from _encode_json(framed, codec, max_row_bytes)
+            yield from _encode_json(each, codec, max_row_bytes)
         else:
-            yield framed, framed.rows
+            yield each, each.rows
 
 
 def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Iterator[Encoded]:

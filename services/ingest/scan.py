@@ -20,7 +20,7 @@ from services.ingest.files.finding import (
 )
 from services.ingest.files.input_log import InputLog
 from services.ingest.files.watching import Watch
-from services.ingest.naming.locations import Found, Moved, Moves, Seen, SourceLocations
+from services.ingest.naming.locations import Found, Moved, Moves, Seen
 from services.ingest.settings import IngestSettings
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ _MOST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LookPace:
     """How often to look, in seconds, and at most which share of the time looking may take."""
 
     interval_s: float = 1.0
@@ -53,9 +53,9 @@ class _Cost:
 class Scan:
     """The files that INPUT names and the sources that they are; with ONCE looked up a single time."""
 
-    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: Pace = Pace()) -> None:
+    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = LookPace()) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self.catalog = catalog
         self._pace = pace
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
@@ -76,16 +76,6 @@ class Scan:
         """The folders that cannot be looked into, and why."""
         return self._input_log.failed
 
-    @property
-    def locations(self) -> SourceLocations:
-        """Where the sources are, as replicas have agreed."""
-        return self._catalog.locations
-
-    @property
-    def of_partition(self) -> list[set[str]]:
-        """The sources of each partition of `progress`."""
-        return self._catalog.of_partition
-
     async def look(self) -> Seen:
         """The input as it was a moment ago, every file of it named as a source."""
         async with self._lock:
@@ -95,10 +85,10 @@ class Scan:
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
-                is_moved_known = all(self.locations.source_of(file) is not None for file in seen.moved)
+                is_moved_known = all(self.catalog.locations.source_of(file) is not None for file in seen.moved)
                 if not self._is_agreed(seen) or not is_moved_known:
-                    await self._catalog.read()
-                    await self._catalog.agree(seen, {})
+                    await self.catalog.read()
+                    await self.catalog.agree(seen, {})
                 self._log_second_names(seen)
                 # Until another replica has said which source it is.
                 self._missed |= not self._is_agreed(seen)
@@ -142,8 +132,8 @@ class Scan:
     async def refresh(self, since: float) -> None:
         """Know what other replicas agreed on until `since`, of time.monotonic."""
         async with self._lock:
-            if self._catalog.read_at < since:
-                await self._catalog.read()
+            if self.catalog.read_at < since:
+                await self.catalog.read()
             if self._seen is not None and self._seen.at < since:
                 # With ONCE too: another replica, whose partitions these were, may have seen more.
                 self._seen = None
@@ -151,7 +141,7 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
-            if self._seen is not None and await self._catalog.agree(self._seen, moves):
+            if self._seen is not None and await self.catalog.agree(self._seen, moves):
                 # Another look for every partition: one of the new sources may be theirs.
                 self._seen = replace(self._seen)
 
@@ -159,11 +149,7 @@ class Scan:
         return all(self._is_known(path, found) for path, found in seen.files.items())
 
     def _is_known(self, path: str, found: Found) -> bool:
-        return (path, found.file) in self._second_names or self._catalog.is_at(path, found)
-
-    def is_ours(self, source: str, seen: Seen) -> bool:
-        """Whether this INPUT is about the source: another INPUT may have been before."""
-        return self._catalog.is_ours(source, seen)
+        return (path, found.file) in self._second_names or self.catalog.is_at(path, found)
 
     def is_outside(self, path: str) -> bool:
         """Whether there is a file at this path, and INPUT does not name it."""
@@ -176,7 +162,7 @@ class Scan:
     def _look(self) -> tuple[Seen, Input]:
         began_at, cpu_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
-            seen, found, missed = _look_once(self._settings.input, self._watch, self._catalog)
+            seen, found, missed = _look_once(self._settings.input, self._watch, self.catalog)
             if not missed:
                 break
         self._missed = missed
@@ -187,10 +173,10 @@ class Scan:
 
     def _log_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
-            source = self.locations.source_of(found.file)
+            source = self.catalog.locations.source_of(found.file)
             if source is None or (path, found.file) in self._second_names:
                 continue
-            location = self.locations.of[source]
+            location = self.catalog.locations.of[source]
             if location.path != path and seen.at_location(location) is not None:
                 self._second_names.add((path, found.file))
                 log.warning("a second name of one file: it is read once", path=path, source=source)

@@ -14,18 +14,16 @@ from common.protocol.messages import Ended
 from common.protocol.progress import Progress
 from common.rows.codec import JsonCodec
 from common.rows.tally import tally
-from services.ingest.beginning import Beginning
+from services.ingest.beginning import BeginningFinder
 from services.ingest.context import IngestContext
 from services.ingest.outgoing import Address, encode_frames, pack_begun_anew, pack_end, pack_reject, pack_rows
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.following import find_line_rest, frame_expected
 from services.ingest.parsing.framing import Framed, Reject, RowBlock
+from services.ingest.parsing.patterns import BLANK_LINE
 
 log = structlog.get_logger()
-
-# Framing rejects it, but it was no row: it is not why a source has none.
-_BLANK_LINE = "blank line"
 
 
 class Source:
@@ -37,7 +35,7 @@ class Source:
         self._context = context
         self._address = address
         self._partitions = cycle(address.partitions)
-        self._beginning = Beginning(context)
+        self._beginning = BeginningFinder(context)
         self._registered: Registered | None = None
         self._codec: JsonCodec | None = None
         # What was rejected before, under other settings, is void.
@@ -163,7 +161,8 @@ class Source:
         self._codec = JsonCodec(registered.schema) if registered.schema.row_format == "json" else None
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
-        if not self.progress.reason and reject.reason != _BLANK_LINE:
+        # A blank line was never a row, so it does not explain a source without rows.
+        if not self.progress.reason and reject.reason != BLANK_LINE:
             self.progress = replace(self.progress, reason=shortened(reject.reason))
         pack_reject(outbox, self._context.topics, self._address, reject, self._context.settings.max_row_bytes)
 

@@ -192,13 +192,13 @@ def may_name(given: str, name: str) -> bool:
     if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
-    locations = glob.begin()
+    positions = glob.begin()
     for folder in [*reversed(file.parents[:-1]), file]:
-        is_named = folder.name in glob.known_names(locations)
-        locations = glob.after(locations, folder.name)
+        is_named = folder.name in glob.known_names(positions)
+        positions = glob.after(positions, folder.name)
         if not is_named and folder != file and is_output(folder):
             return False
-    return glob.is_whole(locations)
+    return glob.is_whole(positions)
 
 
 def source_name(path: Path) -> str:

@@ -9,7 +9,7 @@ from services.ingest.parsing.patterns import count_breaks
 _DECIDES_AFTER_S = 1.0
 
 
-class Patience:
+class DialectPatience:
     """How long a source has been waiting to show its dialect: `since` its first bytes."""
 
     __slots__ = ("_lines_since", "_reported", "since")

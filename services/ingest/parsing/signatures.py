@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from common.rows.schema import BOM
 
-GZIP = b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 # The longest of these.
@@ -63,7 +63,7 @@ class Packed(Enum):
 
 def find_packed(first: bytes) -> Packed | None:
     """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None where it is not."""
-    if first.startswith(GZIP):
+    if first.startswith(_GZIP):
         return Packed.GZIP
     if first.startswith(_ZSTD) or _ZSTD_SKIPPED.match(first):
         return Packed.ZSTD
@@ -78,8 +78,8 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
     if not at_end and any(len(data) < len(mark) and mark.startswith(data) for mark, _ in _MARKED):
         return None
     beginning = data[:_MOST_LOOKED_AT]
-    if name := _find_signature(beginning):
-        return name
+    if reason := _find_signature(beginning):
+        return reason
     if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_HTML.match(beginning.removeprefix(BOM)):
         return None
     return _wide_unmarked(data, at_end=at_end)

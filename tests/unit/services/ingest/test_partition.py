@@ -23,7 +23,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.naming.locations import SourceLocation, SourceLocations, home_and_number
 from services.ingest.partition import PartitionSources
-from services.ingest.scan import Pace, Scan
+from services.ingest.scan import LookPace, Scan
 from services.ingest.settings import IngestSettings
 from tests.harness.reading import Batch, Schemas
 from tests.harness.sources import read_to_its_end
@@ -80,7 +80,7 @@ class Replica:
         topics = Topics.under("")
         context = IngestContext(given, topics, Schemas())  # type: ignore[arg-type] # as far as it is asked
         catalog = Catalog(given, topics, Topic)
-        self.scan = Scan(given, catalog, Pace(0.0, 0.0, 0.0, math.inf, math.inf))
+        self.scan = Scan(given, catalog, LookPace(0.0, 0.0, 0.0, math.inf, math.inf))
         self.transactions = Transactions()
         given_transactions: Any = self.transactions
         partition = TopicPartition("progress", 0)
@@ -101,7 +101,7 @@ class Replica:
         """Where each source's file is, by the names of both; "" where it is nowhere."""
         return {
             source.rpartition("/in/")[2]: Path(location.path).name if location.file else ""
-            for source, location in self.scan.locations.of.items()
+            for source, location in self.scan.catalog.locations.of.items()
         }
 
     def is_finished(self) -> bool:

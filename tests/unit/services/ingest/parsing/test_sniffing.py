@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.rows.schema import BOM, Dialect
 from services.ingest.parsing.opening import Opening, find_opening
 from services.ingest.parsing.options import ReadOptions
-from services.ingest.parsing.patience import Patience
+from services.ingest.parsing.patience import DialectPatience
 from services.ingest.parsing.sampling import SAMPLE_BYTES
 
 AUTO = ReadOptions(delimiter=None, quote=None)
@@ -163,7 +163,7 @@ def test_it_waits_for_a_sample_the_end_or_until_it_has_waited_enough() -> None:
 
 
 def test_what_waits_hurries_a_second_after_its_first_complete_lines_and_says_once_why_it_waits() -> None:
-    patience = Patience()
+    patience = DialectPatience()
     assert not patience.hurries(b"", AUTO, 1.0)
     for now in (1.0, 2.5, 9.0):
         assert not patience.hurries(b"a;b\n1;", AUTO, now)
@@ -171,8 +171,8 @@ def test_what_waits_hurries_a_second_after_its_first_complete_lines_and_says_onc
     assert patience.news(b"a;b\n1;", AUTO, 9.0, at_end=True) == ""
     assert not patience.hurries(b"a;b\n1;2\n", AUTO, 10.0)
     assert patience.hurries(b"a;b\n1;2\n3;4\n", AUTO, 11.0)
-    assert not Patience().hurries(b"a;b\n1;2\n", ReadOptions(), 99.0)
-    assert Patience().news(b"a", ReadOptions(), 99.0, at_end=True) == ""
+    assert not DialectPatience().hurries(b"a;b\n1;2\n", ReadOptions(), 99.0)
+    assert DialectPatience().news(b"a", ReadOptions(), 99.0, at_end=True) == ""
 
 
 PIECES = [

@@ -22,7 +22,7 @@ from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
 from ops.findings import Finding
 from ops.validate.begun import as_sources, judge_begun
-from services.ingest.begun import begun_with, changes, find_changes
+from services.ingest.changed_settings import begun_with, changes, find_changes
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import file_of, look_at, source_name
 from services.ingest.followed_file import FollowedFile

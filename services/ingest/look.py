@@ -18,7 +18,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePatience:
+class EndRules:
     """For how long, in seconds, a file that does not grow is waited for: until it has ended, and for half a row."""
 
     once: bool
@@ -55,7 +55,7 @@ class Look:
     is_packed: bool
     rest_s: float
     holds_header: bool
-    patience: FilePatience
+    rules: EndRules
 
     @property
     def _is_read(self) -> bool:
@@ -63,7 +63,7 @@ class Look:
 
     @property
     def _has_settled(self) -> bool:
-        return self.patience.once or self.rest_s >= self.patience.settle_s
+        return self.rules.once or self.rest_s >= self.rules.settle_s
 
     @property
     def is_growing(self) -> bool:
@@ -92,5 +92,5 @@ class Look:
         """How much more of the file is expected once it is read, to its end or not."""
         if not to_its_end or not self._has_settled:
             return Expected.MORE
-        is_final = self.patience.once or self.is_packed or self.rest_s >= self.patience.half_row_s
+        is_final = self.rules.once or self.is_packed or self.rest_s >= self.rules.half_row_s
         return Expected.NOTHING if is_final else Expected.NOT_NOW
