@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files import content
-from services.ingest.files.content import Content, PackedFile, content_of
+from services.ingest.files.content import Content, PackedFile, content_of, is_source_file
 from services.ingest.parsing.fingerprint import Fingerprint
+from tests.harness.sources import look, read_to_its_end
 
 Pack = Callable[[bytes], bytes]
 
@@ -177,3 +178,43 @@ def test_little_that_unpacks_to_much_is_never_held_whole(
     found = content_of(path)
     assert len(found.read_chunk(0, Fingerprint(), 2**20)) == 2**20
     assert longest <= 2**26
+
+
+# Which file is a source's
+
+ROWS = b"Sex,Length\nM,1\nF,2\n"
+
+
+@pytest.fixture
+def source_file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.csv"
+    path.write_bytes(ROWS)
+    return path
+
+
+def test_a_renamed_file_is_still_its_source_s_also_once_it_has_grown(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    renamed = source_file.rename(source_file.with_name("b.csv.1"))
+    assert is_source_file(look(renamed), progress)
+    with renamed.open("ab") as file:
+        file.write(b"M,3\n")
+    assert is_source_file(look(renamed), progress)
+
+
+def test_a_file_with_the_same_inode_and_other_content_is_another_source_s(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    source_file.write_bytes(ROWS.replace(b"M", b"I"))
+    assert not is_source_file(look(source_file), progress)
+    source_file.write_bytes(ROWS[:-1])
+    assert not is_source_file(look(source_file), progress)
+
+
+def test_a_file_written_again_with_the_same_bytes_and_inode_is_another_source_s(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    before = source_file.stat()
+    source_file.write_bytes(ROWS)
+    os.utime(source_file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    file = look(source_file).file
+    renamed = source_file.rename(source_file.with_name("b.csv"))
+    assert look(renamed).file == file
+    assert not is_source_file(look(renamed), progress)

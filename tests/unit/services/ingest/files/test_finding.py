@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.ingest.files.finding import find_files, may_name, path_of, source_name
+from services.ingest.files.finding import find_files, look_beside, may_name, path_of, source_name
+from tests.harness.sources import look
 
 NAMES = [
     "a.csv",
@@ -81,12 +82,12 @@ def check_as_glob(
     given_input = pattern.lstrip("/") if relative else f"{root}/{pattern}"
     assume(glob.has_magic(pattern) and not Path(given_input).exists())
     matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
-    options = names(match for match in matches if match.is_file())
+    expected = names(match for match in matches if match.is_file())
     found = find_files(given_input)
-    assert set(found.files) == options
+    assert set(found.files) == expected
     assert not found.errors
     assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
-        source for source in options if ".." not in source
+        source for source in expected if ".." not in source
     }
 
 
@@ -170,11 +171,11 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_input", "options"),
+    ("given_input", "expected"),
     [("{}", {"a.csv"}), ("{}/**/*.csv", {"a.csv"}), ("{}/*/*/*.csv", set()), ("{}/out/*/*.csv", {"out/Sex/M.csv"})],
 )
 def test_what_a_sink_writes_is_input_only_where_it_is_named(
-    tmp_path: Path, given_input: str, options: set[str]
+    tmp_path: Path, given_input: str, expected: set[str]
 ) -> None:
     written = tmp_path / "out" / "Sex" / "M.csv"
     written.parent.mkdir(parents=True)
@@ -182,8 +183,8 @@ def test_what_a_sink_writes_is_input_only_where_it_is_named(
     for path in (tmp_path / "a.csv", written):
         path.touch()
     given_input = given_input.format(tmp_path)
-    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in options}
-    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == options
+    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in expected}
+    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == expected
 
 
 @pytest.mark.parametrize("pattern", ["", "/*/*.csv", "/**/*.csv", "/known/*.csv"])
@@ -287,3 +288,23 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_costs_itself_alone(
     found = find_files(f"{tmp_path}{pattern}")
     assert set(found.files) == {str(tmp_path / "t" / "b.csv")}
     assert [error.filename for error in found.errors] == [str(tmp_path / "s")]
+
+
+def test_a_file_is_found_under_another_name_in_its_folder_but_not_as_an_editor_s_backup(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.touch()
+    file = look(path).file
+    for name, is_found in (("a.csv.1", True), ("a.csv~", False), (".a.csv", True)):
+        path = path.rename(path.with_name(name))
+        found = look_beside({file: str(path.with_name("a.csv"))})
+        assert found == ({file: (source_name(path), look(path))} if is_found else {})
+    assert look_beside({file: str(path.with_name("gone") / "a.csv")}) == {}
+
+
+def test_a_file_is_found_under_another_name_in_a_folder_that_is_not_unicode(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "a.csv"
+    path.parent.mkdir()
+    path.touch()
+    renamed = path.rename(path.with_name("a.csv.1"))
+    file = look(renamed).file
+    assert look_beside({file: source_name(path)}) == {file: (source_name(renamed), look(renamed))}
