@@ -1,4 +1,4 @@
-"""The beginning of a source: waiting until there is enough of it, and its schema registered."""
+"""The beginning of a source: wait until there is enough of it, then register its schema."""
 
 import time
 from dataclasses import dataclass, field
@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What to take of a source's beginning, with the settings that it was read with, as `begun_with` has them.
+    """What to take of a source's beginning, and the settings that it was read with, as `begun_with` gives them.
 
-    `is_header_left`: no more than half a header, or of a line to skip, is left.
+    `is_header_left`: what remains is at most half a header, or half a line to skip.
     """
 
     used: bytes = b""
@@ -47,16 +47,16 @@ class BeginningFinder:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the dialect is to be detected once some time has passed, even if nothing more comes."""
+        """Whether the dialect will be detected after some time, even if no more data comes."""
         return self._patience.since is not None
 
     @property
     def decides_at(self) -> float:
-        """When the dialect is detected from the complete lines that there are, by time.monotonic."""
+        """The time.monotonic at which the dialect is detected from the complete lines so far."""
         return self._patience.over_at
 
     async def find(self, data: bytes, progress: Progress, expected: Expected) -> Beginning:
-        """What to take of `data`, which goes on where `progress` is. SourceError if it cannot be read."""
+        """What to take of `data`, which begins at `progress`. SourceError if it cannot be read."""
         options = self._context.settings.read_options
         opening = self._find_opening(data, options, progress, expected)
         if opening is None:

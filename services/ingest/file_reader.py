@@ -36,7 +36,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Whether a turn moved the source's progress, and when to look next, by time.monotonic: 0 is the next turn."""
+    """Whether a turn moved the source's progress, and when to look next, by time.monotonic (0: at the next turn)."""
 
     moved: bool = False
     next_look: float = 0.0
@@ -52,7 +52,7 @@ class FileReader:
         self._begun_at = progress
         self._source: Source | None = None
         self._refusal = ""
-        # Known once its first bytes are looked at.
+        # None until the file's first bytes are looked at.
         self._content: Content | None = None
         self._chunk_bytes = CHUNK_BYTES
         # The file at the last look, and when its content was last seen to be the source's.
@@ -77,7 +77,7 @@ class FileReader:
         return self._begun_at if self._source is None else self._source.progress
 
     def move(self, path: Path, expected: str) -> None:
-        """The file is here now."""
+        """Take note of where the file is now."""
         if path != self.path:
             self._name = source_name(path)
         self.path, self.expected = path, expected
@@ -105,7 +105,7 @@ class FileReader:
         stamp, was_packed = _stamp_of(stat), self.is_packed
         content = await self._open(stamp)
         if content.whole_only and not was_packed:
-            # How many compressed files are read at once is for the partition to say.
+            # Read it at the next turn: the partition decides how many compressed files are read at once.
             return Turn()
         source = self._source or await self._resume(content, stamp)
         rest_s, is_packed = now - self._grew_at, content.whole_only
@@ -123,7 +123,7 @@ class FileReader:
         return await self._take_chunk(content, source, look, outbox, now)
 
     async def _open(self, stamp: Stamp) -> Content:
-        """What the file holds: as long as nothing was read of it, it may become another kind of file."""
+        """The file's content. As long as nothing of it was read, the file may become another kind of file."""
         seen, content = self._seen, self._content
         if content is None or (self.progress.offset == 0 and stamp != seen):
             content = self._content = await ask_file(content_of, self.path, self.expected)
@@ -142,9 +142,9 @@ class FileReader:
         return resumed.source
 
     def _rest(self, source: Source, stamp: Stamp) -> Turn:
-        """There is nothing more until the file is seen to have changed. Moved if its time is to be kept."""
+        """Rest until the file is seen to have changed. The turn moves the progress if it has to keep a new time."""
         self._known, self.stage = stamp, Stage.FINISHED
-        # A file that was touched, and is renamed later, would be taken for another one.
+        # Without its new time, a file that was touched and is renamed later would be taken for another one.
         is_touched = source.progress.changed_at_ns != stamp.changed_at_ns
         if is_touched:
             source.progress = replace(source.progress, changed_at_ns=stamp.changed_at_ns)
@@ -162,13 +162,13 @@ class FileReader:
         used = await source.take(data, outbox, expected, size=stamp.size, changed_at_ns=stamp.changed_at_ns)
         progress = source.progress
         content.keep_from(progress.offset)
-        # Once it is complete, `take` rejects a record that is too long.
+        # `take` rejects a record that is too long once it is complete, so read on until it is.
         stuck = not used and not to_its_end
         self._chunk_bytes = fit_chunk(self._chunk_bytes, self._name, progress.line, progress.offset, stuck=stuck)
         self._log_end(progress, before, len(data) - used)
         next_look = 0.0
         if expected is Expected.NOT_NOW and not progress.ended:
-            # A file that is seen to have changed is looked at before.
+            # A file that is seen to have changed is looked at earlier.
             next_look = self._grew_at + self._end_rules.half_row_s
             if now < source.decides_at < next_look:
                 next_look = source.decides_at

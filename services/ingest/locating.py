@@ -1,4 +1,4 @@
-"""Finding a source's file again once it is no longer at its location: the questions to the disk."""
+"""Finding a source's file again once it has left its location: what the disk is asked."""
 
 import asyncio
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class Locator:
         self._missed_at: dict[str, float] = {}
 
     def note_found(self, source: str) -> None:
-        """The source's file is at its location."""
+        """Note that the source's file is at its location."""
         self._missed_at.pop(source, None)
 
     async def locate(self, progress: Progress, location: SourceLocation, seen: Seen) -> Located:
-        """Where a source is whose file is no longer at `location`."""
+        """Where a source is now that its file has left `location`."""
         source = progress.source
         if not location.file and location.path not in seen.files:
             return Located(location)

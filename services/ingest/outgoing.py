@@ -115,7 +115,7 @@ def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject
 
 
 def pack_begun_anew(outbox: Outbox, topics: Topics, address: Address) -> None:
-    """Record in `rejected` that a source is read from its beginning again, before anything is rejected of it then."""
+    """Record in `rejected`, ahead of its new rejections, that a source is read from its beginning again."""
     value, headers = encode_begun_anew(BegunAnew(address.source))
     outbox.put(topics.rejected, 0, address.key, value, headers)
 

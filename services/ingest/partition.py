@@ -39,9 +39,9 @@ class FollowedSources:
         self._locator = Locator(context, scan)
         self._seen: Seen | None = None
         self.files: dict[str, FollowedFile] = {}
-        # Those that are not at rest: of ten thousand files few are.
+        # The files that are not at rest: few of ten thousand.
         self.awake: dict[str, FollowedFile] = {}
-        # Of the others, those not read to their ends: their files are being looked for.
+        # Sources at rest that are not read to their ends: their files are being looked for.
         self._waiting: set[str] = set()
         self.changed: set[FollowedFile] = set()
 
@@ -55,7 +55,7 @@ class FollowedSources:
         seen = await self._scan.look()
         if seen is self._seen:
             return
-        # Agree first, then read: of a file that is renamed again meanwhile, another replica has to know whose it is.
+        # Agree before reading: if a file is renamed again meanwhile, other replicas have to know whose it is.
         while moves := await self._take_up(seen):
             await self._scan.agree(moves)
             for source, (old, new) in moves.items():
@@ -100,7 +100,7 @@ class FollowedSources:
     def _lose(self, source: str, location: SourceLocation, *, overwritten: bool) -> None:
         progress = self._progress(source)
         if source not in self.files and progress.offset and not progress.ended:
-            # Even if this partition has not seen the file: the rest of it is lost, and that has to be reported.
+            # Report the loss of its rest even if this partition has never seen the file.
             self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
         if source in self.files:
             self.files[source].lose(overwritten=overwritten)
@@ -155,7 +155,7 @@ class PartitionSources:
         return outcome
 
     def announce(self, run: Run) -> None:
-        """Let the next commit hold this about the run."""
+        """Put this state of the run into the next commit."""
         self._run = run
 
     async def follow(self) -> None:
@@ -177,7 +177,7 @@ class PartitionSources:
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         if not moved:
-            # Rows that came while a commit was under way, if nothing has come since.
+            # Rows that came while a commit was under way would otherwise wait until others come.
             await self.commit()
         return moved
 
@@ -209,7 +209,7 @@ class PartitionSources:
             for progress in reached:
                 self._context.check_rejected(progress)
         except TooManyRejectedError:
-            # Only once they are committed can a reader of the error find them.
+            # The error points to rejected rows, so they have to be committed before it is raised.
             await self.transactions.settle()
             raise
 

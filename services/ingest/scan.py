@@ -31,7 +31,7 @@ _MOST_LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class LookPace:
-    """How often to look, in seconds, and at most which share of the time looking may take."""
+    """How often to look at the input, in seconds, and what share of the time looking may take at most."""
 
     interval_s: float = 1.0
     # Where inotify reports changes: at once when names have changed, and seldom when nothing has.
@@ -44,14 +44,14 @@ class LookPace:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What a look took, by the clock and of a core: the load of others is no reason to look less often."""
+    """What a look took, by the clock and of a core: other processes' load is no reason to look less often."""
 
     took_s: float = 0.0
     cpu_s: float = 0.0
 
 
 class Scan:
-    """The files that INPUT names and the sources that they are; with ONCE looked up a single time."""
+    """The files that INPUT names and the sources that they are; with ONCE it looks a single time."""
 
     def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = LookPace()) -> None:
         self._settings = settings
@@ -64,10 +64,10 @@ class Scan:
         self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
         # Whether the latest look missed any source's file.
         self._missed = False
-        # Files that lie elsewhere, where nothing is watched.
+        # Links to files elsewhere, where nothing is watched.
         self._links: Sequence[str] = ()
         self._links_asked_at = 0.0
-        # Second names of files, with the files.
+        # Path and file of each second name of a file.
         self._second_names: set[tuple[str, str]] = set()
         self._input_log = InputLog()
 
@@ -77,7 +77,7 @@ class Scan:
         return self._input_log.failed
 
     async def look(self) -> Seen:
-        """The input as it was a moment ago, every file of it named as a source."""
+        """The input as a recent look saw it, with every file named as a source."""
         async with self._lock:
             if self._seen is None or self._is_due(self._seen):
                 seen, found = await self._look_once_begun()
@@ -90,13 +90,13 @@ class Scan:
                     await self.catalog.read()
                     await self.catalog.agree(seen, {})
                 self._log_second_names(seen)
-                # Until another replica has said which source it is.
+                # Look again soon until another replica has said which source each file is.
                 self._missed |= not self._is_agreed(seen)
                 self._seen = seen
             return self._seen
 
     async def _look_once_begun(self) -> tuple[Seen, Input]:
-        # A look that was given up goes on, and is the next caller's: it alone knows what was renamed before it.
+        # A look whose caller was cancelled goes on for the next caller: it alone knows what was renamed before it.
         looking = self._looking = self._looking or asyncio.ensure_future(asyncio.to_thread(self._look))
         try:
             return await asyncio.shield(looking)
@@ -130,7 +130,7 @@ class Scan:
         return look_at({name: Path(found.path) for name, found in before.items()}) != before
 
     async def refresh(self, since: float) -> None:
-        """Know what other replicas agreed on until `since`, of time.monotonic."""
+        """Catch up with what other replicas had agreed on by `since` (time.monotonic)."""
         async with self._lock:
             if self.catalog.read_at < since:
                 await self.catalog.read()
@@ -142,7 +142,7 @@ class Scan:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
             if self._seen is not None and await self.catalog.agree(self._seen, moves):
-                # Another look for every partition: one of the new sources may be theirs.
+                # A new object makes every partition take up sources again: one of the new ones may be theirs.
                 self._seen = replace(self._seen)
 
     def _is_agreed(self, seen: Seen) -> bool:
@@ -183,7 +183,7 @@ class Scan:
 
 
 def _look_once(given: str, watch: Watch | None, catalog: Catalog) -> tuple[Seen, Input, bool]:
-    """What is there now, and whether any source's file is not."""
+    """What is there now, and whether any source's file is missing."""
     at = time.monotonic()
     if watch is None:
         named = find_files(given)

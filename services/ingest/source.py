@@ -96,7 +96,7 @@ class Source:
             self._use(await self._context.registry.find(self.progress.schema))
             return 0, False
         begun = await self._beginning.find(data, self.progress, expected)
-        # After everything that may fail: whatever is in the outbox goes out.
+        # Put nothing into the outbox before this point: the calls above may fail, and an outbox goes out regardless.
         if begun.used or begun.registered is not None:
             if self._has_void:
                 pack_begun_anew(outbox, self._context.topics, self._address)
@@ -140,12 +140,12 @@ class Source:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the dialect is to be detected once some time has passed, even if nothing more comes."""
+        """Whether the dialect will be detected after some time, even if no more data comes."""
         return self._registered is None and self._beginning.is_undecided
 
     @property
     def decides_at(self) -> float:
-        """When the dialect is detected from the complete lines that there are; never if it is known."""
+        """The time.monotonic at which the dialect is detected from the complete lines so far; never if it is known."""
         return self._beginning.decides_at if self._registered is None else math.inf
 
     def _log_unterminated(self, framed: Framed) -> None:

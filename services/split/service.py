@@ -80,7 +80,7 @@ class Splitter:
                 await unless_stopped(stop, reading.begin())
                 self.taken_up.add(partition)
                 if is_new:
-                    # At once, so that `done` sees that there is something to fill.
+                    # Commit at once, so that `done` sees that there is something to fill.
                     await transactions.commit(transactions.outbox(), reading.offsets)
                     await transactions.settle()
                 await self._positions.wait_for_all(stop)
@@ -112,7 +112,7 @@ class Splitter:
         planned = await self._positions.plan(partition, point, beginning)
         begun = planned.position
         await self._check_end(partition, begun.main.offset)
-        # After the reads above and before anything is done with them: a topic created again has nothing committed.
+        # After the reads above, before acting on them: nothing is committed for a topic that was created again.
         await self._confirm()
         self._positions.check_kept({partition: point})
         await self._positions.log_changes(planned)

@@ -54,7 +54,7 @@ def find_opening(
         options, named_up_to = find_sep_line(data, options)
         if named_up_to:
             to_skip = 1
-            # Alone it is not taken: it is read together with what follows it.
+            # A `sep=` line alone is not taken: it is read together with what follows it.
             at_end = at_end and bool(data[named_up_to:].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
@@ -73,9 +73,9 @@ def find_opening(
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """What precedes the first record: lines to skip up to `start`, and blank lines up to `end`.
+    """What precedes the first record: `skipped` lines up to `start`, and blank lines up to `end`.
 
-    `blanks` are those that are rejected here. `is_full`: they are enough for one call.
+    `blanks` are the blank lines that are rejected now. `is_full`: they are enough for one call.
     """
 
     start: int
@@ -112,7 +112,7 @@ def _open_without_header(
 ) -> Opening:
     columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
     schema = Schema(None, columns, dialect, options.row_format)
-    # Lines before the first row that shows how many columns there are are judged like those after it.
+    # Framing judges what precedes the first row with all columns like what follows it.
     mark = len(BOM) if data.startswith(BOM, before.start) else 0
     return Opening(schema, before.start + mark, before.lines, trouble=_find_trouble(first, dialect))
 
@@ -178,7 +178,7 @@ def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
 def lacks_header(data: bytes, options: ReadOptions, line: int) -> bool:
     """Whether this beginning of a source, from `line` on and too short to be read, has no row.
 
-    It has lines to skip, blank lines, and a header without its line ending.
+    It then holds only lines to skip, blank lines, and a header without its line ending.
     """
     start = _skipped(data, max(0, options.skip_lines - (line - 1)))
     if start is None:

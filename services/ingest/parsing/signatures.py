@@ -1,7 +1,7 @@
 """What a file is by its first bytes, whatever its name says: compressed, or something that is no CSV.
 
 Each decision needs only the first bytes, so it is the same however much has been written. If they could also begin a
-CSV file, it is one: a name in a header is refused only if nobody gives such names.
+CSV file, it is one: what may be a header is refused only if no column has such a name.
 """
 
 import re
@@ -62,7 +62,7 @@ class Packed(Enum):
 
 
 def find_packed(first: bytes) -> Packed | None:
-    """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None where it is not."""
+    """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None if it is not."""
     if first.startswith(_GZIP):
         return Packed.GZIP
     if first.startswith(_ZSTD) or _ZSTD_SKIPPED.match(first):
@@ -71,7 +71,7 @@ def find_packed(first: bytes) -> Packed | None:
 
 
 def find_foreign(data: bytes, *, at_end: bool) -> str | None:
-    """Say what a source with this beginning is, and what to do, where it is no CSV that can be read; "" where it is.
+    """Say why a source with this beginning is no CSV that can be read, and what to do; "" if it is one.
 
     None while there is too little of it.
     """
@@ -86,7 +86,7 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
 
 
 def find_json(data: bytes, *, at_end: bool) -> str | None:
-    """As find_foreign, of JSON: it may be data, but no header. Ask it where there is to be one."""
+    """As find_foreign, for JSON, which may be rows but no header: ask only where a header is expected."""
     beginning = data[:_MOST_LOOKED_AT].removeprefix(BOM)
     if _JSON.match(beginning):
         return "it is JSON, perhaps an error message: fetch it again, or export it to CSV; HEADER=none takes it as rows"
@@ -114,7 +114,7 @@ def _wide(name: str) -> str:
 
 
 def _wide_unmarked(data: bytes, *, at_end: bool) -> str | None:
-    """As find_foreign, of UTF-16 and UTF-32 without a byte order mark: by the first line."""
+    """As find_foreign, for UTF-16 and UTF-32 without a byte order mark, by the first line."""
     end = data.find(b"\n", 0, _MOST_LOOKED_AT)
     if b"\0" not in data[: _MOST_LOOKED_AT if end < 0 else end + 1]:
         return ""
