@@ -1,4 +1,4 @@
-"""What is done with a followed file at one look, case by case."""
+"""One look at a followed file, case by case."""
 
 from dataclasses import replace
 
@@ -42,16 +42,16 @@ def look(
         (look(READ), Step.REST, False),
         (look(READ, known=None), Step.REST, False),
         (look(READ, stamp=GREW), Step.READ, False),
-        # Touched once it was read, or another file: its content has to show that it is the source's.
+        # Touched after it was read, or another file: check that its content is the source's.
         (look(READ, stamp=TOUCHED), Step.REST, True),
         (look(READ, stamp=OTHER), Step.REST, True),
         (look(stamp=TOUCHED), Step.READ, False),
         (look(stamp=OTHER), Step.READ, True),
-        # A header without its line ending is left: read again only if it may have been written again.
+        # A header without its line ending is left: read it again only if it may have been rewritten.
         (look(HEADER_LEFT), Step.READ, False),
         (look(HEADER_LEFT, header=True), Step.REST, False),
         (look(HEADER_LEFT, stamp=TOUCHED, header=True), Step.READ, True),
-        # Compressed: read only once nothing is written to it any more, or if it is known to be read.
+        # Compressed: read it once nothing is written to it any more.
         (look(packed=True), Step.WAIT, False),
         (look(packed=True, rest_s=2), Step.READ, False),
         (look(packed=True, rules=ONCE), Step.READ, False),
@@ -59,7 +59,7 @@ def look(
         (look(READ, known=None, packed=True), Step.WAIT, False),
         (look(READ, stamp=TOUCHED, packed=True), Step.WAIT, True),
         (look(READ, stamp=TOUCHED, packed=True, rest_s=2), Step.REST, True),
-        # What was unpacked is longer or shorter than the file: an offset says nothing of its end.
+        # Offsets count unpacked bytes, so they say nothing about the end of the file.
         (look(HEADER_LEFT, packed=True), Step.REST, False),
     ],
 )
@@ -76,11 +76,11 @@ def test_a_step_and_whether_the_content_is_suspect(given: Look, step: Step, *, i
         (look(rest_s=60), Expected.NOTHING),
         (look(rest_s=2, packed=True), Expected.NOTHING),
         (look(rules=ONCE), Expected.NOTHING),
-        # Half a row waits no less than until the file has ended.
+        # Half a row waits at least until the file has ended.
         (look(rest_s=3, rules=replace(RULES, settle_s=4, unterminated_s=1)), Expected.MORE),
         (look(rest_s=4, rules=replace(RULES, settle_s=4, unterminated_s=1)), Expected.NOTHING),
     ],
 )
-def test_what_is_expected_of_a_file(given: Look, expected: Expected) -> None:
+def test_how_much_more_is_expected_of_a_file(given: Look, expected: Expected) -> None:
     assert given.expected(to_its_end=True) is expected
     assert given.expected(to_its_end=False) is Expected.MORE

@@ -42,7 +42,7 @@ class Routed:
 
 
 def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed]:
-    """Compile a route of which every destination is checked."""
+    """Compile a route that checks every destination."""
     route = compile_route(split, schema, PARTITIONS)
 
     def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
