@@ -86,8 +86,9 @@ class Source:
         unterminated = is_at_end and not data.endswith((b"\n", b"\r"))
         if unterminated:
             self._log_unterminated(framed)
-        used = data[: framed.consumed]
-        self._move(used, lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated)
+        self._move(
+            data[: framed.consumed], lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated
+        )
         return framed.consumed
 
     async def _take_opening(self, data: bytes, outbox: Outbox, expected: Expected) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from common.protocol.messages import Category, category_key, parse_category_key
 from common.protocol.partitioner import partition_for
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
-from services.split.categories import routing
+from services.split.categories import decisions
 from services.split.categories.routing import compile_route
 from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 from tests.harness.pipeline import PROJECT
@@ -342,7 +342,7 @@ def test_an_identity_whose_name_does_not_fit_into_a_batch_rejects_every_row() ->
 
 
 def test_decisions_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing, "_MAX_DECISIONS", 3)
+    monkeypatch.setattr(decisions, "_MAX_DECISIONS", 3)
     route = _route(_split("x:int"), Schema(b"x", ("x",)))
     rows = [str(number % 11).encode() for number in range(50)]
     for _ in range(3):
@@ -357,7 +357,7 @@ def _counting(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         keys.append(key)
         return partition_for(key, partitions)
 
-    monkeypatch.setattr(routing, "partition_for", counted)
+    monkeypatch.setattr(decisions, "partition_for", counted)
     return keys
 
 
