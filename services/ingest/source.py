@@ -83,12 +83,10 @@ class Source:
                 total += tally(block.rows)
                 pack_rows(outbox, self._context.topics, self._address, schema.id, block, values, partition)
         is_at_end = expected is Expected.NOTHING and framed.consumed == len(data)
-        unterminated = is_at_end and not data.endswith((b"\n", b"\r"))
-        if unterminated:
+        is_open = is_at_end and not data.endswith((b"\n", b"\r"))
+        if is_open:
             self._log_unterminated(framed)
-        self._move(
-            data[: framed.consumed], lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated
-        )
+        self._move(data[: framed.consumed], lines=framed.lines, tally=total, rejected=rejected, unterminated=is_open)
         return framed.consumed
 
     async def _take_opening(self, data: bytes, outbox: Outbox, expected: Expected) -> tuple[int, bool]:
