@@ -46,6 +46,8 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     schema = Schema(header, tuple(header.decode().split(",")))
     [split] = parse_split_by("Sex")
     route = compile_route(split, schema, partitions=1)
+    # Most weights are there once: a new route meets nearly as many spellings as rows, in few bins.
+    [bins] = parse_split_by("#5:float/0.5")
     layout = layout_of(schema)
     key = category_key(schema.id, "Sex", ("M",))
     mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
@@ -77,6 +79,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             "ingest, split: put rows": put,
             "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
+            "split: route many spellings": lambda: compile_route(bins, schema, partitions=6)(rows, True),  # noqa: FBT003 - same
             "sink: group": lambda: group_by_key(of_categorized.runs()),
             "sink: render": lambda: render(csv_runs([(None, rows)], layout), layout, empty=False, open_line=False),
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from ops.findings import Finding
-from services.ingest.begun import find_changes, refusal
+from services.ingest.changed_settings import find_changes, refusal
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import look_at
 from services.ingest.naming.locations import SourceLocation, SourceLocations

@@ -11,7 +11,7 @@ def main() -> int:
     begin()
     if code := refuse_other_aiokafka("python -m services.ingest"):
         return code
-    # These imports take most of a second; signals have to be handled before.
+    # Signals must be handled before these imports, which take most of a second.
     from common.process.main import run  # noqa: PLC0415
     from services.ingest.service import serve  # noqa: PLC0415
     from services.ingest.settings import IngestSettings  # noqa: PLC0415

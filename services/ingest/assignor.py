@@ -1,4 +1,4 @@
-"""Which of the group's assignments a partition's task belongs to: the leader names each one, the same for all."""
+"""Names for the group's assignments: with them, a partition's task knows which assignment it belongs to."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 class RoundAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
     """The assignor of one member; `round` is the name of the latest assignment.
 
-    For the group it is round robin as before: a leader of an earlier version gives no names.
+    To the group it is aiokafka's round robin. A leader of an earlier version gives no names: `round` is then empty.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class RoundAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aioka
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
     ) -> dict[str, ConsumerProtocolMemberAssignment]:
-        """Assign the partitions, as the group's leader, under a name that no other assignment has."""
+        """As the group's leader, assign the partitions under a unique name."""
         given = RoundRobinPartitionAssignor.assign(cluster, members)
         name = uuid.uuid4().hex.encode()
         return {
@@ -29,5 +29,5 @@ class RoundAssignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aioka
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
-        """Note the name."""
+        """Note the assignment's name."""
         self.round = assignment.user_data.decode()

@@ -1,4 +1,4 @@
-"""The beginning of a source: waiting until there is enough of it, and its schema registered."""
+"""The beginning of a source: wait until there is enough of it, then register its schema."""
 
 import time
 from dataclasses import dataclass, field
@@ -10,24 +10,24 @@ from common.pipeline.registry import Registered
 from common.protocol.progress import Progress
 from common.rows.schema import Schema
 from common.rows.schema_differences import dialect_traits
-from services.ingest.begun import begun_with
+from services.ingest.changed_settings import begun_with
 from services.ingest.context import IngestContext, too_long
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.following import find_expected_opening
 from services.ingest.parsing.framing import Reject
 from services.ingest.parsing.opening import Opening, bytes_left, lacks_header
 from services.ingest.parsing.options import ReadOptions
-from services.ingest.parsing.patience import Patience
+from services.ingest.parsing.patience import DialectPatience
 from services.ingest.parsing.patterns import count_breaks
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """What to take of a source's beginning, with the settings that it was read with, as `begun_with` has them.
+class Beginning:
+    """What to take of a source's beginning, and the settings that it was read with, as `begun_with` gives them.
 
-    `is_header_left`: no more than half a header, or of a line to skip, is left.
+    `is_header_left`: what remains is at most half a header, or half a line to skip.
     """
 
     used: bytes = b""
@@ -38,41 +38,41 @@ class Begun:
     is_header_left: bool = False
 
 
-class Beginning:
+class BeginningFinder:
     """Finds what a source begins with."""
 
     def __init__(self, context: IngestContext) -> None:
         self._context = context
-        self._patience = Patience()
+        self._patience = DialectPatience()
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the dialect is to be detected once some time has passed, even if nothing more comes."""
+        """Whether the dialect will be detected after some time, even if no more data comes."""
         return self._patience.since is not None
 
     @property
     def decides_at(self) -> float:
-        """When the dialect is detected from the complete lines that there are, by time.monotonic."""
+        """The time.monotonic at which the dialect is detected from the complete lines so far."""
         return self._patience.over_at
 
-    async def find(self, data: bytes, progress: Progress, expected: Expected) -> Begun:
-        """What to take of `data`, which goes on where `progress` is. SourceError if it cannot be read."""
+    async def find(self, data: bytes, progress: Progress, expected: Expected) -> Beginning:
+        """What to take of `data`, which begins at `progress`. SourceError if it cannot be read."""
         options = self._context.settings.read_options
         opening = self._find_opening(data, options, progress, expected)
         if opening is None:
             # A header alone shows too little for `auto`, even with its line ending.
             is_header = options.is_auto and options.header == "first" and not self._patience.has_lines
             is_left = expected is Expected.NOTHING or is_header or lacks_header(data, options, progress.line)
-            return Begun(is_header_left=is_left and expected is not Expected.MORE)
+            return Beginning(is_header_left=is_left and expected is not Expected.MORE)
         left = bytes_left(data, opening)
         used = data[: opening.consumed - left]
         lines = count_breaks(used, 0, len(used)) if left else opening.lines
         schema = None if left else opening.schema
         if schema is None:
-            return Begun(used, lines, opening.rejects, None, begun_with(options, None), is_header_left=left > 0)
+            return Beginning(used, lines, opening.rejects, None, begun_with(options, None), is_header_left=left > 0)
         registered = await self._register(schema, progress.source)
         self._log_opening(schema, progress.source, opening.trouble)
-        return Begun(used, lines, opening.rejects, registered, begun_with(options, schema.dialect))
+        return Beginning(used, lines, opening.rejects, registered, begun_with(options, schema.dialect))
 
     def _find_opening(
         self, data: bytes, options: ReadOptions, progress: Progress, expected: Expected

@@ -25,13 +25,13 @@ from services.ingest.settings import IngestSettings
 
 
 class AgreedTopic(Protocol):
-    """A topic that replicas write to one after the other, as FencedTopic does."""
+    """A topic that replicas write to one at a time, as FencedTopic does."""
 
     async def read(self) -> None:
-        """Take what others have written."""
+        """Take in what others have written."""
 
     async def append(self, decide: Callable[[], Sequence[KeyValue]]) -> Sequence[KeyValue]:
-        """Take what others have written, and write what is decided then; returns that."""
+        """Take in what others have written, then write what `decide` returns; return that."""
 
 
 OpenTopic = Callable[[IngestSettings, str, Callable[[Sequence[Record]], None]], AgreedTopic]
@@ -48,17 +48,17 @@ class Catalog:
         self.locations = SourceLocations()
         # The sources that INPUT names.
         self.named: set[str] = set()
-        # By the path that they are named after.
+        # A source belongs to the partition that the path it is named after hashes to.
         self.of_partition: list[set[str]] = [set() for _ in range(settings.partitions)]
 
     async def read(self) -> None:
-        """Know what other replicas have agreed on."""
+        """Catch up with what other replicas have agreed on."""
         at = time.monotonic()
         await self._topic.read()
         self.read_at = at
 
     async def agree(self, seen: Seen, moves: Moves) -> bool:
-        """Agree that these sources have moved, and that new files become sources; True if any does."""
+        """Agree that these sources have moved, and that new files become sources; return whether any does."""
         if not moves and not self.locations.new_sources(seen.files, seen.moved):
             return False
         known = set(self.locations.of)
@@ -72,11 +72,11 @@ class Catalog:
         return [(source.encode(), encode_location(location)) for source, location in changed.items()]
 
     def is_ours(self, source: str, seen: Seen) -> bool:
-        """Whether this INPUT is about the source: another INPUT may have been before."""
+        """Whether this INPUT covers the source, which may stem from another INPUT."""
         return source in self.named or self.locations.of[source].file in seen.by_file
 
     def is_at(self, path: str, found: Found) -> bool:
-        """Whether it is agreed which source a file is, and that it is at this path."""
+        """Whether replicas have agreed which source a file is, and that it is at this path."""
         if not found.file:
             return self.locations.holds(path)
         source = self.locations.source_of(found.file)

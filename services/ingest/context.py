@@ -13,7 +13,7 @@ from common.protocol.identity import describe_other, is_other
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from common.protocol.tolerance import find_excess, rejected_whole
-from services.ingest.begun import is_void
+from services.ingest.changed_settings import is_void
 from services.ingest.outgoing import Address
 from services.ingest.settings import IngestSettings
 
@@ -38,7 +38,7 @@ class IngestContext:
         return Address(source, key, tuple(range(partitions)))
 
     def new_progress(self, source: str) -> Progress:
-        """The progress of a source of which nothing was read."""
+        """The progress of a source that is not read yet."""
         return Progress(source, rows_id=self.rows_id)
 
     def check_progress(self, progress: Progress) -> Progress:
@@ -49,7 +49,7 @@ class IngestContext:
         return replace(progress, rows_id=self.rows_id or progress.rows_id)
 
     def log_at_rest(self, source: str, changed: tuple[str, ...]) -> None:
-        """Log that a source was read to its end under other settings; of many that are alike only the first."""
+        """Log that a source was read to its end under other settings; of many alike, log only the first."""
         if changed not in self._logged:
             self._logged.add(changed)
             log.warning(
@@ -60,17 +60,16 @@ class IngestContext:
 
     def check_rejected(self, progress: Progress) -> None:
         """TooManyRejectedError if more of a source is rejected than MAX_REJECTED allows."""
-        if is_void(progress, self.settings.read_options):
-            return
-        if excess := find_excess(self.settings.tolerance, progress):
+        excess = find_excess(self.settings.tolerance, progress)
+        if excess and not is_void(progress, self.settings.read_options):
             raise TooManyRejectedError(excess)
 
     def find_rejected_whole(self, progress: Progress) -> str:
-        """A line that every row of a source was rejected, where MAX_REJECTED forbids it; empty otherwise."""
+        """Say in one line that every row of a source was rejected, if MAX_REJECTED forbids it; empty otherwise."""
         return rejected_whole(self.settings.tolerance, progress)
 
     def find_skipped_whole(self, progress: Progress) -> str:
-        """A line that SKIP_LINES leaves nothing of a source that has ended; empty otherwise."""
+        """Say in one line that SKIP_LINES leaves nothing of a source that has ended; empty otherwise."""
         lines = progress.line - 1 if progress.ended else 0
         skip_lines = self.settings.skip_lines
         return find_skipped_whole(progress.source, skip_lines, lines=lines, has_schema=bool(progress.schema))
@@ -81,7 +80,7 @@ class IngestContext:
 
 
 def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: bool) -> str:
-    """A line that SKIP_LINES leaves nothing of a source of so many lines; empty if it leaves something."""
+    """Say in one line that SKIP_LINES leaves nothing of a source of so many lines; empty if it leaves something."""
     if has_schema or not 0 < lines <= skip_lines:
         return ""
     has = f"{lines} line{'' if lines == 1 else 's'}"
@@ -89,5 +88,5 @@ def find_skipped_whole(source: str, skip_lines: int, *, lines: int, has_schema: 
 
 
 def too_long(source: str, why: str) -> str:
-    """A line that a source's header is longer than can be kept."""
+    """Say in one line that a source's header is too long to keep."""
     return f"{source}: its header is too long ({why}): is it a CSV file?"

@@ -16,8 +16,8 @@ from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, fit_chunk
+from services.ingest.look import EndRules, Look, Stamp, Step
 from services.ingest.parsing.expected import Expected
-from services.ingest.parsing.look import FilePatience, Look, Stamp, Step
 from services.ingest.resuming import resume_source
 from services.ingest.source import Source
 
@@ -36,7 +36,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Whether a turn moved the source's progress, and when to look next, by time.monotonic: 0 is the next turn."""
+    """Whether a turn moved the source's progress, and when to look next, by time.monotonic (0: at the next turn)."""
 
     moved: bool = False
     next_look: float = 0.0
@@ -48,22 +48,23 @@ class FileReader:
     def __init__(self, context: IngestContext, progress: Progress) -> None:
         self._context = context
         settings = context.settings
-        self._patience = FilePatience(settings.once, settings.settle_s, settings.unterminated_s)
+        self._end_rules = EndRules(settings.once, settings.settle_s, settings.unterminated_s)
         self._begun_at = progress
         self._source: Source | None = None
         self._refusal = ""
-        # Known once its first bytes are looked at.
+        # None until the file's first bytes are looked at.
         self._content: Content | None = None
         self._chunk_bytes = CHUNK_BYTES
         # The file at the last look, and when its content was last seen to be the source's.
         self._seen: Stamp | None = None
         self._known: Stamp | None = None
         self._grew_at = time.monotonic()
-        # Of a header that lacks its line ending, which is not read.
-        self._header_bytes = 0
+        # Whether the end of the file is a header without its line ending, which is not read.
+        self._holds_header = False
         self._is_misnamed = False
         self.stage = Stage.READING
         self.path, self.expected = Path(), ""
+        self._name = ""
 
     @property
     def is_packed(self) -> bool:
@@ -76,7 +77,9 @@ class FileReader:
         return self._begun_at if self._source is None else self._source.progress
 
     def move(self, path: Path, expected: str) -> None:
-        """The file is here now."""
+        """Take note of where the file is now."""
+        if path != self.path:
+            self._name = source_name(path)
         self.path, self.expected = path, expected
         if self._content is not None:
             self._content.path, self._content.expected = path, expected
@@ -86,6 +89,14 @@ class FileReader:
         if self.stage is Stage.FINISHED:
             self.stage = Stage.READING
 
+    def finish(self) -> None:
+        """No more of the file is read until it is reopened."""
+        self.stage = Stage.FINISHED
+
+    def retry(self) -> None:
+        """The file could not be read: try again at the next look."""
+        self.stage = Stage.READING
+
     async def read(self, outbox: Outbox, now: float) -> Turn:
         """Look at the file, and put what it has into the outbox. OSError, SourceError if it cannot be read."""
         stat = await ask_file(self.path.stat)
@@ -94,24 +105,25 @@ class FileReader:
         stamp, was_packed = _stamp_of(stat), self.is_packed
         content = await self._open(stamp)
         if content.whole_only and not was_packed:
-            # How many compressed files are read at once is for the partition to say.
+            # Read it at the next turn: the partition decides how many compressed files are read at once.
             return Turn()
         source = self._source or await self._resume(content, stamp)
-        rest_s, holds_header = now - self._grew_at, self._header_bytes > 0
-        look = Look(source.progress, stamp, self._known, content.whole_only, rest_s, holds_header, self._patience)
-        if look.step is Step.WAIT:
+        rest_s, is_packed = now - self._grew_at, content.whole_only
+        look = Look(source.progress, stamp, self._known, is_packed, rest_s, self._holds_header, self._end_rules)
+        step = look.step
+        if step is Step.WAIT:
             self.stage = Stage.GROWING
             return Turn()
         if self.stage is Stage.GROWING:
             self.stage = Stage.READING
         if look.is_suspect:
             await ask_file(content.fingerprint, source.progress)
-        if look.step is Step.REST:
+        if step is Step.REST:
             return self._rest(source, stamp)
         return await self._take_chunk(content, source, look, outbox, now)
 
     async def _open(self, stamp: Stamp) -> Content:
-        """What the file holds: as long as nothing was read of it, it may become another kind of file."""
+        """The file's content. As long as nothing of it was read, the file may become another kind of file."""
         seen, content = self._seen, self._content
         if content is None or (self.progress.offset == 0 and stamp != seen):
             content = self._content = await ask_file(content_of, self.path, self.expected)
@@ -130,9 +142,9 @@ class FileReader:
         return resumed.source
 
     def _rest(self, source: Source, stamp: Stamp) -> Turn:
-        """There is nothing more until the file is seen to have changed. Moved if its time is to be kept."""
+        """Rest until the file is seen to have changed. The turn moves the progress if it has to keep a new time."""
         self._known, self.stage = stamp, Stage.FINISHED
-        # A file that was touched, and is renamed later, would be taken for another one.
+        # Without its new time, a file that was touched and is renamed later would be taken for another one.
         is_touched = source.progress.changed_at_ns != stamp.changed_at_ns
         if is_touched:
             source.progress = replace(source.progress, changed_at_ns=stamp.changed_at_ns)
@@ -150,15 +162,14 @@ class FileReader:
         used = await source.take(data, outbox, expected, size=stamp.size, changed_at_ns=stamp.changed_at_ns)
         progress = source.progress
         content.keep_from(progress.offset)
-        # Once it is complete, `take` rejects a record that is too long.
+        # `take` rejects a record that is too long once it is complete, so read on until it is.
         stuck = not used and not to_its_end
-        name = source_name(self.path)
-        self._chunk_bytes = fit_chunk(self._chunk_bytes, name, progress.line, progress.offset, stuck=stuck)
+        self._chunk_bytes = fit_chunk(self._chunk_bytes, self._name, progress.line, progress.offset, stuck=stuck)
         self._log_end(progress, before, len(data) - used)
         next_look = 0.0
         if expected is Expected.NOT_NOW and not progress.ended:
-            # A file that is seen to have changed is looked at before.
-            next_look = self._grew_at + self._patience.half_row_s
+            # A file that is seen to have changed is looked at earlier.
+            next_look = self._grew_at + self._end_rules.half_row_s
             if now < source.decides_at < next_look:
                 next_look = source.decides_at
         return Turn(progress != before, next_look)
@@ -167,11 +178,11 @@ class FileReader:
         if not progress.ended:
             return
         if left:
-            if not self._header_bytes and not self._context.settings.read_options.is_auto:
+            if not self._holds_header and not self._context.settings.read_options.is_auto:
                 log.warning("a header waits for its line ending", source=progress.source, bytes=left)
         elif progress.offset > before.offset or not before.ended:
             log.info("source ended", source=progress.source, rows=progress.tally.rows)
-        self._header_bytes = left
+        self._holds_header = left > 0
 
 
 def _stamp_of(stat: os.stat_result) -> Stamp:

@@ -16,7 +16,7 @@ from services.ingest.files.reading import MovedError, ask_file, check_readable
 from services.ingest.naming.locations import Found
 from services.ingest.trouble import Trouble
 
-# A file that cannot be read is tried this often; the others at every turn, except those that have ended.
+# How often a file that cannot be read is tried again; the others are read at every turn until they have ended.
 _TROUBLE_LOOK_INTERVAL_S = 1.0
 
 
@@ -24,9 +24,9 @@ class Whereabouts(Enum):
     """What is known of where a file is."""
 
     HERE = auto()
-    # Another file has its name, or none has: the next look at the input finds it.
+    # Its name is gone, or another file has it: the next look at the input finds where the file went.
     MOVED = auto()
-    # Nobody knows.
+    # Looks at the input do not find it.
     LOST = auto()
     # Another source's file was renamed over it.
     OVERWRITTEN = auto()
@@ -36,7 +36,7 @@ _NOWHERE = {Whereabouts.LOST, Whereabouts.OVERWRITTEN}
 
 
 class FollowedFile:
-    """A file, read on whenever it has more than was read."""
+    """A file that is read on whenever it has more."""
 
     def __init__(self, context: IngestContext, found: Found, progress: Progress) -> None:
         self._once = context.settings.once
@@ -44,7 +44,7 @@ class FollowedFile:
         self._trouble = Trouble(progress.source)
         self._next_look = 0.0
         # The file at the last look at the input.
-        self._found = found
+        self._found: Found | None = None
         self._whereabouts = Whereabouts.HERE
         self.see(found)
 
@@ -60,7 +60,7 @@ class FollowedFile:
 
     @property
     def is_unpacking(self) -> bool:
-        """Whether, compressed, it is being read: not while it is written to, at its end, or in trouble."""
+        """Whether the file, if compressed, is being read: not while it grows, at its end, or in trouble."""
         return self._reader.stage is Stage.READING and not self.trouble and not self.is_at_rest
 
     @property
@@ -79,25 +79,26 @@ class FollowedFile:
         return self._next_look == math.inf
 
     def see(self, found: Found) -> None:
-        """The file is here now: look at it if it has changed, and do not take another one for it."""
-        # With ONCE nothing looks for where the file has gone: whatever is there is reported.
+        """Take note of where a look at the input sees the file: read on if it has changed, and take no other for it."""
+        if found == self._found and self._whereabouts is Whereabouts.HERE:
+            return
+        # With ONCE no other look finds out where the file has gone, so take or report what is at its path.
         self._reader.move(Path(found.path), "" if self._once else found.file)
-        if self._whereabouts is not Whereabouts.HERE or found != self._found:
-            self._next_look = 0.0
-            self._reader.reopen()
+        self._next_look = 0.0
+        self._reader.reopen()
         self._found = found
         self._whereabouts = Whereabouts.HERE if self._once or found.file else Whereabouts.LOST
 
     def lose(self, *, overwritten: bool) -> None:
-        """Nobody knows where the file is, or another source's was renamed over it: report that, and read no more."""
+        """The file is not found, or another source's was renamed over it: report that, and read no more."""
         self._whereabouts = Whereabouts.OVERWRITTEN if overwritten else Whereabouts.LOST
         self._next_look = 0.0
 
     async def put_next_rows(self, outbox: Outbox) -> bool:
         """Put the file's next rows into the outbox; False if there are none now.
 
-        A file that cannot be read is reported once and tried again; one that changed stays in trouble until it is as it
-        was. One that is not where it was waits until it is known where it is.
+        A file that cannot be read is reported once and tried again. One whose content changed stays in trouble until it
+        is as it was. One that was moved waits until a look at the input finds it.
         """
         now = time.monotonic()
         if now < self._next_look:
@@ -108,7 +109,7 @@ class FollowedFile:
                 return False
             turn = await self._reader.read(outbox, now)
         except (TimeoutError, ConnectionError):
-            # Kafka's: registering a header takes a transaction, and no call for the file raises them.
+            # Let Kafka's errors pass: registering a header takes a transaction. `ask_file` raises neither.
             raise
         except OSError as error:
             is_moved = isinstance(error, MovedError | FileNotFoundError)
@@ -127,12 +128,15 @@ class FollowedFile:
 
     def _fail(self, reason: str, kind: str, now: float) -> None:
         self._trouble.report(reason, kind)
-        self._reader.stage = Stage.FINISHED if self._once else Stage.READING
+        if self._once:
+            self._reader.finish()
+        else:
+            self._reader.retry()
         # A lost file is found by a look at the whole input, not by a look at this one.
         self._next_look = math.inf if self._whereabouts in _NOWHERE else now + _TROUBLE_LOOK_INTERVAL_S
 
     async def _check_loss(self) -> None:
-        """SourceError, OSError unless the file is lost without a loss."""
+        """OSError if no file can be read at the path; SourceError if the file was overwritten before it was read."""
         self._next_look = math.inf
         path, is_overwritten = self._reader.path, self._whereabouts is Whereabouts.OVERWRITTEN
         await ask_file(check_readable, path)
@@ -142,4 +146,4 @@ class FollowedFile:
                 raise SourceError(
                     f"{source_name(path)} is another file now, and the one read to byte {self.progress.offset} is gone"
                 )
-            self._reader.stage = Stage.FINISHED
+            self._reader.finish()

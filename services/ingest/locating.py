@@ -1,4 +1,4 @@
-"""Finding a source's file again once it is no longer at its location: the questions to the disk."""
+"""Finding a source's file again once it has left its location: what the disk is asked."""
 
 import asyncio
 from dataclasses import dataclass
@@ -27,15 +27,16 @@ class Locator:
     def __init__(self, context: IngestContext, scan: Scan) -> None:
         self._once = context.settings.once
         self._scan = scan
+        self._locations = scan.catalog.locations
         # When a source's file was first missed, by time.monotonic.
         self._missed_at: dict[str, float] = {}
 
     def note_found(self, source: str) -> None:
-        """The source's file is at its location."""
+        """Note that the source's file is at its location."""
         self._missed_at.pop(source, None)
 
     async def locate(self, progress: Progress, location: SourceLocation, seen: Seen) -> Located:
-        """Where a source is whose file is no longer at `location`."""
+        """Where a source is now that its file has left `location`."""
         source = progress.source
         if not location.file and location.path not in seen.files:
             return Located(location)
@@ -51,24 +52,23 @@ class Locator:
 
     async def _judge(self, source: str, location: SourceLocation, seen: Seen, *, is_another: bool) -> Located:
         successor = seen.files.get(location.path)
+        successor_file = successor.file if successor is not None else ""
         missing = Missing(
             had_file=bool(location.file),
             is_another=is_another,
             # With ONCE there is no other look.
             missed_before=seen.at > self._missed_at.setdefault(source, seen.at) or self._once,
             is_hidden=self._scan.is_blind_to(location.path),
-            may_take_successor=successor is not None
-            and self._scan.locations.may_take(source, location.path, successor.file),
+            may_take_successor=self._locations.may_take(source, location.path, successor_file),
         )
         verdict = judge_missing(missing)
         if verdict is Verdict.WAITS:
             return Located(location)
-        if verdict is Verdict.TAKES_SUCCESSOR and successor is not None:
+        if verdict is Verdict.TAKES_SUCCESSOR:
             # Reading on shows whether it is the same source, rewritten, or another file.
-            return Located(SourceLocation(location.path, successor.file))
-        has_successor = successor is not None and bool(successor.file)
-        # Looks do not show what has a name that INPUT does not have.
-        is_overwritten = has_successor or await asyncio.to_thread(self._scan.is_outside, location.path)
+            return Located(SourceLocation(location.path, successor_file))
+        # Looks do not show a file whose name INPUT does not have.
+        is_overwritten = bool(successor_file) or await asyncio.to_thread(self._scan.is_outside, location.path)
         return Located(SourceLocation(location.path), is_lost=True, is_overwritten=is_overwritten)
 
 

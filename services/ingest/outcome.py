@@ -1,4 +1,4 @@
-"""What a run that is done reports of its sources, and the error that it ends with."""
+"""What a finished run reports of its sources, and the error that it ends with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ def check_outcome(outcome: Outcome) -> None:
     """Raise ServiceError for what the run could not read, or had to reject as a whole."""
     whole = sorted(outcome.rejected_whole)
     if outcome.skipped_whole and len(outcome.skipped_whole) == len(outcome.sources):
-        # If other sources have rows, the log has it.
+        # Where other sources have rows, the warning in the log is enough.
         raise ConfigurationError("\n".join(sorted(outcome.skipped_whole)[:_MOST_REPORTED]))
     if outcome.failed:
         raise SourceError("\n".join([_describe_unread(outcome.failed), *whole[:_MOST_REPORTED]]))

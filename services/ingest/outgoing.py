@@ -32,13 +32,13 @@ class Address:
 
 def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_row_bytes: int) -> Iterator[Encoded]:
     """Each block of rows with the values of its records: the rows themselves, or, with a codec, JSON objects."""
-    for framed in frames:
-        if isinstance(framed, Reject):
-            yield framed
+    for each in frames:
+        if isinstance(each, Reject):
+            yield each
         elif codec is not None:
-            yield from _encode_json(framed, codec, max_row_bytes)
+            yield from _encode_json(each, codec, max_row_bytes)
         else:
-            yield framed, framed.rows
+            yield each, each.rows
 
 
 def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Iterator[Encoded]:
@@ -51,7 +51,9 @@ def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Itera
     values: list[bytes] = []
     line, offset = first_line, first_offset = block.line, block.offset
     for row, quick in zip(block.rows, usual, strict=True):
-        value, problem = _encode_row(row, quick, codec, max_row_bytes)
+        value, problem = (quick, "") if quick is not None else _encode_unusual(row, codec)
+        if len(value) > max_row_bytes:
+            problem = f"{len(value)} bytes as JSON, at most {max_row_bytes}"
         # A row with a quote has a block of its own: its CSV bytes may differ from those that its object gives back, and
         # the next mark sets line and offset right.
         if (problem or not block.plain) and rows:
@@ -70,13 +72,12 @@ def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Itera
         yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
 
 
-def _encode_row(row: bytes, quick: bytes | None, codec: JsonCodec, max_row_bytes: int) -> tuple[bytes, str]:
-    """A row as JSON (`quick` if it is not None), and why it has no JSON form; empty if it has."""
+def _encode_unusual(row: bytes, codec: JsonCodec) -> tuple[bytes, str]:
+    """The row as JSON, and why it has no JSON form; empty if it has."""
     try:
-        value = codec.encode(row) if quick is None else quick
+        return codec.encode(row), ""
     except ValueError as error:
         return b"", str(error)
-    return value, "" if len(value) <= max_row_bytes else f"{len(value)} bytes as JSON, at most {max_row_bytes}"
 
 
 def pack_rows(
@@ -114,7 +115,7 @@ def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject
 
 
 def pack_begun_anew(outbox: Outbox, topics: Topics, address: Address) -> None:
-    """Record in `rejected` that a source is read from its beginning again, before anything is rejected of it then."""
+    """Record in `rejected`, ahead of its new rejections, that a source is read from its beginning again."""
     value, headers = encode_begun_anew(BegunAnew(address.source))
     outbox.put(topics.rejected, 0, address.key, value, headers)
 

@@ -8,7 +8,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from common.errors import TooManyRejectedError
-from common.kafka.transaction import Outbox, Transactions
+from common.kafka.transaction import Transactions
 from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import path_of
@@ -33,14 +33,15 @@ class FollowedSources:
     def __init__(self, context: IngestContext, scan: Scan, partition: int, known: dict[str, Progress]) -> None:
         self._context = context
         self._scan = scan
+        self._catalog = scan.catalog
         self._partition = partition
         self._known = known
         self._locator = Locator(context, scan)
         self._seen: Seen | None = None
         self.files: dict[str, FollowedFile] = {}
-        # Those that are not at rest: of ten thousand files few are.
+        # The files that are not at rest: few of ten thousand.
         self.awake: dict[str, FollowedFile] = {}
-        # Of the others, those not read to their ends: their files are being looked for.
+        # Sources at rest that are not read to their ends: their files are being looked for.
         self._waiting: set[str] = set()
         self.changed: set[FollowedFile] = set()
 
@@ -54,24 +55,24 @@ class FollowedSources:
         seen = await self._scan.look()
         if seen is self._seen:
             return
-        # Agree first, then read: of a file that is renamed again meanwhile, another replica has to know whose it is.
+        # Agree before reading: if a file is renamed again meanwhile, other replicas have to know whose it is.
         while moves := await self._take_up(seen):
             await self._scan.agree(moves)
             for source, (old, new) in moves.items():
-                if old.path != new.path and self._scan.locations.of[source] == new:
+                if old.path != new.path and self._catalog.locations.of[source] == new:
                     log.info("source was renamed", source=source, before=old.path, now=new.path)
         self._seen = seen
 
     async def _take_up(self, seen: Seen) -> Moves:
         """Take up every source that is at its location; return where the others have moved."""
         moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
-        for source in sorted(self._scan.of_partition[self._partition]):
-            location = self._scan.locations.of[source]
+        for source in sorted(self._catalog.of_partition[self._partition]):
+            location = self._catalog.locations.of[source]
             found = seen.at_location(location)
             if found is not None:
                 self._locator.note_found(source)
                 self._see(source, found)
-            elif self._scan.is_ours(source, seen):
+            elif self._catalog.is_ours(source, seen):
                 located = await self._locator.locate(self._progress(source), location, seen)
                 if located.is_lost:
                     self._lose(source, location, overwritten=located.is_overwritten)
@@ -99,7 +100,7 @@ class FollowedSources:
     def _lose(self, source: str, location: SourceLocation, *, overwritten: bool) -> None:
         progress = self._progress(source)
         if source not in self.files and progress.offset and not progress.ended:
-            # Even if this partition has not seen the file: the rest of it is lost, and that has to be reported.
+            # Report the loss of its rest even if this partition has never seen the file.
             self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
         if source in self.files:
             self.files[source].lose(overwritten=overwritten)
@@ -154,7 +155,7 @@ class PartitionSources:
         return outcome
 
     def announce(self, run: Run) -> None:
-        """Let the next commit hold this about the run."""
+        """Put this state of the run into the next commit."""
         self._run = run
 
     async def follow(self) -> None:
@@ -176,7 +177,7 @@ class PartitionSources:
             if not self.transactions.busy or self._is_due():
                 await self.commit()
         if not moved:
-            # Rows that came while a commit was under way, if nothing has come since.
+            # Rows that came while a commit was under way would otherwise wait until others come.
             await self.commit()
         return moved
 
@@ -195,22 +196,22 @@ class PartitionSources:
         changed = self._followed.changed
         if not changed and self._run is None:
             return
-        moved = [followed.progress for followed in changed]
-        for progress in moved:
-            self._put(self._outbox, progress.source.encode(), encode_progress(progress))
+        reached = [followed.progress for followed in changed]
+        for progress in reached:
+            self._put(progress.source.encode(), encode_progress(progress))
         if self._run is not None:
-            self._put(self._outbox, RUN_KEY, encode_run(self._run))
+            self._put(RUN_KEY, encode_run(self._run))
             self._run = None
         outbox, self._outbox = self._outbox, self.transactions.outbox()
         changed.clear()
         await self.transactions.commit(outbox)
         try:
-            for progress in moved:
+            for progress in reached:
                 self._context.check_rejected(progress)
         except TooManyRejectedError:
-            # Only once they are committed can a reader of the error find them.
+            # The error points to rejected rows, so they have to be committed before it is raised.
             await self.transactions.settle()
             raise
 
-    def _put(self, outbox: Outbox, key: bytes, value: bytes) -> None:
-        outbox.put(self._partition.topic, self._partition.partition, key, value)
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._outbox.put(self._partition.topic, self._partition.partition, key, value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from common.protocol.progress import Progress
-from services.ingest.begun import find_changes, refusal
+from services.ingest.changed_settings import find_changes, refusal
 from services.ingest.context import IngestContext
 from services.ingest.files.content import Content
 from services.ingest.files.finding import source_key

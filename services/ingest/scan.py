@@ -20,7 +20,7 @@ from services.ingest.files.finding import (
 )
 from services.ingest.files.input_log import InputLog
 from services.ingest.files.watching import Watch
-from services.ingest.naming.locations import Found, Moved, Moves, Seen, SourceLocations
+from services.ingest.naming.locations import Found, Moved, Moves, Seen
 from services.ingest.settings import IngestSettings
 
 log = structlog.get_logger()
@@ -30,8 +30,8 @@ _MOST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How often to look, in seconds, and at most which share of the time looking may take."""
+class LookPace:
+    """How often to look at the input, in seconds, and what share of the time looking may take at most."""
 
     interval_s: float = 1.0
     # Where inotify reports changes: at once when names have changed, and seldom when nothing has.
@@ -44,18 +44,18 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What a look took, by the clock and of a core: the load of others is no reason to look less often."""
+    """What a look took, by the clock and of a core: other processes' load is no reason to look less often."""
 
     took_s: float = 0.0
     cpu_s: float = 0.0
 
 
 class Scan:
-    """The files that INPUT names and the sources that they are; with ONCE looked up a single time."""
+    """The files that INPUT names and the sources that they are; with ONCE it looks a single time."""
 
-    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: Pace = Pace()) -> None:
+    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = LookPace()) -> None:
         self._settings = settings
-        self._catalog = catalog
+        self.catalog = catalog
         self._pace = pace
         self._lock = asyncio.Lock()
         self._seen: Seen | None = None
@@ -64,10 +64,10 @@ class Scan:
         self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
         # Whether the latest look missed any source's file.
         self._missed = False
-        # Files that lie elsewhere, where nothing is watched.
+        # Links to files elsewhere, where nothing is watched.
         self._links: Sequence[str] = ()
         self._links_asked_at = 0.0
-        # Second names of files, with the files.
+        # Path and file of each second name of a file.
         self._second_names: set[tuple[str, str]] = set()
         self._input_log = InputLog()
 
@@ -76,18 +76,8 @@ class Scan:
         """The folders that cannot be looked into, and why."""
         return self._input_log.failed
 
-    @property
-    def locations(self) -> SourceLocations:
-        """Where the sources are, as replicas have agreed."""
-        return self._catalog.locations
-
-    @property
-    def of_partition(self) -> list[set[str]]:
-        """The sources of each partition of `progress`."""
-        return self._catalog.of_partition
-
     async def look(self) -> Seen:
-        """The input as it was a moment ago, every file of it named as a source."""
+        """The input as a recent look saw it, with every file named as a source."""
         async with self._lock:
             if self._seen is None or self._is_due(self._seen):
                 seen, found = await self._look_once_begun()
@@ -95,18 +85,18 @@ class Scan:
                 if not seen.files and (self._seen is None or self._seen.files):
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
-                is_moved_known = all(self.locations.source_of(file) is not None for file in seen.moved)
+                is_moved_known = all(self.catalog.locations.source_of(file) is not None for file in seen.moved)
                 if not self._is_agreed(seen) or not is_moved_known:
-                    await self._catalog.read()
-                    await self._catalog.agree(seen, {})
+                    await self.catalog.read()
+                    await self.catalog.agree(seen, {})
                 self._log_second_names(seen)
-                # Until another replica has said which source it is.
+                # Look again soon until another replica has said which source each file is.
                 self._missed |= not self._is_agreed(seen)
                 self._seen = seen
             return self._seen
 
     async def _look_once_begun(self) -> tuple[Seen, Input]:
-        # A look that was given up goes on, and is the next caller's: it alone knows what was renamed before it.
+        # A look whose caller was cancelled goes on for the next caller: it alone knows what was renamed before it.
         looking = self._looking = self._looking or asyncio.ensure_future(asyncio.to_thread(self._look))
         try:
             return await asyncio.shield(looking)
@@ -140,10 +130,10 @@ class Scan:
         return look_at({name: Path(found.path) for name, found in before.items()}) != before
 
     async def refresh(self, since: float) -> None:
-        """Know what other replicas agreed on until `since`, of time.monotonic."""
+        """Catch up with what other replicas had agreed on by `since` (time.monotonic)."""
         async with self._lock:
-            if self._catalog.read_at < since:
-                await self._catalog.read()
+            if self.catalog.read_at < since:
+                await self.catalog.read()
             if self._seen is not None and self._seen.at < since:
                 # With ONCE too: another replica, whose partitions these were, may have seen more.
                 self._seen = None
@@ -151,19 +141,15 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
-            if self._seen is not None and await self._catalog.agree(self._seen, moves):
-                # Another look for every partition: one of the new sources may be theirs.
+            if self._seen is not None and await self.catalog.agree(self._seen, moves):
+                # A new object makes every partition take up sources again: one of the new ones may be theirs.
                 self._seen = replace(self._seen)
 
     def _is_agreed(self, seen: Seen) -> bool:
         return all(self._is_known(path, found) for path, found in seen.files.items())
 
     def _is_known(self, path: str, found: Found) -> bool:
-        return (path, found.file) in self._second_names or self._catalog.is_at(path, found)
-
-    def is_ours(self, source: str, seen: Seen) -> bool:
-        """Whether this INPUT is about the source: another INPUT may have been before."""
-        return self._catalog.is_ours(source, seen)
+        return (path, found.file) in self._second_names or self.catalog.is_at(path, found)
 
     def is_outside(self, path: str) -> bool:
         """Whether there is a file at this path, and INPUT does not name it."""
@@ -176,7 +162,7 @@ class Scan:
     def _look(self) -> tuple[Seen, Input]:
         began_at, cpu_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
-            seen, found, missed = _look_once(self._settings.input, self._watch, self._catalog)
+            seen, found, missed = _look_once(self._settings.input, self._watch, self.catalog)
             if not missed:
                 break
         self._missed = missed
@@ -187,17 +173,17 @@ class Scan:
 
     def _log_second_names(self, seen: Seen) -> None:
         for path, found in seen.files.items():
-            source = self.locations.source_of(found.file)
+            source = self.catalog.locations.source_of(found.file)
             if source is None or (path, found.file) in self._second_names:
                 continue
-            location = self.locations.of[source]
+            location = self.catalog.locations.of[source]
             if location.path != path and seen.at_location(location) is not None:
                 self._second_names.add((path, found.file))
                 log.warning("a second name of one file: it is read once", path=path, source=source)
 
 
 def _look_once(given: str, watch: Watch | None, catalog: Catalog) -> tuple[Seen, Input, bool]:
-    """What is there now, and whether any source's file is not."""
+    """What is there now, and whether any source's file is missing."""
     at = time.monotonic()
     if watch is None:
         named = find_files(given)

@@ -62,18 +62,18 @@ class Ingest:
         self.outcome = Outcome()
 
     async def process(self, partition: TopicPartition, stop: asyncio.Event) -> None:
-        """Read the sources of this partition: as the producer's owner, from the positions that are committed."""
+        """Read the sources of this partition from their committed positions, once its producer is this task's alone."""
         check_partition(partition.topic, partition.partition, self._settings)
         began_at = time.monotonic()
-        # Before waiting for anything: another assignment may come meanwhile, and this task is not part of it.
+        # Name the assignment before waiting for anything: another may come meanwhile, which this task is not part of.
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
             transactions = Transactions(producer, [partition, *self._context.writes_to()])
             await unless_stopped(stop, transactions.take_over())
-            # Only now: whatever a predecessor had under way is settled.
+            # Not before a predecessor's last transaction is settled: it may still move the progress.
             known = await unless_stopped(stop, self._read_progress(partition))
-            # After reading, before anything follows from it: a topic created again would begin every source again.
+            # After reading, before acting on it: a topic that was created again would begin every source again.
             await unless_stopped(stop, self._confirm())
             sources = PartitionSources(self._context, self._scan, partition, transactions, known)
             try:
@@ -88,7 +88,7 @@ class Ingest:
     async def _read(self, sources: PartitionSources, run: Run, stop: asyncio.Event) -> None:
         """The loop: each source gives its next rows in turn; they are committed as they come."""
         while not stop.is_set():
-            # If this is stopped, what was read has still to be committed.
+            # What was read still has to be committed when this is stopped.
             with suppress(Stopped):
                 await unless_stopped(stop, sources.follow())
             if not await sources.take_turn(stop):
@@ -101,21 +101,21 @@ class Ingest:
     async def _open(
         self, sources: PartitionSources, partition: TopicPartition, run: Run, began_at: float, stop: asyncio.Event
     ) -> None:
-        # The run is announced first, since looking at the input may take long: split and sink then know to wait.
+        # Announce the run first, so that split and sink know to wait: looking at the input may take long.
         sources.announce(run)
         await sources.commit()
         await unless_stopped(stop, self._scan.refresh(began_at))
         await unless_stopped(stop, sources.follow())
         await sources.commit()
-        # Before all partitions are opened, none may be read to its end: a reader that waits until every source has
-        # ended would leave too early.
+        # No partition may be read to its end before all are opened: a reader that waits until every source has ended
+        # would leave too early.
         self.opened.add(partition)
         await all_arrived(self._consumer, self.opened, stop)
 
     def _note(self, outcome: Outcome, *, is_done: bool) -> None:
         self.outcome.failed |= {**outcome.failed, **self._scan.failed}
         if is_done:
-            # Otherwise another replica goes on with these, and nothing can be said yet.
+            # When it is stopped, another replica goes on with these sources: their outcome is open.
             self.outcome.sources |= outcome.sources
             self.outcome.rejected_whole |= outcome.rejected_whole
             self.outcome.skipped_whole |= outcome.skipped_whole
@@ -134,7 +134,7 @@ class Ingest:
         self._consumer.resume(partition)
         # Most records are outdated: there is one for each commit since the topic was compacted.
         latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
-        # This task alone writes it from now on.
+        # Fetch no more: this task alone writes it from here on.
         self._consumer.pause(partition)
         try:
             records = [decode_progress(value) for value in latest.values()]
@@ -144,12 +144,12 @@ class Ingest:
 
 
 async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
-    """Read what INPUT names into Kafka until `stop`, or, with ONCE, to its end.
+    """Read INPUT into Kafka until `stop`, or, with ONCE, to its end.
 
     ServiceError, once everything else is done, if ONCE could not read some source, or rejected every row of one.
     """
     if not is_stream(settings.input):
-        # A name that is not there at all is reported before any broker is asked.
+        # Report a path that is not there before connecting to any broker.
         find_files(settings.input)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
 

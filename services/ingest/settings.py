@@ -1,5 +1,6 @@
 """The settings of ingest."""
 
+from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -94,14 +95,14 @@ class IngestSettings(ServiceSettings):
                 raise ValueError(f"{name} {mark.decode()!r} may be part of a character in ENCODING={self.encoding}")
         return self
 
-    @property
+    @cached_property
     def read_options(self) -> ReadOptions:
         """How to read sources."""
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
         return ReadOptions(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
 
-    @property
+    @cached_property
     def tolerance(self) -> Tolerance:
         """How many records may be rejected."""
         return parse_tolerance(self.max_rejected)

@@ -14,18 +14,16 @@ from common.protocol.messages import Ended
 from common.protocol.progress import Progress
 from common.rows.codec import JsonCodec
 from common.rows.tally import tally
-from services.ingest.beginning import Beginning
+from services.ingest.beginning import BeginningFinder
 from services.ingest.context import IngestContext
 from services.ingest.outgoing import Address, encode_frames, pack_begun_anew, pack_end, pack_reject, pack_rows
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.following import find_line_rest, frame_expected
 from services.ingest.parsing.framing import Framed, Reject, RowBlock
+from services.ingest.parsing.patterns import BLANK_LINE
 
 log = structlog.get_logger()
-
-# Framing rejects it, but it was no row: it is not why a source has none.
-_BLANK_LINE = "blank line"
 
 
 class Source:
@@ -37,7 +35,7 @@ class Source:
         self._context = context
         self._address = address
         self._partitions = cycle(address.partitions)
-        self._beginning = Beginning(context)
+        self._beginning = BeginningFinder(context)
         self._registered: Registered | None = None
         self._codec: JsonCodec | None = None
         # What was rejected before, under other settings, is void.
@@ -85,11 +83,10 @@ class Source:
                 total += tally(block.rows)
                 pack_rows(outbox, self._context.topics, self._address, schema.id, block, values, partition)
         is_at_end = expected is Expected.NOTHING and framed.consumed == len(data)
-        unterminated = is_at_end and not data.endswith((b"\n", b"\r"))
-        if unterminated:
+        is_open = is_at_end and not data.endswith((b"\n", b"\r"))
+        if is_open:
             self._log_unterminated(framed)
-        used = data[: framed.consumed]
-        self._move(used, lines=framed.lines, tally=total, rejected=rejected, unterminated=unterminated)
+        self._move(data[: framed.consumed], lines=framed.lines, tally=total, rejected=rejected, unterminated=is_open)
         return framed.consumed
 
     async def _take_opening(self, data: bytes, outbox: Outbox, expected: Expected) -> tuple[int, bool]:
@@ -98,7 +95,7 @@ class Source:
             self._use(await self._context.registry.find(self.progress.schema))
             return 0, False
         begun = await self._beginning.find(data, self.progress, expected)
-        # After everything that may fail: whatever is in the outbox goes out.
+        # Put nothing into the outbox before this point: the calls above may fail, and an outbox goes out regardless.
         if begun.used or begun.registered is not None:
             if self._has_void:
                 pack_begun_anew(outbox, self._context.topics, self._address)
@@ -142,12 +139,12 @@ class Source:
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the dialect is to be detected once some time has passed, even if nothing more comes."""
+        """Whether the dialect will be detected after some time, even if no more data comes."""
         return self._registered is None and self._beginning.is_undecided
 
     @property
     def decides_at(self) -> float:
-        """When the dialect is detected from the complete lines that there are; never if it is known."""
+        """The time.monotonic at which the dialect is detected from the complete lines so far; never if it is known."""
         return self._beginning.decides_at if self._registered is None else math.inf
 
     def _log_unterminated(self, framed: Framed) -> None:
@@ -163,7 +160,8 @@ class Source:
         self._codec = JsonCodec(registered.schema) if registered.schema.row_format == "json" else None
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
-        if not self.progress.reason and reject.reason != _BLANK_LINE:
+        # A blank line was never a row, so it does not explain a source without rows.
+        if not self.progress.reason and reject.reason != BLANK_LINE:
             self.progress = replace(self.progress, reason=shortened(reject.reason))
         pack_reject(outbox, self._context.topics, self._address, reject, self._context.settings.max_row_bytes)
 

@@ -39,7 +39,7 @@ _LOOK_INTERVAL_S = 0.1
 async def ingest_standard_input(
     context: IngestContext, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
 ) -> None:
-    """Read what INPUT names to its end, or until `stop`; then what was read completely is committed.
+    """Read INPUT to its end, or until `stop`, and commit the complete records.
 
     `watch` raises whatever else may end it.
     """
@@ -62,7 +62,7 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
             with client_failures_as_outages():
                 await _read_to_end(_StreamReader(context, source, transactions, home), stop)
         except (KafkaError, OSError, TimeoutError) as error:
-            # Only what can be read again is begun again.
+            # There is no other attempt: what was read cannot be read again.
             raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
         finally:
             transactions.give_up()
@@ -74,9 +74,9 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
 
 
 async def _read_to_end(reader: "_StreamReader", stop: asyncio.Event) -> None:
-    # Before any row: rows without any progress would mean that progress was lost.
+    # Commit progress before any row: rows without progress would mean that progress was lost.
     await reader.commit(reader.transactions.outbox())
-    # Not before: whatever a session has read that fails to begin is gone for the next one.
+    # Read nothing before that commit: whatever a session that fails has read is gone for the next one.
     chunks = _read_in_background(reader.context.settings.input)
     try:
         await _take_all(reader, chunks, stop)
@@ -108,7 +108,7 @@ class _StreamReader:
         return left
 
     async def leave(self) -> None:
-        """Commit everything that was read, and that there is no more: a reader would wait for its end for ever."""
+        """Commit what was read, and that no more will come: readers would wait for its end forever."""
         if not self.source.progress.ended:
             self.source.progress = replace(self.source.progress, given_up=True)
             await self.commit(self.transactions.outbox())
@@ -141,9 +141,9 @@ async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSErro
 
 
 class _Held:
-    """What has come and was not taken: a long line without its end is looked at again only once it has doubled.
+    """Data that has come and is not taken: a long line without its end is looked at again only once it has doubled.
 
-    `data` is what was looked at.
+    `data` is what was looked at and left.
     """
 
     def __init__(self, take: Callable[[bytes, Expected], Awaitable[bytes]]) -> None:
@@ -183,7 +183,7 @@ def _read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
     """Chunks of what INPUT names, the last one empty, or the error that ended it.
 
     A thread of its own reads them: a loop cannot wait for every kind of standard input, and a daemon thread that is
-    stuck in a read, or in opening a pipe that nobody writes to, does not hold up the exit.
+    stuck in a read, or in opening a pipe that nothing writes to, does not hold up the exit.
     """
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=2)
@@ -220,7 +220,7 @@ def _chunks(given: str) -> Iterator[bytes | OSError]:
 async def _next_chunk(
     chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event, timeout_s: float | None
 ) -> bytes | None:
-    """The next chunk; None once `stop` is set or none has come for so long. OSError if it could not be read."""
+    """The next chunk; None once `stop` is set, or if none has come in time. OSError if it could not be read."""
     chunk = await until_stopped(stop, chunks.get(), timeout_s=timeout_s)
     if isinstance(chunk, OSError):
         raise chunk

@@ -6,7 +6,7 @@ import structlog
 
 log = structlog.get_logger()
 
-# Sizes and positions may differ at each look, and are no news.
+# Sizes and positions differ from look to look: without them, a reason that only grew is not logged again.
 _FIGURES = re.compile(r"[0-9]+")
 
 
@@ -19,14 +19,14 @@ class Trouble:
         self.reason = ""
 
     def report(self, reason: str, kind: str = "") -> None:
-        """The source cannot be read. `kind` is what the reason has in common with others that are no news after it."""
+        """Note that the source cannot be read; log it unless the last reason was of the same `kind`."""
         kind = kind or _FIGURES.sub("", reason)
         if kind != self._kind:
             log.error("source cannot be read", source=self._source, reason=reason)
         self.reason, self._kind = reason, kind
 
     def clear(self) -> None:
-        """The source was read."""
+        """Note that the source can be read; log it if it could not before."""
         if self.reason:
             log.info("source can be read again", source=self._source)
             self.reason = self._kind = ""

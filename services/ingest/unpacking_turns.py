@@ -1,4 +1,4 @@
-"""Which compressed sources are read at the same time: an unpacker may hold much, and files may be thousands."""
+"""Which compressed sources are read at the same time: an unpacker may hold much memory, and there may be thousands."""
 
 from services.ingest.followed_file import FollowedFile
 

@@ -146,7 +146,7 @@ class Categorizer:
 
 
 class FillingCategorizer(Categorizer):
-    """Categorizes rows that the main categorizer has passed, for splits that lack them; all else it has done."""
+    """Categorizes rows that the main categorizer has passed, for splits that lack them; nothing else is left to do."""
 
     def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         """Leave out what the main categorizer has rejected."""

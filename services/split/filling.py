@@ -25,7 +25,8 @@ from services.split.planning import passed
 class Filling:
     """The splits of one partition that are behind the main categorizer: `groups`, by their offsets, the lowest first.
 
-    Only the hindmost move, up to the next ones and then together with them, until they reach the main categorizer.
+    Only the groups furthest behind move, up to the next ones and then together with them, until they reach the main
+    categorizer.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Filling:
         await self._opened.aclose()
 
     async def _begun(self) -> tuple[AIOKafkaConsumer, FillingCategorizer]:
-        """The consumer, and the categorizer of the hindmost splits, begun at their offset."""
+        """The consumer, and the categorizer of the splits furthest behind, which begins at their offset."""
         assert self._reader is not None  # noqa: S101 - it is open for as long as there are groups
         if self._categorizer is None:
             moving = [group for group in self.groups if group.offset == self.groups[0].offset]

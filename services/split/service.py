@@ -76,34 +76,34 @@ class Splitter:
             transactions = Transactions(producer, Partitions.of(self._settings).categorized_and_rejected, consumed)
             await unless_stopped(stop, transactions.take_over())
             # Not before the predecessor's last transaction is settled: it decides where to go on.
-            rows, is_new = await unless_stopped(stop, self._take_up(partition))
+            reading, is_new = await unless_stopped(stop, self._take_up(partition))
             try:
-                await unless_stopped(stop, rows.begin())
+                await unless_stopped(stop, reading.begin())
                 self.taken_up.add(partition)
                 if is_new:
-                    # At once, so that `done` sees that there is something to fill.
-                    await transactions.commit(transactions.outbox(), rows.offsets)
+                    # Commit at once, so that `done` sees that there is something to fill.
+                    await transactions.commit(transactions.outbox(), reading.offsets)
                     await transactions.settle()
                 await self._positions.wait_for_all(stop)
-                await self._process(rows, transactions, stop)
+                await self._process(reading, transactions, stop)
             finally:
                 transactions.give_up()
-                await rows.filling.close()
+                await reading.filling.close()
 
-    async def _process(self, rows: RowsPartition, transactions: Transactions, stop: asyncio.Event) -> None:
-        outbox, committed = transactions.outbox(), rows.progress
+    async def _process(self, reading: RowsPartition, transactions: Transactions, stop: asyncio.Event) -> None:
+        outbox, committed = transactions.outbox(), reading.progress
         while not stop.is_set():
-            moved = await rows.process(outbox, stop, transactions.in_flight if outbox else None)
+            has_moved = await reading.process(outbox, stop, transactions.in_flight if outbox else None)
             self.has_worked |= bool(outbox)
             # When idle, commit the transaction markers that were passed in `rows` as well: the lag reads 0.
-            idle = not moved and not outbox and rows.progress != committed
+            idle = not has_moved and not outbox and reading.progress != committed
             if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
-                await transactions.commit(outbox, rows.offsets)
-                outbox, committed = transactions.outbox(), rows.progress
+                await transactions.commit(outbox, reading.offsets)
+                outbox, committed = transactions.outbox(), reading.progress
             elif not outbox:
                 await transactions.settle()
         if outbox:
-            await transactions.commit(outbox, rows.offsets)
+            await transactions.commit(outbox, reading.offsets)
         await transactions.settle()
 
     async def _take_up(self, partition: TopicPartition) -> tuple[RowsPartition, bool]:
@@ -113,14 +113,14 @@ class Splitter:
         planned = await self._positions.plan(partition, point, beginning)
         begun = planned.position
         await self._check_end(partition, begun.main.offset)
-        # After the reads above and before anything is done with them: a topic created again has nothing committed.
+        # After the reads above, before acting on them: nothing is committed for a topic that was created again.
         await self._confirm()
         self._positions.check_kept({partition: point})
         await self._positions.log_changes(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
-        rows = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
-        return rows, encode_position(begun) != point.metadata
+        reading = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
+        return reading, encode_position(begun) != point.metadata
 
     async def _check_end(self, partition: TopicPartition, offset: int) -> None:
         """Raise ServiceError when the partition ends before the offset: it has lost records that were processed."""

@@ -1,4 +1,4 @@
-"""What a file holds: its bytes as they are, or unpacked. Offsets count these."""
+"""What a file holds: its bytes as they are, or unpacked. Offsets count unpacked bytes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
 
 _SKIP_BYTES = 2**20
-# A file with such a name that is not compressed is logged.
+# A file with such a suffix that is not compressed is logged.
 _PACKED_SUFFIXES = {".gz", ".zst"}
 
 
@@ -36,7 +36,7 @@ class Content(Protocol):
         """Up to `size` bytes from `offset` on, fewer only at the end. SourceError if the bytes before changed."""
 
     def keep_from(self, offset: int) -> None:
-        """Nothing before this offset will be read again."""
+        """Forget what precedes this offset: it will not be read again."""
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class PackedFile:
         return fingerprint
 
     def read_chunk(self, offset: int, fingerprint: Fingerprint, size: int) -> bytes:  # noqa: D102 - same
-        # From any other offset than the current one it is unpacked from its beginning.
+        # Any offset but the current one is reached only by unpacking from the beginning.
         if (self._has_changed() or offset != self._kept_from) and self._skip(offset) != fingerprint:
             raise self._refuse(offset)
         self._kept += self._unpack(size - len(self._kept))
@@ -173,7 +173,7 @@ def is_misnamed(content: Content) -> bool:
 
 
 def is_source_file(found: Found, progress: Progress) -> bool:
-    """Whether this file, with the inode of the source's, is the source's: it holds what was read.
+    """Whether a file with the inode of the source's is the source's, that is, holds what was read.
 
     OSError; MovedError if another file has its name by now.
     """

@@ -17,9 +17,9 @@ from services.ingest.naming.locations import Found, Moved
 from services.ingest.naming.renames import Renames
 
 STANDARD_INPUT = "-"
-# A shell turns `<(...)` into this, too.
+# A shell turns `<(...)` into such a name too.
 _DESCRIPTOR = re.compile(r"/dev/stdin|/(?:dev|proc/self)/fd/([0-9]+)")
-# If files are renamed all the time.
+# Stop trying after so many: files may be renamed all the time.
 _MOST_TRIES = 10
 # A byte of a name that is not UTF-8, as text; and the backslash of a name that only looks like this.
 _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
@@ -28,8 +28,8 @@ _ESCAPED = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 class InputError(ConfigurationError, OSError):
     """INPUT itself is not there, or cannot be looked into.
 
-    Before the service has begun this ends it, like a wrong setting. Once it runs it is a failure of the disk like any
-    other: a folder that was there may come back.
+    Before the service has begun this ends it, like a wrong setting. Once it runs, this is a failure of the disk like
+    any other: a folder that was there may come back.
     """
 
 
@@ -40,7 +40,7 @@ class Input:
     files: Mapping[str, Path]
     errors: Sequence[OSError] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
-    # Files that lie elsewhere.
+    # The files among them that are links: what they lead to lies elsewhere.
     links: Sequence[str] = ()
 
 
@@ -81,7 +81,7 @@ def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Inp
 def _find(given: str, found: Listing) -> Listing:
     path = Path(given).absolute()
     if path.is_dir():
-        # A listing would not raise if the folder cannot be listed at all.
+        # `walk` only collects errors, and this folder has to raise if it cannot be listed.
         with os.scandir(path):
             found.walk(os.fspath(path))
     elif path.exists():
@@ -120,7 +120,7 @@ def find_filter(given: str) -> Callable[[str], bool]:
 
 
 def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
-    """Each file as it is now, without those that have gone since; one that cannot be asked has only its path."""
+    """Each file as it is now, without those that have gone since; one whose status cannot be read has only its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
     return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
 
@@ -144,7 +144,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
     for _ in range(_MOST_TRIES):
         origins = dict(renames.origins)
         found = {path: _found(Path(path)) for path in origins}
-        # If it was renamed again before it was asked, another file would be taken for it.
+        # If a file was renamed again before its status was read, another would be taken for it.
         read()
         if origins == renames.origins:
             break
@@ -157,7 +157,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
 
 
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
-    """Those of these files (with their last paths) that are in the same folder under another name, each with that.
+    """Those of these files, given with their last paths, that are in the same folder under another name, with that.
 
     An editor's backup copy, whose name ends with ~, is not taken for the source.
     """
@@ -166,7 +166,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
         try:
             with os.scandir(folder) as entries:
-                # An entry's inode is known; everything else is a system call.
+                # Compare inodes, which entries come with: anything else takes a system call for each.
                 paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
         except OSError:
             continue
@@ -180,7 +180,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
 def may_name(given: str, name: str) -> bool:
     """Whether INPUT would name a file with this source name if it were there, as `find_files` does."""
     path, file = Path(given).absolute(), path_of(name)
-    # pathlib raises for a path that cannot be asked, os.path does not.
+    # pathlib raises for a path whose status cannot be read, os.path does not.
     if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):
             return False
@@ -192,13 +192,13 @@ def may_name(given: str, name: str) -> bool:
     if file == path or os.path.exists(path) or not has_magic(given):  # noqa: PTH110
         return file == path
     glob = _glob(given)
-    locations = glob.begin()
+    positions = glob.begin()
     for folder in [*reversed(file.parents[:-1]), file]:
-        is_named = folder.name in glob.known_names(locations)
-        locations = glob.after(locations, folder.name)
+        is_named = folder.name in glob.known_names(positions)
+        positions = glob.after(positions, folder.name)
         if not is_named and folder != file and is_output(folder):
             return False
-    return glob.is_whole(locations)
+    return glob.is_whole(positions)
 
 
 def source_name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What is logged about the input as a whole: each thing once when it begins, and once when it ends."""
+"""The log of the input as a whole: each condition once when it begins, and once when it ends."""
 
 import errno
 from collections.abc import Collection, Mapping
@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class InputLog:
-    """What was logged already. `failed` are the folders that cannot be looked into, and why."""
+    """Remembers what it has logged. `failed` are the folders that cannot be looked into, and why."""
 
     def __init__(self) -> None:
         self.failed: Mapping[str, str] = {}
@@ -35,7 +35,7 @@ class InputLog:
         self.failed = failed
 
     def log_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
-        """Log what a watch found, after a look that has `seen` these."""
+        """Log what a watch found, after a look that has `seen` these paths."""
         for path in map(_name, watch.renames.end_look(lambda path: _name(path) in seen)):
             if may_name(given, path):
                 log.warning("a file was gone before it was seen: its rows are not read", path=path)

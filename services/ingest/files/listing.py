@@ -28,7 +28,7 @@ _Onwards = tuple[str, GlobPositions, _Way]
 
 
 def special_kind(mode: int) -> str | None:
-    """What `st_mode` is of, if it is neither a file nor a folder."""
+    """What a file of this `st_mode` is if it cannot be read as a file; None otherwise."""
     return _SPECIAL.get(stat.S_IFMT(mode))
 
 
@@ -38,7 +38,7 @@ def is_csv(name: str) -> bool:
 
 
 def is_output(folder: str | os.PathLike[str]) -> bool:
-    """Whether a sink writes into this folder. Not if it cannot be looked into: listing it then reports why."""
+    """Whether a sink writes into this folder. False if it cannot be looked into: listing it then reports why."""
     try:
         return Path(folder, HIDDEN).is_dir()
     except OSError:
@@ -117,7 +117,7 @@ class Listing:
                 yield entry
         for name in known:
             path = Path(folder, name)
-            # A file of this name may be written to or replaced, and one that is not there may appear.
+            # Enter the folder, though it need not be listed: a file of this name may be changed, replaced or created.
             if glob.is_whole(glob.after(positions, name)) or not os.path.lexists(path):
                 self.enter(folder)
             if os.path.lexists(path):
@@ -145,7 +145,7 @@ class Listing:
         return True
 
     def _take(self, entry: Entry) -> None:
-        """Take a regular file, or one that cannot be asked: reading reports what is wrong with it."""
+        """Take a regular file, or one whose status cannot be read: reading reports what is wrong with it."""
         path = os.fspath(entry)
         try:
             special = None if entry.is_file() else special_kind(entry.stat().st_mode)

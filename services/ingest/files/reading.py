@@ -26,11 +26,14 @@ class MovedError(OSError):
 
 
 class UnreachableError(OSError):
-    """A file's disk does not answer. Not of a class that errors of a connection to Kafka have."""
+    """A file's disk does not answer. No subclass of the errors that a connection to Kafka raises."""
 
 
 async def ask_file(call: Callable[..., _T], *arguments: Any) -> _T:
-    """The result of a call that waits for a disk, which may be at the other end of a network."""
+    """Call, in a thread, what waits for a disk, which may be at the other end of a network.
+
+    UnreachableError in place of TimeoutError and ConnectionError, which are Kafka's.
+    """
     try:
         return await asyncio.to_thread(call, *arguments)
     except (TimeoutError, ConnectionError) as error:
@@ -51,7 +54,7 @@ def open_file(path: Path, expected: str = "") -> BinaryIO:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A named pipe may have replaced the file: do not wait for its writer."""
+    """Open without waiting: a named pipe may have replaced the file, and nothing may ever write to it."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
@@ -90,11 +93,11 @@ def read_plain_chunk(path: Path, offset: int, fingerprint: Fingerprint, size: in
     with open_file(path, expected) as file:
         file.seek(offset - len(fingerprint.tail))
         before = file.read(len(fingerprint.tail))
-        # A followed file has a few more rows at each look. A megabyte asked for and given back each time fragments the
-        # memory: a process that followed 12 files grew by up to 70 MB in an hour.
+        # Ask for no more than there is: a followed file has a few more rows at each look, and a megabyte allocated and
+        # freed each time fragments the memory. A process that followed 12 files grew by up to 70 MB in an hour.
         there = max(os.fstat(file.fileno()).st_size - offset, _LEAST_BYTES)
         data = file.read(min(size, there))
-        # It may hold more than its size says: a file of procfs has size 0.
+        # The file may hold more than its size says: one of procfs has size 0.
         while len(data) < size and (more := file.read(min(size - len(data), _LEAST_BYTES))):
             data += more
     if before != fingerprint.tail:
@@ -114,7 +117,7 @@ def fit_chunk(chunk_bytes: int, source: str, line: int, offset: int, *, stuck: b
 
 
 def endless_line(source: str, line: int, offset: int) -> str:
-    """A line that a record does not end within what is held in memory."""
+    """Say in one line that a record does not end within what is held in memory."""
     return (
         f"{source}: line {line}, from byte {offset} on, does not end within {LONGEST_LINE_BYTES} bytes: is this a CSV "
         "file?"

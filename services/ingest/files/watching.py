@@ -1,6 +1,6 @@
 """Watching folders with inotify: when to look, and where files went that were renamed between two looks.
 
-Only a look shows what there is, so whatever a watch misses comes late, and is not lost.
+Looks alone decide what there is, so what a watch misses comes late but is not lost.
 """
 
 import errno
@@ -29,7 +29,7 @@ _MASK = (
     | flags.ONLYDIR
 )
 _OF_FOLDERS = flags.ISDIR | flags.DELETE_SELF | flags.MOVE_SELF | flags.UNMOUNT | flags.IGNORED | flags.Q_OVERFLOW
-# Others, like network file systems, do not report changes made elsewhere.
+# Other file systems, like those of a network, do not report changes made elsewhere.
 _REPORTING = {
     "bcachefs",
     "btrfs",
@@ -65,7 +65,7 @@ class Watch:
         self._inotify: INotify | None = None
         self._paths: dict[int, str] = {}
         self._watched: dict[str, tuple[int, int]] = {}
-        # Each folder and its identity: one may be mounted, or a link turned, without any event.
+        # Each folder's identity: a mount, or a link to another folder, changes it without any event.
         self._entered: dict[str, tuple[int, int]] = {}
         self._ask_at = 0.0
 
@@ -86,7 +86,7 @@ class Watch:
             if self._inotify is None:
                 self._inotify = INotify(nonblocking=True)
                 weakref.finalize(self, self._inotify.close)
-            # inotify gives a folder that is watched the same number, whatever its name is by now.
+            # inotify gives a folder that is watched already the same number, whatever its name is by now.
             self._paths[self._inotify.add_watch(folder, _MASK)] = folder
             self._watched[folder] = identity
         except OSError as error:
@@ -102,7 +102,7 @@ class Watch:
         return kind in _REPORTING
 
     def read(self) -> None:
-        """Take what has happened since. Never blocks."""
+        """Take in what has happened since. Never blocks."""
         if self._inotify is not None:
             for event in self._inotify.read(timeout=0):
                 self._take(event)

@@ -16,7 +16,7 @@ _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file as it was seen: its device and inode as `file` ("" if it could not be asked), and its size in bytes."""
+    """A file as it was seen: `file` is its device and inode, "" if its status could not be read; `size` is in bytes."""
 
     path: str
     file: str = ""
@@ -87,13 +87,13 @@ class SourceLocations:
 
     def __init__(self) -> None:
         self.of: dict[str, SourceLocation] = {}
-        # More than one while rotated files are found one after the other, or if one was renamed over another.
+        # Several sources share a path while rotated files are found one by one, or if one was renamed over another.
         self._at: dict[str, set[str]] = {}
         self._of_file: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
 
     def put(self, source: str, location: SourceLocation) -> None:
-        """The source is here from now on."""
+        """Set the source's location."""
         before = self.of.get(source)
         if before is not None:
             self._at[before.path].discard(source)
@@ -112,7 +112,8 @@ class SourceLocations:
 
     def may_take(self, source: str, path: str, file: str) -> bool:
         """Whether another file at this source's path may be the source's: no other source has more right to it."""
-        heir = max(self._at[path], key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each))
+        here = self._at.get(path, ())
+        heir = max(here, key=lambda each: (bool(self.of[each].file), home_and_number(each)[1], each), default=None)
         return bool(file) and heir == source and self._of_file.get(file) in {None, source}
 
     def with_moves(self, moves: Moves) -> tuple["SourceLocations", dict[str, SourceLocation]]:
@@ -147,7 +148,7 @@ class SourceLocations:
             if location.file:
                 taken.add(location.file)
 
-        # Moved files first: others have their names now.
+        # Name moved files first: other files have their old names now.
         for file, each in moved.items():
             if file not in self._of_file:
                 name(each.home, SourceLocation(each.path, file))
@@ -171,7 +172,7 @@ def earlier(source: str) -> str | None:
 
 
 def encode_location(location: SourceLocation) -> bytes:
-    """As JSON."""
+    """The location as JSON."""
     return orjson.dumps({"version": _VERSION, **asdict(location)})
 
 

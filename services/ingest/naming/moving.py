@@ -1,4 +1,4 @@
-"""Where a source is whose file is no longer at its location."""
+"""Where a source is once its file has left its location."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Verdict(Enum):
 
     # It keeps its location: another look has to confirm that its file is gone.
     WAITS = auto()
-    # The file now at its path is its own: rewritten, or put there in its place.
+    # It takes the file now at its path: the same one rewritten, or one put in its place.
     TAKES_SUCCESSOR = auto()
     # No file is known to be its own any more.
     LOST = auto()

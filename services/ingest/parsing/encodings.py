@@ -25,7 +25,7 @@ def find_encoding(name: str) -> Encoding:
     try:
         known = codecs.lookup(name).name
         if known == "utf-8":
-            # By design; trying each byte would take a twentieth of the time to start.
+            # UTF-8 has none by design; trying each byte would take a twentieth of the time to start.
             return Encoding(known, frozenset())
         # A codec from bytes to bytes, like hex, has no text.
         is_ascii = _ASCII.decode(known) == _ASCII.decode("ascii")

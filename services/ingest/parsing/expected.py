@@ -1,4 +1,4 @@
-"""Whether a source has more: this decides what becomes of bytes that are no complete record."""
+"""How much more of a source is expected, which decides what becomes of bytes that are no complete record."""
 
 from enum import Enum, auto
 

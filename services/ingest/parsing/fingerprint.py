@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from hashlib import blake2b
 
-# At each end of what was read.
+# How much is kept of each end of what was read.
 FINGERPRINT_BYTES = 4096
 
 

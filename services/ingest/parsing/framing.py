@@ -8,8 +8,8 @@ field it is an ordinary byte. Bytes that cannot be read as a row become a Reject
   rejected and the next line begins a record, so that one stray quote costs one line, not everything to the next quote.
 
 Whatever the quotes, one call takes time linear in its data. Line breaks inside a record are all within quotes, so
-where quotes go wrong at one location for one line, they do for every line between that is still open at its end: that
-location is found once and kept (`_Beyond`), and each line is then judged by itself and this location.
+where quotes go wrong at one point for one line, they do so for every line before it that ends within quotes: that
+point is found once and kept (`_Beyond`), and each line is then judged by itself and this point.
 """
 
 import math
@@ -23,6 +23,7 @@ from common.rows.codec import misfit, parse_fields
 from common.rows.loops import split_uniform_lines
 from common.rows.schema import Dialect
 from services.ingest.parsing.patterns import (
+    BLANK_LINE,
     NOT_CLOSED,
     TEXT_FOLLOWS,
     count_breaks,
@@ -156,7 +157,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
     start, beyond = 0, _Beyond(-1, "open")
     rejects = 0
     while start < len(data) and rejects < rules.most_rejects:
-        # Up to `beyond`, or without its end, this could block through the same lines again for each of them.
+        # Before `beyond.stop` the pattern would run through the same lines again for each of them.
         row = match_row(data, start, start + rules.max_row_bytes + 2) if start > beyond.stop else None
         if row is not None and row.end(1) - start <= rules.max_row_bytes:
             yield start, row.end(1), row[2], None
@@ -188,7 +189,7 @@ def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> str | None:
         return f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed"
     if start == end and rules.columns > 1:
         is_odd = rules.dialect.eol == b"\r" and data[end : end + 2] == b"\r\n"
-        return r"blank line (do lines end with \r\r\n?)" if is_odd else "blank line"
+        return rf"{BLANK_LINE} (do lines end with \r\r\n?)" if is_odd else BLANK_LINE
     stop = fields_end(data, start, end, rules.dialect.delimiter, rules.dialect.quote)
     if stop == end:
         return _judge_fields(data[start:end], rules)

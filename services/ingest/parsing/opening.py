@@ -8,7 +8,7 @@ from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.parsing.framing import Reject
 from services.ingest.parsing.header import Header, frame_header, header_columns
 from services.ingest.parsing.options import ReadOptions
-from services.ingest.parsing.patterns import ENDING, count_breaks
+from services.ingest.parsing.patterns import BLANK_LINE, ENDING, count_breaks
 from services.ingest.parsing.sampling import choose_dialect
 from services.ingest.parsing.sep_line import find_sep_line, may_become_sep_line
 from services.ingest.parsing.signatures import find_foreign, find_json
@@ -18,7 +18,6 @@ MOST_REJECTS = 10_000
 # A longer header is no list of names, and reading it as one would take all memory.
 _MOST_HEADER_BYTES = 10_000_000
 _MOST_COLUMNS = 1_000_000
-_BLANK = "blank line"
 _BLANK_LINE = re.compile(rb"((?:%b)?+)(?:\r\n|[\r\n])" % BOM)
 _BLANK_LINES = re.compile(rb"(?:(?:%b)?+(?:\r\n|[\r\n]))*+" % BOM)
 
@@ -55,30 +54,78 @@ def find_opening(
         options, named_up_to = find_sep_line(data, options)
         if named_up_to:
             to_skip = 1
-            # Alone it is not taken: it is read together with what follows it.
+            # A `sep=` line alone is not taken: it is read together with what follows it.
             at_end = at_end and bool(data[named_up_to:].strip(b"\r\n"))
     start = _skipped(data, to_skip)
     if start is None:
         return _all_skipped(data) if at_end and data else None
-    begin = _end_of_blank_lines(data, start)
-    blanks: tuple[Reject, ...] = ()
-    if options.header == "first" or (at_end and begin == len(data)):
-        begin, blanks = _blank_lines(data, start, line + to_skip, offset)
-    if begin == len(data) or len(blanks) == MOST_REJECTS:
-        is_enough = at_end or len(blanks) == MOST_REJECTS
-        return Opening(None, begin, to_skip + len(blanks), blanks) if is_enough and data else None
-    found = _first_record(data[begin:], options, at_end=at_end, hurry=hurry)
+    before = _lines_before(data, start, to_skip, line=line, offset=offset, header=options.header, at_end=at_end)
+    if before.end == len(data) or before.is_full:
+        return _nothing_yet(before) if data and (at_end or before.is_full) else None
+    found = _first_record(data[before.end :], options, at_end=at_end, hurry=hurry)
     if found is None:
         return None
     first, dialect = found
-    trouble = _find_trouble(first, dialect)
     if options.header == "none":
-        # Whatever precedes the first row that shows how many columns there are is judged like what follows it.
-        mark = len(BOM) if data.startswith(BOM, start) else 0
-        return Opening(_numbered(first, dialect, options), start + mark, to_skip, trouble=trouble)
-    schema = Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, options.row_format)
-    lines, unterminated = to_skip + len(blanks) + first.lines, first.consumed == len(first.record)
-    return Opening(schema, begin + first.consumed, lines, blanks, unterminated, trouble)
+        return _open_without_header(data, before, first, dialect, options)
+    return _open_with_header(before, first, dialect, options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What precedes the first record: `skipped` lines up to `start`, and blank lines up to `end`.
+
+    `blanks` are the blank lines that are rejected now. `is_full`: they are enough for one call.
+    """
+
+    start: int
+    end: int
+    skipped: int
+    blanks: tuple[Reject, ...] = ()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.blanks) == MOST_REJECTS
+
+    @property
+    def lines(self) -> int:
+        return self.skipped + len(self.blanks)
+
+
+def _lines_before(
+    data: bytes, start: int, skipped: int, *, line: int, offset: int, header: str, at_end: bool
+) -> _Before:
+    """The lines before the first record; without a header, blank ones are left to be judged like what follows them."""
+    end = _end_of_blank_lines(data, start)
+    if header == "none" and not (at_end and end == len(data)):
+        return _Before(start, end, skipped)
+    end, blanks = _blank_lines(data, start, line + skipped, offset)
+    return _Before(start, end, skipped, blanks)
+
+
+def _nothing_yet(before: _Before) -> Opening:
+    return Opening(None, before.end, before.lines, before.blanks)
+
+
+def _open_without_header(
+    data: bytes, before: _Before, first: Header, dialect: Dialect, options: ReadOptions
+) -> Opening:
+    columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
+    schema = Schema(None, columns, dialect, options.row_format)
+    # Framing judges what precedes the first row with all columns like what follows it.
+    mark = len(BOM) if data.startswith(BOM, before.start) else 0
+    return Opening(schema, before.start + mark, before.lines, trouble=_find_trouble(first, dialect))
+
+
+def _open_with_header(before: _Before, first: Header, dialect: Dialect, options: ReadOptions) -> Opening:
+    return Opening(
+        Schema(first.record, header_columns(first.fields, dialect.encoding), dialect, options.row_format),
+        before.end + first.consumed,
+        before.lines + first.lines,
+        before.blanks,
+        unterminated=first.consumed == len(first.record),
+        trouble=_find_trouble(first, dialect),
+    )
 
 
 def _first_record(data: bytes, options: ReadOptions, *, at_end: bool, hurry: bool) -> tuple[Header, Dialect] | None:
@@ -91,12 +138,6 @@ def _first_record(data: bytes, options: ReadOptions, *, at_end: bool, hurry: boo
     # A CR at the very end is more often half of CRLF.
     is_half = first.eol == b"\r" and first.consumed == len(data)
     return first, replace(dialect, eol=b"\r\n" if is_half else first.eol)
-
-
-def _numbered(first: Header, dialect: Dialect, options: ReadOptions) -> Schema:
-    """The schema of a source without a header."""
-    columns = tuple([f"#{number}" for number in range(1, 1 + len(first.fields))])
-    return Schema(None, columns, dialect, options.row_format)
 
 
 def _find_trouble(first: Header, dialect: Dialect) -> str:
@@ -137,7 +178,7 @@ def _ends_well(first: Header, data: bytes, *, at_end: bool) -> bool:
 def lacks_header(data: bytes, options: ReadOptions, line: int) -> bool:
     """Whether this beginning of a source, from `line` on and too short to be read, has no row.
 
-    It has lines to skip, blank lines, and a header without its line ending.
+    It then holds only lines to skip, blank lines, and a header without its line ending.
     """
     start = _skipped(data, max(0, options.skip_lines - (line - 1)))
     if start is None:
@@ -172,7 +213,7 @@ def _blank_lines(data: bytes, start: int, line: int, offset: int) -> tuple[int, 
     """Where the first line that is not blank begins, and the blank ones before it; one may hold a byte order mark."""
     found: list[Reject] = []
     while len(found) < MOST_REJECTS and (ending := _BLANK_LINE.match(data, start)):
-        found.append(Reject(ending[1], line + len(found), offset + start, _BLANK))
+        found.append(Reject(ending[1], line + len(found), offset + start, BLANK_LINE))
         start = ending.end()
     return start, tuple(found)
 

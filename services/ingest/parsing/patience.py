@@ -9,7 +9,7 @@ from services.ingest.parsing.patterns import count_breaks
 _DECIDES_AFTER_S = 1.0
 
 
-class Patience:
+class DialectPatience:
     """How long a source has been waiting to show its dialect: `since` its first bytes."""
 
     __slots__ = ("_lines_since", "_reported", "since")
@@ -40,7 +40,7 @@ class Patience:
         return math.inf if self._lines_since is None else self._lines_since + _DECIDES_AFTER_S
 
     def news(self, data: bytes, options: ReadOptions, now: float, *, at_end: bool) -> str:
-        """Why it still waits, once that is to be logged; empty otherwise."""
+        """Why it still waits, when that is to be logged; empty otherwise."""
         waits = bool(data) and options.is_auto and not self._reported and not (self.has_lines and now < self.over_at)
         if not waits or not (at_end or (self.since is not None and now - self.since >= _DECIDES_AFTER_S)):
             return ""

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 ENDING = re.compile(rb"\r\n|[\r\n]")
+BLANK_LINE = "blank line"
 NOT_CLOSED = "a quote is opened and not closed"
 TEXT_FOLLOWS = "text follows a closing quote"
 

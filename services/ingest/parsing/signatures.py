@@ -1,7 +1,7 @@
 """What a file is by its first bytes, whatever its name says: compressed, or something that is no CSV.
 
 Each decision needs only the first bytes, so it is the same however much has been written. If they could also begin a
-CSV file, it is one: a name in a header is refused only if nobody gives such names.
+CSV file, it is one: what may be a header is refused only if no column has such a name.
 """
 
 import re
@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from common.rows.schema import BOM
 
-GZIP = b"\x1f\x8b"
+_GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 # The longest of these.
@@ -62,8 +62,8 @@ class Packed(Enum):
 
 
 def find_packed(first: bytes) -> Packed | None:
-    """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None where it is not."""
-    if first.startswith(GZIP):
+    """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None if it is not."""
+    if first.startswith(_GZIP):
         return Packed.GZIP
     if first.startswith(_ZSTD) or _ZSTD_SKIPPED.match(first):
         return Packed.ZSTD
@@ -71,22 +71,22 @@ def find_packed(first: bytes) -> Packed | None:
 
 
 def find_foreign(data: bytes, *, at_end: bool) -> str | None:
-    """Say what a source with this beginning is, and what to do, where it is no CSV that can be read; "" where it is.
+    """Say why a source with this beginning is no CSV that can be read, and what to do; "" if it is one.
 
     None while there is too little of it.
     """
     if not at_end and any(len(data) < len(mark) and mark.startswith(data) for mark, _ in _MARKED):
         return None
     beginning = data[:_MOST_LOOKED_AT]
-    if name := _find_signature(beginning):
-        return name
+    if reason := _find_signature(beginning):
+        return reason
     if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_HTML.match(beginning.removeprefix(BOM)):
         return None
     return _wide_unmarked(data, at_end=at_end)
 
 
 def find_json(data: bytes, *, at_end: bool) -> str | None:
-    """As find_foreign, of JSON: it may be data, but no header. Ask it where there is to be one."""
+    """As find_foreign, for JSON, which may be rows but no header: ask only where a header is expected."""
     beginning = data[:_MOST_LOOKED_AT].removeprefix(BOM)
     if _JSON.match(beginning):
         return "it is JSON, perhaps an error message: fetch it again, or export it to CSV; HEADER=none takes it as rows"
@@ -114,7 +114,7 @@ def _wide(name: str) -> str:
 
 
 def _wide_unmarked(data: bytes, *, at_end: bool) -> str | None:
-    """As find_foreign, of UTF-16 and UTF-32 without a byte order mark: by the first line."""
+    """As find_foreign, for UTF-16 and UTF-32 without a byte order mark, by the first line."""
     end = data.find(b"\n", 0, _MOST_LOOKED_AT)
     if b"\0" not in data[: _MOST_LOOKED_AT if end < 0 else end + 1]:
         return ""

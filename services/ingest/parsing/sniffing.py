@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from common.rows.codec import parse_fields
 from common.rows.schema import Dialect
 from services.ingest.parsing.encodings import find_encoding
-from services.ingest.parsing.framing import Reject, frame
-from services.ingest.parsing.header import frame_header
+from services.ingest.parsing.framing import Reject, RowBlock, frame
+from services.ingest.parsing.header import Header, frame_header
 from services.ingest.parsing.patterns import quoted_pattern
 
 _DELIMITERS = (b",", b";", b"\t", b"|")
@@ -126,60 +126,88 @@ def _may_be_quote(mark: bytes, text: bytes) -> bool:
     return (mark or _QUOTES[0]) in text
 
 
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """A sample read with a dialect: its rows, and the bytes of each record that is none.
+
+    `is_cut`: a quote that is opened and not closed within the sample leaves its rest unread.
+    """
+
+    header: Header
+    rows: list[bytes]
+    rejects: list[bytes]
+    is_cut: bool
+
+
 def _try(text: bytes, dialect: Dialect, *, headed: bool, whole: bool) -> Trial | None:
-    first = frame_header(text, dialect, at_end=whole)
-    if first is None:
+    """Read the sample with this dialect; None if it has no complete header, or if its single quotes are apostrophes."""
+    header = frame_header(text, dialect, at_end=whole)
+    if header is None:
         return None
-    columns = len(first.fields)
-    behind = first.consumed if headed else 0
+    records = _read(text, header, dialect, headed=headed, whole=whole)
+    if dialect.quote == b"'" and _count_quoted(records.rows, dialect, b"'") < _LEAST_QUOTED * max(len(records.rows), 1):
+        return None
+    return _judge(records, dialect)
+
+
+def _read(text: bytes, header: Header, dialect: Dialect, *, headed: bool, whole: bool) -> _Records:
+    start = header.consumed if headed else 0
     framed = frame(
-        text[behind:],
-        dialect=replace(dialect, eol=first.eol),
-        columns=columns,
+        text[start:],
+        dialect=replace(dialect, eol=header.eol),
+        columns=len(header.fields),
         line=1,
         offset=0,
         at_end=whole,
         max_row_bytes=len(text),
     )
-    blocks = [part.rows for part in framed.frames if not isinstance(part, Reject)]
-    rejects = [part for part in framed.frames if isinstance(part, Reject) and part.raw]
-    rows = sum(map(len, blocks))
-    # A quote that is opened and not closed within the sample leaves its rest unread.
-    unread = text.find(b"\n", behind + framed.consumed) >= 0
-    records = rows + len(rejects) + unread
-    if dialect.quote == b"'" and sum(_count_quoted(rows, dialect, b"'") for rows in blocks) < _LEAST_QUOTED * max(
-        rows, 1
-    ):
-        return None
-    others = [mark for mark in (b'"', b"'") if mark != dialect.quote]
-    foreign = sum(_count_quoted(rows, dialect, mark) for rows in blocks for mark in others)
-    widths = Counter({columns: rows}) + Counter(_widths(rejects, dialect))
-    [(usual, _)] = widths.most_common(1) or [(columns, 0)]
-    judged = records + bool(first.trouble)
-    agreement = (rows - min(foreign, rows) / 2) / judged if judged else 0
-    odd = foreign + sum(_count_quoted([part.raw for part in rejects], dialect, mark) for mark in others)
-    several = sum(count for width, count in widths.items() if width > 1)
-    divided, among_others = several / max(judged, 1), min(odd, several) / max(judged, 1)
-    return Trial(dialect, columns, records, agreement, divided, among_others, usual, _clean(blocks, dialect))
+    rows = [row for each in framed.frames if isinstance(each, RowBlock) for row in each.rows]
+    rejects = [each.raw for each in framed.frames if isinstance(each, Reject) and each.raw]
+    return _Records(header, rows, rejects, is_cut=text.find(b"\n", start + framed.consumed) >= 0)
 
 
-def _widths(rejects: list[Reject], dialect: Dialect) -> Iterator[int]:
-    for reject in rejects:
+def _judge(records: _Records, dialect: Dialect) -> Trial:
+    columns, rows = len(records.header.fields), len(records.rows)
+    count = rows + len(records.rejects) + records.is_cut
+    # A header whose quotes are wrong counts as a record that is no row.
+    judged = max(count + bool(records.header.trouble), 1)
+    foreign = _count_in_other_quotes(records.rows, dialect)
+    odd = foreign + _count_in_other_quotes(records.rejects, dialect)
+    widths = Counter({columns: rows}) + Counter(_widths(records.rejects, dialect))
+    several = sum(number for width, number in widths.items() if width > 1)
+    return Trial(
+        dialect,
+        columns,
+        count,
+        agreement=(rows - min(foreign, rows) / 2) / judged,
+        divided=several / judged,
+        odd=min(odd, several) / judged,
+        usual=widths.most_common(1)[0][0] if widths else columns,
+        clean=_clean(records.rows[:_LOOKED_AT], dialect),
+    )
+
+
+def _widths(records: list[bytes], dialect: Dialect) -> Iterator[int]:
+    for record in records:
         try:
-            yield len(parse_fields(reject.raw, dialect))
+            yield len(parse_fields(record, dialect))
         except ValueError:
             continue
 
 
-def _count_quoted(rows: list[bytes], dialect: Dialect, mark: bytes) -> int:
-    """How many rows have a field within these marks."""
+def _count_in_other_quotes(records: list[bytes], dialect: Dialect) -> int:
+    """How many records have a field within quotes that are not the dialect's; with both kinds they count twice."""
+    return sum(_count_quoted(records, dialect, mark) for mark in (b'"', b"'") if mark != dialect.quote)
+
+
+def _count_quoted(records: list[bytes], dialect: Dialect, mark: bytes) -> int:
+    """How many records have a field within these marks."""
     search = quoted_pattern(dialect.delimiter, mark).search
-    return sum(1 for row in rows if mark in row and search(row))
+    return sum(1 for record in records if mark in record and search(record))
 
 
-def _clean(blocks: list[list[bytes]], dialect: Dialect) -> float:
-    """The share of the first rows without another delimiter; a comma within a number does not count."""
-    rows = [row for rows in blocks for row in rows[:_LOOKED_AT]][:_LOOKED_AT]
+def _clean(rows: list[bytes], dialect: Dialect) -> float:
+    """The share of rows without another delimiter outside quotes; a comma within a number does not count."""
     if dialect.quote:
         within = re.compile(rb"%b[^%b]*+%b" % ((dialect.quote,) * 3))
         rows = [within.sub(b"", row) for row in rows]

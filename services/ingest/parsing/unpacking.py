@@ -6,7 +6,7 @@ from typing import Any
 
 from services.ingest.parsing.signatures import MAGIC_BYTES, Packed, find_packed
 
-# Of packed bytes, at once: a thousand of them may unpack to 32 MB if somebody means harm.
+# How many packed bytes are unpacked at once: even these may hold 32 MB if somebody means harm.
 SLICE_BYTES = 1024
 _PIECE_BYTES = 2**20
 _GZIP_WBITS = 31
@@ -17,7 +17,7 @@ class Unpacker:
 
     def __init__(self) -> None:
         self._stream: Any = None
-        # Too few bytes to recognise a stream by; and how many bytes have come.
+        # Bytes that are too few to recognise a stream by, and how many have come in all.
         self._rest = b""
         self._taken = 0
 
@@ -53,7 +53,7 @@ class Unpacker:
         return piece
 
     def end(self) -> None:
-        """Nothing more comes. EOFError if that is too early."""
+        """Check that nothing is missing at the end. EOFError if a stream is incomplete, ValueError as `unpack`."""
         if self._stream is not None or find_packed(self._rest) is not None:
             raise EOFError("it ends within its compressed data, so it is not complete")
         if self._rest:

@@ -33,11 +33,11 @@ def doubled_columns(split: Split, schema: Schema) -> list[str]:
     """A line for each of the split's columns whose name the schema has more than once."""
     lines = []
     for column in split.columns:
-        places = [number for number, name in enumerate(schema.columns, 1) if name == column.ref]
-        if len(places) > 1:
-            others = " or ".join(f"#{number}" for number in places[1:4])
+        positions = [number for number, name in enumerate(schema.columns, 1) if name == column.ref]
+        if len(positions) > 1:
+            others = " or ".join(f"#{number}" for number in positions[1:4])
             lines.append(
-                f"column {label_of(column)} is there {len(places)} times: the first one is used, #{places[0]}. "
+                f"column {label_of(column)} is there {len(positions)} times: the first one is used, #{positions[0]}. "
                 f"For another, name it by position, as in {others}"
             )
     return lines

@@ -1,29 +1,16 @@
-"""Rows → destinations: which rows of a batch share a category, the key and partition they get, which are rejected.
-
-A category has one part for each column of the split: its text or number as a label, None where the field is empty.
-The identity's only category is `()`.
-"""
+"""Rows → destinations: which rows of a batch share a category, and which are rejected. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
-from common.protocol.messages import Category, category_key
-from common.protocol.partitioner import partition_for
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
 from common.rows.loops import group_rows, take_fields, take_json_fields
 from common.rows.schema import Schema
 from services.split.categories.columns import explain_missing, find_column
-from services.split.categories.labels import converter
+from services.split.categories.decisions import Decisions, Destination, Fields, Rejected
 from services.split.categories.splits import Split
-
-
-class Destination(NamedTuple):
-    """The key of a category's rows, and the one partition of `categorized` in which that key lives."""
-
-    key: bytes
-    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +27,8 @@ class Routed:
 
 Route = Callable[[list[bytes], bool], Routed]
 
-# A row's raw fields that decide its category: the field itself for one column, a tuple for several.
-_Fields = bytes | tuple[bytes, ...]
-
 # The deciding fields of all rows at once; None where rows have to be read one by one.
 _Take = Callable[[list[bytes]], list[Any] | None]
-
-# A category is part of its rows' key and of a file's path. Key and row have to fit into one record batch.
-_MAX_KEY_BYTES = 65_536
-_MAX_DECISIONS = 100_000
-# Longer ones are not remembered: so many of them could be more than there is memory.
-_MAX_REMEMBERED_BYTES = 2_048
 
 
 def compile_route(split: Split, schema: Schema, partitions: int) -> Route:
@@ -59,14 +37,14 @@ def compile_route(split: Split, schema: Schema, partitions: int) -> Route:
     The route takes `(rows, plain)`. `plain` promises that no row holds the quote; it means nothing for JSON rows.
     Rows have as many fields as the schema has columns. The identity hands the list of rows back, not a copy.
     """
-    decisions = _Decisions(split, schema, partitions)
+    decisions = Decisions(split, schema, partitions)
     if not split.columns:
         return _route_to(decisions[()])
     indexes = []
     for column in split.columns:
         index = find_column(column, schema)
         if index is None:
-            return _route_to(_Rejection(explain_missing(column, schema)))
+            return _route_to(Rejected(explain_missing(column, schema)))
         indexes.append(index)
     if schema.row_format == "json":
         of_json = _batch_route(_json_taker(schema, indexes), _json_reader(schema, indexes), decisions)
@@ -77,72 +55,30 @@ def compile_route(split: Split, schema: Schema, partitions: int) -> Route:
 # Batches
 
 
-@dataclass(frozen=True, slots=True)
-class _Rejection:
-    """The decision that rows with these fields have no destination."""
-
-    reason: str
-
-
-class _Decisions(dict[_Fields, Destination | _Rejection]):
-    """Where rows go, by their deciding fields, across batches: decided on demand, forgotten when there are too many."""
-
-    def __init__(self, split: Split, schema: Schema, partitions: int) -> None:
-        super().__init__()
-        encoding = "utf-8" if schema.row_format == "json" else schema.dialect.encoding
-        self._converters = [converter(column, encoding) for column in split.columns]
-        self._schema_id = schema.id
-        self._split = split.name
-        self._partitions = partitions
-
-    def __missing__(self, key: _Fields) -> Destination | _Rejection:
-        fields = (key,) if isinstance(key, bytes) else key
-        decision: Destination | _Rejection
-        try:
-            decision = self._destination(
-                tuple([convert(field) for convert, field in zip(self._converters, fields, strict=True)])
-            )
-            size = len(decision.key)
-        except ValueError as error:
-            decision, size = _Rejection(str(error)), 0
-        if sum(map(len, fields)) + size <= _MAX_REMEMBERED_BYTES:
-            if len(self) >= _MAX_DECISIONS:
-                self.clear()
-            self[key] = decision
-        return decision
-
-    def _destination(self, category: Category) -> Destination:
-        """Raises ValueError, one line, for a category that is too long."""
-        key = category_key(self._schema_id, self._split, category)
-        if len(key) > _MAX_KEY_BYTES:
-            raise ValueError(f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
-        return Destination(key, partition_for(key, self._partitions))
-
-
-def _route_to(decision: Destination | _Rejection) -> Route:
+def _route_to(decision: Destination | Rejected) -> Route:
     """Make a route that decides alike for every row."""
     match decision:
         case Destination():
             return lambda rows, _plain: Routed({decision: rows} if rows else {}, [])
-        case _Rejection(reason):
+        case Rejected(reason):
             return lambda rows, _plain: Routed({}, [(index, reason) for index in range(len(rows))])
 
 
-class _Batch(dict[_Fields, list[bytes]]):
+class _Batch(dict[Fields, list[bytes]]):
     """The rows of one batch by their deciding fields.
 
     Different spellings of one category share one list, which keeps the category's order.
     """
 
-    def __init__(self, decisions: _Decisions) -> None:
+    def __init__(self, decisions: Decisions) -> None:
         super().__init__()
         self._decisions = decisions
         self.groups: dict[Destination, list[bytes]] = {}
-        self.rejected: dict[_Fields, str] = {}
+        self.rejected: dict[Fields, str] = {}
 
-    def __missing__(self, key: _Fields) -> list[bytes]:
+    def __missing__(self, key: Fields) -> list[bytes]:
         decision = self._decisions[key]
-        if isinstance(decision, _Rejection):
+        if isinstance(decision, Rejected):
             self.rejected[key] = decision.reason
             rows = []
         else:
@@ -151,7 +87,7 @@ class _Batch(dict[_Fields, list[bytes]]):
         return rows
 
 
-def _batch_route(take: _Take, read: Callable[[bytes], _Fields], decisions: _Decisions) -> Route:
+def _batch_route(take: _Take, read: Callable[[bytes], Fields], decisions: Decisions) -> Route:
     """Make a route that takes the fields of all rows at once where it can, and else reads row by row."""
 
     def route(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - Route passes it by position
@@ -167,7 +103,7 @@ def _batch_route(take: _Take, read: Callable[[bytes], _Fields], decisions: _Deci
     return route
 
 
-def _route_each(rows: list[bytes], read: Callable[[bytes], _Fields], decisions: _Decisions) -> Routed:
+def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: Decisions) -> Routed:
     """Route row by row; `read` raises ValueError for a row it cannot read."""
     batch = _Batch(decisions)
     rejects = []
@@ -216,12 +152,12 @@ def _by_row(columns: list[list[bytes]]) -> list[Any]:
     return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
 
 
-def _csv_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], _Fields]:
+def _csv_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], Fields]:
     """Make the function that reads the fields of any CSV row."""
     dialect, width = schema.dialect, len(schema.columns)
-    pick: Callable[[list[bytes]], _Fields] = itemgetter(*indexes)
+    pick: Callable[[list[bytes]], Fields] = itemgetter(*indexes)
 
-    def read(row: bytes) -> _Fields:
+    def read(row: bytes) -> Fields:
         fields = parse_fields(row, dialect)
         if len(fields) != width:
             raise ValueError(misfit(len(fields), width))
@@ -230,7 +166,7 @@ def _csv_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], _Fields
     return read
 
 
-def _json_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], _Fields]:
+def _json_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], Fields]:
     """Make the function that reads the fields of a JSON row."""
     readers = [json_field_reader(schema, index) for index in indexes]
     match readers:

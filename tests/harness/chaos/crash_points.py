@@ -140,7 +140,7 @@ POINTS = (
     _request_point("commit_request", _ends_a_transaction_of_rows),
     # ingest: sources, and what replicas agree on: which file is which source, and the numbers of schemas.
     Point("progress_read", _INGEST, "services.ingest.service:Ingest._read_progress"),
-    Point("window_read", _INGEST, "services.ingest.files.content:read_fingerprint"),
+    Point("fingerprint_read", _INGEST, "services.ingest.files.content:read_fingerprint"),
     Point("source_read", _INGEST, "services.ingest.files.content:read_plain_chunk"),
     Point("agree", _INGEST, "common.kafka.fenced_topic:FencedTopic._append", needs="schema"),
     *_agreement_points("sources"),

@@ -1,4 +1,4 @@
-"""Each assignment of ingest's group has a name of its own, the same for all of its members."""
+"""Each assignment of ingest's group has a unique name, the same for all of its members."""
 
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -8,13 +8,13 @@ from services.ingest.assignor import RoundAssignor
 
 
 class Cluster(ClusterMetadata):  # type: ignore[misc]  # aiokafka has no types
-    """Knows one topic."""
+    """A cluster with one topic."""
 
     def __init__(self) -> None:
         super().__init__()
 
     def partitions_for_topic(self, _topic: str) -> set[int]:
-        """Six."""
+        """Six partitions."""
         return set(range(6))
 
 
@@ -35,7 +35,7 @@ def test_members_of_an_assignment_learn_its_name_and_those_of_the_next_another()
     assert len(set(names)) == 2
 
 
-def test_partitions_are_given_out_as_the_group_s_other_versions_do() -> None:
+def test_partitions_are_assigned_as_by_aiokafka_s_round_robin() -> None:
     members = {name: RoundRobinPartitionAssignor.metadata(["progress"]) for name in ("a", "b")}
     given = RoundAssignor().assign(Cluster(), members)
     theirs = RoundRobinPartitionAssignor.assign(Cluster(), members)

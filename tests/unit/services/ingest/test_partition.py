@@ -1,4 +1,4 @@
-"""Which file a source is followed to: real files and looks at them; the topic of locations is a list."""
+"""Where sources are followed to: with real files and looks, and a list in place of the topic of locations."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.naming.locations import SourceLocation, SourceLocations, home_and_number
 from services.ingest.partition import PartitionSources
-from services.ingest.scan import Pace, Scan
+from services.ingest.scan import LookPace, Scan
 from services.ingest.settings import IngestSettings
 from tests.harness.reading import Batch, Schemas
 from tests.harness.sources import read_to_its_end
@@ -32,7 +32,7 @@ CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
 
 class Topic:
-    """What replicas agreed on, shared by all of a test's."""
+    """What replicas agreed on, shared by all replicas of a test."""
 
     agreed: list[Any]
 
@@ -41,12 +41,12 @@ class Topic:
         self._read = 0
 
     async def read(self) -> None:
-        """Take what came."""
+        """Take in what others have appended."""
         records, self._read = self.agreed[self._read :], len(self.agreed)
         self._take(records)
 
     async def append(self, decide: Callable[[], Sequence[tuple[bytes, bytes]]]) -> Sequence[tuple[bytes, bytes]]:
-        """Take what came, and add what is decided."""
+        """Take in what others have appended, then append what is decided."""
         await self.read()
         entries = decide()
         self.agreed += [SimpleNamespace(key=key, value=value) for key, value in entries]
@@ -54,18 +54,18 @@ class Topic:
 
 
 class Transactions:
-    """Keeps what is committed."""
+    """Keeps each outbox that is committed."""
 
     def __init__(self) -> None:
         self.busy = False
         self.committed: list[Outbox] = []
 
     def outbox(self) -> Outbox:
-        """An empty one."""
+        """An empty outbox."""
         return Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
 
     async def commit(self, outbox: Outbox) -> None:
-        """At once."""
+        """Commit at once."""
         self.committed.append(outbox)
 
     async def settle(self) -> None:
@@ -80,28 +80,28 @@ class Replica:
         topics = Topics.under("")
         context = IngestContext(given, topics, Schemas())  # type: ignore[arg-type] # as far as it is asked
         catalog = Catalog(given, topics, Topic)
-        self.scan = Scan(given, catalog, Pace(0.0, 0.0, 0.0, math.inf, math.inf))
+        self.scan = Scan(given, catalog, LookPace(0.0, 0.0, 0.0, math.inf, math.inf))
         self.transactions = Transactions()
         given_transactions: Any = self.transactions
         partition = TopicPartition("progress", 0)
         self.sources = PartitionSources(context, self.scan, partition, given_transactions, progress)
 
     async def look(self, times: int = 1) -> None:
-        """Look at the input again, so often."""
+        """Look at the input so many times."""
         for _ in range(times):
             await self.sources.follow()
 
     async def read(self, turns: int = 3) -> None:
-        """Give every source its turn, so often."""
+        """Give every source so many turns."""
         for _ in range(turns):
             await self.sources.take_turn(asyncio.Event())
 
     @property
     def paths(self) -> dict[str, str]:
-        """Where each source's file is, by the names of both; "" where it is nowhere."""
+        """The name of each source's file, by the source's; "" if it is nowhere."""
         return {
             source.rpartition("/in/")[2]: Path(location.path).name if location.file else ""
-            for source, location in self.scan.locations.of.items()
+            for source, location in self.scan.catalog.locations.of.items()
         }
 
     def is_finished(self) -> bool:
@@ -154,7 +154,7 @@ async def test_a_renamed_file_is_followed_and_what_takes_its_name_is_a_source_of
     assert replica.paths == {"a.csv": "b.csv", "a.csv//2": "a.csv"}
 
 
-async def test_an_unreadable_renamed_file_is_followed_and_told_not_a_failure_of_all(
+async def test_an_unreadable_renamed_file_is_followed_and_fails_no_other(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replica = Replica(folder, read(write(folder / "a.csv")))
@@ -200,7 +200,7 @@ async def test_with_once_a_file_set_free_by_a_move_is_taken_up_in_the_same_look(
     assert len(replica.sources.outcome.sources) == 2  # it is followed
 
 
-async def test_a_replica_learns_what_another_gave_up_and_named_anew(folder: Path) -> None:
+async def test_a_replica_learns_what_another_gave_up_and_named_again(folder: Path) -> None:
     progress = read(write(folder / "a.csv"))
     owner, other = Replica(folder, progress), Replica(folder, {})
     await owner.look()
@@ -216,7 +216,7 @@ async def test_a_file_that_was_not_begun_is_found_under_a_rotated_name_but_not_u
         write(folder / "a.csv")
         Topic.agreed = []
         await Replica(folder, {}).look()
-        # Between two runs: nobody sees it.
+        # It is renamed between two runs, unseen.
         (folder / "a.csv").rename(folder / name)
         replica = Replica(folder, {})
         await replica.scan.refresh(math.inf)
@@ -256,7 +256,7 @@ async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_or
 
 
 @pytest.mark.parametrize("once", [True, False])
-async def test_what_is_left_out_is_told_once_and_again_when_it_comes_back(folder: Path, *, once: bool) -> None:
+async def test_a_path_that_is_left_out_is_logged_once_and_again_when_it_comes_back(folder: Path, *, once: bool) -> None:
     write(folder / "a.csv")
     os.mkfifo(folder / "p.csv")
     (folder / "link").symlink_to(folder.parent)
@@ -268,8 +268,8 @@ async def test_what_is_left_out_is_told_once_and_again_when_it_comes_back(folder
             await replica.look()
             os.mkfifo(folder / "p.csv")
             await replica.look()
-    told = [Path(line["path"]).name for line in logs if line["event"] == "left out of the input"]
-    assert sorted(told) == (["link", "p.csv"] if once else ["link", "p.csv", "p.csv"])
+    logged = [Path(line["path"]).name for line in logs if line["event"] == "left out of the input"]
+    assert sorted(logged) == (["link", "p.csv"] if once else ["link", "p.csv", "p.csv"])
     assert replica.paths == {"a.csv": "a.csv"}
 
 
@@ -305,7 +305,7 @@ async def test_a_file_renamed_over_another_leaves_the_other_in_trouble_unless_it
     assert not any("c.csv is another file" in each for each in await replica.troubles())
 
 
-async def test_what_takes_the_place_of_a_file_renamed_over_another_is_the_renamed_one_s(folder: Path) -> None:
+async def test_a_file_put_in_the_place_of_one_renamed_over_another_belongs_to_the_renamed_one(folder: Path) -> None:
     write(folder / "a.csv", b"")
     write(folder / "b.csv")
     replica = Replica(folder, read(folder / "b.csv"))
@@ -415,7 +415,7 @@ async def test_a_partition_is_finished_when_all_its_sources_are_also_those_at_re
     away = paths[0].rename(folder.parent / "away")
     await replica.look(2)
     await replica.read()
-    # It is at rest, and being looked for.
+    # It is at rest, but looked for.
     assert not replica.is_finished()
     away.rename(paths[0])
     await replica.look(2)
@@ -424,7 +424,7 @@ async def test_a_partition_is_finished_when_all_its_sources_are_also_those_at_re
     assert replica.rows == {"a.csv": 3, "b.csv": 3}
 
 
-async def test_what_came_while_a_commit_was_under_way_is_committed_when_nothing_comes_behind_it(folder: Path) -> None:
+async def test_rows_that_came_during_a_commit_are_committed_also_if_none_come_after_them(folder: Path) -> None:
     write(folder / "a.csv")
     replica = Replica(folder, {}, settle_s=60, commit_interval_ms=10**6)
     # As with a slow broker.
@@ -473,7 +473,7 @@ async def test_a_rotated_file_whose_name_another_one_has_taken_outside_of_input_
     second = write(folder / "log.csv")
     await replica.look()
     assert replica.paths["log.csv"] == "log.csv.1"
-    # Held open, the first one's inode is not given to another.
+    # The open file keeps its inode, so that no other gets it.
     with rotated.open("rb"):
         second.rename(rotated)
         write(folder / "log.csv")

@@ -1,4 +1,4 @@
-"""The bytes of a file that is followed: what is held, what goes out, and that nothing of it depends on the cuts."""
+"""The bytes of a followed file: what is held and what goes out, wherever the reads cut it."""
 
 import errno
 import gzip
@@ -47,7 +47,7 @@ def append(path: Path, data: bytes) -> None:
 async def test_crlf_may_be_cut_anywhere(clocked: Reader, settings: dict[str, object], data: bytes) -> None:
     expected = re.sub(rb"\Anote\r\n\r\n", b"", data)
     for cut in [match.start() + 1 for match in re.finditer(rb"\r\n", data)]:
-        # A row that is cut within quotes goes out in halves, at an end.
+        # At the end of a run with ONCE, a row that is cut within quotes goes out in halves.
         for once in (True, False) if data[:cut].count(b'"') % 2 == 0 else (False,):
             clocked.path.write_bytes(data[:cut])
             reader = Reader(clocked.path, dict(settings))
@@ -62,7 +62,7 @@ async def test_crlf_may_be_cut_anywhere(clocked: Reader, settings: dict[str, obj
                 await reader.run()
             else:
                 await follow(clocked, reader, 3)
-            # What comes behind a last row that went out waits for the next row.
+            # The rest of a line ending whose row went out waits for the next row.
             is_late = once and cut == len(data) - 1
             assert reader.output == (expected[:-1] if is_late else expected)
             assert not reader.rejects
@@ -70,7 +70,7 @@ async def test_crlf_may_be_cut_anywhere(clocked: Reader, settings: dict[str, obj
 
 
 async def follow(clocked: Reader, reader: Reader, seconds: float) -> None:
-    """Look now, and so much later, by the clock of the fixture."""
+    """Look now, and again so many seconds later by the fixture's clock."""
     await reader.read()
     clocked.clock += seconds
     await reader.read()
@@ -130,14 +130,14 @@ async def test_how_a_followed_file_is_cut_makes_no_difference(
             if restart:
                 reader.start()
         await follow(clocked, reader, 61)
-        told = [(each.line, each.offset, each.raw, each.reason) for each in reader.rejects]
+        rejects = [(each.line, each.offset, each.raw, each.reason) for each in reader.rejects]
         progress = reader.progress
         assert progress is not None
         assert reader.followed is not None
-        return reader.output, told, progress.tally, progress.line, progress.offset, reader.followed.trouble
+        return reader.output, rejects, progress.tally, progress.line, progress.offset, reader.followed.trouble
 
     cuts = sorted({edge for edge in edges if edge < len(data)})
-    # Where lines end with CR alone, the last one is not held for long, and CR at an end is one.
+    # Where lines end with CR alone, a CR at the end of a read ends its line and is not held for long.
     whole = await read([], restart=False)
     if b"\r" not in re.sub(rb"\r\n", b"", data):
         assert await read(cuts, restart=False) == whole
@@ -178,7 +178,7 @@ async def test_where_lines_end_with_cr_a_row_within_quotes_waits_for_its_rest(cl
     assert not clocked.rejects
 
 
-async def test_a_source_with_half_a_row_has_not_ended_and_goes_out_with_a_word(clocked: Reader) -> None:
+async def test_a_source_with_half_a_row_has_not_ended_and_the_log_says_when_it_goes_out(clocked: Reader) -> None:
     clocked.path.write_bytes(b"S,a\nM,1\nM,12")
     await follow(clocked, clocked, 59)
     assert clocked.output == b"S,a\nM,1\n"
@@ -187,12 +187,12 @@ async def test_a_source_with_half_a_row_has_not_ended_and_goes_out_with_a_word(c
         await clocked.read(2)
     assert clocked.output == b"S,a\nM,1\nM,12"
     assert [end.tally.rows for end in clocked.ends] == [2]
-    told = [line for line in logs if line["event"] == "the last row has no line ending and is taken as it is"]
-    assert [(line["source"], line["line"]) for line in told] == [(str(clocked.path), 3)]
+    logged = [line for line in logs if line["event"] == "the last row has no line ending and is taken as it is"]
+    assert [(line["source"], line["line"]) for line in logged] == [(str(clocked.path), 3)]
 
 
 @pytest.mark.parametrize("settle_s", [0.5, 5])
-async def test_it_is_held_as_long_as_is_set_and_never_shorter_than_a_whole_row(
+async def test_half_a_row_is_held_as_long_as_is_set_and_never_shorter_than_a_whole_row(
     clocked: Reader, settle_s: float
 ) -> None:
     clocked.path.write_bytes(b"S,a\nM,1")
@@ -205,7 +205,7 @@ async def test_it_is_held_as_long_as_is_set_and_never_shorter_than_a_whole_row(
 
 @pytest.mark.parametrize("data", [b"S,am", b"S,am\r", b"\n\nS,am", b"\xef\xbb\xbfS,am", b""])
 @pytest.mark.parametrize("once", [True, False])
-async def test_half_a_header_is_told_once_and_keeps_nobody_waiting(clocked: Reader, data: bytes, *, once: bool) -> None:
+async def test_half_a_header_is_logged_once_and_its_source_ends(clocked: Reader, data: bytes, *, once: bool) -> None:
     clocked.path.write_bytes(data)
     clocked.settings["once"] = once
     with capture_logs() as logs:
@@ -230,7 +230,7 @@ async def test_half_a_header_is_told_once_and_keeps_nobody_waiting(clocked: Read
 
 
 @pytest.mark.parametrize("restart", [True, False])
-async def test_half_a_header_that_is_written_anew_is_read(clocked: Reader, *, restart: bool) -> None:
+async def test_half_a_header_that_is_rewritten_is_read(clocked: Reader, *, restart: bool) -> None:
     clocked.path.write_bytes(b"S,am")
     await follow(clocked, clocked, 3)
     clocked.path.write_bytes(b"S\nM\n")
@@ -250,7 +250,7 @@ async def test_half_a_header_that_is_written_anew_is_read(clocked: Reader, *, re
         ({}, b"\n\nS;a\n", 12),
     ],
 )
-async def test_complete_rows_do_not_rest_because_their_dialect_is_not_found_out_yet(
+async def test_complete_rows_do_not_rest_because_their_dialect_is_not_detected_yet(
     clocked: Reader, settings: dict[str, object], data: bytes, seconds: int, settle_s: float
 ) -> None:
     clocked.path.write_bytes(data)
@@ -362,7 +362,7 @@ async def test_a_longer_file_with_another_beginning_is_noticed(clocked: Reader) 
     assert "changed" in clocked.followed.trouble
 
 
-# Whatever a file holds
+# Any content
 
 
 async def test_a_header_that_no_topic_takes_costs_its_source_alone(clocked: Reader) -> None:
@@ -371,8 +371,8 @@ async def test_a_header_that_no_topic_takes_costs_its_source_alone(clocked: Read
     with capture_logs() as logs:
         for _ in range(3):
             await clocked.read(3)
-    [told] = [line for line in logs if line["event"] == "source cannot be read"]
-    assert told["reason"].startswith(f"{clocked.path}: its header is too long")
+    [logged] = [line for line in logs if line["event"] == "source cannot be read"]
+    assert logged["reason"].startswith(f"{clocked.path}: its header is too long")
     assert not clocked.ends
 
 
@@ -383,7 +383,9 @@ async def test_a_header_that_no_topic_takes_costs_its_source_alone(clocked: Read
         pytest.param(b"x" * 11_000_000 + b"\n1\n", id="bytes"),
     ],
 )
-async def test_what_is_no_header_is_not_taken_apart(clocked: Reader, data: bytes) -> None:
+async def test_a_first_record_too_large_for_a_header_is_refused_before_it_is_parsed(
+    clocked: Reader, data: bytes
+) -> None:
     clocked.path.write_bytes(data)
     await clocked.run()
     assert clocked.followed is not None
@@ -391,7 +393,7 @@ async def test_what_is_no_header_is_not_taken_apart(clocked: Reader, data: bytes
 
 
 @pytest.mark.parametrize("data", [b"\n" * 25_000, b"S,a\n" + b"\n" * 25_000, b"\r\n" * 12_000 + b"S,a\nM,1"])
-async def test_very_many_rejects_go_out_in_bearable_portions(clocked: Reader, data: bytes) -> None:
+async def test_very_many_rejects_go_out_in_portions(clocked: Reader, data: bytes) -> None:
     clocked.path.write_bytes(data)
     await clocked.run()
     assert len(clocked.rejects) == {ord("\n"): 25_000, ord("S"): 25_000, ord("\r"): 12_000}[data[0]]
@@ -428,17 +430,19 @@ async def test_any_bytes_are_rows_rejects_or_a_source_s_own_trouble(
     assert "\n" not in reader.followed.trouble
 
 
-# Not what its name says
+# Content that is not what its name says
 
 
 @packed
-async def test_what_is_packed_is_known_by_its_first_bytes(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
+async def test_a_compressed_file_is_known_by_its_first_bytes(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
     clocked.path.write_bytes(pack(V1))
     await clocked.run()
     assert clocked.output == V1
 
 
-async def test_a_text_that_is_named_as_packed_is_read_with_a_word(clocked: Reader, tmp_path: Path) -> None:
+async def test_a_text_that_is_named_like_a_compressed_file_is_read_with_a_warning(
+    clocked: Reader, tmp_path: Path
+) -> None:
     clocked.path = tmp_path / "plain.csv.gz"
     clocked.path.write_bytes(b"")
     with capture_logs() as logs:
@@ -463,7 +467,9 @@ async def test_a_file_that_was_empty_may_become_a_packed_one(clocked: Reader) ->
 
 
 @packed
-async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack: Callable[[bytes], bytes]) -> None:
+async def test_bytes_after_the_compressed_data_are_reported_with_their_offset(
+    clocked: Reader, pack: Callable[[bytes], bytes]
+) -> None:
     packed = pack(b"S,a\nM,1\n")
     for behind in (b"garbage\n", b"x", b"\0\0x"):
         clocked.path.write_bytes(packed + behind)
@@ -477,7 +483,7 @@ async def test_bytes_behind_a_packed_end_are_said_as_that(clocked: Reader, pack:
 # What is wrong with a file
 
 
-async def test_a_file_that_is_replaced_says_what_is_wrong_with_it_now(clocked: Reader) -> None:
+async def test_each_file_that_replaces_another_is_reported_with_its_own_trouble(clocked: Reader) -> None:
     troubles = {
         b"PK\x03\x04": "zip archive",
         "S,a\nM,1\n".encode("utf-16"): "iconv",
@@ -487,8 +493,8 @@ async def test_a_file_that_is_replaced_says_what_is_wrong_with_it_now(clocked: R
         for data in troubles:
             moved(clocked.path, data)
             await follow(clocked, clocked, 3)
-    told = [line["reason"] for line in logs if line["event"] == "source cannot be read"]
-    assert [what in reason for what, reason in zip(troubles.values(), told, strict=True)] == [True] * len(troubles)
+    reasons = [line["reason"] for line in logs if line["event"] == "source cannot be read"]
+    assert [what in reason for what, reason in zip(troubles.values(), reasons, strict=True)] == [True] * len(troubles)
 
 
 async def test_a_trouble_that_grows_is_logged_once(clocked: Reader) -> None:
@@ -504,7 +510,7 @@ async def test_a_trouble_that_grows_is_logged_once(clocked: Reader) -> None:
 
 
 @packed
-async def test_a_packed_file_of_which_no_row_went_out_is_read_anew(
+async def test_a_packed_file_of_which_no_row_went_out_is_read_again(
     clocked: Reader, pack: Callable[[bytes], bytes]
 ) -> None:
     clocked.path.write_bytes(pack(V1))
@@ -544,7 +550,7 @@ async def test_a_disk_that_does_not_answer_is_its_file_s_trouble_alone(
 
 
 @pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError])
-async def test_what_kafka_does_not_answer_is_no_file_s_trouble(
+async def test_a_request_that_kafka_does_not_answer_is_no_file_s_trouble(
     clocked: Reader, monkeypatch: pytest.MonkeyPatch, kind: type[OSError]
 ) -> None:
     async def fail(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""What is read once, as it comes: standard input, open descriptors, named pipes."""
+"""Input that can be read only once: standard input, open descriptors, named pipes."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000
 
 @contextmanager
 def writing(descriptor: int) -> Iterator[None]:
-    """CONTENT comes out of the other end."""
+    """Write CONTENT into this end, in a thread."""
 
     def write() -> None:
         with os.fdopen(descriptor, "wb") as file:
@@ -68,7 +68,7 @@ def test_a_socket_given_as_input_is_refused(tmp_path: Path) -> None:
 def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    # To open one end waits for the other; not so with both.
+    # Opening one end waits for the other; opening both does not.
     both = os.open(path, os.O_RDWR)
     chunks = _chunks(str(path))
     with writing(os.open(path, os.O_WRONLY)):
@@ -90,7 +90,7 @@ def test_a_descriptor_that_does_not_block_is_waited_for() -> None:
 
 
 @pytest.mark.parametrize("kind", ["closed", "folder", "gone"])
-def test_what_cannot_be_read_is_told_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_input_that_cannot_be_read_is_an_error_and_not_waited_for(tmp_path: Path, kind: str) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     if kind == "closed":
         os.close(descriptor)
@@ -100,23 +100,23 @@ def test_what_cannot_be_read_is_told_and_not_waited_for(tmp_path: Path, kind: st
         os.close(descriptor)
 
 
-async def test_a_long_line_is_not_looked_at_anew_with_each_piece() -> None:
-    looked: list[int] = []
+async def test_a_long_line_is_not_looked_at_again_with_each_piece() -> None:
+    sizes: list[int] = []
 
     async def take(data: bytes, _expected: Expected) -> bytes:
-        looked.append(len(data))
+        sizes.append(len(data))
         return data[data.rfind(b"\n") + 1 :]
 
     held = _Held(take)
     pieces = 500
     for _ in range(pieces):
         await held.add(b"x" * 2**16)
-    assert sum(looked) < 4 * pieces * 2**16
+    assert sum(sizes) < 4 * pieces * 2**16
     assert held.has_more
-    # Nothing else comes for now: a row that is complete does not wait.
+    # A complete row does not wait, though nothing else comes for now.
     await held.add(b"\nM,1\nF")
     await held.take(Expected.MORE)
     assert (held.data, held.has_more) == (b"F", False)
-    # What is short is looked at as it comes.
+    # Short data is looked at as it comes.
     await held.add(b",2\n")
     assert not held.data

@@ -40,14 +40,14 @@ def test_a_split_that_placed_no_row_in_any_partition_has_rejected_all() -> None:
     assert not found(one, other, placed)
 
 
-def test_a_split_without_rows_or_gone_from_split_by_is_none_that_rejected_all() -> None:
+def test_a_split_without_rows_or_gone_from_split_by_has_not_rejected_all() -> None:
     assert not found()
     assert not found(Position(Group(splits=(held("Sex", 0), held("Rings", 0)))))
     assert not found(Position(resting=(Group(splits=(held("Other", 9),)),)))
 
 
 class Outbox:
-    """Takes anything."""
+    """Takes anything and keeps nothing."""
 
     def put(self, *_: object) -> None:
         """A record."""
@@ -90,7 +90,7 @@ async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, 
     ("content", "skip_lines", "is_left"),
     [(b"1\n2\n", 2, False), (b"1\n2\n", 5, False), (b"1\n2", 2, False), (b"1\r\n2\r\n3\r\n", 2, True), (b"", 2, True)],
 )
-async def test_a_source_that_skip_lines_leaves_nothing_of_is_told(
+async def test_a_source_that_skip_lines_leaves_nothing_of_is_reported(
     content: bytes, skip_lines: int, *, is_left: bool
 ) -> None:
     settings = IngestSettings.model_validate({"input": "x", "partitions": 1, "skip_lines": skip_lines})
@@ -100,6 +100,6 @@ async def test_a_source_that_skip_lines_leaves_nothing_of_is_told(
     outbox: Any = Outbox()
     with capture_logs() as logs:
         await source.take(content, outbox, Expected.NOTHING)
-    told = [line["reason"] for line in logs if line["event"] == "SKIP_LINES leaves nothing of the source"]
-    assert bool(told) != is_left
+    reasons = [line["reason"] for line in logs if line["event"] == "SKIP_LINES leaves nothing of the source"]
+    assert bool(reasons) != is_left
     assert bool(context.find_skipped_whole(source.progress)) != is_left

@@ -1,4 +1,4 @@
-"""A start's plan, against a model: whenever splits come and go, each has each row once, and in order."""
+"""A start's plan against a model: whenever splits come and go, each gets every row once and in order."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def held(name: str, definition: str = "") -> Held:
 
 
 class Model:
-    """Carries a log, one row per offset; `log` says for which split alone a row is meant, "" for all."""
+    """Processes a log, one row per offset; `log` names the one split that a row is for, "" for all."""
 
     def __init__(self, log: Sequence[str]) -> None:
         self.log = log
@@ -45,7 +45,7 @@ class Model:
         self.rejected: list[tuple[str, int]] = []
 
     def run(self, wanted: Sequence[str], steps: Sequence[tuple[bool, int]]) -> None:
-        """One life of split, which ends anywhere."""
+        """One process of split, which ends at any point."""
         position = plan(self.committed, splits_of(wanted), 0).position
         for is_main, rows in steps:
             position = self._pass(position, wanted, rows) if is_main else self._fill(position, rows)
@@ -135,7 +135,7 @@ def test_another_definition_under_a_known_name_is_refused_also_for_one_that_is_g
         assert [split.name for split in renamed.new] == [digest("x")]
 
 
-def test_rows_that_retention_has_taken_are_missed_by_those_alone_that_need_them() -> None:
+def test_rows_that_retention_deleted_are_missed_only_by_splits_that_need_them() -> None:
     committed = Position(Group(100, 90, (held("a"),)), resting=(Group(10, 0, (held("b"),), ((20, None),)),))
     assert plan(committed, splits_of(["a"]), 50).position.main.offset == 100
     for names, missing in ((["a", "c"], held("c")), (["a", "b"], held("b"))):
@@ -148,7 +148,7 @@ def test_rows_that_retention_has_taken_are_missed_by_those_alone_that_need_them(
         assert caught.value.splits == ()
 
 
-def test_a_beginning_that_is_permitted_is_taken_once_and_only_where_it_still_is_the_beginning() -> None:
+def test_an_accepted_beginning_is_used_once_and_only_while_it_is_the_beginning() -> None:
     committed = Position(Group(100, 90, (held("a"),)), begin=50)
     position = plan(committed, splits_of(["a", "c"]), 50).position
     assert position.filling == (Group(50, 50, (held("c"),), ((0, 100),)),)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files import content
-from services.ingest.files.content import Content, PackedFile, content_of
+from services.ingest.files.content import Content, PackedFile, content_of, is_source_file
 from services.ingest.parsing.fingerprint import Fingerprint
+from tests.harness.sources import look, read_to_its_end
 
 Pack = Callable[[bytes], bytes]
 
@@ -21,14 +22,14 @@ packed_kinds = pytest.mark.parametrize(("suffix", "pack"), PACKERS.items())
 
 
 def write(path: Path, data: bytes) -> None:
-    # As a copy that takes its location: with another time of change, also where the clock of the disk is coarse.
+    # Set another time of change, also where the clock of the disk is coarse.
     path.write_bytes(data)
     found = path.stat()
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + 1))
 
 
 def read_all(found: Content, offset: int, fingerprint: Fingerprint, sizes: list[int]) -> bytes:
-    """Read to the end, each time so much, and use half of it, as a reader of records would."""
+    """Read to the end in these sizes, using half of each chunk, as a reader of records would."""
     taken: list[bytes] = []
     for size in [*sizes, *[100_000] * 100]:
         data = found.read_chunk(offset, fingerprint, size)
@@ -52,7 +53,7 @@ def progress_at(data: bytes, offset: int) -> Progress:
     sizes=st.lists(st.integers(1, 6000), max_size=5),
     padding=st.integers(0, 2000),
 )
-def test_what_was_packed_comes_back_however_it_is_read(
+def test_packed_bytes_come_back_however_they_are_read(
     tmp_path_factory: pytest.TempPathFactory,
     suffix: str,
     pack: Pack,
@@ -72,7 +73,7 @@ def test_what_was_packed_comes_back_however_it_is_read(
 
 
 @packed_kinds
-def test_one_that_is_not_complete_is_an_error_until_it_is(tmp_path: Path, suffix: str, pack: Pack) -> None:
+def test_an_incomplete_file_is_an_error_until_it_is_complete(tmp_path: Path, suffix: str, pack: Pack) -> None:
     path = tmp_path / f"a.csv{suffix}"
     data = os.urandom(20_000)
     packed = pack(data)
@@ -88,7 +89,7 @@ def test_one_that_is_not_complete_is_an_error_until_it_is(tmp_path: Path, suffix
 
 
 @packed_kinds
-def test_what_is_appended_is_read_on(tmp_path: Path, suffix: str, pack: Pack) -> None:
+def test_appended_data_is_read_on(tmp_path: Path, suffix: str, pack: Pack) -> None:
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\n"))
     found = content_of(path)
@@ -100,7 +101,7 @@ def test_what_is_appended_is_read_on(tmp_path: Path, suffix: str, pack: Pack) ->
 
 
 @packed_kinds
-def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: str, pack: Pack) -> None:
+def test_a_file_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: str, pack: Pack) -> None:
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\ntwo\n"))
     found = content_of(path)
@@ -117,7 +118,7 @@ def test_one_that_changed_where_it_was_read_is_refused(tmp_path: Path, suffix: s
 
 
 @packed_kinds
-def test_one_that_changed_stays_refused_without_being_unpacked_again(
+def test_a_file_that_changed_stays_refused_without_being_unpacked_again(
     tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"a.csv{suffix}"
@@ -141,7 +142,7 @@ def test_one_that_changed_stays_refused_without_being_unpacked_again(
 
 
 @packed_kinds
-def test_one_may_be_read_from_another_place(tmp_path: Path, suffix: str, pack: Pack) -> None:
+def test_a_file_may_be_read_from_another_offset(tmp_path: Path, suffix: str, pack: Pack) -> None:
     path = tmp_path / f"a.csv{suffix}"
     write(path, pack(b"one\ntwo\n"))
     found = content_of(path)
@@ -151,7 +152,7 @@ def test_one_may_be_read_from_another_place(tmp_path: Path, suffix: str, pack: P
 
 @pytest.mark.parametrize("suffix", PACKERS)
 @pytest.mark.parametrize("data", [b"\x1f\x8bxxxxxxxxxxxx", b"\x28\xb5\x2f\xfdxxxxxxxx"])
-def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes) -> None:
+def test_damaged_data_is_reported_as_that(tmp_path: Path, suffix: str, data: bytes) -> None:
     path = tmp_path / f"a.csv{suffix}"
     path.write_bytes(data)
     with pytest.raises(SourceError, match="cannot be unpacked"):
@@ -159,7 +160,7 @@ def test_one_that_is_not_packed_says_so(tmp_path: Path, suffix: str, data: bytes
 
 
 @packed_kinds
-def test_little_that_unpacks_to_much_is_never_held_whole(
+def test_a_small_file_that_unpacks_to_much_is_never_held_whole(
     tmp_path: Path, suffix: str, pack: Pack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / f"a.csv{suffix}"
@@ -177,3 +178,43 @@ def test_little_that_unpacks_to_much_is_never_held_whole(
     found = content_of(path)
     assert len(found.read_chunk(0, Fingerprint(), 2**20)) == 2**20
     assert longest <= 2**26
+
+
+# Which file is a source's
+
+ROWS = b"Sex,Length\nM,1\nF,2\n"
+
+
+@pytest.fixture
+def source_file(tmp_path: Path) -> Path:
+    path = tmp_path / "a.csv"
+    path.write_bytes(ROWS)
+    return path
+
+
+def test_a_renamed_file_is_still_its_source_s_also_once_it_has_grown(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    renamed = source_file.rename(source_file.with_name("b.csv.1"))
+    assert is_source_file(look(renamed), progress)
+    with renamed.open("ab") as file:
+        file.write(b"M,3\n")
+    assert is_source_file(look(renamed), progress)
+
+
+def test_a_file_with_the_same_inode_and_other_content_is_another_source_s(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    source_file.write_bytes(ROWS.replace(b"M", b"I"))
+    assert not is_source_file(look(source_file), progress)
+    source_file.write_bytes(ROWS[:-1])
+    assert not is_source_file(look(source_file), progress)
+
+
+def test_a_file_written_again_with_the_same_bytes_and_inode_is_another_source_s(source_file: Path) -> None:
+    progress = read_to_its_end(source_file)
+    before = source_file.stat()
+    source_file.write_bytes(ROWS)
+    os.utime(source_file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    file = look(source_file).file
+    renamed = source_file.rename(source_file.with_name("b.csv"))
+    assert look(renamed).file == file
+    assert not is_source_file(look(renamed), progress)

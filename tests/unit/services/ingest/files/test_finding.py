@@ -1,4 +1,4 @@
-"""Which files INPUT names: Python's own glob is the measure, on real folders."""
+"""Which files INPUT names, compared with Python's own glob on real folders."""
 
 import glob
 import os
@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from services.ingest.files.finding import find_files, may_name, path_of, source_name
+from services.ingest.files.finding import find_files, look_beside, may_name, path_of, source_name
+from tests.harness.sources import look
 
 NAMES = [
     "a.csv",
@@ -38,7 +39,7 @@ patterns = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=4).map("/".j
 
 
 def make(root: Path, tree: list[list[str]], linked: list[tuple[str, list[str]]]) -> None:
-    """These files, and links to folders: to such as hold none of the links, so that none leads back."""
+    """Make these files, and links to folders that hold no link, so that none leads back."""
     for parts in tree:
         path = root.joinpath(*parts)
         if not any(parent.is_file() for parent in path.parents) and not path.is_dir():
@@ -69,7 +70,7 @@ def test_a_glob_names_what_pythons_glob_names(
     tree: list[list[str]], linked: list[tuple[str, list[str]]], pattern: str, *, relative: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as made:
-        # So deep that no pattern leads out of it, to what other tests write.
+        # Deep enough that no pattern leads out of it, to what other tests write.
         root = Path(made, *"1234")
         root.mkdir(parents=True)
         with chdir(root):
@@ -83,12 +84,12 @@ def check_as_glob(
     given_input = pattern.lstrip("/") if relative else f"{root}/{pattern}"
     assume(glob.has_magic(pattern) and not Path(given_input).exists())
     matches = map(Path, glob.iglob(given_input, recursive=True))  # noqa: PTH207 - the measure itself
-    options = names(match for match in matches if match.is_file())
+    expected = names(match for match in matches if match.is_file())
     found = find_files(given_input)
-    assert set(found.files) == options
+    assert set(found.files) == expected
     assert not found.errors
     assert {source for source in names(all_files(root)) if may_name(given_input, source)} == {
-        source for source in options if ".." not in source
+        source for source in expected if ".." not in source
     }
 
 
@@ -100,7 +101,7 @@ def test_folders_may_be_very_deep(tmp_path: Path) -> None:
     (deep / "a.csv").touch()
     found = find_files(f"{tmp_path}/**/*.csv").files
     assert list(found) == [source_name(deep / "a.csv")]
-    # What removes the tests' folders in the end goes down into them by recursion.
+    # Remove the folders here: pytest would do it by recursion.
     (deep / "a.csv").unlink()
     while deep != tmp_path:
         deep.rmdir()
@@ -108,7 +109,7 @@ def test_folders_may_be_very_deep(tmp_path: Path) -> None:
 
 
 @given(tree=st.lists(files, max_size=8), linked=st.lists(links, max_size=2), relative=st.booleans())
-def test_what_a_folder_names_is_what_is_found_in_it(
+def test_a_folder_names_the_files_that_are_found_in_it(
     tree: list[list[str]], linked: list[tuple[str, list[str]]], *, relative: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as made, chdir(made):
@@ -120,7 +121,7 @@ def test_what_a_folder_names_is_what_is_found_in_it(
 
 
 @pytest.mark.parametrize("given_input", ["{}", "{}/**", "{}/**/*.csv", "{}/*.csv"])
-def test_what_is_no_regular_file_is_left_out_and_told(tmp_path: Path, given_input: str) -> None:
+def test_a_path_that_is_no_regular_file_is_left_out_with_a_reason(tmp_path: Path, given_input: str) -> None:
     (tmp_path / "a.csv").touch()
     (tmp_path / "linked.csv").symlink_to(tmp_path / "a.csv")
     os.mkfifo(tmp_path / "pipe.csv")
@@ -146,7 +147,7 @@ def test_what_is_no_regular_file_is_left_out_and_told(tmp_path: Path, given_inpu
         ("{}/**/*.csv", {"in/a.csv", "in/link/b.csv"}, {"in/back": "that it lies in"}),
     ],
 )
-def test_a_link_to_a_folder_is_left_out_and_told_or_followed_by_a_glob(
+def test_a_link_to_a_folder_is_left_out_with_a_reason_or_followed_by_a_glob(
     tmp_path: Path, given_input: str, files: set[str], left_out: dict[str, str]
 ) -> None:
     root = tmp_path / "in"
@@ -172,24 +173,22 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_input", "options"),
+    ("given_input", "expected"),
     [("{}", {"a.csv"}), ("{}/**/*.csv", {"a.csv"}), ("{}/*/*/*.csv", set()), ("{}/out/*/*.csv", {"out/Sex/M.csv"})],
 )
-def test_what_a_sink_writes_is_input_only_where_it_is_named(
-    tmp_path: Path, given_input: str, options: set[str]
-) -> None:
+def test_a_sink_s_files_are_input_only_if_they_are_named(tmp_path: Path, given_input: str, expected: set[str]) -> None:
     written = tmp_path / "out" / "Sex" / "M.csv"
     written.parent.mkdir(parents=True)
     (tmp_path / "out" / ".nacre").mkdir()
     for path in (tmp_path / "a.csv", written):
         path.touch()
     given_input = given_input.format(tmp_path)
-    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in options}
-    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == options
+    assert set(find_files(given_input).files) == {str(tmp_path / name) for name in expected}
+    assert {name for name in ("a.csv", "out/Sex/M.csv") if may_name(given_input, str(tmp_path / name))} == expected
 
 
 @pytest.mark.parametrize("pattern", ["", "/*/*.csv", "/**/*.csv", "/known/*.csv"])
-def test_a_name_in_a_folder_that_cannot_be_asked_is_judged_all_the_same(
+def test_a_name_in_a_folder_that_cannot_be_looked_into_is_judged_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
 ) -> None:
     def refuse(path: str, *_: object, **__: object) -> os.stat_result:
@@ -207,7 +206,7 @@ def test_a_name_in_a_folder_that_cannot_be_asked_is_judged_all_the_same(
     may_name(f"{tmp_path}/{'long' * 100}{pattern}", f"{tmp_path}/{'long' * 100}/a.csv")
 
 
-def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
+def test_a_folder_is_entered_before_it_is_listed(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
 
     def enter(folder: str) -> None:
@@ -232,15 +231,17 @@ def test_a_folder_is_told_of_before_it_is_listed(tmp_path: Path) -> None:
         ("{}/*/s/log.csv", {"", "/a/s", "/b"}),
     ],
 )
-def test_a_folder_in_which_a_name_may_come_is_told_of(tmp_path: Path, given_input: str, entered: set[str]) -> None:
+def test_a_folder_in_which_a_named_file_may_appear_is_entered(
+    tmp_path: Path, given_input: str, entered: set[str]
+) -> None:
     (tmp_path / "a" / "s").mkdir(parents=True)
     (tmp_path / "b").mkdir()
-    told: list[str] = []
-    find_files(given_input.format(tmp_path), told.append)
-    assert {folder.removeprefix(str(tmp_path)) for folder in told} == entered
+    folders: list[str] = []
+    find_files(given_input.format(tmp_path), folders.append)
+    assert {folder.removeprefix(str(tmp_path)) for folder in folders} == entered
 
 
-def test_no_two_files_have_one_name_and_each_is_found_by_its_own(tmp_path: Path) -> None:
+def test_no_two_files_have_one_name_and_each_name_leads_to_its_file(tmp_path: Path) -> None:
     texts = (
         b"\xff",
         rb"\xff",
@@ -264,7 +265,7 @@ def test_no_two_files_have_one_name_and_each_is_found_by_its_own(tmp_path: Path)
 
 @pytest.fixture
 def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Make a folder one that cannot be listed: root could."""
+    """Makes listing a folder fail, also for root."""
     scandir = os.scandir
 
     def refuse(folder: Path) -> None:
@@ -289,3 +290,23 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_costs_itself_alone(
     found = find_files(f"{tmp_path}{pattern}")
     assert set(found.files) == {str(tmp_path / "t" / "b.csv")}
     assert [error.filename for error in found.errors] == [str(tmp_path / "s")]
+
+
+def test_a_file_is_found_under_another_name_in_its_folder_but_not_as_an_editor_s_backup(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.touch()
+    file = look(path).file
+    for name, is_found in (("a.csv.1", True), ("a.csv~", False), (".a.csv", True)):
+        path = path.rename(path.with_name(name))
+        found = look_beside({file: str(path.with_name("a.csv"))})
+        assert found == ({file: (source_name(path), look(path))} if is_found else {})
+    assert look_beside({file: str(path.with_name("gone") / "a.csv")}) == {}
+
+
+def test_a_file_is_found_under_another_name_in_a_folder_that_is_not_unicode(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9") / "a.csv"
+    path.parent.mkdir()
+    path.touch()
+    renamed = path.rename(path.with_name("a.csv.1"))
+    file = look(renamed).file
+    assert look_beside({file: source_name(path)}) == {file: (source_name(renamed), look(renamed))}

@@ -1,4 +1,4 @@
-"""Opening and reading what may be no file by then, or may not tell its size."""
+"""Opening and reading paths that may not be files any more, and files without a size."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ from services.ingest.parsing.fingerprint import Fingerprint
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.zst"])
-def test_a_named_pipe_in_a_files_place_is_an_error_and_no_wait(tmp_path: Path, name: str) -> None:
+def test_a_named_pipe_in_a_file_s_place_is_an_error_and_not_waited_for(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     os.mkfifo(path)
     with pytest.raises(OSError, match="a named pipe, not a file"):
@@ -24,7 +24,7 @@ def test_a_named_pipe_in_a_files_place_is_an_error_and_no_wait(tmp_path: Path, n
         check_readable(path)
 
 
-def test_a_socket_or_device_in_a_files_place_is_an_error(tmp_path: Path) -> None:
+def test_a_socket_or_device_in_a_file_s_place_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="a device, not a file"):
         open_file(Path("/dev/zero"))
     path = tmp_path / "a.csv"
@@ -34,7 +34,7 @@ def test_a_socket_or_device_in_a_files_place_is_an_error(tmp_path: Path) -> None
             open_file(path)
 
 
-def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
+def test_a_file_of_size_0_is_read_to_its_end() -> None:
     rows = "\n".join(f"M,{number}" for number in range(10_000))
     content = f"S={rows}\0".encode()
     with subprocess.Popen(["sleep", "600"], env={"S": rows}) as process:
@@ -42,7 +42,7 @@ def test_a_file_that_tells_no_size_is_read_to_its_end() -> None:
             path = Path(f"/proc/{process.pid}/environ")
             assert path.stat().st_size == 0
             while path.read_bytes() != content:
-                # Its first moments are the parent's.
+                # Before exec, the environment is still the parent's.
                 assert process.poll() is None
             fingerprint, offset = Fingerprint(), 0
             while data := read_plain_chunk(path, offset, fingerprint, 60_000):

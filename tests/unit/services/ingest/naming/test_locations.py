@@ -16,7 +16,7 @@ A, B, C = "/in/a.csv", "/in/b.csv", "/in/c.csv"
 
 
 def files(**inodes: str) -> dict[str, Found]:
-    """Files by the letters of their names."""
+    """Files by the letter of each name, with their inodes."""
     paths = {name: f"/in/{name}.csv" for name in inodes}
     return {path: Found(path, inodes[name]) for name, path in paths.items()}
 
@@ -58,7 +58,7 @@ def test_two_names_of_one_file_are_one_source() -> None:
     assert list(SourceLocations().new_sources(files(a="1", b="1"), {})) == [A]
 
 
-def test_files_that_cannot_be_asked_are_sources_of_their_own() -> None:
+def test_files_whose_status_cannot_be_read_are_sources_of_their_own() -> None:
     assert list(SourceLocations().new_sources(files(a="", b=""), {})) == [A, B]
 
 
@@ -67,6 +67,25 @@ def test_a_file_whose_inode_was_given_up_is_new() -> None:
     known.put(A, SourceLocation(A))
     assert known.source_of("1") is None
     assert known.new_sources(files(b="1"), {}) == {B: SourceLocation(B, "1")}
+
+
+def test_a_file_at_a_path_goes_to_the_latest_source_that_has_a_file_there_and_to_none_elsewhere() -> None:
+    known = locations(a=SourceLocation(A, "1"), b=SourceLocation(B, "2"))
+    assert known.may_take(A, A, "3")
+    assert not known.may_take(A, A, "")
+    assert not known.may_take(A, A, "2")
+    assert not known.may_take(B, A, "3")
+    known.put(f"{A}//2", SourceLocation(A))
+    assert known.may_take(A, A, "3")
+    known.put(f"{A}//2", SourceLocation(A, "4"))
+    assert known.may_take(f"{A}//2", A, "3")
+
+
+def test_no_source_may_take_a_file_at_a_path_that_all_have_left_or_none_ever_had() -> None:
+    known = locations(a=SourceLocation(A, "1"))
+    known.put(A, SourceLocation(B, "1"))
+    assert not known.may_take(A, A, "2")
+    assert not known.may_take(A, C, "2")
 
 
 def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
@@ -99,7 +118,7 @@ def test_sources_of_one_path_are_numbered_and_known_in_their_order() -> None:
 
 
 @given(st.builds(SourceLocation, st.text(), st.text()))
-def test_a_place_comes_back_as_it_was(location: SourceLocation) -> None:
+def test_a_location_comes_back_as_it_was(location: SourceLocation) -> None:
     assert decode_location(encode_location(location)) == location
 
 
@@ -108,13 +127,13 @@ moves = st.lists(st.tuples(letters, letters), max_size=12)
 
 
 @given(moves)
-def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tuple[str, str]]) -> None:
+def test_however_files_are_renamed_each_stays_one_source(renames: list[tuple[str, str]]) -> None:
     disk: dict[str, str] = {}
     known = SourceLocations()
     source_of: dict[str, str] = {}
     inodes = iter(range(1000))
     for old, new in renames:
-        # A file is renamed, and another one made where it was; what was under the new name is deleted.
+        # Rename a file over whatever has the new name, and make another one where it was.
         if old in disk:
             disk[new] = disk.pop(old)
         disk[old] = str(next(inodes))
@@ -122,7 +141,7 @@ def test_however_files_are_renamed_each_is_one_source_for_ever(renames: list[tup
         for _ in range(2):
             for source, location in list(known.of.items()):
                 if look.at_location(location) is None:
-                    # As a partition decides: elsewhere, or given up.
+                    # Decide as a partition does: the file is elsewhere, or given up.
                     path = next((path for path, _ in look.elsewhere(location)), None)
                     known.put(source, SourceLocation(path, location.file) if path else SourceLocation(location.path))
             for source, location in known.new_sources(look.files, {}).items():

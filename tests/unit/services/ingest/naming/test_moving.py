@@ -1,4 +1,4 @@
-"""What becomes of a source whose file is no longer at its location, case by case."""
+"""What becomes of a source whose file has left its location, case by case."""
 
 from itertools import product
 
@@ -46,11 +46,11 @@ def at(path: str) -> Found:
 @pytest.mark.parametrize(
     ("seen", "unread", "read"),
     [
-        # A name that INPUT has.
+        # Under a name that INPUT has.
         (Seen(files={OTHER: at(OTHER)}, by_file={"1": OTHER}), [OTHER], [OTHER]),
-        # A rotation of its name.
+        # Under a rotation of its name.
         (Seen(beside={"1": (ROTATED, at(ROTATED))}), [ROTATED], [ROTATED]),
-        # Any other name is ours only if something of the file was read, or if it was seen to get it.
+        # Under any other name only if something of it was read, or if it was seen to be renamed.
         (Seen(beside={"1": (OTHER, at(OTHER))}), [], [OTHER]),
         (
             Seen(beside={"1": (OTHER, at(OTHER))}, moved={"1": Moved(A, OTHER, at(OTHER))}),
@@ -63,7 +63,7 @@ def at(path: str) -> Found:
             [OTHER, ROTATED],
             [OTHER, ROTATED],
         ),
-        # Another file.
+        # Only another file is there.
         (Seen(files={A: Found(A, "2")}, by_file={"2": A}), [], []),
     ],
 )

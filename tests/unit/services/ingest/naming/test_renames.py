@@ -1,4 +1,4 @@
-"""Files that are renamed before any look sees them: from events alone, and with a real inotify."""
+"""Files that are renamed before any look sees them, from events alone and with a real inotify."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from services.ingest.naming.renames import Renames
 
 
 def watch(folder: Path, given_input: str | None = None) -> Watch:
-    """A watch of this folder, and what is in it has been seen."""
+    """A watch of this folder after a look that has seen what is in it."""
     made = Watch(find_filter(given_input or str(folder)))
     made.begin()
     made.enter(str(folder))
@@ -21,7 +21,7 @@ def watch(folder: Path, given_input: str | None = None) -> Watch:
 
 
 def moved_to(folder: Path, watching: Watch) -> list[tuple[str, str, bytes]]:
-    """The files that were renamed out of the input: the names they had and have, and what is in them."""
+    """The files that were renamed out of the input: old and new name, and content."""
     watching.read()
     moved = find_moved(str(folder), watching.renames, watching.read)
     return [
@@ -47,7 +47,7 @@ def test_files_rotated_before_any_look_are_found_in_their_order(tmp_path: Path, 
     assert watching.names_changed
 
 
-def test_a_file_that_was_rotated_and_deleted_unseen_is_told(tmp_path: Path) -> None:
+def test_a_file_that_was_rotated_and_deleted_unseen_is_reported(tmp_path: Path) -> None:
     watching = watch(tmp_path)
     for _ in range(3):
         (tmp_path / "a.csv").write_bytes(b"x")
@@ -61,7 +61,7 @@ def test_a_file_that_was_rotated_and_deleted_unseen_is_told(tmp_path: Path) -> N
     assert sorted(Path(path).name for path in gone) == ["a.csv", "b.csv", "c.csv"]
 
 
-def test_what_a_look_has_seen_is_not_told_when_it_goes(tmp_path: Path) -> None:
+def test_a_file_that_a_look_has_seen_is_not_reported_when_it_goes(tmp_path: Path) -> None:
     watching = watch(tmp_path)
     (tmp_path / "a.csv").touch()
     watching.read()
@@ -91,7 +91,7 @@ def test_only_what_input_names_is_followed(tmp_path: Path, given_input: str, *, 
     assert bool(find_moved(given_input, watching.renames, watching.read)) == found
 
 
-def test_a_folder_that_was_replaced_is_known_and_watched_anew(tmp_path: Path) -> None:
+def test_a_folder_that_was_replaced_is_noticed_and_watched_again(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     (tmp_path / "link").symlink_to(folder)
@@ -121,7 +121,7 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
 
     watching = watch(folder.parent)
     look(folder.parent, folder, folder / "sub")
-    # Also where it is entered under its new name before that event comes.
+    # The same if it is entered under its new name before that event comes.
     folder.rename(other)
     watching.enter(str(other / "sub"))
     look(folder.parent, other, other / "sub")
@@ -132,7 +132,7 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
         (each / "a.csv").rename(each / "a.csv.1")
     watching.read()
     assert set(watching.renames.origins) == {str(folder / "a.csv.1"), str(folder / "sub" / "a.csv.1")}
-    # Out of the input, no event of it comes.
+    # Once it is out of the input, none of its events comes.
     folder.rename(tmp_path / "out")
     look(folder.parent)
     watching.renames.end_look(lambda _: True)
@@ -143,13 +143,13 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
     assert watching.renames.end_look(lambda _: False) == []
 
 
-def test_a_file_system_that_may_not_tell_is_not_trusted() -> None:
+def test_a_file_system_that_may_not_report_changes_is_trouble() -> None:
     watching = Watch(lambda _: True)
     watching.enter("/proc")
     assert "file system (proc)" in watching.trouble
 
 
-def test_a_folder_that_cannot_be_watched_is_a_trouble_until_it_can(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_watched_is_trouble_until_it_can(tmp_path: Path) -> None:
     watching = Watch(lambda _: True)
     watching.enter(str(tmp_path / "gone"))
     assert watching.trouble
@@ -172,7 +172,7 @@ steps = st.lists(
 
 @given(steps)
 def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]]) -> None:
-    """Whatever is done: each file that had a name of the input is there, was moved out, or is told as gone."""
+    """Each file that had a name of the input is still there, was moved out, or is reported as gone."""
     renames, there, had = Renames(lambda path: path.endswith(".csv")), dict[str, int](), dict[int, str]()
     gone: list[str] = []
     for count, (what, name, other) in enumerate(done):
@@ -184,7 +184,7 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
             lost = there.pop(name)
             renames.delete(name)
         elif what == "move" and name in there and name != other:
-            # What was renamed over another of the input takes its location, as a file written anew does.
+            # A file renamed over another of the input takes its place, as a rewritten one does.
             lost = None if other.endswith(".csv") else there.get(other)
             there[other] = there.pop(name)
             renames.leave(name, count)

@@ -1,4 +1,4 @@
-"""Whole files as ingest reads them, and as Python's csv module does."""
+"""Whole files, read by ingest and by Python's csv module."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ LONGER_THAN_HALF_A_ROW_IS_HELD_S = 61.0
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, the first of them a header, and how csv.writer is to write them."""
+    """Rows, the first one a header, and how csv.writer writes them."""
 
     rows: list[list[str]]
     delimiter: str
@@ -33,7 +33,7 @@ class Table:
     is_last_ended: bool
 
     def written(self) -> bytes:
-        """The file."""
+        """The file's bytes."""
         text = io.StringIO(newline="")
         csv.writer(
             text, delimiter=self.delimiter, quotechar=self.quote, quoting=self.quoting, lineterminator=self.eol
@@ -69,7 +69,7 @@ def fields_of(rows: list[bytes], dialect: Dialect) -> list[list[str]]:
 
 
 async def grow(clocked: Reader, reader: Reader, data: bytes, cuts: list[int]) -> None:
-    """Let the file grow with pauses at these locations, then rest for long."""
+    """Let the file grow with pauses at these offsets, then rest for long."""
     for begin, end in pairwise([0, *cuts, len(data)]):
         with clocked.path.open("ab") as file:
             file.write(data[begin:end])
@@ -84,14 +84,14 @@ async def grow(clocked: Reader, reader: Reader, data: bytes, cuts: list[int]) ->
 @given(table=tables(), edges=st.lists(st.integers(1, 80), max_size=4))
 @example(Table([["a"], [""], ["b"], [""]], ",", '"', csv.QUOTE_MINIMAL, "\r\n", b"", is_last_ended=False), [6, 7])
 @example(Table([["a\r\n0", "1"], ['"', "\r"]], "\t", "'", csv.QUOTE_ALL, "\n", BOM, is_last_ended=True), [1, 5])
-async def test_what_csv_writes_comes_out_as_it_is_and_with_its_fields_however_it_grows(
+async def test_files_by_csv_writer_come_out_as_they_are_with_their_fields_however_they_grow(
     clocked: Reader, table: Table, edges: list[int]
 ) -> None:
     data = table.written()
     text = io.StringIO(data.removeprefix(BOM).decode(), newline="")
     # Before Python 3.13 csv.writer leaves a CR without quotes where LF ends lines.
     assume(list(csv.reader(text, delimiter=table.delimiter, quotechar=table.quote, strict=True)) == table.rows)
-    # Where CR alone ends lines, one at the end of what there is may be half of CRLF, and the row goes out as that.
+    # Where CR alone ends lines, a CR at the end of a read may be half of CRLF, and its row goes out like that.
     cuts = sorted({edge for edge in edges if edge < len(data)}) if table.eol != "\r" else []
     clocked.path.write_bytes(b"")
     reader = Reader(clocked.path, {"delimiter": table.delimiter, "quote": table.quote})
@@ -105,13 +105,13 @@ async def test_what_csv_writes_comes_out_as_it_is_and_with_its_fields_however_it
     assert reader.output == data
 
 
-# Not NUL: at a file's beginning it makes it UTF-16, which is refused.
+# NUL is left out: at the beginning it makes the file UTF-16, which is refused.
 MORE_PIECES = [*(piece for piece in PIECES if piece != b"\0"), b";", b"\t", b" ", BOM]
 SOUP = st.lists(st.sampled_from(MORE_PIECES), max_size=20).map(b"".join)
 
 
 def read_by_csv(data: bytes) -> list[list[bytes]] | None:
-    """Every record; a blank line is none of fields. None where csv refuses the file."""
+    """Every record, a blank line as one without fields; None if csv refuses the file."""
     try:
         records = list(csv.reader(io.StringIO(data.decode("latin-1"), newline=""), strict=True))
     except csv.Error:
@@ -123,7 +123,7 @@ def read_by_csv(data: bytes) -> list[list[bytes]] | None:
 @given(data=SOUP)
 @example(data=b"\n\na,b\n\n1,2\n3\n")
 @example(data=b"a\n\n1\r\r")
-async def test_what_csv_reads_of_any_bytes_is_what_ingest_reads(clocked: Reader, data: bytes) -> None:
+async def test_of_any_bytes_ingest_reads_what_csv_reads(clocked: Reader, data: bytes) -> None:
     clocked.path.write_bytes(data)
     reader = Reader(clocked.path)
     await reader.run()
@@ -135,7 +135,7 @@ async def test_what_csv_reads_of_any_bytes_is_what_ingest_reads(clocked: Reader,
     if expected is None or BOM in data.removeprefix(BOM):
         return
     if reader.followed.trouble:
-        # The one kind of file that csv reads and ingest does not: every second line of its only column would be empty.
+        # Ingest refuses one kind of file that csv reads: every second line of its only column would be empty.
         assert r"\r\r\n" in reader.followed.trouble
         return
     while expected and expected[0] == []:

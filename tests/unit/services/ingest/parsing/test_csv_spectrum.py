@@ -1,4 +1,4 @@
-"""The public set of files that CSV parsers are tried with."""
+"""csv-spectrum, the public set of files that CSV parsers are tested with."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ FILES = sorted(Path(__file__).with_name("csv_spectrum").glob("*.csv"))
 
 
 def read(data: bytes, options: ReadOptions) -> list[dict[str, str]]:
-    """Every row of a file by its columns' names."""
+    """Every row of a file, by column name."""
     opening = find_opening(data, options, at_end=True)
     assert opening is not None
     assert opening.schema is not None

@@ -71,7 +71,7 @@ def items(parts: list[RowBlock | Reject], quote: bytes = b'"') -> list[Item]:
 
 
 def fed(data: bytes, edges: list[int], columns: int, limit: int) -> list[Item]:
-    """Frame data that come in pieces, as a service reads them."""
+    """Frame data that comes in pieces, as a service reads it."""
     parts: list[RowBlock | Reject] = []
     rest, line, offset = b"", 1, 0
     for number, (start, end) in enumerate(pairwise([0, *edges, len(data)])):
@@ -94,7 +94,7 @@ def fed(data: bytes, edges: list[int], columns: int, limit: int) -> list[Item]:
 
 
 def spelled_out(data: bytes, columns: int, limit: int) -> list[Item]:
-    """Frame byte by byte, from the rules as they are written, with no thought of speed."""
+    """Frame byte by byte, following the rules as they are written, without regard to speed."""
     found: list[Item] = []
     start, line = 0, 1
     while start < len(data):
@@ -240,7 +240,7 @@ def test_the_fast_path_and_the_slow_path_are_twins(
 
 
 @pytest.mark.parametrize("dialect", [LF, CRLF], ids=["LF", "CRLF"])
-def test_even_rows_do_not_meet_the_slow_path(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uniform_rows_do_not_take_the_slow_path(dialect: Dialect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(framing, "_frame_any")
     data = b"".join(row + dialect.eol for row in (b"M,1", b"F,2"))
     framed = whole(data + b"I", 2, dialect=dialect, at_end=False)
@@ -248,7 +248,7 @@ def test_even_rows_do_not_meet_the_slow_path(dialect: Dialect, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("bad", [b"1,2,3,4", b"1,2", b"", b"1,2\r,3", b"1,2,3\r4,5,6", b"1,2,3456", b'1,"2,3"'])
-def test_an_uneven_row_among_even_ones_is_noticed(bad: bytes) -> None:
+def test_an_odd_row_among_uniform_ones_is_noticed(bad: bytes) -> None:
     data = b"1,2,3\n" * 3 + bad + b"\n" + b"1,2,3\n" * 3
     assert split_uniform_lines(data, LF.delimiter, LF.quote, LF.eol, 3, 7) is None
 
@@ -263,7 +263,7 @@ def test_rows_as_long_as_allowed_pass_and_one_byte_more_does_not() -> None:
         assert framed == one_by_one(data, 2, LF, 5)
 
 
-def test_a_change_of_line_ending_begins_a_new_run() -> None:
+def test_another_line_ending_begins_a_new_block() -> None:
     framed = whole(b"a,b\nc,d\r\ne,f\rg,h", 2)
     assert framed.frames == [
         RowBlock([b"a,b"], b"\n", 1, 0, plain=True),
@@ -274,7 +274,7 @@ def test_a_change_of_line_ending_begins_a_new_run() -> None:
     assert (framed.consumed, framed.lines) == (16, 4)
 
 
-def test_lines_and_offsets_count_from_where_the_data_begin() -> None:
+def test_lines_and_offsets_count_from_where_the_data_begins() -> None:
     framed = frame(b'"a\nb",c\nd\n', dialect=LF, columns=2, line=7, offset=100, at_end=False, max_row_bytes=99)
     assert framed.frames == [
         RowBlock([b'"a\nb",c'], b"\n", 7, 100, plain=False),
@@ -293,7 +293,7 @@ def test_lines_and_offsets_count_from_where_the_data_begin() -> None:
         (b'"', "a quote is opened and not closed"),
     ],
 )
-def test_what_is_no_row_is_rejected_and_the_lines_around_it_are_rows(line: bytes, reason: str) -> None:
+def test_a_line_that_is_no_row_is_rejected_and_the_lines_around_it_are_rows(line: bytes, reason: str) -> None:
     row = b"M,1,2,3,4,5,6,7,8"
     framed = whole(b"\n".join([row, line, row, row]), 9)
     assert rejects_of(framed) == [(line, reason)]
@@ -326,7 +326,7 @@ def test_a_stray_quote_costs_one_line_not_all_up_to_the_next_quote() -> None:
     assert rows_of(framed) == [b"c,d"] * 50 + [b'e,"f"']
 
 
-def test_other_delimiters_and_quotes_that_mean_something_in_a_pattern() -> None:
+def test_delimiters_and_quotes_that_are_special_in_a_pattern() -> None:
     for delimiter, quote in [(b"|", b"'"), (b"^", b"$"), (b"\t", b"."), (b"-", b"]"), (b"]", b"^"), (b"\\", b"*")]:
         dialect = Dialect(delimiter, quote)
         row = quote + b"a\n" + quote * 2 + delimiter + quote + delimiter + b"b"
@@ -355,7 +355,7 @@ def test_a_quoted_field_of_ten_megabytes_passes() -> None:
 )
 def test_no_quotes_make_framing_quadratic(nasty: bytes, size: int, columns: int, limit: int) -> None:
     data = nasty * (size // len(nasty))
-    # Of the processor, which others on the machine do not lengthen.
+    # Processor time, which other processes do not lengthen.
     started = time.process_time()
     framed = whole(data, columns, limit)
     assert time.process_time() - started < 4
@@ -364,7 +364,7 @@ def test_no_quotes_make_framing_quadratic(nasty: bytes, size: int, columns: int,
 
 @given(SOUP, st.integers(1, 3))
 @example(b'"a,b\r\n",c\n', 2)
-def test_where_nothing_is_quoted_a_quote_is_a_byte_like_any_other(data: bytes, columns: int) -> None:
+def test_without_a_quote_setting_a_quote_is_a_byte_like_any_other(data: bytes, columns: int) -> None:
     bare = Dialect(quote=b"")
     assert items(whole(data, columns, dialect=bare).frames, b"") == [
         (offset, line, raw.replace(b"x", b'"'), eol, reason)
@@ -383,7 +383,7 @@ def test_a_header_is_found_once_it_is_complete_and_is_the_first_record(*, data: 
         return
     header = frame_header(source, LF, at_end=True)
     assert header is not None
-    # Where quotes are wrong, what is rejected of a row is its first line, which is what is taken of a header.
+    # Where quotes are wrong, the first line is what is rejected of a row, and what is taken as a header.
     assert bool(header.trouble) == bool(first and first[0][4].startswith(REASONS))
     raw = first[0][2] if first else b""
     assert header.record == source[: len(source) - len(data)] + raw
@@ -467,7 +467,7 @@ def test_a_header_of_many_lines_is_whole() -> None:
     assert (len(header.fields), header.trouble) == (2, "")
 
 
-def test_wrong_quotes_cost_time_in_line_with_the_header() -> None:
+def test_wrong_quotes_cost_time_linear_in_the_header() -> None:
     for line in (b'"x,""y' * 200_000, b'"""y,' * 200_000, b'"y,' * 200_001, b'""y,' * 200_000):
         header = frame_header(line + b"\n", LF, at_end=False)
         assert header is not None
@@ -482,12 +482,12 @@ def test_wrong_quotes_cost_time_in_line_with_the_header() -> None:
         (b'x, "a,b"', "3 fields, the header has 2 (a blank before a quote?)"),
     ],
 )
-def test_a_dialect_that_is_not_read_is_named_by_the_reason(row: bytes, reason: str) -> None:
+def test_the_reason_names_a_dialect_that_is_not_read(row: bytes, reason: str) -> None:
     framed = frame(row + b"\n", dialect=LF, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
     assert framed.frames == [Reject(row, 2, 4, reason)]
 
 
-def test_lines_that_end_with_two_returns_are_named_by_the_reason() -> None:
+def test_the_reason_names_lines_that_end_with_two_returns() -> None:
     dialect = Dialect(eol=b"\r")
     framed = frame(b"\r\n1,2\r\r\n", dialect=dialect, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
     blank = r"blank line (do lines end with \r\r\n?)"

@@ -50,7 +50,7 @@ def test_lines_are_skipped_before_the_header_whatever_quotes_they_hold() -> None
     )
 
 
-def test_blank_lines_before_the_header_are_rejected_each_with_its_place() -> None:
+def test_blank_lines_before_the_header_are_rejected_each_at_its_line_and_offset() -> None:
     opening = opened(BOM + b"\n\r\na,b\n")
     blanks = (Reject(BOM, 1, 0, "blank line"), Reject(b"", 2, 4, "blank line"))
     assert opening == Opening(Schema(b"a,b", ("a", "b")), 10, 3, blanks)
@@ -66,7 +66,7 @@ def test_a_source_of_blank_lines_alone_is_taken_whole_at_its_end(data: bytes) ->
 
 def test_a_source_that_ends_within_the_lines_to_skip_is_taken_whole() -> None:
     assert opened(b"one\ntwo", ReadOptions(skip_lines=5)) == Opening(None, 7, 2, unterminated=True)
-    # When it grows, those that were skipped are not skipped again.
+    # When the source grows, lines that were skipped still count.
     options = ReadOptions(skip_lines=3)
     assert find_opening(b"three\na\n", options, line=3, offset=8, at_end=True) == Opening(Schema(b"a", ("a",)), 8, 2)
 
@@ -74,7 +74,7 @@ def test_a_source_that_ends_within_the_lines_to_skip_is_taken_whole() -> None:
 @given(data=SOUP, options=WANTED)
 @example(data=b"\r\na,b\r", options=ReadOptions())
 @example(data=b"note\r", options=ReadOptions(skip_lines=1))
-def test_more_data_never_change_a_beginning_that_was_found(data: bytes, options: ReadOptions) -> None:
+def test_more_data_never_changes_a_beginning_that_was_found(data: bytes, options: ReadOptions) -> None:
     def found(end: int, *, at_end: bool) -> Opening | str | None:
         try:
             return opened(data[:end], options, at_end=at_end)
@@ -114,7 +114,7 @@ def test_encodings_whose_bytes_cannot_be_told_apart_are_refused(name: str) -> No
         find_encoding(name)
 
 
-def test_a_mark_within_a_character_is_told() -> None:
+def test_a_mark_that_may_be_part_of_a_character_is_known() -> None:
     assert "\u8868".encode("shift_jis") == b"\x95\\"
     assert find_encoding("shift_jis").holds(b"\\")
     assert find_encoding("shift_jis").holds(b"|")
@@ -122,7 +122,7 @@ def test_a_mark_within_a_character_is_told() -> None:
     assert not find_encoding("utf-8").holds(b"|")
 
 
-def test_a_blank_before_a_quote_in_a_header_is_told() -> None:
+def test_a_blank_before_a_quote_in_a_header_is_trouble() -> None:
     opening = find_opening(b'S, "N,o"\nM,1\n', ReadOptions(), at_end=True)
     assert opening is not None
     assert opening.schema is not None
@@ -158,7 +158,7 @@ def test_excel_s_first_line_is_never_taken_for_a_header(data: bytes, options: Re
         opened(data, options)
 
 
-def test_a_line_that_is_like_excel_s_is_a_line() -> None:
+def test_a_line_that_only_resembles_excel_s_is_a_line() -> None:
     assert schema_of(b"sep=;,b\n").columns == ("sep=;", "b")
     assert schema_of(b"sep\n1\n").columns == ("sep",)
     assert opened(b"sep=;\na\n", ReadOptions(skip_lines=1)) == Opening(Schema(b"a", ("a",)), 8, 2)

@@ -1,4 +1,4 @@
-"""What files are by their first bytes, and what they are not."""
+"""What files are, and are not, by their first bytes."""
 
 import io
 import re
@@ -73,15 +73,15 @@ FOREIGN: list[tuple[bytes | Callable[[], bytes], str]] = [
 
 
 @pytest.mark.parametrize(("data", "what"), FOREIGN)
-def test_what_is_no_csv_says_what_it_is(data: bytes | Callable[[], bytes], what: str) -> None:
+def test_a_file_that_is_no_csv_is_named(data: bytes | Callable[[], bytes], what: str) -> None:
     data = data if isinstance(data, bytes) else data()
     for at_end in (True, False):
-        told = find_foreign(data, at_end=at_end)
-        assert told is not None
-        assert what in told
+        reason = find_foreign(data, at_end=at_end)
+        assert reason is not None
+        assert what in reason
 
 
-def test_a_database_says_what_it_is(tmp_path: Path) -> None:
+def test_a_database_is_named(tmp_path: Path) -> None:
     assert "SQLite" in (find_foreign(database(tmp_path), at_end=True) or "")
 
 
@@ -195,7 +195,7 @@ def test_braces_are_no_json(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [*JSON, *NO_JSON])
-def test_what_is_json_does_not_depend_on_how_much_was_written(data: bytes) -> None:
+def test_whether_a_source_is_json_does_not_depend_on_how_much_was_written(data: bytes) -> None:
     first = re.match(rb"(?:\xef\xbb\xbf)?\s*+[^\r\n]*+[\r\n]", data)
     for end in range(first.end() if first else len(data), len(data)):
         assert find_json(data[:end], at_end=False) in {None, find_json(data, at_end=True)}

@@ -1,4 +1,4 @@
-"""What DELIMITER=auto and QUOTE=auto find out, and when."""
+"""What DELIMITER=auto and QUOTE=auto detect, and when."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.rows.schema import BOM, Dialect
 from services.ingest.parsing.opening import Opening, find_opening
 from services.ingest.parsing.options import ReadOptions
-from services.ingest.parsing.patience import Patience
+from services.ingest.parsing.patience import DialectPatience
 from services.ingest.parsing.sampling import SAMPLE_BYTES
 
 AUTO = ReadOptions(delimiter=None, quote=None)
@@ -40,7 +40,7 @@ def in_columns(delimiter: str) -> Callable[[int], str]:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("bom", [b"", BOM])
 @pytest.mark.parametrize("rows", [1, 5, 2000])
-def test_the_delimiter_is_found_out(delimiter: str, bom: bytes, rows: int) -> None:
+def test_the_delimiter_is_detected(delimiter: str, bom: bytes, rows: int) -> None:
     header = delimiter.join(["name", "value", "day", "flag"])
     assert found(bom + lines(header, in_columns(delimiter), rows)) == (delimiter.encode(), b'"', 4)
 
@@ -79,7 +79,7 @@ def test_one_column_is_one_column(data: bytes) -> None:
         (lines("id,tags", lambda n: f"{n},a;b;c|d"), b","),
         (lines("file\trgb\tsize", lambda n: f"{n}.jpg\t51,{n},45\t{n}"), b"\t"),
         (lines("a,b,c", lambda n: "1,2,3" if n % 5 else "1,2"), b","),
-        # As R writes its row names: what is rejected says more than one column would.
+        # R writes row names like this: rejected rows say more than one column would.
         (lines("a,b", lambda n: f"{n},1,2"), b","),
         (lines(",".join(f"column {n}" for n in range(4000)), lambda _: ",".join(["1"] * 4000), 3), b","),
     ],
@@ -124,7 +124,7 @@ QUOTES = [
     (b'a;b\n"x;y";1\n"z;w";2\n', b";", b'"'),
     (lines("id\ttext\tS", lambda n: f'{n}\t"{n} inch" pipe\tM'), b"\t", b""),
     (lines("id\ttext\tS", lambda n: f'{n}\t"Hello {n}\tM'), b"\t", b""),
-    # One line that is wrong makes no difference to what the others say.
+    # One wrong line does not outvote the others.
     (lines("a,b", lambda n: f'"{n}","x, y"' if n != 7 else '"7" x,"y"'), b",", b'"'),
     (lines("a,b", lambda n: f"{n},rock 'n' roll"), b",", b'"'),
     (lines("a,b", lambda n: f"{n},'tis {n}"), b",", b'"'),
@@ -133,7 +133,7 @@ QUOTES = [
 
 
 @pytest.mark.parametrize(("data", "delimiter", "quote"), QUOTES)
-def test_quotes_are_found_out(data: bytes, delimiter: bytes, quote: bytes) -> None:
+def test_quotes_are_detected(data: bytes, delimiter: bytes, quote: bytes) -> None:
     assert found(data)[:2] == (delimiter, quote)
     assert found(data, ReadOptions(delimiter=delimiter, quote=None))[:2] == (delimiter, quote)
     if quote:
@@ -152,7 +152,7 @@ def test_a_row_alone_is_read_where_there_is_no_header() -> None:
     assert found(b"12:30:45\n", options)[2] == 1
 
 
-def test_it_waits_for_a_sample_the_end_or_until_it_has_waited_enough() -> None:
+def test_detection_waits_for_a_sample_for_the_end_or_until_it_has_waited_enough() -> None:
     data = b"a;b\n1;2\n"
     assert opened(data, at_end=False) is None
     for early in (opened(data), opened(data, hurry=True, at_end=False)):
@@ -162,8 +162,8 @@ def test_it_waits_for_a_sample_the_end_or_until_it_has_waited_enough() -> None:
     assert opened(data * SAMPLE_BYTES, at_end=False) is not None
 
 
-def test_what_waits_hurries_a_second_after_its_first_complete_lines_and_says_once_why_it_waits() -> None:
-    patience = Patience()
+def test_a_source_hurries_a_second_after_its_first_complete_lines_and_says_once_why_it_waits() -> None:
+    patience = DialectPatience()
     assert not patience.hurries(b"", AUTO, 1.0)
     for now in (1.0, 2.5, 9.0):
         assert not patience.hurries(b"a;b\n1;", AUTO, now)
@@ -171,8 +171,8 @@ def test_what_waits_hurries_a_second_after_its_first_complete_lines_and_says_onc
     assert patience.news(b"a;b\n1;", AUTO, 9.0, at_end=True) == ""
     assert not patience.hurries(b"a;b\n1;2\n", AUTO, 10.0)
     assert patience.hurries(b"a;b\n1;2\n3;4\n", AUTO, 11.0)
-    assert not Patience().hurries(b"a;b\n1;2\n", ReadOptions(), 99.0)
-    assert Patience().news(b"a", ReadOptions(), 99.0, at_end=True) == ""
+    assert not DialectPatience().hurries(b"a;b\n1;2\n", ReadOptions(), 99.0)
+    assert DialectPatience().news(b"a", ReadOptions(), 99.0, at_end=True) == ""
 
 
 PIECES = [
@@ -200,7 +200,7 @@ PIECES = [
     st.sampled_from(["utf-8", "gbk", "latin-1"]),
     st.sampled_from(["first", "none"]),
 )
-def test_whatever_a_sample_is_it_is_read_with_what_is_found(data: bytes, encoding: str, header: str) -> None:
+def test_any_sample_is_read_with_the_dialect_that_is_detected(data: bytes, encoding: str, header: str) -> None:
     options = ReadOptions(header, None, None, encoding)  # type: ignore[arg-type] # one of two texts
     try:
         opening = opened(data, options)
@@ -228,7 +228,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("data", SLOW.values(), ids=SLOW)
-def test_it_takes_no_longer_than_a_fifth_of_a_second(data: bytes) -> None:
+def test_detection_takes_no_longer_than_a_fifth_of_a_second(data: bytes) -> None:
     for at_end in (True, False):
         began = time.process_time()
         opened(data, at_end=at_end)

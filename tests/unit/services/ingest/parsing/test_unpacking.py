@@ -1,4 +1,4 @@
-"""What comes once, as from a pipe, is unpacked where its first bytes say so, however it is cut."""
+"""Bytes from a pipe are unpacked if the first of them say so, however they are cut."""
 
 import gzip
 from collections.abc import Callable
@@ -27,14 +27,14 @@ def read(data: bytes, edges: list[int]) -> bytes:
 def test_a_pipe_holds_the_same_however_it_is_cut(parts: list[bytes], pack: Pack, edges: list[int]) -> None:
     data = b"".join(parts)
     if pack is bytes:
-        # Hardly ever does anything else begin so.
+        # Other data hardly ever begins like this.
         assert data[:2] == b"\x1f\x8b" or data[1:3] in {b"\xb5\x2f", b"\x2a\x4d"} or read(data, edges) == data
     else:
         assert read(b"".join(map(pack, parts)), edges) == data
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
-def test_what_is_cut_off_or_goes_on_otherwise_is_an_error(pack: Pack) -> None:
+def test_a_stream_that_is_cut_off_or_followed_by_other_bytes_is_an_error(pack: Pack) -> None:
     packed = pack(b"a,b\n1,2\n")
     with pytest.raises(EOFError, match="it ends within its compressed data"):
         read(packed[:-1], [3])
@@ -42,6 +42,6 @@ def test_what_is_cut_off_or_goes_on_otherwise_is_an_error(pack: Pack) -> None:
         read(packed + b"garbage", [5])
 
 
-def test_one_that_is_short_is_not_held_back_for_ever() -> None:
+def test_a_short_stream_is_not_held_back_forever() -> None:
     assert read(b"a\n", [1]) == b"a\n"
     assert read(b"", []) == b""

@@ -1,4 +1,4 @@
-"""A column that is not there: what is told, and which one may be meant."""
+"""A column that is missing: the line that says so, and which one may be meant."""
 
 import unicodedata
 
@@ -14,7 +14,7 @@ NFC = "Größe"
 NFD = unicodedata.normalize("NFD", NFC)
 
 
-def told(ref: str | int, *names: str) -> str:
+def explained(ref: str | int, *names: str) -> str:
     return explain_missing(Column(ref), Schema(b"header", names))
 
 
@@ -52,8 +52,8 @@ def told(ref: str | int, *names: str) -> str:
         ),
     ],
 )
-def test_what_is_told_of_a_missing_column(ref: str | int, names: tuple[str, ...], line: str) -> None:
-    assert told(ref, *names) == line
+def test_the_line_on_a_missing_column(ref: str | int, names: tuple[str, ...], line: str) -> None:
+    assert explained(ref, *names) == line
 
 
 def test_without_a_header_columns_are_named_by_position() -> None:
@@ -61,7 +61,7 @@ def test_without_a_header_columns_are_named_by_position() -> None:
     assert line == "no column Sex: HEADER=none, so the columns are #1 to #2"
 
 
-def test_a_name_that_is_there_twice_is_told_with_the_position_of_the_second() -> None:
+def test_a_name_that_is_there_twice_is_reported_with_the_position_of_the_second() -> None:
     [split] = parse_split_by("a+b")
     assert doubled_columns(split, Schema(b"a,b,a", ("a", "b", "a"))) == [
         "column a is there 2 times: the first one is used, #1. For another, name it by position, as in #3"
@@ -84,5 +84,5 @@ def test_a_line_is_one_line_and_may_be_kept_with_every_row(ref: str, names: list
 
 
 def test_long_names_cost_no_time() -> None:
-    line = told("Sx", *(["y" * 100_000] * 3_000))
+    line = explained("Sx", *(["y" * 100_000] * 3_000))
     assert len(line) < 1_000

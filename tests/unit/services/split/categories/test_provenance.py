@@ -1,4 +1,4 @@
-"""What ingest packs, split takes apart: every row with its place in the source, wherever batches are cut."""
+"""Records as ingest writes them, divided by split: every row with its line and offset, wherever batches are cut."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ def outbox_of(batch_bytes: int) -> Outbox:
 
 
 def batches_of(outbox: Outbox) -> list[list[Record]]:
-    """The records of each batch as Kafka gives them out, offsets counted through."""
+    """The records of each batch as Kafka returns them, with consecutive offsets."""
     offset = 0
     batches = []
     for builder in outbox.batches[TOPICS.rows, 0]:
@@ -79,7 +79,7 @@ def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[lis
             expected.append(Placed(row, line, offset, eol))
             line += 1 + row.count(b"\n")
             offset += len(row) + len(eol)
-        # What was rejected between two runs.
+        # A row that was rejected between two runs.
         line, offset = line + 1, offset + 7
     pack_end(outbox, TOPICS, ADDRESS, ENDED)
     return expected, batches_of(outbox)
@@ -93,7 +93,7 @@ def test_every_record_batch_begins_with_a_mark(runs: list[tuple[list[bytes], byt
 
 
 @given(RUNS, st.integers(300, 600), st.data())
-def test_every_row_has_its_place_however_the_records_are_fetched(
+def test_every_row_has_its_line_and_offset_however_the_records_are_fetched(
     runs: list[tuple[list[bytes], bytes]], batch_bytes: int, data: st.DataObject
 ) -> None:
     expected, batches = packed(runs, batch_bytes)
@@ -124,7 +124,7 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
     found = [
         row for part in divide(to_runs(records[:cut]), cursor) if isinstance(part, MarkedRows) for row in placed(part)
     ]
-    # What a restart knows: the offset behind what is carried, and that of the last mark.
+    # A restart knows the offset after the processed records, and that of the last mark.
     again = Cursor(committed=cut)
     parts = list(divide(to_runs(record for record in records if record.offset >= cursor.mark_offset), again))
     found += [row for part in parts if isinstance(part, MarkedRows) for row in placed(part)]
@@ -133,7 +133,7 @@ def test_reading_goes_on_anywhere_with_no_row_lost_doubled_or_misplaced(
 
 
 @given(RUNS, st.integers(300, 600), st.data())
-def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
+def test_reading_up_to_an_offset_goes_on_from_there(
     runs: list[tuple[list[bytes], bytes]], batch_bytes: int, data: st.DataObject
 ) -> None:
     expected, batches = packed(runs, batch_bytes)
@@ -154,7 +154,7 @@ def test_what_is_read_up_to_an_offset_is_gone_on_with_there(
     st.lists(st.sampled_from([b"", b"a", b'"q\nq"']), min_size=1, max_size=8),
     st.lists(st.tuples(st.integers(0, 12), st.none() | st.integers(0, 12)), max_size=3),
 )
-def test_what_is_outside_of_gaps_keeps_its_place(rows: list[bytes], gaps: list[tuple[int, int | None]]) -> None:
+def test_rows_outside_gaps_keep_their_line_and_offset(rows: list[bytes], gaps: list[tuple[int, int | None]]) -> None:
     marked = MarkedRows(Mark("/a.csv", "schema", 2, 10, b"\n", plain=False), ([b"before"],), rows, 3)
     in_gaps = {n for since, until in gaps for n in range(since, 99 if until is None else until)}
     wanted = [row for offset, row in enumerate(placed(marked), 3) if offset not in in_gaps]
@@ -163,7 +163,7 @@ def test_what_is_outside_of_gaps_keeps_its_place(rows: list[bytes], gaps: list[t
     assert not {n for part in parts for n in range(part.offset, part.offset + len(part.rows))} & in_gaps
 
 
-def test_a_row_that_no_mark_stands_before_is_an_error_that_names_its_offset() -> None:
+def test_a_row_without_a_mark_before_it_is_an_error_that_names_its_offset() -> None:
     with pytest.raises(ValueError, match="offset 7"):
         list(divide([RecordRun(7, b"k", [b"a,b"])], Cursor()))
 

@@ -16,7 +16,7 @@ from common.protocol.messages import Category, category_key, parse_category_key
 from common.protocol.partitioner import partition_for
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
-from services.split.categories import routing
+from services.split.categories import decisions
 from services.split.categories.routing import compile_route
 from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 from tests.harness.pipeline import PROJECT
@@ -42,7 +42,7 @@ class Routed:
 
 
 def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed]:
-    """Compile a route of which every destination is checked."""
+    """Compile a route that checks every destination."""
     route = compile_route(split, schema, PARTITIONS)
 
     def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
@@ -342,11 +342,42 @@ def test_an_identity_whose_name_does_not_fit_into_a_batch_rejects_every_row() ->
 
 
 def test_decisions_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routing, "_MAX_DECISIONS", 3)
+    monkeypatch.setattr(decisions, "_MAX_DECISIONS", 3)
     route = _route(_split("x:int"), Schema(b"x", ("x",)))
     rows = [str(number % 11).encode() for number in range(50)]
     for _ in range(3):
         assert route(rows, PLAIN).groups == {(str(n),): [b"%d" % n] * len(range(n, 50, 11)) for n in range(11)}
+
+
+def _counting(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The keys whose partition was computed."""
+    keys: list[bytes] = []
+
+    def counted(key: bytes, partitions: int) -> int:
+        keys.append(key)
+        return partition_for(key, partitions)
+
+    monkeypatch.setattr(decisions, "partition_for", counted)
+    return keys
+
+
+def test_many_spellings_of_one_category_compute_its_partition_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = _counting(monkeypatch)
+    route = _route(_split("x:float/10"), Schema(b"x", ("x",)))
+    rows = [b"%d.%03d" % (number % 10, number) for number in range(1000)]
+    for plain in (PLAIN, MIXED):
+        assert route(rows, plain).groups == {("0",): rows}
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize("size", [256, 257, 2_000])
+def test_long_fields_and_keys_are_routed_without_being_remembered(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    keys = _counting(monkeypatch)
+    route = _route(_split("x"), Schema(b"x", ("x",)))
+    rows = [b"a" * size, b"b" * size, b"a" * size]
+    for _ in range(3):
+        assert route(rows, PLAIN).groups == {("a" * size,): [rows[0], rows[2]], ("b" * size,): [rows[1]]}
+    assert len(keys) == (2 if size < 1_000 else 6)
 
 
 @pytest.mark.parametrize("text", ["Sex", "Rings:int", "Sex+Rings:int", "Length:float/0.1", "Sex+Height:float+#9"])

@@ -18,8 +18,8 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePatience:
-    """For how long, in seconds, a file that does not grow is waited for: until it has ended, and for half a row."""
+class EndRules:
+    """When a file that does not grow has ended, and when its half row is taken, in seconds after it last grew."""
 
     once: bool
     settle_s: float
@@ -27,7 +27,7 @@ class FilePatience:
 
     @property
     def half_row_s(self) -> float:
-        """How long after it last grew the file's last row is taken without its line ending."""
+        """How long the file's last row waits for its line ending."""
         return max(self.settle_s, self.unterminated_s)
 
 
@@ -45,8 +45,8 @@ class Step(Enum):
 class Look:
     """A file as it is now, `rest_s` after it grew.
 
-    `known` is its stamp when its content was last seen to be the source's. `holds_header`: the end of it that is not
-    read is a header without its line ending.
+    `known` is its stamp when its content was last seen to be the source's. `holds_header`: the unread end of it is a
+    header without its line ending.
     """
 
     progress: Progress
@@ -55,7 +55,7 @@ class Look:
     is_packed: bool
     rest_s: float
     holds_header: bool
-    patience: FilePatience
+    rules: EndRules
 
     @property
     def _is_read(self) -> bool:
@@ -63,7 +63,7 @@ class Look:
 
     @property
     def _has_settled(self) -> bool:
-        return self.patience.once or self.rest_s >= self.patience.settle_s
+        return self.rules.once or self.rest_s >= self.rules.settle_s
 
     @property
     def is_growing(self) -> bool:
@@ -73,17 +73,17 @@ class Look:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether the content has to show if it is still the source's: it was touched, or the file is another one."""
+        """Whether to check that the content is still the source's: it was touched, or the file is another one."""
         if self.known is None or self.stamp == self.known:
             return False
         return self._is_read or self.stamp.file != self.known.file
 
     @property
     def step(self) -> Step:
-        """What to do next; if the content is suspect, once it has turned out to be the source's."""
+        """What to do next; if the content is suspect, after a check that it is the source's."""
         if self.is_growing:
             return Step.WAIT
-        # What is left is a header that lacks its line ending; it may have been written again.
+        # What is left is a header without its line ending, which may have been rewritten.
         is_left = not self.is_packed and self.progress.offset < self.stamp.size
         is_same_header = self.holds_header and self.stamp == self.known
         return Step.REST if self._is_read and (not is_left or is_same_header) else Step.READ
@@ -92,5 +92,5 @@ class Look:
         """How much more of the file is expected once it is read, to its end or not."""
         if not to_its_end or not self._has_settled:
             return Expected.MORE
-        is_final = self.patience.once or self.is_packed or self.rest_s >= self.patience.half_row_s
+        is_final = self.rules.once or self.is_packed or self.rest_s >= self.rules.half_row_s
         return Expected.NOTHING if is_final else Expected.NOT_NOW

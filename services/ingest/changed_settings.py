@@ -15,7 +15,7 @@ _NAMES = {b"": "none", b"\t": "tab"}
 
 
 def begun_with(options: ReadOptions, dialect: Dialect | None) -> dict[str, str]:
-    """The settings that decide what a source's rows are; `auto` with the mark that was detected in this source."""
+    """The settings that decide what a source's rows are; `auto` names the mark detected in this source."""
     delimiter, quote = (None, None) if dialect is None else (dialect.delimiter, dialect.quote)
     return {
         "HEADER": options.header,
@@ -36,9 +36,9 @@ def changes(begun: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]
 
 
 def find_changes(content: Content, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
-    """Each setting that a source was begun with and that has changed, in words.
+    """Each setting that has changed since the source was begun, in words.
 
-    If a mark was given that is `auto` now, it is detected: it may be the same. OSError, SourceError if the source's
+    A mark that was given then and is `auto` now is detected: it may be the same. OSError, SourceError if the source's
     beginning cannot be read.
     """
     now = begun_with(options, None)
@@ -55,12 +55,12 @@ def find_changes(content: Content, progress: Progress, options: ReadOptions) -> 
 
 
 def is_void(progress: Progress, options: ReadOptions) -> bool:
-    """Whether nothing that was read of a source counts: no row of it went out, and the settings have changed."""
+    """Whether all that was read of a source is void: the settings have changed, and no row of it went out."""
     return not progress.tally.rows and bool(changes(progress.begun, begun_with(options, None)))
 
 
 def refusal(progress: Progress, changed: Sequence[str]) -> str:
-    """A line on why a source that has rows under other settings is not read on, and what to do."""
+    """Say in one line why a source with rows under other settings is not read on, and what to do."""
     rows = f"{progress.tally.rows} row{'' if progress.tally.rows == 1 else 's'}"
     return (
         f"{progress.source}: {rows} of it went out under other settings ({'; '.join(changed)}): "

@@ -1,12 +1,12 @@
-"""What is done with a followed file at one look, case by case."""
+"""One look at a followed file, case by case."""
 
 from dataclasses import replace
 
 import pytest
 
 from common.protocol.progress import Progress
+from services.ingest.look import EndRules, Look, Stamp, Step
 from services.ingest.parsing.expected import Expected
-from services.ingest.parsing.look import FilePatience, Look, Stamp, Step
 
 STAMP = Stamp("1", 100, 5, 5)
 TOUCHED = replace(STAMP, touched_at_ns=6)
@@ -15,8 +15,8 @@ OTHER = replace(STAMP, file="2")
 READ = Progress("/in/a.csv", offset=100, ended=True, size=100)
 READING = Progress("/in/a.csv", offset=50)
 HEADER_LEFT = Progress("/in/a.csv", offset=90, ended=True, size=100)
-PATIENCE = FilePatience(once=False, settle_s=2, unterminated_s=60)
-ONCE = replace(PATIENCE, once=True)
+RULES = EndRules(once=False, settle_s=2, unterminated_s=60)
+ONCE = replace(RULES, once=True)
 
 
 def look(
@@ -27,9 +27,9 @@ def look(
     packed: bool = False,
     rest_s: float = 0.0,
     header: bool = False,
-    patience: FilePatience = PATIENCE,
+    rules: EndRules = RULES,
 ) -> Look:
-    return Look(progress, stamp, known, packed, rest_s, header, patience)
+    return Look(progress, stamp, known, packed, rest_s, header, rules)
 
 
 @pytest.mark.parametrize(
@@ -42,24 +42,24 @@ def look(
         (look(READ), Step.REST, False),
         (look(READ, known=None), Step.REST, False),
         (look(READ, stamp=GREW), Step.READ, False),
-        # Touched once it was read, or another file: its content has to show that it is the source's.
+        # Touched after it was read, or another file: check that its content is the source's.
         (look(READ, stamp=TOUCHED), Step.REST, True),
         (look(READ, stamp=OTHER), Step.REST, True),
         (look(stamp=TOUCHED), Step.READ, False),
         (look(stamp=OTHER), Step.READ, True),
-        # A header without its line ending is left: read again only if it may have been written again.
+        # A header without its line ending is left: read it again only if it may have been rewritten.
         (look(HEADER_LEFT), Step.READ, False),
         (look(HEADER_LEFT, header=True), Step.REST, False),
         (look(HEADER_LEFT, stamp=TOUCHED, header=True), Step.READ, True),
-        # Compressed: read only once nothing is written to it any more, or if it is known to be read.
+        # Compressed: read it once nothing is written to it any more.
         (look(packed=True), Step.WAIT, False),
         (look(packed=True, rest_s=2), Step.READ, False),
-        (look(packed=True, patience=ONCE), Step.READ, False),
+        (look(packed=True, rules=ONCE), Step.READ, False),
         (look(READ, packed=True), Step.REST, False),
         (look(READ, known=None, packed=True), Step.WAIT, False),
         (look(READ, stamp=TOUCHED, packed=True), Step.WAIT, True),
         (look(READ, stamp=TOUCHED, packed=True, rest_s=2), Step.REST, True),
-        # What was unpacked is longer or shorter than the file: an offset says nothing of its end.
+        # Offsets count unpacked bytes, so they say nothing about the end of the file.
         (look(HEADER_LEFT, packed=True), Step.REST, False),
     ],
 )
@@ -75,12 +75,12 @@ def test_a_step_and_whether_the_content_is_suspect(given: Look, step: Step, *, i
         (look(rest_s=59.9), Expected.NOT_NOW),
         (look(rest_s=60), Expected.NOTHING),
         (look(rest_s=2, packed=True), Expected.NOTHING),
-        (look(patience=ONCE), Expected.NOTHING),
-        # Half a row waits no less than until the file has ended.
-        (look(rest_s=3, patience=replace(PATIENCE, settle_s=4, unterminated_s=1)), Expected.MORE),
-        (look(rest_s=4, patience=replace(PATIENCE, settle_s=4, unterminated_s=1)), Expected.NOTHING),
+        (look(rules=ONCE), Expected.NOTHING),
+        # Half a row waits at least until the file has ended.
+        (look(rest_s=3, rules=replace(RULES, settle_s=4, unterminated_s=1)), Expected.MORE),
+        (look(rest_s=4, rules=replace(RULES, settle_s=4, unterminated_s=1)), Expected.NOTHING),
     ],
 )
-def test_what_is_expected_of_a_file(given: Look, expected: Expected) -> None:
+def test_how_much_more_is_expected_of_a_file(given: Look, expected: Expected) -> None:
     assert given.expected(to_its_end=True) is expected
     assert given.expected(to_its_end=False) is Expected.MORE

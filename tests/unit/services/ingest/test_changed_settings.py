@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
 from ops.findings import Finding
 from ops.validate.begun import as_sources, judge_begun
-from services.ingest.begun import begun_with, changes, find_changes
+from services.ingest.changed_settings import begun_with, changes, find_changes
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import file_of, look_at, source_name
 from services.ingest.followed_file import FollowedFile
@@ -34,7 +35,7 @@ SEMICOLONS = b"S;v\nM;1\nF;2\n"
 
 
 class Registry:
-    """The schemas that were met."""
+    """Schemas by their ids."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
@@ -45,17 +46,22 @@ class Registry:
         return Registered(1, schema)
 
     async def find(self, schema_id: str) -> Registered:
-        """One that is kept."""
+        """A schema that is kept."""
         return Registered(1, self.schemas[schema_id])
 
 
 class Run:
-    """An ingest of one file with ONCE: what it put out, and where the source stands then."""
+    """An ingest of one file with ONCE: what it put out, and where the source stands then.
+
+    `between` is called after the look at the input, before the file is read.
+    """
 
     registry: Any
     progress: Progress
 
-    def __init__(self, path: Path, before: "Run | None" = None, /, **settings: str) -> None:
+    def __init__(
+        self, path: Path, before: "Run | None" = None, between: Callable[[], None] = lambda: None, /, **settings: str
+    ) -> None:
         given = {"input": str(path), "once": "true", **settings}
         self.settings = IngestSettings.model_validate(given)
         self.registry = before.registry if before is not None else Registry()
@@ -63,6 +69,7 @@ class Run:
         context = IngestContext(self.settings, TOPICS, self.registry)
         known = before.progress if before is not None else Progress(source_name(path))
         followed = FollowedFile(context, look_at({"": path})[""], known)
+        between()
         context.check_rejected(known)
         with capture_logs() as self.logs:
             asyncio.run(self._read(followed))
@@ -77,7 +84,7 @@ class Run:
 
     @property
     def rows(self) -> list[bytes]:
-        """Those that went out."""
+        """The rows that went out."""
         return [record.value for record in self._records(TOPICS.rows) if not record.headers]
 
     @property
@@ -121,15 +128,15 @@ CHANGED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "then", "now", "told"), CHANGED)
-def test_what_has_rows_under_another_setting_is_refused_with_both_values_and_the_way_out(
-    path: Path, name: str, then: str, now: str, told: str
+@pytest.mark.parametrize(("name", "then", "now", "change"), CHANGED)
+def test_a_source_with_rows_under_another_setting_is_refused_with_both_values_and_the_way_out(
+    path: Path, name: str, then: str, now: str, change: str
 ) -> None:
     first = Run(path, None, **{name: then})
     assert first.progress.tally.rows == 2 or name == "skip_lines"
     append(path, b"M;3\n")
     second = Run(path, first, **{name: now})
-    assert told in second.trouble
+    assert change in second.trouble
     assert second.trouble.startswith(f"{path}: 2 rows of it went out under other settings")
     assert "set them back to read on" in second.trouble
     assert (second.rows, second.rejected, second.progress) == ([], [], first.progress)
@@ -151,14 +158,14 @@ def test_what_has_rows_under_another_setting_is_refused_with_both_values_and_the
         ({}, {"settle_s": "9", "order": "none", "max_rejected": "5"}),
     ],
 )
-def test_what_says_the_same_is_no_change(path: Path, then: dict[str, str], now: dict[str, str]) -> None:
+def test_settings_that_mean_the_same_are_no_change(path: Path, then: dict[str, str], now: dict[str, str]) -> None:
     first = Run(path, None, **then)
     append(path, b"M;3\n")
     second = Run(path, first, **now)
     assert (second.trouble, second.rows) == ("", [b"M;3"])
 
 
-def test_what_was_read_to_its_end_stays_as_it_is_and_that_is_said(path: Path) -> None:
+def test_a_source_read_to_its_end_stays_as_it_is_and_the_log_says_so(path: Path) -> None:
     first = Run(path)
     second = Run(path, first, delimiter=";")
     assert (second.trouble, second.rows) == ("", [])
@@ -166,21 +173,29 @@ def test_what_was_read_to_its_end_stays_as_it_is_and_that_is_said(path: Path) ->
     assert (event["first"], event["changed"]) == (str(path), ("DELIMITER was , and is ;",))
 
 
-def test_where_no_row_went_out_it_is_read_anew_and_what_was_rejected_is_void(path: Path) -> None:
+def test_a_row_that_comes_between_the_look_and_the_turn_is_refused_and_not_passed_over(path: Path) -> None:
+    first = Run(path)
+    second = Run(path, first, lambda: append(path, b"M;3\n"), delimiter=";")
+    assert "2 rows of it went out under other settings" in second.trouble
+    assert not [entry for entry in second.logs if "stay as they are" in entry["event"]]
+    assert second.rows == []
+
+
+def test_a_source_without_rows_is_read_again_and_its_rejections_are_void(path: Path) -> None:
     path.write_bytes(b'S,v\n"a" b,1\n"c" d,2\n')
     first = Run(path, max_rejected="9")
     assert (first.rows, first.progress.rejected) == ([], 2)
-    # More were rejected than may be by now, under settings that are no more.
+    # Under the old settings, more were rejected than MAX_REJECTED now allows.
     second = Run(path, first, quote="none", max_rejected="0")
     assert second.rows == [b'"a" b,1', b'"c" d,2']
     assert second.rejected == [BegunAnew(str(path))]
     assert (second.progress.rejected, second.progress.tally.rows) == (0, 2)
     assert second.progress.begun["QUOTE"] == "none"
-    # From here on it is begun like any other.
+    # From here on it is a source like any other.
     assert Run(path, second).progress == second.progress
 
 
-def test_what_is_rejected_anew_comes_behind_the_note(path: Path) -> None:
+def test_new_rejections_come_after_the_note_that_the_source_is_read_again(path: Path) -> None:
     path.write_bytes(b"S,v\nM\nF\n")
     first = Run(path)
     second = Run(path, first, delimiter=";", skip_lines="1")
@@ -197,7 +212,7 @@ def test_what_is_rejected_anew_comes_behind_the_note(path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"S;v\n", b"\n\n", b"note\n"])
-def test_a_header_alone_or_less_is_read_anew(path: Path, data: bytes) -> None:
+def test_a_header_alone_or_less_is_read_again(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     first = Run(path, skip_lines="3" if data == b"note\n" else "0")
     assert first.progress.offset == len(data)
@@ -208,7 +223,9 @@ def test_a_header_alone_or_less_is_read_anew(path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"id;S;v", b"sep=;\r\n", b"\xef\xbb\xbfid"])
-def test_what_is_not_found_out_yet_ends_and_is_read_from_its_beginning_later(path: Path, beginning: bytes) -> None:
+def test_a_source_whose_dialect_is_not_detected_yet_ends_and_is_read_from_its_beginning_later(
+    path: Path, beginning: bytes
+) -> None:
     path.write_bytes(beginning)
     first = Run(path, None, delimiter="auto")
     assert (first.progress.ended, first.progress.offset) == (True, 0)
@@ -226,7 +243,7 @@ def test_a_file_that_was_changed_is_refused_for_that(path: Path) -> None:
     assert "changed" in Run(path, first, delimiter=";").trouble
 
 
-def test_a_name_that_is_not_unicode_is_told_as_text(tmp_path: Path) -> None:
+def test_a_name_that_is_not_unicode_is_reported_as_text(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xe9.csv")
     path.symlink_to("gone")
     assert Run(path, None, input="/").trouble == f"cannot read {source_name(path)}: No such file or directory"
@@ -240,13 +257,13 @@ def test_a_name_that_is_not_unicode_is_told_as_text(tmp_path: Path) -> None:
     assert Run(path, None, input="/").trouble.startswith(f"{source_name(path)} cannot be unpacked")
 
 
-def test_what_was_begun_before_settings_were_remembered_goes_on() -> None:
+def test_a_source_begun_before_settings_were_remembered_goes_on() -> None:
     now = begun_with(ReadOptions(), None)
     assert changes({}, now) == ()
     assert changes(now, now) == ()
 
 
-def test_auto_is_remembered_with_what_it_found() -> None:
+def test_auto_is_remembered_with_the_mark_that_it_detected() -> None:
     options = ReadOptions(delimiter=None, quote=None)
     begun = begun_with(options, Dialect(b"\t", b""))
     assert (begun["DELIMITER"], begun["QUOTE"]) == ("auto (tab)", "auto (none)")
@@ -274,7 +291,7 @@ def test_validate_says_what_was_begun_under_other_settings(path: Path) -> None:
     assert holds
     assert "is read again from its beginning" in text
     assert judge_begun(files, {source: first.progress}, ReadOptions()) == []
-    # Another file by now: what was read is not of it.
+    # It is another file by now, of which nothing was read.
     path.write_bytes(b"x")
     assert judged(first.progress) == []
 
@@ -304,11 +321,11 @@ def test_validate_knows_a_renamed_file_by_itself(path: Path) -> None:
     path.write_bytes(SEMICOLONS)
     files = {source: path, source_name(renamed): renamed}
     locations = {source: SourceLocation(source_name(renamed), file_of(renamed.stat()))}
-    # Of what has its name now nothing was read.
+    # Nothing was read of the file that has its name now.
     assert as_sources(files, locations) == {source: renamed}
     locations[f"{source}//2"] = SourceLocation(source, file_of(path.stat()))
     assert as_sources(files, locations) == {source: renamed, f"{source}//2": path}
-    # Written anew under its name, as editors do, it may be the same.
+    # A file written again under the same name, as by editors, may be the same.
     path.with_name("new").write_bytes(SEMICOLONS)
     path.with_name("new").rename(path)
     assert as_sources({source: path}, locations) == {f"{source}//2": path}
