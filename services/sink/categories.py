@@ -21,8 +21,6 @@ from services.sink.rolling.limits import Due, EndedRun, Rolling
 
 T = TypeVar("T")
 
-_MAX_LAYOUTS = 1_000
-
 
 class Schemas(Protocol):
     """Where schemas are looked up."""
@@ -76,8 +74,6 @@ class Categories:
         layout = self._layouts.get(schema)
         if layout is None:
             layout = layout_of((await self._schemas.find(schema)).schema)
-            if len(self._layouts) >= _MAX_LAYOUTS:
-                self._layouts.clear()
             self._layouts[schema] = layout
         return layout
 
