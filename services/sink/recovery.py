@@ -38,8 +38,8 @@ def open_ledger(root: Path, path: str) -> Ledger:
 def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up: Callable[[], bool]) -> Recovered:
     """Cut every file back to the ledger.
 
-    ServiceError when the ledger is of another cluster or topic, where its offsets mean other records, or of another
-    PATH_TEMPLATE.
+    ServiceError when the ledger is of another cluster or topic, where its offsets mean other records; ConfigurationError
+    when PATH_TEMPLATE or ROLL_* would now name files otherwise.
     """
     facts = ledger.facts()
     if why := refusal(facts, origin, root):

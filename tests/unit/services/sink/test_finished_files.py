@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from common.batches.record_runs import Record, RecordRun
-from common.errors import ServiceError
+from common.errors import ConfigurationError, ServiceError
 from common.protocol.messages import Ended, category_key, encode_control
 from common.rows.tally import Tally
 from services.sink.ledger.entries import Entry
@@ -301,7 +301,7 @@ async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock)
     await partition.open(Origin("cluster"))
     partition.close()
     partition = PartitionFiles(root, LEDGER, Schemas())
-    with pytest.raises(ServiceError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
+    with pytest.raises(ConfigurationError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
         await partition.open(Origin("cluster"))
     partition.close()
 
