@@ -1,12 +1,11 @@
 """Which file a category's rows go into: one that is known from memory or from the ledger, or a new one."""
 
-import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
@@ -18,8 +17,7 @@ from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
 from services.sink.memory import CategoryState, Memory
 from services.sink.rendering import NO_LAYOUT, REJECTED_LAYOUT, Layout, layout_of
 from services.sink.rolling.limits import Due, EndedRun, Rolling
-
-T = TypeVar("T")
+from services.sink.threads import in_thread
 
 
 class Schemas(Protocol):
@@ -58,7 +56,7 @@ class Categories:
         found = {key: state for key in keys if (state := self._memory.find(key)) is not None}
         missing = [key for key in keys if key not in found]
         if missing:
-            entries = await self._ask(self._ledger.find, missing)
+            entries = await in_thread(self._thread, self._ledger.find, missing)
             first = 1 if self._rolling.rule.rolls else 0
             for key in missing:
                 found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), NO_LAYOUT)
@@ -105,15 +103,12 @@ class Categories:
                 check_free(output, entry.path)
                 if entry.final:
                     check_free(output, entry.final)
-        await self._ask(self._ledger.commit, {}, Changes(entries))
+        await in_thread(self._thread, self._ledger.commit, {}, Changes(entries))
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:
         """Some of the open files that the ledger knows to be due, as it knows them."""
-        return await self._ask(self._ledger.due, due.begun_by, due.changed_by, limit)
+        return await in_thread(self._thread, self._ledger.due, due.begun_by, due.changed_by, limit)
 
     def as_it_is(self, known: Entry) -> CategoryState:
         """The state now of a category that the ledger knows so."""
         return self._memory.find(known.key) or CategoryState(known, NO_LAYOUT)
-
-    async def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)

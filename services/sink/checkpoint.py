@@ -9,10 +9,13 @@ from services.sink.disk.durability import make_durable
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.rolling.finisher import Finisher
+from services.sink.threads import in_thread
 
 
 class Checkpoint:
     """One partition's, of which at most one is under way."""
+
+    under_way: asyncio.Future[None] | None = None
 
     def __init__(
         self, root: Path, ledger: Ledger, finisher: Finisher, name: str, is_closing: Callable[[], bool]
@@ -22,7 +25,6 @@ class Checkpoint:
         self._finisher = finisher
         self._is_closing = is_closing
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
-        self.under_way: asyncio.Future[None] | None = None
 
     @property
     def busy(self) -> bool:
@@ -31,8 +33,7 @@ class Checkpoint:
 
     def begin(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
         """Begin to make these files safe, and the names that are new in these folders. The one before is settled."""
-        loop = asyncio.get_running_loop()
-        self.under_way = loop.run_in_executor(self._thread, self._make_safe, facts, changes, folders)
+        self.under_way = in_thread(self._thread, self._make_safe, facts, changes, folders)
 
     def _make_safe(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
         # First the files, then the ledger: it must never know of bytes that a power cut could take. One that is given

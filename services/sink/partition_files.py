@@ -1,13 +1,11 @@
 """One partition's files: rows are appended to them, and a checkpoint makes safe what is written."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
 
 from common.batches.record_runs import Record, RecordRun
 from services.sink.categories import Categories, PendingAppend, Schemas
@@ -23,8 +21,7 @@ from services.sink.recovery import open_ledger, recover
 from services.sink.rendering import csv_runs, render
 from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
-
-T = TypeVar("T")
+from services.sink.threads import in_thread
 
 _MEMORY_LIMITS = MemoryLimits()
 
@@ -72,8 +69,8 @@ class PartitionFiles:
     async def open(self, origin: Origin) -> int | None:
         """Cut every file back to the ledger, or raise as `recover` does; return the next offset, None at first."""
         rule, given_up = self._rolling.rule, self._closing.is_set
-        recovered = await _in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
-        await _in_thread(self._looking, self._finisher.take_up, recovered.ends)
+        recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
+        await in_thread(self._looking, self._finisher.take_up, recovered.ends)
         if recovered.next_offset is not None:
             self._next_offset = recovered.next_offset
         return recovered.next_offset
@@ -113,7 +110,7 @@ class PartitionFiles:
     async def pass_over(self, offset: int) -> None:
         """Enter the next offset alone: at a first start, or where nothing was written since the last checkpoint."""
         if offset > self._next_offset:
-            await _in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]))
+            await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]))
             self._next_offset = offset
 
     @property
@@ -190,7 +187,3 @@ def _cut(state: CategoryState, pile: Sequence[Run], limits: Limits) -> Iterator[
     for number, portion in enumerate(portions(runs, limits, size=size, rows=entry.rows, header=header)):
         into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
         yield PendingAppend(into, layout, portion.runs, portion.full)
-
-
-def _in_thread(thread: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-    return asyncio.get_running_loop().run_in_executor(thread, function, *arguments)

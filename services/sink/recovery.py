@@ -38,8 +38,9 @@ def open_ledger(root: Path, path: str) -> Ledger:
 def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up: Callable[[], bool]) -> Recovered:
     """Cut every file back to the ledger.
 
-    ServiceError when the ledger is of another cluster or topic, where its offsets mean other records; ConfigurationError
-    when PATH_TEMPLATE or ROLL_* would now name files otherwise.
+    ServiceError when the ledger is of another cluster or topic, where its offsets mean other records.
+    ConfigurationError when its files were named by another PATH_TEMPLATE, or begun with ROLL_* where none is set now,
+    or the reverse.
     """
     facts = ledger.facts()
     if why := refusal(facts, origin, root):
