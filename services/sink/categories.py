@@ -12,11 +12,12 @@ from common.protocol.messages import parse_category_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
 from services.sink.disk.output_root import OutputRoot
+from services.sink.grouping import CsvRun
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
 from services.sink.memory import CategoryState, Memory
-from services.sink.rendering import NO_LAYOUT, REJECTED_LAYOUT, Layout, layout_of
-from services.sink.rolling.limits import Due, EndedRun, Rolling
+from services.sink.rendering import REJECTED_LAYOUT, Layout, layout_of
+from services.sink.rolling.limits import Due, Rolling
 from services.sink.threads import in_thread
 
 
@@ -33,7 +34,7 @@ class PendingAppend:
 
     entry: Entry
     layout: Layout
-    runs: Sequence[EndedRun]
+    runs: Sequence[CsvRun]
     full: bool = False
 
 
@@ -51,21 +52,17 @@ class Categories:
         self._memory = memory
         self._layouts: dict[str, Layout] = {}
 
-    async def find(self, keys: Collection[bytes]) -> dict[bytes, CategoryState]:
-        """The states of these keys, each with its layout: from memory, from the ledger, or new."""
+    async def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[Entry, Layout]]:
+        """Each key's entry, from memory, from the ledger or new, and its layout."""
         found = {key: state for key in keys if (state := self._memory.find(key)) is not None}
-        missing = [key for key in keys if key not in found]
-        if missing:
+        if missing := [key for key in keys if key not in found]:
             entries = await in_thread(self._thread, self._ledger.find, missing)
             first = 1 if self._rolling.rule.rolls else 0
             for key in missing:
-                found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), NO_LAYOUT)
-        for key, state in found.items():
-            if state.layout is NO_LAYOUT:
-                found[key] = CategoryState(state.entry, await self._layout(key))
-        return found
+                found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), None)
+        return {key: (state.entry, state.layout or await self._layout_of(key)) for key, state in found.items()}
 
-    async def _layout(self, key: bytes) -> Layout:
+    async def _layout_of(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
             return REJECTED_LAYOUT
         schema, _, _ = parse_category_key(key)
@@ -111,4 +108,4 @@ class Categories:
 
     def as_it_is(self, known: Entry) -> CategoryState:
         """The state now of a category that the ledger knows so."""
-        return self._memory.find(known.key) or CategoryState(known, NO_LAYOUT)
+        return self._memory.find(known.key) or CategoryState(known, None)

@@ -10,8 +10,10 @@ from common.rows.schema import Dialect
 from services.sink.ledger.entries import REJECTED_KEY
 
 # Rows as records carry them, with one line ending; None stands for the file's usual one.
-Run = tuple[bytes | None, list[bytes]]
-Piles = dict[bytes, list[Run]]
+ValueRun = tuple[bytes | None, list[bytes]]
+# CSV rows with their line ending.
+CsvRun = tuple[bytes, list[bytes]]
+Piles = dict[bytes, list[ValueRun]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ _OBJECT_BYTES = 500
 class CategoryState:
     """A category's open file, as the ledger will have it, and how it is written.
 
-    `layout` is NO_LAYOUT until a row comes: a file that a timer finishes may be one that a former process wrote.
+    `layout` is None until a row comes: a file that a timer finishes may be one that a former process wrote.
     """
 
     entry: Entry
-    layout: Layout
+    layout: Layout | None
 
 
 @dataclass(frozen=True, slots=True)

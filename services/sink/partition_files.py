@@ -12,13 +12,13 @@ from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
-from services.sink.grouping import Grouping, Run, group_by_key
+from services.sink.grouping import Grouping, ValueRun, group_by_key
 from services.sink.ledger.database import ENDS, NEXT_OFFSET
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.ledger.origin import Origin
 from services.sink.memory import CategoryState, Memory, MemoryLimits
 from services.sink.recovery import open_ledger, recover
-from services.sink.rendering import csv_runs, render
+from services.sink.rendering import Layout, csv_runs, render
 from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
 from services.sink.threads import in_thread
@@ -80,11 +80,11 @@ class PartitionFiles:
         now = self._clock() if self._rolling.rule.rolls else 0.0
         grouped = self._group(parts)
         piles = grouped.piles
-        states = await self._categories.find(piles)
+        known = await self._categories.find(piles)
         appends: list[PendingAppend] = []
         for key in list(piles):
             # Taken out, so that rows as records carry them go while CSV rows come.
-            appends += _cut(states[key], piles.pop(key), self._rolling.limits)
+            appends += _cut(*known[key], piles.pop(key), self._rolling.limits)
         appends = await self._categories.claim(appends, now)
         with OutputRoot(self._root) as output:
             for append in appends:
@@ -178,9 +178,8 @@ class PartitionFiles:
         self._ledger.close()
 
 
-def _cut(state: CategoryState, pile: Sequence[Run], limits: Limits) -> Iterator[PendingAppend]:
+def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:
     """A pile's rows as they go into the category's open file and into those that come after it."""
-    entry, layout = state.entry, state.layout
     header = len(layout.header_line)
     size = entry.length if entry.path else header
     runs = csv_runs(pile, layout)

@@ -7,8 +7,7 @@ from enum import IntEnum
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import JsonCodec
 from common.rows.schema import Schema
-from services.sink.grouping import Run
-from services.sink.rolling.limits import EndedRun
+from services.sink.grouping import CsvRun, ValueRun
 
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
 
@@ -53,11 +52,9 @@ def layout_of(schema: Schema) -> Layout:
 
 
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
-# Stands for a layout that was not looked up.
-NO_LAYOUT = Layout(None, b"", None)
 
 
-def csv_runs(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
+def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
     """The runs as CSV rows, each run with its line ending."""
     return [
         (
@@ -68,7 +65,7 @@ def csv_runs(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     ]
 
 
-def render(runs: Sequence[EndedRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
+def render(runs: Sequence[CsvRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
     """What these rows add to a file that is `empty`, or whose last line lacks something (`open_line`)."""
     pieces: list[bytes] = []
     total = 0

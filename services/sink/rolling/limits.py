@@ -5,13 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.protocol.messages import Ended
+from services.sink.grouping import CsvRun
 from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
 
 NEVER = -math.inf
-
-# CSV rows with their line ending.
-EndedRun = tuple[bytes, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +62,11 @@ class Due:
 class Portion:
     """Rows for one file, which is full with them or not."""
 
-    runs: Sequence[EndedRun]
+    runs: Sequence[CsvRun]
     full: bool
 
 
-def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, header: int) -> Iterator[Portion]:
+def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, header: int) -> Iterator[Portion]:
     """The rows cut into portions: the first for a file of this size and so many rows, each further one for a new file.
 
     `runs` are CSV rows, each with its line ending; `header` is how many bytes a new file begins with.
@@ -81,7 +79,7 @@ def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, 
     if not limits.is_full(whole_size, whole_rows):
         yield Portion(runs, full=False)
         return
-    adding: list[EndedRun] = []
+    adding: list[CsvRun] = []
     for eol, values in runs:
         begin = 0
         for at, row in enumerate(values, start=1):

@@ -301,7 +301,9 @@ async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock)
     await partition.open(Origin("cluster"))
     partition.close()
     partition = PartitionFiles(root, LEDGER, Schemas())
-    with pytest.raises(ConfigurationError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
+    with pytest.raises(
+        ConfigurationError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"
+    ):
         await partition.open(Origin("cluster"))
     partition.close()
 
