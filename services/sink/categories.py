@@ -74,14 +74,16 @@ class Categories:
 
     async def claim(self, appends: list[PendingAppend], now: float) -> list[PendingAppend]:
         """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
-        if all(append.entry.path for append in appends):
-            return appends
-        claimed = [
-            append if append.entry.path else replace(append, entry=await self._named(append.entry, now))
-            for append in appends
-        ]
-        new = [after.entry for before, after in zip(appends, claimed, strict=True) if not before.entry.path]
-        await self._enter(new)
+        new: list[Entry] = []
+        claimed: list[PendingAppend] = []
+        for append in appends:
+            if append.entry.path:
+                claimed.append(append)
+            else:
+                new.append(await self._named(append.entry, now))
+                claimed.append(replace(append, entry=new[-1]))
+        if new:
+            await self._enter(new)
         return claimed
 
     async def _named(self, entry: Entry, now: float) -> Entry:

@@ -97,7 +97,8 @@ class PartitionFiles:
         rendered = render(append.runs, append.layout, empty=entry.length == 0, open_line=entry.open_line)
         self._files.append(output, entry.path, entry.length, rendered.data)
         state = CategoryState(entry.grown(rendered.data, rendered.rows, rendered.open_line, now), append.layout)
-        self._finisher.note_begun(entry.began_at)
+        if not entry.length:
+            self._finisher.note_begun(entry.began_at)
         if append.full:
             self._finish(state)
         else:
@@ -140,8 +141,8 @@ class PartitionFiles:
     async def finish_due(self) -> None:
         """Finish the files whose time has come; they get their last names behind the next checkpoint."""
         look_up = partial(self._categories.find_due, limit=self._due_at_once)
-        for entry in await self._finisher.find_due(look_up, lambda known: self._categories.as_it_is(known).entry):
-            self._finish(self._categories.as_it_is(entry))
+        for state in await self._finisher.find_due(look_up, self._categories.as_it_is):
+            self._finish(state)
 
     async def begin_checkpoint(self, next_offset: int) -> None:
         """Begin to make safe what is written so far: `next_offset` is the first record that is not in it.
@@ -180,9 +181,12 @@ class PartitionFiles:
 
 def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:
     """A pile's rows as they go into the category's open file and into those that come after it."""
+    runs = csv_runs(pile, layout)
+    if not (limits.size or limits.rows):
+        yield PendingAppend(entry, layout, runs)
+        return
     header = len(layout.header_line)
     size = entry.length if entry.path else header
-    runs = csv_runs(pile, layout)
     for number, portion in enumerate(portions(runs, limits, size=size, rows=entry.rows, header=header)):
         into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
         yield PendingAppend(into, layout, portion.runs, portion.full)

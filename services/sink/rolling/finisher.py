@@ -13,6 +13,7 @@ import orjson
 from common.protocol.messages import Ended
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Entry
+from services.sink.memory import CategoryState
 from services.sink.rolling.finished_files import pack, packing_of, put_in_place, remove_copies
 from services.sink.rolling.limits import NEVER, Due, Rolling, with_end
 
@@ -90,8 +91,8 @@ class Finisher:
         self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
 
     async def find_due(
-        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], now: Callable[[Entry], Entry]
-    ) -> list[Entry]:
+        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], as_it_is: Callable[[Entry], CategoryState]
+    ) -> list[CategoryState]:
         """The open files whose time has come: no row has to come for that.
 
         `look_up` asks the ledger, which has each open file, if not as it is now. Raises what has gone wrong with those
@@ -111,7 +112,8 @@ class Finisher:
             if not self._ending:
                 # All of those are found: what is begun from now on has its own time, whatever the clock says.
                 self._ended_at = NEVER
-        return [entry for known in found if (entry := now(known)).path == known.path and due.has(entry)]
+        states = [(known, as_it_is(known)) for known in found]
+        return [state for known, state in states if state.entry.path == known.path and due.has(state.entry)]
 
     async def has_room(self) -> None:
         """Wait until there are not too many files under way. Raises what has gone wrong with them."""

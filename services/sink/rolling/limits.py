@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.protocol.messages import Ended
+from common.rows.loops import size_of
 from services.sink.grouping import CsvRun
 from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
@@ -71,11 +72,8 @@ def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, he
 
     `runs` are CSV rows, each with its line ending; `header` is how many bytes a new file begins with.
     """
-    if not (limits.size or limits.rows):
-        yield Portion(runs, full=False)
-        return
     whole_rows = rows + sum(len(values) for _, values in runs)
-    whole_size = size + sum(sum(map(len, values)) + len(values) * len(eol) for eol, values in runs)
+    whole_size = size + sum(size_of(values) + len(values) * len(eol) for eol, values in runs)
     if not limits.is_full(whole_size, whole_rows):
         yield Portion(runs, full=False)
         return
