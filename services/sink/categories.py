@@ -1,4 +1,4 @@
-"""Which file a category's rows go into: one that is known from memory or from the ledger, or a new one."""
+"""Finding the file that a category's rows go into: one known from memory or from the ledger, or a new one."""
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from services.sink.threads import in_thread
 
 
 class Schemas(Protocol):
-    """Where schemas are looked up."""
+    """A registry of schemas."""
 
     async def find(self, schema_id: str) -> Registered:
         """The schema with this id."""
@@ -30,7 +30,7 @@ class Schemas(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PendingAppend:
-    """CSV rows for the file of an entry, which is finished with them or not. Without a path its file is new."""
+    """CSV rows to append to an entry's file, and whether they fill it. An entry without a path has no file yet."""
 
     entry: Entry
     layout: Layout
@@ -39,7 +39,7 @@ class PendingAppend:
 
 
 class Categories:
-    """What is known of each of a partition's keys. `thread` is where the ledger is asked."""
+    """The entries and layouts of a partition's keys. The ledger is queried in `thread`."""
 
     def __init__(
         self, root: Path, ledger: Ledger, thread: ThreadPoolExecutor, schemas: Schemas, rolling: Rolling, memory: Memory
@@ -73,7 +73,7 @@ class Categories:
         return layout
 
     async def claim(self, appends: list[PendingAppend], now: float) -> list[PendingAppend]:
-        """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
+        """Name new files, and enter them in the ledger before they exist: sink never touches a file of no ledger."""
         new: list[Entry] = []
         claimed: list[PendingAppend] = []
         for append in appends:
@@ -87,7 +87,7 @@ class Categories:
         return claimed
 
     async def _named(self, entry: Entry, now: float) -> Entry:
-        """The entry with its file's path."""
+        """The entry of a new file, with its paths and the time at which it begins."""
         if entry.key == REJECTED_KEY:
             return replace(entry, path=REJECTED_PATH)
         schema, split, category = parse_category_key(entry.key)
@@ -105,9 +105,9 @@ class Categories:
         await in_thread(self._thread, self._ledger.commit, {}, Changes(entries))
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:
-        """Some of the open files that the ledger knows to be due, as it knows them."""
+        """At most `limit` open files that are due by their entries in the ledger, which memory's may have overtaken."""
         return await in_thread(self._thread, self._ledger.due, due.begun_by, due.changed_by, limit)
 
-    def as_it_is(self, known: Entry) -> CategoryState:
-        """The state now of a category that the ledger knows so."""
+    def current(self, known: Entry) -> CategoryState:
+        """The current state of the category that has this entry in the ledger."""
         return self._memory.find(known.key) or CategoryState(known, None)

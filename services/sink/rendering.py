@@ -1,4 +1,4 @@
-"""Rows of one file → CSV rows → the bytes that are appended to it."""
+"""Values of a category's records → CSV rows → the bytes that are appended to its file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,11 @@ _REJECTED_HEADER = b"source,line,offset,split,reason,row"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written: its header, its usual line ending, and how records' values become rows."""
+    """How a file is written.
+
+    `header` is None if the source has none, `eol` ends each row that has no line ending of its own, and `to_rows` turns
+    values into CSV rows, None if that is what they are.
+    """
 
     header: bytes | None
     eol: bytes
@@ -22,7 +26,7 @@ class Layout:
 
     @property
     def header_line(self) -> bytes:
-        """What a file begins with."""
+        """The bytes that a file begins with."""
         return b"" if self.header is None else self.header + self.eol
 
 
@@ -31,13 +35,13 @@ class OpenLine(IntEnum):
 
     NOTHING = 0
     ENDING = 1
-    # Of CRLF it has CR.
+    # The CR of its CRLF is there.
     LF = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What is appended to a file, how many rows are in it, and how the file ends then."""
+    """The bytes to append to a file, the number of rows in them, and what its last line lacks after them."""
 
     data: bytes
     rows: int
@@ -55,7 +59,7 @@ REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
 
 
 def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
-    """The runs as CSV rows, each run with its line ending."""
+    """Turn values into CSV rows, each run with its line ending."""
     return [
         (
             layout.eol if eol is None else eol,
@@ -66,7 +70,7 @@ def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
 
 
 def render(runs: Sequence[CsvRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
-    """What these rows add to a file that is `empty`, or whose last line lacks something (`open_line`)."""
+    """Join rows to what they add to a file: a header first if it is `empty`, else what its last line lacks."""
     pieces: list[bytes] = []
     total = 0
     lacks = OpenLine(open_line)
