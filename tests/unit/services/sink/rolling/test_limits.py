@@ -51,11 +51,11 @@ def test_a_file_is_due_by_its_age_by_its_rest_or_by_the_end_of_what_was_to_come(
     assert [Limits().due(200.0, ended_at).has(entry) for ended_at in (99.0, 100.0)] == [False, True]
 
 
-def test_the_last_end_of_a_source_comes_when_every_partition_has_told_it() -> None:
+def test_the_last_end_of_a_source_comes_from_the_last_of_its_partitions() -> None:
     seen: dict[str, int] = {}
-    told = []
+    are_last = []
     for source, parts in (("a", 2), ("b", 1), ("a", 2), ("a", 2)):
         seen, is_last = with_end(seen, Ended(source, NOTHING, 0, parts))
-        told.append(is_last)
-    assert told == [False, True, True, False]
+        are_last.append(is_last)
+    assert are_last == [False, True, True, False]
     assert seen == {"a": 1}
