@@ -11,7 +11,7 @@ def main() -> int:
     begin()
     if code := refuse_other_aiokafka("python -m services.sink"):
         return code
-    # These take most of a second; the signals have to be heard before.
+    # These imports take most of a second: the signal handlers have to be set before.
     from common.process.main import run  # noqa: PLC0415
     from services.sink.service import serve  # noqa: PLC0415
     from services.sink.settings import SinkSettings  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Where a partition's files go on: at the offset in their ledger, or where that was begun; checked against Kafka."""
+"""Where a partition's files go on: the ledger's next offset, or the first for a new ledger, checked against Kafka."""
 
 import asyncio
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Beginning:
     group: str
 
     async def open(self, partition: TopicPartition, files: PartitionFiles, lock: Lock, stop: asyncio.Event) -> int:
-        """Bring the files to their ledger's state; return the next offset. ServiceError where they cannot go on."""
+        """Recover the files and return the next offset. ServiceError if they cannot go on."""
         next_offset = await files.open(self._origin(partition.topic))
         if next_offset is None:
             if lock.knows_ledger:
@@ -42,9 +42,9 @@ class Beginning:
                     "another OUTPUT_DIR, which gets everything that Kafka still has"
                 )
             next_offset = await unless_stopped(stop, self._find_first(partition))
-            # Before Kafka's offset is written: what was said of it once must not be said again, nor forgotten.
+            # The ledger first: sink's first commit in Kafka replaces the acceptance that `_find_first` read there.
             await files.pass_over(next_offset)
-        # Before any row is written: from now on, no ledger is no first start.
+        # Before any row is written: from now on a missing ledger was removed, and this is no first start.
         await asyncio.to_thread(lock.note_ledger)
         return next_offset
 
@@ -53,7 +53,7 @@ class Beginning:
         return Origin(identity.cluster, topic, identity.topics[topic], schemas, identity.topics[schemas])
 
     async def _find_first(self, partition: TopicPartition) -> int:
-        """Where a new ledger begins: at 0, or, where records are gone, where that was accepted as the beginning."""
+        """The first offset of a new ledger. MissingRecordsError unless `nacre begin` accepted that records are gone."""
         first = (await self.consumer.beginning_offsets([partition]))[partition]
         if first > 0:
             point = (await committed_offsets(self.admin, self.group, [partition]))[partition]
@@ -64,7 +64,7 @@ class Beginning:
         return int(first)
 
     async def seek(self, partition: TopicPartition, offset: int) -> None:
-        """Go to where the ledger says, and resume the partition."""
+        """Seek to the ledger's offset and resume the partition. ServiceError if Kafka has no records there."""
         beginning = (await self.consumer.beginning_offsets([partition]))[partition]
         if offset < beginning:
             raise LostRecordsError(partition.topic, partition.partition, offset, beginning)

@@ -1,31 +1,28 @@
-"""Which file a category's rows go into: one that is known from memory or from the ledger, or a new one."""
+"""Finding the file that a category's rows go into: one known from memory or from the ledger, or a new one."""
 
-import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from common.pipeline.registry import Registered
 from common.protocol.messages import parse_category_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
 from services.sink.disk.output_root import OutputRoot
+from services.sink.grouping import CsvRun
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
 from services.sink.memory import CategoryState, Memory
-from services.sink.rendering import NO_LAYOUT, REJECTED_LAYOUT, Layout, layout_of
-from services.sink.rolling.limits import Due, EndedRun, Rolling
-
-T = TypeVar("T")
-
-_MAX_LAYOUTS = 1_000
+from services.sink.rendering import REJECTED_LAYOUT, Layout, layout_of
+from services.sink.rolling.limits import Due, Rolling
+from services.sink.threads import in_thread
 
 
 class Schemas(Protocol):
-    """Where schemas are looked up."""
+    """A registry of schemas."""
 
     async def find(self, schema_id: str) -> Registered:
         """The schema with this id."""
@@ -33,16 +30,16 @@ class Schemas(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PendingAppend:
-    """CSV rows for the file of an entry, which is finished with them or not. Without a path its file is new."""
+    """CSV rows to append to an entry's file, and whether they fill it. An entry without a path has no file yet."""
 
     entry: Entry
     layout: Layout
-    runs: Sequence[EndedRun]
+    runs: Sequence[CsvRun]
     full: bool = False
 
 
 class Categories:
-    """What is known of each of a partition's keys. `thread` is where the ledger is asked."""
+    """The entries and layouts of a partition's keys. The ledger is queried in `thread`."""
 
     def __init__(
         self, root: Path, ledger: Ledger, thread: ThreadPoolExecutor, schemas: Schemas, rolling: Rolling, memory: Memory
@@ -55,46 +52,42 @@ class Categories:
         self._memory = memory
         self._layouts: dict[str, Layout] = {}
 
-    async def find(self, keys: Collection[bytes]) -> dict[bytes, CategoryState]:
-        """The states of these keys, each with its layout: from memory, from the ledger, or new."""
+    async def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[Entry, Layout]]:
+        """Each key's entry, from memory, from the ledger or new, and its layout."""
         found = {key: state for key in keys if (state := self._memory.find(key)) is not None}
-        missing = [key for key in keys if key not in found]
-        if missing:
-            entries = await self._ask(self._ledger.find, missing)
+        if missing := [key for key in keys if key not in found]:
+            entries = await in_thread(self._thread, self._ledger.find, missing)
             first = 1 if self._rolling.rule.rolls else 0
             for key in missing:
-                found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), NO_LAYOUT)
-        for key, state in found.items():
-            if state.layout is NO_LAYOUT:
-                found[key] = CategoryState(state.entry, await self._layout(key))
-        return found
+                found[key] = CategoryState(entries.get(key) or Entry(key, "", part=first), None)
+        return {key: (state.entry, state.layout or await self._layout_of(key)) for key, state in found.items()}
 
-    async def _layout(self, key: bytes) -> Layout:
+    async def _layout_of(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
             return REJECTED_LAYOUT
         schema, _, _ = parse_category_key(key)
         layout = self._layouts.get(schema)
         if layout is None:
             layout = layout_of((await self._schemas.find(schema)).schema)
-            if len(self._layouts) >= _MAX_LAYOUTS:
-                self._layouts.clear()
             self._layouts[schema] = layout
         return layout
 
     async def claim(self, appends: list[PendingAppend], now: float) -> list[PendingAppend]:
-        """Enter new files in the ledger before they are made: a file that no ledger knows is never touched."""
-        if all(append.entry.path for append in appends):
-            return appends
-        claimed = [
-            append if append.entry.path else replace(append, entry=await self._named(append.entry, now))
-            for append in appends
-        ]
-        new = [after.entry for before, after in zip(appends, claimed, strict=True) if not before.entry.path]
-        await self._enter(new)
+        """Name new files, and enter them in the ledger before they exist: sink never touches a file of no ledger."""
+        new: list[Entry] = []
+        claimed: list[PendingAppend] = []
+        for append in appends:
+            if append.entry.path:
+                claimed.append(append)
+            else:
+                new.append(await self._named(append.entry, now))
+                claimed.append(replace(append, entry=new[-1]))
+        if new:
+            await self._enter(new)
         return claimed
 
     async def _named(self, entry: Entry, now: float) -> Entry:
-        """The entry with its file's path."""
+        """The entry of a new file, with its paths and the time at which it begins."""
         if entry.key == REJECTED_KEY:
             return replace(entry, path=REJECTED_PATH)
         schema, split, category = parse_category_key(entry.key)
@@ -109,15 +102,12 @@ class Categories:
                 check_free(output, entry.path)
                 if entry.final:
                     check_free(output, entry.final)
-        await self._ask(self._ledger.commit, {}, Changes(entries))
+        await in_thread(self._thread, self._ledger.commit, {}, Changes(entries))
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:
-        """Some of the open files that the ledger knows to be due, as it knows them."""
-        return await self._ask(self._ledger.due, due.begun_by, due.changed_by, limit)
+        """At most `limit` open files that are due by their entries in the ledger, which memory's may have overtaken."""
+        return await in_thread(self._thread, self._ledger.due, due.begun_by, due.changed_by, limit)
 
-    def as_it_is(self, known: Entry) -> CategoryState:
-        """The state now of a category that the ledger knows so."""
-        return self._memory.find(known.key) or CategoryState(known, NO_LAYOUT)
-
-    async def _ask(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+    def current(self, known: Entry) -> CategoryState:
+        """The current state of the category that has this entry in the ledger."""
+        return self._memory.find(known.key) or CategoryState(known, None)

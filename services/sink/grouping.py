@@ -1,4 +1,4 @@
-"""Records → rows per key, in the records' order."""
+"""Records → the rows of each key, in the records' order."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,14 +9,16 @@ from common.rows.codec import join_fields
 from common.rows.schema import Dialect
 from services.sink.ledger.entries import REJECTED_KEY
 
-# Rows as records carry them, with one line ending; None stands for the file's usual one.
-Run = tuple[bytes | None, list[bytes]]
-Piles = dict[bytes, list[Run]]
+# Values of records that share a line ending; None stands for their layout's.
+ValueRun = tuple[bytes | None, list[bytes]]
+# CSV rows that share a line ending.
+CsvRun = tuple[bytes, list[bytes]]
+Piles = dict[bytes, list[ValueRun]]
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """The rows of each key, and the ends of sources that came with them."""
+    """The rows of each key, and the ends of sources among the records."""
 
     piles: Piles
     ends: list[Ended]
@@ -26,7 +28,7 @@ Grouping = Callable[[Iterable[RecordRun | Record]], Grouped]
 
 
 def group_by_key(parts: Iterable[RecordRun | Record]) -> Grouped:
-    """The rows of categories, each pile for the file of its key."""
+    """Group the rows of categories, a pile for each key."""
     piles: Piles = {}
     ends: list[Ended] = []
     for part in parts:
@@ -40,7 +42,7 @@ def group_by_key(parts: Iterable[RecordRun | Record]) -> Grouped:
 
 
 def _add(piles: Piles, key: bytes, rows: list[bytes]) -> None:
-    """Add rows with their file's usual line ending."""
+    """Add rows with their layout's line ending."""
     pile = piles.setdefault(key, [])
     if pile and pile[-1][0] is None:
         pile[-1][1].extend(rows)
@@ -49,8 +51,8 @@ def _add(piles: Piles, key: bytes, rows: list[bytes]) -> None:
 
 
 def group_rejections(parts: Iterable[RecordRun | Record]) -> Grouped:
-    """The lines of the file of rejected rows, which is one pile and knows no ends."""
+    """Group rejections as CSV rows of the file of rejected rows, all in one pile, without ends."""
     decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
-    # Notes of what was replayed stand between them.
+    # Notes of replays stand between the rejections.
     rows = [join_fields(each.fields, Dialect()) for each in decoded if isinstance(each, Rejection)]
     return Grouped({REJECTED_KEY: [(None, rows)]} if rows else {}, [])

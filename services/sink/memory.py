@@ -1,7 +1,7 @@
-"""What is known of a partition's categories, and how much of that is kept in memory.
+"""The states of a partition's categories, and how much of them is kept in memory.
 
-A state changes with each batch of rows. A checkpoint takes what has changed, makes the files safe and enters them in
-the ledger; from then on, and not before, the ledger has the entry as well and memory may lose it.
+Each batch of rows changes states. A checkpoint takes the changed ones, makes their files durable and enters them in the
+ledger. Only after that does the ledger have them as well, and memory may drop them.
 """
 
 from collections import OrderedDict
@@ -10,27 +10,28 @@ from dataclasses import dataclass
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.rendering import Layout
 
-# Of a state without its texts, as Python objects in a dictionary. Measured: 390, and 490 where files are finished.
+# What a state takes in a dictionary, besides its texts: 390 bytes were measured, and 490 where files are finished.
 _OBJECT_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryState:
-    """A category's open file, as the ledger will have it, and how it is written.
+    """A category's open file, as the next checkpoint enters it in the ledger, and its layout.
 
-    `layout` is NO_LAYOUT until a row comes: a file that a timer finishes may be one that a former process wrote.
+    `layout` is None until this process looks it up for a row: a timer may finish a file that an earlier process wrote.
     """
 
     entry: Entry
-    layout: Layout
+    layout: Layout | None
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """Bytes per partition, by `size_of`.
+    """Bytes of memory per partition, as `size_of` counts them.
 
-    A checkpoint is due when `changed` have changed since the last one began, and as many may be on their way into the
-    ledger at the same time. `kept` is what the ledger has as well: it saves a look-up.
+    A checkpoint is due once the states that changed since the last one began take `changed` bytes; the states that a
+    checkpoint under way has taken may be as many again. `kept` limits the states that the ledger has as well, which
+    only save look-ups.
     """
 
     changed: int = 16 * 2**20
@@ -38,12 +39,12 @@ class MemoryLimits:
 
 
 def size_of(entry: Entry) -> int:
-    """About how many bytes of memory an entry takes."""
+    """Estimate the bytes of memory that an entry takes."""
     return _OBJECT_BYTES + len(entry.key) + len(entry.path) + len(entry.final)
 
 
 class Memory:
-    """The states of one partition's categories that are in memory. What is not found here is in the ledger, or new."""
+    """The states of a partition's categories that are in memory. All others are in the ledger, or new."""
 
     def __init__(self, limits: MemoryLimits) -> None:
         self._limits = limits
@@ -51,7 +52,7 @@ class Memory:
         self._changed_bytes = 0
         self._finished: list[Entry] = []
         self._under_way: dict[bytes, CategoryState] = {}
-        # In the order in which they came here. That is by their last use: whatever is used changes, and leaves.
+        # The least recently used first: a state that is used changes, so it leaves and comes back at the end.
         self._kept: OrderedDict[bytes, CategoryState] = OrderedDict()
         self._kept_bytes = 0
 
@@ -65,15 +66,15 @@ class Memory:
 
     @property
     def full(self) -> bool:
-        """Whether so much has changed that a checkpoint is due."""
+        """Whether the changes take so much memory that a checkpoint is due."""
         return self._changed_bytes >= self._limits.changed
 
     def find(self, key: bytes) -> CategoryState | None:
-        """The state as it is now; None when memory does not have it."""
+        """The current state, None if it is not in memory."""
         return self._changed.get(key) or self._under_way.get(key) or self._kept.get(key)
 
     def change(self, state: CategoryState) -> None:
-        """Take a category's new state."""
+        """Store a category's new state."""
         key = state.entry.key
         if key not in self._changed:
             self._changed_bytes += size_of(state.entry)
@@ -82,21 +83,21 @@ class Memory:
         self._changed[key] = state
 
     def finish(self, state: CategoryState) -> None:
-        """Take the last state of a file that is to be finished: the category's next rows go into another."""
+        """Store the last state of a file that is to be finished; the category's next rows go into another file."""
         self._changed_bytes += size_of(state.entry)
         self._finished.append(state.entry)
         self.change(CategoryState(state.entry.next_part, state.layout))
 
     def begin_checkpoint(self) -> Changes:
-        """What has changed since this was last called, to be made safe. The checkpoint before has to be over."""
+        """Take what has changed since the last call, to be made durable. The checkpoint before must have ended."""
         self._under_way, self._changed, self._changed_bytes = self._changed, {}, 0
         finished, self._finished = self._finished, []
         return Changes([state.entry for state in self._under_way.values() if state.entry.path], finished)
 
     def end_checkpoint(self) -> None:
-        """The ledger has what the checkpoint took."""
+        """Keep what the checkpoint took, as far as there is room: the ledger has it now."""
         for key, state in self._under_way.items():
-            # What has changed again meanwhile, the ledger has not.
+            # A state that changed again meanwhile has a newer one in `_changed`.
             if key not in self._changed:
                 self._kept[key] = state
                 self._kept_bytes += size_of(state.entry)

@@ -5,15 +5,15 @@ from enum import Enum, auto
 
 
 class Step(Enum):
-    """What comes before the next fetch."""
+    """What to do before the next fetch."""
 
-    # A checkpoint is under way, and nothing waits for it.
+    # Nothing: a checkpoint is under way, and nothing has to wait for it.
     FETCH = auto()
-    # A checkpoint that is over is seen to be over, and that it failed if it did.
+    # Settle a checkpoint that has ended, which raises what it failed with.
     SETTLE = auto()
-    # What is written is made safe.
+    # Make durable what is written.
     CHECKPOINT = auto()
-    # The offset alone is entered in the ledger, then committed in Kafka.
+    # Commit the offset alone, to the ledger and then to Kafka.
     PASS_OVER = auto()
 
 
@@ -21,9 +21,9 @@ class Step(Enum):
 class Situation:
     """Where a partition stands after a fetch.
 
-    `ended`: a source's end came with it. `busy`: a checkpoint is under way. `dirty`: something was written since the
-    last one began, at `checkpointed_at`. `full`: so much that memory has no room for more. `position` is the next
-    offset, `committed` the one that Kafka knows, -1 where it knows none.
+    `ended`: the fetch brought a source's end. `busy`: a checkpoint is under way. `dirty`: something was written since
+    the last one began, at `checkpointed_at`. `full`: the changes fill their share of memory. `position` is the next
+    offset, `committed` the one that Kafka has, -1 if it has none.
     """
 
     ended: bool
@@ -36,10 +36,10 @@ class Situation:
 
 
 def next_step(situation: Situation, now: float, interval_ms: int) -> Step:
-    """What is to be done now. `now` and `checkpointed_at` are seconds of one clock.
+    """Decide what to do now. `now` and `checkpointed_at` are seconds of the same clock.
 
-    A checkpoint comes at once at a source's end, because a reader that waits for it must not wait for a timer, and when
-    memory is full of changes; both wait for the one under way.
+    A source's end begins a checkpoint at once, because its readers must not wait for a timer, and so does memory that
+    is full of changes. Both wait for the checkpoint under way.
     """
     if situation.ended or situation.full:
         return Step.CHECKPOINT

@@ -1,39 +1,36 @@
-"""One partition's files: rows are appended to them, and a checkpoint makes safe what is written."""
+"""The files of one partition: rows are appended to them, and a checkpoint makes the rows durable."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, TypeVar
 
 from common.batches.record_runs import Record, RecordRun
 from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
-from services.sink.grouping import Grouping, Run, group_by_key
+from services.sink.grouping import Grouping, ValueRun, group_by_key
 from services.sink.ledger.database import ENDS, NEXT_OFFSET
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.ledger.origin import Origin
 from services.sink.memory import CategoryState, Memory, MemoryLimits
 from services.sink.recovery import open_ledger, recover
-from services.sink.rendering import csv_runs, render
+from services.sink.rendering import Layout, csv_runs, render
 from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
-
-T = TypeVar("T")
+from services.sink.threads import in_thread
 
 _MEMORY_LIMITS = MemoryLimits()
 
 
 class PartitionFiles:
-    """The files of one partition. `add` writes; a checkpoint makes safe what is written; `open` begins from there.
+    """The files of one partition: `open` recovers them, `add` appends rows, and a checkpoint makes the rows durable.
 
-    However many files there are, few are in memory: those that changed lately, see `Memory`. A timer finishes
-    `due_at_once` of them at once: a checkpoint comes between these and the next.
+    Memory holds only the entries that changed lately, however many files there are: see `Memory`. A timer finishes at
+    most `due_at_once` files, and the next ones only after a checkpoint.
     """
 
     def __init__(
@@ -54,40 +51,39 @@ class PartitionFiles:
         self._group = group
         self._due_at_once = due_at_once
         self._ledger = open_ledger(root, ledger_path)
-        # Two threads: who looks an entry up does not wait until a checkpoint is through with its files. A task that
-        # waits for one may be cancelled, the thread may not: `close` waits for it, because behind that the partition's
-        # lock is given back.
+        # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
+        # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
         name = ledger_path.rpartition("/")[2]
         self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._closing = Event()
-        # Has a thread of its own, too: packing takes its time.
+        # The finisher has its own thread as well, because packing takes long.
         self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)
         self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
         self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory)
-        # The first record that the ledger, as it is or will be with the checkpoint under way, does not know.
+        # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
 
     async def open(self, origin: Origin) -> int | None:
-        """Cut every file back to the ledger, or raise as `recover` does; return the next offset, None at first."""
+        """Recover every file and return the next offset, None at the first start. Raises as `recover` does."""
         rule, given_up = self._rolling.rule, self._closing.is_set
-        recovered = await _in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
-        await _in_thread(self._looking, self._finisher.take_up, recovered.ends)
+        recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
+        await in_thread(self._looking, self._finisher.take_up, recovered.ends)
         if recovered.next_offset is not None:
             self._next_offset = recovered.next_offset
         return recovered.next_offset
 
     async def add(self, parts: Iterable[RecordRun | Record]) -> bool:
-        """Append the rows of these records to their files; True when a source's end came with them."""
+        """Append the rows of these records to their files; True if a source's end is among the records."""
         now = self._clock() if self._rolling.rule.rolls else 0.0
         grouped = self._group(parts)
         piles = grouped.piles
-        states = await self._categories.find(piles)
+        known = await self._categories.find(piles)
         appends: list[PendingAppend] = []
         for key in list(piles):
-            # Taken out, so that rows as records carry them go while CSV rows come.
-            appends += _cut(states[key], piles.pop(key), self._rolling.limits)
+            # Pop each pile, so that its values are freed once they are CSV rows: memory never holds both of a batch.
+            appends += _cut(*known[key], piles.pop(key), self._rolling.limits)
         appends = await self._categories.claim(appends, now)
         with OutputRoot(self._root) as output:
             for append in appends:
@@ -100,7 +96,8 @@ class PartitionFiles:
         rendered = render(append.runs, append.layout, empty=entry.length == 0, open_line=entry.open_line)
         self._files.append(output, entry.path, entry.length, rendered.data)
         state = CategoryState(entry.grown(rendered.data, rendered.rows, rendered.open_line, now), append.layout)
-        self._finisher.note_begun(entry.began_at)
+        if not entry.length:
+            self._finisher.note_begun(entry.began_at)
         if append.full:
             self._finish(state)
         else:
@@ -111,9 +108,9 @@ class PartitionFiles:
         self._memory.finish(state)
 
     async def pass_over(self, offset: int) -> None:
-        """Enter the next offset alone: at a first start, or where nothing was written since the last checkpoint."""
+        """Commit the next offset alone to the ledger: at the first start, or if no row came since a checkpoint."""
         if offset > self._next_offset:
-            await _in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]))
+            await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]))
             self._next_offset = offset
 
     @property
@@ -123,33 +120,33 @@ class PartitionFiles:
 
     @property
     def full(self) -> bool:
-        """Whether so many files have changed since the last checkpoint began that the next is due."""
+        """Whether the changes since the last checkpoint began take so much memory that the next is due."""
         return self._memory.full
 
     @property
     def entries_in_memory(self) -> int:
-        """How many files are known without a look into the ledger."""
+        """How many entries are known without a query of the ledger."""
         return len(self._memory)
 
     def end(self) -> None:
-        """Finish what has been begun: nothing more is to come. Only the first call counts."""
+        """Finish every file, because no more rows will come. Only the first call counts."""
         self._finisher.end()
 
     @property
     def at_rest(self) -> bool:
-        """Whether all is safe, and what `end` asked for is done."""
+        """Whether every row is durable, and every file that is to be finished has its final name."""
         return self._finisher.at_rest and not (self.dirty or self.checkpoint.under_way)
 
     async def finish_due(self) -> None:
-        """Finish the files whose time has come; they get their last names behind the next checkpoint."""
+        """Finish the files that are due; they get their final names after the next checkpoint."""
         look_up = partial(self._categories.find_due, limit=self._due_at_once)
-        for entry in await self._finisher.find_due(look_up, lambda known: self._categories.as_it_is(known).entry):
-            self._finish(self._categories.as_it_is(entry))
+        for state in await self._finisher.find_due(look_up, self._categories.current):
+            self._finish(state)
 
     async def begin_checkpoint(self, next_offset: int) -> None:
-        """Begin to make safe what is written so far: `next_offset` is the first record that is not in it.
+        """Begin to make durable what is written so far; `next_offset` is the first record that is not part of it.
 
-        Files may be added to meanwhile: the ledger gets their lengths as they are now.
+        Rows may be appended meanwhile: the ledger gets the files' lengths as they are now.
         """
         await self.settle()
         await self._finisher.has_room()
@@ -162,35 +159,33 @@ class PartitionFiles:
         self.checkpoint.begin(facts, changes, folders)
 
     async def settle(self) -> None:
-        """Wait until no checkpoint is under way."""
+        """Wait for the checkpoint under way, if there is one, and raise what it failed with."""
         if await self.checkpoint.settle():
             self._memory.end_checkpoint()
 
     def give_up(self) -> None:
-        """Let what threads are at end before its next step, as `close` does. Nothing may be begun from now on."""
+        """Make the threads stop before their next step, as `close` does. Nothing may begin after this call."""
         self._closing.set()
 
     def close(self) -> None:
-        """Close files and ledger, once nothing uses them. This blocks: it must not be cut short."""
+        """Wait for the threads, then close files and ledger. It blocks, so that cancellation cannot cut it short."""
         self.give_up()
         self._looking.shutdown(wait=True)
         self.checkpoint.close()
-        # After the checkpoint, which gives it its work.
+        # After the checkpoint's thread, which hands files to the finisher's.
         self._finisher.close()
         self._files.close()
         self._ledger.close()
 
 
-def _cut(state: CategoryState, pile: Sequence[Run], limits: Limits) -> Iterator[PendingAppend]:
-    """A pile's rows as they go into the category's open file and into those that come after it."""
-    entry, layout = state.entry, state.layout
+def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:
+    """Divide a pile's rows between the category's open file and those that follow once it is full."""
+    runs = csv_runs(pile, layout)
+    if not (limits.size or limits.rows):
+        yield PendingAppend(entry, layout, runs)
+        return
     header = len(layout.header_line)
     size = entry.length if entry.path else header
-    runs = csv_runs(pile, layout)
     for number, portion in enumerate(portions(runs, limits, size=size, rows=entry.rows, header=header)):
         into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
         yield PendingAppend(into, layout, portion.runs, portion.full)
-
-
-def _in_thread(thread: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-    return asyncio.get_running_loop().run_in_executor(thread, function, *arguments)

@@ -1,4 +1,4 @@
-"""A partition's files at the start: brought to the state that the ledger has of them."""
+"""Recovery of a partition's files at the start: each is cut back to its length in the ledger."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,48 +14,48 @@ from services.sink.ledger.entries import Changes
 from services.sink.ledger.origin import Origin, refusal, unpinned
 from services.sink.paths.template import PathRule
 
-# So many files without rows are forgotten at once.
+# Files without rows that one transaction of the ledger drops.
 _AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What the ledger says besides its files: the next offset, None at the first start, and the ends that were seen."""
+    """The next offset in the ledger, None at the first start, and the ends of sources seen so far, as JSON."""
 
     next_offset: int | None
     ends: str
 
 
 def open_ledger(root: Path, path: str) -> Ledger:
-    """Open the partition's ledger, or make it, once there is room. Raises DiskError and ServiceError."""
+    """Open or create the partition's ledger. DiskError if the disk is full, ServiceError if the ledger is unusable."""
     with OutputRoot(root) as output:
-        # Before the ledger is opened, which takes room itself.
+        # Before the ledger is opened, which takes room as well.
         check_room(output, f"{path}.room")
         check_ledger(output, path)
         return Ledger(root / path)
 
 
 def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up: Callable[[], bool]) -> Recovered:
-    """Cut every file back to the ledger.
+    """Cut every file back to its length in the ledger.
 
-    ServiceError when the ledger is of another cluster or topic, where its offsets mean other records, or of another
-    PATH_TEMPLATE.
+    ServiceError if a file is shorter, or if the ledger is of another cluster or topic, where its offsets mean other
+    records. ConfigurationError if the files were named by another PATH_TEMPLATE, or begun with ROLL_* where none is set
+    now, or the reverse.
     """
     facts = ledger.facts()
     if why := refusal(facts, origin, root):
         raise ServiceError(why)
     if facts.get(RULE, rule.name) != rule.name:
         raise ConfigurationError(
-            f"{root} holds files named by PATH_TEMPLATE {facts[RULE]}, this is {rule.name}: set that and ROLL_* as "
-            "they were, or another OUTPUT_DIR"
+            f"{root} holds files named by PATH_TEMPLATE {facts[RULE]}, this is {rule.name}: set PATH_TEMPLATE "
+            "and ROLL_* back, or another OUTPUT_DIR"
         )
     if missing := unpinned(facts, origin) | ({} if RULE in facts else {RULE: rule.name}):
         ledger.commit(missing, Changes([]))
-    # The ledger's own name may be new. And a disk that makes nothing safe is seen before a file is cut back and
-    # written to in vain.
+    # The ledger's own name may be new. Besides, a disk that cannot sync fails here, before a file is cut back.
     make_durable(root, [], [HIDDEN, ""], given_up)
-    # All files, not those alone that were written to since the last checkpoint: these would have to be noted, safe
-    # from a power cut, before they are written to: a wait for the disk each time, to save a start 10 us a file.
+    # Check all files, at 10 us each. To check only those written to since the last checkpoint, each would have to be
+    # recorded durably before it is written to: a wait for the disk each time.
     with OutputRoot(root) as output:
         for path, length in ledger.lengths():
             if given_up():
@@ -67,9 +67,9 @@ def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up
 
 
 def _remove_unused(output: OutputRoot, ledger: Ledger, given_up: Callable[[], bool]) -> None:
-    """Forget the files that a crash left without rows, where others would come to stand beside them."""
+    """Remove the files that a crash left without rows: the next rows may go into files of other names."""
     while (unused := ledger.unused(_AT_ONCE)) and not given_up():
         for entry in unused:
             remove_empty(output, entry.path)
-        # Only now: what no ledger knows is never touched.
+        # The entries last: sink never touches a file of no ledger, so after a crash in between it would stay for good.
         ledger.drop(unused)

@@ -1,4 +1,4 @@
-"""Rows of one file → CSV rows → the bytes that are appended to it."""
+"""Values of a category's records → CSV rows → the bytes that are appended to its file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,18 @@ from enum import IntEnum
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import JsonCodec
 from common.rows.schema import Schema
-from services.sink.grouping import Run
-from services.sink.rolling.limits import EndedRun
+from services.sink.grouping import CsvRun, ValueRun
 
 _REJECTED_HEADER = b"source,line,offset,split,reason,row"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written: its header, its usual line ending, and how records' values become rows."""
+    """How a file is written.
+
+    `header` is None if the source has none, `eol` ends each row that has no line ending of its own, and `to_rows` turns
+    values into CSV rows, None if that is what they are.
+    """
 
     header: bytes | None
     eol: bytes
@@ -23,7 +26,7 @@ class Layout:
 
     @property
     def header_line(self) -> bytes:
-        """What a file begins with."""
+        """The bytes that a file begins with."""
         return b"" if self.header is None else self.header + self.eol
 
 
@@ -32,13 +35,13 @@ class OpenLine(IntEnum):
 
     NOTHING = 0
     ENDING = 1
-    # Of CRLF it has CR.
+    # The CR of its CRLF is there.
     LF = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What is appended to a file, how many rows are in it, and how the file ends then."""
+    """The bytes to append to a file, the number of rows in them, and what its last line lacks after them."""
 
     data: bytes
     rows: int
@@ -53,12 +56,10 @@ def layout_of(schema: Schema) -> Layout:
 
 
 REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
-# Stands for a layout that was not looked up.
-NO_LAYOUT = Layout(None, b"", None)
 
 
-def csv_runs(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
-    """The runs as CSV rows, each run with its line ending."""
+def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
+    """Turn values into CSV rows, each run with its line ending."""
     return [
         (
             layout.eol if eol is None else eol,
@@ -68,8 +69,8 @@ def csv_runs(runs: Sequence[Run], layout: Layout) -> list[EndedRun]:
     ]
 
 
-def render(runs: Sequence[EndedRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
-    """What these rows add to a file that is `empty`, or whose last line lacks something (`open_line`)."""
+def render(runs: Sequence[CsvRun], layout: Layout, *, empty: bool, open_line: int) -> Rendered:
+    """Join rows to what they add to a file: a header first if it is `empty`, else what its last line lacks."""
     pieces: list[bytes] = []
     total = 0
     lacks = OpenLine(open_line)

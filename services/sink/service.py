@@ -1,4 +1,4 @@
-"""sink: categorized → files. Rows are written as they come; a checkpoint makes them safe, and the ledger knows."""
+"""sink: categorized → files. Rows are written as they come; a checkpoint makes them durable and updates the ledger."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ _FOLDER_PATIENCE_S = 2.0
 
 
 class Sink:
-    """The partitions of `categorized`, and of `rejected`, that this replica has."""
+    """The partitions of `categorized` and `rejected` that this replica owns."""
 
     def __init__(
         self,
@@ -65,15 +65,15 @@ class Sink:
         group = Groups.under(settings.topic_prefix).sink
         self._beginning = Beginning(settings.output_dir, pipeline, admin, consumer, group)
         self.taken_up: set[TopicPartition] = set()
-        # Whether there was anything to write.
+        # Whether any batch was fetched.
         self.has_worked = False
-        # Set once nothing more is to come; the partitions whose files are finished then.
+        # Set once no more rows will come; then `_at_rest` gets the partitions whose files are finished.
         self._all_is_done = asyncio.Event()
         self._at_rest: set[TopicPartition] = set()
 
     async def _fill(self, partition: TopicPartition, files: PartitionFiles, position: int, stop: asyncio.Event) -> None:
-        """The loop: fetch, write to the files, and checkpoint while the next rows are fetched and written."""
-        # What Kafka knows may be of an OUTPUT_DIR that is gone.
+        """Fetch and append to the files until `stop`, and make checkpoints while the next rows come."""
+        # Commit at once: the offset that Kafka has may be of an OUTPUT_DIR that is gone.
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
         clock = asyncio.get_running_loop().time
@@ -102,7 +102,7 @@ class Sink:
         await self._pass_over(partition, files, position)
 
     async def _finish(self, partition: TopicPartition, files: PartitionFiles) -> None:
-        """Finish the files whose time has come, and all of them once nothing more is to come."""
+        """Finish the files that are due, and all of them once no more rows will come."""
         is_all = self._all_is_done.is_set()
         if is_all:
             files.end()
@@ -111,15 +111,16 @@ class Sink:
             self._at_rest.add(partition)
 
     async def _pass_over(self, partition: TopicPartition, files: PartitionFiles, position: int) -> bool:
-        """Enter an offset up to which all is safe; False when it could not be committed."""
-        # First the ledger: what changes no file may expire, and must not seem to be lost then.
+        """Commit an offset before which every row is durable, to the ledger and to Kafka; False if Kafka refused it."""
+        # The ledger first: once records that change no file expire, they must not seem to be lost.
         await files.pass_over(position)
         return await self._commit(partition, position)
 
     async def _commit(self, partition: TopicPartition, position: int) -> bool:
-        """Commit the offset in Kafka, with the folder that it is of. What counts is in the ledger.
+        """Commit the offset in Kafka, with its folder's id; False if that failed and is to be tried again.
 
-        Tools that show the lag read it, and so does the wait until everything is done: False means try again.
+        The offset that counts is the ledger's. Tools that show the lag read Kafka's, and so does the wait until
+        everything is done.
         """
         try:
             await self._consumer.commit({partition: OffsetAndMetadata(position, encode_folder(self._folder))})
@@ -129,7 +130,7 @@ class Sink:
         return True
 
     async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
-        """Hold the partition's lock, bring its files to their ledger's state, and fill them until `stop`."""
+        """Hold the partition's lock, recover its files, and fill them until `stop`."""
         check_partition(partition.topic, partition.partition, self._settings)
         root = self._settings.output_dir
         make_root(root)
@@ -137,14 +138,14 @@ class Sink:
         try:
             if not await lock.take(stop):
                 return
-            # Only now: while another holds the lock, ledger and files are still moving.
+            # Under the lock: ledger and files change as long as another sink holds it.
             files = self._files_of(partition)
             try:
                 self._at_rest.discard(partition)
                 position = await self._beginning.open(partition, files, lock, stop)
                 await unless_stopped(stop, self._beginning.seek(partition, position))
-                # After what was asked, before anything is fetched: a topic created again has other records at these
-                # offsets.
+                # After the offsets were looked up, before anything is fetched: a topic that was created again has
+                # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
                 await self._fill(partition, files, position, stop)
             finally:
@@ -155,17 +156,17 @@ class Sink:
     def _files_of(self, partition: TopicPartition) -> PartitionFiles:
         root, ledger = self._settings.output_dir, ledger_path(partition.topic, partition.partition)
         if partition.topic == self._topics.rejected:
-            # The rejected rows are one file, which stays open.
+            # The file of rejected rows is never finished.
             return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group_rejections)
         return PartitionFiles(root, ledger, self._registry, self._settings.rolling)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
-        """Finish every file that is open, where files are finished at all: nothing more is to come."""
+        """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
         self._all_is_done.set()
         await all_arrived(self._consumer, self._at_rest, stop)
 
     async def all_taken_up(self, stop: asyncio.Event) -> None:
-        """Wait until what Kafka knows is what the ledgers of this replica's partitions say."""
+        """Wait until Kafka has the offsets in the ledgers of this replica's partitions."""
         await all_arrived(self._consumer, self.taken_up, stop)
 
 
@@ -187,7 +188,7 @@ async def _session(
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         sink = Sink(settings, pipeline, admin, consumer, folder)
-        # Of another folder, as one that is filled meanwhile, the offsets say nothing about this one.
+        # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
@@ -216,9 +217,9 @@ async def _session(
 
 
 async def _refuse_another_folder(settings: SinkSettings, assignor: KindAssignor) -> NoReturn:
-    """Raise ConfigurationError once other sinks of this pipeline have long filled another folder.
+    """Raise ConfigurationError if other sinks of this pipeline keep filling another folder.
 
-    For as long as the group may count a dead sink as alive, they are waited for.
+    They get as long as the group may take a dead sink for alive, and a little more.
     """
     clock = asyncio.get_running_loop().time
     since = clock()

@@ -1,4 +1,4 @@
-"""What is written survives a power cut."""
+"""Making files durable: what was written survives a power cut."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -9,16 +9,16 @@ from pathlib import Path
 from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot
 
-# fsync waits for the disk, which takes several in one go: 4 at a time took a tenth of the time, 16 hardly less (ext4).
+# fsync waits for the disk, which takes several at once: 4 threads took a tenth of the time, 16 hardly less (ext4).
 _THREADS = 4
 
 _Step = tuple[str, int]
 
 
 def make_durable(root: Path, files: Iterable[str], folders: Iterable[str], given_up: Callable[[], bool]) -> bool:
-    """Make what was written to these files safe, and the names that are new in these folders; "" is the root.
+    """Make durable what was written to these files, and the new names in these folders; "" is the root.
 
-    False when it was given up before all was safe.
+    False if it was given up before all of it was durable. DiskError if a sync fails.
     """
     steps = [(path, os.O_WRONLY) for path in files]
     steps += [(path, os.O_RDONLY | os.O_DIRECTORY) for path in folders]

@@ -1,4 +1,4 @@
-"""Failures of the disk, each with the path and with what a person can do."""
+"""Failures of the disk, each with its path and with what a person can do."""
 
 import errno
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _REMEDIES = {
 
 
 class DiskError(OSError):
-    """The disk fails sink. `text` is the whole message; with `number`, an errno, goes what a person can do."""
+    """A failure of the disk: `text` says what failed; `number`, an errno, decides what a person can do about it."""
 
     def __init__(self, number: int, text: str) -> None:
         remedy = _REMEDIES.get(number, "mend it")
@@ -26,13 +26,13 @@ class DiskError(OSError):
 
 
 def disk_error(path: Path, error: OSError) -> DiskError:
-    """The failure with its path: those of a descriptor know none."""
+    """The error with its path, which an OSError of a descriptor lacks."""
     return DiskError(error.errno or errno.EIO, f"cannot write {path}: {error.strerror}")
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let every failure name the path."""
+    """Raise every OSError as a DiskError that names the path."""
     try:
         yield
     except OSError as error:

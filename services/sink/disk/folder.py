@@ -1,4 +1,4 @@
-"""Which folder OUTPUT_DIR is: paths differ from one container to the next, and the same path may be another folder."""
+"""The id of OUTPUT_DIR: its path may differ in each container, and the same path may become another folder."""
 
 import fcntl
 import os
@@ -14,17 +14,17 @@ from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot, make_root
 
 _SIZE = 64
-# Raised with every change that an older sink must not ignore.
+# Increase it with every change that an older sink must not ignore.
 _VERSION = 1
 _ID = re.compile(rb"(?P<id>[0-9a-f]{32}) (?P<inode>[0-9]+)\n")
 
 
 def check_pipeline(root: Path, prefix: str) -> None:
-    """ConfigurationError when OUTPUT_DIR has the files of a pipeline with another TOPIC_PREFIX."""
+    """ConfigurationError if OUTPUT_DIR has the files of a pipeline with another TOPIC_PREFIX."""
     try:
         names = [path.name for path in (root / HIDDEN).iterdir()]
     except OSError:
-        # It is not there yet, or what is wrong with it is for those to say who write to it.
+        # The folder is not there yet; any other fault is reported once something is written to it.
         return
     prefixes = {found for name in names if (found := prefix_of(name)) is not None}
     if others := prefixes - {prefix}:
@@ -35,21 +35,21 @@ def check_pipeline(root: Path, prefix: str) -> None:
 
 
 def folder_id(root: Path) -> str:
-    """The folder's id, given to it by whichever sink is the first in it. Raises DiskError.
+    """The folder's id, which the first sink in the folder writes to a file there. Raises DiskError.
 
-    With it stands the number of the file that it is in: a copy of the folder has another, and gets an id of its own.
+    The file also holds its own inode number. In a copy of the folder that number is wrong, so the copy gets a new id.
     """
     make_root(root)
     with OutputRoot(root) as output, naming(root / FOLDER_LOCK):
-        # Only looked at, where it has one: what makes the folder unwritable is for those to say who write rows.
+        # Open it for reading if there is an id: an unwritable folder is reported once rows are written.
         if output.status(FOLDER_LOCK) is not None and (known := _read(output.open(FOLDER_LOCK, os.O_RDONLY))):
             return known
         descriptor = output.open(FOLDER_LOCK, os.O_RDWR | os.O_CREAT, make_folders=True)
         try:
-            # Held for an instant: all sinks that start at once get the id that the first one writes.
+            # Held for an instant, so that sinks that start at once all get the id that the first one writes.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if not (known := _id_in(descriptor)):
-                # New, copied, or written by a sink that died amid this.
+                # The file is new, copied, or left half written by a sink that died here.
                 known = uuid.uuid4().hex
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, f"{known} {os.fstat(descriptor).st_ino}\n".encode(), 0)
@@ -60,12 +60,12 @@ def folder_id(root: Path) -> str:
 
 
 def encode_folder(known: str) -> str:
-    """The folder that a committed offset is of, as that commit's metadata."""
+    """The metadata that names the folder of a committed offset."""
     return orjson.dumps({"version": _VERSION, "folder": known}).decode()
 
 
 def decode_folder(metadata: str) -> str:
-    """The folder that a committed offset is of, "" where it says none that this version reads."""
+    """The folder that a committed offset's metadata names, "" if there is none that this version reads."""
     try:
         fields = orjson.loads(metadata)
     except orjson.JSONDecodeError:
@@ -82,6 +82,6 @@ def _read(descriptor: int) -> str:
 
 
 def _id_in(descriptor: int) -> str:
-    """The id, "" where there is none, a part of one, or one that was given to another file."""
+    """The id in the file, "" if there is none, a part of one, or one that was written to another inode."""
     match = _ID.fullmatch(os.pread(descriptor, _SIZE, 0))
     return match["id"].decode() if match and int(match["inode"]) == os.fstat(descriptor).st_ino else ""

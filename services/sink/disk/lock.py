@@ -1,4 +1,4 @@
-"""One writer per partition, whatever dies."""
+"""The lock that gives each partition one writer, whatever dies."""
 
 import asyncio
 import fcntl
@@ -18,8 +18,8 @@ _NOTE = b"ledger\n"
 class Lock:
     """A partition's lock below OUTPUT_DIR: its holder is the one writer of the partition's files.
 
-    The kernel gives it back when its holder dies, however it dies. The lock's file also says, by its content, that the
-    partition has a ledger: one that is missing then was removed.
+    The kernel releases it when its holder dies, however it dies. The lock's file is not empty once the partition has a
+    ledger: a ledger that is missing after that was removed.
     """
 
     def __init__(self, root: Path, path: str) -> None:
@@ -28,7 +28,7 @@ class Lock:
         self._descriptor = -1
 
     async def take(self, stop: asyncio.Event) -> bool:
-        """Wait for the lock; False when `stop` is set before."""
+        """Wait for the lock; False if `stop` is set first."""
         with OutputRoot(self._root) as output:
             self._descriptor = output.open(self._path, os.O_RDWR | os.O_CREAT, make_folders=True)
         is_logged = False
@@ -46,17 +46,17 @@ class Lock:
 
     @property
     def knows_ledger(self) -> bool:
-        """Whether the partition had a ledger that said where to go on."""
+        """Whether the partition has had a ledger with a next offset."""
         return os.fstat(self._descriptor).st_size > 0
 
     def note_ledger(self) -> None:
-        """Enter that there is a ledger, safe from a power cut."""
+        """Record durably that there is a ledger."""
         if not self.knows_ledger:
             os.pwrite(self._descriptor, _NOTE, 0)
             os.fsync(self._descriptor)
 
     def release(self) -> None:
-        """Give the lock back."""
+        """Release the lock, if it was taken."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

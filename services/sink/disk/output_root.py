@@ -1,6 +1,6 @@
-"""What lies below OUTPUT_DIR, reached name by name: a symbolic link on the way is refused, never followed.
+"""Access to what lies below OUTPUT_DIR, name by name: a symbolic link on the way is refused, never followed.
 
-A path as a whole would not do: any folder in it could be a link, or become one between a look and the use.
+To check a path as a whole would not do: any folder in it could become a link between the check and the use.
 """
 
 import os
@@ -16,16 +16,16 @@ from services.sink.disk.errors import disk_error, naming
 
 _MAX_OPEN_FOLDERS = 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# A pipe planted for a file would wait for its reader for ever, but for O_NONBLOCK; files do not care.
+# Without O_NONBLOCK, opening a pipe that was planted in place of a file would wait for ever. Files ignore it.
 _SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class OutputRoot:
-    """Opens what lies below `root`, which may be a link itself: the person who set it chose so.
+    """Opens what lies below `root`, which may itself be a link, because the operator chose it.
 
-    Paths are relative to `root`, with `/`. The folders on the way stay open until this is closed, so one serves one
-    thread for one batch of files: only the next one sees what was moved away or mounted meanwhile. Every
-    failure names its path: ServiceError for a symbolic link, DiskError for anything else.
+    Paths are relative to `root`, with `/`. The folders on the way stay open until this is closed, so use each instance
+    in one thread for one batch of files: only the next one sees what was moved or mounted meanwhile. Every error names
+    its path: ServiceError for a symbolic link, DiskError for anything else.
     """
 
     def __init__(self, root: Path) -> None:
@@ -40,7 +40,7 @@ class OutputRoot:
             os.close(self._folders.popitem()[1])
 
     def open(self, path: str, flags: int, *, make_folders: bool = False) -> int:
-        """A descriptor of the file, or folder; "" is the root. It stays open when this is closed."""
+        """Open a file or folder, "" for the root, and return its descriptor, which the caller closes."""
         try:
             folder, name = self._place(path, make=make_folders)
             return os.open(name or ".", flags | _SAFE, 0o644, dir_fd=folder)
@@ -48,7 +48,7 @@ class OutputRoot:
             raise self._named(path, error) from error
 
     def status(self, path: str) -> os.stat_result | None:
-        """What is there, None when there is nothing."""
+        """The status of what is there, None if nothing is."""
         try:
             folder, name = self._place(path, make=False)
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -61,7 +61,7 @@ class OutputRoot:
         return found
 
     def remove(self, path: str) -> None:
-        """Remove a file, when it is there."""
+        """Remove a file, if it is there."""
         try:
             folder, name = self._place(path, make=False)
             os.unlink(name, dir_fd=folder)
@@ -71,7 +71,7 @@ class OutputRoot:
             raise self._named(path, error) from error
 
     def rename(self, path: str, to: str) -> None:
-        """Give a file another name in its folder, in one step; what has that name is replaced."""
+        """Rename a file to a path in the same folder, in one step; a file that has that path is replaced."""
         try:
             folder, name = self._place(path, make=False)
             os.rename(name, to.rpartition("/")[2], src_dir_fd=folder, dst_dir_fd=folder)
@@ -79,7 +79,7 @@ class OutputRoot:
             raise self._named(path, error) from error
 
     def _place(self, path: str, *, make: bool) -> tuple[int, str]:
-        """The folder a path lies in, to be used before the next call, and the name there."""
+        """The descriptor of the folder that a path lies in, valid until the next call, and the name there."""
         folder, _, name = path.rpartition("/")
         if name == "..":
             raise ServiceError(f"{self.root / path} leaves OUTPUT_DIR: its ledger was changed, set another OUTPUT_DIR")
@@ -103,13 +103,13 @@ class OutputRoot:
         except FileNotFoundError:
             if not make:
                 raise
-        # The sink of another partition may make it at the same time.
+        # The sink of another partition may create it at the same time.
         with suppress(FileExistsError):
             os.mkdir(name, dir_fd=above)
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
 
     def _named(self, path: str, error: OSError) -> Exception:
-        # Systems have different errors for a link in the way; what is there decides. It is for the message alone.
+        # Systems report a link on the way by different errors, so look for one. It decides the message alone.
         steps = path.split("/") if path else []
         for count in range(1, len(steps) + 1):
             step = self.root.joinpath(*steps[:count])
@@ -120,7 +120,7 @@ class OutputRoot:
 
 
 def check_root(root: Path) -> None:
-    """ConfigurationError when OUTPUT_DIR, or what it is in, is there and is no folder: waiting does not mend that."""
+    """ConfigurationError if OUTPUT_DIR, or a path above it, exists and is no folder: waiting does not mend that."""
     for path in (root, *root.parents):
         if path.is_dir():
             return
@@ -131,7 +131,7 @@ def check_root(root: Path) -> None:
 
 
 def make_root(root: Path) -> None:
-    """Make OUTPUT_DIR, unless it is there."""
+    """Create OUTPUT_DIR, unless it exists. Raises DiskError."""
     with naming(root):
         root.mkdir(parents=True, exist_ok=True)
 

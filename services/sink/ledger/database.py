@@ -1,7 +1,7 @@
-"""What of a partition is safely on disk: the next offset, and each file's length, rows and checksum.
+"""What of a partition is durable: the next offset, and each file's length, rows and checksum.
 
-One SQLite database per partition, beside the files. A commit costs what has changed, whatever the number of files, and
-is there whole or not at all. (https://sqlite.org/atomiccommit.html)
+Each partition has one SQLite database, beside the files. A commit costs as much as has changed, however many files
+there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 """
 
 import errno
@@ -19,12 +19,12 @@ from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
 
-# Facts about the partition, besides those that `origin` has.
+# The names of facts about the partition; `origin` has the others.
 NEXT_OFFSET = "next_offset"
 RULE = "path_template"
 ENDS = "ends"
 
-# What a person can mend while sink waits, by SQLite's primary codes. (https://sqlite.org/rescode.html)
+# SQLite's primary codes for what a person can mend while sink waits. (https://sqlite.org/rescode.html)
 _DISK_FAILURES = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
@@ -39,28 +39,28 @@ _PRIMARY_CODE = 0xFF
 
 
 def check_ledger(output: OutputRoot, path: str) -> None:
-    """ServiceError when a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
-    # SQLite takes a path and follows links. What is made a link between this look and its opening is followed: who can
-    # do that can write the ledger itself, and `OutputRoot` refuses whatever path it may then name outside.
+    """ServiceError if a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
+    # SQLite opens a path and follows links, also one that is planted between this check and the opening. An attacker
+    # who can do that can write the ledger itself, and `OutputRoot` refuses every path outside that it then names.
     for suffix in ("", "-wal", "-shm", "-journal"):
         output.status(path + suffix)
 
 
 class Ledger:
-    """The ledger of one partition. Threads that use it take turns, a call each.
+    """The ledger of one partition. Several threads may use it: they take turns, a call each.
 
-    Every method raises DiskError when the disk fails it, ServiceError when the ledger is damaged.
+    Every method raises DiskError if the disk fails, and ServiceError if the ledger is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = Lock()
         with self._clear_errors():
-            # Used in several threads, never in two at once.
+            # `_turn` keeps two threads from using it at once.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
-                # A commit is on the disk when it returns, also through a power cut.
+                # Without this a power cut could take back a commit.
                 self._db.execute("PRAGMA synchronous=FULL")
                 if self._is_new():
                     self._db.executescript(sql.SCHEMA)
@@ -89,12 +89,12 @@ class Ledger:
             return dict(self._db.execute(sql.FACTS))
 
     def lengths(self) -> Iterator[tuple[str, int]]:
-        """Path and length of every open file, one after the other. Nothing else may be asked for meanwhile."""
+        """Yield path and length of every open file. No other call may come before the last one is taken."""
         with self._turn, self._clear_errors():
             yield from self._db.execute(sql.LENGTHS)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
-        """The entries of those of these keys that have, or had, a file."""
+        """The entries of those of these keys that have a file, or had one."""
         found: dict[bytes, Entry] = {}
         with self._turn, self._clear_errors():
             for at in range(0, len(keys), sql.KEYS_PER_QUERY):
@@ -107,27 +107,27 @@ class Ledger:
         return found
 
     def due(self, begun_by: float, changed_by: float, limit: int) -> list[Entry]:
-        """Some of the open files that were begun, or last added to, by these times."""
+        """At most `limit` open files that were begun, or last added to, by these times (seconds since 1970)."""
         with self._turn, self._clear_errors():
             return [_entry(columns) for columns in self._db.execute(sql.FIND_DUE, (begun_by, changed_by, limit))]
 
     def latest_begun(self) -> float:
-        """When the latest of the open files was begun, as its clock said; 0.0 where files are never finished."""
+        """When the latest of the open files was begun (seconds since 1970); 0.0 if files are never finished."""
         with self._turn, self._clear_errors():
             [(at,)] = self._db.execute(sql.LATEST_BEGUN)
             return float(at or 0.0)
 
     def unused(self, limit: int) -> list[Entry]:
-        """Some of the open files that have no rows."""
+        """At most `limit` open files without rows."""
         with self._turn, self._clear_errors():
             return [_entry(columns) for columns in self._db.execute(sql.UNUSED, (limit,))]
 
     def unfinished(self) -> list[Entry]:
-        """The files that are to be finished, not known to be packed or in their last place."""
+        """The files to be finished that are neither in place nor have a complete packed copy, as far as is known."""
         return self._finished(sql.UNFINISHED)
 
     def packed(self) -> list[Entry]:
-        """The files whose packed copies are whole, and not known to be in their last place."""
+        """The files to be finished whose packed copies are complete, and not in place as far as is known."""
         return self._finished(sql.PACKED)
 
     def _finished(self, statement: str) -> list[Entry]:
@@ -135,7 +135,7 @@ class Ledger:
             return [_entry(columns) for columns in self._db.execute(statement)]
 
     def commit(self, facts: dict[str, str], changes: Changes) -> None:
-        """Enter these facts and files, all or none."""
+        """Enter these facts and files in one transaction."""
         with self._transaction():
             self._db.executemany(sql.SET_FACT, facts.items())
             self._db.executemany(sql.DROP_FILE, ((entry.key, entry.part) for entry in changes.finished))
@@ -143,18 +143,18 @@ class Ledger:
             self._db.executemany(sql.SET_FILE, map(_columns, changes.open))
 
     def drop(self, entries: Iterable[Entry]) -> None:
-        """Forget open files that have no rows."""
+        """Remove the entries of open files without rows."""
         with self._transaction():
             self._db.executemany(sql.DROP_FILE, ((entry.key, entry.part) for entry in entries))
 
     def set_packed(self, entries: Collection[Entry]) -> None:
-        """Enter that the packed copies of these finished files are whole and safe."""
+        """Enter that the packed copies of these files are complete and durable."""
         if entries:
             with self._transaction():
                 self._db.executemany(sql.SET_PACKED, ((entry.key, entry.part) for entry in entries))
 
     def set_in_place(self, entries: Iterable[Entry]) -> None:
-        """Enter that these finished files are in their last place."""
+        """Enter that these files are in place: they have their final names."""
         with self._transaction():
             self._db.executemany(sql.SET_IN_PLACE, ((entry.key, entry.part) for entry in entries))
 

@@ -1,20 +1,20 @@
-"""What a ledger knows of each file, and what a checkpoint enters there."""
+"""What a ledger has of each file, and what a checkpoint enters in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
-# The key of the file of rejected rows, which no category has: those are JSON.
+# The key of the file of rejected rows. No category has it: their keys are JSON.
 REJECTED_KEY = b"rejected"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A category's open file as far as it is written: `length` in bytes, the rows in it, the CRC-32 of its bytes.
+    """A category's open file: its `length` in bytes, the number of its rows, the CRC-32 of its bytes.
 
-    `path` is relative to OUTPUT_DIR; "" says that none is open. A file that will be finished is the category's `part`
-    (from 1), and `final` is its path then; seconds since 1970 say when it was begun and last added to. `open_line` is
-    what its last line lacks, an OpenLine.
+    `path` is relative to OUTPUT_DIR, "" if no file is open. A file that will be finished is the category's `part`,
+    counted from 1, and gets the path `final`; `began_at` and `changed_at` are seconds since 1970. `open_line` is what
+    its last line lacks, an OpenLine.
     """
 
     key: bytes
@@ -29,8 +29,8 @@ class Entry:
     changed_at: float = 0.0
 
     def grown(self, data: bytes, rows: int, open_line: int, at: float) -> "Entry":
-        """The entry once these bytes, which hold so many rows, are appended to its file."""
-        # Not `replace`, which takes twice as long: this is done for each file of a batch.
+        """The entry once these bytes, which hold `rows` rows, are appended to its file at the time `at`."""
+        # `replace` takes twice as long, and this runs for each file of a batch.
         return Entry(
             self.key,
             self.path,
@@ -52,12 +52,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a checkpoint makes safe: the open files that have changed, and those that are to be finished."""
+    """What a checkpoint makes durable: the open files that changed, and those that are to be finished."""
 
     open: Sequence[Entry]
     finished: Sequence[Entry] = ()
 
     @property
     def paths(self) -> list[str]:
-        """Where they all are."""
+        """The paths of all of them."""
         return [entry.path for entry in (*self.open, *self.finished)]

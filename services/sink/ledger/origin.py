@@ -12,7 +12,7 @@ _SCHEMAS_ID = "schemas_id"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The cluster, and the partition's topic and that of the schemas: names and ids, "" where the broker gave none."""
+    """The cluster, and the names and ids of the partition's topic and of `schemas`; "" if the broker gives no id."""
 
     cluster: str
     topic: str = ""
@@ -21,12 +21,12 @@ class Origin:
     schemas_id: str = ""
 
     def facts(self) -> dict[str, str]:
-        """As a ledger keeps it."""
+        """The facts that a ledger keeps of it."""
         return {_CLUSTER: self.cluster, _TOPIC_ID: self.topic_id, _SCHEMAS_ID: self.schemas_id}
 
 
 def refusal(facts: Mapping[str, str], present: Origin, root: object) -> str | None:
-    """Why files with these facts cannot be gone on with from here, None where they can or none were begun."""
+    """Why files with these facts cannot go on from this origin; None if they can, or if there are none yet."""
     if _CLUSTER not in facts:
         return None
     way_out = "set another OUTPUT_DIR, which gets everything that Kafka still has"
@@ -43,5 +43,5 @@ def refusal(facts: Mapping[str, str], present: Origin, root: object) -> str | No
 
 
 def unpinned(facts: Mapping[str, str], present: Origin) -> dict[str, str]:
-    """What of the origin the ledger does not say yet."""
+    """The facts of the origin that the ledger does not have yet."""
     return {name: value for name, value in present.facts().items() if value and not facts.get(name)}

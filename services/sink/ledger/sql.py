@@ -1,8 +1,8 @@
-"""A ledger's tables, and every statement that is made to them."""
+"""A ledger's tables, and every statement that uses them."""
 
-# Raised with every change of the tables.
+# Increase it with every change of the tables.
 VERSION = 3
-# In one transaction: of a ledger that was made by half nobody could say whether it is of another version.
+# In one transaction: a ledger that was half created could not be told from one of another version.
 SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -19,7 +19,7 @@ CREATE TABLE files (
     changed_at REAL,
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
--- Files that stay open have no times, and cost these nothing.
+-- Files that are never finished have no times, and cost these indexes nothing.
 CREATE INDEX begun ON files (began_at) WHERE began_at IS NOT NULL;
 CREATE INDEX changed ON files (changed_at) WHERE changed_at IS NOT NULL;
 CREATE TABLE finished (
@@ -34,19 +34,19 @@ CREATE TABLE finished (
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 CREATE INDEX on_their_way ON finished (in_place) WHERE in_place = 0;
--- -1: not in its place, but its packed copy is whole.
+-- -1: not in place, but its packed copy is complete.
 CREATE INDEX packed ON finished (in_place) WHERE in_place = -1;
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-# The first of a category's open files: a crash may leave the names of further ones, which have no rows.
+# The first of a category's open files: a crash may leave entries of further ones, without rows.
 FIND_FILES = "SELECT *, min(part) FROM files WHERE key IN ({keys}) GROUP BY key"
 FIND_PARTS = "SELECT key, max(part) FROM finished WHERE key IN ({keys}) GROUP BY key"
 LENGTHS = "SELECT path, length FROM files"
 # Those that a crash left without rows.
 UNUSED = "SELECT * FROM files WHERE length = 0 LIMIT ?"
 LATEST_BEGUN = "SELECT max(began_at) FROM files WHERE began_at IS NOT NULL"
-# As `files` has them, without times.
+# With the columns of `files`: `in_place` for `open_line`, and no times.
 UNFINISHED = "SELECT *, 0, 0 FROM finished WHERE in_place = 0"
 PACKED = "SELECT *, 0, 0 FROM finished WHERE in_place = -1"
 FIND_DUE = "SELECT * FROM files WHERE began_at <= ? OR changed_at <= ? LIMIT ?"
@@ -63,7 +63,7 @@ SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 
 HAS_FILES = "SELECT 1 FROM sqlite_master WHERE name = 'files'"
-# Files that are open, with or without an end to come, and files that are finished, once they have their last names.
+# Open files, and files to be finished: these by their final paths once they are in place.
 PAGE = """
 SELECT key, part, path, rows, length, 0 AS in_place FROM files WHERE (key, part) > (:key, :part)
 UNION ALL
@@ -72,10 +72,10 @@ WHERE (key, part) > (:key, :part)
 ORDER BY 1, 2 LIMIT :count
 """
 
-# SQLite takes 999 in every version.
+# Every version of SQLite takes 999 parameters.
 KEYS_PER_QUERY = 900
 
 
 def of_keys(statement: str, count: int) -> str:
-    """The statement for so many keys, at most KEYS_PER_QUERY."""
+    """The statement for `count` keys, at most KEYS_PER_QUERY."""
     return statement.format(keys=",".join("?" * count))

@@ -4,18 +4,20 @@
 the source's second schema go to `M~2.csv`, of the third to `M~3.csv`.
 
 Texts (names of splits, parts of categories) keep their letters, marks and digits of any script, the space, and
-`+-_.,=@()[]#&'!`. Any other character becomes %XX for each byte of its UTF-8, and so do
+`+-_.,=@()[]#&'!`. Every other character becomes %XX for each byte of its UTF-8, and so do
 
 - a leading dot, dash or space, and a trailing dot or space;
-- the dot of a final `.csv` in any case: only files end so, hence no folder has a file's name;
-- the first character of a Windows device's name (`%43ON`), and of a `rejected` that would name a file at the top, which
-  is the place of the rejected rows;
-- letters outside ASCII that change by case folding other than to their lower case (ß, ς), marks and letters that are
-  invisible or younger than Unicode 3.2 (so that a newer Python gives no file another name), and every character
-  outside ASCII where the result were not in NFC, since macOS takes canonically equivalent names for one.
+- the dot of a final `.csv` in any case: only files end with it, so no folder has a file's name;
+- the first character of a Windows device's name (`%43ON`), and of a `rejected` that would name a file at the top, where
+  the file of rejected rows is;
+- letters outside ASCII that case folding changes to anything but their lower case (ß, ς), and marks and letters that
+  are invisible or newer than Unicode 3.2, so that no newer Python gives a file another name;
+- every character outside ASCII if the name would not be in NFC, because macOS takes canonically equivalent names for
+  one.
 
-The empty text is `~blank`. What encodes to more than 200 bytes is cut after at most 150 and gets `~` and the 32 hex
-digits of BLAKE2b of the whole text: such a name tells texts apart and cannot be read back. `~` stands for nothing else.
+The empty text is `~blank`. A text that encodes to more than 200 bytes is cut after at most 150, and `~` and the 32 hex
+digits of the whole text's BLAKE2b follow: such names differ where the texts do, but cannot be read back. `~` has no
+other use.
 
 So no two files share a path, none is another's folder, and none lies outside the output folder or is hidden in it.
 Known limit: letters keep their case, so on a file system that ignores case `m.csv` and `M.csv` are one file.
@@ -31,16 +33,16 @@ _SUFFIX = ".csv"
 _EMPTY = "~empty"
 _BLANK = "~blank"
 NAME_LIMIT_BYTES = 200
-# What a cut name gives up for `~` and the digest, and some more.
+# What a cut name leaves for `~` and the digest, and some more.
 _CUT_BYTES = 50
 _DIGEST_BYTES = 16
-# Nine digits: a schema's number is never taken for a digest.
+# At most nine digits, so that a schema's number is never taken for a digest.
 _SCHEMA_NUMBER_LIMIT = 10**9
 
 _SIMPLE = re.compile(r"[A-Za-z0-9+_,=@()\[\]#&'!]+")
 _HARMLESS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 +-_.,=@()[]#&'!")
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u3164\ufe00-\ufe0f\uffa0]")
-# CONIN$ and COM¹ need no place here: $ and ¹ never stand for themselves.
+# CONIN$ and COM¹ are not needed here, because $ and ¹ are always escaped.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|(?:com|lpt)[0-9]) *(?:\.|\Z)", re.IGNORECASE)
 _REJECTED = "rejected"
 
@@ -50,7 +52,7 @@ _CUT_NAME = re.compile(rf"[^~]+~[0-9a-f]{{{2 * _DIGEST_BYTES}}}(?:~[0-9]+)?")
 
 
 def file_path(split: str, category: Category, schema_number: int) -> str:
-    """Name the file of a category: a relative path with `/`. `schema_number` counts a source's schemas from 1."""
+    """The relative path, with `/`, of a category's file. `schema_number` counts a source's schemas from 1."""
     if not 1 <= schema_number < _SCHEMA_NUMBER_LIMIT:
         raise ValueError(f"no schema has the number {schema_number}: they count from 1")
     *folders, name = components(split, category)
@@ -58,9 +60,9 @@ def file_path(split: str, category: Category, schema_number: int) -> str:
 
 
 def parse_path(path: str) -> tuple[str, Category, int]:
-    """Read a path back into split, category and schema number; ValueError where `file_path` never gives it, or cut it.
+    """Read a path back into split, category and schema number.
 
-    A cut name stands for its text by a digest alone, so it cannot be read back.
+    ValueError if `file_path` never gives the path, or has cut a name in it, of which there is only a digest.
     """
     *folders, file = path.split("/")
     stem = file.removesuffix(_SUFFIX)
@@ -75,14 +77,14 @@ def parse_path(path: str) -> tuple[str, Category, int]:
         split, *category = (_decoded(name) for name in (*folders, match["name"]))
     except UnicodeDecodeError:
         raise ValueError(f"{path!r} is no path of a category") from None
-    # Whatever the decoding let pass, only the one true spelling of a path encodes to itself.
+    # Decoding accepts several spellings of a path; only the right one encodes to itself.
     if split is None or file_path(split, tuple(category), number) != path:
         raise ValueError(f"{path!r} is no path of a category")
     return split, tuple(category), number
 
 
 def components(split: str, category: Category) -> list[str]:
-    """Encode the folders and the file's stem. Only a split without columns has its stem at the top."""
+    """Encode the folders and the file's stem, in this order. A split without columns has only the stem."""
     if not category and split.lower() == _REJECTED:
         return [escaped_first(split)]
     return [encoded(split), *map(encoded_part, category)]
@@ -94,19 +96,19 @@ def encoded_part(part: str | None, limit_bytes: int = NAME_LIMIT_BYTES) -> str:
 
 
 def encoded(text: str, limit_bytes: int = NAME_LIMIT_BYTES) -> str:
-    """Encode a text as a folder's name or a file's stem, at most so long."""
+    """Encode a text as a folder's name or a file's stem of at most `limit_bytes`."""
     if _SIMPLE.fullmatch(text) and len(text) <= limit_bytes and not _DEVICE.match(text):
         return text
     if not text:
         return _BLANK
-    # One character gives one byte or more, so what follows is cut off; it may be a megabyte.
+    # Each character gives at least a byte, so the rest, perhaps a megabyte, would be cut off anyway.
     pieces = _pieces(text[: limit_bytes + 1])
     name = "".join(pieces)
     return name if len(name.encode()) <= limit_bytes else _cut_name(text, pieces, limit_bytes - _CUT_BYTES)
 
 
 def _pieces(text: str) -> list[str]:
-    """Encode each character of a text: itself, or escaped."""
+    """Encode each character of a text, as itself or escaped."""
     pieces = [character if _passes(character) else _escaped(character) for character in text]
     for at in _misplaced(text):
         pieces[at] = _escaped(text[at])
@@ -116,7 +118,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _passes(character: str) -> bool:
-    """Tell whether a character may stand for itself, where it stands aside."""
+    """Whether a character may stand for itself in some position."""
     if character.isascii():
         return character in _HARMLESS
     kind = unicodedata.ucd_3_2_0.category(character)
@@ -127,7 +129,7 @@ def _passes(character: str) -> bool:
 
 
 def _misplaced(text: str) -> list[int]:
-    """Find the characters that may not stand for themselves for where they stand."""
+    """The indices of the characters that may not stand for themselves in their positions."""
     last = len(text) - 1
     found = []
     if text[0] in ".- " or _DEVICE.match(text):
@@ -145,12 +147,12 @@ def escaped_first(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape every byte. A lone surrogate, as from an undecodable setting, has bytes too."""
+    """Escape every byte of a text, also of a lone surrogate, which comes from a setting that is not UTF-8."""
     return "".join(f"%{byte:02X}" for byte in text.encode(errors="surrogatepass"))
 
 
 def _cut_name(text: str, pieces: list[str], room_bytes: int) -> str:
-    """Shorten a long name: as many whole characters as there is room for, and the digest of all."""
+    """Shorten a long name to as many whole characters as there is room for, and the digest of the whole text."""
     kept, size = [], 0
     for piece in pieces:
         size += len(piece.encode())
@@ -162,7 +164,7 @@ def _cut_name(text: str, pieces: list[str], room_bytes: int) -> str:
 
 
 def _decoded(name: str) -> str | None:
-    """Undo the encoding of one name that was not cut."""
+    """Decode a name that was not cut; None for an empty field."""
     if name == _EMPTY:
         return None
     if name == _BLANK:

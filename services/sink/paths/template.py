@@ -1,7 +1,7 @@
 """Where a category's files go: PATH_TEMPLATE filled in, for a file that is open and for one that is finished.
 
-Names are encoded as `names` says. Where files are rolled each has a number, `{part}`, counted per category from 1, and
-is called `….csv.open` until it is finished. Then it is `….csv`, or with compression `….csv.gz` or `….csv.zst`.
+Names are encoded as `names` says. If files are rolled, each has a number, `{part}`, counted per category from 1, and is
+called `….csv.open` until it is finished, then `….csv`, or with compression `….csv.gz` or `….csv.zst`.
 """
 
 import re
@@ -14,7 +14,7 @@ from services.sink.paths.names import NAME_LIMIT_BYTES, components, encoded, enc
 DEFAULT_TEMPLATE = "{split}/{category}.csv"
 _OPEN = ".open"
 _SUFFIX = ".csv"
-# The category of a split without columns, where the split's name alone is not the whole path. No name has a `~`.
+# The category of a split without columns, unless the split's name alone is the path. No text encodes to it.
 _WHOLE = "~all"
 _NESTED = "{split}/{category}"
 
@@ -22,13 +22,13 @@ _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 _ALWAYS = frozenset({"split", "category"})
 _PLACEHOLDERS = _ALWAYS | {"part", "date"}
 _LITERAL = re.compile(r"[A-Za-z0-9 +\-_.,=@()\[\]#&'!/]*")
-# Beside a name of 200 bytes, a schema's number, a part's number and the suffixes, a file system's 255 leave this.
+# What the 255 bytes of a file system leave beside a name of 200, the numbers of schema and part, and the suffixes.
 _LITERAL_LIMIT_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a file is while rows are added to it, and where once it is finished; `final` is "" when it never is."""
+    """The path of a file while rows are appended, and its `final` path once it is finished, "" if it never is."""
 
     path: str
     final: str = ""
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """A template that was checked by `path_rule`."""
+    """A template that `path_rule` has checked."""
 
     template: str = DEFAULT_TEMPLATE
     rolls: bool = False
@@ -44,11 +44,11 @@ class PathRule:
 
     @property
     def name(self) -> str:
-        """What an output folder is bound to: files of another rule would stand beside those that are there."""
+        """What an output folder is bound to: another rule would put other files beside those that are there."""
         return f"{self.template}{' (rolled)' if self.rolls else ''}"
 
     def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> Place:
-        """The place of a category's file. Schemas and parts count from 1; `date` is when it was begun."""
+        """The place of a category's file. Schemas and parts count from 1; `date` is the day on which it was begun."""
         path = _filled(self.template, split, category, schema_number, part, date)
         if path.lower() == REJECTED_PATH:
             path = escaped_first(path)
@@ -59,9 +59,9 @@ DEFAULT_RULE = PathRule()
 
 
 def path_rule(template: str, *, rolls: bool, packed_suffix: str = "") -> PathRule:
-    """The rule of a template. ValueError where two files could get one path, or one path no file could have.
+    """Check a template. ValueError if two files could get one path, or a file an impossible one.
 
-    Where files are rolled and the template has no `{part}`, `-{part}` is put before `.csv`.
+    If files are rolled and the template has no `{part}`, `-{part}` is inserted before `.csv`.
     """
     if rolls and "{part}" not in template:
         template = f"{template.removesuffix(_SUFFIX)}-{{part}}{_SUFFIX}"
@@ -81,8 +81,8 @@ def _problem(template: str, *, rolls: bool) -> str:
             "{part} and {date} are for files that are finished: set one of ROLL_*",
         ),
         (len(set(names)) < len(names), "no placeholder may come twice"),
-        ("}{" in template, "between two placeholders has to be something"),
-        (re.search(r"[0-9]\{part\}|\{part\}[0-9]", template) is not None, "beside {part} may be no digit"),
+        ("}{" in template, "there must be something between two placeholders"),
+        (re.search(r"[0-9]\{part\}|\{part\}[0-9]", template) is not None, "there must be no digit beside {part}"),
         (
             not _LITERAL.fullmatch(_PLACEHOLDER.sub("", template)),
             "it may hold letters, digits, spaces and +-_.,=@()[]#&'!/ beside its placeholders",
@@ -94,7 +94,7 @@ def _problem(template: str, *, rolls: bool) -> str:
 def _problem_of_names(names: list[str]) -> str:
     *folders, file = names
     if not file.endswith(_SUFFIX):
-        return "it has to end with .csv"
+        return "it must end with .csv"
     for name in names:
         # {date} takes ten bytes.
         if len(re.sub(r"\{(split|category|part)\}", "", name).removesuffix(_SUFFIX)) > _LITERAL_LIMIT_BYTES:

@@ -1,8 +1,8 @@
-"""A file that is finished gets its last name, packed or not, in one step; it is never changed again.
+"""Finishing files: each gets its final name in one step, packed or not, and never changes again.
 
-The ledger knows that it is to be finished, and has its last length, before anything here begins; and that its packed
-copy is whole before that gets the last name. So each step may be done again after a crash, and what has had its last
-name does not get it once more: a program that takes finished files away would get it twice.
+Before anything here begins, the ledger knows that the file is to be finished, and its length. Before a packed copy gets
+the final name, the ledger knows that the copy is complete. So each step can be repeated after a crash, and no file gets
+its final name twice: a program that takes finished files away would take it twice.
 """
 
 import gzip
@@ -29,7 +29,7 @@ _UNDER_WAY = ".tmp"
 
 
 def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
-    """Write a packed copy beside each of these files that is to be packed. False when it was given up: none is left."""
+    """Write a packed copy beside each of these files that is to be packed. False if given up: no copy is left."""
     packed: list[str] = []
     with OutputRoot(root) as output:
         for entry in entries:
@@ -48,7 +48,7 @@ def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> 
 
 
 def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
-    """Remove what is left of a packed copy beside each of these files, whole or not."""
+    """Remove the packed copy beside each of these files, complete or not."""
     with OutputRoot(root) as output:
         for entry in entries:
             if packing_of(entry.final) != "none":
@@ -56,15 +56,15 @@ def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
 
 
 def put_in_place(root: Path, entries: Collection[Entry]) -> None:
-    """Give these files, or their packed copies, their last names, and make them safe.
+    """Give these files, or their packed copies, their final names, and make the names durable.
 
-    A stop does not hold it up: half done, it would leave a packed copy beside the file that it is of.
+    A stop does not interrupt it: half done, it would leave packed copies beside the files that they were made from.
     """
     with OutputRoot(root) as output:
         for entry in entries:
             _rename(output, entry)
         make_durable(root, [], {entry.path.rpartition("/")[0] for entry in entries}, lambda: False)
-        # Only now: a power cut must not take the packed file's name and leave neither.
+        # After the sync: otherwise a power cut could take the packed file's name and leave neither.
         for entry in entries:
             if packing_of(entry.final) != "none":
                 output.remove(entry.path)
@@ -75,7 +75,7 @@ def _rename(output: OutputRoot, entry: Entry) -> None:
     ready = entry.final + _UNDER_WAY if is_packed else entry.path
     status = output.status(ready)
     if status is None:
-        # This was done before a crash. A program that takes finished files away may have been here since.
+        # It was renamed before a crash. A program that takes finished files away may have taken it since.
         if output.status(entry.final) is None:
             log.warning("a finished file is not there: taken away already?", path=entry.final)
         return
@@ -85,23 +85,23 @@ def _rename(output: OutputRoot, entry: Entry) -> None:
 
 
 def packing_of(path: str) -> Packing:
-    """How a finished file is packed, by its name: settings may have changed since it got that."""
+    """How a finished file is packed, by its name: COMPRESS may have changed since the file was named."""
     return next((packing for packing, suffix in SUFFIXES.items() if suffix and path.endswith(suffix)), "none")
 
 
 def _pack(output: OutputRoot, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
-    """Write a packed copy and make it safe; False when it was given up."""
+    """Write a packed copy and make it durable; False if it was given up."""
     to = entry.final + _UNDER_WAY
     status = output.status(entry.path)
     if status is None:
-        # Somebody has removed it. What may be left of a copy is not whole.
+        # Something else removed the file, so a copy that may be left is incomplete.
         output.remove(to)
         return True
     if status.st_size != entry.length:
         raise changed(output, entry.path, status.st_size, entry.length)
     with (
         os.fdopen(output.open(entry.path, os.O_RDONLY), "rb") as file,
-        # Closing it writes as well, after an error once more.
+        # Closing it writes as well, and may fail once more after an error.
         _written(output, to) as packed,
     ):
         with _packer(packing, packed) as packer:
@@ -123,9 +123,9 @@ def _written(output: OutputRoot, path: str) -> Iterator[IO[bytes]]:
 
 def _packer(packing: Packing, packed: IO[bytes]) -> AbstractContextManager[Any]:
     if packing == "zstd":
-        # Imported here because most have no need of it.
+        # Imported here, because most sinks have no need of it.
         import zstandard  # noqa: PLC0415
 
         return zstandard.ZstdCompressor(write_checksum=True).stream_writer(packed, closefd=False)
-    # No time and no name in it: packed again after a crash it is the same.
+    # Without time and name, so that a file that is packed again after a crash has the same bytes.
     return gzip.GzipFile("", "wb", fileobj=packed, mtime=0)

@@ -1,4 +1,4 @@
-"""When a partition's files are finished, and the thread that gives them their last names."""
+"""When a partition's files are finished, and the thread that gives them their final names."""
 
 import asyncio
 import math
@@ -13,21 +13,22 @@ import orjson
 from common.protocol.messages import Ended
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Entry
+from services.sink.memory import CategoryState
 from services.sink.rolling.finished_files import pack, packing_of, put_in_place, remove_copies
 from services.sink.rolling.limits import NEVER, Due, Rolling, with_end
 
-# A file that a timer finishes may be this late.
+# How late a timer may finish a file.
 _DUE_INTERVAL_S = 0.5
-# So many checkpoints' finished files may wait until they have their last names; packing takes its time.
+# How many checkpoints' files may wait for their final names: packing takes long.
 _MAX_UNDER_WAY = 4
-# So many files get their last names together, at most, and fewer where packing them takes longer than this: a stop, or
-# a kill, gives up what was packed of them. A stop waits for the renames.
+# How many files get their final names together, at most; fewer if packing them takes longer than this. A stop or a kill
+# discards what was packed of them, and a stop waits for their renames.
 _AT_ONCE = 100
 _AT_ONCE_S = 0.5
 
 
 class Finisher:
-    """Tells which files are due, and gives those that a checkpoint has made safe their last names."""
+    """Finds the files that are due, and gives those that a checkpoint has made durable their final names."""
 
     def __init__(
         self, root: Path, ledger: Ledger, rolling: Rolling, clock: Callable[[], float], is_closing: Callable[[], bool]
@@ -40,9 +41,9 @@ class Finisher:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
         self._under_way: deque[Future[None]] = deque()
         self._ends: dict[str, int] = {}
-        # What was begun until then is finished, because all that was to come had come.
+        # Files begun by then are finished, because every row for them has arrived.
         self._ended_at = NEVER
-        # The latest time at which a file was begun: clocks are set back.
+        # The latest time at which a file was begun, which is ahead of a clock that was set back.
         self._begun_at = NEVER
         self._looked_at = NEVER
         self._ending = False
@@ -50,16 +51,16 @@ class Finisher:
 
     @property
     def at_rest(self) -> bool:
-        """Whether all that was asked for is done."""
+        """Whether no files are left to be found after an end, and none wait for their final names."""
         return not (self._ending or self._under_way)
 
     @property
     def ends(self) -> str | None:
-        """The ends of sources that were seen, for the ledger; None where they do not matter."""
+        """The ends of sources seen so far, as JSON for the ledger; None without ROLL_AT_END."""
         return orjson.dumps(self._ends).decode() if self._rolling.at_end else None
 
     def take_up(self, ends: str) -> None:
-        """Go on from the ends in the ledger, and with the files that it says are to be finished."""
+        """Go on from the ledger, with these ends and with the files that wait for their final names."""
         self._ends = orjson.loads(ends)
         self._begun_at = self._ledger.latest_begun()
         packed, unfinished = self._ledger.packed(), self._ledger.unfinished()
@@ -67,7 +68,7 @@ class Finisher:
             self._under_way.append(self._thread.submit(self._go_on, packed, unfinished))
 
     def take_ends(self, ends: Sequence[Ended]) -> None:
-        """Count these; behind the last end of a source all that has rows by now is due."""
+        """Count these ends. After the last end of a source, every file that has rows by now is due."""
         if not self._rolling.at_end:
             return
         for end in ends:
@@ -76,11 +77,11 @@ class Finisher:
                 self._end(max(self._clock(), self._begun_at))
 
     def note_begun(self, at: float) -> None:
-        """A file is begun at this time."""
+        """Note that a file was begun at this time."""
         self._begun_at = max(self._begun_at, at)
 
     def end(self) -> None:
-        """Finish everything: nothing more is to come. Only the first call counts."""
+        """Finish every file, because no more rows will come. Only the first call counts."""
         if not self._is_last_end:
             self._is_last_end = True
             self._end(math.inf)
@@ -90,12 +91,12 @@ class Finisher:
         self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
 
     async def find_due(
-        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], now: Callable[[Entry], Entry]
-    ) -> list[Entry]:
-        """The open files whose time has come: no row has to come for that.
+        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], current: Callable[[Entry], CategoryState]
+    ) -> list[CategoryState]:
+        """The states of the open files that are due; no row has to come for that.
 
-        `look_up` asks the ledger, which has each open file, if not as it is now. Raises what has gone wrong with those
-        before.
+        `look_up` asks the ledger, whose entries may be older than what `current` gives for them. Raises what failed
+        while earlier files got their final names.
         """
         while self._under_way and self._under_way[0].done():
             self._under_way.popleft().result()
@@ -106,40 +107,40 @@ class Finisher:
         due = self._rolling.limits.due(at, self._ended_at)
         found = await look_up(due)
         if self._ending:
-            # There may be more of them, and these are in the ledger until the next checkpoint.
+            # Look again: there may be more, and these are in the ledger until the next checkpoint.
             self._ending, self._looked_at = bool(found), NEVER
             if not self._ending:
-                # All of those are found: what is begun from now on has its own time, whatever the clock says.
+                # All of them are found. Files begun from now on are not among them, whatever the clock says.
                 self._ended_at = NEVER
-        return [entry for known in found if (entry := now(known)).path == known.path and due.has(entry)]
+        states = [(known, current(known)) for known in found]
+        return [state for known, state in states if state.entry.path == known.path and due.has(state.entry)]
 
     async def has_room(self) -> None:
-        """Wait until there are not too many files under way. Raises what has gone wrong with them."""
+        """Wait until few enough checkpoints' files wait for their final names. Raises what failed with them."""
         while len(self._under_way) >= _MAX_UNDER_WAY:
-            # Shielded: a cancelled waiter does not cancel the finishing that has begun.
+            # Shielded, so that a cancelled waiter does not cancel the work.
             await asyncio.shield(asyncio.wrap_future(self._under_way[0]))
             self._under_way.popleft()
 
     def begin(self, entries: Sequence[Entry]) -> None:
-        """Begin to give these their last names: they are safe, and the ledger knows that they are to be finished."""
+        """Begin to give these files their final names. They are durable, and entered as files to be finished."""
         if entries:
-            self._under_way.append(self._thread.submit(self._give_last_names, entries))
+            self._under_way.append(self._thread.submit(self._give_final_names, entries))
 
     def _go_on(self, packed: Sequence[Entry], unfinished: Sequence[Entry]) -> None:
-        # Those that were further come first. Then the remains of copies are removed: a stop may come before they are
-        # written again.
+        # Complete copies first. Then the others are removed, because a stop may come before they are written again.
         self._put_in_place(packed)
         remove_copies(self._root, unfinished)
-        self._give_last_names(unfinished)
+        self._give_final_names(unfinished)
 
-    def _give_last_names(self, entries: Sequence[Entry]) -> None:
+    def _give_final_names(self, entries: Sequence[Entry]) -> None:
         begin, count = 0, 1
         while begin < len(entries) and not self._is_closing():
             some = entries[begin : begin + count]
             began = time.monotonic()
             if not pack(self._root, some, self._is_closing):
                 return
-            # From here on a stop waits for them: before it no copy is left, behind it nothing but copies.
+            # From here on a stop waits: up to here it leaves no copies, after the renames no originals.
             self._ledger.set_packed([entry for entry in some if packing_of(entry.final) != "none"])
             self._put_in_place(some)
             begin += count
@@ -150,5 +151,5 @@ class Finisher:
         self._ledger.set_in_place(entries)
 
     def close(self) -> None:
-        """Wait for the thread, behind whatever may still give it work."""
+        """Wait for the thread. Nothing may give it work after this call."""
         self._thread.shutdown(wait=True)

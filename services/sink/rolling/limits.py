@@ -5,18 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.protocol.messages import Ended
+from common.rows.loops import size_of
+from services.sink.grouping import CsvRun
 from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
 
 NEVER = -math.inf
 
-# CSV rows with their line ending.
-EndedRun = tuple[bytes, list[bytes]]
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What makes a file finished: so many bytes or rows, seconds since it was begun or last added to; 0 is never."""
+    """What finishes a file: its bytes, its rows, seconds since it was begun or last added to; 0 is never."""
 
     size: int = 0
     rows: int = 0
@@ -24,11 +23,11 @@ class Limits:
     idle_s: float = 0.0
 
     def is_full(self, size: int, rows: int) -> bool:
-        """Whether a file of this size is finished. At once: none waits for the row that would not fit any more."""
+        """Whether a file of this size is full. It is finished at once, not by the first row that does not fit."""
         return bool((self.size and size >= self.size) or (self.rows and rows >= self.rows))
 
     def due(self, now: float, ended_at: float) -> "Due":
-        """What is finished now. Whatever had been begun when all sources at hand ended, at `ended_at`, is as well."""
+        """What is due at `now`. Files begun by `ended_at`, when every row for them had arrived, are due as well."""
         begun = max(ended_at, now - self.age_s if self.age_s else NEVER)
         return Due(begun, now - self.idle_s if self.idle_s else NEVER)
 
@@ -38,7 +37,7 @@ _NO_LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """How files are named and when they are finished; as it stands, never."""
+    """How files are named and when they are finished; by default, never."""
 
     rule: PathRule = DEFAULT_RULE
     limits: Limits = _NO_LIMITS
@@ -50,7 +49,7 @@ NOTHING_FINISHED = Rolling()
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Files are finished that were begun, or last added to, by these times (seconds since 1970)."""
+    """The files that were begun, or last added to, by these times (seconds since 1970)."""
 
     begun_by: float
     changed_by: float
@@ -62,26 +61,23 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """Rows for one file, which is full with them or not."""
+    """Rows for one file, and whether they fill it."""
 
-    runs: Sequence[EndedRun]
+    runs: Sequence[CsvRun]
     full: bool
 
 
-def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, header: int) -> Iterator[Portion]:
-    """The rows cut into portions: the first for a file of this size and so many rows, each further one for a new file.
+def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, header: int) -> Iterator[Portion]:
+    """Cut rows into portions: the first for a file of `size` bytes and `rows` rows, each further one for a new file.
 
-    `runs` are CSV rows, each with its line ending; `header` is how many bytes a new file begins with.
+    `header` is the number of bytes that a new file begins with.
     """
-    if not (limits.size or limits.rows):
-        yield Portion(runs, full=False)
-        return
     whole_rows = rows + sum(len(values) for _, values in runs)
-    whole_size = size + sum(sum(map(len, values)) + len(values) * len(eol) for eol, values in runs)
+    whole_size = size + sum(size_of(values) + len(values) * len(eol) for eol, values in runs)
     if not limits.is_full(whole_size, whole_rows):
         yield Portion(runs, full=False)
         return
-    adding: list[EndedRun] = []
+    adding: list[CsvRun] = []
     for eol, values in runs:
         begin = 0
         for at, row in enumerate(values, start=1):
@@ -98,9 +94,9 @@ def portions(runs: Sequence[EndedRun], limits: Limits, *, size: int, rows: int, 
 
 
 def with_end(seen: Mapping[str, int], ended: Ended) -> tuple[dict[str, int], bool]:
-    """How often each source's end was seen, with one more, and whether that was the last of this source.
+    """Count one more end: how often each source's end was seen, and whether this was its last.
 
-    An end comes once from every partition of `rows` that carried the source; who has come to the last is forgotten.
+    An end comes once from every partition of `rows` that carried the source. A source whose last end came is dropped.
     """
     others = {source: count for source, count in seen.items() if source != ended.source}
     count = seen.get(ended.source, 0) + 1

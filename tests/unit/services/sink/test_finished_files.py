@@ -1,4 +1,4 @@
-"""Files that are finished: what is in them, when they get their last names, and what a crash leaves."""
+"""Finished files: what is in them, when they get their final names, and what a crash leaves."""
 
 import gzip
 import os
@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from common.batches.record_runs import Record, RecordRun
-from common.errors import ServiceError
+from common.errors import ConfigurationError, ServiceError
 from common.protocol.messages import Ended, category_key, encode_control
 from common.rows.tally import Tally
 from services.sink.ledger.entries import Entry
@@ -31,7 +31,7 @@ class Clock:
     now = 1_000_000.0
 
     def __call__(self) -> float:
-        """Tell the time that the test has set."""
+        """The time that the test has set."""
         return self.now
 
 
@@ -66,7 +66,7 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 async def checkpoint(partition: PartitionFiles, offset: int = 1) -> None:
-    """Until every file that is to be finished has its last name."""
+    """Make a checkpoint, and wait until every file that is to be finished has its final name."""
     await partition.begin_checkpoint(offset)
     await partition.settle()
     while not partition.at_rest:
@@ -126,7 +126,7 @@ async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Cl
     await partition.add(rows("M", 1) + end_of("/a.csv", 2))
     await checkpoint(partition)
     partition.close()
-    # How many ends were seen outlives the process.
+    # The number of ends seen so far outlives the process.
     partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
     await partition.open(Origin("cluster"))
     await partition.finish_due()
@@ -164,12 +164,12 @@ def take_away(root: Path, pattern: str) -> dict[str, bytes]:
 
 
 class Crashed(BaseException):
-    """The process is gone."""
+    """The process has crashed."""
 
 
 @contextmanager
 def crashing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[None]:
-    """Of the calls that change names or make them safe only so many happen."""
+    """Let only the first `at` calls happen that change names or make them durable."""
     calls = 0
 
     def mortal(name: str) -> Callable[..., Any]:
@@ -195,9 +195,9 @@ def crashing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[None]:
 async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
 ) -> None:
-    """Each of the calls that change names or make them safe fails in turn, and all after it.
+    """Each call that changes names or makes them durable fails in turn, and so do all calls after it.
 
-    What is finished by then is taken away, and must not come a second time.
+    The files that are finished by then are taken away, and must not come a second time.
     """
     settings = rolling(Limits(rows=2), suffix)
     partition = PartitionFiles(root, LEDGER, Schemas(), settings, clock)
@@ -243,7 +243,7 @@ async def test_a_stop_at_any_system_call_leaves_a_finished_file_once_and_no_half
             nonlocal calls
             calls += 1
             if calls > at:
-                # As close() does, which waits for the thread that is here.
+                # As close() does, which then waits for this thread.
                 partition.give_up()
             return real(*arguments, **named)
 
@@ -273,7 +273,7 @@ async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
             await checkpoint(partition, 2)
         partition.close()
     partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), ".gz"), clock)
-    # As close() does, which comes before the thread is at work.
+    # As close() does, before the thread begins to work.
     partition.give_up()
     await partition.open(Origin("cluster"))
     partition.close()
@@ -301,7 +301,9 @@ async def test_a_folder_of_another_template_is_refused(root: Path, clock: Clock)
     await partition.open(Origin("cluster"))
     partition.close()
     partition = PartitionFiles(root, LEDGER, Schemas())
-    with pytest.raises(ServiceError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"):
+    with pytest.raises(
+        ConfigurationError, match=r"holds files named by PATH_TEMPLATE \{split\}/\{category\}-\{part\}\.csv"
+    ):
         await partition.open(Origin("cluster"))
     partition.close()
 
@@ -338,7 +340,7 @@ async def test_what_was_begun_is_finished_at_an_end_also_where_the_clock_was_set
         await partition.finish_due()
         await checkpoint(partition)
     assert set(files(root)) == {"F-000001.csv", "M-000001.csv"}
-    # What comes after it is another file, which is not finished before its own end.
+    # Later rows go into another file, which is not finished before its own end.
     await partition.add(rows("M", 2))
     await checkpoint(partition)
     assert "M-000002.csv.open" in files(root)
@@ -375,4 +377,4 @@ async def test_files_are_packed_in_the_end_also_where_no_sink_lives_to_pack_many
 
 
 class KilledError(Exception):
-    """Its sink is dead."""
+    """The sink was killed."""

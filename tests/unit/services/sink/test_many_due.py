@@ -1,4 +1,4 @@
-"""A timer that comes for very many files at once."""
+"""A timer that finishes very many files at once."""
 
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +25,7 @@ class Clock:
     now = 1_000_000.0
 
     def __call__(self) -> float:
-        """Tell the time that the test has set."""
+        """The time that the test has set."""
         return self.now
 
 
@@ -60,7 +60,7 @@ async def test_a_timer_finishes_very_many_files_in_portions_each_once_with_its_r
         await partition.finish_due()
         entries_in_memory = max(entries_in_memory, partition.entries_in_memory)
         await partition.begin_checkpoint(CATEGORIES)
-        # Once more while that is under way: what it has is not finished twice.
+        # Again while the checkpoint is under way: its files are not finished twice.
         clock.now += 1
         await partition.finish_due()
         entries_in_memory = max(entries_in_memory, partition.entries_in_memory)

@@ -1,4 +1,4 @@
-"""What the loop of sink does next, case by case."""
+"""What sink's loop does next, case by case."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 
 from services.sink.next_step import Situation, Step, next_step
 
-# Nothing was written, and Kafka knows the offset.
+# Nothing was written, and Kafka has the offset.
 IDLE = Situation(
     ended=False, busy=False, dirty=False, full=False, checkpointed_at=9.0, position=7, committed=7
 )  # fmt: skip
@@ -18,15 +18,15 @@ IDLE = Situation(
         (IDLE, 99.0, Step.SETTLE),
         (replace(IDLE, dirty=True), 9.9, Step.SETTLE),
         (replace(IDLE, dirty=True), 10.0, Step.CHECKPOINT),
-        # While one is under way the next waits, whatever the time is.
+        # The next checkpoint waits for the one under way, however late it is.
         (replace(IDLE, dirty=True, busy=True), 99.0, Step.FETCH),
         (replace(IDLE, busy=True, position=8), 99.0, Step.FETCH),
-        # A source's end does not wait for a timer, nor for the checkpoint under way, and neither does memory.
+        # A source's end waits neither for the timer nor for the end of a checkpoint, and neither does full memory.
         (replace(IDLE, ended=True), 9.0, Step.CHECKPOINT),
         (replace(IDLE, ended=True, busy=True), 9.0, Step.CHECKPOINT),
         (replace(IDLE, dirty=True, full=True), 9.0, Step.CHECKPOINT),
         (replace(IDLE, dirty=True, full=True, busy=True), 9.0, Step.CHECKPOINT),
-        # Records without rows move the offset alone, unless rows wait that are before it.
+        # Records without rows move the offset alone, unless rows before it wait for a checkpoint.
         (replace(IDLE, position=8), 9.0, Step.PASS_OVER),
         (replace(IDLE, position=0, committed=-1), 9.0, Step.PASS_OVER),
         (replace(IDLE, position=8, dirty=True), 9.9, Step.SETTLE),

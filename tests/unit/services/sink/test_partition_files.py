@@ -35,7 +35,7 @@ FEW = MemoryLimits(ROOM * SIZE, ROOM * SIZE)
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An output folder on a disk that is fast."""
+    """An output folder on a disk that syncs at once."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     tmp_path.joinpath(".nacre").mkdir()
     return tmp_path
@@ -68,9 +68,9 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
                 await partition.add(rows(range(first, first + 10), b"%d" % turn))
                 if partition.full:
                     await partition.begin_checkpoint(first)
-                # What has changed, what is on its way into the ledger, and what is kept.
+                # The entries that changed, those on their way into the ledger, and those that are kept.
                 assert partition.entries_in_memory <= 3 * ROOM + 20
-                # A ledger takes three.
+                # A ledger takes three descriptors.
                 assert open_descriptors() <= before + MAX_OPEN_FILES + 16
         await partition.begin_checkpoint(count)
         await partition.settle()
@@ -92,7 +92,7 @@ async def test_what_no_checkpoint_knows_is_cut_off_by_the_next_start(root: Path)
         await partition.begin_checkpoint(100)
         await partition.settle()
         known = contents(root)
-        # Some of them no longer in memory, some new.
+        # Some of these files are no longer in memory, some are new.
         await partition.add(rows(range(50, 150), b"b"))
     assert contents(root) != known
     with open_partition(root) as partition:
@@ -122,7 +122,7 @@ async def test_files_that_are_closed_give_their_checkpoint_up(root: Path, monkey
     partition = PartitionFiles(root, LEDGER, Schemas(), memory_limits=FEW)
     await partition.open(Origin("cluster"))
     await partition.add(rows(range(30), b"a"))
-    # As if closed in the midst of the first file.
+    # As if the files were closed during the first sync.
     monkeypatch.setattr(os, "fsync", lambda _: partition.give_up())
     await partition.begin_checkpoint(30)
     partition.close()
@@ -151,18 +151,18 @@ async def test_a_look_up_does_not_wait_for_a_checkpoint(root: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"), [(os.unlink, "No such file"), (lambda path: os.truncate(path, 5), "5 bytes")]
+    ("change", "reason"), [(os.unlink, "No such file"), (lambda path: os.truncate(path, 5), "5 bytes")]
 )
 async def test_a_file_that_something_else_changed_gets_no_hole(
-    root: Path, change: Callable[[Path], None], told: str
+    root: Path, change: Callable[[Path], None], reason: str
 ) -> None:
     with open_partition(root) as partition:
         await partition.open(Origin("cluster"))
         await partition.add(rows(range(MAX_OPEN_FILES + 1), b"a"))
-        # The first is no longer open.
+        # The first file's descriptor is closed by now.
         path = root / "Sex" / "0.csv"
         change(path)
-        with pytest.raises((DiskError, ServiceError), match=rf"{path}.* {told}"):
+        with pytest.raises((DiskError, ServiceError), match=rf"{path}.* {reason}"):
             await partition.add(rows([0], b"b"))
         assert not path.exists() or path.stat().st_size == 5
 

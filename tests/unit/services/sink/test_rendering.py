@@ -23,7 +23,7 @@ RECORDS = st.lists(
 
 
 def plain_twin(records: list[Record], key: bytes, layout: Layout) -> bytes:
-    """Row by row: a line that was left open is closed before the next."""
+    """Row by row: a line without an ending gets one before the next row."""
     assert layout.header is not None
     written = layout.header + layout.eol
     open_line = False
@@ -48,7 +48,7 @@ def test_a_file_is_the_same_however_its_rows_are_batched(records: list[Record], 
         rest = rest[size:]
         for key, runs in piles.items():
             rendered = render(csv_runs(runs, layout), layout, empty=not written[key], open_line=open_lines[key])
-            # What is there already never changes.
+            # The bytes that are there never change.
             written[key] += rendered.data
             counts[key] += rendered.rows
             open_lines[key] = rendered.open_line

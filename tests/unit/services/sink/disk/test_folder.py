@@ -1,4 +1,4 @@
-"""Which folder OUTPUT_DIR is: the same for all sinks in it, whatever dies while it is written."""
+"""The id of OUTPUT_DIR: the same for all sinks in it, whatever dies while it is written."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +43,7 @@ def test_a_folder_of_another_pipeline_is_refused(tmp_path: Path) -> None:
     for name in ("folder.lock", "nacre.categorized-5.ledger", "nacre.rejected-0.ledger", "nacre.rejected-0.lock"):
         (tmp_path / ".nacre" / name).touch()
     check_pipeline(tmp_path, "nacre.")
-    # Of two prefixes one may begin with the other.
+    # One prefix may begin with another.
     for prefix in ("", "nacre", "nacre.rejected", "other."):
         with pytest.raises(ConfigurationError, match=r"holds the files of TOPIC_PREFIX=nacre\., this is TOPIC_PREFIX="):
             check_pipeline(tmp_path, prefix)

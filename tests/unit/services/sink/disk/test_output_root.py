@@ -16,7 +16,7 @@ Step = Callable[[OutputRoot], object]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """An output folder that is a link itself, beside a folder with a file that is nobody's business."""
+    """An output folder that is itself a link, beside a folder with a file that must not be touched."""
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "M.csv").write_bytes(b"theirs")
     (tmp_path / "real").mkdir()
@@ -132,7 +132,7 @@ def test_folders_that_are_kept_open_are_few(root: Path) -> None:
     assert sorted(str(path.relative_to(root)) for path in root.rglob("*.csv")) == sorted(paths)
 
 
-def test_an_output_folder_that_cannot_be_made_is_told_with_its_path(root: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_is_reported_with_its_path(root: Path) -> None:
     with pytest.raises(DiskError, match=r"cannot write .*/M\.csv/out: Not a directory: mend it"):
         make_root(root.parent / "elsewhere" / "M.csv" / "out")
 
@@ -142,9 +142,9 @@ def test_an_output_dir_that_is_no_folder_or_below_a_file_is_a_wrong_setting(tmp_
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "to-file").symlink_to("file")
     for name in ("file", "file/out", "link", "link/out", "to-file"):
-        with pytest.raises(ConfigurationError, match="OUTPUT_DIR") as told:
+        with pytest.raises(ConfigurationError, match="OUTPUT_DIR") as refusal:
             check_root(tmp_path / name)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(refusal.value)
     (tmp_path / "folder").mkdir()
     (tmp_path / "to-folder").symlink_to("folder")
     for name in ("folder", "to-folder", "folder/new/out"):

@@ -1,4 +1,4 @@
-"""A ledger is there whole or not at all, also at its first start."""
+"""A ledger is complete or does not exist, also at its first start."""
 
 import shutil
 import sqlite3
@@ -21,7 +21,7 @@ def begin(path: Path) -> None:
 
 
 def test_a_kill_at_any_statement_leaves_a_ledger_that_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the disk holds before each of them is what a kill there leaves."""
+    """The folder is copied before each statement: that is what a kill there leaves."""
     real = sqlite3.connect
     kept: list[Path] = []
 

@@ -46,7 +46,7 @@ def test_a_split_without_columns_has_a_file_in_every_template() -> None:
 @given(st.lists(st.tuples(st.just("Sex"), categories, st.integers(1, 12), st.integers(1, 10**7)), unique=True))
 def test_no_two_files_of_a_split_share_a_path(template: str, files: list[tuple[str, Category, int, int]]) -> None:
     rule = path_rule(template, rolls=True)
-    # A split has one number of columns.
+    # All categories of a split have the same number of columns.
     files = [file for file in files if len(file[1]) == 1]
     places = [rule.place(*file) for file in files]
     assert len({path.lower() for place in places for path in (place.path, place.final)}) >= 2 * len(
@@ -58,7 +58,7 @@ def test_no_two_files_of_a_split_share_a_path(template: str, files: list[tuple[s
 
 
 @pytest.mark.parametrize(
-    ("template", "rolls", "told"),
+    ("template", "rolls", "problem"),
     [
         ("{category}.csv", False, "needs {split}"),
         ("{split}.csv", False, "needs {split} and {category}"),
@@ -81,6 +81,6 @@ def test_no_two_files_of_a_split_share_a_path(template: str, files: list[tuple[s
         ("{split}/" + 21 * "a" + "{category}.csv", False, "longer than 20 bytes"),
     ],
 )
-def test_a_template_that_would_lose_files_is_refused(template: str, rolls: object, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_a_template_that_would_lose_files_is_refused(template: str, rolls: object, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
         path_rule(template, rolls=bool(rolls))

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from common.protocol.messages import Ended
 from common.rows.tally import NOTHING
+from services.sink.grouping import CsvRun
 from services.sink.ledger.entries import Entry
-from services.sink.rolling.limits import NEVER, EndedRun, Limits, portions, with_end
+from services.sink.rolling.limits import NEVER, Limits, portions, with_end
 
 runs_strategy = st.lists(
     st.tuples(st.sampled_from([b"\n", b"\r\n"]), st.lists(st.binary(max_size=6), min_size=1, max_size=5)), max_size=5
@@ -30,7 +31,7 @@ def plain_twin(
 
 @given(runs_strategy, st.integers(0, 4), st.integers(0, 30), st.integers(0, 20), st.integers(0, 3), st.integers(0, 5))
 def test_rows_are_cut_where_a_file_is_full(
-    runs: list[EndedRun], max_rows: int, max_size: int, size: int, count: int, header: int
+    runs: list[CsvRun], max_rows: int, max_size: int, size: int, count: int, header: int
 ) -> None:
     limits = Limits(max_size, max_rows)
     found = [
@@ -50,11 +51,11 @@ def test_a_file_is_due_by_its_age_by_its_rest_or_by_the_end_of_what_was_to_come(
     assert [Limits().due(200.0, ended_at).has(entry) for ended_at in (99.0, 100.0)] == [False, True]
 
 
-def test_the_last_end_of_a_source_comes_when_every_partition_has_told_it() -> None:
+def test_the_last_end_of_a_source_comes_from_the_last_of_its_partitions() -> None:
     seen: dict[str, int] = {}
-    told = []
+    are_last = []
     for source, parts in (("a", 2), ("b", 1), ("a", 2), ("a", 2)):
         seen, is_last = with_end(seen, Ended(source, NOTHING, 0, parts))
-        told.append(is_last)
-    assert told == [False, True, True, False]
+        are_last.append(is_last)
+    assert are_last == [False, True, True, False]
     assert seen == {"a": 1}
