@@ -40,8 +40,10 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
         if progress is None or not changed:
             continue
         if not progress.tally.rows:
-            why = f"no row was sent under other settings ({'; '.join(changed)})"
-            text = f"{source} is read again from its beginning, because {why}"
+            text = (
+                f"{source} was begun with other settings ({'; '.join(changed)}) but no row of it was sent: "
+                "it is read again from its beginning"
+            )
             findings.append(Finding(holds=True, text=text))
         elif progress.ended and size == progress.size:
             at_rest.append(source)
