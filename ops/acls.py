@@ -125,7 +125,9 @@ async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
 async def _set(admin: AIOKafkaAdminClient, grant: Grant, operation: str) -> None:
     pattern = _PREFIXED if grant.is_prefix else _LITERAL
     resource, number = _RESOURCES[grant.resource], OPERATIONS[operation]
-    await create_acl(admin, Acl(resource, grant.name, pattern, grant.principal, _ANY_HOST, number, _ALLOW))
+    acl = Acl(resource, grant.name, pattern, grant.principal, _ANY_HOST, number, _ALLOW)
+    name = f"{grant.name}*" if grant.is_prefix else grant.name
+    await create_acl(admin, acl, f"cannot set {operation} on {grant.resource} {name} for {grant.principal}")
 
 
 def _parser() -> argparse.ArgumentParser:
