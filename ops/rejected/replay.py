@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ProducerFenced
 
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin, open_producer, open_reader
@@ -126,6 +128,7 @@ async def replay(
     splits = await find_splits(settings, topics, split_by)
     if not send:
         return await _replay(settings, wanted, mended, None, splits, refuse)
+    asyncio.get_running_loop().set_exception_handler(_print_unless_fenced)
     async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
         transactions = Transactions(producer, Partitions.of(settings).rows_and_rejected)
         await transactions.take_over()
@@ -135,6 +138,16 @@ async def replay(
         finally:
             transactions.give_up()
     return outcome
+
+
+def _print_unless_fenced(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what asyncio finds wrong, but for futures of aiokafka 0.14 that fail because the producer is fenced.
+
+    Besides the deliveries that a replay awaits, aiokafka fails each transaction's and each batch's own future, which
+    nothing awaits, so asyncio would print a traceback for each of them.
+    """
+    if not isinstance(context.get("exception"), ProducerFenced):
+        loop.default_exception_handler(context)
 
 
 async def _replay(
