@@ -109,7 +109,7 @@ def _lines(found: Sequence[Grant]) -> Iterator[str]:
 
 async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
     try:
-        async with asyncio.timeout(_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        async with asyncio.timeout(_DEADLINE_S), open_admin(settings) as admin:
             for grant in found:
                 for operation in grant.operations:
                     await _set(admin, grant, operation)

@@ -128,7 +128,7 @@ async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int
 
 
 async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> int:
-    async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+    async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings) as admin:
         reading = await _look(admin, settings, service)
         if not accepted:
             return _list(service, reading)

@@ -160,7 +160,7 @@ async def delete_topics(settings: ServiceSettings, deadline_s: float) -> str:
     """Delete this demo's topics, and with them its groups' offsets; return why that failed, "" when it did not."""
     topics = Topics.under(settings.topic_prefix)
     try:
-        async with asyncio.timeout(deadline_s), open_admin(settings, asyncio.Event()) as admin:
+        async with asyncio.timeout(deadline_s), open_admin(settings) as admin:
             response = await admin.delete_topics(list(topics.names))
     except (KafkaError, OSError, TimeoutError) as error:
         return _reason(error)

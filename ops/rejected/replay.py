@@ -72,7 +72,7 @@ class Outcome:
 
 async def find_partitions(settings: ServiceSettings) -> int:
     """How many partitions `rows` has. Raises ConfigurationError where topics are missing."""
-    async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
+    async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
         return await _count_partitions(admin, Topics.under(settings.topic_prefix))
 
 

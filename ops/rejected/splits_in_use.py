@@ -1,7 +1,5 @@
 """Which splits are in use, by what split's group has committed."""
 
-import asyncio
-
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
@@ -19,7 +17,7 @@ async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) 
     With a SPLIT_BY, only those that it names as well: split may be about to start with it.
     """
     group = Groups.under(settings.topic_prefix).split
-    async with open_admin(settings, asyncio.Event()) as admin:
+    async with open_admin(settings) as admin:
         points = await committed_offsets(admin, group, Partitions.of(settings).rows)
     try:
         positions = [

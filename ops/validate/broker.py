@@ -1,6 +1,5 @@
 """Whether the broker and its topics would accept what the services send. It creates and writes nothing."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -54,7 +53,7 @@ async def ask_broker(settings: ServiceSettings) -> Broker:
     """Ask the broker, within a few seconds. Raises ConfigurationError where the settings cannot reach any."""
     keep_last_warning(quiet=True)
     try:
-        async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
+        async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
             with client_failures_as_outages():
                 return await _ask(admin, settings)
     except (KafkaError, OSError) as error:
