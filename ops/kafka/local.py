@@ -22,8 +22,6 @@ from ops.kafka import settings as kafka_settings
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import KAFKA_VERSION, LocalKafkaError
 
-__all__ = ["LocalKafka", "LocalKafkaError", "supervise"]
-
 _LOG_NAME = "broker.log"
 _LOG_TAIL_LINES = 20
 _POLL_INTERVAL_S = 0.05
