@@ -27,7 +27,8 @@ from ops.demo.proof import ProofError, categories
 from ops.demo.screen import Bars, category_table
 from ops.demo.services import Services
 from ops.demo.watch import Observer, delete_topics
-from ops.findings import proof, shown_path
+from ops.findings import shown_path
+from ops.findings_table import findings_table
 from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import LocalKafkaError
@@ -101,7 +102,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         with console.status("reading the files back"):
             files, findings = check(order.input.read_bytes(), order.name, order.output_dir, splits)
         console.print(category_table(categories([split.name for split in splits], files)))
-        console.print(proof(findings))
+        console.print(findings_table(findings))
         _ignore_signals()
     where = shown_path(order.output_dir)
     if (order.output_dir / REJECTED_PATH).exists():

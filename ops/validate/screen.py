@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from common.rows.schema_differences import dialect_traits, show_name
-from ops.findings import Finding, proof
+from ops.findings import Finding
+from ops.findings_table import findings_table
 from ops.validate.examination import Reason, Rejections, Source
 from ops.validate.schemas import SchemaGroup, dissent
 from ops.validate.splits import SplitOutcome
@@ -103,7 +104,7 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for note in _few([*validation.notes, *no_text]):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    console.print(proof(findings(validation)))
+    console.print(findings_table(findings(validation)))
 
 
 def _note(no_text: Reason) -> str:
