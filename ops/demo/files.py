@@ -87,7 +87,7 @@ def count_input(path: Path) -> int:
 def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Rejected]]:
     """Every category's file below the folder, and the rejected rows."""
     # One path of each split shows its folder.
-    places = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
+    folders = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
     files = []
     rejected: list[Rejected] = []
     for path in sorted(folder.rglob("*.csv")):
@@ -96,7 +96,7 @@ def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile]
             if relative == REJECTED_PATH:
                 rejected = read_rejected(file)
             else:
-                split = places.get(relative.split("/")[0])
+                split = folders.get(relative.split("/")[0])
                 if split is None:
                     raise DemoError(f"{path} belongs to no split of this run")
                 files.append(CategoryFile(split, _category(relative), count_rows(file)))

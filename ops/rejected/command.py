@@ -20,7 +20,7 @@ from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.command_line import Parser
-from ops.rejected.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
+from ops.rejected.rejections import COLUMNS, Mended, RejectionGroups, Selection, read_mended, shown, split_shown, table
 from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
@@ -100,21 +100,21 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
     # The number that there is, not the one in PARTITIONS: rows must go to their source's partition.
     settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
-    wanted = Wanted(options.reason, options.source, options.split, frozenset(options.id))
+    selection = Selection(options.reason, options.source, options.split, frozenset(options.id))
     if options.command == "list":
-        return await _list(settings, wanted, as_json=options.json)
+        return await _list(settings, selection, as_json=options.json)
     if options.command == "show":
-        return await _show(settings, wanted, options.limit, replayed_too=options.all)
+        return await _show(settings, selection, options.limit, replayed_too=options.all)
     mended = None if options.file is None else _read_file(options.file)
     split_by = os.environ.get("SPLIT_BY", "")
-    outcome = await replay(settings, wanted, mended, send=options.yes, split_by=split_by, refuse=_RefusalPrinter())
+    outcome = await replay(settings, selection, mended, send=options.yes, split_by=split_by, refuse=_RefusalPrinter())
     return _report(outcome, sent=options.yes)
 
 
-async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> int:
-    groups = Groups()
+async def _list(settings: ServiceSettings, selection: Selection, *, as_json: bool) -> int:
+    groups = RejectionGroups()
     async with open_rejected(settings) as rejected:
-        async for number, rejection in rejected.rejections(wanted):
+        async for number, rejection in rejected.rejections(selection):
             groups.add(rejection.reason, rejection, replayed=rejected.is_done(number, rejection))
     rows = [
         (reason, split, source, group.rows, group.replayed, group.first_line, group.last_line)
@@ -133,11 +133,11 @@ async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> 
     return 0
 
 
-async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *, replayed_too: bool) -> int:
+async def _show(settings: ServiceSettings, selection: Selection, limit: int | None, *, replayed_too: bool) -> int:
     sys.stdout.buffer.write(_HEADER)
     count = 0
     async with open_rejected(settings) as rejected:
-        async for number, rejection in rejected.rejections(wanted):
+        async for number, rejection in rejected.rejections(selection):
             if limit is not None and count >= limit:
                 break
             if replayed_too or not rejected.is_done(number, rejection):

@@ -21,7 +21,7 @@ _MANY = "(other reasons)"
 _EVERY = "(all)"
 
 
-class Offsets:
+class OffsetSet:
     """A set of Kafka offsets, one bit each, so that millions take little memory."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Offsets:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Selection:
     """Which rejections to select; None means any. `reason` is part of the reason; `split` "" means ingest's own."""
 
     reason: str = ""
@@ -57,7 +57,7 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Group:
+class RejectionGroup:
     """Rejections with one reason, split and source: how many, how many of them replayed, first and last line."""
 
     rows: int = 0
@@ -73,19 +73,19 @@ class Group:
         self.replayed += replayed
 
 
-class Groups:
-    """Groups by reason, split and source, in the order of their first row, and at most so many."""
+class RejectionGroups:
+    """RejectionGroups by reason, split and source, in the order of their first row, and at most so many."""
 
     def __init__(self, most: int = MAX_GROUPS) -> None:
         self._most = most
-        self.groups: dict[tuple[str, str, str], Group] = {}
+        self.groups: dict[tuple[str, str, str], RejectionGroup] = {}
 
     def add(self, reason: str, rejection: Rejection, *, replayed: bool = False) -> None:
         """Count a rejection under this reason."""
         key = reason, rejection.split, rejection.source
         if key not in self.groups and len(self.groups) >= self._most:
             key = _MANY, "", ""
-        self.groups.setdefault(key, Group()).add(rejection.line, replayed=replayed)
+        self.groups.setdefault(key, RejectionGroup()).add(rejection.line, replayed=replayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Sending:
     """A row that can be sent again: what the record in `rows` holds, and the CSV row it comes from."""
 
     schema_id: str
-    run: RowBlock
+    block: RowBlock
     value: bytes
 
 
@@ -153,8 +153,8 @@ class Judge:
             raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
-        run = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
-        return Sending(schema_id, run, self._encode(row, schema_id, schema))
+        block = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
+        return Sending(schema_id, block, self._encode(row, schema_id, schema))
 
     def _encode(self, row: bytes, schema_id: str, schema: Schema) -> bytes:
         if schema.row_format != "json":

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import ProducerFenced
 
 from common.errors import ConfigurationError
@@ -23,7 +22,7 @@ from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_reje
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
-from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
+from ops.rejected.rejections import Judge, Mended, OffsetSet, RejectionGroups, Selection, Sending
 from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key
 from services.ingest.outgoing import Address, pack_rows
@@ -43,19 +42,19 @@ class Rejected:
     consumer: AIOKafkaConsumer
     topics: Topics
     end: int
-    replayed: Offsets
+    replayed: OffsetSet
     begun_anew: Mapping[str, int]
 
     def is_done(self, number: int, rejection: Rejection) -> bool:
         """Whether the row was replayed, or was read again with all of its source."""
         return number in self.replayed or number < self.begun_anew.get(rejection.source, 0)
 
-    async def rejections(self, wanted: Wanted) -> AsyncIterator[tuple[int, Rejection]]:
+    async def rejections(self, selection: Selection) -> AsyncIterator[tuple[int, Rejection]]:
         """The selected rejections with their ids, in their order."""
         async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
             for record in records:
                 found = decode_rejection(record.headers, record.value)
-                if isinstance(found, Rejection) and wanted(record.offset, found):
+                if isinstance(found, Rejection) and selection(record.offset, found):
                     yield record.offset, found
 
 
@@ -63,8 +62,8 @@ class Rejected:
 class Outcome:
     """What a replay does, or would do: the rows sent, those refused by reason, and how many were replayed before."""
 
-    sent: Groups = field(default_factory=Groups)
-    refused: Groups = field(default_factory=Groups)
+    sent: RejectionGroups = field(default_factory=RejectionGroups)
+    refused: RejectionGroups = field(default_factory=RejectionGroups)
     refusals: int = 0
     done_before: int = 0
     unknown: list[int] = field(default_factory=list)
@@ -72,12 +71,9 @@ class Outcome:
 
 async def find_partitions(settings: ServiceSettings) -> int:
     """How many partitions `rows` has. Raises ConfigurationError where topics are missing."""
+    topics = Topics.under(settings.topic_prefix)
     async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
-        return await _count_partitions(admin, Topics.under(settings.topic_prefix))
-
-
-async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
-    _, existing = await describe_topics(admin, topics.names)
+        _, existing = await describe_topics(admin, topics.names)
     for name in topics.names:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
@@ -96,7 +92,7 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
         # The end with what is not committed yet: another producer's open transaction may hold notes of replayed rows,
         # and a replay that did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
-        replayed, begun_anew = Offsets(), dict[str, int]()
+        replayed, begun_anew = OffsetSet(), dict[str, int]()
         async for records in read_until(consumer, partition, end):
             for record in records:
                 note = decode_rejection(record.headers, record.value)
@@ -109,7 +105,7 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
 
 async def replay(
     settings: ServiceSettings,
-    wanted: Wanted,
+    selection: Selection,
     mended: Mapping[int, Mended] | None,
     *,
     send: bool,
@@ -127,13 +123,13 @@ async def replay(
     topics = Topics.under(settings.topic_prefix)
     splits = await find_splits(settings, topics, split_by)
     if not send:
-        return await _replay(settings, wanted, mended, None, splits, refuse)
+        return await _replay(settings, selection, mended, None, splits, refuse)
     asyncio.get_running_loop().set_exception_handler(_print_unless_fenced)
     async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
         transactions = Transactions(producer, Partitions.of(settings).rows_and_rejected)
         await transactions.take_over()
         try:
-            outcome = await _replay(settings, wanted, mended, transactions, splits, refuse)
+            outcome = await _replay(settings, selection, mended, transactions, splits, refuse)
             await transactions.settle()
         finally:
             transactions.give_up()
@@ -152,7 +148,7 @@ def _print_unless_fenced(loop: asyncio.AbstractEventLoop, context: dict[str, Any
 
 async def _replay(
     settings: ServiceSettings,
-    wanted: Wanted,
+    selection: Selection,
     mended: Mapping[int, Mended] | None,
     transactions: Transactions | None,
     splits: Collection[str] | None,
@@ -162,9 +158,9 @@ async def _replay(
     unknown = set(mended or ())
     async with open_rejected(settings) as rejected:
         judge = await _judge(settings, rejected, splits)
-        async for number, rejection in rejected.rejections(Wanted()):
+        async for number, rejection in rejected.rejections(Selection()):
             unknown.discard(number)
-            if (mended is not None and number not in mended) or not wanted(number, rejection):
+            if (mended is not None and number not in mended) or not selection(number, rejection):
                 continue
             if rejected.is_done(number, rejection):
                 outcome.done_before += 1
@@ -202,7 +198,7 @@ def _pack(
     key = source_key(rejection.source)
     partition = partition_for(key, settings.partitions)
     address = Address(rejection.source, key, (partition,))
-    pack_rows(outbox, topics, address, sending.schema_id, sending.run, [sending.value], partition, rejection.split)
+    pack_rows(outbox, topics, address, sending.schema_id, sending.block, [sending.value], partition, rejection.split)
     value, headers = encode_replayed(Replayed(number))
     outbox.put(topics.rejected, 0, key, value, headers)
 

@@ -36,15 +36,15 @@ _NOTHING = Found("", {})
 class Broker:
     """What the broker says: how many brokers there are, and what exists of the pipeline.
 
-    `schemas` are those of earlier runs, `progress` is how far each source is read, and `places` which file each one is.
-    `trouble` says why nothing is known, `denied` what this client may not do.
+    `schemas` are those of earlier runs; by source, `progress` says how far it was read and `locations` which file it
+    is. `trouble` says why nothing is known, `denied` what this client may not do.
     """
 
     brokers: int = 0
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
-    places: Mapping[str, SourceLocation] = field(default_factory=dict)
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
     trouble: str = ""
     denied: tuple[str, ...] = ()
 
@@ -70,8 +70,8 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
         return Broker(len(brokers), denied=tuple(str(error).splitlines()))
     schemas = await registry.known() if topics.schemas in found.topics else {}
     progress = await _read_progress(settings, topics.progress, found) if topics.progress in found.topics else {}
-    places = await _read_places(settings, topics.sources, found) if topics.sources in found.topics else {}
-    return Broker(len(brokers), found, schemas, progress, places)
+    locations = await _read_locations(settings, topics.sources, found) if topics.sources in found.topics else {}
+    return Broker(len(brokers), found, schemas, progress, locations)
 
 
 async def _read_progress(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Progress]:
@@ -79,9 +79,9 @@ async def _read_progress(settings: ServiceSettings, topic: str, found: Found) ->
     return {each.source: each for each in known.values() if isinstance(each, Progress)}
 
 
-async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
+async def _read_locations(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
     known = await _read_latest(settings, topic, found, decode_location)
-    return {source.decode(): place for source, place in known.items()}
+    return {source.decode(): location for source, location in known.items()}
 
 
 async def _read_latest(

@@ -22,7 +22,7 @@ from common.settings_reader import read_settings
 from ops.findings import shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
-from ops.validate.examination import Position, Source, Step, read_on, with_step, wrong_quotes
+from ops.validate.examination import ExaminedSource, ReadPosition, Step, read_on, with_step, wrong_quotes
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
@@ -98,7 +98,7 @@ def _run(settings: ValidateSettings) -> int:
     )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        begun = judge_begun(as_sources(found.files, broker.places), broker.progress, settings.read_options)
+        begun = judge_begun(as_sources(found.files, broker.locations), broker.progress, settings.read_options)
         validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
     found_out = [name for name in ("delimiter", "quote") if getattr(settings.read_options, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
@@ -136,9 +136,9 @@ def _examine_file(
     tallies: Sequence[SplitTally],
     known: dict[str, Registered],
     advance: Callable[[int], None],
-) -> Source:
+) -> ExaminedSource:
     """Read a file as ingest does, and count its rows in each split."""
-    source, position = Source(shown_path(path)), Position()
+    source, position = ExaminedSource(shown_path(path)), ReadPosition()
     try:
         for step, waiting_bytes in _steps(content_of(path), source.name, settings):
             if position.schema is None and step.position.schema is not None:
@@ -166,7 +166,7 @@ def _examine_file(
 
 def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[Step, int]]:
     """Read in chunks, holding one line at most: each step, and how many bytes wait behind the last for more."""
-    position, fingerprint, chunk_bytes = Position(), Fingerprint(), CHUNK_BYTES
+    position, fingerprint, chunk_bytes = ReadPosition(), Fingerprint(), CHUNK_BYTES
     at_end = False
     while not at_end:
         data = content.read_chunk(position.offset, fingerprint, chunk_bytes)

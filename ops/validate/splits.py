@@ -51,7 +51,7 @@ class SplitTally:
         """Count where the rows of a source's next bytes go."""
         for part in step.parts:
             if not isinstance(part, Reject):
-                self._add_run(source, self._route_of(registered), *part)
+                self._add_block(source, self._route_of(registered), *part)
 
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
@@ -60,8 +60,8 @@ class SplitTally:
             self._schema_id = registered.schema.id
         return self._route
 
-    def _add_run(self, source: str, route: Route, run: RowBlock, values: list[bytes]) -> None:
-        routed = route(values, run.plain)
+    def _add_block(self, source: str, route: Route, block: RowBlock, values: list[bytes]) -> None:
+        routed = route(values, block.plain)
         for (key, _), rows in routed.groups.items():
             self._rows += len(rows)
             if key in self._counts:
@@ -72,7 +72,7 @@ class SplitTally:
             else:
                 self._complete = False
         if routed.rejects:
-            lines = lines_of(run, source, [index for index, _ in routed.rejects])
+            lines = lines_of(block, source, [index for index, _ in routed.rejects])
             found = ((reason, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
             self._rejections = with_rejects(self._rejections, found)
 

@@ -34,11 +34,11 @@ from common.protocol.messages import (
 from common.rows.schema import Dialect, Schema
 from ops.rejected.rejections import (
     COLUMNS,
-    Groups,
     Judge,
     Mended,
-    Offsets,
-    Wanted,
+    OffsetSet,
+    RejectionGroups,
+    Selection,
     check_row,
     read_mended,
     shown,
@@ -148,7 +148,7 @@ def test_a_note_that_a_source_is_read_anew_is_read_as_it_was_written() -> None:
 
 def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:
     nothing: Any = None
-    replayed = Offsets()
+    replayed = OffsetSet()
     replayed.add(9)
     rejected = Rejected(nothing, TOPICS, 20, replayed, {"/a.csv": 7})
     of_a, of_b = (Rejection(f"/{name}.csv", 1, 0, "", "why", b"x") for name in "ab")
@@ -158,7 +158,7 @@ def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:
 
 @given(st.sets(st.integers(0, 5_000)), st.sets(st.integers(0, 5_000)))
 def test_offsets_are_a_set(some: set[int], others: set[int]) -> None:
-    offsets = Offsets()
+    offsets = OffsetSet()
     for offset in some:
         offsets.add(offset)
     assert {offset for offset in some | others if offset in offsets} == some
@@ -222,7 +222,7 @@ def test_a_row_of_a_split_that_is_not_in_use_is_refused_with_the_splits_there_ar
 
 def test_a_row_that_fits_is_sent_with_its_place() -> None:
     sending = judge_of()(REJECTION, b'"M",8')
-    assert (sending.run.line, sending.run.offset, sending.run.plain, sending.value) == (7, 99, False, b'"M",8')
+    assert (sending.block.line, sending.block.offset, sending.block.plain, sending.value) == (7, 99, False, b'"M",8')
 
 
 def test_json_values_are_objects() -> None:
@@ -272,15 +272,15 @@ def test_a_row_is_read_in_its_source_s_dialect() -> None:
 
 
 def test_filters_meet() -> None:
-    assert Wanted()(3, REJECTION)
-    assert Wanted("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
-    assert not Wanted(split="")(3, REJECTION)
-    assert not Wanted(ids=frozenset([4]))(3, REJECTION)
-    assert not Wanted("other")(3, REJECTION)
+    assert Selection()(3, REJECTION)
+    assert Selection("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
+    assert not Selection(split="")(3, REJECTION)
+    assert not Selection(ids=frozenset([4]))(3, REJECTION)
+    assert not Selection("other")(3, REJECTION)
 
 
 def test_groups_are_counted_and_no_more_than_so_many_told_apart() -> None:
-    groups = Groups(most=2)
+    groups = RejectionGroups(most=2)
     for line in (5, 3, 9):
         groups.add("why", Rejection("/a", line, 0, "s", "why", b""), replayed=line == 3)
     group = groups.groups["why", "s", "/a"]

@@ -6,7 +6,7 @@ from common.pipeline.registry import Registered, number_schema
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest, list_names, show_name
 from ops.validate.columns import Fields, with_fields
-from ops.validate.examination import Source
+from ops.validate.examination import ExaminedSource
 from ops.validate.schemas import dissent, group_by_schema
 
 COLUMNS = st.lists(st.sampled_from(["a", "b", "c", "A", ""]), min_size=1, max_size=5).map(tuple)
@@ -58,13 +58,13 @@ def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
     one, two = schema("a"), schema("b")
     ints, words = with_fields(Fields(), [b"1", b""]), with_fields(Fields(), [b"x"])
     sources = [
-        Source("1", two, 1, columns=(words,)),
-        Source("2", one, 2, columns=(ints,)),
-        Source("3"),
-        Source("4", one, 1, columns=(words,)),
-        Source("5", one, 2, columns=(ints,)),
+        ExaminedSource("1", two, 1, columns=(words,)),
+        ExaminedSource("2", one, 2, columns=(ints,)),
+        ExaminedSource("3"),
+        ExaminedSource("4", one, 1, columns=(words,)),
+        ExaminedSource("5", one, 2, columns=(ints,)),
         # Its header is all that it has.
-        Source("6", one),
+        ExaminedSource("6", one),
     ]
     known = {one.id: Registered(2, one), two.id: Registered(7, two)}
     first, second = group_by_schema(sources, known)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
-from ops.validate.examination import Position, Reason, Step, read_on
+from ops.validate.examination import ReadPosition, Reason, Step, read_on
 from ops.validate.splits import SplitTally
 from services.ingest.parsing.options import ReadOptions
 from services.split.categories.splits import parse_split_by
@@ -17,7 +17,7 @@ ROWS = st.lists(st.tuples(st.sampled_from(["", "x", "y", "Ä/", '"q"']), st.samp
 
 
 def steps_of(rows: list[tuple[str, str]], at_once: int = 1000, schema: Schema = SCHEMA) -> list[Step]:
-    position, steps = Position(schema, 2, 4), []
+    position, steps = ReadPosition(schema, 2, 4), []
     for start in range(0, len(rows), at_once):
         data = "".join(f"{a},{b}\n" for a, b in rows[start : start + at_once]).encode()
         steps.append(read_on(data, position, ReadOptions(), at_end=False, max_row_bytes=100))
@@ -78,7 +78,7 @@ def test_without_its_column_a_split_rejects_every_row() -> None:
 
 def test_a_category_too_long_for_a_key_is_rejected_as_split_does() -> None:
     data = b"x" * 70_000 + b",1\n"
-    step = read_on(data, Position(SCHEMA, 2, 4), ReadOptions(), at_end=True, max_row_bytes=900_000)
+    step = read_on(data, ReadPosition(SCHEMA, 2, 4), ReadOptions(), at_end=True, max_row_bytes=900_000)
     outcome = tallied("a", [step]).outcome(KNOWN)
     assert (outcome.rows, outcome.rejections.count) == (0, 1)
     assert "at most 65536" in outcome.rejections.reasons[0].text
