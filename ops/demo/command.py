@@ -43,7 +43,7 @@ _DELETE_DEADLINE_S = 5.0
 
 
 def main(argv: list[str]) -> int:
-    """Run the demo; return 0 when everything is proved, 1 when not, 128 + signal number when interrupted."""
+    """Run the demo; return 0 if everything is proved, 1 if not, 128 + the signal's number if interrupted."""
     arguments = parse(argv)
     _keep_quiet()
     console = Console(highlight=False)
@@ -65,7 +65,7 @@ def _keep_quiet() -> None:
     """Keep the log of the observer's clients out of the bars; the services report their errors in their own logs."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Characters that the terminal's encoding lacks are no reason to fail.
+    # Replace characters that the terminal's encoding lacks rather than fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
@@ -128,7 +128,7 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
     stack.callback(kafka.kill)
     took_s = time.monotonic() - began
     console.print(f"  Kafka {jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
-    # They override what the environment may say about another broker.
+    # These override what the environment may say about another broker.
     return [
         prefix,
         f"--kafka-bootstrap-servers={kafka.bootstrap}",
@@ -140,7 +140,7 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
 def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
     with deferred_signals():
         trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
-    # A broker that never answered has none of them.
+    # A broker that never answered has no topics of this demo.
     if trouble and observer.standings is not None:
         sys.stderr.write(f"nacre demo: the topics {settings.topic_prefix}* are left on the broker: {trouble}\n")
 
@@ -148,7 +148,7 @@ def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
 def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str]]:
     # Every setting that the outcome depends on is given, so that the environment cannot change it.
     shared = [*flags, "--log-format=console", "--log-level=info"]
-    # Rejected rows are shown with the rest.
+    # Rejected rows must not stop the demo: it shows them with the rest.
     shared_by_readers = [*shared, "--max-rejected=100%"]
     reading = ["--once", "--header=first", "--row-format=csv", "--order=source"]
     return {

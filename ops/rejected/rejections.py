@@ -13,9 +13,9 @@ from services.ingest.parsing.framing import Reject, RowBlock, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")
-# What spreadsheets put before a file in UTF-8, as latin-1.
+# The byte order mark that spreadsheets write before UTF-8, as latin-1.
 _BOM = "\xef\xbb\xbf"
-# Reasons may hold values, so there may be very many; beyond this number they form one group.
+# Reasons may hold values, so there may be very many: beyond this number they share one group.
 MAX_GROUPS = 10_000
 _MANY = "(other reasons)"
 _EVERY = "(all)"
@@ -39,7 +39,7 @@ class OffsetSet:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rejections to select; None means any. `reason` is part of the reason; `split` "" means ingest's own."""
+    """Which rejections to select; None means any. `reason` is a part of the reason; `split` "" selects ingest's own."""
 
     reason: str = ""
     source: str | None = None
@@ -58,7 +58,7 @@ class Selection:
 
 @dataclass(slots=True)
 class RejectionGroup:
-    """Rejections with one reason, split and source: how many, how many of them replayed, first and last line."""
+    """Rejections with the same reason, split and source: how many, how many of them replayed, first and last line."""
 
     rows: int = 0
     replayed: int = 0
@@ -74,7 +74,7 @@ class RejectionGroup:
 
 
 class RejectionGroups:
-    """RejectionGroups by reason, split and source, in the order of their first row, and at most so many."""
+    """Groups by reason, split and source, in the order of their first row; beyond `most`, rows share one group."""
 
     def __init__(self, most: int = MAX_GROUPS) -> None:
         self._most = most
@@ -99,7 +99,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A row of a file that `show` printed, with the place that stands beside it."""
+    """A row of a file that `show` printed, with the source, line, offset and split beside it."""
 
     source: bytes
     line: bytes
@@ -134,7 +134,7 @@ class Judge:
         self._codecs: dict[str, JsonCodec] = {}
 
     def __call__(self, rejection: Rejection, row: bytes) -> Sending:
-        """How to send this row in place of the rejected bytes. Raises ValueError, one line, where it cannot be sent."""
+        """How to send this row in place of the rejected bytes. Raises ValueError, one line, if it cannot be sent."""
         if rejection.split and self._splits is not None and rejection.split not in self._splits:
             # Sent to another split, the row would be in its files twice.
             raise ValueError(
@@ -149,7 +149,7 @@ class Judge:
             raise ValueError(f"schema {schema_id} is not in the topic of schemas")
         schema = self._schemas[schema_id]
         if not rejection.split and row == rejection.raw:
-            # They may be only part of a row, or cut: unchanged they never become one.
+            # They may be only a part of a row, or cut off: unchanged they never become a row.
             raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
@@ -191,12 +191,12 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
 
 
 def shown(number: int, rejection: Rejection) -> bytes:
-    """A rejection as a line of CSV, its bytes as they are."""
+    """A rejection as a line of CSV, its bytes unchanged."""
     return join_fields((b"%d" % number, *rejection.fields), Dialect()) + b"\n"
 
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
-    """The rows of a file that `show` printed, by id; lines come as latin-1. Raises ValueError, one line."""
+    """The rows of a file that `show` printed, by id; `lines` are decoded as latin-1. Raises ValueError, one line."""
     lines = iter(lines)
     first = next(lines, "")
     if what := explain_foreign(first, _TO_MATCH):
@@ -216,7 +216,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
             if not (number.isascii() and number.isdigit()):
                 raise ValueError(f"line {reader.line_num}: the id {number!r} is not a number")
             if int(number) in found:
-                raise ValueError(f"line {reader.line_num}: id {number} is there twice")
+                raise ValueError(f"line {reader.line_num}: id {number} occurs twice")
             found[int(number)] = Mended(*(text.encode("latin-1") for text in rest))
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
@@ -224,7 +224,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, with control characters escaped, which a terminal would obey."""
+    """Rows in aligned columns; control characters are escaped, because a terminal would obey them."""
     cells = [[_printable(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,4 +1,4 @@
-"""Reading the topic `rejected` for `nacre rejected`, and sending its rows again."""
+"""Reads the topic `rejected` for `nacre rejected`, and sends its rows again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
@@ -34,9 +34,10 @@ _BYTES_PER_TRANSACTION = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The topic up to the end that it had when it was opened, and which of its rows were replayed by then.
+    """The topic `rejected` up to its end when it was opened, and which of its rows had been replayed by then.
 
-    `begun_anew` has the offset, by source, after which that source was read again from its beginning.
+    `begun_anew` holds, by source, the offset of the note that it is read again from its beginning, which voids its
+    earlier rejections.
     """
 
     consumer: AIOKafkaConsumer
@@ -50,7 +51,7 @@ class Rejected:
         return number in self.replayed or number < self.begun_anew.get(rejection.source, 0)
 
     async def rejections(self, selection: Selection) -> AsyncIterator[tuple[int, Rejection]]:
-        """The selected rejections with their ids, in their order."""
+        """The selected rejections with their ids, in the topic's order."""
         async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
             for record in records:
                 found = decode_rejection(record.headers, record.value)
@@ -60,7 +61,7 @@ class Rejected:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a replay does, or would do: the rows sent, those refused by reason, and how many were replayed before."""
+    """What a replay does or would do: rows sent, rows refused by reason, how many were replayed before, unknown ids."""
 
     sent: RejectionGroups = field(default_factory=RejectionGroups)
     refused: RejectionGroups = field(default_factory=RejectionGroups)
@@ -70,7 +71,7 @@ class Outcome:
 
 
 async def find_partitions(settings: ServiceSettings) -> int:
-    """How many partitions `rows` has. Raises ConfigurationError where topics are missing."""
+    """How many partitions `rows` has. Raises ConfigurationError if a topic is missing."""
     topics = Topics.under(settings.topic_prefix)
     async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
         _, existing = await describe_topics(admin, topics.names)
@@ -82,14 +83,14 @@ async def find_partitions(settings: ServiceSettings) -> int:
 
 @asynccontextmanager
 async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
-    """The topic as it is now."""
+    """The topic `rejected` as it is now."""
     topics = Topics.under(settings.topic_prefix)
     partition = TopicPartition(topics.rejected, 0)
     async with (
         open_reader(settings, "nacre-rejected") as consumer,
         open_reader(settings, "nacre-rejected-end", "read_uncommitted") as ends,
     ):
-        # The end with what is not committed yet: another producer's open transaction may hold notes of replayed rows,
+        # The end counts uncommitted records too: another producer's open transaction may hold notes of replayed rows,
         # and a replay that did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
         replayed, begun_anew = OffsetSet(), dict[str, int]()
@@ -112,13 +113,14 @@ async def replay(
     split_by: str,
     refuse: Callable[[int, Rejection, str], None],
 ) -> Outcome:
-    """Send the selected rows again, or find out what that would do; with `mended`, only rows in it, as they are there.
+    """Send the selected rows again or, without `send`, find out what that would do.
 
-    Rows of a split that is not in use, or not in a given `split_by`, are refused.
+    With `mended`, only the rows in it are sent, as they are there. Rows of a split that is not in use, or not in a
+    given `split_by`, are refused.
 
-    Only one replay works at a time: starting its producer fences the others, and only then does it read what they have
-    sent. Each transaction holds rows together with the notes that they were replayed, so that after a crash at any
-    point the next replay goes on.
+    Only one replay works at a time: it fences the others by starting its producer, and reads what they have sent after
+    that. Each transaction holds rows together with the notes that they were replayed, so after a crash at any point the
+    next replay sends the rest.
     """
     topics = Topics.under(settings.topic_prefix)
     splits = await find_splits(settings, topics, split_by)
@@ -194,7 +196,7 @@ def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sen
 def _pack(
     outbox: Outbox, settings: ServiceSettings, topics: Topics, number: int, rejection: Rejection, sending: Sending
 ) -> None:
-    """Put the row behind a mark of its own, and the note that it was replayed."""
+    """Put the row into the outbox, behind a mark of its own, and the note that it was replayed."""
     key = source_key(rejection.source)
     partition = partition_for(key, settings.partitions)
     address = Address(rejection.source, key, (partition,))

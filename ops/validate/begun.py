@@ -1,4 +1,4 @@
-"""Which files an earlier run has begun with other settings, and what ingest would do about them."""
+"""Files that an earlier run began with other settings, and what ingest would do about each."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +15,7 @@ from services.ingest.parsing.options import ReadOptions
 
 
 def as_sources(files: Mapping[str, Path], locations: Mapping[str, SourceLocation]) -> dict[str, Path]:
-    """The files by their sources: a renamed file keeps its source, and a file that now has its name is another one."""
+    """The files by source: a renamed file keeps its source, and a new file under its old name is left out."""
     known = SourceLocations()
     for source, location in locations.items():
         known.put(source, location)
@@ -25,14 +25,14 @@ def as_sources(files: Mapping[str, Path], locations: Mapping[str, SourceLocation
     sources: dict[str, Path] = {}
     for name, found in look_at(files).items():
         begun = known.source_of(found.file) or by_path.get(name)
-        # A new file under the name of a renamed one has not been read yet.
+        # A new file under the old name of a renamed one has not been read, so no settings of an earlier run apply.
         if begun is not None or name not in locations:
             sources[begun or name] = Path(found.path)
     return sources
 
 
 def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], options: ReadOptions) -> list[Finding]:
-    """A line for each file that is refused or read again, and one for all that stay as they are; `files` by source."""
+    """A finding for each file that is refused or read again, and one for all that were read to the end."""
     findings: list[Finding] = []
     at_rest: list[str] = []
     for source, path in files.items():
@@ -58,7 +58,7 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], option
 
 
 def _changes(path: Path, progress: Progress, options: ReadOptions) -> tuple[tuple[str, ...], int]:
-    """Which settings differ now (none for another file, or one that cannot be read), and the file's size."""
+    """The changed settings in words, and the file's size; none if it cannot be read or is another file by now."""
     with suppress(OSError, SourceError):
         content = content_of(path)
         changed = find_changes(content, progress, options)

@@ -1,4 +1,4 @@
-"""Whether the broker and its topics would accept what the services send. It creates and writes nothing."""
+"""Whether the broker and its topics would accept what the services send. Nothing is created or written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +50,7 @@ class Broker:
 
 
 async def ask_broker(settings: ServiceSettings) -> Broker:
-    """Ask the broker, within a few seconds. Raises ConfigurationError where the settings cannot reach any."""
+    """Ask the broker, within seconds. Raises ConfigurationError if the settings are wrong or a record is malformed."""
     keep_last_warning(quiet=True)
     try:
         async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
@@ -87,7 +87,7 @@ async def _read_locations(settings: ServiceSettings, topic: str, found: Found) -
 async def _read_latest(
     settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
 ) -> dict[bytes, T]:
-    """The latest value of each key of a compacted topic."""
+    """The latest value of each key of a compacted topic. Raises ConfigurationError if one is malformed."""
     partitions = partitions_of(topic, found.topics[topic].partitions)
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
@@ -100,7 +100,7 @@ async def _read_latest(
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
-    """What on the broker fits the settings and rows of at most `longest_bytes`, and what does not."""
+    """What on the broker fits the settings and rows of up to `longest_bytes`, and what does not."""
     where = settings.kafka_bootstrap_servers
     if broker.trouble:
         return [Finding(holds=False, text=f"no broker answers at {where}: {broker.trouble}")]

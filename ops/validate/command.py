@@ -38,12 +38,12 @@ from services.split.settings import SplitSettings
 
 _PROGRAM = "nacre validate"
 _INTERRUPTED = 130
-# Without a terminal, nothing is wrapped.
+# The width without a terminal: nothing is wrapped.
 _WIDTH = 100_000
 
 
 class ValidateSettings(IngestSettings, SplitSettings):
-    """Report what would become of some files, before anything is sent: the settings are those of ingest and split.
+    """Report what the services would make of some files, before anything is sent: settings as for ingest and split.
 
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
@@ -61,7 +61,7 @@ class ValidateSettings(IngestSettings, SplitSettings):
 
 
 def main(argv: list[str]) -> int:
-    """Examine the input and print the report; return 0 when all is well, 1 when not, 78 for a wrong setting."""
+    """Examine the input and print the report; return 0 if all is well, 1 if not, 78 for a wrong setting."""
     _keep_quiet()
     try:
         settings = read_settings(ValidateSettings, argv, program=_PROGRAM, positional="input")
@@ -75,10 +75,10 @@ def main(argv: list[str]) -> int:
 
 
 def _keep_quiet() -> None:
-    """Log nothing of the clients: what matters is in the report."""
+    """Drop the clients' logs: what matters is in the report."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").propagate = False
-    # Characters that the terminal's encoding lacks are no reason to fail.
+    # Replace characters that the terminal's encoding lacks rather than fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
@@ -104,7 +104,7 @@ def _run(settings: ValidateSettings) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as captured:
         show(console, validation, Asked(found_out, frozenset(broker.schemas)))
-    # Tables are padded to their width, which is of no use in text.
+    # Tables are padded to their width: strip the trailing blanks.
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     return 0 if all(finding.holds for finding in findings(validation)) else 1
 
@@ -165,7 +165,7 @@ def _examine_file(
 
 
 def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[Step, int]]:
-    """Read in chunks, holding one line at most: each step, and how many bytes wait behind the last for more."""
+    """Read in chunks, holding one line at most: each step, and how many bytes after the last one wait for more."""
     position, fingerprint, chunk_bytes = ReadPosition(), Fingerprint(), CHUNK_BYTES
     at_end = False
     while not at_end:
@@ -173,7 +173,7 @@ def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[
         is_last = len(data) < chunk_bytes
         step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
         waits = is_last and not step.used
-        # Very many rejects come in several steps.
+        # A step holds a limited number of rejects, so the end may take several.
         at_end = waits or (is_last and step.used == len(data))
         fingerprint, position = fingerprint.after(data[: step.used]), step.position
         yield step, len(data) if waits else 0

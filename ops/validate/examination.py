@@ -15,7 +15,7 @@ from services.ingest.parsing.options import ReadOptions
 
 MAX_REASONS = 5
 _MAX_LOCATIONS = 3
-# So many rows are parsed at once: their fields take many times the memory of their bytes.
+# At most this many rows are parsed at once, because their fields take many times the memory of their bytes.
 _ROWS_AT_ONCE = 10_000
 
 Part = tuple[RowBlock, list[bytes]] | Reject
@@ -26,7 +26,7 @@ Part = tuple[RowBlock, list[bytes]] | Reject
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """How far a source is read; without a schema, its first row has not been reached."""
+    """How far a source is read: `line` from 1, `offset` in bytes. Without a schema, no row has been reached."""
 
     schema: Schema | None = None
     line: int = 1
@@ -35,9 +35,9 @@ class ReadPosition:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the next bytes of a source hold: runs of rows with their records' values, and rejects.
+    """What the next bytes of a source hold: blocks of rows with their records' values, and rejects.
 
-    `trouble` says what is wrong with the header's quotes, where the header is among them.
+    `used` counts the bytes. `trouble` says what is wrong with the header's quotes, if these bytes hold the header.
     """
 
     parts: tuple[Part, ...]
@@ -49,7 +49,7 @@ class Step:
 def read_on(data: bytes, position: ReadPosition, options: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
     """Take the complete records from `data`, which begins at `position`; with `at_end`, all of it.
 
-    Raises ValueError, one line, where the source's beginning cannot be read.
+    Raises ValueError, one line, if the source's beginning cannot be read.
     """
     parts: list[Part] = []
     used, trouble = 0, ""
@@ -103,7 +103,7 @@ class Rejections:
 
 
 def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejections:
-    """The rejections together with these, each a reason and a location."""
+    """The rejections and these, each a reason and a location."""
     count = known.count
     reasons = {reason.text: (reason.count, reason.locations) for reason in known.reasons}
     for text, location in found:
@@ -123,7 +123,7 @@ class ExaminedSource:
 
     `longest_bytes` is its longest record. `no_text` are rows that are not text in their encoding: they pass, but their
     fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end;
-    `notes` have what else there is to know, a line each.
+    `notes` hold anything else worth knowing, a line each.
     """
 
     name: str
@@ -138,12 +138,12 @@ class ExaminedSource:
 
 
 def wrong_quotes(trouble: str) -> tuple[str, ...]:
-    """A note on what becomes of a header with wrong quotes; none without `trouble`."""
+    """A note on how a header with wrong quotes is read; none without `trouble`."""
     return (f"the header's quotes are wrong ({trouble}): its first line is taken as it stands",) if trouble else ()
 
 
 def with_step(source: ExaminedSource, step: Step) -> ExaminedSource:
-    """What is known of a source with its next rows as well."""
+    """What is known of a source after its next rows too."""
     schema = step.position.schema
     rejects = [(part.reason, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))

@@ -21,7 +21,7 @@ class SchemaGroup:
 
 
 def group_by_schema(sources: Sequence[ExaminedSource], known: Mapping[str, Registered]) -> list[SchemaGroup]:
-    """The schemas that these sources have, by number; `known` has each of them by its id."""
+    """The sources grouped by schema, in the order of the schemas' numbers; `known` holds each schema by its id."""
     by_id: dict[str, list[ExaminedSource]] = {}
     for source in sources:
         if source.schema is not None:
@@ -39,7 +39,7 @@ def group_by_schema(sources: Sequence[ExaminedSource], known: Mapping[str, Regis
 
 
 def dissent(group: SchemaGroup, index: int) -> str:
-    """Which sources keep a column from having the type that it has in most; "" where none does."""
+    """Which sources keep a column from having the type that it has in most of them; "" if none does."""
     guesses = [(source.name, source.columns[index].guess) for source in group.sources if source.columns]
     counts = Counter(guess for _, guess in guesses if guess != EMPTY)
     [(usual, _)] = counts.most_common(1) or [(EMPTY, 0)]

@@ -26,7 +26,7 @@ _EVERY_SPLIT = "every split"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found.
+    """What `nacre validate` has found.
 
     `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source, and
     `broker` the findings on the broker. `notes` point out what works but may not be intended.
@@ -44,7 +44,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `auto` was to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
+    """What `auto` had to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
 
     found_out: Sequence[str] = ()
     known: frozenset[str] = frozenset()
@@ -125,7 +125,7 @@ def _table(*columns: str) -> Table:
 def _show_sources(console: Console, validation: Validation) -> None:
     numbers = {group.registered.schema.id: group.registered.number for group in validation.schemas}
     sources = validation.sources
-    # Sources with trouble come first, if not all can be shown.
+    # If not all sources can be shown, those with trouble come first.
     shown = sources if len(sources) <= _SHOWN_SOURCES else sorted(sources, key=_is_well)[:_SHOWN_SOURCES]
     table = _table("source", ">rows", ">bad rows", ">schema")
     for source in shown:

@@ -12,7 +12,7 @@ from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
 from services.split.categories.splits import Split
 
-# So many categories of a split, and so many bytes of their keys, are counted; of the rest, only that there are more.
+# The most categories of a split, and bytes of their keys, that are counted; beyond, the report says "more than".
 MAX_CATEGORIES = 100_000
 _MAX_KEYS_BYTES = 64 * 2**20
 _MAX_SAMPLES = 5
@@ -55,7 +55,7 @@ class SplitTally:
 
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
-            # Nothing is sent, and finding the partition of a key among many costs more than all else.
+            # One partition, because nothing is sent: hashing keys to several would cost more than all else.
             self._route = compile_route(self._split, registered.schema, partitions=1)
             self._schema_id = registered.schema.id
         return self._route
@@ -78,7 +78,7 @@ class SplitTally:
 
     def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:
         """The outcome of the rows so far; `known` has the number of each schema."""
-        # Equal counts stay in the order they came, so that the same input gives the same report.
+        # Equal counts stay in their order of arrival, so that the same input gives the same report.
         most = nlargest(_MAX_SAMPLES, self._counts.items(), key=lambda item: item[1])
         samples = []
         for key, rows in most:
