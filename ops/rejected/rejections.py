@@ -139,8 +139,8 @@ class Judge:
             # Sent to another split, the row would be in its files twice.
             raise ValueError(
                 f"split {rejection.split} is not in use, so it would reject the row again. In use: "
-                f"{_listed(self._splits)}; each of these has had this row from its source, and lists what "
-                "it rejected under its own name"
+                f"{_listed(self._splits)}; each of these got the row from its source, and its own rejections are "
+                "listed under its name"
             )
         schema_id = self._schema_ids.get(rejection.source, "")
         if not schema_id:

@@ -173,7 +173,7 @@ def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[
         is_last = len(data) < chunk_bytes
         step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
         waits = is_last and not step.used
-        # A step holds a limited number of rejects, so the end may take several.
+        # An opening takes a limited number of blank lines, so the end may take several steps.
         at_end = waits or (is_last and step.used == len(data))
         fingerprint, position = fingerprint.after(data[: step.used]), step.position
         yield step, len(data) if waits else 0

@@ -1,4 +1,4 @@
-"""What the demo shows where there is no terminal, and what it computes for the bars."""
+"""What the demo shows without a terminal, and what it computes for the bars."""
 
 import io
 
@@ -47,7 +47,7 @@ def test_without_a_terminal_each_stage_has_a_line_once_and_in_order() -> None:
     assert console.file.getvalue() == "  ingest  10 rows\n  split   10 rows\n  sink    20 rows\n"
 
 
-def test_many_categories_are_told_by_their_largest() -> None:
+def test_of_many_categories_the_largest_are_shown() -> None:
     lines = shown(
         category_table(
             {

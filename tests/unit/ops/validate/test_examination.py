@@ -33,7 +33,7 @@ MAX_ROW_BYTES = 12
 
 
 def read(data: bytes, ends: list[int], options: ReadOptions | None = None) -> tuple[ExaminedSource, list[Step]]:
-    """Read a source of which there is more each time, up to these ends and then all."""
+    """Read a source that has grown to each of these ends in turn, then all of it."""
     source, position = ExaminedSource("s"), ReadPosition()
     steps: list[Step] = []
     for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
@@ -75,7 +75,7 @@ def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
     assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
 
 
-def test_what_is_known_of_a_source() -> None:
+def test_a_source_is_described_by_its_rows_columns_and_rejections() -> None:
     source = judged(b'a,b\n1,x\n2,\n\n"3","y\ny"\n4\n5,\xff\n')
     assert source.schema == Schema(b"a,b", ("a", "b"))
     assert (source.rows, source.longest_bytes) == (4, 9)
@@ -83,11 +83,11 @@ def test_what_is_known_of_a_source() -> None:
     assert source.rejections == Rejections(
         2, (Reason("blank line", 1, ("s:4",)), Reason("1 field, the header has 2", 1, ("s:7",)))
     )
-    # The line break within quotes is counted.
+    # The line break within quotes counts as a line.
     assert source.no_text == Rejections(1, (Reason("not UTF-8", 1, ("s:8",)),))
 
 
-def test_wrong_quotes_of_a_header_are_told_once_it_is_read() -> None:
+def test_wrong_quotes_of_a_header_are_reported_once_it_is_read() -> None:
     for data in (b'a,"b\n1,2\n', b'a,"b"x\n1,2\n', b'a, "b"\n1,2\n'):
         _, steps = read(data, [3])
         assert [bool(step.trouble) for step in steps] == [False, True]
@@ -101,16 +101,16 @@ def test_a_source_without_a_row_has_no_schema(data: bytes) -> None:
     assert (source.schema, source.rows, source.rejections.count) == (None, 0, len(data))
 
 
-def test_what_has_no_json_form_is_a_bad_row_where_rows_travel_as_json() -> None:
+def test_a_row_without_a_json_form_is_bad_if_rows_travel_as_json() -> None:
     options = ReadOptions(row_format="json")
     source = judged(b"a\n\xff\nb\n", options)
     assert source.rows == 1
     assert [reason.locations for reason in source.rejections.reasons] == [("s:2",)]
-    # A record's length is that of its object.
+    # A record is as long as its JSON object.
     assert source.longest_bytes == len(b'{"a":"b"}')
 
 
-def test_a_beginning_that_cannot_be_read_is_told_as_ingest_tells_it() -> None:
+def test_a_beginning_that_cannot_be_read_is_reported_as_ingest_reports_it() -> None:
     with pytest.raises(ValueError, match="UTF-16"):
         judged(b"\xff\xfea\0")
 

@@ -1,4 +1,4 @@
-"""What `nacre validate` shows where there is no terminal."""
+"""What `nacre validate` shows without a terminal."""
 
 import io
 
@@ -45,7 +45,7 @@ def test_all_is_well() -> None:
     assert lines[-2:] == ["✓ 4 rows in 1 source can be read", "✓ every row has a category in each split"]
 
 
-def test_what_would_be_rejected_is_told_by_reason_and_place() -> None:
+def test_rejected_rows_are_shown_by_reason_and_location() -> None:
     bad = ExaminedSource("x.csv", SCHEMA, 4, columns=(INTS, EMPTY), rejections=BAD)
     split = SplitOutcome(
         "a", 3, 2, complete=False, samples=(), rejections=Rejections(1, (Reason("no", 1, ("x.csv:2",)),))
@@ -62,7 +62,7 @@ def test_what_would_be_rejected_is_told_by_reason_and_place() -> None:
     ]
 
 
-def test_no_file_and_folders_that_cannot_be_looked_into_are_not_well() -> None:
+def test_no_file_and_folders_that_cannot_be_listed_are_findings() -> None:
     assert texts(Validation("in", [], [], [], ["cannot read in/x: Permission denied"])) == [
         "False cannot read in/x: Permission denied",
         "False there is no *.csv file at INPUT in",
@@ -80,7 +80,7 @@ def test_many_troubles_and_sources_are_cut_short_the_bad_ones_first() -> None:
     assert "and 63 more sources" in lines
 
 
-def test_what_cannot_be_read_is_not_counted_among_what_can() -> None:
+def test_a_source_that_cannot_be_read_is_not_counted_as_readable() -> None:
     bad = ExaminedSource("y.csv", trouble="y.csv is bad")
     assert texts(Validation("in", [GOOD, bad], [GROUP], [])) == [
         "False y.csv is bad",
@@ -89,7 +89,7 @@ def test_what_cannot_be_read_is_not_counted_among_what_can() -> None:
     assert texts(Validation("in", [bad], [], [])) == ["False y.csv is bad"]
 
 
-def test_another_schema_is_told_by_its_differences() -> None:
+def test_another_schema_is_shown_by_its_differences() -> None:
     other = Schema(b"a", ("a",))
     group = SchemaGroup(
         Registered(2, other), (ExaminedSource("y.csv", other),), (INTS,), ("missing [b]", "delimiter comma")
@@ -99,7 +99,7 @@ def test_another_schema_is_told_by_its_differences() -> None:
     assert "rows of y.csv go to files of their own" in lines
 
 
-def test_a_type_that_one_source_lacks_is_told() -> None:
+def test_a_type_that_one_source_lacks_is_shown() -> None:
     word = ExaminedSource("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
     group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (Fields((), 7, 2), EMPTY))
     assert "1 a text 2 int except in y.csv (text)" in shown(Validation("in", [GOOD], [group], []))

@@ -38,7 +38,7 @@ def test_every_row_is_in_one_file_or_rejected_however_the_rows_come(rows: list[t
     outcome = tallied("a+b:int", steps_of(rows, at_once)).outcome(KNOWN)
     assert outcome == tallied("a+b:int", steps_of(rows)).outcome(KNOWN)
     assert outcome.rows + outcome.rejections.count == len(rows)
-    # A field in quotes is the same without them.
+    # A field in quotes has the same category as without them.
     expected = Counter((a.strip('"'), b.lstrip("0")) for a, b in rows if b != "no")
     assert (outcome.rows, outcome.files, outcome.complete) == (expected.total(), len(expected), True)
     assert sum(count for _, count in outcome.samples) == sum(sorted(expected.values(), reverse=True)[:5])
@@ -61,8 +61,8 @@ def test_rows_of_another_schema_go_to_other_files() -> None:
     assert tally.outcome({**KNOWN, other.schema.id: other}).samples == (("a/x.csv", 1), ("a/x~2.csv", 1))
 
 
-def test_rejected_rows_are_told_by_reason_with_their_lines() -> None:
-    # Line breaks within quotes count.
+def test_rejected_rows_are_counted_by_reason_with_their_lines() -> None:
+    # Line breaks within quotes count as lines.
     steps = steps_of([('"q\nq"', "no"), ("x", "7"), ("x", "no"), ("x", "-")])
     rejections = tallied("b:int", steps).outcome(KNOWN).rejections
     assert rejections.reasons == (
@@ -85,7 +85,7 @@ def test_a_category_too_long_for_a_key_is_rejected_as_split_does() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 8))
-def test_more_categories_than_are_told_apart_are_more_than_so_many(bound: int, categories: int) -> None:
+def test_categories_beyond_the_limit_make_the_count_incomplete(bound: int, categories: int) -> None:
     [split] = parse_split_by("a")
     tally = SplitTally(split, max_categories=bound)
     for step in steps_of([(str(number), "1") for number in range(categories)] * 2, at_once=3):
