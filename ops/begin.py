@@ -1,6 +1,6 @@
 """`nacre begin split | sink`: accept, once, that the first records of a topic are gone.
 
-A service that has read nothing of a partition refuses to begin where its topic no longer begins at offset 0: rows
+A service that has read nothing of a partition refuses to begin if the topic no longer begins at offset 0: rows
 would be missing without a trace. The acceptance names topic, partition and offset; it is committed beside the group's
 offset, and the service's first commit replaces it.
 """
@@ -36,8 +36,8 @@ from ops.command_line import Parser, keep_clients_quiet
 
 _PROGRAM = "nacre begin"
 _ANSWER_DEADLINE_S = 15.0
-_PLACE = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
-# Without members, or not existing.
+_OFFSET = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
+# States of a group without members, and of one that does not exist.
 _AT_REST = frozenset({"Empty", "Dead"})
 
 Firsts = dict[TopicPartition, int]
@@ -57,11 +57,11 @@ class Reading:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; return 0 when nothing is gone or what is named is accepted, 78 for a wrong setting, else 1."""
+    """Run the command; return 0 if nothing is gone or the offsets are accepted, 78 for a wrong setting, else 1."""
     keep_clients_quiet()
     try:
         options = _parser().parse_args(argv)
-        accepted = parse_places(options.places)
+        accepted = parse_offsets(options.offsets)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
         return asyncio.run(_run(settings, options.service, accepted))
     except ServiceError as error:
@@ -72,24 +72,24 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def parse_places(texts: Sequence[str]) -> Firsts:
-    """Read places written as TOPIC:PARTITION:OFFSET. Raises ConfigurationError where one is not."""
-    places: Firsts = {}
+def parse_offsets(texts: Sequence[str]) -> Firsts:
+    """Parse texts of the form TOPIC:PARTITION:OFFSET. Raises ConfigurationError if one has another form."""
+    offsets: Firsts = {}
     for text in texts:
-        match = _PLACE.fullmatch(text)
+        match = _OFFSET.fullmatch(text)
         if match is None:
             raise ConfigurationError(f"{text!r} is not TOPIC:PARTITION:OFFSET, as in nacre.rows:0:1200")
-        places[TopicPartition(match["topic"], int(match["partition"]))] = int(match["offset"])
-    return places
+        offsets[TopicPartition(match["topic"], int(match["partition"]))] = int(match["offset"])
+    return offsets
 
 
-def show_places(gone: Mapping[TopicPartition, int]) -> list[str]:
-    """The places as `parse_places` reads them."""
+def show_offsets(gone: Mapping[TopicPartition, int]) -> list[str]:
+    """The offsets in the form that `parse_offsets` reads."""
     return [f"{topic}:{partition}:{offset}" for (topic, partition), offset in gone.items()]
 
 
-def check_places(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPartition, int]) -> None:
-    """Raise ConfigurationError unless each accepted place is where its partition begins now."""
+def check_offsets(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPartition, int]) -> None:
+    """Raise ConfigurationError unless each accepted offset is the one at which its partition begins now."""
     for partition, offset in accepted.items():
         where = f"topic {partition.topic}, partition {partition.partition}"
         if partition not in firsts:
@@ -97,7 +97,7 @@ def check_places(accepted: Mapping[TopicPartition, int], firsts: Mapping[TopicPa
         if firsts[partition] != offset:
             raise ConfigurationError(
                 f"{where} begins at offset {firsts[partition]}, not {offset}: run the command without "
-                "places to see what is gone now"
+                "offsets to see what is gone now"
             )
 
 
@@ -107,9 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Accept, once, that the first records of a topic are gone, and begin with what is left. The broker "
         "and the topics are those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",
     )
-    parser.add_argument("service", choices=["split", "sink"], help="the service to begin with; stop it first")
+    parser.add_argument("service", choices=["split", "sink"], help="the service that is to begin; stop it first")
     parser.add_argument(
-        "places",
+        "offsets",
         nargs="*",
         metavar="TOPIC:PARTITION:OFFSET",
         help="where to begin; without one, list what is gone and accept nothing",
@@ -128,14 +128,14 @@ async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int
 
 
 async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> int:
-    async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+    async with asyncio.timeout(_ANSWER_DEADLINE_S), open_admin(settings) as admin:
         reading = await _look(admin, settings, service)
         if not accepted:
             return _list(service, reading)
-        check_places(accepted, reading.firsts)
+        check_offsets(accepted, reading.firsts)
         await _check_at_rest(admin, service, reading.group)
         await _accept(admin, settings, reading, accepted)
-    sys.stdout.write("".join(f"{service} begins at {place}\n" for place in show_places(accepted)))
+    sys.stdout.write("".join(f"{service} begins at {offset}\n" for offset in show_offsets(accepted)))
     return 0
 
 
@@ -164,7 +164,7 @@ def _list(service: str, reading: Reading) -> int:
         return 0
     for (topic, partition), first in gone.items():
         sys.stdout.write(f"topic {topic}, partition {partition}: the {first} offsets before {first} are gone\n")
-    command = " ".join([_PROGRAM, service, *show_places(gone)])
+    command = " ".join([_PROGRAM, service, *show_offsets(gone)])
     sys.stdout.write(f"to begin with what is left, stop {service} and run this once:\n{command}\n")
     return 1
 
@@ -201,12 +201,12 @@ async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading
 
 
 def _point_of_sink(_point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
-    """The acceptance alone: the offsets that sink commits only inform others, so nothing of them has to stay."""
+    """The acceptance alone: the offsets that sink commits only inform others, so they need not survive."""
     return OffsetAndMetadata(first, encode_acceptance(Acceptance(topic.id, first)))
 
 
 def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> OffsetAndMetadata:
-    """The committed position, or one that nothing was read from, with the acceptance in it."""
+    """The committed position, or one from which nothing was read, with the acceptance in it."""
     if point.offset == NOTHING_COMMITTED:
         ids = {"rows": topic.id} if topic.id else {}
         position = Position(Group(first, first), partitions=topic.partitions, topics=ids, begin=first)
@@ -216,10 +216,10 @@ def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> Offse
 
 
 def _check_kept(points: Mapping[TopicPartition, OffsetAndMetadata], reading: Reading) -> None:
-    """Raise ServiceError where a position is gone: rows that were processed would be processed again."""
+    """Raise ServiceError if a position is gone: split would process rows again that it has processed."""
     gone = [partition for partition, point in points.items() if point.offset == NOTHING_COMMITTED]
     if gone and reading.has_positions:
         raise ServiceError(
             f"topic {gone[0].topic}, partition {gone[0].partition}: the offset that group {reading.group} had "
-            "committed is gone: rows would come twice. Begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
+            "committed is gone, so rows would come twice: begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
         )

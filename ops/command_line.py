@@ -1,4 +1,4 @@
-"""How the operator's commands read their arguments, and what they keep off the terminal."""
+"""How the operator's commands read their arguments and keep the clients' logs off the terminal."""
 
 import argparse
 import logging
@@ -18,9 +18,9 @@ class Parser(argparse.ArgumentParser):
 
 
 def keep_clients_quiet() -> None:
-    """Log nothing of the clients: the command reports what matters in its own words."""
+    """Drop the clients' logs: the command reports what matters in its own words."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     client_log = logging.getLogger("aiokafka")
-    # Without any handler, Python prints warnings by itself.
+    # Without a handler, Python would print warnings to stderr.
     client_log.addHandler(logging.NullHandler())
     client_log.propagate = False

@@ -1,7 +1,7 @@
 """`nacre index [OUTPUT_DIR]`: which file holds which category, as sink's ledgers know it, one JSON object a line.
 
-Long categories are cut in file names and cannot be read back from the paths: this maps them back. It may run at any
-time, also beside sinks; rows and bytes are those of each file's last checkpoint.
+File names cut long categories off, so paths cannot be read back: this command maps them back. It may run at any time,
+even while sinks run; rows and bytes are as of each file's last checkpoint.
 """
 
 import argparse
@@ -21,8 +21,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="nacre index",
         description="Print, for every file that sink has made, a JSON object: path (below OUTPUT_DIR), split, category "
-        "(null for an empty field), schema, rows, bytes (as of the last checkpoint; of a finished file before it is "
-        "packed), finished.",
+        "(null for an empty field), schema, rows, bytes (as of the last checkpoint; for a finished file, before "
+        "compression), finished.",
     )
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
     output_dir: Path = parser.parse_args(argv).output_dir
@@ -39,6 +39,6 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"nacre index: cannot read ledger {path}: {error}\n")
         return 1
     except BrokenPipeError:
-        # The reader closed the pipe. What Python still holds for it at exit goes nowhere.
+        # The reader closed the pipe: without this, the flush at exit would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -35,7 +35,7 @@ def settings_table(models: Models) -> str:
     services_by_row: dict[tuple[str, str, str], list[str]] = {}
     for service, model in models.items():
         for name, field in model.model_fields.items():
-            # A setting with different meanings gets a row for each of them.
+            # A setting that differs between services gets a row for each of its meanings.
             services_by_row.setdefault((f"`{name.upper()}`", _default(field), _what(field)), []).append(service)
     rows = [
         (setting, "all" if len(services) == len(models) else ", ".join(services), default, what)

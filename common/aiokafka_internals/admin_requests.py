@@ -53,8 +53,8 @@ async def remove_member(admin: AIOKafkaAdminClient, coordinator: int, group: str
     await admin._client.send(coordinator, LeaveGroupRequest(group, member_id))  # noqa: SLF001 - it has no such request
 
 
-async def create_acl(admin: AIOKafkaAdminClient, acl: Acl) -> None:
-    """Set one ACL. KafkaError when the broker refuses it."""
+async def create_acl(admin: AIOKafkaAdminClient, acl: Acl, what: str) -> None:
+    """Set one ACL. KafkaError when the broker refuses it: its text begins with `what`, the ACL in words."""
     client = admin._client  # noqa: SLF001 - same
     request = CreateAclsRequest(
         acl.resource_type,
@@ -68,7 +68,7 @@ async def create_acl(admin: AIOKafkaAdminClient, acl: Acl) -> None:
     answer = await client.send(client.get_random_node(), request)
     for code, text in answer.creation_responses:
         if code:
-            raise for_code(code)(text or f"{acl.name}: not set")
+            raise for_code(code)(f"{what}: {text or 'the broker does not say why'}")
 
 
 class _DescribeGroupsRequestV3(RequestStruct):  # type: ignore[misc]  # aiokafka has no types

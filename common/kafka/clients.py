@@ -78,11 +78,13 @@ def new_consumer(
 
 
 @asynccontextmanager
-async def open_admin(settings: ServiceSettings, stop: asyncio.Event) -> AsyncIterator[AIOKafkaAdminClient]:
+async def open_admin(
+    settings: ServiceSettings, stop: asyncio.Event | None = None
+) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client; Stopped when `stop` is set before it has started."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
-        await unless_stopped(stop, admin.start())
+        await unless_stopped(stop or asyncio.Event(), admin.start())
         yield admin
     finally:
         await within_deadline(admin.close(), "admin client")

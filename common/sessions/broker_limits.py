@@ -18,7 +18,7 @@ async def ask_broker_for(names: Sequence[str], settings: ServiceSettings) -> dic
     if not names:
         return {}
     try:
-        async with asyncio.timeout(_DEADLINE_S), open_admin(settings, asyncio.Event()) as admin:
+        async with asyncio.timeout(_DEADLINE_S), open_admin(settings) as admin:
             node = (await admin.describe_cluster())["brokers"][0]["node_id"]
             asked = ConfigResource(ConfigResourceType.BROKER, str(node), dict.fromkeys(names))
             answers = await admin.describe_configs([asked])

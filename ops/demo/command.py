@@ -27,10 +27,12 @@ from ops.demo.proof import ProofError, categories
 from ops.demo.screen import Bars, category_table
 from ops.demo.services import Services
 from ops.demo.watch import Observer, delete_topics
-from ops.findings import proof, shown_path
+from ops.findings import shown_path
+from ops.findings_table import findings_table
 from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
-from ops.kafka.local import LocalKafka, LocalKafkaError
+from ops.kafka.jars import LocalKafkaError
+from ops.kafka.local import LocalKafka
 from services.split.categories.splits import parse_split_by
 
 _SHOW_INTERVAL_S = 0.05
@@ -41,7 +43,7 @@ _DELETE_DEADLINE_S = 5.0
 
 
 def main(argv: list[str]) -> int:
-    """Run the demo; return 0 when everything is proved, 1 when not, 128 + signal number when interrupted."""
+    """Run the demo; return 0 if everything is proved, 1 if not, 128 + the signal's number if interrupted."""
     arguments = parse(argv)
     _keep_quiet()
     console = Console(highlight=False)
@@ -63,7 +65,7 @@ def _keep_quiet() -> None:
     """Keep the log of the observer's clients out of the bars; the services report their errors in their own logs."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Characters that the terminal's encoding lacks are no reason to fail.
+    # Replace characters that the terminal's encoding lacks rather than fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
@@ -100,7 +102,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         with console.status("reading the files back"):
             files, findings = check(order.input.read_bytes(), order.name, order.output_dir, splits)
         console.print(category_table(categories([split.name for split in splits], files)))
-        console.print(proof(findings))
+        console.print(findings_table(findings))
         _ignore_signals()
     where = shown_path(order.output_dir)
     if (order.output_dir / REJECTED_PATH).exists():
@@ -126,7 +128,7 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
     stack.callback(kafka.kill)
     took_s = time.monotonic() - began
     console.print(f"  Kafka {jars.KAFKA_VERSION} at {kafka.bootstrap}, ready after {took_s:.1f} s")
-    # They override what the environment may say about another broker.
+    # These override what the environment may say about another broker.
     return [
         prefix,
         f"--kafka-bootstrap-servers={kafka.bootstrap}",
@@ -138,7 +140,7 @@ def _reach_kafka(stack: ExitStack, console: Console) -> list[str]:
 def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
     with deferred_signals():
         trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
-    # A broker that never answered has none of them.
+    # A broker that never answered has no topics of this demo.
     if trouble and observer.standings is not None:
         sys.stderr.write(f"nacre demo: the topics {settings.topic_prefix}* are left on the broker: {trouble}\n")
 
@@ -146,7 +148,7 @@ def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
 def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str]]:
     # Every setting that the outcome depends on is given, so that the environment cannot change it.
     shared = [*flags, "--log-format=console", "--log-level=info"]
-    # Rejected rows are shown with the rest.
+    # Rejected rows must not stop the demo: it shows them with the rest.
     shared_by_readers = [*shared, "--max-rejected=100%"]
     reading = ["--once", "--header=first", "--row-format=csv", "--order=source"]
     return {

@@ -25,17 +25,17 @@ from ops.findings import Finding, shown_path
 from services.sink.paths.names import file_path, parse_path
 from services.split.categories.splits import Split
 
-# It marks a folder as a demo's: a real pipeline's output has a hidden folder with ledgers too.
+# This file marks a folder as a demo's: a real pipeline's output has a hidden folder with ledgers too.
 _MARKER = "demo"
 
 
 class DemoError(Exception):
-    """There is no demo; the message tells the person who asked for it why."""
+    """The demo cannot run; the message says why, for the person who asked for it."""
 
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Empty the folder, which must be a demo's or empty, and lock it for this demo. Raises DemoError."""
+    """Empty the folder and lock it for this demo. Raises DemoError unless it is a demo's, empty, or not there."""
     marker = folder / HIDDEN / _MARKER
     if folder.exists() and not folder.is_dir():
         raise DemoError(f"{folder} is not a folder")
@@ -85,9 +85,9 @@ def count_input(path: Path) -> int:
 
 
 def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Rejected]]:
-    """Every category's file below the folder, and the rejected rows."""
-    # One path of each split shows its folder.
-    places = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
+    """Every category's file below the folder, and the rejected rows. Raises DemoError for a file of no split."""
+    # The first part of any path of a split is the split's folder.
+    folders = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
     files = []
     rejected: list[Rejected] = []
     for path in sorted(folder.rglob("*.csv")):
@@ -96,7 +96,7 @@ def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile]
             if relative == REJECTED_PATH:
                 rejected = read_rejected(file)
             else:
-                split = places.get(relative.split("/")[0])
+                split = folders.get(relative.split("/")[0])
                 if split is None:
                     raise DemoError(f"{path} belongs to no split of this run")
                 files.append(CategoryFile(split, _category(relative), count_rows(file)))
@@ -108,7 +108,7 @@ def _category(relative: str) -> str:
     try:
         _, category, _ = parse_path(relative)
     except ValueError:
-        # A long name is cut, and ends in a digest of its text.
+        # A long name is cut off and ends in a digest of its text, so it cannot be parsed.
         return Path(relative).stem
     return "+".join("(empty)" if part is None else part for part in category)
 

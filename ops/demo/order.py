@@ -1,4 +1,4 @@
-"""What the demo is asked to do: its command line, read and checked."""
+"""What the demo is asked to do: its command line, parsed and checked."""
 
 import argparse
 import os
@@ -27,7 +27,7 @@ class Order:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    """Read the command line; exits 2 where it cannot be read."""
+    """Parse the command line; exit with 2 if it is wrong."""
     parser = argparse.ArgumentParser(
         prog="nacre demo",
         description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
@@ -41,7 +41,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         metavar="SPLITS",
         help=f"as SPLIT_BY, which is used when it is set; default: {_SPLIT_BY}",
     )
-    parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are so many")
+    parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are N")
     parser.add_argument(
         "--output-dir", type=Path, default=_OUTPUT_DIR, metavar="FOLDER", help=f"emptied first; default: {_OUTPUT_DIR}"
     )

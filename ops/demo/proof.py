@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from ops.findings import Finding
 
-# The csv module refuses fields above 128 KiB.
+# By default, the csv module refuses fields above 128 KiB.
 csv.field_size_limit(2**31 - 1)
 
 _MODULUS = 2**64
-# It maps every byte to one character and back, so data in any encoding pass unchanged.
+# Latin-1 maps every byte to one character and back, so data in any encoding pass unchanged.
 BYTES_AS_TEXT = "latin-1"
 
 
@@ -83,7 +83,7 @@ def _as_text(characters: str) -> str:
 
 
 def without(data: bytes, rejected: Sequence[Rejected]) -> bytes:
-    """The input without these rows and their line endings. Raises ProofError where the input has no such row there."""
+    """The input without these rows and their line endings. Raises ProofError if the input lacks one there."""
     kept = []
     begin = 0
     for row in sorted(rejected, key=lambda row: row.offset):
@@ -100,7 +100,7 @@ def prove(
     data: bytes, name: str, splits: Sequence[str], files: Sequence[CategoryFile], rejected: Sequence[Rejected]
 ) -> list[Finding]:
     """Check that all that goes into each split comes out of it, and that every file has the header of input `name`."""
-    # What ingest rejected need not be a row to the csv module: each counts as one.
+    # Bytes that ingest rejected need not be a row to the csv module, so each rejection counts as one row.
     no_rows = [row for row in rejected if not row.split]
     taken = count_rows(_lines(without(data, no_rows)))
     by_text: defaultdict[Finding, list[str]] = defaultdict(list)
@@ -128,7 +128,7 @@ def _balance(taken: Rows, no_rows: int, files: Sequence[Rows], refused: Sequence
 
 
 def _row_checksum(raw: bytes) -> int:
-    # Below an empty header, which is not counted.
+    # The row needs a header line above it, here an empty one, which is not counted.
     return count_rows(_lines(b"\n" + raw + b"\n")).checksum
 
 

@@ -39,7 +39,7 @@ class Pace:
 
     @property
     def rows_per_s(self) -> int | None:
-        """None until enough looks have seen it move: between two looks it may have been idle."""
+        """None until enough looks have seen progress: between two looks the stage may have been idle."""
         took_s = self._moved_s - self._began_s
         return round(self._done / took_s) if self._moves >= _MOVES_OF_A_PACE and took_s > 0 else None
 
@@ -91,7 +91,7 @@ class Bars:
                 )
             elif stage not in self._reported:
                 if stage not in finished or stood.done < stood.total:
-                    # One after the other, in the order of the stages.
+                    # Stages are reported in their order, so the later ones wait.
                     return
                 self._reported.add(stage)
                 self._console.print(f"  {stage:7} {stood.done:,} rows{', ' * bool(text)}{text}")

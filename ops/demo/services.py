@@ -13,10 +13,10 @@ from ops.demo.files import DemoError
 from ops.kafka.deferred_signals import deferred_signals
 
 _LOG_TAIL_LINES = 20
-# A service drains within its DRAIN_DEADLINE_S; this is for one that fails to.
+# A service drains within its DRAIN_DEADLINE_S; this deadline is for one that fails to.
 _STOP_DEADLINE_S = 10.0
 _PR_SET_PDEATHSIG = 1
-# Loaded here: between fork and exec nothing may be loaded.
+# Load the library here: between fork and exec nothing may be loaded.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 

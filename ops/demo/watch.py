@@ -56,7 +56,7 @@ def standings(
     written: int,
     rejected: int,
 ) -> Standings:
-    """Put together what was seen of a run over `rows` rows.
+    """The standings, from what was seen of a run over `rows` rows.
 
     ingest has `passed_on` and `refused` rows, split has processed what its positions say, and sink has `written` rows
     to categories and `rejected` ones, both services' rejections, to their file.
@@ -72,7 +72,7 @@ def standings(
 
 
 class Observer:
-    """Looks again and again. `standings` is the last result, None before the first; `trouble` says why it is."""
+    """Looks again and again. `standings` is the last result, None before the first, and `trouble` says why."""
 
     def __init__(self, settings: ServiceSettings, output_dir: Path, rows: int, splits: int) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class Observer:
         self.trouble = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop`, and then once more; begin again whenever Kafka does not answer."""
+        """Look until `stop`, and then once more; start again whenever Kafka does not answer."""
         while True:
             try:
                 with client_failures_as_outages():
@@ -121,7 +121,7 @@ class Observer:
         self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage
     ) -> Standings:
         at_s = time.monotonic()
-        # With ONCE nothing follows an end, and asking all partitions takes longer than all else here.
+        # With ONCE nothing follows a source's end, and asking every partition takes longer than anything else here.
         if not all_ended(watch.sources):
             await watch.read_sources(consumer)
         found = await admin.list_consumer_group_offsets(to_split.group, partitions=list(to_split.partitions))
@@ -151,7 +151,7 @@ def ledger_rows(output_dir: Path) -> tuple[int, int]:
                 else:
                     written += line["rows"]
         except sqlite3.OperationalError:
-            # It is being created, or closed.
+            # The ledger is being created or closed.
             continue
     return written, rejected
 
@@ -160,7 +160,7 @@ async def delete_topics(settings: ServiceSettings, deadline_s: float) -> str:
     """Delete this demo's topics, and with them its groups' offsets; return why that failed, "" when it did not."""
     topics = Topics.under(settings.topic_prefix)
     try:
-        async with asyncio.timeout(deadline_s), open_admin(settings, asyncio.Event()) as admin:
+        async with asyncio.timeout(deadline_s), open_admin(settings) as admin:
             response = await admin.delete_topics(list(topics.names))
     except (KafkaError, OSError, TimeoutError) as error:
         return _reason(error)

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nacre kafka", description="Run a real Apache Kafka on this machine.")
     parser.add_argument("--port", type=int, help="default: a free port")
-    parser.add_argument("--data-dir", type=Path, help="keep the data in this folder, and go on with what is there")
+    parser.add_argument("--data-dir", type=Path, help="keep the data in this folder, and continue with what is there")
     parser.add_argument(
         "--config", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="broker setting"
     )
@@ -45,7 +45,3 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     return key, value
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Holding signals back for a moment, around what they must not interrupt."""
+"""Holding signals back around work that they must not interrupt."""
 
 import signal
 import threading
@@ -9,11 +9,11 @@ from types import FrameType
 
 @contextmanager
 def deferred_signals() -> Iterator[list[int]]:
-    """Defer signals that Python handles to the end of this block, in the main thread; the list holds those that came.
+    """Defer the signals that Python handles to the end of this block, in the main thread; yield those that came.
 
-    Around the start of a process, because a signal between the fork and our knowing the child would leave a child that
-    no one waits for. Around a loop, because a signal would interrupt any task that runs. Handlers are replaced rather
-    than signals masked, because a child would inherit the mask.
+    A process is started in such a block, because a signal between the fork and the parent's note of the child would
+    leave a child that nobody waits for. An event loop runs in one, because a signal would interrupt any task.
+    Handlers are replaced rather than signals masked, because a child would inherit the mask.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():

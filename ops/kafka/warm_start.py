@@ -1,6 +1,6 @@
 """Kafka's classes as Java keeps them once read and linked (JEP 483): a broker starts in a third of the time.
 
-Java itself checks that they belong to the same Java and jars, and reads all of them again where they do not.
+Java itself checks that they belong to the same Java and jars, and reads all of them again if they do not.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ _DEADLINE_S = 300.0
 
 
 def warm_up() -> None:
-    """Keep the classes of a broker in this Java, once; processes that do so at the same time wait for each other."""
+    """Keep a broker's classes for this Java, once; processes that do so at the same time wait for each other."""
     kept = jars.kept_classes()
     kept.parent.mkdir(parents=True, exist_ok=True)
     with (kept.parent / "classes.lock").open("w") as lock:

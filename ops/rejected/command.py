@@ -20,7 +20,7 @@ from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.command_line import Parser
-from ops.rejected.rejections import COLUMNS, Groups, Mended, Wanted, read_mended, shown, split_shown, table
+from ops.rejected.rejections import COLUMNS, Mended, RejectionGroups, Selection, read_mended, shown, split_shown, table
 from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
@@ -30,7 +30,7 @@ _HEADER = ",".join(COLUMNS).encode() + b"\n"
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; return 0 when all is done, 1 when some rows could not be replayed, 78 for a wrong setting."""
+    """Run the command; return 0 if all is done, 1 if some rows could not be replayed, 78 for a wrong setting."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     keep_last_warning(quiet=True)
     try:
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
             sys.stderr.write(f"{_PROGRAM}: {line}\n")
         return error.exit_code
     except BrokenPipeError:
-        # The reader closed the pipe. What Python still holds for it at exit goes nowhere.
+        # The reader closed the pipe: without this, the flush at exit would fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     filters = Parser(add_help=False)
-    filters.add_argument("--reason", default="", metavar="TEXT", help="only rows whose reason has this text in it")
+    filters.add_argument("--reason", default="", metavar="TEXT", help="only rows whose reason contains this text")
     filters.add_argument("--source", help="only rows of this source")
     filters.add_argument("--split", help="only rows that this split rejected; '' for those that ingest rejected")
     filters.add_argument(
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     showing = commands.add_parser(
         "show", parents=[filters], help="print rejected rows as CSV, to be mended and replayed"
     )
-    showing.add_argument("--limit", type=int, help="print at most so many rows")
+    showing.add_argument("--limit", type=int, help="print at most this many rows")
     showing.add_argument("--all", action="store_true", help="also rows that were already replayed")
     replaying = commands.add_parser(
         "replay", parents=[filters], help="send rows again; without --yes, only report what would be sent"
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace) -> int:
-    """Run the command; an error of the broker or the network is raised as one line that says why."""
+    """Run the command; raise an error of the broker or the network as a ServiceError of one line."""
     try:
         return await _run(settings, options)
     except ProducerFenced:
@@ -98,23 +98,23 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
 
 
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
-    # The number that there is, not the one in PARTITIONS: rows must go to their source's partition.
+    # The actual number, not the one in PARTITIONS: a row must go to its source's partition.
     settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
-    wanted = Wanted(options.reason, options.source, options.split, frozenset(options.id))
+    selection = Selection(options.reason, options.source, options.split, frozenset(options.id))
     if options.command == "list":
-        return await _list(settings, wanted, as_json=options.json)
+        return await _list(settings, selection, as_json=options.json)
     if options.command == "show":
-        return await _show(settings, wanted, options.limit, replayed_too=options.all)
+        return await _show(settings, selection, options.limit, replayed_too=options.all)
     mended = None if options.file is None else _read_file(options.file)
     split_by = os.environ.get("SPLIT_BY", "")
-    outcome = await replay(settings, wanted, mended, send=options.yes, split_by=split_by, refuse=_RefusalPrinter())
+    outcome = await replay(settings, selection, mended, send=options.yes, split_by=split_by, refuse=_RefusalPrinter())
     return _report(outcome, sent=options.yes)
 
 
-async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> int:
-    groups = Groups()
+async def _list(settings: ServiceSettings, selection: Selection, *, as_json: bool) -> int:
+    groups = RejectionGroups()
     async with open_rejected(settings) as rejected:
-        async for number, rejection in rejected.rejections(wanted):
+        async for number, rejection in rejected.rejections(selection):
             groups.add(rejection.reason, rejection, replayed=rejected.is_done(number, rejection))
     rows = [
         (reason, split, source, group.rows, group.replayed, group.first_line, group.last_line)
@@ -133,11 +133,11 @@ async def _list(settings: ServiceSettings, wanted: Wanted, *, as_json: bool) -> 
     return 0
 
 
-async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *, replayed_too: bool) -> int:
+async def _show(settings: ServiceSettings, selection: Selection, limit: int | None, *, replayed_too: bool) -> int:
     sys.stdout.buffer.write(_HEADER)
     count = 0
     async with open_rejected(settings) as rejected:
-        async for number, rejection in rejected.rejections(wanted):
+        async for number, rejection in rejected.rejections(selection):
             if limit is not None and count >= limit:
                 break
             if replayed_too or not rejected.is_done(number, rejection):
@@ -148,7 +148,7 @@ async def _show(settings: ServiceSettings, wanted: Wanted, limit: int | None, *,
 
 
 def _read_file(name: str) -> dict[int, Mended]:
-    """Read the mended rows. The file is read as latin-1, which keeps every byte."""
+    """Read the mended rows by id. The file is read as latin-1, which keeps every byte."""
     try:
         if name == "-":
             sys.stdin.reconfigure(encoding="latin-1", newline="")  # type: ignore[union-attr]  # it is a text file here
@@ -162,20 +162,20 @@ def _read_file(name: str) -> dict[int, Mended]:
 
 
 class _RefusalPrinter:
-    """Prints rows that cannot be sent, but not too many: the table counts them all."""
+    """Prints rows that cannot be sent, up to a limit: the table counts them all."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def __call__(self, number: int, rejection: Rejection, why: str) -> None:
-        """Print this one."""
+        """Print one, unless the limit is reached."""
         self._count += 1
         if self._count <= _MAX_REPORTED:
             sys.stderr.write(f"{_PROGRAM}: id {number} ({rejection.source}:{rejection.line}): {why}\n")
 
 
 def _report(outcome: Outcome, *, sent: bool) -> int:
-    """Print what was done or would be; return the exit code."""
+    """Print what was done or would be done; return the exit code."""
     rows = [
         ("sent" if sent else "would be sent", split_shown(split), source, str(group.rows))
         for (_, split, source), group in outcome.sent.groups.items()

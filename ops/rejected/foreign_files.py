@@ -1,4 +1,4 @@
-"""Files that another program saved in its own format, recognized by their first line. Pure."""
+"""Files that another program saved in a format of its own, recognized by their first line. Pure."""
 
 import csv
 from collections.abc import Collection
@@ -10,7 +10,7 @@ _AS_CSV = 'save it as "CSV UTF-8"'
 
 
 def explain_foreign(line: str, columns: Collection[str]) -> str:
-    """Say in one line what a file is, by its first line as latin-1, if it is not CSV with these columns; else ""."""
+    """What a file is, in words, if it is not CSV with these columns, else "". `line` is its first line, as latin-1."""
     if line.startswith((_ARCHIVE, _OLD_EXCEL)):
         return f"it is a spreadsheet's own format, not CSV: {_AS_CSV}"
     if line.startswith(_UTF_16) or "\x00" in line:

@@ -13,15 +13,15 @@ from services.ingest.parsing.framing import Reject, RowBlock, frame
 
 COLUMNS = ("id", "source", "line", "offset", "split", "reason", "row")
 _TO_MATCH = ("id", "source", "line", "offset", "split", "row")
-# What spreadsheets put before a file in UTF-8, as latin-1.
+# The byte order mark that spreadsheets write before UTF-8, as latin-1.
 _BOM = "\xef\xbb\xbf"
-# Reasons may hold values, so there may be very many; beyond this number they form one group.
+# Reasons may hold values, so there may be very many: beyond this number they share one group.
 MAX_GROUPS = 10_000
 _MANY = "(other reasons)"
 _EVERY = "(all)"
 
 
-class Offsets:
+class OffsetSet:
     """A set of Kafka offsets, one bit each, so that millions take little memory."""
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class Offsets:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which rejections to select; None means any. `reason` is part of the reason; `split` "" means ingest's own."""
+class Selection:
+    """Which rejections to select; None means any. `reason` is a part of the reason; `split` "" selects ingest's own."""
 
     reason: str = ""
     source: str | None = None
@@ -57,8 +57,8 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Group:
-    """Rejections with one reason, split and source: how many, how many of them replayed, first and last line."""
+class RejectionGroup:
+    """Rejections with the same reason, split and source: how many, how many of them replayed, first and last line."""
 
     rows: int = 0
     replayed: int = 0
@@ -73,19 +73,19 @@ class Group:
         self.replayed += replayed
 
 
-class Groups:
-    """Groups by reason, split and source, in the order of their first row, and at most so many."""
+class RejectionGroups:
+    """Groups by reason, split and source, in the order of their first row; beyond `most`, rows share one group."""
 
     def __init__(self, most: int = MAX_GROUPS) -> None:
         self._most = most
-        self.groups: dict[tuple[str, str, str], Group] = {}
+        self.groups: dict[tuple[str, str, str], RejectionGroup] = {}
 
     def add(self, reason: str, rejection: Rejection, *, replayed: bool = False) -> None:
         """Count a rejection under this reason."""
         key = reason, rejection.split, rejection.source
         if key not in self.groups and len(self.groups) >= self._most:
             key = _MANY, "", ""
-        self.groups.setdefault(key, Group()).add(rejection.line, replayed=replayed)
+        self.groups.setdefault(key, RejectionGroup()).add(rejection.line, replayed=replayed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +93,13 @@ class Sending:
     """A row that can be sent again: what the record in `rows` holds, and the CSV row it comes from."""
 
     schema_id: str
-    run: RowBlock
+    block: RowBlock
     value: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """A row of a file that `show` printed, with the place that stands beside it."""
+    """A row of a file that `show` printed, with the source, line, offset and split beside it."""
 
     source: bytes
     line: bytes
@@ -134,13 +134,13 @@ class Judge:
         self._codecs: dict[str, JsonCodec] = {}
 
     def __call__(self, rejection: Rejection, row: bytes) -> Sending:
-        """How to send this row in place of the rejected bytes. Raises ValueError, one line, where it cannot be sent."""
+        """How to send this row in place of the rejected bytes. Raises ValueError, one line, if it cannot be sent."""
         if rejection.split and self._splits is not None and rejection.split not in self._splits:
             # Sent to another split, the row would be in its files twice.
             raise ValueError(
                 f"split {rejection.split} is not in use, so it would reject the row again. In use: "
-                f"{_listed(self._splits)}; each of these has had this row from its source, and lists what "
-                "it rejected under its own name"
+                f"{_listed(self._splits)}; each of these got the row from its source, and its own rejections are "
+                "listed under its name"
             )
         schema_id = self._schema_ids.get(rejection.source, "")
         if not schema_id:
@@ -149,12 +149,12 @@ class Judge:
             raise ValueError(f"schema {schema_id} is not in the topic of schemas")
         schema = self._schemas[schema_id]
         if not rejection.split and row == rejection.raw:
-            # They may be only part of a row, or cut: unchanged they never become one.
+            # They may be only a part of a row, or cut off: unchanged they never become a row.
             raise ValueError("ingest rejected these bytes: mend them first (show, replay --from)")
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
-        run = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
-        return Sending(schema_id, run, self._encode(row, schema_id, schema))
+        block = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
+        return Sending(schema_id, block, self._encode(row, schema_id, schema))
 
     def _encode(self, row: bytes, schema_id: str, schema: Schema) -> bytes:
         if schema.row_format != "json":
@@ -191,12 +191,12 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
 
 
 def shown(number: int, rejection: Rejection) -> bytes:
-    """A rejection as a line of CSV, its bytes as they are."""
+    """A rejection as a line of CSV, its bytes unchanged."""
     return join_fields((b"%d" % number, *rejection.fields), Dialect()) + b"\n"
 
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
-    """The rows of a file that `show` printed, by id; lines come as latin-1. Raises ValueError, one line."""
+    """The rows of a file that `show` printed, by id; `lines` are decoded as latin-1. Raises ValueError, one line."""
     lines = iter(lines)
     first = next(lines, "")
     if what := explain_foreign(first, _TO_MATCH):
@@ -216,7 +216,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
             if not (number.isascii() and number.isdigit()):
                 raise ValueError(f"line {reader.line_num}: the id {number!r} is not a number")
             if int(number) in found:
-                raise ValueError(f"line {reader.line_num}: id {number} is there twice")
+                raise ValueError(f"line {reader.line_num}: id {number} occurs twice")
             found[int(number)] = Mended(*(text.encode("latin-1") for text in rest))
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
@@ -224,7 +224,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, with control characters escaped, which a terminal would obey."""
+    """Rows in aligned columns; control characters are escaped, because a terminal would obey them."""
     cells = [[_printable(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]

@@ -1,12 +1,13 @@
-"""Reading the topic `rejected` for `nacre rejected`, and sending its rows again."""
+"""Reads the topic `rejected` for `nacre rejected`, and sends its rows again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ProducerFenced
 
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin, open_producer, open_reader
@@ -21,7 +22,7 @@ from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress
 from common.settings import ServiceSettings
 from common.waiting import within
-from ops.rejected.rejections import Groups, Judge, Mended, Offsets, Sending, Wanted
+from ops.rejected.rejections import Judge, Mended, OffsetSet, RejectionGroups, Selection, Sending
 from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key
 from services.ingest.outgoing import Address, pack_rows
@@ -33,49 +34,47 @@ _BYTES_PER_TRANSACTION = 4 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The topic up to the end that it had when it was opened, and which of its rows were replayed by then.
+    """The topic `rejected` up to its end when it was opened, and which of its rows had been replayed by then.
 
-    `begun_anew` has the offset, by source, after which that source was read again from its beginning.
+    `begun_anew` holds, by source, the offset of the note that it is read again from its beginning, which voids its
+    earlier rejections.
     """
 
     consumer: AIOKafkaConsumer
     topics: Topics
     end: int
-    replayed: Offsets
+    replayed: OffsetSet
     begun_anew: Mapping[str, int]
 
     def is_done(self, number: int, rejection: Rejection) -> bool:
         """Whether the row was replayed, or was read again with all of its source."""
         return number in self.replayed or number < self.begun_anew.get(rejection.source, 0)
 
-    async def rejections(self, wanted: Wanted) -> AsyncIterator[tuple[int, Rejection]]:
-        """The selected rejections with their ids, in their order."""
+    async def rejections(self, selection: Selection) -> AsyncIterator[tuple[int, Rejection]]:
+        """The selected rejections with their ids, in the topic's order."""
         async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
             for record in records:
                 found = decode_rejection(record.headers, record.value)
-                if isinstance(found, Rejection) and wanted(record.offset, found):
+                if isinstance(found, Rejection) and selection(record.offset, found):
                     yield record.offset, found
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a replay does, or would do: the rows sent, those refused by reason, and how many were replayed before."""
+    """What a replay does or would do: rows sent, rows refused by reason, how many were replayed before, unknown ids."""
 
-    sent: Groups = field(default_factory=Groups)
-    refused: Groups = field(default_factory=Groups)
+    sent: RejectionGroups = field(default_factory=RejectionGroups)
+    refused: RejectionGroups = field(default_factory=RejectionGroups)
     refusals: int = 0
     done_before: int = 0
     unknown: list[int] = field(default_factory=list)
 
 
 async def find_partitions(settings: ServiceSettings) -> int:
-    """How many partitions `rows` has. Raises ConfigurationError where topics are missing."""
-    async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
-        return await _count_partitions(admin, Topics.under(settings.topic_prefix))
-
-
-async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
-    _, existing = await describe_topics(admin, topics.names)
+    """How many partitions `rows` has. Raises ConfigurationError if a topic is missing."""
+    topics = Topics.under(settings.topic_prefix)
+    async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
+        _, existing = await describe_topics(admin, topics.names)
     for name in topics.names:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
@@ -84,17 +83,17 @@ async def _count_partitions(admin: AIOKafkaAdminClient, topics: Topics) -> int:
 
 @asynccontextmanager
 async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
-    """The topic as it is now."""
+    """The topic `rejected` as it is now."""
     topics = Topics.under(settings.topic_prefix)
     partition = TopicPartition(topics.rejected, 0)
     async with (
         open_reader(settings, "nacre-rejected") as consumer,
         open_reader(settings, "nacre-rejected-end", "read_uncommitted") as ends,
     ):
-        # The end with what is not committed yet: another producer's open transaction may hold notes of replayed rows,
+        # The end counts uncommitted records too: another producer's open transaction may hold notes of replayed rows,
         # and a replay that did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
-        replayed, begun_anew = Offsets(), dict[str, int]()
+        replayed, begun_anew = OffsetSet(), dict[str, int]()
         async for records in read_until(consumer, partition, end):
             for record in records:
                 note = decode_rejection(record.headers, record.value)
@@ -107,39 +106,51 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
 
 async def replay(
     settings: ServiceSettings,
-    wanted: Wanted,
+    selection: Selection,
     mended: Mapping[int, Mended] | None,
     *,
     send: bool,
     split_by: str,
     refuse: Callable[[int, Rejection, str], None],
 ) -> Outcome:
-    """Send the selected rows again, or find out what that would do; with `mended`, only rows in it, as they are there.
+    """Send the selected rows again or, without `send`, find out what that would do.
 
-    Rows of a split that is not in use, or not in a given `split_by`, are refused.
+    With `mended`, only the rows in it are sent, as they are there. Rows of a split that is not in use, or not in a
+    given `split_by`, are refused.
 
-    Only one replay works at a time: starting its producer fences the others, and only then does it read what they have
-    sent. Each transaction holds rows together with the notes that they were replayed, so that after a crash at any
-    point the next replay goes on.
+    Only one replay works at a time: it fences the others by starting its producer, and reads what they have sent after
+    that. Each transaction holds rows together with the notes that they were replayed, so after a crash at any point the
+    next replay sends the rest.
     """
     topics = Topics.under(settings.topic_prefix)
     splits = await find_splits(settings, topics, split_by)
     if not send:
-        return await _replay(settings, wanted, mended, None, splits, refuse)
+        return await _replay(settings, selection, mended, None, splits, refuse)
+    asyncio.get_running_loop().set_exception_handler(_print_unless_fenced)
     async with open_producer(settings, f"{settings.topic_prefix}replay") as producer:
         transactions = Transactions(producer, Partitions.of(settings).rows_and_rejected)
         await transactions.take_over()
         try:
-            outcome = await _replay(settings, wanted, mended, transactions, splits, refuse)
+            outcome = await _replay(settings, selection, mended, transactions, splits, refuse)
             await transactions.settle()
         finally:
             transactions.give_up()
     return outcome
 
 
+def _print_unless_fenced(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what asyncio finds wrong, but for futures of aiokafka 0.14 that fail because the producer is fenced.
+
+    Besides the deliveries that a replay awaits, aiokafka fails each transaction's and each batch's own future, which
+    nothing awaits, so asyncio would print a traceback for each of them.
+    """
+    if not isinstance(context.get("exception"), ProducerFenced):
+        loop.default_exception_handler(context)
+
+
 async def _replay(
     settings: ServiceSettings,
-    wanted: Wanted,
+    selection: Selection,
     mended: Mapping[int, Mended] | None,
     transactions: Transactions | None,
     splits: Collection[str] | None,
@@ -149,9 +160,9 @@ async def _replay(
     unknown = set(mended or ())
     async with open_rejected(settings) as rejected:
         judge = await _judge(settings, rejected, splits)
-        async for number, rejection in rejected.rejections(Wanted()):
+        async for number, rejection in rejected.rejections(Selection()):
             unknown.discard(number)
-            if (mended is not None and number not in mended) or not wanted(number, rejection):
+            if (mended is not None and number not in mended) or not selection(number, rejection):
                 continue
             if rejected.is_done(number, rejection):
                 outcome.done_before += 1
@@ -185,11 +196,11 @@ def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sen
 def _pack(
     outbox: Outbox, settings: ServiceSettings, topics: Topics, number: int, rejection: Rejection, sending: Sending
 ) -> None:
-    """Put the row behind a mark of its own, and the note that it was replayed."""
+    """Put the row into the outbox, behind a mark of its own, and the note that it was replayed."""
     key = source_key(rejection.source)
     partition = partition_for(key, settings.partitions)
     address = Address(rejection.source, key, (partition,))
-    pack_rows(outbox, topics, address, sending.schema_id, sending.run, [sending.value], partition, rejection.split)
+    pack_rows(outbox, topics, address, sending.schema_id, sending.block, [sending.value], partition, rejection.split)
     value, headers = encode_replayed(Replayed(number))
     outbox.put(topics.rejected, 0, key, value, headers)
 

@@ -1,6 +1,4 @@
-"""Which splits are in use, by what split's group has committed."""
-
-import asyncio
+"""Which splits are in use, according to the positions that split has committed."""
 
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin
@@ -14,12 +12,12 @@ from services.split.split_names import Names
 
 
 async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) -> frozenset[str] | None:
-    """The names of the splits in use, None where that is unknown.
+    """The names of the splits in use; None if unknown. Raises ConfigurationError for a malformed position or SPLIT_BY.
 
-    With a SPLIT_BY, only those that it names as well: split may be about to start with it.
+    With a SPLIT_BY, only those that it names too, because split may be about to start with it.
     """
     group = Groups.under(settings.topic_prefix).split
-    async with open_admin(settings, asyncio.Event()) as admin:
+    async with open_admin(settings) as admin:
         points = await committed_offsets(admin, group, Partitions.of(settings).rows)
     try:
         positions = [

@@ -1,4 +1,4 @@
-"""Which files an earlier run has begun with other settings, and what ingest would do about them."""
+"""Files that an earlier run began with other settings, and what ingest would do about each."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,34 +14,37 @@ from services.ingest.naming.locations import SourceLocation, SourceLocations
 from services.ingest.parsing.options import ReadOptions
 
 
-def as_sources(files: Mapping[str, Path], places: Mapping[str, SourceLocation]) -> dict[str, Path]:
-    """The files by their sources: a renamed file keeps its source, and a file that now has its name is another one."""
+def as_sources(files: Mapping[str, Path], locations: Mapping[str, SourceLocation]) -> dict[str, Path]:
+    """The files by source: a renamed file keeps its source, and a new file under its old name is left out."""
     known = SourceLocations()
-    for source, place in places.items():
-        known.put(source, place)
-    # Where two sources were at one path, take the one whose file is known.
-    by_path = {place.path: source for source, place in sorted(places.items(), key=lambda each: bool(each[1].file))}
+    for source, location in locations.items():
+        known.put(source, location)
+    # Sources whose file is known come last, so that they win a path that another source once had.
+    by_certainty = sorted(locations.items(), key=lambda each: bool(each[1].file))
+    by_path = {location.path: source for source, location in by_certainty}
     sources: dict[str, Path] = {}
     for name, found in look_at(files).items():
         begun = known.source_of(found.file) or by_path.get(name)
-        # A new file under the name of a renamed one has not been read yet.
-        if begun is not None or name not in places:
+        # A new file under the old name of a renamed one has not been read, so no settings of an earlier run apply.
+        if begun is not None or name not in locations:
             sources[begun or name] = Path(found.path)
     return sources
 
 
-def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted: ReadOptions) -> list[Finding]:
-    """A line for each file that is refused or read again, and one for all that stay as they are; `files` by source."""
+def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], options: ReadOptions) -> list[Finding]:
+    """A finding for each file that is refused or read again, and one for all that were read to the end."""
     findings: list[Finding] = []
     at_rest: list[str] = []
     for source, path in files.items():
         progress = known.get(source)
-        changed, size = _changes(path, progress, wanted) if progress is not None else ((), 0)
+        changed, size = _changes(path, progress, options) if progress is not None else ((), 0)
         if progress is None or not changed:
             continue
         if not progress.tally.rows:
-            why = f"no row was sent under other settings ({'; '.join(changed)})"
-            text = f"{source} is read again from its beginning, because {why}"
+            text = (
+                f"{source} was begun with other settings ({'; '.join(changed)}) but no row of it was sent: "
+                "it is read again from its beginning"
+            )
             findings.append(Finding(holds=True, text=text))
         elif progress.ended and size == progress.size:
             at_rest.append(source)
@@ -54,11 +57,11 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], wanted
     return findings
 
 
-def _changes(path: Path, progress: Progress, wanted: ReadOptions) -> tuple[tuple[str, ...], int]:
-    """Which settings differ now (none for another file, or one that cannot be read), and the file's size."""
+def _changes(path: Path, progress: Progress, options: ReadOptions) -> tuple[tuple[str, ...], int]:
+    """The changed settings in words, and the file's size; none if it cannot be read or is another file by now."""
     with suppress(OSError, SourceError):
         content = content_of(path)
-        changed = find_changes(content, progress, wanted)
+        changed = find_changes(content, progress, options)
         if changed:
             content.fingerprint(progress)
         return changed, path.stat().st_size

@@ -1,6 +1,5 @@
-"""Whether the broker and its topics would accept what the services send. It creates and writes nothing."""
+"""Whether the broker and its topics would accept what the services send. Nothing is created or written."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -37,24 +36,24 @@ _NOTHING = Found("", {})
 class Broker:
     """What the broker says: how many brokers there are, and what exists of the pipeline.
 
-    `schemas` are those of earlier runs, `progress` is how far each source is read, and `places` which file each one is.
-    `trouble` says why nothing is known, `denied` what this client may not do.
+    `schemas` are those of earlier runs; by source, `progress` says how far it was read and `locations` which file it
+    is. `trouble` says why nothing is known, `denied` what this client may not do.
     """
 
     brokers: int = 0
     found: Found = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
-    places: Mapping[str, SourceLocation] = field(default_factory=dict)
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
     trouble: str = ""
     denied: tuple[str, ...] = ()
 
 
 async def ask_broker(settings: ServiceSettings) -> Broker:
-    """Ask the broker, within a few seconds. Raises ConfigurationError where the settings cannot reach any."""
+    """Ask the broker, within seconds. Raises ConfigurationError if the settings are wrong or a record is malformed."""
     keep_last_warning(quiet=True)
     try:
-        async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings, asyncio.Event()) as admin:
+        async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
             with client_failures_as_outages():
                 return await _ask(admin, settings)
     except (KafkaError, OSError) as error:
@@ -71,8 +70,8 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
         return Broker(len(brokers), denied=tuple(str(error).splitlines()))
     schemas = await registry.known() if topics.schemas in found.topics else {}
     progress = await _read_progress(settings, topics.progress, found) if topics.progress in found.topics else {}
-    places = await _read_places(settings, topics.sources, found) if topics.sources in found.topics else {}
-    return Broker(len(brokers), found, schemas, progress, places)
+    locations = await _read_locations(settings, topics.sources, found) if topics.sources in found.topics else {}
+    return Broker(len(brokers), found, schemas, progress, locations)
 
 
 async def _read_progress(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Progress]:
@@ -80,15 +79,15 @@ async def _read_progress(settings: ServiceSettings, topic: str, found: Found) ->
     return {each.source: each for each in known.values() if isinstance(each, Progress)}
 
 
-async def _read_places(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
+async def _read_locations(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
     known = await _read_latest(settings, topic, found, decode_location)
-    return {source.decode(): place for source, place in known.items()}
+    return {source.decode(): location for source, location in known.items()}
 
 
 async def _read_latest(
     settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
 ) -> dict[bytes, T]:
-    """The latest value of each key of a compacted topic."""
+    """The latest value of each key of a compacted topic. Raises ConfigurationError if one is malformed."""
     partitions = partitions_of(topic, found.topics[topic].partitions)
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
@@ -101,7 +100,7 @@ async def _read_latest(
 
 
 def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) -> list[Finding]:
-    """What on the broker fits the settings and rows of at most `longest_bytes`, and what does not."""
+    """What on the broker fits the settings and rows of up to `longest_bytes`, and what does not."""
     where = settings.kafka_bootstrap_servers
     if broker.trouble:
         return [Finding(holds=False, text=f"no broker answers at {where}: {broker.trouble}")]

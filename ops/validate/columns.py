@@ -9,7 +9,7 @@ from types import MappingProxyType
 from services.split.categories.labels import converter
 from services.split.categories.splits import Column, Float, Int, Kind
 
-# ISO 8601 with dashes and colons, and also with a blank for the T: its other forms are ambiguous, or numbers.
+# ISO 8601 with dashes and colons, and with a T or a blank: its other forms are ambiguous, or numbers.
 _DAY = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME = rb"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 
@@ -45,7 +45,7 @@ def _matches(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
     return matches
 
 
-# The first that fits is the guess. A day is a timestamp too, and most ints are floats.
+# The first type that fits is the guess, so the order counts: a day is a timestamp too, and most ints are floats.
 _FITS = MappingProxyType(
     {
         "int": _takes(Int()),
@@ -66,14 +66,14 @@ class Fields:
 
     @property
     def guess(self) -> str:
-        """The narrowest type that all fields fit that are not empty."""
+        """The narrowest type that fits every field that is not empty."""
         if not self.filled:
             return EMPTY
         return self.kinds[0] if self.kinds else TEXT
 
 
 def with_fields(known: Fields, fields: Sequence[bytes]) -> Fields:
-    """What is known with these fields as well. An int and a float are what `:int` and `:float` accept."""
+    """What is known after these fields too. An int is what `:int` accepts, and a float what `:float` accepts."""
     empty = fields.count(b"")
     # A type that no longer fits is not tried again, which makes most columns cheap.
     distinct = set(fields) - {b""} if known.kinds else ()
@@ -82,6 +82,6 @@ def with_fields(known: Fields, fields: Sequence[bytes]) -> Fields:
 
 
 def merged(one: Fields, other: Fields) -> Fields:
-    """What is known of a column of two sources."""
+    """What is known of a column across two sources."""
     kinds = tuple([kind for kind in one.kinds if kind in other.kinds])
     return Fields(kinds, one.filled + other.filled, one.empty + other.empty)

@@ -22,7 +22,7 @@ from common.settings_reader import read_settings
 from ops.findings import shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
-from ops.validate.examination import Position, Source, Step, read_on, with_step, wrong_quotes
+from ops.validate.examination import ExaminedSource, ReadPosition, Step, read_on, with_step, wrong_quotes
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
@@ -38,12 +38,12 @@ from services.split.settings import SplitSettings
 
 _PROGRAM = "nacre validate"
 _INTERRUPTED = 130
-# Without a terminal, nothing is wrapped.
+# The width without a terminal: nothing is wrapped.
 _WIDTH = 100_000
 
 
 class ValidateSettings(IngestSettings, SplitSettings):
-    """Report what would become of some files, before anything is sent: the settings are those of ingest and split.
+    """Report what the services would make of some files, before anything is sent: settings as for ingest and split.
 
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
@@ -61,7 +61,7 @@ class ValidateSettings(IngestSettings, SplitSettings):
 
 
 def main(argv: list[str]) -> int:
-    """Examine the input and print the report; return 0 when all is well, 1 when not, 78 for a wrong setting."""
+    """Examine the input and print the report; return 0 if all is well, 1 if not, 78 for a wrong setting."""
     _keep_quiet()
     try:
         settings = read_settings(ValidateSettings, argv, program=_PROGRAM, positional="input")
@@ -75,10 +75,10 @@ def main(argv: list[str]) -> int:
 
 
 def _keep_quiet() -> None:
-    """Log nothing of the clients: what matters is in the report."""
+    """Drop the clients' logs: what matters is in the report."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("aiokafka").propagate = False
-    # Characters that the terminal's encoding lacks are no reason to fail.
+    # Replace characters that the terminal's encoding lacks rather than fail.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # both are text files here
 
@@ -98,13 +98,13 @@ def _run(settings: ValidateSettings) -> int:
     )
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
-        begun = judge_begun(as_sources(found.files, broker.places), broker.progress, settings.read_options)
+        begun = judge_begun(as_sources(found.files, broker.locations), broker.progress, settings.read_options)
         validation = replace(validation, broker=[*begun, *judge_broker(broker, settings, longest_bytes)])
     found_out = [name for name in ("delimiter", "quote") if getattr(settings.read_options, name) is None]
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     with console.capture() as captured:
         show(console, validation, Asked(found_out, frozenset(broker.schemas)))
-    # Tables are padded to their width, which is of no use in text.
+    # Tables are padded to their width: strip the trailing blanks.
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     return 0 if all(finding.holds for finding in findings(validation)) else 1
 
@@ -136,9 +136,9 @@ def _examine_file(
     tallies: Sequence[SplitTally],
     known: dict[str, Registered],
     advance: Callable[[int], None],
-) -> Source:
+) -> ExaminedSource:
     """Read a file as ingest does, and count its rows in each split."""
-    source, position = Source(shown_path(path)), Position()
+    source, position = ExaminedSource(shown_path(path)), ReadPosition()
     try:
         for step, waiting_bytes in _steps(content_of(path), source.name, settings):
             if position.schema is None and step.position.schema is not None:
@@ -165,15 +165,15 @@ def _examine_file(
 
 
 def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[Step, int]]:
-    """Read in chunks, holding one line at most: each step, and how many bytes wait behind the last for more."""
-    position, fingerprint, chunk_bytes = Position(), Fingerprint(), CHUNK_BYTES
+    """Read in chunks, holding one line at most: each step, and how many bytes after the last one wait for more."""
+    position, fingerprint, chunk_bytes = ReadPosition(), Fingerprint(), CHUNK_BYTES
     at_end = False
     while not at_end:
         data = content.read_chunk(position.offset, fingerprint, chunk_bytes)
         is_last = len(data) < chunk_bytes
         step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
         waits = is_last and not step.used
-        # Very many rejects come in several steps.
+        # An opening takes a limited number of blank lines, so the end may take several steps.
         at_end = waits or (is_last and step.used == len(data))
         fingerprint, position = fingerprint.after(data[: step.used]), step.position
         yield step, len(data) if waits else 0

@@ -14,8 +14,8 @@ from services.ingest.parsing.opening import find_opening
 from services.ingest.parsing.options import ReadOptions
 
 MAX_REASONS = 5
-_MAX_PLACES = 3
-# So many rows are parsed at once: their fields take many times the memory of their bytes.
+_MAX_LOCATIONS = 3
+# At most this many rows are parsed at once, because their fields take many times the memory of their bytes.
 _ROWS_AT_ONCE = 10_000
 
 Part = tuple[RowBlock, list[bytes]] | Reject
@@ -25,8 +25,8 @@ Part = tuple[RowBlock, list[bytes]] | Reject
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """How far a source is read; without a schema, its first row has not been reached."""
+class ReadPosition:
+    """How far a source is read: `line` from 1, `offset` in bytes. Without a schema, no row has been reached."""
 
     schema: Schema | None = None
     line: int = 1
@@ -35,31 +35,31 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the next bytes of a source hold: runs of rows with their records' values, and rejects.
+    """What the next bytes of a source hold: blocks of rows with their records' values, and rejects.
 
-    `trouble` says what is wrong with the header's quotes, where the header is among them.
+    `used` counts the bytes. `trouble` says what is wrong with the header's quotes, if these bytes hold the header.
     """
 
     parts: tuple[Part, ...]
     used: int
-    position: Position
+    position: ReadPosition
     trouble: str = ""
 
 
-def read_on(data: bytes, position: Position, wanted: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
+def read_on(data: bytes, position: ReadPosition, options: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
     """Take the complete records from `data`, which begins at `position`; with `at_end`, all of it.
 
-    Raises ValueError, one line, where the source's beginning cannot be read.
+    Raises ValueError, one line, if the source's beginning cannot be read.
     """
     parts: list[Part] = []
     used, trouble = 0, ""
     if position.schema is None:
-        opening = find_opening(data, wanted, line=position.line, offset=position.offset, at_end=at_end)
+        opening = find_opening(data, options, line=position.line, offset=position.offset, at_end=at_end)
         if opening is None:
             return Step((), 0, position)
         used, trouble = opening.consumed, opening.trouble
         parts += opening.rejects
-        position = Position(opening.schema, position.line + opening.lines, position.offset + used)
+        position = ReadPosition(opening.schema, position.line + opening.lines, position.offset + used)
     rest = data[used:]
     if position.schema is not None and rest:
         framed = frame(
@@ -73,7 +73,7 @@ def read_on(data: bytes, position: Position, wanted: ReadOptions, *, at_end: boo
         )
         parts += encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
         used += framed.consumed
-        position = Position(position.schema, position.line + framed.lines, position.offset + framed.consumed)
+        position = ReadPosition(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return Step(tuple(parts), used, position, trouble)
 
 
@@ -91,7 +91,7 @@ class Reason:
 
     text: str
     count: int
-    places: tuple[str, ...]
+    locations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,14 @@ class Rejections:
 
 
 def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejections:
-    """The rejections together with these, each a reason and a place."""
+    """The rejections and these, each a reason and a location."""
     count = known.count
-    reasons = {reason.text: (reason.count, reason.places) for reason in known.reasons}
-    for text, place in found:
+    reasons = {reason.text: (reason.count, reason.locations) for reason in known.reasons}
+    for text, location in found:
         count += 1
         if text in reasons or len(reasons) < MAX_REASONS:
-            so_often, places = reasons.get(text, (0, ()))
-            reasons[text] = so_often + 1, places if len(places) == _MAX_PLACES else (*places, place)
+            so_often, locations = reasons.get(text, (0, ()))
+            reasons[text] = so_often + 1, locations if len(locations) == _MAX_LOCATIONS else (*locations, location)
     return Rejections(count, tuple([Reason(text, *rest) for text, rest in reasons.items()]))
 
 
@@ -118,12 +118,12 @@ def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejecti
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExaminedSource:
     """What is known of a source so far.
 
     `longest_bytes` is its longest record. `no_text` are rows that are not text in their encoding: they pass, but their
     fields make no category as text. `trouble`, one line, says why the source cannot be read, or not to its end;
-    `notes` have what else there is to know, a line each.
+    `notes` hold anything else worth knowing, a line each.
     """
 
     name: str
@@ -138,12 +138,12 @@ class Source:
 
 
 def wrong_quotes(trouble: str) -> tuple[str, ...]:
-    """A note on what becomes of a header with wrong quotes; none without `trouble`."""
+    """A note on how a header with wrong quotes is read; none without `trouble`."""
     return (f"the header's quotes are wrong ({trouble}): its first line is taken as it stands",) if trouble else ()
 
 
-def with_step(source: Source, step: Step) -> Source:
-    """What is known of a source with its next rows as well."""
+def with_step(source: ExaminedSource, step: Step) -> ExaminedSource:
+    """What is known of a source after its next rows too."""
     schema = step.position.schema
     rejects = [(part.reason, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
@@ -154,28 +154,28 @@ def with_step(source: Source, step: Step) -> Source:
     for part in step.parts:
         if isinstance(part, Reject):
             continue
-        run, values = part
+        block, values = part
         rows += len(values)
         longest_bytes = max(longest_bytes, max(map(len, values), default=0))
-        columns = _with_rows(columns, run, schema)
-        no_text = with_rejects(no_text, _no_text(run, schema.dialect.encoding, source.name))
+        columns = _with_rows(columns, block, schema)
+        no_text = with_rejects(no_text, _no_text(block, schema.dialect.encoding, source.name))
     return replace(source, rows=rows, longest_bytes=longest_bytes, columns=columns, no_text=no_text)
 
 
-def _with_rows(columns: tuple[Fields, ...], run: RowBlock, schema: Schema) -> tuple[Fields, ...]:
-    for start in range(0, len(run.rows), _ROWS_AT_ONCE):
-        rows = run.rows[start : start + _ROWS_AT_ONCE]
+def _with_rows(columns: tuple[Fields, ...], block: RowBlock, schema: Schema) -> tuple[Fields, ...]:
+    for start in range(0, len(block.rows), _ROWS_AT_ONCE):
+        rows = block.rows[start : start + _ROWS_AT_ONCE]
         delimiter = schema.dialect.delimiter
-        taken = [row.split(delimiter) if run.plain else parse_fields(row, schema.dialect) for row in rows]
+        taken = [row.split(delimiter) if block.plain else parse_fields(row, schema.dialect) for row in rows]
         columns = tuple(map(with_fields, columns, zip(*taken, strict=True)))
     return columns
 
 
-def _no_text(run: RowBlock, encoding: str, source: str) -> Iterator[tuple[str, str]]:
-    if _is_text(b"\n".join(run.rows), encoding):
+def _no_text(block: RowBlock, encoding: str, source: str) -> Iterator[tuple[str, str]]:
+    if _is_text(b"\n".join(block.rows), encoding):
         return
-    wrong = [index for index, row in enumerate(run.rows) if not _is_text(row, encoding)]
-    for line in lines_of(run, source, wrong):
+    wrong = [index for index, row in enumerate(block.rows) if not _is_text(row, encoding)]
+    for line in lines_of(block, source, wrong):
         yield f"not {encoding.upper()}", f"{source}:{line}"
 
 
@@ -189,11 +189,11 @@ def _is_text(data: bytes, encoding: str) -> bool:
     return True
 
 
-def lines_of(run: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
-    """The lines in which these rows of a run begin, ascending, as split counts them."""
-    mark = Mark(source, "", run.line, run.offset, run.eol, run.plain)
+def lines_of(block: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
+    """The lines in which these rows of a block begin, ascending, as split counts them."""
+    mark = Mark(source, "", block.line, block.offset, block.eol, block.plain)
     done = 0
     for index in indexes:
-        mark = mark.passed(run.rows[done:index])
+        mark = mark.passed(block.rows[done:index])
         done = index
         yield mark.line

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from common.pipeline.registry import Registered
 from common.rows.schema_differences import differences
 from ops.validate.columns import EMPTY, Fields, merged
-from ops.validate.examination import Source
+from ops.validate.examination import ExaminedSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +15,14 @@ class SchemaGroup:
     """The sources of one schema, what their columns hold, and how it differs from the first schema."""
 
     registered: Registered
-    sources: tuple[Source, ...]
+    sources: tuple[ExaminedSource, ...]
     columns: tuple[Fields, ...]
     differences: tuple[str, ...] = ()
 
 
-def group_by_schema(sources: Sequence[Source], known: Mapping[str, Registered]) -> list[SchemaGroup]:
-    """The schemas that these sources have, by number; `known` has each of them by its id."""
-    by_id: dict[str, list[Source]] = {}
+def group_by_schema(sources: Sequence[ExaminedSource], known: Mapping[str, Registered]) -> list[SchemaGroup]:
+    """The sources grouped by schema, in the order of the schemas' numbers; `known` holds each schema by its id."""
+    by_id: dict[str, list[ExaminedSource]] = {}
     for source in sources:
         if source.schema is not None:
             by_id.setdefault(source.schema.id, []).append(source)
@@ -39,7 +39,7 @@ def group_by_schema(sources: Sequence[Source], known: Mapping[str, Registered]) 
 
 
 def dissent(group: SchemaGroup, index: int) -> str:
-    """Which sources keep a column from having the type that it has in most; "" where none does."""
+    """Which sources keep a column from having the type that it has in most of them; "" if none does."""
     guesses = [(source.name, source.columns[index].guess) for source in group.sources if source.columns]
     counts = Counter(guess for _, guess in guesses if guess != EMPTY)
     [(usual, _)] = counts.most_common(1) or [(EMPTY, 0)]

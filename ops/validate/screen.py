@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from common.rows.schema_differences import dialect_traits, show_name
-from ops.findings import Finding, proof
-from ops.validate.examination import Reason, Rejections, Source
+from ops.findings import Finding
+from ops.findings_table import findings_table
+from ops.validate.examination import ExaminedSource, Reason, Rejections
 from ops.validate.schemas import SchemaGroup, dissent
 from ops.validate.splits import SplitOutcome
 
@@ -25,14 +26,14 @@ _EVERY_SPLIT = "every split"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What was found.
+    """What `nacre validate` has found.
 
     `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source, and
     `broker` the findings on the broker. `notes` point out what works but may not be intended.
     """
 
     input: str
-    sources: Sequence[Source]
+    sources: Sequence[ExaminedSource]
     schemas: Sequence[SchemaGroup]
     splits: Sequence[SplitOutcome]
     unread: Sequence[str] = ()
@@ -43,7 +44,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What `auto` was to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
+    """What `auto` had to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
 
     found_out: Sequence[str] = ()
     known: frozenset[str] = frozenset()
@@ -66,17 +67,14 @@ def findings(validation: Validation) -> list[Finding]:
     found += [
         Finding(
             holds=False,
-            text=f"split {split.name} would reject {_count(split.rejections.count, 'row')} of {_total(split):,}",
+            text=f"split {split.name} would reject {_count(split.rejections.count, 'row')} of "
+            f"{split.rows + split.rejections.count:,}",
         )
         for split in refusing
     ]
     if validation.splits and not refusing and sources:
         found.append(Finding(holds=True, text="every row has a category in each split"))
     return [*found, *validation.broker]
-
-
-def _total(split: SplitOutcome) -> int:
-    return split.rows + split.rejections.count
 
 
 def _few(texts: Sequence[str]) -> Iterator[str]:
@@ -103,12 +101,12 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for note in _few([*validation.notes, *no_text]):
         console.print(f"note: {note}", markup=False, soft_wrap=True)
-    console.print(proof(findings(validation)))
+    console.print(findings_table(findings(validation)))
 
 
 def _note(no_text: Reason) -> str:
     are = "is" if no_text.count == 1 else "are"
-    where = f"{_count(no_text.count, 'row')} {are} {no_text.text}, the first at {no_text.places[0]}"
+    where = f"{_count(no_text.count, 'row')} {are} {no_text.text}, the first at {no_text.locations[0]}"
     return f"{where}: bytes pass unchanged, but is ENCODING right?"
 
 
@@ -127,7 +125,7 @@ def _table(*columns: str) -> Table:
 def _show_sources(console: Console, validation: Validation) -> None:
     numbers = {group.registered.schema.id: group.registered.number for group in validation.schemas}
     sources = validation.sources
-    # Sources with trouble come first, if not all can be shown.
+    # If not all sources can be shown, those with trouble come first.
     shown = sources if len(sources) <= _SHOWN_SOURCES else sorted(sources, key=_is_well)[:_SHOWN_SOURCES]
     table = _table("source", ">rows", ">bad rows", ">schema")
     for source in shown:
@@ -139,7 +137,7 @@ def _show_sources(console: Console, validation: Validation) -> None:
         console.print(f"and {len(sources) - len(shown):,} more sources\n")
 
 
-def _is_well(source: Source) -> bool:
+def _is_well(source: ExaminedSource) -> bool:
     return not source.trouble and not source.rejections.count
 
 
@@ -206,8 +204,8 @@ def _left(rejections: Rejections) -> int:
 def _reasons_table(reasons: Sequence[tuple[str, Reason]]) -> Table:
     table = _table("rejected by", ">rows", "reason", "first lines")
     for where, reason in reasons[:_SHOWN_REASONS]:
-        places = ", ".join(reason.places) + (", …" if reason.count > len(reason.places) > 0 else "")
-        table.add_row(Text(where), f"{reason.count:,}", Text(reason.text), Text(places))
+        locations = ", ".join(reason.locations) + (", …" if reason.count > len(reason.locations) > 0 else "")
+        table.add_row(Text(where), f"{reason.count:,}", Text(reason.text), Text(locations))
     if len(reasons) > _SHOWN_REASONS:
         left = sum(reason.count for _, reason in reasons[_SHOWN_REASONS:])
         table.add_row("", f"{left:,}", f"{len(reasons) - _SHOWN_REASONS:,} more reasons", "")

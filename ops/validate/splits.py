@@ -12,7 +12,7 @@ from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
 from services.split.categories.splits import Split
 
-# So many categories of a split, and so many bytes of their keys, are counted; of the rest, only that there are more.
+# The most categories of a split, and bytes of their keys, that are counted; beyond, the report says "more than".
 MAX_CATEGORIES = 100_000
 _MAX_KEYS_BYTES = 64 * 2**20
 _MAX_SAMPLES = 5
@@ -51,17 +51,17 @@ class SplitTally:
         """Count where the rows of a source's next bytes go."""
         for part in step.parts:
             if not isinstance(part, Reject):
-                self._add_run(source, self._route_of(registered), *part)
+                self._add_block(source, self._route_of(registered), *part)
 
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
-            # Nothing is sent, and finding the partition of a key among many costs more than all else.
+            # One partition, because nothing is sent: hashing keys to several would cost more than all else.
             self._route = compile_route(self._split, registered.schema, partitions=1)
             self._schema_id = registered.schema.id
         return self._route
 
-    def _add_run(self, source: str, route: Route, run: RowBlock, values: list[bytes]) -> None:
-        routed = route(values, run.plain)
+    def _add_block(self, source: str, route: Route, block: RowBlock, values: list[bytes]) -> None:
+        routed = route(values, block.plain)
         for (key, _), rows in routed.groups.items():
             self._rows += len(rows)
             if key in self._counts:
@@ -72,13 +72,13 @@ class SplitTally:
             else:
                 self._complete = False
         if routed.rejects:
-            lines = lines_of(run, source, [index for index, _ in routed.rejects])
+            lines = lines_of(block, source, [index for index, _ in routed.rejects])
             found = ((reason, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
             self._rejections = with_rejects(self._rejections, found)
 
     def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:
         """The outcome of the rows so far; `known` has the number of each schema."""
-        # Equal counts stay in the order they came, so that the same input gives the same report.
+        # Equal counts stay in their order of arrival, so that the same input gives the same report.
         most = nlargest(_MAX_SAMPLES, self._counts.items(), key=lambda item: item[1])
         samples = []
         for key, rows in most:

@@ -11,14 +11,14 @@ from ops.kafka.local import LocalKafka
 
 
 def free_port() -> int:
-    """A port that nothing listens at."""
+    """A port that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextmanager
 def hanging(kafka: LocalKafka) -> Iterator[None]:
-    """The broker stands still: connections stay open and nothing answers."""
+    """Stop the broker's process for this block: connections stay open and nothing answers."""
     pid = process_of(kafka)
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -28,7 +28,7 @@ def hanging(kafka: LocalKafka) -> Iterator[None]:
 
 
 def process_of(kafka: LocalKafka) -> int:
-    """The number of the broker's own process: between it and this one there is a supervisor."""
+    """The id of the broker's own process, which is a child of the supervisor that this process started."""
     [pid] = [
         int(entry.name)
         for entry in Path("/proc").iterdir()
@@ -41,6 +41,6 @@ def _is_broker(entry: Path, mark: str) -> bool:
     try:
         arguments = (entry / "cmdline").read_text(errors="replace").split("\0")
     except OSError:
-        # It has ended meanwhile.
+        # The process has ended meanwhile.
         return False
     return any(mark in argument for argument in arguments) and "kafka.Kafka" in arguments

@@ -19,13 +19,13 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate's chain and its key, PKCS #8, which is the only format that Kafka reads."""
+    """A certificate's chain and its key, in PKCS #8, the only format that Kafka reads."""
 
     chain: str
     key: str
 
     def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Write `name.pem` and `name.key`, over those that are there, and return their paths."""
+        """Write `name.pem` and `name.key`, replacing any that exist, and return their paths."""
         paths = folder / f"{name}.pem", folder / f"{name}.key"
         for path, text in zip(paths, (self.chain, self.key), strict=True):
             path.write_text(text)
@@ -67,7 +67,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """For a broker at 127.0.0.1: one certificate that is right, and others that are not."""
+    """Certificates for a broker at 127.0.0.1: a valid one, and others that clients must refuse."""
     authority = trustme.CA()
     authority_path = folder / "authority.pem"
     authority.cert_pem.write_to_path(str(authority_path))
@@ -75,7 +75,7 @@ def make_certificates(folder: Path) -> Certificates:
     def issue(name: str, host: str, expires: datetime | None = None) -> Path:
         issued = authority.issue_cert(host, not_after=expires)
         key = load_pem_private_key(issued.private_key_pem.bytes(), None)
-        # Java reads keys of this format alone.
+        # Java reads no other key format.
         key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path = folder / f"{name}.pem"
         path.write_bytes(key_pem + b"".join(blob.bytes() for blob in issued.cert_chain_pems))

@@ -1,4 +1,4 @@
-"""What group split has committed, read, written and deleted as it is: librdkafka does neither with the metadata."""
+"""Reads, writes and deletes what group split has committed, as it is: librdkafka cannot with the metadata."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.harness.pipeline import Pipeline
 
 
 class Point(NamedTuple):
-    """A committed offset, and what stands beside it."""
+    """A committed offset and its metadata."""
 
     partition: int
     offset: int
@@ -29,12 +29,12 @@ class Point(NamedTuple):
 
 
 def committed(pipeline: Pipeline) -> list[Point]:
-    """What is committed, by partition; nothing of those that have nothing."""
+    """What is committed, by partition; partitions without a commit are left out."""
     return asyncio.run(_committed(pipeline))
 
 
 def commit(pipeline: Pipeline, point: Point) -> Point:
-    """Commit this; return it."""
+    """Commit this, and return it."""
     asyncio.run(_commit(pipeline, point))
     return point
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "split", "sink")
 
 _POLL_INTERVAL_S = 0.1
-# The settings of whoever runs the tests are none of theirs.
+# Leave out settings of the person who runs the tests.
 _KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR")
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith("DOCKER_")}
 
@@ -50,7 +50,7 @@ class Project:
         return docker("compose", *names, *arguments, environment=settings)
 
     def containers(self, *services: str) -> list[Container]:
-        """The containers of these services, also those that have ended."""
+        """The containers of these services, including those that have ended."""
         identities = self.compose("ps", "--all", "--quiet", *services).split()
         return [_container(item) for item in json.loads(docker("inspect", *identities))] if identities else []
 
@@ -67,14 +67,14 @@ class Project:
         return sum(path.stat().st_size for path in self.out.rglob("*.csv"))
 
     def down(self) -> None:
-        """Remove all that Docker has of this project."""
+        """Remove everything that Docker holds of this project."""
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
 
 def docker(
     *arguments: str, given: bytes = b"", timeout_s: float = 300, environment: Mapping[str, str] = MappingProxyType({})
 ) -> str:
-    """Run a Docker command that has to succeed, and return what it prints on both streams."""
+    """Run a Docker command that must succeed, and return what it prints on both streams."""
     finished = subprocess.run(
         ["docker", *arguments],
         env={**_ENVIRONMENT, **environment},
@@ -96,13 +96,13 @@ def events(container: str) -> list[dict[str, Any]]:
 
 
 def last_assigned(container: str) -> list[str]:
-    """The partitions that a service's container was given last; none when it has not been given any."""
+    """The partitions that a service's container was last assigned; none if it never was."""
     given = [event["partitions"] for event in events(container) if event["event"] == "partitions assigned"]
     return list(given[-1]) if given else []
 
 
 def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 60) -> float:
-    """Look until the condition holds; return the seconds it took."""
+    """Wait until the condition holds; return how many seconds that took."""
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < deadline_s, f"not within {deadline_s} s: {what}"

@@ -1,4 +1,4 @@
-"""Bytes of which CSV is made, well-formed and not, for tests that put them together at random."""
+"""Pieces of CSV, well-formed and not, for tests that join them at random."""
 
 PIECES = [
     b'"',

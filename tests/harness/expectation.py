@@ -1,4 +1,4 @@
-"""What the files have to hold, from the input alone: no code of the services is used here."""
+"""What the files must hold, from the input alone: no code of the services is used here."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 Category = Callable[[bytes], str]
 
-# Rejected rows may be long.
+# Rejected rows may be longer than the csv module's default limit.
 csv.field_size_limit(2**31 - 1)
 
 
@@ -51,7 +51,7 @@ def expected_files(source: bytes, categories: Iterable[Category], eol: bytes = b
 
 
 def rows_of(files: Mapping[str, bytes], start: str, eol: bytes = b"\n") -> list[bytes]:
-    """The rows, without their header, of every file whose path starts so."""
+    """The rows, without headers, of every file whose path has this prefix."""
     found: list[bytes] = []
     for path in sorted(path for path in files if path.startswith(start)):
         found += files[path].removesuffix(eol).split(eol)[1:]

@@ -1,4 +1,4 @@
-"""A real broker with a listener of each kind that clients meet, and an authorizer: plain, TLS, with users, lost."""
+"""A real broker with an authorizer and a listener of each kind: plain, TLS, with users, and out of reach."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ _PROTOCOLS = {
     "OTHERHOST": "SSL",
     "MUTUAL": "SSL",
     "BOTH": "SASL_SSL",
-    # Advertised at a port that nothing listens at.
+    # Advertised at a port that nothing listens on.
     "LOST": "PLAINTEXT",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Where each listener is, and what a client needs to use them. Who connects to PLAINTEXT may do everything."""
+    """Each listener's address, and what a client needs to use it. PLAINTEXT clients may do everything."""
 
     kafka: LocalKafka
     ports: dict[str, int]
@@ -54,7 +54,7 @@ def running_listeners(folder: Path) -> Iterator[Listeners]:
     certificates = make_certificates(folder)
     ports = {name: free_port() for name in _PROTOCOLS}
     lost_port = free_port()
-    # LocalKafka waits for the one that is named last.
+    # Reversed, because LocalKafka waits for the listener that is named last, here the first of `ports`.
     listening = [f"{name}://127.0.0.1:{port}" for name, port in reversed(ports.items())]
     advertised = [f"{name}://127.0.0.1:{port}" for name, port in (ports | {"LOST": lost_port}).items()]
     config = {

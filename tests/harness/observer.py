@@ -9,14 +9,15 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
 
 _TIMEOUT_S = 30.0
-# Kafka counts these as retriable, librdkafka does not. A topic just made answers so: its partitions are told to clients
-# before its broker leads them (the first), and lead before they know their own epoch (the second, some microseconds).
+# Kafka counts these as retriable, librdkafka does not. A topic that has just been created answers with them: clients
+# learn of its partitions before the broker leads them (the first), and a partition leads some microseconds before it
+# knows its own epoch (the second).
 _UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a record holds, and where it is."""
+    """A record and its position."""
 
     partition: int
     offset: int
@@ -34,15 +35,15 @@ class Observer:
         self.admin = AdminClient(self._configuration)
 
     def partitions(self, topic: str) -> list[TopicPartition]:
-        """The partitions of a topic, none while it is not there."""
+        """The partitions of a topic; none while it does not exist."""
         name = self._prefix + topic
         known = self.admin.list_topics(timeout=_TIMEOUT_S).topics
         return [TopicPartition(name, number) for number in sorted(known[name].partitions)] if name in known else []
 
     def ends(self, topic: str, *, committed: bool = False) -> list[int]:
-        """The end of each partition; with `committed` the end of what a read_committed reader gets to see.
+        """The end of each partition; with `committed`, the end of what a read_committed reader sees.
 
-        None while the topic is not there, or has just been made and its leaders are not settled.
+        Empty while the topic does not exist, or has just been created and its leaders are not settled.
         """
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -56,11 +57,11 @@ class Observer:
             return []
 
     def schemas(self) -> list[Record]:
-        """The schemas' records: their topic has others beside them."""
+        """The records of schemas: their topic holds others too."""
         return [record for record in self.records("schemas") if re.fullmatch(b"[0-9a-f]{12}", record.key or b"")]
 
     def records(self, topic: str) -> list[Record]:
-        """All committed records, partition by partition in their order."""
+        """All committed records, partition by partition, in order."""
         consumer = Consumer(
             self._configuration
             | {

@@ -2,7 +2,7 @@
 
 from tests.harness.pipeline import PROJECT
 
-# A change log tells of names as they were.
+# A change log uses the names of its time.
 PAGES = sorted(
     page.relative_to(PROJECT).as_posix()
     for page in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")]
@@ -11,5 +11,5 @@ PAGES = sorted(
 
 
 def text_of(page: str) -> str:
-    """The page as it is written."""
+    """The page's source text."""
     return (PROJECT / page).read_text()

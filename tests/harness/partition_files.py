@@ -1,4 +1,4 @@
-"""What the files of a partition are given without Kafka: rows, and a registry that knows one schema."""
+"""What a partition's files need without Kafka: rows, and a registry that knows one schema."""
 
 from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
@@ -10,7 +10,7 @@ LEDGER = ledger_path("categorized", 0)
 
 
 def row(key: bytes, value: bytes) -> RecordRun:
-    """A record as it is read, of one row."""
+    """A record of one row, as it is read."""
     return RecordRun(0, key, [value])
 
 

@@ -1,4 +1,4 @@
-"""The files that a category has one after the other where files are finished: told apart, and put together."""
+"""The parts that a category's file has once files are finished: recognized, and joined again."""
 
 import gzip
 import re
@@ -10,13 +10,13 @@ _PART = re.compile(r"(?P<stem>.+)-(?P<part>[0-9]{6,})\.csv(?P<state>\.gz|\.zst|\
 
 
 def part_of(path: str) -> tuple[str, int] | None:
-    """The file that it would be without a number, and its number; None when it has none."""
+    """The file that this path would name without its number, and the number; None if it has none."""
     found = _PART.fullmatch(path)
     return None if found is None else (f"{found['stem']}.csv", int(found["part"]))
 
 
 def unpacked(path: str, data: bytes) -> bytes:
-    """What was packed, by the file's name."""
+    """The content, uncompressed if the file's name says that it is compressed."""
     if path.endswith(".gz"):
         return gzip.decompress(data)
     if path.endswith(".zst"):
@@ -25,7 +25,7 @@ def unpacked(path: str, data: bytes) -> bytes:
 
 
 def joined(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Each category's files put together, as one file without a number would be. None may be missing between others."""
+    """Each category's parts joined, as one file without a number would be. No part in between may be missing."""
     whole: dict[str, bytes] = {}
     parts: dict[str, int] = {}
     for path in sorted(files):

@@ -41,7 +41,7 @@ class Service:
 
     @property
     def process_id(self) -> int:
-        """Its number on this machine."""
+        """Its process id."""
         return self._process.pid
 
     @property
@@ -51,11 +51,11 @@ class Service:
 
     @property
     def failed(self) -> bool:
-        """Whether it ended other than with 0, and the test neither sent a signal nor asked for the exit code."""
+        """Whether it ended with a code other than 0, unless the test sent a signal or asked for the exit code."""
         return not self._may_fail and self.exit_code not in (None, 0)
 
     def log(self) -> str:
-        """What it has logged."""
+        """Everything that it has logged."""
         return self.log_path.read_text()
 
     def events(self, event: str) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ class Service:
         return self._process.wait()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Send the signal; return the exit code and the seconds until it was there."""
+        """Send the signal; return the exit code and how many seconds the process took to exit."""
         self.send(number)
         began = time.monotonic()
         code = self.wait_for_exit()
@@ -105,7 +105,7 @@ class Pipeline:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process of this pipeline has in its environment."""
+        """The environment of this pipeline's processes."""
         return {**os.environ, **self._settings}
 
     def start(self, name: str, *arguments: str | Path, **settings: str) -> Service:
@@ -113,11 +113,11 @@ class Pipeline:
         return self._start(name, [f"services.{name}", *arguments], settings, subprocess.DEVNULL)
 
     def start_under(self, launcher: str, name: str, **settings: str) -> Service:
-        """Start a service by a module of the tests that changes something in it."""
+        """Start a service through a module of the tests that changes something in it."""
         return self._start(name, [launcher, f"services.{name}"], settings, subprocess.DEVNULL)
 
     def start_ingest_of(self, standard_input: IO[bytes], given: str = "-", **settings: str) -> Service:
-        """Start an ingest that reads its standard input, by whichever name."""
+        """Start an ingest that reads its standard input, named by `given`."""
         return self._start("ingest", ["services.ingest", given], settings, standard_input)
 
     def _start(
@@ -142,10 +142,10 @@ class Pipeline:
         return service
 
     def run(self, source: Path | str, split_by: str, **settings: str) -> None:
-        """Carry what is there of a source to its end, each service ending by itself with 0.
+        """Process what a source holds to its end, each service ending by itself with 0.
 
-        The first time all three run at once. Later on split and sink could find everything done before ingest has
-        looked at the source, so they begin when it has ended.
+        The first time all three run at once. Later, split and sink could find everything done before ingest has looked
+        at the source, so they start once it has ended.
         """
         is_first = not self.services
         ingest = self.start("ingest", "--once", source, **settings)
@@ -156,11 +156,11 @@ class Pipeline:
         self.finish(ingest, split, sink)
 
     def finish(self, *services: Service, deadline_s: float = 240.0) -> None:
-        """Wait until these services have ended by themselves, with 0."""
+        """Wait until these services have ended by themselves with 0."""
         self.wait_until(lambda: all(service.exit_code == 0 for service in services), "all exit with 0", deadline_s)
 
     def wait_until(self, condition: Callable[[], object], what: str, deadline_s: float = 180.0) -> float:
-        """Wait for the condition, no longer than every service is well; return how many seconds it took."""
+        """Wait for the condition, and fail at once if a service fails; return how many seconds it took."""
 
         def holds() -> bool:
             if condition():
@@ -184,7 +184,7 @@ class Pipeline:
         return {str(path.relative_to(self.output)): path.read_bytes() for path in self._paths()}
 
     def wait_for_size(self, size: int, deadline_s: float = 240.0) -> float:
-        """Wait until the files have so many bytes; return how many seconds it took."""
+        """Wait until the files have this many bytes; return how many seconds it took."""
         return self.wait_until(lambda: self.output_size() >= size, f"the output has {size} bytes", deadline_s)
 
     def wait_for_files(self, expected: Mapping[str, bytes], deadline_s: float = 240.0) -> None:
@@ -193,11 +193,11 @@ class Pipeline:
         self.check_files(expected)
 
     def check_files(self, expected: Mapping[str, bytes]) -> None:
-        """Every expected file is there with exactly these bytes, and no other file."""
+        """Check that every expected file has exactly these bytes, and that there is no other file."""
         found = self.output_files()
         assert found.keys() == expected.keys(), sorted(found.keys() ^ expected.keys())
         for path, content in expected.items():
-            # Not compared by assert itself: its account of two large files takes minutes.
+            # Without assert's own comparison: its account of two large files takes minutes.
             same = found[path] == content
             assert same, f"{path} is wrong: {_first_difference(found[path], content)}"
 

@@ -1,6 +1,6 @@
-"""What there is of the private names in the contract: `python -m tests.harness.private_names`, as JSON.
+"""`python -m tests.harness.private_names`: which private names of the contract exist in aiokafka, as JSON.
 
-In a process of its own, because in that of a test they may be replaced already.
+It runs as a process of its own, because in a test's process the names may already be replaced.
 """
 
 import ast
@@ -14,7 +14,7 @@ from common.aiokafka_internals.contract import CONTRACT, Name
 
 
 def problem(name: Name) -> str:
-    """In what the aiokafka that is installed breaks the contract; empty where it does not."""
+    """How the installed aiokafka breaks the contract for this name; "" if it does not."""
     try:
         found = find(name.path)
     except (ImportError, AttributeError) as error:
@@ -31,7 +31,7 @@ def problem(name: Name) -> str:
 
 
 def find(path: str) -> Any:
-    """What a path names; of an attribute that only instances have, its name."""
+    """The object that a path names; for an attribute that only instances have, its name."""
     module_name, _, names = path.partition(":")
     found: Any = importlib.import_module(module_name)
     for name in filter(None, names.split(".")):
@@ -43,7 +43,7 @@ def find(path: str) -> Any:
 
 def attributes_of(kind: type) -> set[str]:
     """The attributes that the methods of a class give its instances."""
-    # Bases from elsewhere may be compiled, and have no source.
+    # Bases from elsewhere may be compiled, so they have no source.
     own = [each for each in kind.__mro__ if each.__module__.startswith("aiokafka")]
     nodes = [node for each in own for node in ast.walk(ast.parse(inspect.getsource(each)))]
     return {

@@ -1,4 +1,4 @@
-"""The processes of this machine: as /proc shows them, because a slim container has no `ps`; elsewhere as `ps` does."""
+"""Processes on this machine, from /proc if it exists, because a slim container lacks `ps`, and else from `ps`."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def kill_services_of(variable: str) -> None:
     """Kill the services that were started with this environment variable, NAME=value."""
     marker = b"\0" + variable.encode() + b"\0"
     for number in processes_naming("services."):
-        # It may have ended, or be somebody else's.
+        # The process may have ended, or belong to another user.
         with suppress(OSError):
             if marker in b"\0" + (_PROC / str(number) / "environ").read_bytes():
                 os.kill(number, signal.SIGKILL)

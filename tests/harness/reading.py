@@ -1,4 +1,4 @@
-"""A file that is followed without Kafka: its records go into lists, and by sink's own rules into one file's bytes."""
+"""A file followed without Kafka: its records go into lists and, by sink's own rules, into one file's bytes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,21 +23,21 @@ from services.sink.rendering import csv_runs, layout_of, render
 
 
 class Batch:
-    """A record batch without end, as a list."""
+    """A record batch without a size limit, as a list."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes, list[tuple[str, bytes]]]] = []
         self._size = 0
 
     def append(self, *, timestamp: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
-        """One record."""
+        """Add one record."""
         del timestamp, key
         self._size += len(value)
         self.records.append((value, headers))
         return True
 
     def put_rows(self, timestamp: int, key: bytes, rows: list[bytes], start: int) -> int:
-        """Many."""
+        """Add many rows."""
         for row in rows[start:]:
             self.append(timestamp=timestamp, key=key, value=row, headers=[])
         return len(rows)
@@ -48,20 +48,20 @@ class Batch:
 
 
 class Schemas:
-    """A registry that knows every schema it was told."""
+    """A registry that knows the schemas registered with it."""
 
     def __init__(self, most_columns: int = 10**9) -> None:
         self._most_columns = most_columns
         self._known: dict[str, Registered] = {}
 
     async def register(self, schema: Schema) -> Registered:
-        """Number it."""
+        """Number a schema."""
         if len(schema.columns) > self._most_columns:
             raise RecordTooLargeError("too many")
         return self._known.setdefault(schema.id, Registered(len(self._known) + 1, schema))
 
     async def find(self, schema_id: str) -> Registered:
-        """As it was registered."""
+        """The schema as it was registered."""
         return self._known[schema_id]
 
 
@@ -82,7 +82,7 @@ class Reader:
     followed: FollowedFile | None = None
 
     def start(self) -> None:
-        """Begin anew with what is remembered."""
+        """Start again from what is remembered."""
         settings = IngestSettings.model_validate({"input": str(self.path), "partitions": 1} | self.settings)
         context = IngestContext(settings, Topics.under(""), self.schemas)  # type: ignore[arg-type] # as far as it is asked
         known = context.new_progress(source_name(self.path)) if self.progress is None else self.progress
@@ -91,14 +91,14 @@ class Reader:
         self.followed = FollowedFile(context, look_at({"": self.path})[""], remembered)
 
     async def read(self, seconds: float = 0.0) -> None:
-        """Read until there is nothing more, so much later."""
+        """Read until there is nothing more, after moving the clock on by `seconds`."""
         self.clock += seconds
         if self.followed is None:
             self.start()
         assert self.followed is not None
         self.followed.see(look_at({"": self.path})[""])
         quiet = 0
-        # A chunk that holds no complete record is read again, twice as long.
+        # A chunk without a complete record is read again at twice the length.
         while quiet < 8:
             outbox = Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
             quiet = 0 if await self.followed.put_next_rows(outbox) else quiet + 1

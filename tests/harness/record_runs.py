@@ -1,4 +1,4 @@
-"""Records one by one, as the runs that a batch of them is read as."""
+"""Single records, grouped into the runs in which a batch is read."""
 
 from collections.abc import Iterable
 

@@ -14,7 +14,7 @@ running: list[LocalKafka] = []
 
 @contextmanager
 def running_kafka(preferences: Mapping[str, str]) -> Iterator[LocalKafka]:
-    """A broker that a failed test shows the log of."""
+    """A broker whose log a failed test shows."""
     warm_up()
     with LocalKafka(preferences=preferences) as kafka:
         running.append(kafka)
@@ -23,7 +23,7 @@ def running_kafka(preferences: Mapping[str, str]) -> Iterator[LocalKafka]:
 
 
 def sessions_of(group: str) -> int:
-    """How often a member has joined the group while it was empty: a lone service whose sessions fail logs it once."""
+    """How often a member joined the group while it was empty: a lone service logs failing sessions only once."""
     joined = f"joins group {group} in Empty state"
     logs = (kafka.data_dir / "broker.log" for kafka in running)
     return sum(log.read_text(errors="replace").count(joined) for log in logs)

@@ -1,4 +1,4 @@
-"""A broker as companies have it: TLS, each way to prove who a user is, and access control that denies by default."""
+"""A broker as companies run it: TLS, every way of authentication, and access control that denies by default."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ _LOGIN = "org.apache.kafka.common.security"
 _OAUTH = f"{_LOGIN}.oauthbearer"
 _DEADLINE_S = 30.0
 _START_DEADLINE_S = 110.0
-# How long a broker takes a SCRAM-SHA-512 user for proved.
+# How long a broker accepts the proof of a SCRAM-SHA-512 user.
 SCRAM_SESSION_S = 2
 
 
@@ -70,15 +70,15 @@ class SecuredKafka:
         self.tokens.__exit__()
 
     def start(self) -> None:
-        """Start the broker, for the first time or again."""
-        # Which files and addresses a broker may take keys from is no setting of its own, but of its Java.
+        """Start the broker, also after a stop."""
+        # Java's options, not the broker's settings, say from which files and addresses a broker may take keys.
         allowed = f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.tokens.jwks.as_uri()}"
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("JDK_JAVA_OPTIONS", allowed)
             self.kafka.start()
 
     def change_authority(self) -> None:
-        """Let a broker that is stopped have, and take, certificates of another authority alone."""
+        """Give a stopped broker certificates of another authority, the only one it then accepts."""
         self.authority = Authority()
         self.authority.write(self.folder)
         self._broker_config.update(self._config())
@@ -159,7 +159,7 @@ class SecuredKafka:
             ),
             f"{of_listener}.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": self.tokens.jwks.as_uri(),
             f"{of_listener}.oauthbearer.sasl.oauthbearer.expected.audience": AUDIENCE,
-            # With it, a connection's session ends with the token that began it.
+            # With this setting, a connection's session ends with the token that began it.
             f"{of_listener}.oauthbearer.connections.max.reauth.ms": "3600000",
             f"{of_listener}.scram-sha-512.connections.max.reauth.ms": f"{1000 * SCRAM_SESSION_S}",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -168,7 +168,7 @@ class SecuredKafka:
 
     def _set_scram_passwords(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        # One mechanism at a time: a request has each user once.
+        # One mechanism at a time, because a request may name each user only once.
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             wanted: list[UserScramCredentialAlteration] = [
                 UserScramCredentialUpsertion(user, ScramCredentialInfo(mechanism, 4096), self.secret(user).encode())

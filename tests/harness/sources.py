@@ -14,7 +14,7 @@ def look(path: Path) -> Found:
 
 
 def read_to_its_end(path: Path) -> Progress:
-    """The progress of a source with this file."""
+    """The progress of a source that was read to the end of this file."""
     fingerprint, found = Fingerprint().after(path.read_bytes()), look(path)
     return Progress(
         source_name(path),

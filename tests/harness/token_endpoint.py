@@ -22,7 +22,7 @@ _KEY_ID = "tests"
 
 
 class TokenEndpoint:
-    """Serves from a thread; `is_down` lets it answer 503. Tokens are for `audience`, and valid for `lifetime_s`."""
+    """Serves from a thread; with `is_down` it answers 503. Tokens are for `audience`, and valid for `lifetime_s`."""
 
     def __init__(self, certificate: Certificate, folder: Path, secrets: dict[str, str], lifetime_s: int) -> None:
         self.secrets = secrets
@@ -31,7 +31,7 @@ class TokenEndpoint:
         self.is_down = False
         self.issued: list[str] = []
         self._key = generate_private_key(public_exponent=65537, key_size=2048)
-        # What the broker checks signatures with.
+        # The broker checks signatures with this key.
         self.jwks = folder / "jwks.json"
         self.jwks.write_text(json.dumps({"keys": [self._public_key()]}))
         endpoint = self

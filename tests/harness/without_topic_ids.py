@@ -1,4 +1,4 @@
-"""Starts a service for which brokers tell no topic ids: `python -m tests.harness.without_topic_ids MODULE`."""
+"""Starts a service that gets no topic ids from brokers: `python -m tests.harness.without_topic_ids MODULE`."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""A big file on its way through all three services, and how far each of them is with it."""
+"""A big file on its way through all three services, and how far each of them has come."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,27 +34,27 @@ class Workload:
             self.start(name)
 
     def start(self, name: str, **settings: str) -> None:
-        """Start a service, for the first time or again."""
+        """Start a service, also after it has ended."""
         self.running[name] = self._pipeline.start(name, **{**self._settings, **settings})
 
     def done(self, name: str) -> int:
-        """How much this service has done. Rows of aborted transactions count too, so it is never too little."""
+        """How much this service has done. Rows of aborted transactions count too, so the number is never too low."""
         if name == "sink":
             return self._pipeline.output_size()
         return sum(self._pipeline.observer.ends("rows" if name == "ingest" else "categorized"))
 
     def is_done(self, name: str) -> bool:
-        """Whether this service could have done all its work: if not, it is in midstream."""
+        """Whether this service may have done all its work; if not, it is in the middle of it."""
         return self.done(name) >= self._totals[name]
 
     def wait_for_share(self, name: str, share: float) -> None:
-        """Wait until this service has done such a share of its work."""
+        """Wait until this service has done this share of its work."""
         amount = share * self._totals[name]
         self._pipeline.wait_until(lambda: self.done(name) >= amount, f"{name} has done {share:.0%} of its work")
 
     def wait_for_more(self, name: str, done: int) -> float:
         """Wait until this service has clearly done more than that; return how many seconds it took."""
-        # A start alone already adds a few records: those that end the transactions of the one before.
+        # A start alone adds a few records: those that end the predecessor's transactions.
         amount = done + 1_000
         return self._pipeline.wait_until(lambda: self.done(name) > amount, f"{name} is at work again")
 

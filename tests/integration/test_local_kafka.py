@@ -23,7 +23,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from ops.kafka import jars
 from ops.kafka import settings as kafka_settings
-from ops.kafka.local import LocalKafka, LocalKafkaError
+from ops.kafka.jars import LocalKafkaError
+from ops.kafka.local import LocalKafka
 from ops.kafka.warm_start import warm_up
 from tests.harness.processes import processes_naming
 from tests.harness.running_brokers import KAFKAS_OWN_DEFAULTS
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.long
 
 
 PROJECT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "ops.kafka.command"]
+COMMAND = [sys.executable, "-m", "ops", "kafka"]
 READY = re.compile(r"Kafka 4\.3\.0 ready at (\S+):(\d+) \(data: (\S+), (removed at exit|kept)\)\n")
 TOPIC = "greetings"
 # How soon a broker may come back after a kill.

@@ -49,7 +49,8 @@ def test_a_mended_setting_refuses_what_was_begun_and_reads_the_others_with_it(pi
     told = command(pipeline, "validate", folder, **MENDED)
     assert told.returncode == 1
     assert "DELIMITER was , and is ;" in told.stdout
-    assert f"{rejected} is read again from its beginning" in told.stdout
+    assert f"{rejected} was begun with other settings (" in told.stdout
+    assert "but no row of it was sent: it is read again from its beginning" in told.stdout
 
     ingest = pipeline.start("ingest", "--once", folder, **MENDED)
     assert ingest.wait_for_exit() == 1

@@ -193,6 +193,21 @@ def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: P
     check_rejected_once_more(pipeline, rows)
 
 
+def test_a_replay_that_is_overtaken_says_so_in_one_line_and_sends_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.run(write(tmp_path, b"F,x"), SPLITS, **PERMITTED)
+    overtaken = subprocess.run(
+        [sys.executable, "-m", "tests.harness.overtaken_replay", "rejected", "replay", "--yes"],
+        cwd=PROJECT,
+        env=environment(pipeline),
+        capture_output=True,
+        check=False,
+        timeout=180,
+    )
+    assert overtaken.stderr == b"nacre rejected: another replay has begun, and goes on with the rest\n"
+    assert overtaken.returncode == 1
+    assert notes(pipeline) == {}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("overlap", ["begun together", "begun while another sends"])
 def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(

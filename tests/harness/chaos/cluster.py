@@ -1,4 +1,4 @@
-"""Three real brokers on this machine, every topic on all of them; any one may go and come back."""
+"""Three real brokers on this machine, each with a replica of every topic; any one may go and come back."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -66,12 +66,12 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Kill the brokers and remove their data: ending in good order, the last ones would wait for a quorum."""
+        """Kill the brokers and remove their data: in an orderly stop, the last ones would wait for a quorum."""
         self._at_once(LocalKafka.kill)
         self._at_once(LocalKafka.close)
 
     def wait_until_healthy(self, deadline_s: float = 60.0) -> float:
-        """Wait until all brokers are there and every partition's replicas in sync; return how many seconds it took."""
+        """Wait until all brokers are up and all replicas in sync; return how many seconds that took."""
         began = time.monotonic()
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         while wrong := _what_is_wrong(admin):
@@ -80,13 +80,13 @@ class Cluster:
         return time.monotonic() - began
 
     def _at_once(self, act: Callable[[LocalKafka], None]) -> None:
-        # A broker is ready when it has found a quorum, so none can wait for another.
+        # A broker is ready only once it has found a quorum, so starting them one by one would never end.
         with ThreadPoolExecutor(_BROKERS) as pool:
             list(pool.map(act, self.brokers))
 
 
 def _what_is_wrong(admin: AdminClient) -> str:
-    """Say one thing that is missing; empty when nothing is."""
+    """One thing that is missing, in words; "" if nothing is."""
     try:
         found = admin.list_topics(timeout=_ANSWER_DEADLINE_S)
     except KafkaException as error:

@@ -9,7 +9,7 @@ BEFORE_AND_AFTER = ("before", "after")
 _INGEST, _SPLIT, _SINK = ("ingest",), ("split",), ("sink",)
 _PRODUCERS = ("ingest", "split")
 _ALL = ("ingest", "split", "sink")
-# The topics that all replicas write to, one after the other.
+# The topics that all replicas write to, each in turn.
 _AGREED = ("schemas", "sources")
 
 
@@ -17,8 +17,8 @@ _AGREED = ("schemas", "sources")
 class Point:
     """A step of these services. `target` is the function that is wrapped, `module:name`; {service} is filled in.
 
-    `kind` says how it is wrapped, `when` which of its calls count, `repeats` whether a process comes here more than
-    once, `needs` what has to be there so that it comes here at all. An unreached point guards a step that nothing
+    `kind` says how it is wrapped, `when` which of its calls count, `repeats` whether a process reaches it more than
+    once, and `needs` what it takes for a process to reach it at all. An unreached point guards a step that nothing
     takes today.
     """
 
@@ -42,7 +42,7 @@ class Crash:
     occurrence: int
 
     def __str__(self) -> str:
-        """As CRASH_AT has it."""
+        """The form that CRASH_AT has."""
         return f"{self.point.name}:{self.moment}:{self.occurrence}"
 
 
@@ -91,7 +91,7 @@ def _producer_point(name: str, method: str, services: Sequence[str] = _PRODUCERS
 
 
 def _agreement_points(topic: str) -> Iterator[Point]:
-    """The steps of a write to this topic: of the schema, or of the place, of a file that was not there."""
+    """The steps of a write to this topic: a new file's schema, or its location."""
     producer = "aiokafka:AIOKafkaProducer."
     for method in ("start", "begin_transaction", "send_batch", "commit_transaction"):
         name = f"{topic}_{method}"
@@ -111,7 +111,7 @@ def _agreement_points(topic: str) -> Iterator[Point]:
 def _request_point(
     name: str, is_it: Callable[..., bool], services: Sequence[str] = _PRODUCERS, *, repeats: bool = True
 ) -> Point:
-    """A request that is on its way and not answered: what the broker makes of it, the dead process never learns."""
+    """A request that is sent and not answered: the dead process never learns what the broker did with it."""
     target = "aiokafka.conn:AIOKafkaConnection.send"
     return Point(name, services, target, kind="request", moments=("unanswered",), when=is_it, repeats=repeats)
 
@@ -146,7 +146,7 @@ POINTS = (
     *_agreement_points("sources"),
     *_agreement_points("schemas"),
     Point("agreed_read", _ALL, "common.kafka.fenced_topic:FencedTopic.read", repeats=False),
-    # split: where it goes on.
+    # split: where it continues.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
     Point("fetch_rows", _SPLIT, "services.split.partition:fetch"),
     # sink: files and ledgers.
@@ -161,7 +161,7 @@ POINTS = (
     Point("mkdir", _SINK, "os:mkdir", when=_below_output, repeats=False, needs="category"),
     Point("open", _SINK, "os:open", when=_creates_rows),
     Point("write", _SINK, "os:pwrite", kind="write", moments=(*BEFORE_AND_AFTER, "torn")),
-    # Behind a torn write, because that leaves something to cut off.
+    # After a torn write, because that leaves something to cut off.
     Point("ftruncate", _SINK, "os:ftruncate", repeats=False),
     # Not before there are files.
     Point("cut_back", _SINK, "services.sink.recovery:cut_back"),
@@ -170,7 +170,7 @@ POINTS = (
     Point("durable", _SINK, "services.sink.checkpoint:make_durable"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
-    # Only where files are finished: tests/integration/test_rolling.py comes here.
+    # Only if files are finished: tests/integration/test_rolling.py reaches this.
     Point("rename", _SINK, "os:rename", reached=False),
     Point("packed", _SINK, "services.sink.ledger.database:Ledger.set_packed", reached=False),
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),

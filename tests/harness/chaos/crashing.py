@@ -1,4 +1,4 @@
-"""`python -m tests.harness.chaos.crashing services.NAME ...`: the service as it is, but for one function that ends it.
+"""`python -m tests.harness.chaos.crashing services.NAME ...`: the service, with one function that kills it.
 
 CRASH_AT names the place as `point:moment:occurrence`, for example `commit:after:3`; CRASH_LOG is a file that gets that
 name as a line just before the process kills itself with SIGKILL.
@@ -18,14 +18,14 @@ from typing import Any
 
 from tests.harness.chaos.crash_points import Crash, parse_crash
 
-# What is wrapped below must not be what dying itself goes through.
+# Keep the original: dying must not go through the functions that are wrapped below.
 _open = os.open
 
 Function = Callable[..., Any]
 
 
 class Reaper:
-    """Counts how often the crash's moment has come, and ends the process at the right time."""
+    """Counts how often the crash's moment has come, and ends the process at the given occurrence."""
 
     def __init__(self, crash: Crash, log_path: str) -> None:
         self._crash = crash
@@ -34,7 +34,7 @@ class Reaper:
         self._count = 0
 
     def is_time(self, moment: str) -> bool:
-        """Count this moment; tell whether it is the one to die at."""
+        """Count this moment; return whether it is the one to die at."""
         if moment != self._crash.moment:
             return False
         with self._lock:
@@ -47,7 +47,7 @@ class Reaper:
             self.die()
 
     def die(self) -> None:
-        """Kill -9: nothing is flushed, closed or told."""
+        """Kill -9: nothing is flushed, closed or logged."""
         descriptor = _open(self._log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(descriptor, f"{self._crash}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
@@ -115,13 +115,13 @@ def wrap_request(original: Function, when: Function, reaper: Reaper) -> Function
 
 
 def wrap_write(original: Function, when: Function, reaper: Reaper) -> Function:
-    """A write, with a chance to die before it, behind it, and when half of the bytes are written."""
+    """A write, with a chance to die before it, after it, and once half of the bytes are written."""
     whole = wrap_call(original, when, reaper)
 
     @wraps(original)
     def write(descriptor: int, data: memoryview, offset: int) -> Any:
         if reaper.is_time("torn"):
-            # Within a row: at its end nothing would be torn.
+            # Cut within a row: at a row's end nothing would be torn.
             original(descriptor, bytes(data[: len(data) // 2]).rstrip(b"\r\n"), offset)
             reaper.die()
         return whole(descriptor, data, offset)
@@ -130,7 +130,7 @@ def wrap_write(original: Function, when: Function, reaper: Reaper) -> Function:
 
 
 def wrap_statement(original: Function, _when: Function, reaper: Reaper, *, statement: str) -> Function:
-    """A database's connect; its connections have a chance to die before and after a statement."""
+    """A database's connect, with a chance for its connections to die before and after a statement."""
 
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
@@ -165,9 +165,9 @@ def install(crash: Crash, service: str, reaper: Reaper) -> None:
 
 
 def main() -> int:
-    """Run the service that the first argument names; return its exit code, should it live to have one."""
+    """Run the service that the first argument names; return its exit code if it survives."""
     module = sys.argv.pop(1)
-    # Everything is imported before anything is wrapped, so that nothing keeps hold of what is wrapped.
+    # Import everything first: a module that is imported while a function is wrapped would keep the wrapper.
     importlib.import_module(f"{module}.service")
     crash = parse_crash(os.environ["CRASH_AT"])
     install(crash, module.rpartition(".")[2], Reaper(crash, os.environ["CRASH_LOG"]))

@@ -4,7 +4,7 @@ import os
 import random
 import secrets
 
-# What the counts of the full run are made for.
+# The length of run that the full counts are meant for.
 _FULL_MINUTES = 60.0
 
 MINUTES = float(os.environ.get("CHAOS_MINUTES") or 0)
@@ -13,7 +13,7 @@ SEED = int(os.environ.get("CHAOS_SEED") or (secrets.randbelow(10**6) if MINUTES 
 
 
 def count(short: int, full: int) -> int:
-    """How many of something: `short` in `make long-test`, `full` in an hour, in between and beyond in proportion."""
+    """How many of something: `short` in `make long-test`, `full` in an hour of `make chaos`, else in proportion."""
     return max(short, round(full * MINUTES / _FULL_MINUTES))
 
 

@@ -1,4 +1,4 @@
-"""Input that grows while it is read, so that there is always work pending."""
+"""Input that grows while it is read, so that work is always pending."""
 
 import threading
 import time
@@ -13,13 +13,13 @@ _BACKLOG_BYTES = 3_000_000
 
 
 class Feeder:
-    """Appends rows to a few files at a steady pace, in a thread of its own, until it is told to end."""
+    """Appends rows to a few files at a steady pace, in a thread of its own, until `end`."""
 
     def __init__(self, folder: Path, written_bytes: Callable[[], int], sources: int, rows_per_s: int) -> None:
         folder.mkdir()
         self.inputs = {f"s{number}": folder / f"s{number}.csv" for number in range(sources)}
         self.rows = 0
-        # Of the rows that ingest does not reject: what the file of all rows comes to.
+        # The bytes of the rows that ingest accepts, which is the size that the file of all rows reaches.
         self.good_bytes = len(HEADER)
         self._written_bytes = written_bytes
         self.set_pace(rows_per_s)
@@ -30,17 +30,17 @@ class Feeder:
         self._thread.start()
 
     def set_pace(self, rows_per_s: int) -> None:
-        """Feed so many rows a second from now on, as far as the pipeline takes them."""
+        """Feed this many rows a second from now on, as far as the pipeline keeps up."""
         self._per_tick = max(1, round(rows_per_s * _TICK_S / len(self.inputs)))
 
     @property
     def pending_bytes(self) -> int:
-        """How much was fed and is not written out."""
+        """How many bytes were fed and are not yet written."""
         return self.good_bytes - self._written_bytes()
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that no more is fed."""
+        """Whether so many bytes wait that feeding pauses."""
         return self.pending_bytes > _BACKLOG_BYTES
 
     def end(self) -> None:

@@ -27,7 +27,7 @@ _PENDING_DEADLINE_S = 5.0
 
 @dataclass(frozen=True)
 class Account:
-    """What a flow came to, once it is known that nothing is wrong."""
+    """What a flow came to, after every check has passed."""
 
     rows: int
     rejected: int
@@ -35,7 +35,7 @@ class Account:
 
 
 class Flow:
-    """All three services at work on input that grows, and a reader that polls the files all the while."""
+    """All three services at work on growing input, and a reader that polls their files all the while."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Flow:
         **settings: str,
     ) -> None:
         self.pipeline = pipeline
-        # Whom the tests ask, where the services are given another address.
+        # The address that the tests use, if the services are given another.
         self._broker = broker or pipeline.bootstrap
         self._settings = {
             "INPUT": str(pipeline.folder / "in"),
@@ -74,7 +74,7 @@ class Flow:
         return service
 
     def start_all(self, *, split: int = 1, sink: int = 1, ingest: int = 1) -> None:
-        """Start so many replicas of each, and wait until rows come out."""
+        """Start this many replicas of each, and wait until rows come out."""
         for name, replicas in (("ingest", ingest), ("split", split), ("sink", sink)):
             for _ in range(replicas):
                 self.start(name)
@@ -92,7 +92,7 @@ class Flow:
         self._left_by_kills |= _copies_under_way(self.pipeline.output)
 
     def stop(self, service: Service, number: signal.Signals = signal.SIGTERM) -> float:
-        """Stop it by a signal, with work pending; it has to exit with 0. Return how many seconds that took."""
+        """Stop it by a signal, with work pending, and check that it exits with 0; return how many seconds that took."""
         self.wait_for_pending()
         self.running[service.name].remove(service)
         code, exit_s = service.stop(number)
@@ -100,9 +100,9 @@ class Flow:
         return exit_s
 
     def wait_for_pending(self) -> None:
-        """Wait until rows are under way: a disturbance of services that are done would show nothing.
+        """Wait until rows are under way: disturbing services that are done would show nothing.
 
-        They write a row some hundredths of a second after it is fed, and a machine at its limit holds the feeder up.
+        Services write a row some hundredths of a second after it is fed, and a busy machine delays the feeder.
         """
         self.pipeline.wait_until(lambda: self.feeder.pending_bytes > 0, "rows are under way", _PENDING_DEADLINE_S)
 
@@ -111,12 +111,12 @@ class Flow:
         return self._written.all_rows()
 
     def wait_for_more(self, deadline_s: float = 30.0) -> float:
-        """Wait until more rows are written than now; return how many seconds it took."""
+        """Wait until more rows are written than now; return how many seconds that took."""
         size = self.size()
         return self.pipeline.wait_until(lambda: self.size() > size, "more rows are written", deadline_s)
 
     def pause(self, seconds: float) -> None:
-        """Let the rows flow for so long; every service has to be well. Only to reach a random instant."""
+        """Let the rows flow, and check that every service is well. Use it only to reach a random instant."""
         end = time.monotonic() + seconds
         self.pipeline.wait_until(lambda: time.monotonic() >= end, "time passes", seconds + 1)
 
@@ -137,10 +137,10 @@ class Flow:
         output = self.pipeline.output
         if self._written.everything() < expected.size:
             return False
-        # A stop does not wait for a slow checkpoint, and who takes those files over then cuts them back to the ledgers.
+        # A stop does not wait for a slow checkpoint, so the next owner of the files cuts them back to the ledgers.
         if sum(line["rows"] for path in output.glob(".nacre/*.ledger") for line in index_of(path)) < expected.rows_out:
             return False
-        # Half a copy that a kill has left goes once its partition is taken up again: that may come after the last row.
+        # Half a copy that a kill left is removed when its partition is assigned again, which may be after the last row.
         if self._left_by_kills & _copies_under_way(output):
             return False
         rejected = output / "rejected.csv"
@@ -155,7 +155,7 @@ class Flow:
         told = differences(found_content(output), expected) + check(report, output)
         told += leftovers(self.pipeline.prefix, output, paths)
         try:
-            # What ends a transaction may come just behind the answer to its commit.
+            # The marker that ends a transaction may be written just after the answer to its commit.
             wait_until(lambda: not open_transactions(self._broker, self.pipeline.prefix), "no transaction is open", 5)
         except AssertionError:
             told += [f"open: {each}" for each in open_transactions(self._broker, self.pipeline.prefix)]
@@ -174,7 +174,7 @@ class Flow:
         self._reader = None
 
     def close(self) -> None:
-        """End the feeder and the reader; the pipeline ends its services."""
+        """End the feeder and the reader; the pipeline itself ends its services."""
         self.feeder.end()
         if self._reader is not None:
             self._reader.kill()
@@ -183,10 +183,10 @@ class Flow:
 
 
 def _copies_under_way(output: Path) -> set[tuple[Path, int]]:
-    """Files that are being packed, each with the time it was written to last."""
+    """Files that are being compressed, each with the time of its last write."""
     found = set()
     for path in output.rglob("*.tmp"):
-        # Ready in the meantime.
+        # Compression has finished in the meantime.
         with suppress(FileNotFoundError):
             found.add((path, path.stat().st_mtime_ns))
     return found

@@ -1,4 +1,4 @@
-"""What passes through one connection of a proxy, under conditions that change while it does."""
+"""What passes through one connection of a proxy, under conditions that change meanwhile."""
 
 import asyncio
 import socket
@@ -13,12 +13,12 @@ _HELD_BYTES = 16 * 1024 * 1024
 
 @dataclass
 class Conditions:
-    """How the network is now, the same for all connections."""
+    """The network's present state, the same for all connections."""
 
-    # Called in the middle of an answer, once the bytes before it are sent.
+    # Called in the middle of an answer, once its first bytes are sent.
     tear: Callable[[], None]
     latency_s: float = 0.0
-    # How many more bytes come from the broker until an answer is torn.
+    # How many more bytes from the broker pass before an answer is torn.
     tear_after_bytes: int | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -33,7 +33,7 @@ class _Chunk:
 
 @dataclass
 class _Flow:
-    """One direction of a connection, and what was read in it and is not yet delivered."""
+    """One direction of a connection, and the bytes that were read and not yet delivered."""
 
     source: socket.socket
     target: socket.socket
@@ -44,7 +44,7 @@ class _Flow:
 
 
 async def forward(client: socket.socket, broker: socket.socket, conditions: Conditions) -> None:
-    """Carry bytes both ways until both sides have ended; an exception group of OSError when one is broken."""
+    """Carry bytes both ways until both sides have ended. Raises an exception group of OSError if one breaks."""
     async with asyncio.TaskGroup() as group:
         for flow in (_Flow(client, broker, is_response=False), _Flow(broker, client, is_response=True)):
             group.create_task(_read(flow, conditions))
@@ -52,7 +52,7 @@ async def forward(client: socket.socket, broker: socket.socket, conditions: Cond
 
 
 async def swallow(ends: Iterable[socket.socket]) -> None:
-    """Take all that is sent, until every end has ended by itself."""
+    """Read and drop everything, until every end has closed by itself."""
     await asyncio.gather(*map(_drain, ends))
 
 
@@ -73,7 +73,7 @@ async def _read(flow: _Flow, conditions: Conditions) -> None:
         try:
             content = await loop.sock_recv(flow.source, _CHUNK_BYTES)
         except OSError:
-            # A reset is held back as bytes are.
+            # A reset is delayed like bytes.
             await conditions.flowing.wait()
             raise
         chunk = _Chunk(content, loop.time() + conditions.latency_s, tears=False)
@@ -91,7 +91,7 @@ def _cut_to_tear(chunk: _Chunk, conditions: Conditions) -> _Chunk:
         conditions.tear_after_bytes = left_bytes - length_bytes
         return chunk
     conditions.tear_after_bytes = None
-    # An answer often ends where a chunk does, and would be whole.
+    # An answer often ends where a chunk does: a cut there would leave it whole.
     return _Chunk(chunk.content[: min(left_bytes, length_bytes - 1)], chunk.due_s, tears=True)
 
 
@@ -101,8 +101,8 @@ async def _deliver(flow: _Flow, conditions: Conditions) -> None:
         chunk = await flow.chunks.get()
         await asyncio.sleep(chunk.due_s - loop.time())
         rest = memoryview(chunk.content)
-        # Waited for before the end of a side too. Nothing may come between this and the send, or bytes would pass
-        # when a stall has begun.
+        # Wait here before the end of a side too. Nothing may come between this and the send, or bytes would pass
+        # after a stall has begun.
         await conditions.flowing.wait()
         while rest:
             try:

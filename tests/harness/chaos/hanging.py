@@ -1,8 +1,8 @@
-"""`python -m tests.harness.chaos.hanging services.NAME ...`: the service, which brings its broker to a halt.
+"""`python -m tests.harness.chaos.hanging services.NAME ...`: the service, which halts its broker.
 
-At each of its phases it stops the process HANG_PID, the broker, with SIGSTOP, and adds the phase as a line to HANG_LOG:
-so the broker hangs at that very step. The test lets it go on. Requests time out sooner than usual, so that a hang of
-some seconds is a long one.
+At each of its phases the service stops the broker, process HANG_PID, with SIGSTOP, and adds the phase as a line to
+HANG_LOG, so that the broker hangs at that very step. The test resumes it. Requests time out sooner than usual, so that
+a hang of some seconds is a long one.
 """
 
 import importlib
@@ -36,7 +36,7 @@ def _request(name: str, *kinds: str) -> Point:
 _CLIENT = "aiokafka.client:AIOKafkaClient"
 _CONSUMER = "aiokafka:AIOKafkaConsumer"
 _PRODUCER = "aiokafka:AIOKafkaProducer"
-# In the order in which a service comes to them, each with how often it has come there by then.
+# In the order in which a service reaches them, each with its occurrence.
 _PHASES = (
     ("connecting", Point("before it connects", _ALL, f"{_CLIENT}.bootstrap"), "before", 1),
     ("bootstrapped", Point("behind its bootstrap", _ALL, f"{_CLIENT}.bootstrap"), "after", 1),
@@ -64,19 +64,19 @@ class Halter(Reaper):
 
     def __init__(self, phase: str, crash: Crash, log_path: str, broker: int) -> None:
         super().__init__(crash, log_path)
-        self._told = phase, log_path
+        self._note = phase, log_path
         self._broker = broker
 
     def die(self) -> None:
-        """Let the broker hang from here on."""
-        phase, log_path = self._told
+        """Stop the broker."""
+        phase, log_path = self._note
         os.kill(self._broker, signal.SIGSTOP)
         with open(log_path, "a", encoding="utf-8") as log:  # noqa: PTH123 - the shortest way
             log.write(f"{phase}\n")
 
 
 def phases_of(service: str) -> list[str]:
-    """The phases of this service's life, in their order."""
+    """The phases of this service's life, in order."""
     return [phase for phase, point, _, _ in _PHASES if service in point.services]
 
 
@@ -84,7 +84,7 @@ def main() -> int:
     """Run the service that the first argument names; return its exit code."""
     module = sys.argv.pop(1)
     service = module.rpartition(".")[2]
-    # Everything is imported before anything is wrapped, so that nothing keeps hold of what is wrapped.
+    # Import everything first: a module that is imported while a function is wrapped would keep the wrapper.
     importlib.import_module(f"{module}.service")
     connection._REQUEST_TIMEOUT_MS = _REQUEST_TIMEOUT_MS  # noqa: SLF001 - it is no setting
     wanted = os.environ["HANG_AT"].split(",")

@@ -8,12 +8,12 @@ from tests.harness.chaos.verifier import files_in
 
 
 def leftovers(prefix: str, output: Path, expected: Collection[str]) -> list[str]:
-    """What is left, of stopped services with this topic prefix, that should not be there."""
+    """What stopped services with this topic prefix have left that should not be there, in words."""
     processes = dict(_processes(prefix))
     told = [f"process {number} still runs: {command}" for number, command in processes.items()]
     told += [f"lock {path.name} is held" for path in output.glob(".nacre/*.lock") if _is_held(path)]
     told += [f"file {path}" for path in set(files_in(output)) - set(expected)]
-    # A ledger that was closed is one file; locks stay, because removing one would make way for two holders.
+    # A closed ledger is one file. Lock files stay, because removing one would let two processes hold the lock.
     told += [f"file {path}" for path in output.glob(".nacre/*") if path.suffix not in {".ledger", ".lock"}]
     told += [f"socket {name}" for name in _nacre_sockets() if not _other_services()]
     return told
@@ -30,7 +30,7 @@ def _processes(prefix: str) -> Iterator[tuple[int, str]]:
 
 
 def _other_services() -> bool:
-    """Whether services of other tests run at the same time: slots do not tell whose they are."""
+    """Whether services of other tests run at the same time: a slot does not show whose it is."""
     commands = (path for path in Path("/proc").glob("[0-9]*/cmdline"))
     return any(b"services." in _read(path) for path in commands)
 

@@ -1,4 +1,4 @@
-"""A TCP proxy before a broker that fails as networks do, and a Kafka that is reached through it."""
+"""A TCP proxy that fails as networks do, and a Kafka that is reached through it."""
 
 import asyncio
 import random
@@ -16,15 +16,15 @@ from tests.harness.chaos.forwarding import Conditions, forward, swallow
 
 HOST = "127.0.0.1"
 
-# With it a close sends a reset, and nothing that is left.
+# With this option a close sends a reset and drops what is left to send.
 _NO_LINGER = struct.pack("ii", 1, 0)
-# Below what systems give to outgoing connections: such a port stays free while nothing listens at it, and a client
-# that tries it again and again never gets connected to itself.
+# Below the ports that systems give to outgoing connections: such a port stays free while nothing listens on it, and a
+# client that keeps trying it never gets connected to itself.
 _PORTS = range(20_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """Find different ports that nothing listens at, and that no outgoing connection will take."""
+    """Different ports that nothing listens on, and that no outgoing connection will take."""
     ports: list[int] = []
     with ExitStack() as taken:
         while len(ports) < count:
@@ -98,7 +98,7 @@ class Proxy:
 
     @contextmanager
     def latency(self, seconds: float) -> Iterator[None]:
-        """Every byte takes so much longer, either way; the order stays, and so does the throughput."""
+        """Delay every byte by this long, either way; order and throughput stay."""
         self._conditions.latency_s = seconds
         try:
             yield
@@ -107,7 +107,7 @@ class Proxy:
 
     @contextmanager
     def stall(self) -> Iterator[None]:
-        """Let no byte pass, though connections are accepted; what was held flows on at the end."""
+        """Let no byte pass, though connections are accepted; held bytes flow on at the end."""
         self._await(self._let_flow(flowing=False))
         try:
             yield
@@ -116,7 +116,7 @@ class Proxy:
 
     @contextmanager
     def half_open(self) -> Iterator[None]:
-        """Swallow all that is sent, and the end of a connection; those of now and of this time never work again."""
+        """Drop every byte and every close; connections open now, or opened meanwhile, never work again."""
         self._await(self._swallow_all())
         try:
             yield
@@ -137,7 +137,7 @@ class Proxy:
         self._await(self._cut())
 
     def cut_mid_response(self, after_bytes: int) -> threading.Event:
-        """Reset all connections when so many more bytes have come from the broker, one less if that ends an answer.
+        """Reset all connections after this many more bytes from the broker, or one less if that would end an answer.
 
         Returns at once; the event is set when it has happened.
         """
@@ -201,7 +201,7 @@ class Proxy:
         await self._cut()
 
     def _begin_tearing(self) -> None:
-        # A task of its own, as it ends the one that asks for it.
+        # In a task of its own, because it ends the task that asks for it.
         self._tearing = self._loop.create_task(self._tear())
 
     async def _tear(self) -> None:
@@ -223,17 +223,17 @@ class Proxy:
 
 @dataclass(frozen=True)
 class ProxiedKafka:
-    """A broker with two listeners: one for observers, and one whose address for clients is the proxy's."""
+    """A broker with two listeners: one for observers, and one that advertises the proxy's address to clients."""
 
     kafka: LocalKafka
     proxy: Proxy
-    # Through the proxy; `kafka.bootstrap` goes past it.
+    # Through the proxy; `kafka.bootstrap` bypasses it.
     bootstrap: str
 
 
 @contextmanager
 def proxied_kafka(config: Mapping[str, str] = MappingProxyType({})) -> Iterator[ProxiedKafka]:
-    """Start a Kafka behind a proxy; clients that bootstrap through the proxy never get past it."""
+    """Start a Kafka behind a proxy; clients that bootstrap through the proxy never bypass it."""
     direct, proxied = free_ports(2)
     with Proxy(proxied) as proxy:
         listeners = {

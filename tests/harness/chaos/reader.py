@@ -1,7 +1,7 @@
-"""A reader beside the sinks: polls every file all the while, and keeps what it saw. Run as a process of its own.
+"""A reader beside the sinks, as a process of its own: it polls every file all the while, and keeps what it saw.
 
 On Linux's ext4 a growing file is shown page by page while one write is under way, so the last line may be seen cut off
-at a page's edge for a moment; such a moment is counted. Any other half line is told, and so is each file that shrank.
+at a page's edge for a moment; such moments are counted. Any other half line is reported, and each file that shrank.
 """
 
 import json
@@ -20,7 +20,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(slots=True)
 class Report:
-    """What was seen. `seen`: by file, the length seen at most and a hash of the bytes seen up to there."""
+    """What was seen. `seen` holds, by file, the greatest length seen and a hash of the bytes up to there."""
 
     polls: int = 0
     news: int = 0
@@ -41,11 +41,11 @@ class Watched:
         self._hash = blake2b(digest_size=16)
         self._seen = 0
         self._size = 0
-        # Since when its last line has been a half one.
+        # When its last line began to be half a line.
         self._half_since: float | None = None
 
     def look(self, now: float) -> None:
-        """See how long the file is now, and read what is new."""
+        """Look how long the file is now, and read the new bytes."""
         size = os.fstat(self._descriptor).st_size
         if size == self._size:
             return
@@ -57,7 +57,7 @@ class Watched:
         self._report.news += 1
         if size <= self._seen:
             return
-        # What was seen before and is written once more, after a cut, is compared in the end: by the hash.
+        # Bytes that were seen and are written again after a cut are compared at the end, by the hash.
         data = os.pread(self._descriptor, size - self._seen, self._seen)
         self._hash.update(data)
         self._seen += len(data)
@@ -95,7 +95,7 @@ def watch(output: Path, ended: list[int]) -> Report:
 
 
 def main() -> None:
-    """Watch the folder given first; write the report, as JSON, to the file given second."""
+    """Watch the folder in the first argument; write the report, as JSON, to the file in the second."""
     output, destination = Path(sys.argv[1]), Path(sys.argv[2])
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def check(report: Report, output: Path) -> list[str]:
-    """What the reader saw that is not so in the end, and lines that it saw in two halves."""
+    """What the reader saw that does not hold in the end, and lines that it saw in two halves."""
     told = list(report.torn)
     for name, (length, digest) in report.seen.items():
         with (output / name).open("rb") as file:

@@ -1,4 +1,4 @@
-"""The rows that chaos tests feed: abalone's, each with its source's name and its number; some of them are bad."""
+"""The rows that chaos tests feed: abalone's, each with its source's name and its number; some are bad."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _SEX, _RINGS, _SOURCE = 0, 8, 9
 SPLIT_BY = "*,Source,Source+Sex,Rings:int"
 SPLITS = ("all", "Source", "Source+Sex", "Rings")
 
-# Each so many rows one lacks a field, which ingest rejects, and one has a text for an int, which one split rejects.
+# How often a row lacks a field, which ingest rejects, or has text for an int, which one split rejects.
 _SHORT_EVERY = 997
 _TEXT_EVERY = 499
 
@@ -34,7 +34,7 @@ def make_rows(source: str, first: int, count: int) -> bytes:
 
 
 def paths_of(fields: list[bytes]) -> dict[str, str | None]:
-    """Where each split puts a row with all its fields: a file below the output folder, None where it is rejected."""
+    """Where each split puts a row with all its fields: a file below the output folder, or None if it is rejected."""
     sex, rings, source = (fields[column].decode() for column in (_SEX, _RINGS, _SOURCE))
     return {
         "all": "all.csv",

@@ -1,4 +1,4 @@
-"""What processes hold while they run, sampled from Linux's /proc, and how fast it grows."""
+"""What processes hold while they run, sampled from Linux's /proc, and how fast that grows."""
 
 import time
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a process held at an instant; `rows` is how far the work was."""
+    """What a process held at an instant; `rows` is how many rows were done by then."""
 
     at_s: float
     rows: int

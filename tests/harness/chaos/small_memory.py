@@ -1,4 +1,4 @@
-"""`python -m tests.harness.chaos.small_memory services.sink`: sink with memory for hardly an entry."""
+"""`python -m tests.harness.chaos.small_memory services.sink`: sink with memory for few entries."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ _LIMITS = MemoryLimits(changed=150_000, kept=75_000)
 
 
 def forget_early(count_path: Path) -> None:
-    """Take the limits down, and note each checkpoint that made memory lose entries."""
+    """Lower the limits, and log each checkpoint after which entries were dropped from memory."""
     begin, end_checkpoint = Memory.__init__, Memory.end_checkpoint
 
     def small(self: Memory, limits: MemoryLimits) -> None:

@@ -1,4 +1,4 @@
-"""The transactions that a broker has under way, asked in its own protocol: no client library here tells them."""
+"""A broker's open transactions, asked for in its own protocol: no client library here lists them."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _LIST_TRANSACTIONS, _VERSION = 66, 0
 _DEADLINE_S = 10.0
 _CLIENT = b"observer"
-# Of the states that KIP-664 names, those of a transaction that is not over.
+# The states of KIP-664 in which a transaction is not over.
 _UNDER_WAY = {"Ongoing", "PrepareCommit", "PrepareAbort", "PrepareEpochFence"}
 
 
@@ -21,7 +21,7 @@ class Transaction:
 
 
 def open_transactions(bootstrap: str, prefix: str) -> list[Transaction]:
-    """The transactions under way of transactional ids that begin so, on all of these brokers."""
+    """The open transactions of transactional ids with this prefix, on all of these brokers."""
     found = (transaction for broker in bootstrap.split(",") for transaction in _ask(broker))
     return [each for each in found if each.transactional_id.startswith(prefix) and each.state in _UNDER_WAY]
 

@@ -1,4 +1,4 @@
-"""Compares output with input, row by row and with no code of the services: what a filter over the input would give."""
+"""Compares output with what a filter over the input would give, row by row, with no code of the services."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ Rejected = tuple[int, int, bytes]
 
 
 class Digest:
-    """Rows in their order, as a count and a hash: equal digests, equal bytes."""
+    """Rows in order, as a count and a hash: equal digests mean equal bytes."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -29,7 +29,7 @@ class Digest:
         self._hash = blake2b(digest_size=16)
 
     def add(self, row: bytes) -> None:
-        """The next row, its line ending included."""
+        """Add the next row, with its line ending."""
         self.rows += 1
         self.size += len(row)
         self._hash.update(row)
@@ -45,7 +45,7 @@ class Digest:
 
 @dataclass(slots=True)
 class Content:
-    """What the files hold, or have to hold: rows by file and source, rejections by source and split."""
+    """What the files hold or should hold: rows by file and source, rejections by source and split."""
 
     rows_in: int = 0
     streams: defaultdict[Stream, Digest] = field(default_factory=lambda: defaultdict(Digest))
@@ -80,7 +80,7 @@ class Content:
 
 
 def expected_content(inputs: Mapping[str, Path]) -> Content:
-    """What these sources, by the name that their rows have, come to."""
+    """What the files should hold for these sources, by the name in their rows."""
     content = Content()
     for path in inputs.values():
         with path.open("rb") as file:
@@ -109,7 +109,7 @@ def _expect(content: Content, source: str, line: int, offset: int, row: bytes) -
 
 
 def found_content(output: Path) -> Content:
-    """What is in an output folder: finished and open files of a category count as one."""
+    """What an output folder holds: finished and open files of a category count as one."""
     content = Content()
     parts: Counter[str] = Counter()
     for path in files_in(output):
@@ -128,7 +128,7 @@ def found_content(output: Path) -> Content:
 
 
 def whole(path: str) -> tuple[str, int]:
-    """The file that this one is a part of, and its number; a file of its own is the first."""
+    """The file that this one is a part of, and its number; a file without parts is the first."""
     return part_of(path) or (path, 1)
 
 
@@ -148,7 +148,7 @@ def _read_rejected(content: Content, data: bytes) -> None:
 
 
 def differences(found: Content, expected: Content) -> list[str]:
-    """What is lost, repeated, torn or out of order: nothing, one hopes."""
+    """What is lost, repeated, torn or out of order, in words; nothing if all is well."""
     told = [
         f"{path}, rows of {source}: {found.streams.get((path, source))}, not {expected.streams.get((path, source))}"
         for path, source in sorted(found.streams.keys() | expected.streams.keys())

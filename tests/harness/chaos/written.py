@@ -1,4 +1,4 @@
-"""What an output folder holds while it is written, also in files that are finished and packed."""
+"""What an output folder holds while it is written, including finished and compressed files."""
 
 import struct
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ from tests.harness.parts import part_of
 _REJECTED = "rejected.csv"
 _UNDER_WAY = ".tmp"
 
-# Size, time and number of a file, and a hash of what is in it.
+# A file's size, time and inode, and a hash of its content.
 State = tuple[int, int, int, str]
 
 
 class Written:
-    """Counts bytes as the files would have them that are not finished: unpacked, and one header for all parts."""
+    """Counts bytes as if no file had been finished: uncompressed, and with one header for all parts."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
-        # Of packed files, which do not change any more.
+        # Sizes of compressed files, which no longer change.
         self._unpacked: dict[str, int] = {}
 
     def all_rows(self) -> int:
@@ -33,7 +33,7 @@ class Written:
         return self._size(path for path in files_in(self._output) if path != _REJECTED)
 
     def _size(self, paths: Iterable[str]) -> int:
-        # By part: for a moment there is a file and its packed copy.
+        # By part: for a moment a file and its compressed copy exist side by side.
         sizes: dict[tuple[str, int], int] = {}
         for path in paths:
             if not path.endswith(_UNDER_WAY):
@@ -50,13 +50,13 @@ class Written:
                 return (self._output / path).stat().st_size
             self._unpacked[path] = _size_at_end(self._output / path)
         except FileNotFoundError:
-            # It has just got its last name, and is counted under that soon.
+            # The file has just been renamed, and is counted under its last name soon.
             return 0
         return self._unpacked[path]
 
 
 def _size_at_end(path: Path) -> int:
-    """The size of what is in a gzip file."""
+    """The size of a gzip file's content."""
     with path.open("rb") as file:
         file.seek(-4, 2)
         [size] = struct.unpack("<I", file.read())
@@ -71,14 +71,14 @@ class Finished:
         self.seen: dict[str, State] = {}
 
     def look(self) -> bool:
-        """See which there are; tell whether there are new ones."""
+        """Look which files there are; return whether some are new."""
         new = [path for path in _finished_in(self._output) if path not in self.seen]
         for path in new:
             self.seen[path] = _state(self._output / path)
         return bool(new)
 
     def changes(self) -> list[str]:
-        """Those that are not as they were: none, one hopes."""
+        """The files that have changed since; none if all is well."""
         there = set(_finished_in(self._output))
         return [
             f"{path} was finished, and is {'another' if path in there else 'gone'}"

@@ -57,12 +57,12 @@ def test_a_file_is_mapped_back_to_its_category_also_when_its_name_was_cut(
     def by_path(lines: Lines) -> Lines:
         return sorted(lines, key=lambda line: str(line["path"]))
 
-    # While a sink has them open, and behind it.
+    # While a sink has the ledgers open, and after it has closed them.
     assert by_path(index_of(hidden.parent, capfdbinary)) == by_path(expected)
     first.close()
     second.close()
     assert by_path(index_of(hidden.parent, capfdbinary)) == by_path(expected)
-    # Nothing is left behind.
+    # Reading leaves no file behind.
     assert sorted(path.name for path in hidden.iterdir()) == ["t-0.ledger", "t-1.ledger"]
 
 
@@ -78,7 +78,7 @@ def test_a_sink_that_closes_a_ledger_while_it_is_read_leaves_one_file(
         if closes == "before":
             ledger.close()
         reading = connect(path, uri=uri)
-        # From its first query on it is a reader of the ledger.
+        # A connection reads the ledger only from its first query on.
         reading.execute("SELECT 1 FROM sqlite_master").fetchall()
         ledger.close()
         return reading
@@ -88,7 +88,7 @@ def test_a_sink_that_closes_a_ledger_while_it_is_read_leaves_one_file(
     assert [path.name for path in hidden.iterdir()] == ["t-0.ledger"]
 
 
-def test_every_file_of_many_is_told_once(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_each_of_many_files_is_listed_once(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     ledger = Ledger(hidden / "t-0.ledger")
     ledger.commit({}, Changes([entry_of(f"{number}") for number in range(2_500)]))
     told = [line["category"] for line in index_of(hidden.parent, capfdbinary)]
@@ -96,13 +96,13 @@ def test_every_file_of_many_is_told_once(hidden: Path, capfdbinary: pytest.Captu
     ledger.close()
 
 
-def test_a_ledger_that_is_just_being_made_has_no_files(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_ledger_that_is_being_created_has_no_files(hidden: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     hidden.joinpath("t-0.ledger").touch()
     assert index_of(hidden.parent, capfdbinary) == []
 
 
 @pytest.mark.parametrize("content", [None, b"no ledger\n" * 1_000])
-def test_what_cannot_be_read_is_one_line_that_names_it(
+def test_a_ledger_that_cannot_be_read_is_reported_in_one_line(
     hidden: Path, capfdbinary: pytest.CaptureFixture[bytes], content: bytes | None
 ) -> None:
     if content is not None:
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_one_line_that_names_it(
     assert str(hidden.parent) in line
 
 
-def test_a_reader_that_has_had_enough_ends_it(hidden: Path) -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_command_without_an_error(hidden: Path) -> None:
     ledger = Ledger(hidden / "t-0.ledger")
     ledger.commit({}, Changes([entry_of(f"{number}") for number in range(2_000)]))
     ledger.close()

@@ -1,4 +1,4 @@
-"""`nacre` finds its commands."""
+"""`nacre` finds and calls its commands."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
     ]
 
 
-def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
     names = "acls, begin, demo, index, kafka, rejected, settings, validate"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
@@ -36,7 +36,7 @@ def test_arguments_go_to_the_command(capsys: pytest.CaptureFixture[str]) -> None
     assert "`SPLIT_BY`" in capsys.readouterr().out
 
 
-def test_a_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_extra_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def lack(_argv: list[str]) -> int:
         raise ModuleNotFoundError("No module named 'rich'", name="rich")
 

@@ -1,4 +1,4 @@
-"""`nacre settings` tells of every setting, and docs/settings.md holds what it prints."""
+"""`nacre settings` lists every setting, and docs/settings.md holds what it prints."""
 
 import pytest
 from pydantic import Field
@@ -67,6 +67,6 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_compose_hands_on_every_setting_but_those_of_other_brokers() -> None:
     compose = (PROJECT / "compose.yaml").read_text()
     names = {name.upper() for model in MODELS.values() for name in model.model_fields}
-    # Its own broker speaks plainly and has no other beside it, and what is in a container has its place there.
+    # The project's own broker has no security and no second broker, and paths inside a container are fixed.
     names -= {name for name in names if name.startswith("KAFKA_")} | {"REPLICATION_FACTOR", "OUTPUT_DIR"}
     assert {name for name in names if f"\n      {name}: $" not in compose and f"\n  {name}: $" not in compose} == set()

@@ -30,7 +30,7 @@ def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("theirs", ["notes.txt", ".nacre/nacre.categorized-0.ledger"])
-def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path, theirs: str) -> None:
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path, theirs: str) -> None:
     write(tmp_path, **{theirs: "theirs"})
     with pytest.raises(DemoError, match="not a demo"), own_folder(tmp_path):
         pass
@@ -70,7 +70,7 @@ def test_rows_are_repeated(data: bytes, rows: int, repeated: bytes, tmp_path: Pa
 
 
 @pytest.mark.parametrize("data", [b"", b"a\n"])
-def test_nothing_cannot_be_repeated(data: bytes) -> None:
+def test_an_input_without_rows_cannot_be_repeated(data: bytes) -> None:
     with pytest.raises(DemoError, match="no rows"):
         list(repeat_rows(data, 3))
 
@@ -105,5 +105,5 @@ def test_the_whole_is_checked(tmp_path: Path) -> None:
     files, findings = check(b"a\n1\n2\n", "in.csv", tmp_path, parse_split_by("*,mine=*"))
     assert len(files) == 2
     assert [finding.holds for finding in findings] == [True, True, True, False]
-    # Equal rows in another order are not the input.
+    # The same rows in another order are not the input.
     assert findings[-1].text.endswith("mine.csv does NOT equal in.csv")

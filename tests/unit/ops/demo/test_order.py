@@ -1,4 +1,4 @@
-"""The demo refuses what it cannot do in one line."""
+"""The demo refuses in one line what it cannot do."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ops.demo.order import parse, take_order
         (["--rows", "many"], "'many' is not a whole number from 1"),
     ],
 )
-def test_wrong_arguments_are_told(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_reported(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(arguments)
     assert ended.value.code == 2
@@ -32,7 +32,7 @@ def test_wrong_arguments_are_told(arguments: list[str], message: str, capsys: py
         ("a,b\n1,2\n", ".", "is in the output folder"),
     ],
 )
-def test_what_cannot_be_carried_is_refused(tmp_path: Path, text: str | None, output: str, message: str) -> None:
+def test_an_input_that_cannot_be_sent_is_refused(tmp_path: Path, text: str | None, output: str, message: str) -> None:
     given = tmp_path / "in.csv"
     if text is not None:
         given.write_text(text)

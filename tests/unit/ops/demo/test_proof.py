@@ -1,4 +1,4 @@
-"""The demo's proof holds for what is right, and fails for each kind of wrong."""
+"""The demo's proof holds for the right output, and fails for each kind of wrong output."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from ops.findings import Finding
 
 DATA = b'Sex,Rings\nM,15\nF,"7"\nI\nM,x\n'
 SPLITS = ["all", "Sex", "Rings"]
-# A row of one field is none for any split, and x is no number.
+# A row of one field is rejected by ingest, and x is no number, so one split rejects it.
 REJECTED = [Rejected("", 21, b"I"), Rejected("Rings", 23, b"M,x")]
 
 
@@ -53,7 +53,7 @@ def test_rows_are_counted_whatever_their_order_quotes_and_line_breaks() -> None:
     assert count_rows([]) == Rows()
 
 
-def test_what_is_right_is_proved_per_number_of_rejected_rows() -> None:
+def test_a_right_output_is_proved_with_or_without_rejected_rows() -> None:
     assert prove(DATA, "in.csv", SPLITS, FILES, REJECTED) == [
         Finding(holds=True, text="in 4 = out 3 + rejected 1, the same rows, in split all, Sex"),
         Finding(holds=True, text="in 4 = out 2 + rejected 2, the same rows, in split Rings"),
@@ -61,7 +61,7 @@ def test_what_is_right_is_proved_per_number_of_rejected_rows() -> None:
     ]
 
 
-def test_one_line_tells_of_all_splits_where_it_can() -> None:
+def test_splits_with_the_same_balance_share_a_line() -> None:
     files = [CategoryFile("all", "", rows("M,15")), CategoryFile("Sex", "M", rows("M,15"))]
     [balance, _] = prove(b"Sex,Rings\nM,15\n", "in.csv", ["all", "Sex"], files, [])
     assert balance.text == "in 1 = out 1 + rejected 0, the same rows, in each of 2 splits"
@@ -72,7 +72,7 @@ def test_a_lost_row_is_found() -> None:
     assert failed(findings) == ["in 4 ≠ out 1 + rejected 2, NOT the same rows, in split Rings"]
 
 
-def test_a_row_for_another_is_found() -> None:
+def test_a_row_in_place_of_another_is_found() -> None:
     findings = prove(DATA, "in.csv", SPLITS, changed(2, rows("M,15")), REJECTED)
     assert failed(findings) == ["in 4 = out 3 + rejected 1, NOT the same rows, in split Sex"]
 

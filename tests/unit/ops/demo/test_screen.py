@@ -1,4 +1,4 @@
-"""What the demo shows where there is no terminal, and what it computes for the bars."""
+"""What the demo shows without a terminal, and what it computes for the bars."""
 
 import io
 
@@ -6,7 +6,8 @@ from rich.console import Console
 
 from ops.demo.screen import Bars, Pace, category_table
 from ops.demo.watch import Standings, Stood
-from ops.findings import Finding, proof
+from ops.findings import Finding
+from ops.findings_table import findings_table
 
 
 def shown(*things: object) -> str:
@@ -46,7 +47,7 @@ def test_without_a_terminal_each_stage_has_a_line_once_and_in_order() -> None:
     assert console.file.getvalue() == "  ingest  10 rows\n  split   10 rows\n  sink    20 rows\n"
 
 
-def test_many_categories_are_told_by_their_largest() -> None:
+def test_of_many_categories_the_largest_are_shown() -> None:
     lines = shown(
         category_table(
             {
@@ -66,5 +67,5 @@ def test_many_categories_are_told_by_their_largest() -> None:
 
 
 def test_the_proof_says_what_does_not_hold() -> None:
-    text = shown(proof([Finding(holds=True, text="good [1]"), Finding(holds=False, text="bad")]))
+    text = shown(findings_table([Finding(holds=True, text="good [1]"), Finding(holds=False, text="bad")]))
     assert [line.rstrip() for line in text.splitlines()] == ["✓ good [1]", "✗ bad"]

@@ -20,7 +20,7 @@ def test_a_signal_comes_at_the_end_of_the_block_and_not_before() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_what_has_no_handler_is_left_alone() -> None:
+def test_a_signal_without_a_python_handler_is_left_alone() -> None:
     before = signal.getsignal(signal.SIGHUP)
     with deferred_signals():
         assert signal.getsignal(signal.SIGHUP) is before

@@ -1,4 +1,4 @@
-"""Which rejected rows are meant and which can be sent again; a replayed row goes to its own split alone."""
+"""Which rejected rows are selected and which can be sent again; a replayed row goes to its own split alone."""
 
 import asyncio
 import csv
@@ -34,11 +34,11 @@ from common.protocol.messages import (
 from common.rows.schema import Dialect, Schema
 from ops.rejected.rejections import (
     COLUMNS,
-    Groups,
     Judge,
     Mended,
-    Offsets,
-    Wanted,
+    OffsetSet,
+    RejectionGroups,
+    Selection,
     check_row,
     read_mended,
     shown,
@@ -73,7 +73,7 @@ def records_of(outbox: Outbox, topic: str) -> list[Any]:
 
 
 def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Replayed | BegunAnew]]:
-    """The splits that get a row behind such a mark, and what is rejected."""
+    """The splits that get a row behind a mark for `split`, each with the row, and what is rejected."""
     registered = Registered(1, SCHEMA)
 
     async def find(_schema_id: str) -> Registered:
@@ -118,7 +118,7 @@ def test_a_mark_of_an_earlier_version_is_for_every_split() -> None:
     fields = {"source": "/a", "schema": "s", "line": 1, "offset": 2, "eol": "\n", "plain": True}
     mark = decode_control([("nacre", b"mark")], orjson.dumps(fields))
     assert mark == Mark("/a", "s", 1, 2, b"\n", plain=True)
-    # And the other way round.
+    # And the other way round: a mark for every split is written as an earlier version reads it.
     assert orjson.loads(encode_control(Mark("/a", "s", 1, 2, b"\n", plain=True))[0]) == fields
 
 
@@ -140,15 +140,15 @@ def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number:
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
-def test_a_note_that_a_source_is_read_anew_is_read_as_it_was_written() -> None:
+def test_a_note_that_a_source_is_read_again_is_decoded_as_it_was_encoded() -> None:
     value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
     assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
     assert group_rejections([Record(0, b"", value, headers)]).piles == {}
 
 
-def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:
+def test_rejections_before_a_source_was_read_again_count_as_done() -> None:
     nothing: Any = None
-    replayed = Offsets()
+    replayed = OffsetSet()
     replayed.add(9)
     rejected = Rejected(nothing, TOPICS, 20, replayed, {"/a.csv": 7})
     of_a, of_b = (Rejection(f"/{name}.csv", 1, 0, "", "why", b"x") for name in "ab")
@@ -157,15 +157,15 @@ def test_what_was_rejected_before_a_source_was_read_anew_is_done() -> None:
 
 
 @given(st.sets(st.integers(0, 5_000)), st.sets(st.integers(0, 5_000)))
-def test_offsets_are_a_set(some: set[int], others: set[int]) -> None:
-    offsets = Offsets()
+def test_an_offset_set_holds_what_was_added(some: set[int], others: set[int]) -> None:
+    offsets = OffsetSet()
     for offset in some:
         offsets.add(offset)
     assert {offset for offset in some | others if offset in offsets} == some
 
 
 @given(st.lists(REJECTIONS, max_size=6))
-def test_what_show_prints_is_read_back_with_its_bytes(rejections: list[Rejection]) -> None:
+def test_rows_that_show_prints_are_read_back_byte_for_byte(rejections: list[Rejection]) -> None:
     text = b",".join(column.encode() for column in COLUMNS) + b"\n"
     text += b"".join(shown(number, each) for number, each in enumerate(rejections))
     found = read_mended(io.StringIO(text.decode("latin-1"), newline=""))
@@ -197,7 +197,7 @@ def test_a_spreadsheet_s_mark_and_line_endings_do_no_harm() -> None:
         (["sep=;\n", "id;source\n"], "its first line is sep=;"),
     ],
 )
-def test_a_file_that_show_did_not_print_is_told_in_one_line(lines: list[str], why: str) -> None:
+def test_a_file_that_show_did_not_print_is_refused_in_one_line(lines: list[str], why: str) -> None:
     with pytest.raises(ValueError, match=why) as told:
         read_mended(lines)
     assert "\n" not in str(told.value)
@@ -216,13 +216,13 @@ def test_a_row_of_a_split_that_is_not_in_use_is_refused_with_the_splits_there_ar
         Judge(*schemas, 1_000, {"all", "Sex"})(REJECTION, b"M,8")
     assert Judge(*schemas, 1_000, {"Rings"})(REJECTION, b"M,8")
     assert Judge(*schemas, 1_000, None)(REJECTION, b"M,8")
-    # What ingest rejected is for all splits.
+    # A row that ingest rejected is for all splits.
     assert Judge(*schemas, 1_000, {"all"})(replace(REJECTION, split=""), b"M,8")
 
 
 def test_a_row_that_fits_is_sent_with_its_place() -> None:
     sending = judge_of()(REJECTION, b'"M",8')
-    assert (sending.run.line, sending.run.offset, sending.run.plain, sending.value) == (7, 99, False, b'"M",8')
+    assert (sending.block.line, sending.block.offset, sending.block.plain, sending.value) == (7, 99, False, b'"M",8')
 
 
 def test_json_values_are_objects() -> None:
@@ -243,7 +243,7 @@ def test_json_values_are_objects() -> None:
         (b"M," + b"8" * 2_000, "at most 1000"),
     ],
 )
-def test_what_is_not_one_row_of_the_schema_is_not_sent(row: bytes, why: str) -> None:
+def test_bytes_that_are_not_one_row_of_the_schema_are_not_sent(row: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         judge_of()(REJECTION, row)
 
@@ -252,7 +252,7 @@ def test_what_is_not_one_row_of_the_schema_is_not_sent(row: bytes, why: str) -> 
     ("source", "split", "why"),
     [("/none.csv", "", "no schema"), ("/new.csv", "", "no schema"), ("/lost.csv", "", "gone"), ("/a.csv", "", "mend")],
 )
-def test_a_row_that_has_no_way_is_told(source: str, split: str, why: str) -> None:
+def test_a_row_that_cannot_be_sent_is_refused_with_the_reason(source: str, split: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         judge_of()(Rejection(source, 1, 0, split, "why", b"M,8"), b"M,8")
 
@@ -271,16 +271,16 @@ def test_a_row_is_read_in_its_source_s_dialect() -> None:
         check_row(b"x,y", schema, 100)
 
 
-def test_filters_meet() -> None:
-    assert Wanted()(3, REJECTION)
-    assert Wanted("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
-    assert not Wanted(split="")(3, REJECTION)
-    assert not Wanted(ids=frozenset([4]))(3, REJECTION)
-    assert not Wanted("other")(3, REJECTION)
+def test_filters_are_combined() -> None:
+    assert Selection()(3, REJECTION)
+    assert Selection("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
+    assert not Selection(split="")(3, REJECTION)
+    assert not Selection(ids=frozenset([4]))(3, REJECTION)
+    assert not Selection("other")(3, REJECTION)
 
 
-def test_groups_are_counted_and_no_more_than_so_many_told_apart() -> None:
-    groups = Groups(most=2)
+def test_groups_beyond_the_limit_are_counted_together() -> None:
+    groups = RejectionGroups(most=2)
     for line in (5, 3, 9):
         groups.add("why", Rejection("/a", line, 0, "s", "why", b""), replayed=line == 3)
     group = groups.groups["why", "s", "/a"]

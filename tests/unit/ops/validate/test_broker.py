@@ -50,14 +50,14 @@ def test_topics_as_they_are_set_fit() -> None:
     ]
 
 
-def test_topics_that_are_missing_are_no_fault() -> None:
+def test_missing_topics_are_no_fault() -> None:
     [_, none, retention, _] = judge(Broker(3))
     assert none.text == "none of 6 topics nacre.* exist; the services create them with PARTITIONS=6"
     assert "168 hours" in retention.text
     assert not not_holding(Broker(3, found({TOPICS.rows: 6})))
 
 
-def test_a_broker_that_tells_no_limit_is_not_judged_by_it() -> None:
+def test_a_broker_that_reports_no_limit_is_not_judged_by_it() -> None:
     assert not not_holding(Broker(1, found()))
 
 
@@ -81,7 +81,7 @@ def test_a_limit_below_a_record_batch_does_not_fit_whatever_the_longest_row() ->
     assert text.startswith("topic nacre.rows takes 500000 bytes at once, MAX_ROW_BYTES=900000 needs 1000000: set its")
 
 
-def test_no_answer_is_all_there_is_to_say() -> None:
+def test_without_an_answer_nothing_else_is_reported() -> None:
     assert judge(Broker(trouble="refused")) == [
         Finding(holds=False, text="no broker answers at localhost:9092: refused")
     ]

@@ -26,7 +26,7 @@ def guess(*fields: bytes) -> str:
         ([b"7", b"0.5"], "float"),
         ([b".5", b"5.", b"1e3", b" 2 "], "float"),
         ([b"1e101"], "text"),
-        # An int that no float category takes: then neither type takes all.
+        # No float category takes this int, so neither type fits all fields.
         ([b"9" * 200, b"0.5"], "text"),
         ([b"nan"], "text"),
         ([b"1,5"], "text"),
@@ -58,7 +58,7 @@ def test_exact_decimals_are_floats(numbers: list[Decimal]) -> None:
 
 
 @given(st.lists(st.dates() | st.datetimes(timezones=st.none() | st.just(dt.UTC)), min_size=1))
-def test_what_python_writes_of_the_calendar_is_read(moments: list[dt.date]) -> None:
+def test_dates_and_times_that_python_writes_are_recognized(moments: list[dt.date]) -> None:
     only_days = not any(isinstance(moment, dt.datetime) for moment in moments)
     assert guess(*(moment.isoformat().encode() for moment in moments)) == ("date" if only_days else "timestamp")
 

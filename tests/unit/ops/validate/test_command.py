@@ -11,14 +11,14 @@ from ops.validate.command import main
 
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
-    """A command configures the log of its process, which is that of the other tests here."""
+    """The command configures the log of this process, which other tests share."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
 
 
 @pytest.mark.parametrize("data", [b"a;b;c\n", b"sep=;", b"a;b;c"])
-def test_a_beginning_that_nothing_can_be_told_from_yet_is_told(
+def test_a_header_that_is_too_short_to_decide_on_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], data: bytes
 ) -> None:
     (tmp_path / "a.csv").write_bytes(data)

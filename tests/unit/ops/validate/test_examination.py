@@ -9,10 +9,10 @@ from common.rows.schema import BOM, Dialect, Schema
 from ops.validate.columns import Fields
 from ops.validate.examination import (
     MAX_REASONS,
-    Position,
+    ExaminedSource,
+    ReadPosition,
     Reason,
     Rejections,
-    Source,
     Step,
     read_on,
     with_rejects,
@@ -23,7 +23,7 @@ from services.ingest.parsing.options import ReadOptions
 
 PIECES = [b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"\xff", b"a,b\n", b"1,2\n", b'"x\ny",3\n', b"long" * 5]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=14).map(b"".join)
-WANTED = st.builds(
+OPTIONS = st.builds(
     ReadOptions,
     header=st.sampled_from(["first", "none"]),
     skip_lines=st.integers(0, 2),
@@ -32,35 +32,35 @@ WANTED = st.builds(
 MAX_ROW_BYTES = 12
 
 
-def read(data: bytes, ends: list[int], wanted: ReadOptions | None = None) -> tuple[Source, list[Step]]:
-    """Read a source of which there is more each time, up to these ends and then all."""
-    source, position = Source("s"), Position()
+def read(data: bytes, ends: list[int], options: ReadOptions | None = None) -> tuple[ExaminedSource, list[Step]]:
+    """Read a source that has grown to each of these ends in turn, then all of it."""
+    source, position = ExaminedSource("s"), ReadPosition()
     steps: list[Step] = []
     for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
         at_end = len(steps) == len(ends)
         part = data[position.offset : max(end, position.offset)]
-        step = read_on(part, position, wanted or ReadOptions(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+        step = read_on(part, position, options or ReadOptions(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
         source, position = with_step(source, step), step.position
         steps.append(step)
     return source, steps
 
 
-def judged(data: bytes, wanted: ReadOptions | None = None) -> Source:
-    return read(data, [], wanted)[0]
+def judged(data: bytes, options: ReadOptions | None = None) -> ExaminedSource:
+    return read(data, [], options)[0]
 
 
-@given(data=SOUP, ends=st.lists(st.integers(0, 200), max_size=4), wanted=WANTED)
+@given(data=SOUP, ends=st.lists(st.integers(0, 200), max_size=4), options=OPTIONS)
 def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
-    data: bytes, ends: list[int], wanted: ReadOptions
+    data: bytes, ends: list[int], options: ReadOptions
 ) -> None:
     try:
-        whole, [step] = read(data, [], wanted)
+        whole, [step] = read(data, [], options)
     except ValueError as error:
         with pytest.raises(ValueError, match=re.escape(str(error))):
-            read(data, ends, wanted)
+            read(data, ends, options)
         return
     assert step.position.offset == len(data)
-    in_parts, _ = read(data, ends, wanted)
+    in_parts, _ = read(data, ends, options)
     assert in_parts == whole
 
 
@@ -75,7 +75,7 @@ def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
     assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
 
 
-def test_what_is_known_of_a_source() -> None:
+def test_a_source_is_described_by_its_rows_columns_and_rejections() -> None:
     source = judged(b'a,b\n1,x\n2,\n\n"3","y\ny"\n4\n5,\xff\n')
     assert source.schema == Schema(b"a,b", ("a", "b"))
     assert (source.rows, source.longest_bytes) == (4, 9)
@@ -83,11 +83,11 @@ def test_what_is_known_of_a_source() -> None:
     assert source.rejections == Rejections(
         2, (Reason("blank line", 1, ("s:4",)), Reason("1 field, the header has 2", 1, ("s:7",)))
     )
-    # The line break within quotes is counted.
+    # The line break within quotes counts as a line.
     assert source.no_text == Rejections(1, (Reason("not UTF-8", 1, ("s:8",)),))
 
 
-def test_wrong_quotes_of_a_header_are_told_once_it_is_read() -> None:
+def test_wrong_quotes_of_a_header_are_reported_once_it_is_read() -> None:
     for data in (b'a,"b\n1,2\n', b'a,"b"x\n1,2\n', b'a, "b"\n1,2\n'):
         _, steps = read(data, [3])
         assert [bool(step.trouble) for step in steps] == [False, True]
@@ -101,16 +101,16 @@ def test_a_source_without_a_row_has_no_schema(data: bytes) -> None:
     assert (source.schema, source.rows, source.rejections.count) == (None, 0, len(data))
 
 
-def test_what_has_no_json_form_is_a_bad_row_where_rows_travel_as_json() -> None:
-    wanted = ReadOptions(row_format="json")
-    source = judged(b"a\n\xff\nb\n", wanted)
+def test_a_row_without_a_json_form_is_bad_if_rows_travel_as_json() -> None:
+    options = ReadOptions(row_format="json")
+    source = judged(b"a\n\xff\nb\n", options)
     assert source.rows == 1
-    assert [reason.places for reason in source.rejections.reasons] == [("s:2",)]
-    # A record's length is that of its object.
+    assert [reason.locations for reason in source.rejections.reasons] == [("s:2",)]
+    # A record is as long as its JSON object.
     assert source.longest_bytes == len(b'{"a":"b"}')
 
 
-def test_a_beginning_that_cannot_be_read_is_told_as_ingest_tells_it() -> None:
+def test_a_beginning_that_cannot_be_read_is_reported_as_ingest_reports_it() -> None:
     with pytest.raises(ValueError, match="UTF-16"):
         judged(b"\xff\xfea\0")
 
@@ -123,8 +123,8 @@ def test_rejections_count_all_and_keep_the_first(found: list[tuple[str, str]], c
     kept = list(dict.fromkeys(reason for reason, _ in found))[:MAX_REASONS]
     assert [reason.text for reason in rejections.reasons] == kept
     for reason in rejections.reasons:
-        places = [place for text, place in found if text == reason.text]
-        assert (reason.count, list(reason.places)) == (len(places), places[:3])
+        locations = [location for text, location in found if text == reason.text]
+        assert (reason.count, list(reason.locations)) == (len(locations), locations[:3])
 
 
 def test_many_rows_at_once_are_taken_apart_in_parts() -> None:

@@ -6,7 +6,7 @@ from common.pipeline.registry import Registered, number_schema
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest, list_names, show_name
 from ops.validate.columns import Fields, with_fields
-from ops.validate.examination import Source
+from ops.validate.examination import ExaminedSource
 from ops.validate.schemas import dissent, group_by_schema
 
 COLUMNS = st.lists(st.sampled_from(["a", "b", "c", "A", ""]), min_size=1, max_size=5).map(tuple)
@@ -26,7 +26,7 @@ def test_schemas_differ_in_nothing_only_if_they_are_the_same(one: tuple[str, ...
 
 
 @given(COLUMNS, COLUMNS)
-def test_what_one_schema_adds_the_other_misses(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+def test_a_column_that_one_schema_adds_is_missing_in_the_other(one: tuple[str, ...], other: tuple[str, ...]) -> None:
     there, back = differences(schema(*one), schema(*other)), differences(schema(*other), schema(*one))
     turned = [phrase.replace("added", "?").replace("missing", "added").replace("?", "missing") for phrase in back]
     assert sorted(map(sorted, there)) == sorted(map(sorted, turned))
@@ -35,7 +35,7 @@ def test_what_one_schema_adds_the_other_misses(one: tuple[str, ...], other: tupl
 def test_each_difference_has_its_phrase() -> None:
     first = schema("a", "b", "c")
     assert differences(first, schema("c", "a", "d")) == ["added d", "missing b", "columns in another order"]
-    # A name that comes twice is one column more, and no other order.
+    # A repeated name is one more column, not another order.
     assert differences(schema("a", "b"), schema("a", "b", "a")) == ["added a"]
     other = Schema(b"a;b;c", first.columns, Dialect(b";", b"'", b"\r\n", "cp1252"))
     assert differences(first, other) == [
@@ -58,13 +58,13 @@ def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
     one, two = schema("a"), schema("b")
     ints, words = with_fields(Fields(), [b"1", b""]), with_fields(Fields(), [b"x"])
     sources = [
-        Source("1", two, 1, columns=(words,)),
-        Source("2", one, 2, columns=(ints,)),
-        Source("3"),
-        Source("4", one, 1, columns=(words,)),
-        Source("5", one, 2, columns=(ints,)),
-        # Its header is all that it has.
-        Source("6", one),
+        ExaminedSource("1", two, 1, columns=(words,)),
+        ExaminedSource("2", one, 2, columns=(ints,)),
+        ExaminedSource("3"),
+        ExaminedSource("4", one, 1, columns=(words,)),
+        ExaminedSource("5", one, 2, columns=(ints,)),
+        # A source with a header alone.
+        ExaminedSource("6", one),
     ]
     known = {one.id: Registered(2, one), two.id: Registered(7, two)}
     first, second = group_by_schema(sources, known)
@@ -88,12 +88,12 @@ def test_a_schema_is_compared_with_the_one_that_it_is_most_like() -> None:
     assert find_closest(plain, [other, renamed]) == renamed
     assert find_closest(schema("c", "b", "a"), [other, renamed, plain]) == plain
     assert find_closest(schema("a", "b", "c", "e"), [renamed, plain]) == plain
-    # One of two has another name.
+    # One of two columns has another name.
     assert find_closest(schema("a", "f"), [other, schema("a", "b")]) == schema("a", "b")
     assert find_closest(Schema(b"a;b", ("a", "b"), Dialect(b";")), [schema("a", "b")]) == schema("a", "b")
 
 
 @pytest.mark.parametrize("columns", ["x", "ax", "pqr", "aqrstu"])
-def test_what_shares_little_is_close_to_none(columns: str) -> None:
+def test_a_schema_that_shares_little_is_close_to_none(columns: str) -> None:
     assert find_closest(schema(*columns), [schema(*"bcde"), schema("a", *"vwyz")]) is None
     assert find_closest(schema(*columns), []) is None

@@ -1,4 +1,4 @@
-"""What `nacre validate` shows where there is no terminal."""
+"""What `nacre validate` shows without a terminal."""
 
 import io
 
@@ -8,7 +8,7 @@ from common.pipeline.registry import Registered
 from common.rows.schema import Dialect, Schema
 from ops.findings import Finding
 from ops.validate.columns import Fields
-from ops.validate.examination import Reason, Rejections, Source
+from ops.validate.examination import ExaminedSource, Reason, Rejections
 from ops.validate.schemas import SchemaGroup
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitOutcome
@@ -16,7 +16,7 @@ from ops.validate.splits import SplitOutcome
 SCHEMA = Schema(b"a;b", ("a", "[b]"), Dialect(b";"))
 INTS, EMPTY = Fields(("int", "float"), 3, 1), Fields(empty=4)
 BAD = Rejections(9, (Reason("blank line", 5, ("x.csv:3", "x.csv:4", "x.csv:5")), Reason("1 field", 1, ("x.csv:9",))))
-GOOD = Source("x.csv", SCHEMA, 4, columns=(INTS, EMPTY))
+GOOD = ExaminedSource("x.csv", SCHEMA, 4, columns=(INTS, EMPTY))
 GROUP = SchemaGroup(Registered(1, SCHEMA), (GOOD,), (INTS, EMPTY))
 OUTCOME = SplitOutcome("a", 4, 2, complete=True, samples=(("a/1.csv", 3), ("a/2.csv", 1)), rejections=Rejections())
 
@@ -45,8 +45,8 @@ def test_all_is_well() -> None:
     assert lines[-2:] == ["✓ 4 rows in 1 source can be read", "✓ every row has a category in each split"]
 
 
-def test_what_would_be_rejected_is_told_by_reason_and_place() -> None:
-    bad = Source("x.csv", SCHEMA, 4, columns=(INTS, EMPTY), rejections=BAD)
+def test_rejected_rows_are_shown_by_reason_and_location() -> None:
+    bad = ExaminedSource("x.csv", SCHEMA, 4, columns=(INTS, EMPTY), rejections=BAD)
     split = SplitOutcome(
         "a", 3, 2, complete=False, samples=(), rejections=Rejections(1, (Reason("no", 1, ("x.csv:2",)),))
     )
@@ -62,7 +62,7 @@ def test_what_would_be_rejected_is_told_by_reason_and_place() -> None:
     ]
 
 
-def test_no_file_and_folders_that_cannot_be_looked_into_are_not_well() -> None:
+def test_no_file_and_folders_that_cannot_be_listed_are_findings() -> None:
     assert texts(Validation("in", [], [], [], ["cannot read in/x: Permission denied"])) == [
         "False cannot read in/x: Permission denied",
         "False there is no *.csv file at INPUT in",
@@ -70,7 +70,9 @@ def test_no_file_and_folders_that_cannot_be_looked_into_are_not_well() -> None:
 
 
 def test_many_troubles_and_sources_are_cut_short_the_bad_ones_first() -> None:
-    sources = [Source(f"{number}.csv", trouble=f"{number}.csv is bad" if number > 90 else "") for number in range(103)]
+    sources = [
+        ExaminedSource(f"{number}.csv", trouble=f"{number}.csv is bad" if number > 90 else "") for number in range(103)
+    ]
     validation = Validation("in", sources, [], [])
     assert texts(validation)[9:11] == ["False 100.csv is bad", "False and 2 more like these"]
     lines = shown(validation)
@@ -78,8 +80,8 @@ def test_many_troubles_and_sources_are_cut_short_the_bad_ones_first() -> None:
     assert "and 63 more sources" in lines
 
 
-def test_what_cannot_be_read_is_not_counted_among_what_can() -> None:
-    bad = Source("y.csv", trouble="y.csv is bad")
+def test_a_source_that_cannot_be_read_is_not_counted_as_readable() -> None:
+    bad = ExaminedSource("y.csv", trouble="y.csv is bad")
     assert texts(Validation("in", [GOOD, bad], [GROUP], [])) == [
         "False y.csv is bad",
         "True 4 rows in 1 source can be read",
@@ -87,22 +89,24 @@ def test_what_cannot_be_read_is_not_counted_among_what_can() -> None:
     assert texts(Validation("in", [bad], [], [])) == ["False y.csv is bad"]
 
 
-def test_another_schema_is_told_by_its_differences() -> None:
+def test_another_schema_is_shown_by_its_differences() -> None:
     other = Schema(b"a", ("a",))
-    group = SchemaGroup(Registered(2, other), (Source("y.csv", other),), (INTS,), ("missing [b]", "delimiter comma"))
+    group = SchemaGroup(
+        Registered(2, other), (ExaminedSource("y.csv", other),), (INTS,), ("missing [b]", "delimiter comma")
+    )
     lines = shown(Validation("in", [GOOD], [GROUP, group], []))
     assert "differs from schema 1: missing [b]; delimiter comma" in lines
     assert "rows of y.csv go to files of their own" in lines
 
 
-def test_a_type_that_one_source_lacks_is_told() -> None:
-    word = Source("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
+def test_a_type_that_one_source_lacks_is_shown() -> None:
+    word = ExaminedSource("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
     group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (Fields((), 7, 2), EMPTY))
     assert "1 a text 2 int except in y.csv (text)" in shown(Validation("in", [GOOD], [group], []))
 
 
 def test_rows_that_are_no_text_are_a_note_and_no_fault() -> None:
-    source = Source("x.csv", SCHEMA, 4, no_text=Rejections(2, (Reason("not UTF-8", 2, ("x.csv:2",)),)))
+    source = ExaminedSource("x.csv", SCHEMA, 4, no_text=Rejections(2, (Reason("not UTF-8", 2, ("x.csv:2",)),)))
     validation = Validation("in", [source], [GROUP], [], broker=[Finding(holds=True, text="answers")])
     assert any(line.startswith("note: 2 rows are not UTF-8, the first at x.csv:2") for line in shown(validation))
     assert texts(validation) == ["True 4 rows in 1 source can be read", "True answers"]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
-from ops.validate.examination import Position, Reason, Step, read_on
+from ops.validate.examination import ReadPosition, Reason, Step, read_on
 from ops.validate.splits import SplitTally
 from services.ingest.parsing.options import ReadOptions
 from services.split.categories.splits import parse_split_by
@@ -17,7 +17,7 @@ ROWS = st.lists(st.tuples(st.sampled_from(["", "x", "y", "Ä/", '"q"']), st.samp
 
 
 def steps_of(rows: list[tuple[str, str]], at_once: int = 1000, schema: Schema = SCHEMA) -> list[Step]:
-    position, steps = Position(schema, 2, 4), []
+    position, steps = ReadPosition(schema, 2, 4), []
     for start in range(0, len(rows), at_once):
         data = "".join(f"{a},{b}\n" for a, b in rows[start : start + at_once]).encode()
         steps.append(read_on(data, position, ReadOptions(), at_end=False, max_row_bytes=100))
@@ -38,7 +38,7 @@ def test_every_row_is_in_one_file_or_rejected_however_the_rows_come(rows: list[t
     outcome = tallied("a+b:int", steps_of(rows, at_once)).outcome(KNOWN)
     assert outcome == tallied("a+b:int", steps_of(rows)).outcome(KNOWN)
     assert outcome.rows + outcome.rejections.count == len(rows)
-    # A field in quotes is the same without them.
+    # A field in quotes has the same category as without them.
     expected = Counter((a.strip('"'), b.lstrip("0")) for a, b in rows if b != "no")
     assert (outcome.rows, outcome.files, outcome.complete) == (expected.total(), len(expected), True)
     assert sum(count for _, count in outcome.samples) == sum(sorted(expected.values(), reverse=True)[:5])
@@ -61,8 +61,8 @@ def test_rows_of_another_schema_go_to_other_files() -> None:
     assert tally.outcome({**KNOWN, other.schema.id: other}).samples == (("a/x.csv", 1), ("a/x~2.csv", 1))
 
 
-def test_rejected_rows_are_told_by_reason_with_their_lines() -> None:
-    # Line breaks within quotes count.
+def test_rejected_rows_are_counted_by_reason_with_their_lines() -> None:
+    # Line breaks within quotes count as lines.
     steps = steps_of([('"q\nq"', "no"), ("x", "7"), ("x", "no"), ("x", "-")])
     rejections = tallied("b:int", steps).outcome(KNOWN).rejections
     assert rejections.reasons == (
@@ -78,14 +78,14 @@ def test_without_its_column_a_split_rejects_every_row() -> None:
 
 def test_a_category_too_long_for_a_key_is_rejected_as_split_does() -> None:
     data = b"x" * 70_000 + b",1\n"
-    step = read_on(data, Position(SCHEMA, 2, 4), ReadOptions(), at_end=True, max_row_bytes=900_000)
+    step = read_on(data, ReadPosition(SCHEMA, 2, 4), ReadOptions(), at_end=True, max_row_bytes=900_000)
     outcome = tallied("a", [step]).outcome(KNOWN)
     assert (outcome.rows, outcome.rejections.count) == (0, 1)
     assert "at most 65536" in outcome.rejections.reasons[0].text
 
 
 @given(st.integers(1, 5), st.integers(1, 8))
-def test_more_categories_than_are_told_apart_are_more_than_so_many(bound: int, categories: int) -> None:
+def test_categories_beyond_the_limit_make_the_count_incomplete(bound: int, categories: int) -> None:
     [split] = parse_split_by("a")
     tally = SplitTally(split, max_categories=bound)
     for step in steps_of([(str(number), "1") for number in range(categories)] * 2, at_once=3):
