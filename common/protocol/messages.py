@@ -23,6 +23,11 @@ BEGUN_ANEW = "begun anew"
 HALF_CRLF = b"\r?"
 
 
+def line_breaks(row: bytes) -> int:
+    """How many physical lines end within a row; LF, CRLF and a lone CR end one each, as in ingest's framing."""
+    return row.count(b"\n") + row.count(b"\r") - row.count(b"\r\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Where the rows behind it come from, up to the next mark. Every record batch of `rows` begins with one.
@@ -42,7 +47,7 @@ class Mark:
 
     def passed(self, rows: list[bytes]) -> "Mark":
         """The mark as it would be after these rows, given as CSV."""
-        breaks = sum(row.count(b"\n") for row in rows) if not self.plain else 0
+        breaks = sum(map(line_breaks, rows)) if not self.plain else 0
         return Mark(
             self.source,
             self.schema,

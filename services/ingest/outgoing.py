@@ -14,6 +14,7 @@ from common.protocol.messages import (
     encode_begun_anew,
     encode_control,
     encode_rejection,
+    line_breaks,
 )
 from common.rows.codec import JsonCodec
 from services.ingest.parsing.framing import Reject, RowBlock
@@ -66,7 +67,7 @@ def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Itera
         else:
             rows.append(row)
             values.append(value)
-        line += 1 + (0 if block.plain else row.count(b"\n"))
+        line += 1 + (0 if block.plain else line_breaks(row))
         offset += len(row) + len(block.eol)
     if rows:
         yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values

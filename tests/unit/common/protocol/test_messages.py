@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,12 @@ ENDS = st.builds(Ended, TEXTS, TALLIES, COUNTS, st.integers(1, 99))
 def test_a_control_record_is_read_as_it_was_written(control: Mark | Ended) -> None:
     value, headers = encode_control(control)
     assert decode_control(headers, value) == control
+
+
+@pytest.mark.parametrize(("row", "breaks"), [(b'"a\nb"', 1), (b'"a\rb"', 1), (b'"a\r\nb"', 1), (b'"a\r\r\n\n"', 3)])
+def test_every_line_break_within_quotes_moves_a_mark_one_line_down(row: bytes, breaks: int) -> None:
+    mark = Mark("s", "id", line=2, offset=4, eol=b"\n", plain=False)
+    assert mark.passed([row]).line == 3 + breaks
 
 
 def test_a_row_with_its_own_line_ending_is_no_control_record() -> None:

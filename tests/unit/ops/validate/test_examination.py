@@ -2,7 +2,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Dialect, Schema
@@ -50,6 +50,9 @@ def judged(data: bytes, options: ReadOptions | None = None) -> ExaminedSource:
 
 
 @given(data=SOUP, ends=st.lists(st.integers(0, 200), max_size=4), options=OPTIONS)
+# A lone CR within quotes ends a physical line: the rows after it lie one line further down, in the same block or not.
+@example(data=b'a,b\n"\r""x\ny",3\n,\n', ends=[15], options=ReadOptions(row_format="json"))
+@example(data=b'a,b\n"\r",1\n"\xff",2\n', ends=[10], options=ReadOptions())
 def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
     data: bytes, ends: list[int], options: ReadOptions
 ) -> None:
