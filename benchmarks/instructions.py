@@ -18,14 +18,16 @@ from types import MappingProxyType
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.fetched_batches import RecordBatch
-from common.protocol.messages import Mark, category_key, encode_control
+from common.protocol.category_keys import row_key
+from common.protocol.identity import NEWEST
+from common.protocol.messages import Mark, SourceMark, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
 from services.ingest.parsing.framing import frame
 from services.sink.grouping import group_by_key
 from services.sink.rendering import csv_runs, layout_of, render
 from services.split.categories.provenance import Cursor, divide
-from services.split.categories.routing import compile_route
+from services.split.categories.routing import Routed, compile_route
 from services.split.categories.splits import parse_split_by
 
 RESULTS = Path(__file__).parent / "results" / "instructions.json"
@@ -45,24 +47,30 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     data = b"".join(row + b"\n" for row in rows)
     schema = Schema(header, tuple(header.decode().split(",")))
     [split] = parse_split_by("Sex")
-    route = compile_route(split, schema, partitions=1)
+    route = compile_route(split, schema, partitions=1, version=NEWEST)
     # Most weights are there once: a new route meets nearly as many spellings as rows, in few bins.
     [bins] = parse_split_by("#5:float/0.5")
     layout = layout_of(schema)
-    key = category_key(schema.id, "Sex", ("M",))
+    key = row_key("Sex", ("M",))
     mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
+
+    source_value, source_headers = encode_control(SourceMark("/abalone.csv", schema.id))
 
     def put() -> NewBatch:
         batch = NewBatch(_BATCH_BYTES)
+        batch.append(timestamp=_TIMESTAMP_MS, key=None, value=source_value, headers=source_headers)
         batch.put_rows(_TIMESTAMP_MS, key, rows, 0)
         return batch
+
+    def new_route_of_bins() -> Routed:
+        return compile_route(bins, schema, partitions=6, version=NEWEST)(rows, True)  # noqa: FBT003 - a route takes it by position
 
     def fetched(batch: NewBatch) -> RecordBatch:
         return RecordBatch(memoryview(batch._build()), 0)  # noqa: SLF001 - what the broker would give
 
     marked = NewBatch(_BATCH_BYTES)
-    marked.append(timestamp=_TIMESTAMP_MS, key=b"0123456789ab", value=mark_value, headers=mark_headers)
-    marked.put_rows(_TIMESTAMP_MS, b"0123456789ab", rows, 0)
+    marked.append(timestamp=_TIMESTAMP_MS, key=None, value=mark_value, headers=mark_headers)
+    marked.put_rows(_TIMESTAMP_MS, None, rows, 0)
     of_rows, of_categorized = fetched(marked), fetched(put())
     return MappingProxyType(
         {
@@ -78,8 +86,8 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             "ingest: tally": lambda: tally(rows),
             "ingest, split: put rows": put,
             "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
-            "split: route": lambda: route(rows, True),  # noqa: FBT003 - a route takes it by position
-            "split: route many spellings": lambda: compile_route(bins, schema, partitions=6)(rows, True),  # noqa: FBT003 - same
+            "split: route": lambda: route(rows, True),  # noqa: FBT003 - as above
+            "split: route many spellings": new_route_of_bins,
             "sink: group": lambda: group_by_key(of_categorized.runs()),
             "sink: render": lambda: render(csv_runs([(None, rows)], layout), layout, empty=False, open_line=False),
         }

@@ -28,7 +28,7 @@ from typing import Any
 
 from common.batches.record_runs import RecordRun
 from common.pipeline.registry import Registered
-from common.protocol.messages import category_key
+from common.protocol.category_keys import file_key
 from common.protocol.output_folder import HIDDEN, ledger_path
 from common.protocol.partitioner import partition_for
 from common.rows.schema import Schema
@@ -71,7 +71,7 @@ def keys_of(categories: int) -> list[list[bytes]]:
     """The keys of so many categories, those of each partition that has any."""
     keys: list[list[bytes]] = [[] for _ in range(_PARTITIONS)]
     for number in range(categories):
-        key = category_key(_SCHEMA_ID, "Sex", (f"{number}",))
+        key = file_key(_SCHEMA_ID, "Sex", (f"{number}",))
         keys[partition_for(key, _PARTITIONS)].append(key)
     return [some for some in keys if some]
 
@@ -105,7 +105,7 @@ async def write(cost: Cost, files: PartitionFiles, batches: Iterable[list[Record
         changed.clear()
 
     for batch in batches:
-        keys = {run.key for run in batch}
+        keys = {run.key or b"" for run in batch}
         began = time.perf_counter()
         await files.add(batch)
         cost.append_s += time.perf_counter() - began

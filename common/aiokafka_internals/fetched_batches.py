@@ -36,9 +36,18 @@ class RecordBatch:
     content: memoryview
     start: int
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are records before `start`."""
+        return self.start > int.from_bytes(self.content[:_SIZE_AT], "big")
+
     def runs(self) -> list[RecordRun | Record]:
         """Decode its records from `start` on. CorruptRecordException where it is damaged."""
         return parse_batch(self.content, self.start)
+
+    def whole(self) -> list[RecordRun | Record]:
+        """Decode all of its records, also those before `start`."""
+        return parse_batch(self.content, 0)
 
 
 def runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
@@ -50,7 +59,7 @@ def runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
 def whole_runs_of(batches: Iterable[RecordBatch]) -> Iterator[RecordRun | Record]:
     """All records of some batches, also those in the first batch before the offset that was sought."""
     for batch in batches:
-        yield from parse_batch(batch.content, 0)
+        yield from batch.whole()
 
 
 async def read_on(

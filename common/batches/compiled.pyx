@@ -66,6 +66,8 @@ cdef enum:
     NO_ATTRIBUTES = 0
     # A varint of one byte.
     NO_HEADERS = 0
+    # The size of a key or value that is null.
+    NOT_THERE = -1
 
 
 # Reading
@@ -239,7 +241,10 @@ cdef inline uint8_t* write_varint(uint8_t* to, uint64_t zigzag) noexcept:
 
 
 cdef inline uint8_t* write_bytes(uint8_t* to, bytes content) noexcept:
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(content)
+    cdef Py_ssize_t size
+    if content is None:
+        return write_varint(to, zigzag_of(NOT_THERE))
+    size = PyBytes_GET_SIZE(content)
     to = write_varint(to, zigzag_of(size))
     memcpy(to, PyBytes_AS_STRING(content), size)
     return to + size
@@ -281,15 +286,19 @@ def append_rows(
     Py_ssize_t limit,
     int64_t number,
     int64_t later_ms,
-    bytes key not None,
+    bytes key,
     list rows not None,
     Py_ssize_t start,
 ):
     cdef Py_ssize_t before = len(batch), after = before, index, size, stop = PyList_GET_SIZE(rows)
-    cdef Py_ssize_t key_size = PyBytes_GET_SIZE(key)
+    cdef Py_ssize_t key_size = NOT_THERE if key is None else PyBytes_GET_SIZE(key)
     cdef uint64_t later = zigzag_of(later_ms)
     cdef Py_ssize_t same_size = (
-        ATTRIBUTES_SIZE + varint_size(later) + varint_size(zigzag_of(key_size)) + key_size + varint_size(NO_HEADERS)
+        ATTRIBUTES_SIZE
+        + varint_size(later)
+        + varint_size(zigzag_of(key_size))
+        + max(key_size, 0)
+        + varint_size(NO_HEADERS)
     )
     cdef int64_t first = number
     if start < 0:

@@ -39,11 +39,11 @@ def _records(batch: bytes | memoryview) -> list[Any]:
         raise CorruptRecordException(f"a damaged record batch: {error!r}") from error
 
 
-def _kind(record: Any) -> tuple[bytes, bool]:
+def _kind(record: Any) -> tuple[bytes | None, bool]:
     return record.key, bool(record.headers)
 
 
-def _runs(key: bytes, records: Sequence[Any]) -> list[RecordRun]:
+def _runs(key: bytes | None, records: Sequence[Any]) -> list[RecordRun]:
     """Cut where an offset is missing."""
     numbered = groupby(enumerate(records), lambda each: each[1].offset - each[0])
     cut = [[record for _, record in group] for _, group in numbered]
@@ -51,7 +51,7 @@ def _runs(key: bytes, records: Sequence[Any]) -> list[RecordRun]:
 
 
 def append_rows(
-    batch: bytearray, limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], start: int
+    batch: bytearray, limit: int, number: int, later_ms: int, key: bytes | None, rows: list[bytes], start: int
 ) -> int:
     """Append a record for each row from `start` on while the batch has at most `limit` bytes.
 
@@ -61,7 +61,7 @@ def append_rows(
     if start < 0:
         raise IndexError("rows are counted from 0")
     behind_size = b"\0" + varint(later_ms)
-    keyed = varint(len(key)) + key
+    keyed = varint(-1) if key is None else varint(len(key)) + key
     for index in range(start, len(rows)):
         row = rows[index]
         record = behind_size + varint(number) + keyed + varint(len(row)) + row + b"\0"

@@ -11,7 +11,7 @@ class Record(NamedTuple):
     """A record by itself, because it has headers. Its key and its value are None where it has none."""
 
     offset: int
-    key: bytes
+    key: bytes | None
     value: bytes
     headers: Headers
 
@@ -20,8 +20,14 @@ class RecordRun(NamedTuple):
     """Records without headers that follow one another under one key: the first one's offset, and their values."""
 
     offset: int
-    key: bytes
+    key: bytes | None
     rows: list[bytes]
+
+
+def key_of(record: Record) -> bytes:
+    """The key of a record of a compacted topic, where each has one."""
+    assert record.key is not None  # noqa: S101 - the broker refuses a record without
+    return record.key
 
 
 def one_by_one(runs: Iterable[RecordRun | Record]) -> Iterator[Record]:

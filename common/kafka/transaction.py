@@ -21,6 +21,8 @@ from common.waiting import ignore_failure, within
 log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
+# Key, value and headers.
+NewRecord = tuple[bytes | None, bytes, Headers]
 
 
 class Outbox:
@@ -30,6 +32,8 @@ class Outbox:
         self._new_batch = new_batch
         self._timestamp_ms = int(time.time() * 1000)
         self.batches: defaultdict[tuple[str, int], list[NewBatch]] = defaultdict(list)
+        # The mark that the last rows of a partition's last batch stand behind.
+        self._marks: dict[tuple[str, int], NewRecord] = {}
         self.size = 0
         self.began = time.monotonic()
 
@@ -37,6 +41,7 @@ class Outbox:
         """Begin a new record batch after those that the partition has."""
         batch = self._new_batch()
         self.batches[topic, partition].append(batch)
+        self._marks.pop((topic, partition), None)
         return batch
 
     def put(self, topic: str, partition: int, key: bytes | None, value: bytes, headers: Headers | None = None) -> None:
@@ -62,30 +67,27 @@ class Outbox:
             done = self.fill(self.begin_batch(topic, partition), key, rows, done)
 
     def put_marked_rows(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes,
-        rows: list[bytes],
-        mark_before: Callable[[int], tuple[bytes, Headers]],
+        self, topic: str, partition: int, key: bytes | None, rows: list[bytes], mark_before: Callable[[int], NewRecord]
     ) -> None:
         """Put many rows with one key behind marks: `mark_before(n)` is the record before row n. This is the hot path.
 
         Every record batch has a mark before its first row: where several producers write, only a batch is certain to
-        stay together.
+        stay together. Rows behind the very same record as the last ones of a batch need it no second time.
         """
-        batches = self.batches[topic, partition]
+        place = topic, partition
+        batches = self.batches[place]
         batch = batches[-1] if batches else None
         done = 0
         while done < len(rows):
-            value, headers = mark_before(done)
-            if batch is None or not self.append(batch, key, value, headers):
+            mark = mark_before(done)
+            if batch is None or (self._marks.get(place) is not mark and not self.append(batch, *mark)):
                 batch = self.begin_batch(topic, partition)
-                self.append(batch, key, value, headers)
+                self.append(batch, *mark)
+            self._marks[place] = mark
             done = self.fill(batch, key, rows, done)
             batch = None
 
-    def fill(self, batch: NewBatch, key: bytes, rows: list[bytes], start: int = 0) -> int:
+    def fill(self, batch: NewBatch, key: bytes | None, rows: list[bytes], start: int = 0) -> int:
         """Put rows from `start` on into a batch until it is full; return the index of the first left out.
 
         An empty batch takes a first row of any size, so a loop over this always ends.

@@ -11,10 +11,11 @@ import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer
 
-from common.batches.record_runs import Record
+from common.batches.record_runs import Record, key_of
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
+from common.protocol.decoding import as_written
 from common.protocol.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest
@@ -157,8 +158,8 @@ class Registry:
                 elif record.key == _POSITIONS_KEY:
                     check_version(orjson.loads(record.value), _VERSION)
                     self.has_positions = True
-                elif _SCHEMA_KEY.fullmatch(record.key):
-                    self._known[record.key.decode()] = decode_schema(record.value)
+                elif _SCHEMA_KEY.fullmatch(key_of(record)):
+                    self._known[key_of(record).decode()] = decode_schema(record.value)
         except ValueError as error:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
 
@@ -220,9 +221,10 @@ def encode_schema(registered: Registered) -> bytes:
 
 def decode_schema(value: bytes) -> Registered:
     """The schema that `encode_schema` wrote. ValueError for an unknown version."""
-    fields = orjson.loads(value)
-    check_version(fields, _VERSION)
-    marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))
-    dialect = replace(Dialect(*marks), encoding=fields["encoding"])
-    header = None if fields["header"] is None else base64.b64decode(fields["header"])
-    return Registered(fields["number"], Schema(header, tuple(fields["columns"]), dialect, fields["row_format"]))
+    with as_written():
+        fields = orjson.loads(value)
+        check_version(fields, _VERSION)
+        marks = (fields[name].encode("latin-1") for name in ("delimiter", "quote", "eol"))
+        dialect = replace(Dialect(*marks), encoding=fields["encoding"])
+        header = None if fields["header"] is None else base64.b64decode(fields["header"])
+        return Registered(fields["number"], Schema(header, tuple(fields["columns"]), dialect, fields["row_format"]))

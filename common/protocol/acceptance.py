@@ -37,6 +37,6 @@ def decode_acceptance(metadata: str) -> Acceptance | None:
         fields = orjson.loads(metadata)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(fields, dict) or fields.get("version") != VERSION or "begin" not in fields:
+    if not isinstance(fields, dict) or fields.get("version") != VERSION or not isinstance(fields.get("begin"), int):
         return None
-    return Acceptance(str(fields.get("topic_id", "")), int(fields["begin"]))
+    return Acceptance(str(fields.get("topic_id", "")), fields["begin"])

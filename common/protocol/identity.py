@@ -10,8 +10,12 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-# Incremented with every change that an older service must not ignore.
-VERSION = 1
+from common.protocol.decoding import as_written
+
+# Of all that travels through a pipeline's topics: incremented with every change that an older service must not ignore.
+# A pipeline keeps the format that it was begun with, which newer services read and write.
+FORMATS = (1, 2)
+NEWEST = FORMATS[-1]
 _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
@@ -22,13 +26,14 @@ class Identity:
     cluster: str
     partitions: int
     topics: Mapping[str, str]
+    format: int = NEWEST
 
 
 def encode_identity(identity: Identity) -> bytes:
     """As JSON."""
     return orjson.dumps(
         {
-            "version": VERSION,
+            "version": identity.format,
             "cluster": identity.cluster,
             "partitions": identity.partitions,
             "topics": dict(identity.topics),
@@ -38,18 +43,20 @@ def encode_identity(identity: Identity) -> bytes:
 
 def decode_identity(value: bytes) -> Identity:
     """The identity that `encode_identity` wrote. Raises ValueError for an unknown version."""
-    fields = orjson.loads(value)
-    check_version(fields, VERSION)
-    return Identity(fields["cluster"], fields["partitions"], fields["topics"])
+    with as_written():
+        fields = orjson.loads(value)
+        check_version(fields, *FORMATS)
+        return Identity(fields["cluster"], fields["partitions"], fields["topics"], fields["version"])
 
 
-def check_version(fields: Mapping[str, object], known: int) -> None:
-    """Raise ValueError, which continues "a record is …", unless the fields have the known version."""
+def check_version(fields: Mapping[str, object], *known: int) -> None:
+    """Raise ValueError, which continues "a record is …", unless the fields have a known version."""
     version = fields.get("version")
     if version is None:
-        raise ValueError(f"written by a version from before format {known}: {_BEGIN_AGAIN}")
-    if version != known:
-        raise ValueError(f"of format {version}, and this version reads format {known}: run the version that wrote it")
+        raise ValueError(f"written by a version from before format {known[0]}: {_BEGIN_AGAIN}")
+    if version not in known:
+        reads = " and ".join(map(str, known))
+        raise ValueError(f"of format {version}, and this version reads format {reads}: run the version that wrote it")
 
 
 def find_changes(begun: Identity, now: Identity) -> list[str]:

@@ -1,7 +1,8 @@
-"""What travels through the topics besides rows: control records, category keys, rejections. Pure.
+"""What travels through the topics besides rows: control records and rejections, in both formats. Pure.
 
-A row is a Kafka record without headers, unless its line ending is not its schema's: then the header `eol` has it. A
-record with the header `nacre` is a control record.
+A record with the header `nacre` is a control record; the header says its kind and, from format 2 on, its format. Any
+other record is a row. In format 1 rows of `categorized` have no marks before them: their key names their schema, and
+the header `eol` has their line ending where it is not their schema's.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,10 +11,10 @@ from typing import Any
 import orjson
 
 from common.batches.record_runs import Headers
+from common.protocol.decoding import as_written
+from common.protocol.identity import NEWEST
 from common.rows.loops import size_of
 from common.rows.tally import Tally
-
-Category = tuple[str | None, ...]
 
 CONTROL = "nacre"
 EOL = "eol"
@@ -34,7 +35,7 @@ class Mark:
 
     `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain`: none of them holds
     a quote. A record batch has one producer, so rows behind a mark are never another source's. `split` names the only
-    split that the rows are for; "" means all.
+    split that the rows are for; "" means all. `read_ms` says when they were read (ms since 1970); 0 in format 1.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Mark:
     eol: bytes
     plain: bool
     split: str = ""
+    read_ms: int = 0
 
     def passed(self, rows: list[bytes]) -> "Mark":
         """The mark as it would be after these rows, given as CSV."""
@@ -56,7 +58,22 @@ class Mark:
             self.eol,
             self.plain,
             self.split,
+            self.read_ms,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMark:
+    """Which source and schema the rows behind it are of, up to the next; in `categorized`, from format 2 on.
+
+    Every record batch with rows begins with one. `eol` is their line ending, None where it is their schema's; `read_ms`
+    is as in Mark.
+    """
+
+    source: str
+    schema: str
+    eol: bytes | None = None
+    read_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,46 +118,49 @@ class BegunAnew:
     source: str
 
 
-def encode_control(control: Mark | Ended) -> tuple[bytes, Headers]:
+Control = Mark | SourceMark | Ended
+_KINDS: dict[type[Control], str] = {Mark: "mark", SourceMark: "source", Ended: "ended"}
+
+
+def encode_control(control: Control, version: int = NEWEST) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
-    if isinstance(control, Mark):
-        fields: dict[str, Any] = asdict(control) | {"eol": control.eol.decode("latin-1")}
-        if not control.split:
-            # As in nearly every mark, and an earlier version of split knows no such field.
-            del fields["split"]
-        return orjson.dumps(fields), [(CONTROL, b"mark")]
-    return orjson.dumps(asdict(control)), [(CONTROL, b"ended")]
+    fields: dict[str, Any] = asdict(control)
+    if version == 1:
+        fields.pop("read_ms", None)
+    # What stands for nothing is left out: it does in nearly every mark, and the first split knew no such field.
+    fields = {name: value for name, value in fields.items() if value is not None and (name != "split" or value)}
+    if "eol" in fields:
+        fields["eol"] = fields["eol"].decode("latin-1")
+    kind = _KINDS[type(control)]
+    return orjson.dumps(fields), [(CONTROL, (kind if version == 1 else f"{kind}/{version}").encode())]
 
 
-def decode_control(headers: Headers, value: bytes) -> Mark | Ended | None:
+def decode_control(headers: Headers, value: bytes) -> Control | None:
     """The control record; None if the record is a row. Raises ValueError for a control record of an unknown kind."""
     for name, kind in headers:
         if name != CONTROL:
             continue
-        fields = orjson.loads(value)
-        if kind == b"mark":
-            return Mark(**(fields | {"eol": fields["eol"].encode("latin-1")}))
-        if kind == b"ended":
-            return Ended(**(fields | {"tally": Tally(**fields["tally"])}))
-        raise ValueError(f"unknown control record {kind!r}: written by a newer version?")
+        with as_written():
+            return _control_of(kind, orjson.loads(value))
     return None
+
+
+def _control_of(kind: bytes, fields: dict[str, Any]) -> Control:
+    if "eol" in fields:
+        fields["eol"] = fields["eol"].encode("latin-1")
+    match kind:
+        case b"mark" | b"mark/2":
+            return Mark(**fields)
+        case b"source/2":
+            return SourceMark(**fields)
+        case b"ended" | b"ended/2":
+            return Ended(**(fields | {"tally": Tally(**fields["tally"])}))
+    raise ValueError(f"unknown control record {kind!r}: written by a newer version?")
 
 
 def row_eol(headers: Headers) -> bytes | None:
     """The line ending in a row's headers; None if it has its schema's."""
     return next((value for name, value in headers if name == EOL), None)
-
-
-def category_key(schema: str, split: str, category: Category) -> bytes:
-    """The key of a category's rows: always the same bytes for the same category."""
-    # Copied, because keys are kept: orjson's result holds on to the 4 KB buffer that it was written in.
-    return bytes(memoryview(orjson.dumps({"schema": schema, "split": split, "category": category})))
-
-
-def parse_category_key(key: bytes) -> tuple[str, str, Category]:
-    """Schema id, split name and category of a key."""
-    fields = orjson.loads(key)
-    return fields["schema"], fields["split"], tuple(fields["category"])
 
 
 def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
@@ -166,16 +186,17 @@ def encode_begun_anew(note: BegunAnew) -> tuple[bytes, Headers]:
 
 def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed | BegunAnew:
     """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or one of the notes."""
-    fields = dict(headers)
-    if BEGUN_ANEW in fields:
-        return BegunAnew(fields[BEGUN_ANEW].decode())
-    if REPLAYED in fields:
-        return Replayed(int(fields[REPLAYED]))
-    return Rejection(
-        fields["source"].decode(),
-        int(fields["line"]),
-        int(fields["offset"]),
-        fields["split"].decode(),
-        fields["reason"].decode(),
-        raw,
-    )
+    with as_written():
+        fields = dict(headers)
+        if BEGUN_ANEW in fields:
+            return BegunAnew(fields[BEGUN_ANEW].decode())
+        if REPLAYED in fields:
+            return Replayed(int(fields[REPLAYED]))
+        return Rejection(
+            fields["source"].decode(),
+            int(fields["line"]),
+            int(fields["offset"]),
+            fields["split"].decode(),
+            fields["reason"].decode(),
+            raw,
+        )

@@ -7,6 +7,7 @@ from typing import Literal
 import orjson
 
 from common.escaping import escaped
+from common.protocol.decoding import as_written
 from common.protocol.identity import check_version
 from common.rows.tally import NOTHING, Tally
 
@@ -78,13 +79,14 @@ def encode_progress(progress: Progress) -> bytes:
 
 def decode_progress(value: bytes) -> Progress | Run:
     """What `encode_progress` or `encode_run` wrote. Raises ValueError for an unknown version."""
-    found = orjson.loads(value)
-    if "run" in found:
-        check_version(found, _RUN_VERSION)
-        return Run(**{name: each for name, each in found["run"].items() if name in _RUN_NAMES})
-    check_version(found, _VERSION)
-    known = {name: found[name] for name in _NAMES if name in found}
-    return Progress(**(known | {"tally": Tally(**known["tally"])}))
+    with as_written():
+        found = orjson.loads(value)
+        if "run" in found:
+            check_version(found, _RUN_VERSION)
+            return Run(**{name: each for name, each in found["run"].items() if name in _RUN_NAMES})
+        check_version(found, _VERSION)
+        known = {name: found[name] for name in _NAMES if name in found}
+        return Progress(**(known | {"tally": Tally(**known["tally"])}))
 
 
 _NAMES = tuple(field.name for field in fields(Progress))

@@ -1,6 +1,7 @@
 """Reads the topic `rejected` for `nacre rejected`, and sends its rows again."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ async def _replay(
     outcome, outbox, gathered = Outcome(), None if transactions is None else transactions.outbox(), 0
     unknown = set(mended or ())
     async with open_rejected(settings) as rejected:
-        judge = await _judge(settings, rejected, splits)
+        judge, version = await _judge(settings, rejected, splits)
         async for number, rejection in rejected.rejections(Selection()):
             unknown.discard(number)
             if (mended is not None and number not in mended) or not selection(number, rejection):
@@ -176,7 +177,8 @@ async def _replay(
                 continue
             outcome.sent.add("", rejection)
             if transactions is not None and outbox is not None:
-                _pack(outbox, settings, rejected.topics, number, rejection, sending)
+                address = _address(settings, rejection.source, version)
+                _pack(outbox, rejected.topics, address, number, rejection, sending)
                 gathered += 1
                 if gathered >= _ROWS_PER_TRANSACTION or outbox.size >= _BYTES_PER_TRANSACTION:
                     await transactions.commit(outbox)
@@ -193,21 +195,28 @@ def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sen
     return judge(rejection, rejection.raw if mended is None else mended.row)
 
 
+def _address(settings: ServiceSettings, source: str, version: int) -> Address:
+    key = source_key(source)
+    return Address(source, key, (partition_for(key, settings.partitions),), version)
+
+
 def _pack(
-    outbox: Outbox, settings: ServiceSettings, topics: Topics, number: int, rejection: Rejection, sending: Sending
+    outbox: Outbox, topics: Topics, address: Address, number: int, rejection: Rejection, sending: Sending
 ) -> None:
     """Put the row into the outbox, behind a mark of its own, and the note that it was replayed."""
-    key = source_key(rejection.source)
-    partition = partition_for(key, settings.partitions)
-    address = Address(rejection.source, key, (partition,))
-    pack_rows(outbox, topics, address, sending.schema_id, sending.block, [sending.value], partition, rejection.split)
+    [partition] = address.partitions
+    packed = sending.schema_id, sending.block, [sending.value], partition
+    pack_rows(outbox, topics, address, *packed, read_ms=int(time.time() * 1000), split=rejection.split)
     value, headers = encode_replayed(Replayed(number))
-    outbox.put(topics.rejected, 0, key, value, headers)
+    outbox.put(topics.rejected, 0, address.key, value, headers)
 
 
-async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collection[str] | None) -> Judge:
-    """A judge that knows the sources and schemas as they are now."""
-    registered = await Registry(settings, rejected.topics).known()
+async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collection[str] | None) -> tuple[Judge, int]:
+    """A judge that knows the sources and schemas as they are now, and the pipeline's format."""
+    registry = Registry(settings, rejected.topics)
+    registered = await registry.known()
+    if registry.begun is None:
+        raise ConfigurationError(f"topic {rejected.topics.schemas} does not say what the pipeline was begun with")
     schemas = {schema_id: each.schema for schema_id, each in registered.items()}
     schema_ids: dict[str, str] = {}
     for partition in Partitions.of(settings).progress:
@@ -217,4 +226,4 @@ async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collecti
                 progress = decode_progress(record.value)
                 if isinstance(progress, Progress):
                     schema_ids[progress.source] = progress.schema
-    return Judge(schema_ids, schemas, settings.max_row_bytes, splits)
+    return Judge(schema_ids, schemas, settings.max_row_bytes, splits), registry.begun.format

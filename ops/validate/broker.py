@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from common.aiokafka_internals.outages import client_failures_as_outages
+from common.batches.record_runs import key_of
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin, open_reader
 from common.kafka.reading import read_to_end
@@ -92,7 +93,7 @@ async def _read_latest(
     async with open_reader(settings, "nacre-validate") as reader:
         reader.assign(partitions)
         await reader.seek_to_beginning(*partitions)
-        latest = {record.key: record.value async for record in read_to_end(reader, *partitions)}
+        latest = {key_of(record): record.value async for record in read_to_end(reader, *partitions)}
     try:
         return {key: decode(value) for key, value in latest.items()}
     except ValueError as error:

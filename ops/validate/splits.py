@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 from common.pipeline.registry import Registered
-from common.protocol.messages import parse_category_key
+from common.protocol.category_keys import parse_row_key
+from common.protocol.identity import NEWEST
 from ops.validate.examination import Rejections, Step, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
@@ -41,7 +42,8 @@ class SplitTally:
         self._max_categories = max_categories
         self._route: Route | None = None
         self._schema_id = ""
-        self._counts: dict[bytes, int] = {}
+        # By schema and key.
+        self._counts: dict[tuple[str, bytes], int] = {}
         self._keys_bytes = 0
         self._complete = True
         self._rows = 0
@@ -56,7 +58,7 @@ class SplitTally:
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
             # One partition, because nothing is sent: hashing keys to several would cost more than all else.
-            self._route = compile_route(self._split, registered.schema, partitions=1)
+            self._route = compile_route(self._split, registered.schema, partitions=1, version=NEWEST)
             self._schema_id = registered.schema.id
         return self._route
 
@@ -64,10 +66,11 @@ class SplitTally:
         routed = route(values, block.plain)
         for (key, _), rows in routed.groups.items():
             self._rows += len(rows)
-            if key in self._counts:
-                self._counts[key] += len(rows)
+            category = self._schema_id, key
+            if category in self._counts:
+                self._counts[category] += len(rows)
             elif len(self._counts) < self._max_categories and self._keys_bytes + len(key) <= _MAX_KEYS_BYTES:
-                self._counts[key] = len(rows)
+                self._counts[category] = len(rows)
                 self._keys_bytes += len(key)
             else:
                 self._complete = False
@@ -81,9 +84,8 @@ class SplitTally:
         # Equal counts stay in their order of arrival, so that the same input gives the same report.
         most = nlargest(_MAX_SAMPLES, self._counts.items(), key=lambda item: item[1])
         samples = []
-        for key, rows in most:
-            schema_id, split, category = parse_category_key(key)
-            samples.append((file_path(split, category, known[schema_id].number), rows))
+        for (schema_id, key), rows in most:
+            samples.append((file_path(*parse_row_key(key), known[schema_id].number), rows))
         return SplitOutcome(
             self._split.name, self._rows, len(self._counts), self._complete, tuple(samples), self._rejections
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
-from common.batches.record_runs import Record
+from common.batches.record_runs import Record, key_of
 from common.errors import ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
@@ -84,7 +84,7 @@ class Catalog:
 
     def _take(self, records: Sequence[Record]) -> None:
         try:
-            locations = {record.key.decode(): decode_location(record.value) for record in records}
+            locations = {key_of(record).decode(): decode_location(record.value) for record in records}
         except ValueError as error:
             raise ServiceError(f"topic {self._name}: a record is {error}") from None
         for source, location in locations.items():

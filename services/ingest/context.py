@@ -9,7 +9,7 @@ from common.errors import ServiceError, TooManyRejectedError
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
-from common.protocol.identity import describe_other, is_other
+from common.protocol.identity import NEWEST, describe_other, is_other
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress
 from common.protocol.tolerance import find_excess, rejected_whole
@@ -22,20 +22,21 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class IngestContext:
-    """What every source is read and written with: settings, topics, schemas, and the id of the topic `rows`."""
+    """What every source is read and written with: settings, topics, schemas, the id of the topic `rows`, the format."""
 
     settings: IngestSettings
     topics: Topics
     registry: Registry
     rows_id: str = ""
+    version: int = NEWEST
     _logged: set[tuple[str, ...]] = field(default_factory=set)
 
     def address(self, source: str, key: bytes) -> Address:
         """Where a source's records go: to one partition, which keeps their order, or to all partitions."""
         partitions = self.settings.partitions
         if self.settings.order == "source":
-            return Address(source, key, (partition_for(key, partitions),))
-        return Address(source, key, tuple(range(partitions)))
+            return Address(source, key, (partition_for(key, partitions),), self.version)
+        return Address(source, key, tuple(range(partitions)), self.version)
 
     def new_progress(self, source: str) -> Progress:
         """The progress of a source that is not read yet."""

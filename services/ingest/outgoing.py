@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from common.batches.record_runs import Headers
-from common.kafka.transaction import Outbox
+from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.topics import Topics
+from common.protocol.identity import NEWEST
 from common.protocol.messages import (
     BegunAnew,
     Ended,
@@ -24,11 +24,20 @@ Encoded = tuple[RowBlock, list[bytes]] | Reject
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the records of one source go: its name and key, and the partitions of `rows` that they take in turn."""
+    """Where the records of one source go: its name and key, and the partitions of `rows` that they take in turn.
+
+    `version` is the format in which they are written.
+    """
 
     source: str
     key: bytes
     partitions: tuple[int, ...]
+    version: int = NEWEST
+
+    @property
+    def key_in_rows(self) -> bytes | None:
+        """The key of its records in `rows`, where the marks say which source it is."""
+        return self.key if self.version == 1 else None
 
 
 def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_row_bytes: int) -> Iterator[Encoded]:
@@ -89,20 +98,22 @@ def pack_rows(
     block: RowBlock,
     values: list[bytes],
     partition: int,
+    *,
+    read_ms: int,
     split: str = "",
 ) -> None:
-    """Put a block's rows behind marks; `values` are the records' values, one for each row."""
-    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split)
+    """Put a block's rows, read at `read_ms`, behind marks; `values` are the records' values, one for each row."""
+    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split, read_ms)
     marked = 0
 
-    def mark_before(row: int) -> tuple[bytes, Headers]:
+    def mark_before(row: int) -> NewRecord:
         nonlocal mark, marked
         if row > marked:
             mark = mark.passed(block.rows[marked:row])
             marked = row
-        return encode_control(mark)
+        return address.key_in_rows, *encode_control(mark, address.version)
 
-    outbox.put_marked_rows(topics.rows, partition, address.key, values, mark_before)
+    outbox.put_marked_rows(topics.rows, partition, address.key_in_rows, values, mark_before)
 
 
 def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject, max_raw_bytes: int) -> None:
@@ -123,6 +134,6 @@ def pack_begun_anew(outbox: Outbox, topics: Topics, address: Address) -> None:
 
 def pack_end(outbox: Outbox, topics: Topics, address: Address, ended: Ended) -> None:
     """Put the end of a source behind its rows, in every partition that carries them."""
-    value, headers = encode_control(ended)
+    value, headers = encode_control(ended, address.version)
     for partition in address.partitions:
-        outbox.put(topics.rows, partition, address.key, value, headers)
+        outbox.put(topics.rows, partition, address.key_in_rows, value, headers)

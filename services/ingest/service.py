@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from common.batches.record_runs import key_of
 from common.errors import ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_producer
 from common.kafka.predecessor import Slot, remove_predecessor
@@ -133,7 +134,7 @@ class Ingest:
         self._consumer.seek(partition, 0)
         self._consumer.resume(partition)
         # Most records are outdated: there is one for each commit since the topic was compacted.
-        latest = {record.key.decode(): record.value async for record in read_to_end(self._consumer, partition)}
+        latest = {key_of(record).decode(): record.value async for record in read_to_end(self._consumer, partition)}
         # Fetch no more: this task alone writes it from here on.
         self._consumer.pause(partition)
         try:
@@ -158,7 +159,9 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
     async with open_admin(settings, stop) as admin:
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
-        context = IngestContext(settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows])
+        context = IngestContext(
+            settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows], pipeline.identity.format
+        )
         watch = partial(watch_topics, admin, settings, pipeline.identity)
         if is_stream(settings.input):
             await ingest_standard_input(context, readiness, watch, stop)

@@ -1,6 +1,7 @@
 """One source: its bytes framed, encoded and packed into an outbox, its progress moved on."""
 
 import math
+import time
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -73,7 +74,7 @@ class Source:
         if not framed.consumed:
             return 0
         total, rejected = self.progress.tally, self.progress.rejected
-        partition = next(self._partitions)
+        partition, read_ms = next(self._partitions), int(time.time() * 1000)
         for encoded in encode_frames(framed.frames, self._codec, max_row_bytes):
             if isinstance(encoded, Reject):
                 rejected += 1
@@ -81,7 +82,8 @@ class Source:
             else:
                 block, values = encoded
                 total += tally(block.rows)
-                pack_rows(outbox, self._context.topics, self._address, schema.id, block, values, partition)
+                packed = schema.id, block, values, partition
+                pack_rows(outbox, self._context.topics, self._address, *packed, read_ms=read_ms)
         is_at_end = expected is Expected.NOTHING and framed.consumed == len(data)
         is_open = is_at_end and not data.endswith((b"\n", b"\r"))
         if is_open:

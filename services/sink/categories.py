@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from common.pipeline.registry import Registered
-from common.protocol.messages import parse_category_key
+from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
 from services.sink.disk.output_root import OutputRoot
@@ -65,7 +65,7 @@ class Categories:
     async def _layout_of(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
             return REJECTED_LAYOUT
-        schema, _, _ = parse_category_key(key)
+        schema, _, _ = parse_file_key(key)
         layout = self._layouts.get(schema)
         if layout is None:
             layout = layout_of((await self._schemas.find(schema)).schema)
@@ -90,7 +90,7 @@ class Categories:
         """The entry of a new file, with its paths and the time at which it begins."""
         if entry.key == REJECTED_KEY:
             return replace(entry, path=REJECTED_PATH)
-        schema, split, category = parse_category_key(entry.key)
+        schema, split, category = parse_file_key(entry.key)
         number = (await self._schemas.find(schema)).number
         date = datetime.fromtimestamp(now, UTC).date().isoformat()
         place = self._rolling.rule.place(split, category, number, entry.part, date)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
@@ -11,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.aiokafka_internals.fetched_batches import runs_of
-from common.errors import ConfigurationError
+from common.aiokafka_internals.fetched_batches import RecordBatch
+from common.errors import ConfigurationError, ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin
 from common.kafka.predecessor import Slot, remove_predecessor
@@ -31,7 +32,7 @@ from services.sink.beginning import Beginning
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
-from services.sink.grouping import group_rejections
+from services.sink.grouping import group_rejections, marked
 from services.sink.next_step import Situation, Step, next_step
 from services.sink.partition_files import PartitionFiles
 from services.sink.rolling.limits import NOTHING_FINISHED
@@ -81,7 +82,7 @@ class Sink:
         while not stop.is_set():
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, files.checkpoint.under_way)
             self.has_worked = self.has_worked or bool(batches)
-            ended = bool(batches) and await files.add(runs_of(batches))
+            ended = bool(batches) and await _add(partition, files, batches)
             position = await self._consumer.position(partition)
             await self._finish(partition, files)
             situation = Situation(
@@ -168,6 +169,14 @@ class Sink:
     async def all_taken_up(self, stop: asyncio.Event) -> None:
         """Wait until Kafka has the offsets in the ledgers of this replica's partitions."""
         await all_arrived(self._consumer, self.taken_up, stop)
+
+
+async def _add(partition: TopicPartition, files: PartitionFiles, batches: Sequence[RecordBatch]) -> bool:
+    """Append the rows of these batches; True when a source's end came with them."""
+    try:
+        return await files.add(marked(batches))
+    except ValueError as error:
+        raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
 
 
 async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:

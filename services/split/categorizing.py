@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import structlog
 
 from common.batches.record_runs import Record, RecordRun
-from common.kafka.transaction import Outbox
+from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
-from common.protocol.messages import EOL, Ended, encode_control, encode_rejection
+from common.protocol.identity import NEWEST
+from common.protocol.messages import EOL, Ended, SourceMark, encode_control, encode_rejection
 from common.protocol.position import Gap, Group, Held, digest
 from common.rows.codec import JsonCodec
 from common.rows.schema import Schema
@@ -43,12 +44,17 @@ class Categorizer:
         splits: Sequence[Split],
         registry: Registry,
         others: Collection[str] = (),
+        *,
+        version: int = NEWEST,
     ) -> None:
         self._topics = topics
         self._partitions = partitions
         self._splits = list(splits)
         self._registry = registry
         self._others = others
+        self._version = version
+        # The last one put, as a record: rows of a block go to many places behind the same one.
+        self._mark: tuple[SourceMark, NewRecord] | None = None
         self._compiled: dict[str, _Compiled] = {}
         self._held = {split.name: Held(digest(split.name), digest(split.definition)) for split in splits}
         self._gaps: dict[str, Sequence[Gap]] = {}
@@ -82,16 +88,19 @@ class Categorizer:
         self._splits.append(split)
         self._held[split.name] = held
         for compiled in self._compiled.values():
-            compiled.routes[split.name] = compile_route(split, compiled.schema, self._partitions)
+            compiled.routes[split.name] = self._route(split, compiled.schema)
 
     async def _compile(self, schema_id: str) -> _Compiled:
         if schema_id not in self._compiled:
             schema = (await self._registry.find(schema_id)).schema
             _warn_of_columns(schema, self._splits)
-            routes = {split.name: compile_route(split, schema, self._partitions) for split in self._splits}
+            routes = {split.name: self._route(split, schema) for split in self._splits}
             codec = JsonCodec(schema) if schema.row_format == "json" else None
             self._compiled[schema_id] = _Compiled(schema, routes, codec)
         return self._compiled[schema_id]
+
+    def _route(self, split: Split, schema: Schema) -> Route:
+        return compile_route(split, schema, self._partitions, self._version)
 
     def _put(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         only = marked.mark.split
@@ -106,13 +115,14 @@ class Categorizer:
         self.rows += len(marked.rows)
 
     def _put_routed(self, marked: MarkedRows, routed: Routed, split: str, compiled: _Compiled, outbox: Outbox) -> None:
-        eol = marked.mark.eol if marked.mark.eol != compiled.schema.dialect.eol else None
-        for (key, partition), rows in routed.groups.items():
-            if eol is None:
-                outbox.put_rows(self._topics.categorized, partition, key, rows)
-            else:
-                for row in rows:
-                    outbox.put(self._topics.categorized, partition, key, row, [(EOL, eol)])
+        mark = marked.mark
+        eol = mark.eol if mark.eol != compiled.schema.dialect.eol else None
+        if self._version == 1:
+            _put_unmarked(routed, eol, self._topics.categorized, outbox)
+        else:
+            record = self._record_of(SourceMark(mark.source, mark.schema, eol, mark.read_ms))
+            for (key, partition), rows in routed.groups.items():
+                outbox.put_marked_rows(self._topics.categorized, partition, key, rows, lambda _row: record)
         held = self._held[split]
         if routed.rejects:
             self._reject(marked, routed.rejects, split, compiled, outbox)
@@ -120,6 +130,12 @@ class Categorizer:
         if routed.groups and not held.placed:
             held = replace(held, placed=True)
         self._held[split] = held
+
+    def _record_of(self, mark: SourceMark) -> NewRecord:
+        """The mark as a record, the same one as long as the mark is the same."""
+        if self._mark is None or self._mark[0] != mark:
+            self._mark = mark, (None, *encode_control(mark))
+        return self._mark[1]
 
     def _reject(
         self,
@@ -140,7 +156,7 @@ class Categorizer:
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
         """Put a source's end behind its rows in every partition: each may hold some of them."""
-        value, headers = encode_control(ended)
+        value, headers = encode_control(ended, self._version)
         for partition in range(self._partitions):
             outbox.put(self._topics.categorized, partition, None, value, headers)
 
@@ -153,6 +169,16 @@ class FillingCategorizer(Categorizer):
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
         """Leave out a source's end, which must come once."""
+
+
+def _put_unmarked(routed: Routed, eol: bytes | None, categorized: str, outbox: Outbox) -> None:
+    """Put rows as format 1 has them."""
+    for (key, partition), rows in routed.groups.items():
+        if eol is None:
+            outbox.put_rows(categorized, partition, key, rows)
+        else:
+            for row in rows:
+                outbox.put(categorized, partition, key, row, [(EOL, eol)])
 
 
 def _warn_of_columns(schema: Schema, splits: Iterable[Split]) -> None:

@@ -37,6 +37,7 @@ class Filling:
         splits: Sequence[Split],
         partition: TopicPartition,
         groups: tuple[Group, ...],
+        version: int,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -46,6 +47,7 @@ class Filling:
         self._opened = AsyncExitStack()
         self._reader: AIOKafkaConsumer | None = None
         self._categorizer: FillingCategorizer | None = None
+        self._version = version
         self.groups = groups
 
     def __bool__(self) -> bool:
@@ -106,7 +108,8 @@ class Filling:
         if self._categorizer is None:
             moving = [group for group in self.groups if group.offset == self.groups[0].offset]
             splits = [self._splits[held.name] for group in moving for held in group.splits]
-            self._categorizer = FillingCategorizer(self._topics, self._settings.partitions, splits, self._registry)
+            partitions, version = self._settings.partitions, self._version
+            self._categorizer = FillingCategorizer(self._topics, partitions, splits, self._registry, version=version)
             self._categorizer.begin_at(*moving)
             beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]
             if moving[0].offset < beginning:

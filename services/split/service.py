@@ -20,9 +20,9 @@ from common.kafka.transaction import Outbox, Transactions
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
 from common.pipeline.partitions import Partitions
-from common.pipeline.registry import Registry
+from common.pipeline.start import Pipeline
 from common.pipeline.topic_watch import confirm_topics, watch_topics
-from common.pipeline.topics import Groups, Topics, check_partition
+from common.pipeline.topics import Groups, check_partition
 from common.protocol.position import Position, digest, encode_position
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
@@ -47,20 +47,20 @@ class Splitter:
     def __init__(
         self,
         settings: SplitSettings,
-        topics: Topics,
+        pipeline: Pipeline,
         admin: AIOKafkaAdminClient,
         consumer: AIOKafkaConsumer,
-        registry: Registry,
         positions: Positions,
         splits: Sequence[Split],
         confirm: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._confirm = confirm
-        self._topics = topics
+        self._topics = pipeline.topics
         self._admin = admin
         self._consumer = consumer
-        self._registry = registry
+        self._registry = pipeline.registry
+        self._version = pipeline.identity.format
         self._positions = positions
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
@@ -118,7 +118,9 @@ class Splitter:
         self._positions.check_kept({partition: point})
         await self._positions.log_changes(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
-        filling = Filling(self._settings, self._topics, self._registry, self._splits, partition, begun.filling)
+        filling = Filling(
+            self._settings, self._topics, self._registry, self._splits, partition, begun.filling, self._version
+        )
         reading = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
         return reading, encode_position(begun) != point.metadata
 
@@ -135,7 +137,8 @@ class Splitter:
         names = {held.name for held in begun.main.splits}
         splits = [split for split in self._splits if digest(split.name) in names]
         others = [split.name for split in self._splits if digest(split.name) not in names]
-        categorizer = Categorizer(self._topics, self._settings.partitions, splits, self._registry, others)
+        partitions, version = self._settings.partitions, self._version
+        categorizer = Categorizer(self._topics, partitions, splits, self._registry, others, version=version)
         categorizer.begin_at(begun.main)
         categorizer.rows = begun.rows
         return categorizer
@@ -161,7 +164,7 @@ async def _session(
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         positions = Positions(settings, topics, admin, splits, pipeline.ids, pipeline.registry)
         confirm = partial(confirm_topics, admin, pipeline.identity)
-        splitter = Splitter(settings, topics, admin, consumer, pipeline.registry, positions, splits, confirm)
+        splitter = Splitter(settings, pipeline, admin, consumer, positions, splits, confirm)
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, positions.are_filled)[:1]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from common.batches.record_runs import Record
+from common.batches.record_runs import Record, key_of
 from common.errors import ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
@@ -54,13 +54,13 @@ class Names:
 
     def _take(self, records: Sequence[Record]) -> None:
         for record in records:
-            if record.key.startswith(_KEY_PREFIX):
+            if key_of(record).startswith(_KEY_PREFIX):
                 fields = orjson.loads(record.value)
                 try:
                     check_version(fields, _VERSION)
                 except ValueError as error:
                     raise ServiceError(f"topic {self._name}: a split's name is {error}") from None
-                self._known[record.key] = fields["name"], fields["text"]
+                self._known[key_of(record)] = fields["name"], fields["text"]
 
 
 def _key(name: str, definition: str) -> bytes:

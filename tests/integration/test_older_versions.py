@@ -71,3 +71,14 @@ def test_replicas_of_an_older_version_and_of_this_one_share_the_work(name: str, 
         for variety in VARIETIES:
             finish(found, variety, found.folder / "code", PROJECT)
             check(found, variety)
+
+
+def test_the_first_format_refuses_a_pipeline_that_was_begun_in_a_later_one(tmp_path: Path) -> None:
+    with restored("1", tmp_path) as found:
+        begun = Variety("begun", {})
+        assert found.start(begun, "ingest", ONCE="true").wait(60) == 0
+        for service in SERVICES:
+            process = found.start(begun, service, found.folder / "code")
+            assert process.wait(60) == 1
+            log = (found.folder / f"begun-{service}.log").read_text()
+            assert "of format 2, and this version reads format 1: run the version that wrote it" in log

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from common.protocol.messages import parse_category_key
+from common.protocol.category_keys import parse_file_key
 from services.sink.ledger import sql
 from services.sink.ledger.entries import REJECTED_KEY
 
@@ -21,7 +21,7 @@ def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
     page = _read_page(ledger, (b"", -1))
     while page:
         for key, _, path, rows, length, in_place in page:
-            schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_category_key(key)
+            schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_file_key(key)
             yield {
                 "path": path,
                 "split": split,

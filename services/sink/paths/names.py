@@ -27,7 +27,7 @@ import re
 import unicodedata
 from hashlib import blake2b
 
-from common.protocol.messages import Category
+from common.protocol.category_keys import Category
 
 _SUFFIX = ".csv"
 _EMPTY = "~empty"

@@ -7,7 +7,7 @@ called `….csv.open` until it is finished, then `….csv`, or with compression 
 import re
 from dataclasses import dataclass
 
-from common.protocol.messages import Category
+from common.protocol.category_keys import Category
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.paths.names import NAME_LIMIT_BYTES, components, encoded, encoded_part, escaped_first
 

@@ -7,7 +7,7 @@ The identity's only category is `()`.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from common.protocol.messages import Category, category_key
+from common.protocol.category_keys import Category, file_key, row_key
 from common.protocol.partitioner import partition_for
 from common.rows.schema import Schema
 from services.split.categories.labels import converter
@@ -44,13 +44,14 @@ class Decisions(dict[Fields, Destination | Rejected]):
     Many spellings may share a category, as in a bin, so key and partition are computed once for each category.
     """
 
-    def __init__(self, split: Split, schema: Schema, partitions: int) -> None:
+    def __init__(self, split: Split, schema: Schema, partitions: int, version: int) -> None:
         super().__init__()
         encoding = "utf-8" if schema.row_format == "json" else schema.dialect.encoding
         self._converters = [converter(column, encoding) for column in split.columns]
         self._schema_id = schema.id
         self._split = split.name
         self._partitions = partitions
+        self._version = version
         self._destinations: dict[Category, Destination] = {}
 
     def __missing__(self, key: Fields) -> Destination | Rejected:
@@ -75,7 +76,9 @@ class Decisions(dict[Fields, Destination | Rejected]):
         known = self._destinations.get(category)
         if known is not None:
             return known
-        key = category_key(self._schema_id, self._split, category)
+        key = row_key(self._split, category)
+        if self._version == 1:
+            key = file_key(self._schema_id, self._split, category)
         if len(key) > _MAX_KEY_BYTES:
             raise ValueError(f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
         destination = Destination(key, partition_for(key, self._partitions))

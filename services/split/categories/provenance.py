@@ -102,7 +102,7 @@ def _control(cursor: Cursor, record: Record) -> Iterator[Ended]:
     control = decode_control(record.headers, record.value)
     if isinstance(control, Mark):
         cursor.mark, cursor.mark_offset, cursor.since = control, record.offset, ()
-    elif control is not None and record.offset >= cursor.committed:
+    elif isinstance(control, Ended) and record.offset >= cursor.committed:
         yield control
 
 

@@ -31,13 +31,15 @@ Route = Callable[[list[bytes], bool], Routed]
 _Take = Callable[[list[bytes]], list[Any] | None]
 
 
-def compile_route(split: Split, schema: Schema, partitions: int) -> Route:
+def compile_route(split: Split, schema: Schema, partitions: int, version: int) -> Route:
     """Make the function that routes batches of this schema's rows by this split, to so many partitions.
+
+    `version` is the format of the keys.
 
     The route takes `(rows, plain)`. `plain` promises that no row holds the quote; it means nothing for JSON rows.
     Rows have as many fields as the schema has columns. The identity hands the list of rows back, not a copy.
     """
-    decisions = Decisions(split, schema, partitions)
+    decisions = Decisions(split, schema, partitions, version)
     if not split.columns:
         return _route_to(decisions[()])
     indexes = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.protocol.messages import category_key
+from common.protocol.category_keys import file_key
 from ops.index import main
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes, Entry
@@ -17,7 +17,7 @@ Lines = list[dict[str, object]]
 
 
 def entry_of(*category: str | None, rows: int = 0) -> Entry:
-    return Entry(category_key("5c4e3a", "s", category), file_path("s", category, 1), 4 * rows, rows)
+    return Entry(file_key("5c4e3a", "s", category), file_path("s", category, 1), 4 * rows, rows)
 
 
 def index_of(folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> Lines:

@@ -109,12 +109,12 @@ def test_what_is_no_batch_is_a_type_error() -> None:
     st.integers(0, 400),
     st.sampled_from([0, 1, 63, 64, 8191, 8192, 2**21]),
     st.integers(-(2**40), 2**40),
-    st.binary(max_size=70),
+    st.none() | st.binary(max_size=70),
     ROWS,
     st.data(),
 )
 def test_rows_are_put_alike(
-    limit: int, number: int, later_ms: int, key: bytes, rows: list[bytes], data: st.DataObject
+    limit: int, number: int, later_ms: int, key: bytes | None, rows: list[bytes], data: st.DataObject
 ) -> None:
     start = data.draw(st.integers(0, len(rows)))
     ours, twin = bytearray(b"head"), bytearray(b"head")

@@ -55,8 +55,9 @@ def test_what_is_written_down_is_read_back_and_nothing_has_changed(identity: Ide
 def test_fields_that_this_version_does_not_know_are_ignored_and_other_versions_refused() -> None:
     fields = json.loads(encode_identity(BEGUN))
     assert decode_identity(json.dumps(fields | {"more": 1}).encode()) == BEGUN
-    with pytest.raises(ValueError, match="of format 2, and this version reads format 1"):
-        decode_identity(json.dumps(fields | {"version": 2}).encode())
+    assert decode_identity(json.dumps(fields | {"version": 1}).encode()).format == 1
+    with pytest.raises(ValueError, match="of format 3, and this version reads format 1 and 2"):
+        decode_identity(json.dumps(fields | {"version": 3}).encode())
     with pytest.raises(ValueError, match="from before format 1"):
         check_version({"number": 1}, 1)
 

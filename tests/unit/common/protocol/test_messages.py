@@ -1,19 +1,22 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.batches.record_runs import Headers
 from common.pipeline.registry import Registered, decode_schema, encode_schema
+from common.protocol.category_keys import Category, file_key, parse_file_key
 from common.protocol.messages import (
-    Category,
+    Control,
     Ended,
     Mark,
     Rejection,
-    category_key,
+    SourceMark,
     decode_control,
     decode_rejection,
     encode_control,
     encode_rejection,
-    parse_category_key,
     row_eol,
 )
 from common.protocol.progress import Progress, decode_progress, encode_progress
@@ -24,13 +27,21 @@ COUNTS = st.integers(0, 2**53)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ROWS = st.lists(st.binary(max_size=12), max_size=12)
 TALLIES = st.builds(Tally, COUNTS, COUNTS, st.integers(0, 2**64 - 1))
-MARKS = st.builds(Mark, TEXTS, TEXTS, COUNTS, COUNTS, st.sampled_from([b"", b"\n", b"\r\n", b"\r"]), st.booleans())
+EOLS = st.sampled_from([b"", b"\n", b"\r\n", b"\r"])
+MARKS = st.builds(Mark, TEXTS, TEXTS, COUNTS, COUNTS, EOLS, st.booleans(), TEXTS)
+SOURCE_MARKS = st.builds(SourceMark, TEXTS, TEXTS, st.none() | EOLS, COUNTS)
 ENDS = st.builds(Ended, TEXTS, TALLIES, COUNTS, st.integers(1, 99))
 
 
-@given(MARKS | ENDS)
-def test_a_control_record_is_read_as_it_was_written(control: Mark | Ended) -> None:
+@given(MARKS.map(lambda mark: replace(mark, read_ms=1)) | SOURCE_MARKS | ENDS)
+def test_a_control_record_is_read_as_it_was_written(control: Control) -> None:
     value, headers = encode_control(control)
+    assert decode_control(headers, value) == control
+
+
+@given(MARKS | ENDS)
+def test_a_control_record_of_the_first_format_is_read_as_it_was_written(control: Mark | Ended) -> None:
+    value, headers = encode_control(control, 1)
     assert decode_control(headers, value) == control
 
 
@@ -49,11 +60,11 @@ def test_a_row_with_its_own_line_ending_is_no_control_record() -> None:
 
 @given(TEXTS, TEXTS, st.lists(st.none() | TEXTS, max_size=3).map(tuple))
 def test_a_category_key_gives_its_category_back(schema: str, split: str, category: Category) -> None:
-    assert parse_category_key(category_key(schema, split, category)) == (schema, split, category)
+    assert parse_file_key(file_key(schema, split, category)) == (schema, split, category)
 
 
 def test_an_empty_field_has_another_key_than_any_text() -> None:
-    keys = {category_key("s", "Sex", (part,)) for part in (None, "", "null", "None", "~empty")}
+    keys = {file_key("s", "Sex", (part,)) for part in (None, "", "null", "None", "~empty")}
     assert len(keys) == 5
 
 
@@ -106,3 +117,23 @@ def test_a_tally_tells_a_missing_and_a_doubled_row(rows: list[bytes], data: st.D
 
 def test_a_tally_tells_a_changed_row() -> None:
     assert tally([b"M,15", b"F,7"]).checksum != tally([b"M,17", b"F,5"]).checksum
+
+
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        ([("nacre", b"mark")], b'{"source": "a"}'),
+        ([("nacre", b"mark/2")], b"[]"),
+        ([("nacre", b"ended")], b'{"source": "a", "tally": 1, "rejected": 0, "parts": 1}'),
+        ([("nacre", b"source/3")], b"{}"),
+        ([("nacre", b"source/2")], b"no JSON"),
+    ],
+)
+def test_a_foreign_control_record_is_a_value_error(headers: Headers, value: bytes) -> None:
+    with pytest.raises(ValueError, match=r"not one that Nacre writes|newer version|literal"):
+        decode_control(headers, value)
+
+
+def test_a_foreign_rejection_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="not one that Nacre writes"):
+        decode_rejection([], b"x")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.protocol.messages import category_key
+from common.protocol.category_keys import file_key
 from common.protocol.position import Position
 from ops.demo.watch import Standings, Stood, ledger_rows, standings
 from services.sink.ledger.database import Ledger
@@ -28,7 +28,7 @@ def test_ledgers_are_read_while_another_process_writes_them(tmp_path: Path) -> N
     assert ledger_rows(tmp_path) == (0, 0)
     (hidden / "just-begun.ledger").touch()
     first, second = Ledger(hidden / "a-0.ledger"), Ledger(hidden / "b-0.ledger")
-    m, f = (category_key("5c4e3a", "Sex", (sex,)) for sex in "MF")
+    m, f = (file_key("5c4e3a", "Sex", (sex,)) for sex in "MF")
     first.commit({}, Changes([Entry(m, "Sex/M.csv", rows=3), Entry(f, "Sex/F.csv", rows=4)]))
     second.commit({}, Changes([Entry(b"rejected", "rejected.csv", rows=2)]))
     assert ledger_rows(tmp_path) == (7, 2)

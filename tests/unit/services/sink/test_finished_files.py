@@ -12,7 +12,8 @@ import zstandard
 
 from common.batches.record_runs import Record, RecordRun
 from common.errors import ConfigurationError, ServiceError
-from common.protocol.messages import Ended, category_key, encode_control
+from common.protocol.category_keys import file_key
+from common.protocol.messages import Ended, encode_control
 from common.rows.tally import Tally
 from services.sink.ledger.entries import Entry
 from services.sink.ledger.inventory import index_of
@@ -36,7 +37,7 @@ class Clock:
 
 
 def rows(sex: str, *lengths: int) -> list[RecordRun | Record]:
-    return [row(category_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
+    return [row(file_key(SCHEMA.id, "Sex", (sex,)), b"%s,%d" % (sex.encode(), length)) for length in lengths]
 
 
 def end_of(source: str, parts: int) -> list[RecordRun | Record]:

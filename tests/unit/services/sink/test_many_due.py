@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.batches.record_runs import RecordRun
-from common.protocol.messages import category_key
+from common.protocol.category_keys import file_key
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.origin import Origin
 from services.sink.memory import MemoryLimits
@@ -30,7 +30,7 @@ class Clock:
 
 
 def rows(numbers: range) -> list[RecordRun]:
-    return [row(category_key(SCHEMA.id, "Sex", (f"{n}",)), b"%d,%d" % (n, n)) for n in numbers]
+    return [row(file_key(SCHEMA.id, "Sex", (f"{n}",)), b"%d,%d" % (n, n)) for n in numbers]
 
 
 def open_files_known(root: Path) -> int:

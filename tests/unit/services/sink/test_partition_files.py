@@ -11,7 +11,7 @@ import pytest
 
 from common.batches.record_runs import RecordRun
 from common.errors import ServiceError
-from common.protocol.messages import category_key
+from common.protocol.category_keys import file_key
 from services.sink.disk.errors import DiskError
 from services.sink.disk.open_files import MAX_OPEN_FILES
 from services.sink.ledger.database import Ledger
@@ -26,10 +26,10 @@ ROOM = 20
 
 
 def rows(numbers: Sequence[int], value: bytes) -> list[RecordRun]:
-    return [row(category_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
+    return [row(file_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
 
 
-SIZE = size_of(Entry(rows([10], b"")[0].key, "Sex/10.csv"))
+SIZE = size_of(Entry(file_key(SCHEMA.id, "Sex", ("10",)), "Sex/10.csv"))
 FEW = MemoryLimits(ROOM * SIZE, ROOM * SIZE)
 
 
@@ -79,7 +79,7 @@ async def test_many_files_take_little_memory_and_few_descriptors(root: Path) -> 
     assert contents(root) == expected
     ledger = Ledger(root / LEDGER)
     assert dict(ledger.lengths()) == {f"Sex/{name}.csv": len(content) for name, content in expected.items()}
-    entries = ledger.find([category_key(SCHEMA.id, "Sex", (f"{number}",)) for number in range(count)]).values()
+    entries = ledger.find([file_key(SCHEMA.id, "Sex", (f"{number}",)) for number in range(count)]).values()
     checksums = {entry.path: entry.checksum for entry in entries}
     assert checksums == {f"Sex/{name}.csv": crc32(content) for name, content in expected.items()}
     ledger.close()

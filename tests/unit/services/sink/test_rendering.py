@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.batches.record_runs import Record
+from common.batches.record_runs import Record, key_of
 from common.protocol.messages import EOL, Ended, Rejection, encode_control, encode_rejection
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Dialect, Schema
@@ -93,7 +93,7 @@ def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> N
 def test_usual_rows_are_grouped_as_one_by_one(records: list[Record]) -> None:
     expected: dict[bytes, list[bytes]] = {}
     for item in records:
-        expected.setdefault(item.key, []).append(item.value)
+        expected.setdefault(key_of(item), []).append(item.value)
     assert list(group_by_key(to_runs(records)).piles.items()) == [
         (key, [(None, rows)]) for key, rows in expected.items()
     ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common.protocol.messages import Category
+from common.protocol.category_keys import Category
 from services.sink.paths.names import file_path, parse_path
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.protocol.messages import Category
+from common.protocol.category_keys import Category
 from services.sink.paths.names import file_path
 from services.sink.paths.template import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
 

@@ -74,7 +74,7 @@ def packed(runs: list[tuple[list[bytes], bytes]], batch_bytes: int) -> tuple[lis
     line, offset = 2, 10
     expected = []
     for rows, eol in runs:
-        pack_rows(outbox, TOPICS, ADDRESS, "schema", RowBlock(rows, eol, line, offset, plain=False), rows, 0)
+        pack_rows(outbox, TOPICS, ADDRESS, "schema", RowBlock(rows, eol, line, offset, plain=False), rows, 0, read_ms=1)
         for row in rows:
             expected.append(Placed(row, line, offset, eol))
             line += 1 + row.count(b"\n")

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.protocol.messages import Category, category_key, parse_category_key
+from common.protocol.category_keys import Category, parse_row_key, row_key
+from common.protocol.identity import NEWEST
 from common.protocol.partitioner import partition_for
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
@@ -43,14 +44,14 @@ class Routed:
 
 def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed]:
     """Compile a route that checks every destination."""
-    route = compile_route(split, schema, PARTITIONS)
+    route = compile_route(split, schema, PARTITIONS, NEWEST)
 
     def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
         routed = route(rows, plain)
         groups = {}
         for (key, partition), group in routed.groups.items():
-            schema_id, split_name, category = parse_category_key(key)
-            assert (schema_id, split_name) == (schema.id, split.name)
+            split_name, category = parse_row_key(key)
+            assert split_name == split.name
             assert partition == partition_for(key, PARTITIONS)
             assert category not in groups
             groups[category] = group
@@ -327,7 +328,7 @@ def test_a_short_row_is_rejected_not_raised() -> None:
 @pytest.mark.parametrize("plain", [PLAIN, MIXED])
 def test_a_category_whose_key_does_not_fit_into_a_batch_is_rejected(plain: bool) -> None:  # noqa: FBT001 - by name
     schema = Schema(b"x,y", ("x", "y"))
-    size = 65_536 - len(category_key(schema.id, "x", ("",)))
+    size = 65_536 - len(row_key("x", ("y",))) + 1
     rows = [b"a,1", b"b" * size + b",2", b"c" * (size + 1) + b",3", b"a,4", b"c" * (size + 1) + b",5"]
     reason = "a category of 65537 bytes, at most 65536"
     for _ in range(2):
@@ -336,7 +337,7 @@ def test_a_category_whose_key_does_not_fit_into_a_batch_is_rejected(plain: bool)
 
 
 def test_an_identity_whose_name_does_not_fit_into_a_batch_rejects_every_row() -> None:
-    routed = _route(_split("x" * 65_536 + "=*"), ABALONE)(ROWS[:2], PLAIN)
+    routed = _route(_split("x" * 65_537 + "=*"), ABALONE)(ROWS[:2], PLAIN)
     assert not routed.groups
     assert [index for index, _ in routed.rejects] == [0, 1]
 
