@@ -88,7 +88,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Bytes that went into no category file, and why: for one split, or with `split` "" for every one."""
+    """Bytes that went into no category file, and why: for one split, or with `split` "" for every one.
+
+    `code` is one of `Code`, a newer one, or "" in format 1; `reason` is one line.
+    """
 
     source: str
     line: int
@@ -96,12 +99,12 @@ class Rejection:
     split: str
     reason: str
     raw: bytes
+    code: str = ""
 
     @property
-    def fields(self) -> tuple[bytes, ...]:
-        """The fields of its line in the file of rejected rows."""
-        place = b"%d" % self.line, b"%d" % self.offset
-        return self.source.encode(), *place, self.split.encode(), self.reason.encode(), self.raw
+    def place(self) -> tuple[bytes, ...]:
+        """Its source, line, offset and split, as fields."""
+        return self.source.encode(), b"%d" % self.line, b"%d" % self.offset, self.split.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,7 @@ def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
         ("offset", b"%d" % rejection.offset),
         ("split", rejection.split.encode()),
         ("reason", rejection.reason.encode()),
+        ("code", rejection.code.encode()),
     ]
 
 
@@ -199,4 +203,5 @@ def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed | Beg
             fields["split"].decode(),
             fields["reason"].decode(),
             raw,
+            fields.get("code", b"").decode(),
         )

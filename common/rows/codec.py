@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import orjson
 
 from common.rows.loops import csv_rows, json_rows
+from common.rows.reasons import Code, RowError
 from common.rows.schema import Dialect, Schema
 
 # By default the csv module refuses fields above 128 KiB; here MAX_ROW_BYTES limits a row. The limit is the process's.
@@ -40,7 +41,7 @@ def parse_fields(row: bytes, dialect: Dialect) -> list[bytes]:
     try:
         fields = next(reader)
     except csv.Error as error:
-        raise ValueError(f"not a CSV record: {error}") from None
+        raise RowError(Code.QUOTES, f"not a CSV record: {error}") from None
     return [field.encode("latin-1") for field in fields]
 
 
@@ -55,7 +56,7 @@ def join_fields(fields: Sequence[bytes], dialect: Dialect) -> bytes:
     if not special and (not dialect.quote or dialect.quote not in row):
         return row
     if not dialect.quote:
-        raise ValueError("a field holds a delimiter or a line break, and QUOTE is none")
+        raise RowError(Code.QUOTES, "a field holds a delimiter or a line break, and QUOTE is none")
     return dialect.delimiter.join([_quoted(field, dialect) for field in fields])
 
 
@@ -98,11 +99,11 @@ class JsonCodec:
             row = _to_utf8(row, self._encoding)
         fields = parse_fields(row, self._dialect)
         if len(fields) != len(self._keys):
-            raise ValueError(misfit(len(fields), len(self._keys)))
+            raise RowError(Code.FIELDS, misfit(len(fields), len(self._keys)))
         try:
             values = [field if _is_number(field) else orjson.dumps(field.decode()) for field in fields]
         except UnicodeDecodeError:
-            raise ValueError("not UTF-8") from None
+            raise RowError(Code.ENCODING, "not UTF-8") from None
         return self._template % tuple(values)
 
     def decode_all(self, values: list[bytes]) -> list[bytes]:
@@ -131,15 +132,15 @@ class JsonCodec:
                 object_pairs_hook=_distinct,
             )
         except UnicodeDecodeError:
-            raise ValueError("not UTF-8") from None
+            raise RowError(Code.ENCODING, "not UTF-8") from None
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"not a JSON row: {error}") from None
+            raise RowError(Code.JSON, f"not a JSON row: {error}") from None
         if not isinstance(row, dict):
-            raise ValueError("not a JSON object")  # noqa: TRY004 - a row is refused with ValueError alone
+            raise RowError(Code.JSON, "not a JSON object")
         if missing := [key for key in self._keys if key not in row]:
-            raise ValueError(f"no key {missing[0]!r}")
+            raise RowError(Code.JSON, f"no key {missing[0]!r}")
         if len(row) != len(self._keys):
-            raise ValueError(f"{len(row)} keys, the header has {len(self._keys)}")
+            raise RowError(Code.JSON, f"{len(row)} keys, the header has {len(self._keys)}")
         return [_text(key, row[key]) for key in self._keys]
 
 
@@ -186,15 +187,15 @@ def _to_utf8(row: bytes, encoding: str) -> bytes:
         if text.encode(encoding) == row:
             return text.encode()
     except UnicodeError:
-        raise ValueError(f"not {encoding}") from None
-    raise ValueError(f"not the way {encoding} is written, so JSON could not give it back")
+        raise RowError(Code.ENCODING, f"not {encoding}") from None
+    raise RowError(Code.ENCODING, f"not the way {encoding} is written, so JSON could not give it back")
 
 
 def _from_utf8(row: bytes, encoding: str) -> bytes:
     try:
         return row.decode().encode(encoding)
     except UnicodeError:
-        raise ValueError(f"a character that {encoding} does not have") from None
+        raise RowError(Code.ENCODING, f"a character that {encoding} does not have") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -210,8 +211,8 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _text(key: str, value: object) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"the value of {key!r} is neither text nor number")  # noqa: TRY004 - as in `fields`
+        raise RowError(Code.JSON, f"the value of {key!r} is neither text nor number")
     try:
         return value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"the value of {key!r} is no Unicode text") from None
+        raise RowError(Code.JSON, f"the value of {key!r} is no Unicode text") from None

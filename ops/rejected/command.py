@@ -16,6 +16,7 @@ from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
 from common.protocol.messages import Rejection
+from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
@@ -54,6 +55,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     filters = Parser(add_help=False)
     filters.add_argument("--reason", default="", metavar="TEXT", help="only rows whose reason contains this text")
+    filters.add_argument("--code", choices=list(Code), help="only rows that were rejected with this code")
     filters.add_argument("--source", help="only rows of this source")
     filters.add_argument("--split", help="only rows that this split rejected; '' for those that ingest rejected")
     filters.add_argument(
@@ -66,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", parents=[filters], help="count rejected rows by reason, split and source")
+    listing.add_argument(
+        "--by", choices=("reason", "code"), default="reason", help="count by reason (the default) or by code"
+    )
     listing.add_argument("--json", action="store_true", help="print JSON lines")
     showing = commands.add_parser(
         "show", parents=[filters], help="print rejected rows as CSV, to be mended and replayed"
@@ -100,9 +105,9 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
     # The actual number, not the one in PARTITIONS: a row must go to its source's partition.
     settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
-    selection = Selection(options.reason, options.source, options.split, frozenset(options.id))
+    selection = Selection(options.reason, options.code, options.source, options.split, frozenset(options.id))
     if options.command == "list":
-        return await _list(settings, selection, as_json=options.json)
+        return await _list(settings, selection, by=options.by, as_json=options.json)
     if options.command == "show":
         return await _show(settings, selection, options.limit, replayed_too=options.all)
     mended = None if options.file is None else _read_file(options.file)
@@ -111,16 +116,17 @@ async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
     return _report(outcome, sent=options.yes)
 
 
-async def _list(settings: ServiceSettings, selection: Selection, *, as_json: bool) -> int:
+async def _list(settings: ServiceSettings, selection: Selection, *, by: str, as_json: bool) -> int:
     groups = RejectionGroups()
     async with open_rejected(settings) as rejected:
         async for number, rejection in rejected.rejections(selection):
-            groups.add(rejection.reason, rejection, replayed=rejected.is_done(number, rejection))
+            why = rejection.code if by == "code" else rejection.reason
+            groups.add(why, rejection, replayed=rejected.is_done(number, rejection))
     rows = [
-        (reason, split, source, group.rows, group.replayed, group.first_line, group.last_line)
-        for (reason, split, source), group in groups.groups.items()
+        (why, split, source, group.rows, group.replayed, group.first_line, group.last_line)
+        for (why, split, source), group in groups.groups.items()
     ]
-    headings = ("reason", "split", "source", "rows", "replayed", "first line", "last line")
+    headings = (by, "split", "source", "rows", "replayed", "first line", "last line")
     if as_json:
         names = [heading.replace(" ", "_") for heading in headings]
         for row in rows:

@@ -42,6 +42,7 @@ class Selection:
     """Which rejections to select; None means any. `reason` is a part of the reason; `split` "" selects ingest's own."""
 
     reason: str = ""
+    code: str | None = None
     source: str | None = None
     split: str | None = None
     ids: frozenset[int] = frozenset()
@@ -50,6 +51,7 @@ class Selection:
         """Whether this one is selected."""
         return (
             self.reason in rejection.reason
+            and self.code in {None, rejection.code}
             and self.source in {None, rejection.source}
             and self.split in {None, rejection.split}
             and (not self.ids or number in self.ids)
@@ -58,7 +60,7 @@ class Selection:
 
 @dataclass(slots=True)
 class RejectionGroup:
-    """Rejections with the same reason, split and source: how many, how many of them replayed, first and last line."""
+    """Rejections with one reason or code, split and source: how many, how many replayed, first and last line."""
 
     rows: int = 0
     replayed: int = 0
@@ -186,13 +188,13 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
         case [RowBlock(rows=[only])] if only == row:
             return
         case [Reject(reason=reason, raw=raw)] if raw == row:
-            raise ValueError(reason)
+            raise ValueError(reason.text)
     raise ValueError("not one record: it has a line break outside quotes, or quotes that do not match")
 
 
 def shown(number: int, rejection: Rejection) -> bytes:
     """A rejection as a line of CSV, its bytes unchanged."""
-    return join_fields((b"%d" % number, *rejection.fields), Dialect()) + b"\n"
+    return join_fields((b"%d" % number, *rejection.place, rejection.reason.encode(), rejection.raw), Dialect()) + b"\n"
 
 
 def read_mended(lines: Iterable[str]) -> dict[int, Mended]:

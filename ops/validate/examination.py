@@ -145,7 +145,7 @@ def wrong_quotes(trouble: str) -> tuple[str, ...]:
 def with_step(source: ExaminedSource, step: Step) -> ExaminedSource:
     """What is known of a source after its next rows too."""
     schema = step.position.schema
-    rejects = [(part.reason, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
+    rejects = [(part.reason.text, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
     if schema is None:
         return source

@@ -76,7 +76,7 @@ class SplitTally:
                 self._complete = False
         if routed.rejects:
             lines = lines_of(block, source, [index for index, _ in routed.rejects])
-            found = ((reason, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
+            found = ((reason.text, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
             self._rejections = with_rejects(self._rejections, found)
 
     def outcome(self, known: Mapping[str, Registered]) -> SplitOutcome:

@@ -17,6 +17,7 @@ from common.protocol.messages import (
     line_breaks,
 )
 from common.rows.codec import JsonCodec
+from common.rows.reasons import Code, Reason, reason_of
 from services.ingest.parsing.framing import Reject, RowBlock
 
 Encoded = tuple[RowBlock, list[bytes]] | Reject
@@ -61,9 +62,9 @@ def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Itera
     values: list[bytes] = []
     line, offset = first_line, first_offset = block.line, block.offset
     for row, quick in zip(block.rows, usual, strict=True):
-        value, problem = (quick, "") if quick is not None else _encode_unusual(row, codec)
+        value, problem = (quick, None) if quick is not None else _encode_unusual(row, codec)
         if len(value) > max_row_bytes:
-            problem = f"{len(value)} bytes as JSON, at most {max_row_bytes}"
+            problem = Reason(Code.TOO_LONG, f"{len(value)} bytes as JSON, at most {max_row_bytes}")
         # A row with a quote has a block of its own: its CSV bytes may differ from those that its object gives back, and
         # the next mark sets line and offset right.
         if (problem or not block.plain) and rows:
@@ -82,12 +83,12 @@ def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Itera
         yield RowBlock(rows, block.eol, first_line, first_offset, block.plain), values
 
 
-def _encode_unusual(row: bytes, codec: JsonCodec) -> tuple[bytes, str]:
-    """The row as JSON, and why it has no JSON form; empty if it has."""
+def _encode_unusual(row: bytes, codec: JsonCodec) -> tuple[bytes, Reason | None]:
+    """The row as JSON, and why it has no JSON form; None if it has."""
     try:
-        return codec.encode(row), ""
+        return codec.encode(row), None
     except ValueError as error:
-        return b"", str(error)
+        return b"", reason_of(error)
 
 
 def pack_rows(
@@ -118,10 +119,10 @@ def pack_rows(
 
 def pack_reject(outbox: Outbox, topics: Topics, address: Address, reject: Reject, max_raw_bytes: int) -> None:
     """Put bytes that are no row into `rejected`, for every split; of more than `max_raw_bytes` the first are kept."""
-    reason = reject.reason
+    code, reason = reject.reason
     if len(reject.raw) > max_raw_bytes:
         reason = f"{reason} (only its first {max_raw_bytes} bytes are kept here)"
-    rejection = Rejection(address.source, reject.line, reject.offset, "", reason, reject.raw[:max_raw_bytes])
+    rejection = Rejection(address.source, reject.line, reject.offset, "", reason, reject.raw[:max_raw_bytes], code)
     value, headers = encode_rejection(rejection)
     outbox.put(topics.rejected, 0, address.key, value, headers)
 

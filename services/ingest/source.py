@@ -14,6 +14,7 @@ from common.protocol.finite_run import shortened
 from common.protocol.messages import Ended
 from common.protocol.progress import Progress
 from common.rows.codec import JsonCodec
+from common.rows.reasons import Code
 from common.rows.tally import tally
 from services.ingest.beginning import BeginningFinder
 from services.ingest.context import IngestContext
@@ -22,7 +23,6 @@ from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.following import find_line_rest, frame_expected
 from services.ingest.parsing.framing import Framed, Reject, RowBlock
-from services.ingest.parsing.patterns import BLANK_LINE
 
 log = structlog.get_logger()
 
@@ -163,8 +163,8 @@ class Source:
 
     def _reject(self, reject: Reject, outbox: Outbox) -> None:
         # A blank line was never a row, so it does not explain a source without rows.
-        if not self.progress.reason and reject.reason != BLANK_LINE:
-            self.progress = replace(self.progress, reason=shortened(reject.reason))
+        if not self.progress.reason and reject.reason.code is not Code.BLANK_LINE:
+            self.progress = replace(self.progress, reason=shortened(reject.reason.text))
         pack_reject(outbox, self._context.topics, self._address, reject, self._context.settings.max_row_bytes)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:

@@ -16,7 +16,7 @@ from services.sink.grouping import CsvRun
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
 from services.sink.memory import CategoryState, Memory
-from services.sink.rendering import REJECTED_LAYOUT, Layout, layout_of
+from services.sink.rendering import Layout, layout_of, rejected_layout
 from services.sink.rolling.limits import Due, Rolling
 from services.sink.threads import in_thread
 
@@ -39,10 +39,17 @@ class PendingAppend:
 
 
 class Categories:
-    """The entries and layouts of a partition's keys. The ledger is queried in `thread`."""
+    """The entries and layouts of a partition's keys. The ledger is queried in `thread`; `version` is the format."""
 
     def __init__(
-        self, root: Path, ledger: Ledger, thread: ThreadPoolExecutor, schemas: Schemas, rolling: Rolling, memory: Memory
+        self,
+        root: Path,
+        ledger: Ledger,
+        thread: ThreadPoolExecutor,
+        schemas: Schemas,
+        rolling: Rolling,
+        memory: Memory,
+        version: int,
     ) -> None:
         self._root = root
         self._ledger = ledger
@@ -50,6 +57,7 @@ class Categories:
         self._schemas = schemas
         self._rolling = rolling
         self._memory = memory
+        self._version = version
         self._layouts: dict[str, Layout] = {}
 
     async def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[Entry, Layout]]:
@@ -64,7 +72,7 @@ class Categories:
 
     async def _layout_of(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
-            return REJECTED_LAYOUT
+            return rejected_layout(self._version)
         schema, _, _ = parse_file_key(key)
         layout = self._layouts.get(schema)
         if layout is None:

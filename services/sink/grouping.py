@@ -111,9 +111,18 @@ def _file_key(schema: str, key: bytes) -> bytes:
     return file_key(schema, *parse_row_key(key))
 
 
-def group_rejections(parts: Iterable[RecordRun | Record]) -> Grouped:
-    """Group rejections as CSV rows of the file of rejected rows, all in one pile, without ends."""
-    decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
-    # Notes of replays stand between the rejections.
-    rows = [join_fields(each.fields, Dialect()) for each in decoded if isinstance(each, Rejection)]
-    return Grouped({REJECTED_KEY: [(None, rows)]} if rows else {}, [])
+def rejection_grouping(version: int) -> Grouping:
+    """How the rejections of a pipeline in this format become CSV rows, as `rejected_layout` has them."""
+
+    def group(parts: Iterable[RecordRun | Record]) -> Grouped:
+        decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
+        # Notes of replays stand between the rejections.
+        rows = [join_fields(_fields(each, version), Dialect()) for each in decoded if isinstance(each, Rejection)]
+        return Grouped({REJECTED_KEY: [(None, rows)]} if rows else {}, [])
+
+    return group
+
+
+def _fields(rejection: Rejection, version: int) -> tuple[bytes, ...]:
+    code = () if version == 1 else (rejection.code.encode(),)
+    return *rejection.place, *code, rejection.reason.encode(), rejection.raw

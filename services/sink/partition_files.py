@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
+from common.protocol.identity import NEWEST
 from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
@@ -42,6 +43,7 @@ class PartitionFiles:
         clock: Callable[[], float] = time.time,
         *,
         group: Grouping = group_by_key,
+        version: int = NEWEST,
         memory_limits: MemoryLimits = _MEMORY_LIMITS,
         due_at_once: int = 10_000,
     ) -> None:
@@ -61,7 +63,7 @@ class PartitionFiles:
         self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
-        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory)
+        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, version)
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from common.protocol.identity import NEWEST
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import JsonCodec
 from common.rows.schema import Schema
 from services.sink.grouping import CsvRun, ValueRun
 
-_REJECTED_HEADER = b"source,line,offset,split,reason,row"
+_REJECTED_HEADERS = {1: b"source,line,offset,split,reason,row", 2: b"source,line,offset,split,code,reason,row"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,9 @@ def layout_of(schema: Schema) -> Layout:
     )
 
 
-REJECTED_LAYOUT = Layout(_REJECTED_HEADER, b"\n", None)
+def rejected_layout(version: int = NEWEST) -> Layout:
+    """The layout of the file of rejected rows of a pipeline in this format."""
+    return Layout(_REJECTED_HEADERS[version], b"\n", None)
 
 
 def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:

@@ -32,7 +32,7 @@ from services.sink.beginning import Beginning
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
-from services.sink.grouping import group_rejections, marked
+from services.sink.grouping import marked, rejection_grouping
 from services.sink.next_step import Situation, Step, next_step
 from services.sink.partition_files import PartitionFiles
 from services.sink.rolling.limits import NOTHING_FINISHED
@@ -158,7 +158,9 @@ class Sink:
         root, ledger = self._settings.output_dir, ledger_path(partition.topic, partition.partition)
         if partition.topic == self._topics.rejected:
             # The file of rejected rows is never finished.
-            return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group_rejections)
+            version = self._identity.format
+            group = rejection_grouping(version)
+            return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, version=version)
         return PartitionFiles(root, ledger, self._registry, self._settings.rolling)
 
     async def finish_files(self, stop: asyncio.Event) -> None:

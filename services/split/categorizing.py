@@ -13,6 +13,7 @@ from common.protocol.identity import NEWEST
 from common.protocol.messages import EOL, Ended, SourceMark, encode_control, encode_rejection
 from common.protocol.position import Gap, Group, Held, digest
 from common.rows.codec import JsonCodec
+from common.rows.reasons import Code, Reason
 from common.rows.schema import Schema
 from services.split.categories.columns import doubled_columns, missing_columns, show_names
 from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, rejections
@@ -140,7 +141,7 @@ class Categorizer:
     def _reject(
         self,
         marked: MarkedRows,
-        rejects: Iterable[tuple[int, str]],
+        rejects: Iterable[tuple[int, Reason]],
         split: str,
         compiled: _Compiled,
         outbox: Outbox,
@@ -151,7 +152,7 @@ class Categorizer:
 
     def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         split = marked.mark.split
-        reason = f"replayed for split {split}, which SPLIT_BY does not have"
+        reason = Reason(Code.SPLIT, f"replayed for split {split}, which SPLIT_BY does not have")
         self._reject(marked, ((index, reason) for index in range(len(marked.rows))), split, compiled, outbox)
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from common.rows.reasons import Code
 from tests.harness.pages import text_of
 from tests.harness.pipeline import Pipeline
 
@@ -30,6 +31,11 @@ def test_the_example_prints_each_row_with_its_source_and_category(pipeline: Pipe
         for key in (f"Sex={sex}", "all")
     ]
     assert Counter(printed.splitlines()) == Counter(expected)
+
+
+def test_the_page_lists_every_code_of_a_rejection() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| ", text_of("docs/formats.md").partition("## Rejected rows")[2], re.MULTILINE)
+    assert rows == ["code", *Code]
 
 
 def test_no_record_of_rows_has_a_key_and_every_batch_says_the_format(pipeline: Pipeline, tmp_path: Path) -> None:

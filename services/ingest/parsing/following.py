@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from common.protocol.messages import HALF_CRLF
+from common.rows.reasons import Code, Reason
 from common.rows.schema import Schema
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.framing import Framed, Reject, RowBlock, frame
@@ -12,7 +13,9 @@ from services.ingest.parsing.opening import MOST_REJECTS, Opening, find_opening
 from services.ingest.parsing.options import ReadOptions
 from services.ingest.parsing.patterns import ENDING, count_breaks
 
-_LATE = "the rest of a row that was taken as ended, because the file had not grown for UNTERMINATED_S seconds"
+_LATE = Reason(
+    Code.LATE, "the rest of a row that was taken as ended, because the file had not grown for UNTERMINATED_S seconds"
+)
 
 
 @dataclass(frozen=True, slots=True)

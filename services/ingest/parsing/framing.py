@@ -21,6 +21,7 @@ from typing import Literal
 
 from common.rows.codec import misfit, parse_fields
 from common.rows.loops import split_uniform_lines
+from common.rows.reasons import Code, Reason
 from common.rows.schema import Dialect
 from services.ingest.parsing.patterns import (
     BLANK_LINE,
@@ -36,6 +37,8 @@ from services.ingest.parsing.patterns import (
 
 # How quotes can turn out for a line that ends within them.
 _How = Literal["ends", "breaks", "open"]
+
+_NOT_CLOSED = Reason(Code.QUOTES, NOT_CLOSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Reject:
     raw: bytes
     line: int
     offset: int
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,7 @@ def _frame_any(data: bytes, line: int, offset: int, rules: _Rules) -> Framed:
     return Framed(frames, consumed, next_line - line)
 
 
-def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str | None]]:
+def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, Reason | None]]:
     """Each complete record's start, end and line ending, and the reason if it is no row."""
     match_row = row_pattern(rules.dialect.delimiter, rules.dialect.quote, rules.columns).match
     start, beyond = 0, _Beyond(-1, "open")
@@ -167,7 +170,7 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
         if end == after and not rules.at_end:
             return
         reason = _judge_line(data, start, end, rules)
-        if reason == NOT_CLOSED:
+        if reason == _NOT_CLOSED:
             if after >= beyond.stop:
                 beyond = _look_beyond(data, after, rules)
             fits = beyond.stop - start <= rules.max_row_bytes
@@ -183,32 +186,34 @@ def _records(data: bytes, rules: _Rules) -> Iterator[tuple[int, int, bytes, str 
         start = after
 
 
-def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> str | None:
-    """Why the physical line is no row; None if it is one. `NOT_CLOSED`: the lines after it decide."""
+def _judge_line(data: bytes, start: int, end: int, rules: _Rules) -> Reason | None:
+    """Why the physical line is no row; None if it is one. `_NOT_CLOSED`: the lines after it decide."""
     if end - start > rules.max_row_bytes:
-        return f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed"
+        return Reason(Code.TOO_LONG, f"a row of {end - start} bytes, at most {rules.max_row_bytes} are allowed")
     if start == end and rules.columns > 1:
         is_odd = rules.dialect.eol == b"\r" and data[end : end + 2] == b"\r\n"
-        return rf"{BLANK_LINE} (do lines end with \r\r\n?)" if is_odd else BLANK_LINE
+        return Reason(Code.BLANK_LINE, rf"{BLANK_LINE.text} (do lines end with \r\r\n?)") if is_odd else BLANK_LINE
     stop = fields_end(data, start, end, rules.dialect.delimiter, rules.dialect.quote)
     if stop == end:
         return _judge_fields(data[start:end], rules)
-    return NOT_CLOSED if data[stop] in rules.dialect.quote else explain_text(data, stop, rules.dialect.quote)
+    if data[stop] in rules.dialect.quote:
+        return _NOT_CLOSED
+    return Reason(Code.QUOTES, explain_text(data, stop, rules.dialect.quote))
 
 
-def _judge_fields(record: bytes, rules: _Rules) -> str | None:
+def _judge_fields(record: bytes, rules: _Rules) -> Reason | None:
     found = len(parse_fields(record, rules.dialect))
     if found == rules.columns:
         return None
     delimiter, quote = rules.dialect.delimiter, rules.dialect.quote
     has_blank = quote and delimiter + b" " + quote in record
-    return misfit(found, rules.columns) + (" (a blank before a quote?)" if has_blank else "")
+    return Reason(Code.FIELDS, misfit(found, rules.columns) + (" (a blank before a quote?)" if has_blank else ""))
 
 
-def _judge_beyond(how: _How, max_row_bytes: int, *, fits: bool) -> str:
+def _judge_beyond(how: _How, max_row_bytes: int, *, fits: bool) -> Reason:
     if not fits:
-        return f"{NOT_CLOSED} within {max_row_bytes} bytes"
-    return f"{TEXT_FOLLOWS} further down" if how == "breaks" else NOT_CLOSED
+        return Reason(Code.QUOTES, f"{NOT_CLOSED} within {max_row_bytes} bytes")
+    return Reason(Code.QUOTES, f"{TEXT_FOLLOWS} further down") if how == "breaks" else _NOT_CLOSED
 
 
 def _look_beyond(data: bytes, start: int, rules: _Rules) -> _Beyond:

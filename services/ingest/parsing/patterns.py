@@ -6,8 +6,10 @@ Every repetition in the patterns is possessive or atomic: no byte is looked at t
 import re
 from functools import lru_cache
 
+from common.rows.reasons import Code, Reason
+
 ENDING = re.compile(rb"\r\n|[\r\n]")
-BLANK_LINE = "blank line"
+BLANK_LINE = Reason(Code.BLANK_LINE, "blank line")
 NOT_CLOSED = "a quote is opened and not closed"
 TEXT_FOLLOWS = "text follows a closing quote"
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from common.protocol.category_keys import Category, file_key, row_key
 from common.protocol.partitioner import partition_for
+from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
 from services.split.categories.labels import converter
 from services.split.categories.splits import Split
@@ -35,7 +36,7 @@ class Destination(NamedTuple):
 class Rejected:
     """The decision that rows with these fields have no destination."""
 
-    reason: str
+    reason: Reason
 
 
 class Decisions(dict[Fields, Destination | Rejected]):
@@ -63,8 +64,8 @@ class Decisions(dict[Fields, Destination | Rejected]):
             )
             is_short = len(decision.key) <= _MAX_REMEMBERED_DECISION_BYTES
         except ValueError as error:
-            decision = Rejected(str(error))
-            is_short = len(decision.reason) <= _MAX_REMEMBERED_DECISION_BYTES
+            decision = Rejected(reason_of(error))
+            is_short = len(decision.reason.text) <= _MAX_REMEMBERED_DECISION_BYTES
         if is_short and sum(map(len, fields)) <= _MAX_REMEMBERED_FIELD_BYTES:
             if len(self) >= _MAX_DECISIONS:
                 self.clear()
@@ -72,7 +73,7 @@ class Decisions(dict[Fields, Destination | Rejected]):
         return decision
 
     def _destination(self, category: Category) -> Destination:
-        """Raises ValueError, one line, for a category that is too long."""
+        """Raises RowError for a category that is too long."""
         known = self._destinations.get(category)
         if known is not None:
             return known
@@ -80,7 +81,7 @@ class Decisions(dict[Fields, Destination | Rejected]):
         if self._version == 1:
             key = file_key(self._schema_id, self._split, category)
         if len(key) > _MAX_KEY_BYTES:
-            raise ValueError(f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
+            raise RowError(Code.CATEGORY, f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
         destination = Destination(key, partition_for(key, self._partitions))
         if len(key) <= _MAX_REMEMBERED_DECISION_BYTES:
             if len(self._destinations) >= _MAX_DECISIONS:

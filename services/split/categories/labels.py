@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
+from common.rows.reasons import Code, RowError
 from services.split.categories.splits import Column, Float, Int, Kind, Text
 
 _DIGITS_LIMIT = 1000
@@ -31,8 +32,8 @@ def converter(column: Column, encoding: str) -> Callable[[bytes], str | None]:
             return None
         try:
             return convert(field)
-        except ValueError as error:
-            raise ValueError(f"{label}: {error}") from None
+        except RowError as error:
+            raise RowError(error.code, f"{label}: {error}") from None
 
     return part
 
@@ -57,16 +58,16 @@ def _text(field: bytes, *, encoding: str) -> str:
     try:
         return field.decode(encoding)
     except UnicodeDecodeError:
-        raise ValueError(f"not {encoding.upper()}: {_shown(field)}") from None
+        raise RowError(Code.ENCODING, f"not {encoding.upper()}: {_shown(field)}") from None
 
 
 def _int(field: bytes) -> str:
     """Label a whole number. By its digits: int() takes quadratic time, and refuses long ones."""
     match = _INT.fullmatch(field)
     if match is None:
-        raise ValueError(f"not an int: {_shown(field)}")
+        raise RowError(Code.NUMBER, f"not an int: {_shown(field)}")
     if len(match[2]) > _DIGITS_LIMIT:
-        raise ValueError(f"more than {_DIGITS_LIMIT} digits: {_shown(field)}")
+        raise RowError(Code.NUMBER, f"more than {_DIGITS_LIMIT} digits: {_shown(field)}")
     digits = match[2].lstrip(b"0").decode() or "0"
     return "-" + digits if match[1] == b"-" and digits != "0" else digits
 
@@ -84,10 +85,10 @@ def _number(field: bytes) -> _Number:
     """Read a decimal number."""
     match = _FLOAT.fullmatch(field)
     if match is None:
-        raise ValueError(f"not a float: {_shown(field)}")
+        raise RowError(Code.NUMBER, f"not a float: {_shown(field)}")
     sign, whole, fraction, exponent_sign, exponent = (part.decode() for part in match.groups(default=b""))
     if len(whole) + len(fraction) > _DIGITS_LIMIT:
-        raise ValueError(f"more than {_DIGITS_LIMIT} digits: {_shown(field)}")
+        raise RowError(Code.NUMBER, f"more than {_DIGITS_LIMIT} digits: {_shown(field)}")
     significant = (whole + fraction).lstrip("0")
     digits = significant.rstrip("0")
     if not digits:
@@ -97,7 +98,7 @@ def _number(field: bytes) -> _Number:
         point = int(exponent_sign + exponent) + len(significant) - len(fraction)
         if -_EXPONENT_LIMIT <= point - 1 <= _EXPONENT_LIMIT:
             return _Number("-" if sign == "-" else "", digits, point)
-    raise ValueError(f"beyond 1e±{_EXPONENT_LIMIT}: {_shown(field)}")
+    raise RowError(Code.NUMBER, f"beyond 1e±{_EXPONENT_LIMIT}: {_shown(field)}")
 
 
 def _float(field: bytes) -> str:

@@ -8,6 +8,7 @@ from common.batches.record_runs import Record, RecordRun
 from common.protocol.messages import Ended, Mark, Rejection, decode_control
 from common.protocol.position import Gap
 from common.rows.codec import JsonCodec
+from common.rows.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def outside(marked: MarkedRows, gaps: Sequence[Gap]) -> Iterator[MarkedRows]:
 
 
 def rejections(
-    marked: MarkedRows, codec: JsonCodec | None, split: str, rejects: Iterable[tuple[int, str]]
+    marked: MarkedRows, codec: JsonCodec | None, split: str, rejects: Iterable[tuple[int, Reason]]
 ) -> Iterator[Rejection]:
     """Each rejected row with its line and offset in its source. `rejects` are (index, reason), by ascending index.
 
@@ -91,7 +92,7 @@ def rejections(
     for index, reason in rejects:
         mark = mark.passed(rows[done:index])
         done = index
-        yield Rejection(mark.source, mark.line, mark.offset, split, reason, rows[index])
+        yield Rejection(mark.source, mark.line, mark.offset, split, reason.text, rows[index], reason.code)
 
 
 def _is_in(offset: int, gaps: Sequence[Gap]) -> bool:

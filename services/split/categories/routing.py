@@ -7,6 +7,7 @@ from typing import Any
 
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
 from common.rows.loops import group_rows, take_fields, take_json_fields
+from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
 from services.split.categories.columns import explain_missing, find_column
 from services.split.categories.decisions import Decisions, Destination, Fields, Rejected
@@ -18,11 +19,11 @@ class Routed:
     """A batch, routed.
 
     `groups` has the rows of each destination, in their order; destinations stand in the order of their first row.
-    `rejects` has the index of each row without a destination and the reason, one line; ascending.
+    `rejects` has the index of each row without a destination and the reason; ascending.
     """
 
     groups: dict[Destination, list[bytes]]
-    rejects: list[tuple[int, str]]
+    rejects: list[tuple[int, Reason]]
 
 
 Route = Callable[[list[bytes], bool], Routed]
@@ -46,7 +47,7 @@ def compile_route(split: Split, schema: Schema, partitions: int, version: int) -
     for column in split.columns:
         index = find_column(column, schema)
         if index is None:
-            return _route_to(Rejected(explain_missing(column, schema)))
+            return _route_to(Rejected(Reason(Code.COLUMN, explain_missing(column, schema))))
         indexes.append(index)
     if schema.row_format == "json":
         of_json = _batch_route(_json_taker(schema, indexes), _json_reader(schema, indexes), decisions)
@@ -76,7 +77,7 @@ class _Batch(dict[Fields, list[bytes]]):
         super().__init__()
         self._decisions = decisions
         self.groups: dict[Destination, list[bytes]] = {}
-        self.rejected: dict[Fields, str] = {}
+        self.rejected: dict[Fields, Reason] = {}
 
     def __missing__(self, key: Fields) -> list[bytes]:
         decision = self._decisions[key]
@@ -113,7 +114,7 @@ def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: D
         try:
             fields = read(row)
         except ValueError as error:
-            rejects.append((index, str(error)))
+            rejects.append((index, reason_of(error)))
             continue
         batch[fields].append(row)
         if fields in batch.rejected:
@@ -162,7 +163,7 @@ def _csv_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], Fields]
     def read(row: bytes) -> Fields:
         fields = parse_fields(row, dialect)
         if len(fields) != width:
-            raise ValueError(misfit(len(fields), width))
+            raise RowError(Code.FIELDS, misfit(len(fields), width))
         return pick(fields)
 
     return read

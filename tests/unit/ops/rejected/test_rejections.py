@@ -45,7 +45,7 @@ from ops.rejected.rejections import (
     table,
 )
 from ops.rejected.replay import Rejected
-from services.sink.grouping import group_rejections
+from services.sink.grouping import rejection_grouping
 from services.sink.ledger.entries import REJECTED_KEY
 from services.split.categories.splits import parse_split_by
 from services.split.categorizing import Categorizer
@@ -111,7 +111,7 @@ def test_a_row_for_a_split_that_is_no_more_does_not_vanish() -> None:
     placed, [rejected] = carried("Height", b"M,7")
     assert placed == []
     assert rejected == Rejection(
-        "/a.csv", 7, 99, "Height", "replayed for split Height, which SPLIT_BY does not have", b"M,7"
+        "/a.csv", 7, 99, "Height", "replayed for split Height, which SPLIT_BY does not have", b"M,7", "split"
     )
 
 
@@ -135,16 +135,16 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert group_rejections([Record(0, b"", value, headers)]).piles == {}
+    assert rejection_grouping(2)([Record(0, b"", value, headers)]).piles == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles = group_rejections([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)]).piles
+    piles = rejection_grouping(2)([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)]).piles
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
 def test_a_note_that_a_source_is_read_again_is_decoded_as_it_was_encoded() -> None:
     value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
     assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
-    assert group_rejections([Record(0, b"", value, headers)]).piles == {}
+    assert rejection_grouping(2)([Record(0, b"", value, headers)]).piles == {}
 
 
 def test_rejections_before_a_source_was_read_again_count_as_done() -> None:
@@ -274,7 +274,9 @@ def test_a_row_is_read_in_its_source_s_dialect() -> None:
 
 def test_filters_are_combined() -> None:
     assert Selection()(3, REJECTION)
-    assert Selection("no int", "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
+    assert Selection("no int", None, "/a.csv", "Rings", frozenset([3]))(3, REJECTION)
+    assert Selection(code="number")(3, replace(REJECTION, code="number"))
+    assert not Selection(code="number")(3, REJECTION)
     assert not Selection(split="")(3, REJECTION)
     assert not Selection(ids=frozenset([4]))(3, REJECTION)
     assert not Selection("other")(3, REJECTION)

@@ -74,7 +74,7 @@ def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
     rejects = [part for part in framed.frames if isinstance(part, Reject)]
     source = judged(b"a,b\n" + data)
     assert source.rows == sum(len(part.rows) for part in framed.frames if not isinstance(part, Reject))
-    assert source.rejections == with_rejects(Rejections(), [(part.reason, f"s:{part.line}") for part in rejects])
+    assert source.rejections == with_rejects(Rejections(), [(part.reason.text, f"s:{part.line}") for part in rejects])
     assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
 
 

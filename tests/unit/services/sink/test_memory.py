@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from services.sink.ledger.entries import Entry
 from services.sink.memory import CategoryState, Memory, MemoryLimits, size_of
-from services.sink.rendering import REJECTED_LAYOUT
+from services.sink.rendering import rejected_layout
 
 _SIZE = size_of(Entry(b"01", "01.csv"))
 _ROOM = 5
@@ -17,7 +17,7 @@ def entry_of(number: int) -> Entry:
 
 
 def state_of(entry: Entry) -> CategoryState:
-    return CategoryState(entry, REJECTED_LAYOUT)
+    return CategoryState(entry, rejected_layout())
 
 
 def found(memory: Memory, key: bytes) -> Entry | None:

@@ -4,10 +4,11 @@ from hypothesis import strategies as st
 from common.batches.record_runs import Record, key_of
 from common.protocol.messages import EOL, Ended, Rejection, encode_control, encode_rejection
 from common.rows.codec import JsonCodec, parse_fields
+from common.rows.reasons import Code
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
-from services.sink.grouping import Grouped, group_by_key, group_rejections
-from services.sink.rendering import REJECTED_LAYOUT, Layout, csv_runs, layout_of, render
+from services.sink.grouping import Grouped, group_by_key, rejection_grouping
+from services.sink.rendering import Layout, csv_runs, layout_of, rejected_layout, render
 from tests.harness.record_runs import to_runs
 
 ABC = Schema(b"a,b", ("a", "b"))
@@ -78,15 +79,29 @@ def test_a_schema_without_header_gives_files_without_header() -> None:
     assert rendered.data == b"1,2\n"
 
 
-@given(st.builds(Rejection, st.just("/s.csv"), st.just(7), st.just(99), st.text(max_size=3), st.text(), st.binary()))
-def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection) -> None:
+@given(
+    st.builds(
+        Rejection,
+        *(st.just("/s.csv"), st.just(7), st.just(99), st.text(max_size=3), st.text(), st.binary()),
+        code=st.sampled_from(Code),
+    ),
+    st.sampled_from(
+        [(1, b"source,line,offset,split,reason,row\n"), (2, b"source,line,offset,split,code,reason,row\n")]
+    ),
+)
+def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection, written: tuple[int, bytes]) -> None:
+    version, header = written
     value, headers = encode_rejection(rejection)
-    [pile] = group_rejections([Record(0, b"", value, headers)]).piles.values()
+    [pile] = rejection_grouping(version)([Record(0, b"", value, headers)]).piles.values()
     [(_, [row])] = pile
-    fields = parse_fields(row, Dialect())
-    assert fields == [b"/s.csv", b"7", b"99", rejection.split.encode(), rejection.reason.encode(), rejection.raw]
-    rendered = render(csv_runs(pile, REJECTED_LAYOUT), REJECTED_LAYOUT, empty=True, open_line=False)
-    assert rendered.data == b"source,line,offset,split,reason,row\n" + row + b"\n"
+    fields = dict(zip(header.rstrip().split(b","), parse_fields(row, Dialect()), strict=True))
+    assert fields.pop(b"code", rejection.code.encode()) == rejection.code.encode()
+    assert [*fields.values()] == [
+        *(b"/s.csv", b"7", b"99", rejection.split.encode(), rejection.reason.encode(), rejection.raw)
+    ]
+    layout = rejected_layout(version)
+    rendered = render(csv_runs(pile, layout), layout, empty=True, open_line=False)
+    assert rendered.data == header + row + b"\n"
 
 
 @given(st.lists(st.builds(record, st.sampled_from([b"k", b"l"]), st.binary(max_size=3), st.none())))

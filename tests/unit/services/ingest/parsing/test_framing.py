@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from common.rows.codec import parse_fields
 from common.rows.loops import split_uniform_lines
+from common.rows.reasons import Code, Reason
 from common.rows.schema import BOM, Dialect
 from services.ingest.parsing import framing
 from services.ingest.parsing.framing import Framed, Reject, RowBlock, frame
@@ -44,7 +45,7 @@ def rows_of(framed: Framed) -> list[bytes]:
 
 
 def rejects_of(framed: Framed) -> list[tuple[bytes, str]]:
-    return [(part.raw, part.reason) for part in framed.frames if isinstance(part, Reject)]
+    return [(part.raw, part.reason.text) for part in framed.frames if isinstance(part, Reject)]
 
 
 def kind(reason: str) -> str:
@@ -59,7 +60,7 @@ def items(parts: list[RowBlock | Reject], quote: bytes = b'"') -> list[Item]:
     found: list[Item] = []
     for part in parts:
         if isinstance(part, Reject):
-            found.append((part.offset, part.line, part.raw, None, kind(part.reason)))
+            found.append((part.offset, part.line, part.raw, None, kind(part.reason.text)))
             continue
         offset, line = part.offset, part.line
         assert part.plain == all(not quote or quote not in row for row in part.rows)
@@ -278,7 +279,7 @@ def test_lines_and_offsets_count_from_where_the_data_begins() -> None:
     framed = frame(b'"a\nb",c\nd\n', dialect=LF, columns=2, line=7, offset=100, at_end=False, max_row_bytes=99)
     assert framed.frames == [
         RowBlock([b'"a\nb",c'], b"\n", 7, 100, plain=False),
-        Reject(b"d", 9, 108, "1 field, the header has 2"),
+        Reject(b"d", 9, 108, Reason(Code.FIELDS, "1 field, the header has 2")),
     ]
     assert (framed.consumed, framed.lines) == (10, 3)
 
@@ -484,11 +485,13 @@ def test_wrong_quotes_cost_time_linear_in_the_header() -> None:
 )
 def test_the_reason_names_a_dialect_that_is_not_read(row: bytes, reason: str) -> None:
     framed = frame(row + b"\n", dialect=LF, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
-    assert framed.frames == [Reject(row, 2, 4, reason)]
+    [reject] = framed.frames
+    assert isinstance(reject, Reject)
+    assert (reject.raw, reject.line, reject.offset, reject.reason.text) == (row, 2, 4, reason)
 
 
 def test_the_reason_names_lines_that_end_with_two_returns() -> None:
     dialect = Dialect(eol=b"\r")
     framed = frame(b"\r\n1,2\r\r\n", dialect=dialect, columns=2, line=2, offset=4, at_end=False, max_row_bytes=100)
     blank = r"blank line (do lines end with \r\r\n?)"
-    assert [part.reason for part in framed.frames if isinstance(part, Reject)] == [blank, blank]
+    assert [part.reason for part in framed.frames if isinstance(part, Reject)] == [Reason(Code.BLANK_LINE, blank)] * 2

@@ -9,6 +9,7 @@ from services.ingest.parsing.encodings import find_encoding
 from services.ingest.parsing.framing import Reject
 from services.ingest.parsing.opening import Opening, find_opening
 from services.ingest.parsing.options import ReadOptions
+from services.ingest.parsing.patterns import BLANK_LINE
 
 PIECES = [b"sep=;\n", b"\n", b"\n", b"\r\n", b"\r", b"a", b",", b'"', BOM, b"# note\n", b"a,b\n", b"1,2\n", b"\xff"]
 SOUP = st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join)
@@ -52,7 +53,7 @@ def test_lines_are_skipped_before_the_header_whatever_quotes_they_hold() -> None
 
 def test_blank_lines_before_the_header_are_rejected_each_at_its_line_and_offset() -> None:
     opening = opened(BOM + b"\n\r\na,b\n")
-    blanks = (Reject(BOM, 1, 0, "blank line"), Reject(b"", 2, 4, "blank line"))
+    blanks = (Reject(BOM, 1, 0, BLANK_LINE), Reject(b"", 2, 4, BLANK_LINE))
     assert opening == Opening(Schema(b"a,b", ("a", "b")), 10, 3, blanks)
 
 

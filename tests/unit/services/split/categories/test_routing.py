@@ -55,7 +55,7 @@ def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed
             assert partition == partition_for(key, PARTITIONS)
             assert category not in groups
             groups[category] = group
-        return Routed(groups, routed.rejects)
+        return Routed(groups, [(index, reason.text) for index, reason in routed.rejects])
 
     return checked
 
