@@ -26,7 +26,7 @@ from tests.harness.pipeline import wait_until
 
 # Enough that each kind of rejection comes twice.
 _ROWS = 2_000
-_REJECTED_HEADER = ["source", "line", "offset", "split", "reason", "row"]
+_REJECTED_HEADER = ["source", "line", "offset", "split", "code", "reason", "row"]
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Folder:
             paths = paths_of(fields) if len(fields) == COLUMNS else {"": None}
             for split, relative in paths.items():
                 if relative is None:
-                    rejected.append((path, line, offset, split, "bad", row.rstrip().decode()))
+                    rejected.append((path, line, offset, split, "number", "bad", row.rstrip().decode()))
                 else:
                     files.setdefault(relative, [HEADER]).append(row)
             offset += len(row)

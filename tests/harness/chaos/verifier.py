@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.harness.chaos.rows import COLUMNS, HEADER, SPLITS, paths_of, source_of
 from tests.harness.parts import part_of
 
-_REJECTED_HEADER = ["source", "line", "offset", "split", "reason", "row"]
+_REJECTED_HEADER = ["source", "line", "offset", "split", "code", "reason", "row"]
 
 # A file and a source whose rows are in it.
 Stream = tuple[str, str]
@@ -143,7 +143,7 @@ def files_in(output: Path) -> Iterator[str]:
 def _read_rejected(content: Content, data: bytes) -> None:
     header, *lines = csv.reader(io.StringIO(data.decode("latin-1"), newline=""))
     assert header == _REJECTED_HEADER
-    for source, line, offset, split, _, row in lines:
+    for source, line, offset, split, _, _, row in lines:
         content.rejected[source, split].append((int(line), int(offset), row.encode("latin-1")))
 
 
