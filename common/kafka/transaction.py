@@ -72,19 +72,22 @@ class Outbox:
         """Put many rows with one key behind marks: `mark_before(n)` is the record before row n. This is the hot path.
 
         Every record batch has a mark before its first row: where several producers write, only a batch is certain to
-        stay together. Rows behind the very same record as the last ones of a batch need it no second time.
+        stay together. Rows behind the very same record as the last ones of a batch need it no second time. ValueError
+        if a row does not fit into a batch beside its mark.
         """
         place = topic, partition
         batches = self.batches[place]
         batch = batches[-1] if batches else None
         done = 0
         while done < len(rows):
-            mark = mark_before(done)
+            mark, before = mark_before(done), done
             if batch is None or (self._marks.get(place) is not mark and not self.append(batch, *mark)):
                 batch = self.begin_batch(topic, partition)
                 self.append(batch, *mark)
             self._marks[place] = mark
             done = self.fill(batch, key, rows, done)
+            if done == before and batch.record_count() == 1:
+                raise ValueError(f"a row of {len(rows[done])} bytes does not fit into a record batch beside its mark")
             batch = None
 
     def fill(self, batch: NewBatch, key: bytes | None, rows: list[bytes], start: int = 0) -> int:

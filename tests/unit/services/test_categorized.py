@@ -147,6 +147,11 @@ def test_rows_of_one_block_stand_behind_one_mark_in_each_batch() -> None:
     assert {record.key for record in batch} == {None, b"Sex=M", b"Sex=F", b"all"}
 
 
+def test_a_row_that_does_not_fit_beside_its_mark_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="a row of 3 bytes does not fit into a record batch beside its mark"):
+        categorized([Block("a", LF.id, b"\n", [b"M,1"])], 80, 2)
+
+
 @pytest.mark.parametrize("key", [None, b"Sex=%4D", b"\xff"])
 def test_a_row_that_split_did_not_write_is_a_value_error(key: bytes | None) -> None:
     [records] = categorized([Block("a", LF.id, b"\n", [b"M,1"])], 10_000, 2)
