@@ -101,7 +101,8 @@ def test_what_continues_a_row_that_had_ended_is_rejected(pipeline: Pipeline, tmp
     [rejection] = rejections(files["rejected.csv"])
     place = len(HEADER + b"M,1\nM,2")
     assert rejection.pop("reason").startswith("the rest of a row that was taken as ended")
-    assert rejection == {"source": str(source), "line": "3", "offset": str(place), "split": "", "row": "34"}
+    expected = {"source": str(source), "line": "3", "offset": str(place), "split": "", "code": "late", "row": "34"}
+    assert rejection == expected
     assert source.read_bytes()[place : place + 2] == b"34"
     assert files["all.csv"] == files["Sex/M.csv"] == HEADER + b"M,1\nM,2\nM,5\n"
 
