@@ -25,7 +25,7 @@ from common.protocol.messages import Mark, SourceMark, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
 from services.ingest.parsing.framing import frame
-from services.sink.grouping import group_by_key
+from services.sink.grouping import ValueRun, group_by_key
 from services.sink.rendering import csv_runs, layout_of, render
 from services.split.categories.provenance import Cursor, divide
 from services.split.categories.routing import Routed, compile_route
@@ -52,6 +52,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     # Most weights are there once: a new route meets nearly as many spellings as rows, in few bins.
     [bins] = parse_split_by("#5:float/0.5")
     layout = layout_of(schema)
+    runs = [ValueRun(None, rows)]
     key = row_key("Sex", ("M",))
     mark_value, mark_headers = encode_control(Mark("/abalone.csv", schema.id, 2, len(header) + 1, b"\n", plain=True))
 
@@ -90,7 +91,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
             "split: route": lambda: route(rows, True),  # noqa: FBT003 - as above
             "split: route many spellings": new_route_of_bins,
             "sink: group": lambda: group_by_key(of_categorized.runs()),
-            "sink: render": lambda: render(csv_runs([(None, rows)], layout), layout, empty=False, open_line=False),
+            "sink: render": lambda: render(csv_runs(runs, layout), layout, empty=False, open_line=False),
         }
     )
 

@@ -40,7 +40,7 @@ async def until_stopped(
     getting: Awaitable[T],
     *,
     timeout_s: float | None = None,
-    sooner: "asyncio.Future[None] | None" = None,
+    sooner: "asyncio.Future[Any] | None" = None,
 ) -> T | None:
     """Return the result of `getting`; None if `stop` is set, `sooner` is done or `timeout_s` is over first.
 
@@ -54,6 +54,17 @@ async def until_stopped(
     finally:
         task.cancel()
         stopping.cancel()
+
+
+async def all_ended(*waiting: Awaitable[Any]) -> None:
+    """Wait until all of these have ended; once one fails, cancel the others, wait for them, and raise its error."""
+    futures = [asyncio.ensure_future(each) for each in waiting]
+    try:
+        await asyncio.gather(*futures)
+    finally:
+        for future in futures:
+            future.cancel()
+        await asyncio.gather(*futures, return_exceptions=True)
 
 
 def ignore_failure(task: "asyncio.Task[Any]") -> None:

@@ -160,6 +160,20 @@ async def open_producer(
         await within_deadline(producer.client.close(), "producer")
 
 
+@asynccontextmanager
+async def open_sender(settings: ServiceSettings, client_id: str) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer without transactions: what it sends may come twice."""
+    producer = AIOKafkaProducer(
+        client_id=client_id, acks="all", max_request_size=_MAX_REQUEST_BYTES, **connection(settings)
+    )
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        await within_deadline(producer.stop(), "producer")
+        await within_deadline(producer.client.close(), "producer")
+
+
 async def within_deadline(closing: Any, what: str) -> None:
     """Close a client whose broker may be gone: its stop may then never end, or raise a CancelledError (aiokafka 0.14).
 

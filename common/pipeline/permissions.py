@@ -54,7 +54,7 @@ _ROLES = {
         writes=("categorized", "rejected", "schemas"), producers=("split-",), producer=("schemas",), joins=("split",)
     ),
     # With EXIT_WHEN_DONE it checks whether split has processed everything.
-    "sink": _Role(joins=("sink",), looks_at=("split",)),
+    "sink": _Role(writes=("shares", "receipts"), joins=("sink",), looks_at=("split",)),
     # The user of `nacre validate` and `nacre rejected`, which look up the splits in use.
     "operator": _Role(writes=("rows", "rejected"), producer=("replay",), looks_at=("split",), creates=False),
 }

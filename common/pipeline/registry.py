@@ -58,6 +58,7 @@ class Registry:
     """
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
+        self.topics = topics
         self._name = topics.schemas
         self._topic = FencedTopic(settings, topics.schemas, self._take)
         self._known: dict[str, Registered] = {}

@@ -28,7 +28,7 @@ from common.pipeline.topics import (
     find_misfits,
     wanted_topics,
 )
-from common.protocol.identity import Identity, find_changes
+from common.protocol.identity import NEWEST, Identity, find_changes
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -52,8 +52,9 @@ class Pipeline:
 
     @property
     def ids(self) -> dict[str, str]:
-        """The topics' ids, by short name."""
-        return {field.name: self.identity.topics[getattr(self.topics, field.name)] for field in fields(Topics)}
+        """The ids of the topics that positions depend on, by short name."""
+        names = {getattr(self.topics, field.name): field.name for field in fields(Topics)}
+        return {names[name]: self.identity.topics[name] for name in self.topics.first}
 
 
 async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *, begins: bool) -> Pipeline:
@@ -67,7 +68,8 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
     registry = Registry(settings, Topics.under(settings.topic_prefix))
     found = await look_at_pipeline(admin, settings, registry)
     _refuse(found, settings)
-    missing = [name for name in wanted_topics(settings) if name not in found.topics]
+    version = NEWEST if found.begun is None else found.begun.format
+    missing = [name for name in registry.topics.of_format(version) if name not in found.topics]
     if missing:
         await _create(admin, settings, missing)
         found = await _look_until_known(admin, settings, registry, missing)
@@ -77,7 +79,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
     # Another service was quicker, perhaps with other settings or topics.
     if changes := find_changes(begun, now):
         raise ConfigurationError("\n".join(changes))
-    return Pipeline(Topics.under(settings.topic_prefix), begun, registry)
+    return Pipeline(registry.topics, begun, registry)
 
 
 async def look_at_pipeline(

@@ -1,7 +1,7 @@
 """The topics and groups of a pipeline: their names, how the topics must be set up, and what is wrong with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
 
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import Topic
@@ -36,20 +36,31 @@ class Topics:
     schemas: str
     progress: str
     sources: str
+    shares: str
+    receipts: str
 
     @classmethod
     def under(cls, prefix: str) -> "Topics":
         """The names under a prefix."""
-        return cls(*(prefix + name for name in ("rows", "categorized", "rejected", "schemas", "progress", "sources")))
+        return cls(*(prefix + each.name for each in fields(cls)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """All topics."""
+        return astuple(self)
+
+    @property
+    def first(self) -> tuple[str, ...]:
+        """The topics of every format. Format 1 has no others."""
         return self.rows, self.categorized, self.rejected, self.schemas, self.progress, self.sources
+
+    def of_format(self, version: int) -> tuple[str, ...]:
+        """The topics of a pipeline in this format."""
+        return self.first if version == 1 else self.names
 
     @property
     def compacted(self) -> tuple[str, ...]:
-        """The topics from which nothing may expire."""
+        """The topics from which nothing may expire. What the others that are compacted hold can be written again."""
         return self.schemas, self.progress, self.sources
 
 
@@ -111,6 +122,8 @@ def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
         topics.schemas: Wanted(1, _COMPACTED),
         topics.progress: Wanted(settings.partitions, _COMPACTED),
         topics.sources: Wanted(1, _COMPACTED),
+        topics.shares: Wanted(1, _COMPACTED),
+        topics.receipts: Wanted(1, _COMPACTED),
     }
 
 

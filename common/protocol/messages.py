@@ -1,4 +1,4 @@
-"""What travels through the topics besides rows: control records and rejections, in both formats. Pure.
+"""What travels through the topics beside rows: control records, in both formats. Pure.
 
 A record with the header `nacre` is a control record; the header says its kind and, from format 2 on, its format. Any
 other record is a row. In format 1 rows of `categorized` have no marks before them: their key names their schema, and
@@ -18,8 +18,6 @@ from common.rows.tally import Tally
 
 CONTROL = "nacre"
 EOL = "eol"
-REPLAYED = "replayed"
-BEGUN_ANEW = "begun anew"
 # The line ending of a source's last row when CR is there and LF may still come.
 HALF_CRLF = b"\r?"
 
@@ -35,7 +33,8 @@ class Mark:
 
     `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain`: none of them holds
     a quote. A record batch has one producer, so rows behind a mark are never another source's. `split` names the only
-    split that the rows are for; "" means all. `read_ms` says when they were read (ms since 1970); 0 in format 1.
+    split that the rows are for; "" means all. `read_ms` says when they were read (ms since 1970), `is_replay` whether
+    they were rejected before and sent again; 0 and False in format 1.
     """
 
     source: str
@@ -46,6 +45,7 @@ class Mark:
     plain: bool
     split: str = ""
     read_ms: int = 0
+    is_replay: bool = False
 
     def passed(self, rows: list[bytes]) -> "Mark":
         """The mark as it would be after these rows, given as CSV."""
@@ -59,6 +59,7 @@ class Mark:
             self.plain,
             self.split,
             self.read_ms,
+            self.is_replay,
         )
 
 
@@ -66,7 +67,7 @@ class Mark:
 class SourceMark:
     """Which source and schema the rows behind it are of, up to the next; in `categorized`, from format 2 on.
 
-    Every record batch with rows begins with one. `eol` is their line ending, None where it is their schema's; `read_ms`
+    Every record batch with rows begins with one. `eol` is their line ending, None where it is their schema's; the rest
     is as in Mark.
     """
 
@@ -74,64 +75,49 @@ class SourceMark:
     schema: str
     eol: bytes | None = None
     read_ms: int = 0
+    is_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A source has ended, with these rows. `parts` is the number of partitions of `rows` that hold this end."""
+    """A source has ended, with these rows. `parts` is the number of partitions of `rows` that hold this end.
+
+    From format 2 on: a source that grows has many ends, of which this is the one with this `number`, from 1. It had
+    `size` bytes then. `tally` is of the rows as in its file, or, with `row_format` json, of the CSV that their fields
+    give. Behind split, `splits` are those whose rows come before this record, of those in `split_by`; `is_filling`:
+    the others have passed this end before.
+    """
 
     source: str
     tally: Tally
     rejected: int
     parts: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Bytes that went into no category file, and why: for one split, or with `split` "" for every one.
-
-    `code` is one of `Code`, a newer one, or "" in format 1; `reason` is one line.
-    """
-
-    source: str
-    line: int
-    offset: int
-    split: str
-    reason: str
-    raw: bytes
-    code: str = ""
-
-    @property
-    def place(self) -> tuple[bytes, ...]:
-        """Its source, line, offset and split, as fields."""
-        return self.source.encode(), b"%d" % self.line, b"%d" % self.offset, self.split.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A note in `rejected`: the row rejected at this Kafka offset was sent again, in the same transaction."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class BegunAnew:
-    """A note in `rejected`: this source is read again from its beginning, so its earlier rejections are void."""
-
-    source: str
+    number: int = 0
+    size: int = 0
+    row_format: str = "csv"
+    splits: tuple[str, ...] = ()
+    split_by: tuple[str, ...] = ()
+    is_filling: bool = False
 
 
 Control = Mark | SourceMark | Ended
 _KINDS: dict[type[Control], str] = {Mark: "mark", SourceMark: "source", Ended: "ended"}
+_OPTIONAL = ("split", "splits", "split_by", "is_replay", "is_filling")
+# The fields that format 1 has.
+_FIRST = {
+    Mark: {"source", "schema", "line", "offset", "eol", "plain", "split"},
+    Ended: {"source", "tally", "rejected", "parts"},
+}
 
 
 def encode_control(control: Control, version: int = NEWEST) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
     fields: dict[str, Any] = asdict(control)
+    # What stands for nothing is left out: it does in nearly every mark, and the first split knew no field `split`.
+    left_out = {name for name in _OPTIONAL if not fields.get(name)}
     if version == 1:
-        fields.pop("read_ms", None)
-    # What stands for nothing is left out: it does in nearly every mark, and the first split knew no such field.
-    fields = {name: value for name, value in fields.items() if value is not None and (name != "split" or value)}
+        left_out |= fields.keys() - _FIRST[type(control)]
+    fields = {name: value for name, value in fields.items() if value is not None and name not in left_out}
     if "eol" in fields:
         fields["eol"] = fields["eol"].decode("latin-1")
     kind = _KINDS[type(control)]
@@ -157,51 +143,15 @@ def _control_of(kind: bytes, fields: dict[str, Any]) -> Control:
         case b"source/2":
             return SourceMark(**fields)
         case b"ended" | b"ended/2":
-            return Ended(**(fields | {"tally": Tally(**fields["tally"])}))
+            return _ended(fields)
     raise ValueError(f"unknown control record {kind!r}: written by a newer version?")
+
+
+def _ended(fields: dict[str, Any]) -> Ended:
+    changed: dict[str, Any] = {name: tuple(fields[name]) for name in ("splits", "split_by") if name in fields}
+    return Ended(**(fields | changed | {"tally": Tally(**fields["tally"])}))
 
 
 def row_eol(headers: Headers) -> bytes | None:
     """The line ending in a row's headers; None if it has its schema's."""
     return next((value for name, value in headers if name == EOL), None)
-
-
-def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
-    """Value (the raw bytes) and headers of a rejected row."""
-    return rejection.raw, [
-        ("source", rejection.source.encode()),
-        ("line", b"%d" % rejection.line),
-        ("offset", b"%d" % rejection.offset),
-        ("split", rejection.split.encode()),
-        ("reason", rejection.reason.encode()),
-        ("code", rejection.code.encode()),
-    ]
-
-
-def encode_replayed(note: Replayed) -> tuple[bytes, Headers]:
-    """Value (nothing) and headers of a note that a rejected row was replayed."""
-    return b"", [(REPLAYED, b"%d" % note.offset)]
-
-
-def encode_begun_anew(note: BegunAnew) -> tuple[bytes, Headers]:
-    """Value (nothing) and headers of a note that a source is read again from its beginning."""
-    return b"", [(BEGUN_ANEW, note.source.encode())]
-
-
-def decode_rejection(headers: Headers, raw: bytes) -> Rejection | Replayed | BegunAnew:
-    """What a record of `rejected` is: the rejection that `encode_rejection` wrote, or one of the notes."""
-    with as_written():
-        fields = dict(headers)
-        if BEGUN_ANEW in fields:
-            return BegunAnew(fields[BEGUN_ANEW].decode())
-        if REPLAYED in fields:
-            return Replayed(int(fields[REPLAYED]))
-        return Rejection(
-            fields["source"].decode(),
-            int(fields["line"]),
-            int(fields["offset"]),
-            fields["split"].decode(),
-            fields["reason"].decode(),
-            raw,
-            fields.get("code", b"").decode(),
-        )

@@ -9,6 +9,8 @@ LEDGERS = f"{HIDDEN}/*.ledger"
 FOLDER_LOCK = f"{HIDDEN}/folder.lock"
 # The rejected rows.
 REJECTED_PATH = "rejected.csv"
+# The folder of receipts.
+RECEIPTS = "_receipts"
 
 _LEDGER = re.compile(r"(?P<prefix>.*)(?:categorized|rejected)-[0-9]+\.ledger")
 

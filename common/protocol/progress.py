@@ -29,7 +29,7 @@ class Progress:
     fingerprints of the bytes before `offset`, which show whether the file has changed. `rows_id` is the id of the topic
     `rows` that has its rows, "" where the broker gave none. `reason` is why the first row was rejected (a blank line is
     no row). `given_up`: standard input was left before its end. `begun` are the settings, by name, with which its first
-    bytes were read, empty while none are read.
+    bytes were read, empty while none are read. `ends` counts how often it has ended: a file that grows has many ends.
     """
 
     source: str
@@ -48,6 +48,7 @@ class Progress:
     reason: str = ""
     given_up: bool = False
     begun: Mapping[str, str] = field(default_factory=dict)
+    ends: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ class Tally:
     def __add__(self, other: "Tally") -> "Tally":
         return Tally(self.rows + other.rows, self.size + other.size, (self.checksum + other.checksum) % _MODULUS)
 
+    def __sub__(self, other: "Tally") -> "Tally":
+        return Tally(self.rows - other.rows, self.size - other.size, (self.checksum - other.checksum) % _MODULUS)
+
 
 def tally(rows: list[bytes]) -> Tally:
     """The tally of these rows."""

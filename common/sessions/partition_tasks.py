@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -177,7 +177,7 @@ async def fetch(
     partition: TopicPartition,
     stop: asyncio.Event,
     timeout_ms: int,
-    sooner: "asyncio.Future[None] | None" = None,
+    sooner: "asyncio.Future[Any] | None" = None,
 ) -> list[RecordBatch]:
     """The partition's next batches; none after the timeout, once `stop` is set, or if `sooner` is done first."""
     if stop.is_set():

@@ -15,7 +15,7 @@ from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import Kind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
-from common.protocol.messages import Rejection
+from common.protocol.rejections import Rejection
 from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from common.protocol.messages import Rejection
+from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
 from ops.rejected.foreign_files import explain_foreign
@@ -92,11 +92,12 @@ class RejectionGroups:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A row that can be sent again: what the record in `rows` holds, and the CSV row it comes from."""
+    """A row that can be sent again: the CSV row, what the record in `rows` holds, and the row that sink makes of it."""
 
     schema_id: str
     block: RowBlock
     value: bytes
+    written: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +157,18 @@ class Judge:
         check_row(row, schema, self._max_row_bytes)
         plain = not schema.dialect.quote or schema.dialect.quote not in row
         block = RowBlock([row], schema.dialect.eol, rejection.line, rejection.offset, plain)
-        return Sending(schema_id, block, self._encode(row, schema_id, schema))
+        return Sending(schema_id, block, *self._encode(row, schema_id, schema))
 
-    def _encode(self, row: bytes, schema_id: str, schema: Schema) -> bytes:
+    def _encode(self, row: bytes, schema_id: str, schema: Schema) -> tuple[bytes, bytes]:
+        """The record's value, and the row that it becomes in a file."""
         if schema.row_format != "json":
-            return row
+            return row, row
         if schema_id not in self._codecs:
             self._codecs[schema_id] = JsonCodec(schema)
         value = self._codecs[schema_id].encode(row)
         if len(value) > self._max_row_bytes:
             raise ValueError(f"{len(value)} bytes as JSON, at most {self._max_row_bytes}")
-        return value
+        return value, self._codecs[schema_id].decode_all([value])[0]
 
 
 def _listed(splits: Collection[str]) -> str:

@@ -18,9 +18,10 @@ from common.kafka.transaction import Outbox, Transactions
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
-from common.protocol.messages import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress
+from common.protocol.rejections import BegunAnew, Rejection, Replayed, decode_rejection, encode_replayed
+from common.rows.tally import tally
 from common.settings import ServiceSettings
 from common.waiting import within
 from ops.rejected.rejections import Judge, Mended, OffsetSet, RejectionGroups, Selection, Sending
@@ -75,8 +76,8 @@ async def find_partitions(settings: ServiceSettings) -> int:
     """How many partitions `rows` has. Raises ConfigurationError if a topic is missing."""
     topics = Topics.under(settings.topic_prefix)
     async with within(_ANSWER_DEADLINE_S, "no answer"), open_admin(settings) as admin:
-        _, existing = await describe_topics(admin, topics.names)
-    for name in topics.names:
+        _, existing = await describe_topics(admin, topics.first)
+    for name in topics.first:
         if name not in existing:
             raise ConfigurationError(f"topic {name} does not exist: is TOPIC_PREFIX right?")
     return existing[topics.rows].partitions
@@ -206,8 +207,13 @@ def _pack(
     """Put the row into the outbox, behind a mark of its own, and the note that it was replayed."""
     [partition] = address.partitions
     packed = sending.schema_id, sending.block, [sending.value], partition
-    pack_rows(outbox, topics, address, *packed, read_ms=int(time.time() * 1000), split=rejection.split)
-    value, headers = encode_replayed(Replayed(number))
+    read_ms = int(time.time() * 1000)
+    pack_rows(outbox, topics, address, *packed, read_ms=read_ms, split=rejection.split, is_replay=True)
+    note = Replayed(number)
+    if address.version > 1:
+        original, sent = tally([rejection.raw]), tally([sending.written])
+        note = Replayed(number, rejection.source, rejection.split, rejection.code, original, sent)
+    value, headers = encode_replayed(note)
     outbox.put(topics.rejected, 0, address.key, value, headers)
 
 

@@ -17,6 +17,7 @@ from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registered, Registry
 from common.pipeline.start import look_at_pipeline
 from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
+from common.protocol.identity import NEWEST
 from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
@@ -105,7 +106,8 @@ def judge_broker(broker: Broker, settings: ServiceSettings, longest_bytes: int) 
     where = settings.kafka_bootstrap_servers
     if broker.trouble:
         return [Finding(holds=False, text=f"no broker answers at {where}: {broker.trouble}")]
-    names = Topics.under(settings.topic_prefix).names
+    begun = broker.found.begun
+    names = Topics.under(settings.topic_prefix).of_format(NEWEST if begun is None else begun.format)
     plural = "" if broker.brokers == 1 else "s"
     findings = [Finding(holds=True, text=f"{where} answers: {broker.brokers} broker{plural}")]
     misfits = find_losses(broker.found, settings) or find_misfits(broker.found, settings)

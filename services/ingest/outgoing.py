@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.topics import Topics
 from common.protocol.identity import NEWEST
-from common.protocol.messages import (
-    BegunAnew,
-    Ended,
-    Mark,
-    Rejection,
-    encode_begun_anew,
-    encode_control,
-    encode_rejection,
-    line_breaks,
-)
+from common.protocol.messages import Ended, Mark, encode_control, line_breaks
+from common.protocol.rejections import BegunAnew, Rejection, encode_begun_anew, encode_rejection
 from common.rows.codec import JsonCodec
 from common.rows.reasons import Code, Reason, reason_of
 from services.ingest.parsing.framing import Reject, RowBlock
@@ -102,9 +94,10 @@ def pack_rows(
     *,
     read_ms: int,
     split: str = "",
+    is_replay: bool = False,
 ) -> None:
     """Put a block's rows, read at `read_ms`, behind marks; `values` are the records' values, one for each row."""
-    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split, read_ms)
+    mark = Mark(address.source, schema_id, block.line, block.offset, block.eol, block.plain, split, read_ms, is_replay)
     marked = 0
 
     def mark_before(row: int) -> NewRecord:

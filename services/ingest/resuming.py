@@ -1,6 +1,6 @@
 """A source taken up where its progress says: read on, refused, or read from its beginning."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -34,7 +34,9 @@ async def resume_source(context: IngestContext, content: Content, progress: Prog
     has_void, refused = False, ""
     if changed and not progress.tally.rows:
         has_void = progress.rejected > 0
-        progress, fingerprint = context.new_progress(progress.source), Fingerprint()
+        # The ends are counted on: no two ends of a source have one number.
+        progress = replace(context.new_progress(progress.source), ends=progress.ends)
+        fingerprint = Fingerprint()
         log.info(
             "source is read from its beginning again: no row of it went out", source=progress.source, changed=changed
         )

@@ -81,7 +81,7 @@ class Source:
                 self._reject(encoded, outbox)
             else:
                 block, values = encoded
-                total += tally(block.rows)
+                total += tally(self._as_written(block, values))
                 packed = schema.id, block, values, partition
                 pack_rows(outbox, self._context.topics, self._address, *packed, read_ms=read_ms)
         is_at_end = expected is Expected.NOTHING and framed.consumed == len(data)
@@ -133,11 +133,18 @@ class Source:
         was_ended = self.progress.ended
         if not was_ended:
             partitions = len(self._address.partitions)
-            ended = Ended(self.progress.source, self.progress.tally, self.progress.rejected, partitions)
-            pack_end(outbox, self._context.topics, self._address, ended)
-        self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns)
+            pack_end(outbox, self._context.topics, self._address, self._ended(partitions))
+        ends = self.progress.ends + (not was_ended)
+        self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns, ends=ends)
         if not was_ended and (line := self._context.find_skipped_whole(self.progress)):
             log.warning("SKIP_LINES leaves nothing of the source", reason=line)
+
+    def _ended(self, partitions: int) -> Ended:
+        progress, row_format = self.progress, self._context.settings.row_format
+        number = progress.ends + 1
+        return Ended(
+            progress.source, progress.tally, progress.rejected, partitions, number, progress.offset, row_format
+        )
 
     @property
     def is_undecided(self) -> bool:
@@ -156,6 +163,10 @@ class Source:
                 source=self.progress.source,
                 line=self.progress.line + framed.lines - 1,
             )
+
+    def _as_written(self, block: RowBlock, values: list[bytes]) -> list[bytes]:
+        """The rows as sink writes them: what JSON gives back differs where there are quotes."""
+        return block.rows if self._codec is None or block.plain else self._codec.decode_all(values)
 
     def _use(self, registered: Registered) -> None:
         self._registered = registered

@@ -6,23 +6,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from services.sink.disk.durability import make_durable
-from services.sink.ledger.database import Ledger
+from services.sink.ledger.database import Ledger, Snapshots
 from services.sink.ledger.entries import Changes
 from services.sink.rolling.finisher import Finisher
+from services.sink.tallies.additions import Tallied
 from services.sink.threads import in_thread
 
 
 class Checkpoint:
     """The checkpoints of one partition, of which at most one is under way."""
 
-    under_way: asyncio.Future[None] | None = None
+    under_way: asyncio.Future[Snapshots] | None = None
 
     def __init__(
-        self, root: Path, ledger: Ledger, finisher: Finisher, name: str, is_closing: Callable[[], bool]
+        self,
+        root: Path,
+        ledger: Ledger,
+        finisher: Finisher,
+        name: str,
+        clock: Callable[[], float],
+        is_closing: Callable[[], bool],
     ) -> None:
         self._root = root
         self._ledger = ledger
         self._finisher = finisher
+        self._clock = clock
         self._is_closing = is_closing
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
 
@@ -31,25 +39,32 @@ class Checkpoint:
         """Whether a checkpoint is under way and has not ended."""
         return self.under_way is not None and not self.under_way.done()
 
-    def begin(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
+    def begin(self, facts: dict[str, str], changes: Changes, folders: Collection[str], tallied: Tallied) -> None:
         """Begin to make these files durable, and the new names in these folders. The one before must be settled."""
-        self.under_way = in_thread(self._thread, self._sync_and_commit, facts, changes, folders)
+        self.under_way = in_thread(self._thread, self._sync_and_commit, facts, changes, folders, tallied)
 
-    def _sync_and_commit(self, facts: dict[str, str], changes: Changes, folders: Collection[str]) -> None:
+    def _sync_and_commit(
+        self, facts: dict[str, str], changes: Changes, folders: Collection[str], tallied: Tallied
+    ) -> Snapshots:
         # Files first: the ledger must never know of bytes that a power cut could take. A checkpoint that `close` gives
         # up leaves the ledger as it was.
         if make_durable(self._root, changes.paths, folders, self._is_closing):
-            self._ledger.commit(facts, changes)
+            snapshots = self._ledger.commit(facts, changes, tallied, self._clock())
             # After the commit: a start must not cut back a file that has its final name, nor append to it.
             self._finisher.begin(changes.finished)
+            return snapshots
+        return {}
 
-    async def settle(self) -> bool:
-        """Wait for the checkpoint under way and raise what it failed with; False if there is none."""
+    async def settle(self) -> Snapshots | None:
+        """Wait for the checkpoint under way, and raise what it failed with; None if there is none.
+
+        Return what `Ledger.commit` does.
+        """
         if self.under_way is None:
-            return False
-        await self.under_way
+            return None
+        snapshots = await self.under_way
         self.under_way = None
-        return True
+        return snapshots
 
     def close(self) -> None:
         """Wait for the thread."""

@@ -1,16 +1,19 @@
 """Records → the rows of each key, in the records' order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from common.batches.record_runs import Record, RecordRun, one_by_one
 from common.protocol.category_keys import file_key, parse_row_key
-from common.protocol.messages import HALF_CRLF, Ended, Rejection, SourceMark, decode_control, decode_rejection, row_eol
+from common.protocol.messages import HALF_CRLF, Control, Ended, SourceMark, decode_control, row_eol
+from common.protocol.rejections import Note, Rejection, decode_rejection
 from common.rows.codec import join_fields
 from common.rows.schema import Dialect
 from services.sink.ledger.entries import REJECTED_KEY
+from services.sink.tallies.additions import Stretch
 
 # The keys of files that were made of rows' keys, and how long those may be: so much memory they take.
 _MAX_KEPT_KEYS = 20_000
@@ -19,19 +22,41 @@ _MAX_KEPT_KEY_BYTES = 256
 # Of rows that end without a line ending, or with the first half of one.
 _OPEN_ENDINGS = (b"", HALF_CRLF)
 
-# Values of records that share a line ending; None stands for their layout's.
-ValueRun = tuple[bytes | None, list[bytes]]
-# CSV rows that share a line ending.
-CsvRun = tuple[bytes, list[bytes]]
+
+class ValueRun(NamedTuple):
+    """Values of records that share a line ending, None for their layout's, and where they come from, if that is known.
+
+    Of rejections it is not: each names its source itself.
+    """
+
+    eol: bytes | None
+    rows: list[bytes]
+    stretch: Stretch | None = None
+
+
+class CsvRun(NamedTuple):
+    """CSV rows that share a line ending, and where they come from."""
+
+    eol: bytes
+    rows: list[bytes]
+    stretch: Stretch | None = None
+
+
 Piles = dict[bytes, list[ValueRun]]
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """The rows of each key, and the ends of sources among the records."""
+    """The rows of each key, the ends of sources among the records, and what was rejected."""
 
     piles: Piles
     ends: list[Ended]
+    rejected: Sequence[Rejection | Note] = ()
+
+    @property
+    def has_end(self) -> bool:
+        """Whether a source's end is among the records."""
+        return bool(self.ends) or any(isinstance(each, Ended) for each in self.rejected)
 
 
 Grouping = Callable[[Iterable[RecordRun | Record]], Grouped]
@@ -68,42 +93,76 @@ def marked(batches: Iterable[FetchedBatch]) -> Iterator[RecordRun | Record]:
 def group_by_key(parts: Iterable[RecordRun | Record]) -> Grouped:
     """Group the rows of categories, a pile for the file of each. ValueError for what split did not write."""
     piles: Piles = {}
-    ends: list[Ended] = []
-    mark: SourceMark | None = None
+    stretches = _Stretches()
+    stretch: Stretch | None = None
     for part in parts:
         if isinstance(part, RecordRun):
-            _add(piles, _key_of_file(mark, part.key), None if mark is None else mark.eol, part.rows)
+            eol = None if stretch is None else stretch.mark.eol
+            _add(piles, _key_of_file(stretch, part.key), eol, part.rows, stretch)
             continue
-        match decode_control(part.headers, part.value):
-            case SourceMark() as control:
-                mark = control
-            case Ended() as control:
-                ends.append(control)
+        match stretches.decode(part):
+            case SourceMark() as mark:
+                stretch = stretches.behind(mark)
+            case Ended() as ended:
+                stretches.end(ended)
+                # The rows behind it may have the mark before it.
+                stretch = None if stretch is None else stretches.behind(stretch.mark)
             case _:
                 _add(piles, _key_of_file(None, part.key), row_eol(part.headers), [part.value])
-    return Grouped(piles, ends)
+    return Grouped(piles, stretches.ends)
 
 
-def _add(piles: Piles, key: bytes, eol: bytes | None, rows: list[bytes]) -> None:
+class _Stretches:
+    """The marks and ends of one call. Most batches begin with the mark of the one before: they are one stretch."""
+
+    def __init__(self) -> None:
+        self._marks: dict[bytes, SourceMark] = {}
+        self._stretches: dict[SourceMark, Stretch] = {}
+        self._ends_before: Counter[str] = Counter()
+        self.ends: list[Ended] = []
+
+    def decode(self, record: Record) -> Control | None:
+        """The control record, None for a row."""
+        if (known := self._marks.get(record.value)) is not None:
+            return known
+        control = decode_control(record.headers, record.value)
+        if isinstance(control, SourceMark):
+            self._marks[record.value] = control
+        return control
+
+    def behind(self, mark: SourceMark) -> Stretch:
+        """The stretch of rows behind a mark, here."""
+        found, ends_before = self._stretches.get(mark), self._ends_before[mark.source]
+        if found is None or found.ends_before != ends_before:
+            found = self._stretches[mark] = Stretch(mark, ends_before)
+        return found
+
+    def end(self, ended: Ended) -> None:
+        """Note an end."""
+        self.ends.append(ended)
+        self._ends_before[ended.source] += 1
+
+
+def _add(piles: Piles, key: bytes, eol: bytes | None, rows: list[bytes], stretch: Stretch | None = None) -> None:
     pile = piles.setdefault(key, [])
     if eol in _OPEN_ENDINGS:
         # Each row by itself: what it lacks comes before the next.
-        pile += [(eol, [row]) for row in rows]
-    elif pile and pile[-1][0] == eol:
-        pile[-1][1].extend(rows)
+        pile += [ValueRun(eol, [row], stretch) for row in rows]
+    elif pile and pile[-1].eol == eol and pile[-1].stretch is stretch:
+        pile[-1].rows.extend(rows)
     else:
-        pile.append((eol, rows))
+        pile.append(ValueRun(eol, rows, stretch))
 
 
-def _key_of_file(mark: SourceMark | None, key: bytes | None) -> bytes:
+def _key_of_file(stretch: Stretch | None, key: bytes | None) -> bytes:
     """The key of the file that rows with this key go into; in format 1, without a mark, it is theirs."""
     if key is None:
         raise ValueError("a row has no key")
-    if mark is None:
+    if stretch is None:
         return key
     if len(key) > _MAX_KEPT_KEY_BYTES:
-        return file_key(mark.schema, *parse_row_key(key))
-    return _file_key(mark.schema, key)
+        return file_key(stretch.mark.schema, *parse_row_key(key))
+    return _file_key(stretch.mark.schema, key)
 
 
 @lru_cache(_MAX_KEPT_KEYS)
@@ -118,7 +177,7 @@ def rejection_grouping(version: int) -> Grouping:
         decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
         # Notes of replays stand between the rejections.
         rows = [join_fields(_fields(each, version), Dialect()) for each in decoded if isinstance(each, Rejection)]
-        return Grouped({REJECTED_KEY: [(None, rows)]} if rows else {}, [])
+        return Grouped({REJECTED_KEY: [ValueRun(None, rows)]} if rows else {}, [], decoded if version > 1 else ())
 
     return group
 

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
+from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST
+from common.protocol.shares import Share, Snapshot
 from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
@@ -22,6 +24,7 @@ from services.sink.recovery import open_ledger, recover
 from services.sink.rendering import Layout, csv_runs, render
 from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
+from services.sink.tallies.additions import NOTHING_TALLIED, Tallying
 from services.sink.threads import in_thread
 
 _MEMORY_LIMITS = MemoryLimits()
@@ -52,7 +55,7 @@ class PartitionFiles:
         self._clock = clock
         self._group = group
         self._due_at_once = due_at_once
-        self._ledger = open_ledger(root, ledger_path)
+        self._ledger = open_ledger(root, ledger_path, version, is_rejected=group is not group_by_key)
         # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
         # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
         name = ledger_path.rpartition("/")[2]
@@ -60,10 +63,14 @@ class PartitionFiles:
         self._closing = Event()
         # The finisher has its own thread as well, because packing takes long.
         self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)
-        self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, self._closing.is_set)
+        self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, clock, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
         self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, version)
+        # None in format 1, where rows do not say which source they are of.
+        self._tallying = Tallying() if version > 1 else None
+        # Of the checkpoints that have ended: the sources whose shares are to be issued.
+        self._unshared: dict[str, list[Snapshot]] = {}
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
 
@@ -72,6 +79,7 @@ class PartitionFiles:
         rule, given_up = self._rolling.rule, self._closing.is_set
         recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
         await in_thread(self._looking, self._finisher.take_up, recovered.ends)
+        self._unshared = {source: [] for source in await in_thread(self._looking, self._ledger.unshared)}
         if recovered.next_offset is not None:
             self._next_offset = recovered.next_offset
         return recovered.next_offset
@@ -90,13 +98,20 @@ class PartitionFiles:
         with OutputRoot(self._root) as output:
             for append in appends:
                 self._write(output, append, now)
-        self._finisher.take_ends(grouped.ends)
-        return bool(grouped.ends)
+        if self._tallying is not None:
+            self._tallying.add_ends(grouped.ends)
+            self._tallying.add_rejected(grouped.rejected)
+        self._finisher.take_ends([ended for ended in grouped.ends if not ended.is_filling])
+        return grouped.has_end
 
     def _write(self, output: OutputRoot, append: PendingAppend, now: float) -> None:
         entry = append.entry
         rendered = render(append.runs, append.layout, empty=entry.length == 0, open_line=entry.open_line)
         self._files.append(output, entry.path, entry.length, rendered.data)
+        if self._tallying is not None:
+            for _, rows, stretch in append.runs:
+                if stretch is not None:
+                    self._tallying.add_rows(stretch, split_of(entry.key), entry.final or entry.path, rows)
         state = CategoryState(entry.grown(rendered.data, rendered.rows, rendered.open_line, now), append.layout)
         if not entry.length:
             self._finisher.note_begun(entry.began_at)
@@ -112,13 +127,26 @@ class PartitionFiles:
     async def pass_over(self, offset: int) -> None:
         """Commit the next offset alone to the ledger: at the first start, or if no row came since a checkpoint."""
         if offset > self._next_offset:
-            await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]))
+            tallied = NOTHING_TALLIED if self._tallying is None else self._tallying.take_shared()
+            await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]), tallied)
             self._next_offset = offset
+
+    async def shares(self, partition: str, folder: str) -> list[Share]:
+        """The shares that are to be issued; `note_shared` takes note that they are."""
+        if not self._unshared:
+            return []
+        snapshots, self._unshared = self._unshared, {}
+        return await in_thread(self._looking, self._ledger.shares, snapshots, partition, folder)
+
+    def note_shared(self, shares: Iterable[Share]) -> None:
+        """These shares are issued. If the ledger never gets to know that, they are issued again at the next start."""
+        if self._tallying is not None:
+            self._tallying.note_shared(share.source for share in shares)
 
     @property
     def dirty(self) -> bool:
         """Whether anything was written since the last checkpoint began."""
-        return self._memory.dirty
+        return self._memory.dirty or bool(self._tallying)
 
     @property
     def full(self) -> bool:
@@ -158,12 +186,15 @@ class PartitionFiles:
         if (ends := self._finisher.ends) is not None:
             facts[ENDS] = ends
         self._next_offset = next_offset
-        self.checkpoint.begin(facts, changes, folders)
+        tallied = NOTHING_TALLIED if self._tallying is None else self._tallying.take()
+        self.checkpoint.begin(facts, changes, folders, tallied)
 
     async def settle(self) -> None:
         """Wait for the checkpoint under way, if there is one, and raise what it failed with."""
-        if await self.checkpoint.settle():
+        if (snapshots := await self.checkpoint.settle()) is not None:
             self._memory.end_checkpoint()
+            for source, taken in snapshots.items():
+                self._unshared.setdefault(source, []).extend(taken)
 
     def give_up(self) -> None:
         """Make the threads stop before their next step, as `close` does. Nothing may begin after this call."""
@@ -178,6 +209,13 @@ class PartitionFiles:
         self._finisher.close()
         self._files.close()
         self._ledger.close()
+
+
+@lru_cache(20_000)
+def split_of(key: bytes) -> str:
+    """The split of a file's key."""
+    _, split, _ = parse_file_key(key)
+    return split
 
 
 def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:

@@ -26,13 +26,13 @@ class Recovered:
     ends: str
 
 
-def open_ledger(root: Path, path: str) -> Ledger:
+def open_ledger(root: Path, path: str, version: int, *, is_rejected: bool) -> Ledger:
     """Open or create the partition's ledger. DiskError if the disk is full, ServiceError if the ledger is unusable."""
     with OutputRoot(root) as output:
         # Before the ledger is opened, which takes room as well.
         check_room(output, f"{path}.room")
         check_ledger(output, path)
-        return Ledger(root / path)
+        return Ledger(root / path, version, is_rejected=is_rejected)
 
 
 def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up: Callable[[], bool]) -> Recovered:

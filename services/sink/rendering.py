@@ -64,11 +64,12 @@ def rejected_layout(version: int = NEWEST) -> Layout:
 def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
     """Turn values into CSV rows, each run with its line ending."""
     return [
-        (
+        CsvRun(
             layout.eol if eol is None else eol,
             values if layout.to_rows is None else layout.to_rows(values),
+            stretch,
         )
-        for eol, values in runs
+        for eol, values, stretch in runs
     ]
 
 
@@ -80,7 +81,7 @@ def render(runs: Sequence[CsvRun], layout: Layout, *, empty: bool, open_line: in
     if empty:
         lacks = OpenLine.NOTHING
         pieces.append(layout.header_line)
-    for eol, rows in runs:
+    for eol, rows, _ in runs:
         if lacks:
             pieces.append(b"\n" if lacks is OpenLine.LF else layout.eol)
         ending = eol

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import NoReturn
 
@@ -27,8 +28,9 @@ from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.waiting import unless_stopped
+from common.waiting import all_ended, unless_stopped
 from services.sink.beginning import Beginning
+from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
@@ -55,9 +57,11 @@ class Sink:
         admin: AIOKafkaAdminClient,
         consumer: AIOKafkaConsumer,
         folder: str,
+        delivery: Delivery,
     ) -> None:
         self._settings = settings
         self._folder = folder
+        self._delivery = delivery
         self._topics = pipeline.topics
         self._identity = pipeline.identity
         self._admin = admin
@@ -74,6 +78,8 @@ class Sink:
 
     async def _fill(self, partition: TopicPartition, files: PartitionFiles, position: int, stop: asyncio.Event) -> None:
         """Fetch and append to the files until `stop`, and make checkpoints while the next rows come."""
+        # What a predecessor has made durable and not shared. Before the offset, as ever.
+        await self._delivery.share(partition, files)
         # Commit at once: the offset that Kafka has may be of an OUTPUT_DIR that is gone.
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
@@ -91,7 +97,7 @@ class Sink:
             step = next_step(situation, clock(), self._settings.checkpoint_interval_ms)
             if step is Step.FETCH:
                 continue
-            await files.settle()
+            await self._settle(partition, files)
             if step is Step.CHECKPOINT:
                 await files.begin_checkpoint(position)
                 checkpointed_at = clock()
@@ -99,8 +105,16 @@ class Sink:
                 committed = position
         if files.dirty:
             await files.begin_checkpoint(position)
-        await files.settle()
+        await self._settle(partition, files)
         await self._pass_over(partition, files, position)
+
+    async def _settle(self, partition: TopicPartition, files: PartitionFiles) -> None:
+        """Wait for the checkpoint under way, and share what it made safe.
+
+        Before the offset is committed in Kafka: where all offsets are at the ends, all shares are issued.
+        """
+        await files.settle()
+        await self._delivery.share(partition, files)
 
     async def _finish(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Finish the files that are due, and all of them once no more rows will come."""
@@ -148,7 +162,8 @@ class Sink:
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
-                await self._fill(partition, files, position, stop)
+                filling = self._fill(partition, files, position, stop)
+                await all_ended(filling, self._delivery.issue(partition, stop))
             finally:
                 files.close()
         finally:
@@ -161,7 +176,8 @@ class Sink:
             version = self._identity.format
             group = rejection_grouping(version)
             return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, version=version)
-        return PartitionFiles(root, ledger, self._registry, self._settings.rolling)
+        version = self._identity.format
+        return PartitionFiles(root, ledger, self._registry, self._settings.rolling, version=version)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
@@ -191,14 +207,16 @@ async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
 async def _session(
     settings: SinkSettings, slot: Slot, started_at: float, readiness: Readiness, stop: asyncio.Event
 ) -> None:
-    async with open_admin(settings, stop) as admin:
+    async with AsyncExitStack() as opened:
+        admin = await opened.enter_async_context(open_admin(settings, stop))
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "sink"))
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
         folder = folder_id(settings.output_dir)
+        delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder))
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        sink = Sink(settings, pipeline, admin, consumer, folder)
+        sink = Sink(settings, pipeline, admin, consumer, folder, delivery)
         # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
@@ -206,6 +224,7 @@ async def _session(
             await sink.all_taken_up(stop)
             await wait_until_done(settings, admin, both, lambda: sink.has_worked)
             await sink.finish_files(stop)
+            await delivery.all_issued(consumer)
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(admin, group, slot))

@@ -10,8 +10,9 @@ from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
 from common.protocol.identity import NEWEST
-from common.protocol.messages import EOL, Ended, SourceMark, encode_control, encode_rejection
+from common.protocol.messages import EOL, Ended, SourceMark, encode_control
 from common.protocol.position import Gap, Group, Held, digest
+from common.protocol.rejections import encode_rejection
 from common.rows.codec import JsonCodec
 from common.rows.reasons import Code, Reason
 from common.rows.schema import Schema
@@ -37,6 +38,8 @@ class Categorizer:
 
     A replay sends rows to one split alone: those of a split in `others` belong to another categorizer.
     """
+
+    _is_filling = False
 
     def __init__(
         self,
@@ -65,10 +68,11 @@ class Categorizer:
     async def categorize(self, runs: Iterable[RecordRun | Record], outbox: Outbox) -> None:
         """Put every row of these records where it belongs, once for each split."""
         for part in divide(runs, self.cursor):
-            if isinstance(part, Ended):
-                self._broadcast(part, outbox)
-            else:
+            if not isinstance(part, Ended):
                 self._put(part, await self._compile(part.mark.schema), outbox)
+            elif self._version > 1 or not self._is_filling:
+                # In format 1 an end must come once.
+                self._broadcast(part, outbox)
 
     @property
     def held(self) -> tuple[Held, ...]:
@@ -87,6 +91,7 @@ class Categorizer:
     def add(self, split: Split, held: Held) -> None:
         """Categorize the rows from here on for one more split."""
         self._splits.append(split)
+        self._others = [other for other in self._others if other != split.name]
         self._held[split.name] = held
         for compiled in self._compiled.values():
             compiled.routes[split.name] = self._route(split, compiled.schema)
@@ -121,7 +126,7 @@ class Categorizer:
         if self._version == 1:
             _put_unmarked(routed, eol, self._topics.categorized, outbox)
         else:
-            record = self._record_of(SourceMark(mark.source, mark.schema, eol, mark.read_ms))
+            record = self._record_of(SourceMark(mark.source, mark.schema, eol, mark.read_ms, mark.is_replay))
             for (key, partition), rows in routed.groups.items():
                 outbox.put_marked_rows(self._topics.categorized, partition, key, rows, lambda _row: record)
         held = self._held[split]
@@ -157,19 +162,27 @@ class Categorizer:
 
     def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
         """Put a source's end behind its rows in every partition: each may hold some of them."""
+        if self._version > 1:
+            # Behind its rejections as well.
+            ended = self._with_splits(ended)
+            value, headers = encode_control(ended, self._version)
+            outbox.put(self._topics.rejected, 0, None, value, headers)
         value, headers = encode_control(ended, self._version)
         for partition in range(self._partitions):
             outbox.put(self._topics.categorized, partition, None, value, headers)
+
+    def _with_splits(self, ended: Ended) -> Ended:
+        splits = tuple(self._held)
+        return replace(ended, splits=splits, split_by=(*splits, *self._others), is_filling=self._is_filling)
 
 
 class FillingCategorizer(Categorizer):
     """Categorizes rows that the main categorizer has passed, for splits that lack them; nothing else is left to do."""
 
+    _is_filling = True
+
     def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         """Leave out what the main categorizer has rejected."""
-
-    def _broadcast(self, ended: Ended, outbox: Outbox) -> None:
-        """Leave out a source's end, which must come once."""
 
 
 def _put_unmarked(routed: Routed, eol: bytes | None, categorized: str, outbox: Outbox) -> None:

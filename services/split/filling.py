@@ -108,8 +108,12 @@ class Filling:
         if self._categorizer is None:
             moving = [group for group in self.groups if group.offset == self.groups[0].offset]
             splits = [self._splits[held.name] for group in moving for held in group.splits]
+            here = {split.name for split in splits}
+            others = [split.name for split in self._splits.values() if split.name not in here]
             partitions, version = self._settings.partitions, self._version
-            self._categorizer = FillingCategorizer(self._topics, partitions, splits, self._registry, version=version)
+            self._categorizer = FillingCategorizer(
+                self._topics, partitions, splits, self._registry, others, version=version
+            )
             self._categorizer.begin_at(*moving)
             beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]
             if moving[0].offset < beginning:

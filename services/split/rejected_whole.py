@@ -11,8 +11,8 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.reading import read_until
 from common.pipeline.partitions import Partitions
 from common.pipeline.topics import Groups
-from common.protocol.messages import Rejection, decode_rejection
 from common.protocol.position import Position, decode_position, digest
+from common.protocol.rejections import Rejection, decode_rejection
 from common.protocol.tolerance import Tolerance, permits_all
 from common.settings import ServiceSettings
 from services.split.categories.splits import Split

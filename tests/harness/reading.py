@@ -11,14 +11,16 @@ from common.errors import RecordTooLargeError
 from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
-from common.protocol.messages import Ended, Mark, Rejection, decode_control, decode_rejection
+from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.protocol.rejections import Rejection, decode_rejection
 from common.rows.schema import Schema
 from services.ingest import beginning, file_reader, followed_file
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.followed_file import FollowedFile
 from services.ingest.settings import IngestSettings
+from services.sink.grouping import ValueRun
 from services.sink.rendering import csv_runs, layout_of, render
 
 
@@ -131,7 +133,9 @@ class Reader:
 
     def _write(self, row: bytes, mark: Mark) -> None:
         layout = layout_of(self.schemas._known[mark.schema].schema)  # noqa: SLF001 - a test's own
-        added = render(csv_runs([(mark.eol, [row])], layout), layout, empty=not self.output, open_line=self.lacks)
+        added = render(
+            csv_runs([ValueRun(mark.eol, [row])], layout), layout, empty=not self.output, open_line=self.lacks
+        )
         self.output += added.data
         self.lacks = added.open_line
         self.rows.append(row)

@@ -7,17 +7,24 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from common.errors import ServiceError
+from common.protocol.identity import NEWEST
+from common.protocol.shares import Share, Snapshot
 from services.sink.disk.errors import DiskError
 from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
+from services.sink.ledger.tallies import enter, read_share
+from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
+
+# By source.
+Snapshots = Mapping[str, Sequence[Snapshot]]
 
 # The names of facts about the partition; `origin` has the others.
 NEXT_OFFSET = "next_offset"
@@ -47,13 +54,17 @@ def check_ledger(output: OutputRoot, path: str) -> None:
 
 
 class Ledger:
-    """The ledger of one partition. Several threads may use it: they take turns, a call each.
+    """The ledger of one partition, in a pipeline of this format. Several threads may use it: they take turns.
+
+    `is_rejected`: it is that of `rejected`, where rows may be of no split.
 
     Every method raises DiskError if the disk fails, and ServiceError if the ledger is damaged.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, version: int = NEWEST, *, is_rejected: bool = False) -> None:
         self._path = path
+        self._version = version
+        self._is_rejected = is_rejected
         self._turn = Lock()
         with self._clear_errors():
             # `_turn` keeps two threads from using it at once.
@@ -63,14 +74,14 @@ class Ledger:
                 # Without this a power cut could take back a commit.
                 self._db.execute("PRAGMA synchronous=FULL")
                 if self._is_new():
-                    self._db.executescript(sql.SCHEMA)
+                    self._db.executescript(sql.schema(version))
             except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
 
     def _is_new(self) -> bool:
         [(version,)] = self._db.execute("PRAGMA user_version")
-        if version == sql.VERSION:
+        if version == sql.VERSIONS[self._version]:
             return False
         if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             return True
@@ -134,13 +145,37 @@ class Ledger:
         with self._turn, self._clear_errors():
             return [_entry(columns) for columns in self._db.execute(statement)]
 
-    def commit(self, facts: dict[str, str], changes: Changes) -> None:
-        """Enter these facts and files in one transaction."""
+    def commit(
+        self, facts: dict[str, str], changes: Changes, tallied: Tallied = NOTHING_TALLIED, now: float = 0.0
+    ) -> Snapshots:
+        """Enter these facts, files and rows by source in one transaction.
+
+        The files are durable at `now` (seconds since 1970). Return the sources whose shares are to be issued, with the
+        snapshots at the ends that came.
+        """
         with self._transaction():
             self._db.executemany(sql.SET_FACT, facts.items())
             self._db.executemany(sql.DROP_FILE, ((entry.key, entry.part) for entry in changes.finished))
             self._db.executemany(sql.ADD_FINISHED, (_columns(entry)[:7] for entry in changes.finished))
             self._db.executemany(sql.SET_FILE, map(_columns, changes.open))
+            if tallied.shared:
+                self._db.executemany(sql.SET_SHARED, ((source,) for source in tallied.shared))
+            return enter(self._db, tallied.additions, round(now * 1000), is_rejected=self._is_rejected)
+
+    def unshared(self) -> list[str]:
+        """The sources whose shares are to be issued."""
+        if self._version == 1:
+            return []
+        with self._turn, self._clear_errors():
+            return [source for (source,) in self._db.execute(sql.UNSHARED)]
+
+    def shares(self, snapshots: Snapshots, partition: str, folder: str) -> list[Share]:
+        """The shares of these sources, with these snapshots beside the ledger's own."""
+        with self._turn, self._clear_errors():
+            facts = dict(self._db.execute(sql.FACTS))
+            place = partition, folder, int(facts[NEXT_OFFSET])
+            found = (read_share(self._db, source, taken, *place) for source, taken in snapshots.items())
+            return [share for share in found if share is not None]
 
     def drop(self, entries: Iterable[Entry]) -> None:
         """Remove the entries of open files without rows."""

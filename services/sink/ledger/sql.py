@@ -1,10 +1,8 @@
 """A ledger's tables, and every statement that uses them."""
 
-# Increase it with every change of the tables.
-VERSION = 3
-# In one transaction: a ledger that was half created could not be told from one of another version.
-SCHEMA = f"""
-BEGIN IMMEDIATE;
+# Of the tables; those of format 1 are without tallies. Increase them with every change.
+VERSIONS = {1: 3, 2: 4}
+_FILES = """
 CREATE TABLE partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     key BLOB NOT NULL,
@@ -36,9 +34,49 @@ CREATE TABLE finished (
 CREATE INDEX on_their_way ON finished (in_place) WHERE in_place = 0;
 -- -1: not in place, but its packed copy is complete.
 CREATE INDEX packed ON finished (in_place) WHERE in_place = -1;
-PRAGMA user_version = {VERSION};
-COMMIT;
 """
+_TALLIES = """
+CREATE TABLE tallies (
+    source TEXT NOT NULL,
+    split TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    code TEXT NOT NULL,
+    rows INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    -- 16 hex digits: SQLite's integers have a sign.
+    checksum TEXT NOT NULL,
+    PRIMARY KEY (source, split, kind, code)
+) WITHOUT ROWID;
+CREATE TABLE ends (
+    source TEXT NOT NULL, number INTEGER NOT NULL, ended TEXT NOT NULL, PRIMARY KEY (source, number)
+) WITHOUT ROWID;
+-- The latest end that each split has passed: how many copies of it came, and what was there of the split at the last.
+CREATE TABLE passed (
+    source TEXT NOT NULL,
+    split TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    copies INTEGER NOT NULL,
+    tallies TEXT NOT NULL,
+    PRIMARY KEY (source, split)
+) WITHOUT ROWID;
+CREATE TABLE sources (
+    source TEXT PRIMARY KEY,
+    latencies TEXT NOT NULL,
+    files TEXT NOT NULL,
+    safe_ms INTEGER NOT NULL,
+    -- 0: its share is to be issued.
+    is_shared INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX unshared ON sources (is_shared) WHERE is_shared = 0;
+"""
+
+
+def schema(version: int) -> str:
+    """All tables of a ledger in this format, in one transaction: half of them would be of no version."""
+    tallies = "" if version == 1 else _TALLIES
+    return f"BEGIN IMMEDIATE;{_FILES}{tallies}PRAGMA user_version = {VERSIONS[version]};COMMIT;"
+
+
 # The first of a category's open files: a crash may leave entries of further ones, without rows.
 FIND_FILES = "SELECT *, min(part) FROM files WHERE key IN ({keys}) GROUP BY key"
 FIND_PARTS = "SELECT key, max(part) FROM finished WHERE key IN ({keys}) GROUP BY key"
@@ -61,6 +99,21 @@ DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
 ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
 SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
+
+TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
+SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"
+DROP_READ = "DELETE FROM tallies WHERE source = ? AND kind = 'read'"
+PASSED = "SELECT split, copies, ended, tallies FROM passed JOIN ends USING (source, number) WHERE source = ?"
+SET_END = "INSERT OR REPLACE INTO ends VALUES (?, ?, ?)"
+SET_PASSED = "INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?, ?)"
+DROP_PASSED = "DELETE FROM passed WHERE source = ?"
+DROP_ENDS = """
+DELETE FROM ends WHERE source = ?1 AND number NOT IN (SELECT number FROM passed WHERE source = ?1)
+"""
+SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"
+SET_SOURCE = "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)"
+UNSHARED = "SELECT source FROM sources WHERE is_shared = 0"
+SET_SHARED = "UPDATE sources SET is_shared = 1 WHERE source = ?"
 
 HAS_FILES = "SELECT 1 FROM sqlite_master WHERE name = 'files'"
 # Open files, and files to be finished: these by their final paths once they are in place.

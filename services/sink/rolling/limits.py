@@ -72,23 +72,23 @@ def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, he
 
     `header` is the number of bytes that a new file begins with.
     """
-    whole_rows = rows + sum(len(values) for _, values in runs)
-    whole_size = size + sum(size_of(values) + len(values) * len(eol) for eol, values in runs)
+    whole_rows = rows + sum(len(run.rows) for run in runs)
+    whole_size = size + sum(size_of(run.rows) + len(run.rows) * len(run.eol) for run in runs)
     if not limits.is_full(whole_size, whole_rows):
         yield Portion(runs, full=False)
         return
     adding: list[CsvRun] = []
-    for eol, values in runs:
+    for eol, values, stretch in runs:
         begin = 0
         for at, row in enumerate(values, start=1):
             size += len(row) + len(eol)
             rows += 1
             if limits.is_full(size, rows):
-                adding.append((eol, values[begin:at]))
+                adding.append(CsvRun(eol, values[begin:at], stretch))
                 yield Portion(adding, full=True)
                 adding, begin, size, rows = [], at, header, 0
         if begin < len(values):
-            adding.append((eol, values[begin:]))
+            adding.append(CsvRun(eol, values[begin:], stretch))
     if adding:
         yield Portion(adding, full=False)
 

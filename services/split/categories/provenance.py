@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from common.batches.record_runs import Record, RecordRun
-from common.protocol.messages import Ended, Mark, Rejection, decode_control
+from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.position import Gap
+from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec
 from common.rows.reasons import Reason
 
@@ -92,7 +93,8 @@ def rejections(
     for index, reason in rejects:
         mark = mark.passed(rows[done:index])
         done = index
-        yield Rejection(mark.source, mark.line, mark.offset, split, reason.text, rows[index], reason.code)
+        place = mark.source, mark.line, mark.offset, split
+        yield Rejection(*place, reason.text, rows[index], reason.code, mark.is_replay)
 
 
 def _is_in(offset: int, gaps: Sequence[Gap]) -> bool:

@@ -104,7 +104,9 @@ def rows_by_file(grouped: Sequence[Grouped]) -> dict[bytes, list[tuple[bytes, by
     for each in grouped:
         for key, runs in each.piles.items():
             usual = SCHEMAS[parse_file_key(key)[0]].dialect.eol
-            found.setdefault(key, []).extend((usual if eol is None else eol, row) for eol, rows in runs for row in rows)
+            found.setdefault(key, []).extend(
+                (usual if eol is None else eol, row) for eol, rows, _ in runs for row in rows
+            )
     return found
 
 

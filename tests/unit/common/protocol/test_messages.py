@@ -7,19 +7,9 @@ from hypothesis import strategies as st
 from common.batches.record_runs import Headers
 from common.pipeline.registry import Registered, decode_schema, encode_schema
 from common.protocol.category_keys import Category, file_key, parse_file_key
-from common.protocol.messages import (
-    Control,
-    Ended,
-    Mark,
-    Rejection,
-    SourceMark,
-    decode_control,
-    decode_rejection,
-    encode_control,
-    encode_rejection,
-    row_eol,
-)
+from common.protocol.messages import Control, Ended, Mark, SourceMark, decode_control, encode_control, row_eol
 from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.protocol.rejections import Rejection, decode_rejection, encode_rejection
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally, tally
 

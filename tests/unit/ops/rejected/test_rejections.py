@@ -19,15 +19,14 @@ from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
 from common.protocol.category_keys import parse_row_key
-from common.protocol.messages import (
+from common.protocol.messages import Mark, decode_control, encode_control
+from common.protocol.rejections import (
     BegunAnew,
-    Mark,
+    Note,
     Rejection,
     Replayed,
-    decode_control,
     decode_rejection,
     encode_begun_anew,
-    encode_control,
     encode_rejection,
     encode_replayed,
 )
@@ -72,7 +71,7 @@ def records_of(outbox: Outbox, topic: str) -> list[Any]:
     return found
 
 
-def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Replayed | BegunAnew]]:
+def carried(split: str, row: bytes) -> tuple[list[tuple[str, bytes]], list[Rejection | Note]]:
     """The splits that get a row behind a mark for `split`, each with the row, and what is rejected."""
     registered = Registered(1, SCHEMA)
 

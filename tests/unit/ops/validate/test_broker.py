@@ -18,6 +18,8 @@ PARTITIONS = {
     TOPICS.schemas: 1,
     TOPICS.sources: 1,
     TOPICS.progress: 6,
+    TOPICS.shares: 1,
+    TOPICS.receipts: 1,
 }
 
 
@@ -44,7 +46,7 @@ def test_topics_as_they_are_set_fit() -> None:
     configs = {name: {"max.message.bytes": "1048588", "retention.ms": "86400000"} for name in PARTITIONS}
     assert judge(Broker(1, found(configs=configs))) == [
         Finding(holds=True, text="localhost:9092 answers: 1 broker"),
-        Finding(holds=True, text="all 6 topics nacre.* exist, with PARTITIONS=6"),
+        Finding(holds=True, text="all 8 topics nacre.* exist, with PARTITIONS=6"),
         Finding(holds=True, text="topic nacre.rows keeps rows for 24 hours: a new split gets those that are no older"),
         Finding(holds=True, text="the longest row has 46 bytes of at most 900,000, and record batches fit"),
     ]
@@ -52,7 +54,7 @@ def test_topics_as_they_are_set_fit() -> None:
 
 def test_missing_topics_are_no_fault() -> None:
     [_, none, retention, _] = judge(Broker(3))
-    assert none.text == "none of 6 topics nacre.* exist; the services create them with PARTITIONS=6"
+    assert none.text == "none of 8 topics nacre.* exist; the services create them with PARTITIONS=6"
     assert "168 hours" in retention.text
     assert not not_holding(Broker(3, found({TOPICS.rows: 6})))
 

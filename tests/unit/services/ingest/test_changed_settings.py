@@ -16,8 +16,8 @@ from common.aiokafka_internals.batch_builder import NewBatch
 from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
-from common.protocol.messages import BegunAnew, Rejection, decode_rejection
 from common.protocol.progress import Progress, decode_progress, encode_progress
+from common.protocol.rejections import BegunAnew, Rejection, decode_rejection
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
 from ops.findings import Finding

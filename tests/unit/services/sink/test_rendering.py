@@ -2,12 +2,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.batches.record_runs import Record, key_of
-from common.protocol.messages import EOL, Ended, Rejection, encode_control, encode_rejection
+from common.protocol.messages import EOL, Ended, encode_control
+from common.protocol.rejections import Rejection, encode_rejection
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.reasons import Code
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
-from services.sink.grouping import Grouped, group_by_key, rejection_grouping
+from services.sink.grouping import CsvRun, Grouped, ValueRun, group_by_key, rejection_grouping
 from services.sink.rendering import Layout, csv_runs, layout_of, rejected_layout, render
 from tests.harness.record_runs import to_runs
 
@@ -69,13 +70,13 @@ def test_json_rows_become_csv_rows_again() -> None:
     schema = Schema(b"a,b", ("a", "b"), row_format="json")
     values = [JsonCodec(schema).encode(row) for row in (b"x,0.50", b'"y,z",07')]
     layout = layout_of(schema)
-    rendered = render(csv_runs([(None, values)], layout), layout, empty=True, open_line=False)
+    rendered = render(csv_runs([ValueRun(None, values)], layout), layout, empty=True, open_line=False)
     assert rendered.data == b'a,b\nx,0.50\n"y,z",07\n'
     assert rendered.rows == 2
 
 
 def test_a_schema_without_header_gives_files_without_header() -> None:
-    rendered = render([(b"\n", [b"1,2"])], layout_of(Schema(None, ("#1", "#2"))), empty=True, open_line=False)
+    rendered = render([CsvRun(b"\n", [b"1,2"])], layout_of(Schema(None, ("#1", "#2"))), empty=True, open_line=False)
     assert rendered.data == b"1,2\n"
 
 
@@ -93,7 +94,7 @@ def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection, writ
     version, header = written
     value, headers = encode_rejection(rejection)
     [pile] = rejection_grouping(version)([Record(0, b"", value, headers)]).piles.values()
-    [(_, [row])] = pile
+    [(_, [row], _)] = pile
     fields = dict(zip(header.rstrip().split(b","), parse_fields(row, Dialect()), strict=True))
     assert fields.pop(b"code", rejection.code.encode()) == rejection.code.encode()
     assert [*fields.values()] == [
@@ -110,5 +111,5 @@ def test_usual_rows_are_grouped_as_one_by_one(records: list[Record]) -> None:
     for item in records:
         expected.setdefault(key_of(item), []).append(item.value)
     assert list(group_by_key(to_runs(records)).piles.items()) == [
-        (key, [(None, rows)]) for key, rows in expected.items()
+        (key, [ValueRun(None, rows)]) for key, rows in expected.items()
     ]

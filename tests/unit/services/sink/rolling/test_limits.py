@@ -10,7 +10,8 @@ from services.sink.ledger.entries import Entry
 from services.sink.rolling.limits import NEVER, Limits, portions, with_end
 
 runs_strategy = st.lists(
-    st.tuples(st.sampled_from([b"\n", b"\r\n"]), st.lists(st.binary(max_size=6), min_size=1, max_size=5)), max_size=5
+    st.builds(CsvRun, st.sampled_from([b"\n", b"\r\n"]), st.lists(st.binary(max_size=6), min_size=1, max_size=5)),
+    max_size=5,
 )
 
 
@@ -35,10 +36,10 @@ def test_rows_are_cut_where_a_file_is_full(
 ) -> None:
     limits = Limits(max_size, max_rows)
     found = [
-        ([(eol, row) for eol, values in portion.runs for row in values], portion.full)
+        ([(eol, row) for eol, values, _ in portion.runs for row in values], portion.full)
         for portion in portions(runs, limits, size=size, rows=count, header=header)
     ]
-    rows = [(eol, row) for eol, values in runs for row in values]
+    rows = [(eol, row) for eol, values, _ in runs for row in values]
     expected = plain_twin(rows, limits, size, count, header)
     assert [each for each in found if each[0]] == expected
 

@@ -1,0 +1,152 @@
+"""What one partition of sink has safe of a source, its share, as it is in the compacted topic `shares`. Pure.
+
+A share is issued after the commit of the ledger that it is read from. The shares of all partitions make a receipt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from common.protocol.decoding import as_written
+from common.protocol.identity import check_version
+from common.protocol.messages import Ended
+from common.rows.tally import NOTHING, Tally
+
+_VERSION = 1
+# The split of what was rejected before any split.
+EVERY_SPLIT = ""
+
+
+class Kind(StrEnum):
+    """How rows came to be counted."""
+
+    # Read from the source, in its order.
+    READ = "read"
+    # Rejected before, and sent again by a replay.
+    REPLAY = "replay"
+    # What replays have sent, by their notes.
+    SENT = "sent"
+    # The rejections that replays have sent again, as they were.
+    TAKEN = "taken"
+
+
+class Counted(NamedTuple):
+    """What a tally is of: a kind of rows for one split, or EVERY_SPLIT. `code` is why they were rejected, or ""."""
+
+    split: str
+    kind: Kind = Kind.READ
+    code: str = ""
+
+
+Tallies = Mapping[Counted, Tally]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The rows of kind READ that a partition had at an end of the source, for each split that the end speaks of."""
+
+    ended: Ended
+    tallies: Tallies
+
+    def with_splits(self, other: "Snapshot") -> "Snapshot":
+        """The snapshot with the splits of another one at the same end."""
+        splits = _either(self.ended.splits, other.ended.splits)
+        split_by = _either(self.ended.split_by, other.ended.split_by)
+        return Snapshot(replace(self.ended, splits=splits, split_by=split_by), {**self.tallies, **other.tallies})
+
+
+def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+@dataclass(frozen=True, slots=True)
+class FileNames:
+    """Some of the files that hold rows of a source, by their final paths below OUTPUT_DIR; `more`: there are others."""
+
+    paths: tuple[str, ...] = ()
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A partition's share of a source in the output folder with this id.
+
+    `partition` is its topic's short name and its number. `offset` is the ledger's next one: of two shares the one with
+    the higher offset is newer. `tallies` are of the kinds other than READ. `latencies` counts rows by bucket, `safe_ms`
+    is when the newest snapshot was durable (ms since 1970).
+    """
+
+    source: str
+    partition: str
+    folder: str
+    offset: int
+    snapshots: tuple[Snapshot, ...]
+    tallies: Tallies = field(default_factory=dict)
+    latencies: Mapping[int, int] = field(default_factory=dict)
+    files: Mapping[str, FileNames] = field(default_factory=dict)
+    safe_ms: int = 0
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return f"{self.partition} {self.source}".encode()
+
+
+def encode_share(share: Share) -> bytes:
+    """As JSON."""
+    return orjson.dumps(
+        {
+            "version": _VERSION,
+            "source": share.source,
+            "partition": share.partition,
+            "folder": share.folder,
+            "offset": share.offset,
+            "ends": [{"ended": asdict(each.ended), "tallies": list_tallies(each.tallies)} for each in share.snapshots],
+            "tallies": list_tallies(share.tallies),
+            "latencies": list(share.latencies.items()),
+            "files": {split: [list(names.paths), names.more] for split, names in share.files.items()},
+            "safe_ms": share.safe_ms,
+        }
+    )
+
+
+def decode_share(value: bytes) -> Share:
+    """The share that `encode_share` wrote. Raises ValueError for an unknown version."""
+    with as_written():
+        fields = orjson.loads(value)
+        check_version(fields, _VERSION)
+        return Share(
+            fields["source"],
+            fields["partition"],
+            fields["folder"],
+            fields["offset"],
+            tuple(Snapshot(decode_ended(each["ended"]), tallies_of(each["tallies"])) for each in fields["ends"]),
+            tallies_of(fields["tallies"]),
+            dict(fields["latencies"]),
+            {split: FileNames(tuple(paths), more) for split, (paths, more) in fields["files"].items()},
+            fields["safe_ms"],
+        )
+
+
+def decode_ended(fields: Mapping[str, Any]) -> Ended:
+    """The end in these fields, as `asdict` gives them."""
+    splits = {name: tuple(fields[name]) for name in ("splits", "split_by")}
+    return Ended(**{**fields, **splits, "tally": Tally(**fields["tally"])})
+
+
+def total(tallies: Tallies, split: str, kind: Kind) -> Tally:
+    """The sum over all codes."""
+    return sum((tally for key, tally in tallies.items() if key.split == split and key.kind == kind), NOTHING)
+
+
+def list_tallies(tallies: Tallies) -> list[list[Any]]:
+    """Tallies, to be written as JSON."""
+    return [[*key, tally.rows, tally.size, tally.checksum] for key, tally in tallies.items()]
+
+
+def tallies_of(listed: list[list[Any]]) -> dict[Counted, Tally]:
+    """What `list_tallies` listed."""
+    return {Counted(split, Kind(kind), code): Tally(*numbers) for split, kind, code, *numbers in listed}

@@ -1,0 +1,61 @@
+"""What a sink does for receipts: it shares what its partitions have safe, and the owner of `rejected` issues them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from common.kafka.clients import open_reader, open_sender
+from common.pipeline.start import Pipeline
+from services.sink.partition_files import PartitionFiles
+from services.sink.receipts.issuing import Issuing
+from services.sink.receipts.sharing import send_shares
+from services.sink.settings import SinkSettings
+from services.sink.tallies.joining import Makers
+
+
+class Delivery:
+    """Shares and receipts of one session; in format 1 there are none."""
+
+    def __init__(self, settings: SinkSettings, pipeline: Pipeline, folder: str, sender: AIOKafkaProducer) -> None:
+        self._settings = settings
+        self._topics = pipeline.topics
+        self._has_receipts = pipeline.identity.format > 1
+        self._folder = folder
+        self._sender = sender
+        self._issuing: Issuing | None = None
+        names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
+        self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, version("nacre"))
+
+    async def share(self, partition: TopicPartition, files: PartitionFiles) -> None:
+        """Send the shares of a partition that are to be issued, and wait until the broker has them."""
+        name = f"{partition.topic.removeprefix(self._settings.topic_prefix)}-{partition.partition}"
+        if shares := await files.shares(name, self._folder):
+            await send_shares(self._sender, self._topics.shares, shares)
+            files.note_shared(shares)
+
+    async def issue(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
+        if not self._has_receipts or partition.topic != self._topics.rejected:
+            return
+        async with open_reader(self._settings, "nacre-receipts") as consumer:
+            self._issuing = Issuing(self._settings.output_dir, self._topics, self._makers, consumer, self._sender)
+            try:
+                await self._issuing.run(stop)
+            finally:
+                self._issuing = None
+
+    async def all_issued(self, consumer: AIOKafkaConsumer) -> None:
+        """Wait until every share that is there now is joined, if that is this sink's work."""
+        partition = TopicPartition(self._topics.shares, 0)
+        if self._issuing is not None:
+            await self._issuing.wait_for((await consumer.end_offsets([partition]))[partition])
+
+
+@asynccontextmanager
+async def open_delivery(settings: SinkSettings, pipeline: Pipeline, folder: str) -> AsyncIterator[Delivery]:
+    """Shares and receipts for one session."""
+    async with open_sender(settings, "nacre-sink-shares") as sender:
+        yield Delivery(settings, pipeline, folder, sender)

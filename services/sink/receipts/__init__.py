@@ -1,0 +1,1 @@
+"""Shares and receipts on their way to Kafka and into files."""

@@ -1,0 +1,181 @@
+"""The one sink that issues receipts, the owner of `rejected`: shares are joined, receipts written and then sent.
+
+The file comes first, then the record, which says up to which offset of `shares` the receipt was joined. A death between
+the two heals at the next start: both follow from the shares, and the sources that have a share behind that offset are
+joined again.
+"""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.batches.record_runs import Record, key_of, one_by_one
+from common.errors import ServiceError
+from common.kafka.reading import read_until
+from common.pipeline.topics import Topics
+from common.protocol.receipts import Receipt, encode_receipt
+from common.protocol.shares import decode_share
+from common.waiting import until_stopped
+from services.sink.disk.durability import make_durable
+from services.sink.disk.errors import naming
+from services.sink.disk.output_root import OutputRoot
+from services.sink.paths.receipts import receipt_path
+from services.sink.receipts.sharing import send_all
+from services.sink.tallies.joining import Makers, join
+
+log = structlog.get_logger()
+
+_TIMEOUT_MS = 200
+_UNDER_WAY = ".tmp"
+_AT_ONCE = 500
+_OFFSET = "shares"
+_FOLDER = "folder"
+
+
+class Issuing:
+    """Issues the receipts of one output folder. `issued` counts those of this process."""
+
+    def __init__(
+        self, root: Path, topics: Topics, makers: Makers, consumer: AIOKafkaConsumer, sender: AIOKafkaProducer
+    ) -> None:
+        self._root = root
+        self._topics = topics
+        self._makers = makers
+        self._consumer = consumer
+        self._sender = sender
+        self._shares = Shares()
+        self._shares_partition = TopicPartition(topics.shares, 0)
+        # The offset of `shares` before which all is joined.
+        self._passed = asyncio.Condition()
+        self.position = -1
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Issue receipts until `stop`. Raises DiskError, KafkaError and ServiceError."""
+        try:
+            joined = await self._read_issued()
+            self._consumer.assign([self._shares_partition])
+            beginnings = await self._consumer.beginning_offsets([self._shares_partition])
+            self._consumer.seek(self._shares_partition, beginnings[self._shares_partition])
+            while not stop.is_set():
+                fetching = read_on(self._consumer, self._shares_partition, _TIMEOUT_MS)
+                batches = await until_stopped(stop, fetching) or []
+                changed = self._shares.take(one_by_one(runs_of(batches)), joined, self._makers.folder)
+                await self._issue(changed)
+                await self._note_passed(await self._consumer.position(self._shares_partition))
+        finally:
+            self._shares.close()
+
+    async def wait_for(self, offset: int) -> None:
+        """Wait until every share before this offset is joined."""
+        async with self._passed:
+            await self._passed.wait_for(lambda: self.position >= offset)
+
+    async def _note_passed(self, position: int) -> None:
+        async with self._passed:
+            self.position = position
+            self._passed.notify_all()
+
+    async def _read_issued(self) -> dict[str, int]:
+        """By source, the offset of `shares` up to which a receipt was joined in this folder."""
+        partition = TopicPartition(self._topics.receipts, 0)
+        joined: dict[str, int] = {}
+        end = (await self._consumer.end_offsets([partition]))[partition]
+        async for records in read_until(self._consumer, partition, end):
+            for record in records:
+                headers = dict(record.headers)
+                is_ours = headers.get(_FOLDER) == self._makers.folder.encode()
+                joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else -1
+        return joined
+
+    async def _issue(self, sources: Mapping[str, int]) -> None:
+        """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
+        found: list[tuple[str, bytes, int]] = []
+        for source, offset in sources.items():
+            receipt = self._join(source)
+            if receipt is not None:
+                found.append((source, encode_receipt(receipt), offset))
+            if len(found) == _AT_ONCE:
+                await self._put(found)
+                found = []
+        await self._put(found)
+
+    async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
+        if not found:
+            return
+        await asyncio.to_thread(write_receipts, self._root, {receipt_path(source): value for source, value, _ in found})
+        # Behind the files: whoever reads a record finds its file.
+        folder = self._makers.folder.encode()
+        records = [
+            (source.encode(), value, [(_FOLDER, folder), (_OFFSET, b"%d" % offset)]) for source, value, offset in found
+        ]
+        await send_all(self._sender, self._topics.receipts, records)
+        log.info("delivered", sources=len(found), first=found[0][0])
+
+    def _join(self, source: str) -> Receipt | None:
+        try:
+            return join([decode_share(value) for value in self._shares.of(source)], self._makers)
+        except ValueError as error:
+            raise ServiceError(f"topic {self._topics.shares}: a record is {error}") from None
+
+
+class Shares:
+    """The newest shares of this folder, in a database that has no file of its own: there may be very many."""
+
+    def __init__(self) -> None:
+        # SQLite's own cache, and a temporary file that it removes as soon as it is open.
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute(
+            "CREATE TABLE shares (source TEXT, partition TEXT, offset INTEGER, value BLOB, "
+            "PRIMARY KEY (source, partition)) WITHOUT ROWID"
+        )
+
+    def take(self, records: Iterable[Record], joined: Mapping[str, int], folder: str) -> dict[str, int]:
+        """Take records; return the sources that have to be joined, with the offset of the last record of each."""
+        changed: dict[str, int] = {}
+        self._db.execute("BEGIN")
+        for record in records:
+            share = decode_share(record.value)
+            if share.folder != folder:
+                continue
+            self._db.execute(
+                "INSERT INTO shares VALUES (?, ?, ?, ?) ON CONFLICT (source, partition) DO UPDATE SET "
+                "offset = excluded.offset, value = excluded.value WHERE excluded.offset >= shares.offset",
+                (share.source, share.partition, share.offset, record.value),
+            )
+            if record.offset > joined.get(share.source, -1):
+                changed[share.source] = record.offset
+        self._db.execute("COMMIT")
+        return changed
+
+    def of(self, source: str) -> list[bytes]:
+        """The shares of a source, as they came."""
+        return [value for (value,) in self._db.execute("SELECT value FROM shares WHERE source = ?", (source,))]
+
+    def close(self) -> None:
+        """Drop all."""
+        self._db.close()
+
+
+def write_receipts(root: Path, receipts: Mapping[str, bytes]) -> None:
+    """Write receipts by path, each in one step, and make them durable. Raises DiskError."""
+    with OutputRoot(root) as output:
+        for path, content in receipts.items():
+            descriptor = output.open(path + _UNDER_WAY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, make_folders=True)
+            with naming(root / path), os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        make_durable(root, [path + _UNDER_WAY for path in receipts], [], lambda: False)
+        for path in receipts:
+            output.rename(path + _UNDER_WAY, path)
+    folders = {folder for path in receipts for folder in _folders_above(path)}
+    make_durable(root, [], folders, lambda: False)
+
+
+def _folders_above(path: str) -> list[str]:
+    steps = path.split("/")[:-1]
+    return ["/".join(steps[:count]) for count in range(len(steps) + 1)]

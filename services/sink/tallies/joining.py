@@ -1,0 +1,140 @@
+"""The shares of all partitions in one source → its receipt, once nothing of it is missing. Pure.
+
+Split puts a source's end behind its rows into every partition, so the snapshots that all partitions took at one end
+hold every row before it. They are delivered if for each split the rows in files and the rejected ones are as many as
+were read, with the same checksum. What replays send comes behind the end and has a balance of its own.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from common.protocol.messages import Ended
+from common.protocol.receipts import Delivered, Receipt, Rejections
+from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share, Tallies, total
+from common.rows.tally import NOTHING, Tally
+from services.sink.tallies.latencies import added, quantile
+
+# How many files a receipt names for each split.
+MOST_FILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """What makes a pipeline's receipts: the partitions that hold its rows, with `rejected` among them, and the rest."""
+
+    partitions: tuple[str, ...]
+    rejected: str
+    cluster: str
+    folder: str
+    nacre: str
+
+
+@dataclass(frozen=True, slots=True)
+class _AtEnd:
+    """What the partitions have safe at one end: in files, rejected, and what came later from replays."""
+
+    ended: Ended
+    files: Tallies
+    rejected: Tallies
+    replays_in_files: Tallies
+    replays: Tallies
+
+
+def join(shares: Sequence[Share], makers: Makers) -> Receipt | None:
+    """The receipt of the latest end that is delivered, None if there is none. Each partition has one share at most."""
+    if {share.partition for share in shares} != set(makers.partitions):
+        return None
+    for at_end in _ends(shares, makers.rejected):
+        splits = {split: _delivered(split, at_end, shares) for split in at_end.ended.split_by}
+        by_ingest = _outstanding(EVERY_SPLIT, at_end)
+        counted = total(at_end.rejected, EVERY_SPLIT, Kind.READ).rows
+        if by_ingest is None or counted != at_end.ended.rejected or None in splits.values():
+            continue
+        delivered = {split: each for split, each in splits.items() if each is not None}
+        return _receipt(at_end.ended, by_ingest, delivered, shares, makers)
+    return None
+
+
+def _receipt(
+    ended: Ended, by_ingest: Rejections, splits: Mapping[str, Delivered], shares: Sequence[Share], makers: Makers
+) -> Receipt:
+    latencies: Mapping[int, int] = reduce(added, (share.latencies for share in shares))
+    return Receipt(
+        ended.source,
+        ended.number,
+        ended.size,
+        ended.tally,
+        ended.row_format,
+        by_ingest,
+        splits,
+        max(share.safe_ms for share in shares),
+        quantile(latencies, 0.5),
+        quantile(latencies, 0.99),
+        makers.cluster,
+        makers.folder,
+        makers.nacre,
+    )
+
+
+def _ends(shares: Sequence[Share], rejected: str) -> Iterator[_AtEnd]:
+    """Each end at which every partition has a snapshot of every split, the latest first."""
+    replays = _sum(share.tallies for share in shares)
+    in_files = _sum(share.tallies for share in shares if share.partition != rejected)
+    for number in sorted({each.ended.number for share in shares for each in share.snapshots}, reverse=True):
+        found = {
+            share.partition: snapshot
+            for share in shares
+            for snapshot in share.snapshots
+            if snapshot.ended.number == number
+        }
+        # A split that was added later has passed the end later, and not in all partitions at once.
+        split_by = dict.fromkeys(split for each in found.values() for split in each.ended.split_by)
+        if len(found) == len(shares) and all(set(split_by) <= set(each.ended.splits) for each in found.values()):
+            files = _sum(each.tallies for name, each in found.items() if name != rejected)
+            ended = replace(found[rejected].ended, split_by=tuple(split_by))
+            yield _AtEnd(ended, files, found[rejected].tallies, in_files, replays)
+
+
+def _delivered(split: str, at_end: _AtEnd, shares: Iterable[Share]) -> Delivered | None:
+    """What is safe of one split; None if anything is missing, or more is there than was read and sent."""
+    in_files, was_rejected = total(at_end.files, split, Kind.READ), total(at_end.rejected, split, Kind.READ)
+    sent = total(at_end.replays, split, Kind.SENT) + total(at_end.replays, EVERY_SPLIT, Kind.SENT)
+    rejected = _outstanding(split, at_end)
+    is_whole = in_files + was_rejected == at_end.ended.tally and total(at_end.replays, split, Kind.REPLAY) == sent
+    if not is_whole or rejected is None:
+        return None
+    replayed = total(at_end.replays_in_files, split, Kind.REPLAY)
+    again = total(at_end.replays, split, Kind.REPLAY) - replayed
+    left = was_rejected + again - total(at_end.replays, split, Kind.TAKEN)
+    names = _names(share.files[split] for share in shares if split in share.files)
+    return Delivered(in_files + replayed, rejected, left, sent.rows, names.paths, names.more)
+
+
+def _outstanding(split: str, at_end: _AtEnd) -> Rejections | None:
+    """The rejections that no replay has sent again; None if one was sent again that came behind this end."""
+    counts: dict[str, int] = {}
+    taken = 0
+    for key, tally in (*at_end.rejected.items(), *at_end.replays.items()):
+        if key.split != split or not key.code:
+            continue
+        if key.kind is Kind.TAKEN:
+            taken += tally.rows
+        counts[key.code] = counts.get(key.code, 0) + (-tally.rows if key.kind is Kind.TAKEN else tally.rows)
+    if any(count < 0 for count in counts.values()):
+        return None
+    return Rejections({code: count for code, count in sorted(counts.items()) if count}, taken)
+
+
+def _names(many: Iterable[FileNames]) -> FileNames:
+    found = list(many)
+    paths = sorted({path for each in found for path in each.paths})
+    return FileNames(tuple(paths[:MOST_FILES]), any(each.more for each in found) or len(paths) > MOST_FILES)
+
+
+def _sum(many: Iterable[Tallies]) -> dict[Counted, Tally]:
+    sums: dict[Counted, Tally] = {}
+    for tallies in many:
+        for key, tally in tallies.items():
+            sums[key] = sums.get(key, NOTHING) + tally
+    return sums

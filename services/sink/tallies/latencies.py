@@ -1,0 +1,32 @@
+"""How long rows take from ingest's read to the fsync, counted in buckets whose bounds grow by a half each. Pure."""
+
+import math
+from collections.abc import Mapping
+
+_GROWTH = 1.5
+
+
+def bucket_of(latency_ms: float) -> int:
+    """The bucket of a latency: the first whose bound is not below it. Bucket 0 ends at 1 ms."""
+    return max(0, math.ceil(math.log(max(latency_ms, 1), _GROWTH)))
+
+
+def bound_of(bucket: int) -> int:
+    """The longest latency in a bucket, in ms."""
+    return math.floor(_GROWTH**bucket)
+
+
+def quantile(counts: Mapping[int, int], share: float) -> int | None:
+    """A bound, in ms, that this share of the rows does not exceed; None if there are no rows."""
+    rank = share * sum(counts.values())
+    passed = 0
+    for bucket in sorted(counts):
+        passed += counts[bucket]
+        if passed and passed >= rank:
+            return bound_of(bucket)
+    return None
+
+
+def added(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
+    """The sums of two counts."""
+    return {bucket: one.get(bucket, 0) + other.get(bucket, 0) for bucket in sorted({*one, *other})}

@@ -1,0 +1,308 @@
+"""Whatever each partition has consumed, lost and made durable: a receipt says what is safe, and no more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.protocol.messages import Ended, SourceMark
+from common.protocol.receipts import Receipt, Rejections, decode_receipt, encode_receipt
+from common.protocol.rejections import BegunAnew, Note, Rejection, Replayed
+from common.protocol.shares import EVERY_SPLIT, Share, decode_share, encode_share
+from common.rows.tally import NOTHING, Tally, tally
+from services.sink.ledger.database import NEXT_OFFSET, Ledger
+from services.sink.ledger.entries import Changes
+from services.sink.tallies.additions import Stretch, Tallying
+from services.sink.tallies.joining import Makers, join
+
+SOURCE = "/in.csv"
+SPLITS = ("Sex", "Rings")
+FILES = ("categorized-0", "categorized-1")
+REJECTED = "rejected-0"
+MAKERS = Makers((*FILES, REJECTED), REJECTED, "cluster", "folder", "1")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows for one split."""
+
+    split: str
+    rows: list[bytes]
+    is_replay: bool = False
+
+
+@dataclass
+class World:
+    """What ingest, split and replays have written: a log for each partition, and what is true at each end."""
+
+    logs: dict[str, list[Rows | Rejection | Note]] = field(
+        default_factory=lambda: {name: [] for name in MAKERS.partitions}
+    )
+    read: list[bytes] = field(default_factory=list)
+    of_ingest: int = 0
+    in_files: dict[str, list[bytes]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    rejected: dict[str, list[bytes]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    ends: list[tuple[Ended, dict[str, Tally], dict[str, int]]] = field(default_factory=list)
+    # The index behind each end in each log.
+    behind: list[dict[str, int]] = field(default_factory=list)
+
+    def row(self, row: bytes, places: tuple[int, int]) -> None:
+        """Rows of the source, one for each split: in a file, or rejected."""
+        self.read.append(row)
+        for split, place in zip(SPLITS, places, strict=True):
+            self.place(row, split, place)
+
+    def place(self, row: bytes, split: str, place: int, *, is_replay: bool = False) -> None:
+        """Put a row where its split says."""
+        if place < len(FILES):
+            self.logs[FILES[place]].append(Rows(split, [row], is_replay))
+            if not is_replay:
+                self.in_files[split].append(row)
+        else:
+            self.logs[REJECTED].append(Rejection(SOURCE, 1, 0, split, "no number", row, "number", is_replay))
+            if not is_replay:
+                self.rejected[split].append(row)
+
+    def reject(self, raw: bytes) -> None:
+        """Ingest rejects bytes."""
+        self.of_ingest += 1
+        self.logs[REJECTED].append(Rejection(SOURCE, 1, 0, EVERY_SPLIT, "few fields", raw, "fields"))
+
+    def end(self) -> None:
+        """The source ends."""
+        number = len(self.ends) + 1
+        ended = Ended(SOURCE, tally(self.read), self.of_ingest, 1, number, 9, "csv", SPLITS, SPLITS)
+        for log in self.logs.values():
+            log.append(ended)
+        files = {split: tally(rows) for split, rows in self.in_files.items()}
+        rejected = {split: len(rows) for split, rows in self.rejected.items()}
+        self.ends.append((ended, files, rejected | {EVERY_SPLIT: self.of_ingest}))
+        self.behind.append({name: len(log) for name, log in self.logs.items()})
+
+
+class Partition:
+    """A sink's partition: it consumes its log, makes checkpoints, dies, and shares what it has."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.ledger = Ledger(folder / name, is_rejected=name == REJECTED)
+        self.ledger.commit({NEXT_OFFSET: "0"}, Changes([]))
+        self.tallying = Tallying()
+        self.position = self.safe = 0
+        self.share: Share | None = None
+
+    def consume(self, record: Rows | Rejection | Note) -> None:
+        """Take the next record."""
+        self.position += 1
+        if isinstance(record, Rows):
+            mark = SourceMark(SOURCE, "schema", None, 7, record.is_replay)
+            self.tallying.add_rows(Stretch(mark), record.split, f"{record.split}.csv", record.rows)
+        elif self.name == REJECTED:
+            self.tallying.add_rejected([record])
+        elif isinstance(record, Ended):
+            self.tallying.add_ends([record])
+
+    def checkpoint(self) -> None:
+        """Make durable what is consumed, and share it."""
+        snapshots = self.ledger.commit({NEXT_OFFSET: str(self.position)}, Changes([]), self.tallying.take(), 1.0)
+        self.safe = self.position
+        self.take_shares(snapshots)
+
+    def take_shares(self, snapshots: object) -> None:
+        """Issue the shares of these sources."""
+        for share in self.ledger.shares(snapshots, self.name, "folder"):  # type: ignore[arg-type]
+            self.share = decode_share(encode_share(share))
+            assert self.share == share
+            self.tallying.note_shared([SOURCE])
+
+    def die(self) -> None:
+        """Lose what no checkpoint has, and start again."""
+        self.tallying = Tallying()
+        self.position = self.safe
+        self.take_shares({source: [] for source in self.ledger.unshared()})
+
+
+@contextmanager
+def partitions() -> Iterator[dict[str, Partition]]:
+    with TemporaryDirectory() as folder, ExitStack() as opened:
+        found = {name: Partition(name, Path(folder)) for name in MAKERS.partitions}
+        for each in found.values():
+            opened.callback(each.ledger.close)
+        yield found
+
+
+def receipt_of(found: dict[str, Partition]) -> Receipt | None:
+    receipt = join([each.share for each in found.values() if each.share is not None], MAKERS)
+    assert receipt is None or decode_receipt(encode_receipt(receipt)) == receipt
+    return receipt
+
+
+ROWS = st.tuples(st.sampled_from([b"M,1", b"F,2", b"M,x"]), st.tuples(st.integers(0, 2), st.integers(0, 2)))
+EVENTS = st.lists(st.one_of(ROWS, st.sampled_from([b"M"]), st.none()), max_size=25)
+STEPS = st.lists(st.tuples(st.sampled_from(MAKERS.partitions), st.integers(0, 9)), max_size=40)
+
+
+def written(events: list[tuple[bytes, tuple[int, int]] | bytes | None]) -> World:
+    world = World()
+    for event in events:
+        if event is None:
+            world.end()
+        elif isinstance(event, bytes):
+            world.reject(event)
+        else:
+            world.row(*event)
+    world.end()
+    return world
+
+
+def check(receipt: Receipt, world: World, found: dict[str, Partition]) -> None:
+    ended, files, rejected = world.ends[receipt.number - 1]
+    assert (receipt.tally, receipt.size) == (ended.tally, ended.size)
+    assert receipt.rejected.rows == rejected[EVERY_SPLIT]
+    for split in SPLITS:
+        of_split = receipt.splits[split]
+        assert (of_split.files, of_split.rejected.rows) == (files[split], rejected[split])
+        assert of_split.files + of_split.rejected_tally == ended.tally
+    behind = world.behind[receipt.number - 1]
+    assert all(each.safe >= behind[name] for name, each in found.items())
+
+
+@given(EVENTS, STEPS)
+def test_no_receipt_comes_before_all_is_safe_and_the_last_one_says_all(
+    events: list[tuple[bytes, tuple[int, int]] | bytes | None], steps: list[tuple[str, int]]
+) -> None:
+    world = written(events)
+    with partitions() as found:
+        for name, step in steps:
+            partition = found[name]
+            if step == 0:
+                partition.die()
+            elif step == 1:
+                partition.checkpoint()
+            else:
+                for record in world.logs[name][partition.position : partition.position + step]:
+                    partition.consume(record)
+            if (receipt := receipt_of(found)) is not None:
+                check(receipt, world, found)
+        for name, partition in found.items():
+            for record in world.logs[name][partition.position :]:
+                partition.consume(record)
+            partition.checkpoint()
+        last = receipt_of(found)
+        assert last is not None
+        assert last.number == len(world.ends)
+        check(last, world, found)
+
+
+def consume_all(world: World, found: dict[str, Partition]) -> Receipt | None:
+    for name, partition in found.items():
+        for record in world.logs[name][partition.position :]:
+            partition.consume(record)
+        partition.checkpoint()
+    return receipt_of(found)
+
+
+def test_a_replay_supersedes_a_receipt_once_its_rows_are_safe() -> None:
+    world = World()
+    world.row(b"M,x", (0, 2))
+    world.reject(b"M")
+    world.end()
+    with partitions() as found:
+        before = consume_all(world, found)
+        assert before is not None
+        assert before.splits["Rings"].rejected == Rejections({"number": 1})
+        assert before.rejected == Rejections({"fields": 1})
+        sent, original = tally([b"M,7"]), tally([b"M,x"])
+        world.logs[REJECTED].append(Replayed(0, SOURCE, "Rings", "number", original, sent))
+        for record in world.logs[REJECTED][found[REJECTED].position :]:
+            found[REJECTED].consume(record)
+        found[REJECTED].checkpoint()
+        assert receipt_of(found) is None, "the mended row is on its way"
+        world.place(b"M,7", "Rings", 1, is_replay=True)
+        after = consume_all(world, found)
+        assert after is not None
+        assert after.splits["Rings"].files == sent
+        assert after.splits["Rings"].rejected == Rejections({}, 1)
+        assert after.splits["Rings"].rejected_tally == NOTHING
+        assert after.splits["Rings"].replayed == 1
+        assert after.splits["Sex"] == before.splits["Sex"]
+        # What ingest rejected goes to every split, and one of them may reject it again.
+        world.logs[REJECTED].append(Replayed(1, SOURCE, EVERY_SPLIT, "fields", tally([b"M"]), tally([b"M,y"])))
+        world.place(b"M,y", "Sex", 0, is_replay=True)
+        world.place(b"M,y", "Rings", 2, is_replay=True)
+        last = consume_all(world, found)
+        assert last is not None
+        assert last.rejected == Rejections({}, 1)
+        assert last.splits["Sex"].files == tally([b"M,x", b"M,y"])
+        assert last.splits["Rings"].rejected == Rejections({"number": 1}, 1)
+        assert last.splits["Rings"].rejected_tally == tally([b"M,y"])
+
+
+def test_a_split_that_was_added_later_is_part_of_the_receipt_once_it_is_filled() -> None:
+    world = World()
+    world.row(b"M,1", (0, 1))
+    world.end()
+    with partitions() as found:
+        before = consume_all(world, found)
+        assert before is not None
+        [first] = (record for record in world.logs[REJECTED] if isinstance(record, Ended))
+        filling = replace(first, splits=("all",), split_by=("all", *SPLITS), is_filling=True)
+        world.logs[FILES[1]] += [Rows("all", [b"M,1"]), filling]
+        world.logs[FILES[0]].append(filling)
+        assert consume_all(world, found) is None, "not all partitions are filled"
+        world.logs[REJECTED].append(filling)
+        after = consume_all(world, found)
+        assert after is not None
+        assert after.splits == {**before.splits, "all": replace(before.splits["Sex"], paths=("all.csv",))}
+
+
+def test_what_was_rejected_before_a_source_was_begun_anew_is_void() -> None:
+    world = World()
+    world.reject(b"M")
+    world.end()
+    with partitions() as found:
+        assert consume_all(world, found) is not None
+        world.logs[REJECTED].append(BegunAnew(SOURCE))
+        world.of_ingest = 0
+        world.row(b"M,1", (0, 1))
+        world.end()
+        receipt = consume_all(world, found)
+        assert receipt is not None
+        assert (receipt.number, receipt.rejected) == (2, Rejections())
+
+
+def test_every_copy_of_an_end_has_to_come_before_its_rows_are_whole() -> None:
+    ended = Ended(SOURCE, tally([b"M,1", b"F,2"]), 0, 2, 1, 9, "csv", SPLITS, SPLITS)
+    with partitions() as found:
+        for partition in found.values():
+            partition.consume(ended)
+        for split in SPLITS:
+            found[FILES[0]].consume(Rows(split, [b"M,1", b"F,2"]))
+        for partition in found.values():
+            partition.checkpoint()
+        assert receipt_of(found) is None
+        for partition in found.values():
+            partition.consume(ended)
+            partition.checkpoint()
+        assert receipt_of(found) is not None
+
+
+@given(st.data())
+def test_a_row_that_is_missing_doubled_or_changed_is_never_delivered(data: st.DataObject) -> None:
+    world = World()
+    for row in (b"M,1", b"F,2", b"I,3"):
+        world.row(row, (0, 1))
+    world.end()
+    log = world.logs[FILES[data.draw(st.integers(0, 1))]]
+    at = data.draw(st.integers(0, 2))
+    record = log[at]
+    assert isinstance(record, Rows)
+    changed = data.draw(st.sampled_from([[], record.rows * 2, [b"M,9"], [b"M,"]]))
+    log[at] = replace(record, rows=changed)
+    with partitions() as found:
+        assert Counter(changed) == Counter(record.rows) or consume_all(world, found) is None
