@@ -9,8 +9,14 @@ LEDGERS = f"{HIDDEN}/*.ledger"
 FOLDER_LOCK = f"{HIDDEN}/folder.lock"
 # The rejected rows.
 REJECTED_PATH = "rejected.csv"
-# The folder of receipts.
+# The folder of receipts, and what is written of the whole folder.
 RECEIPTS = "_receipts"
+MANIFEST = "manifest-sha256.txt"
+PACKAGE = "datapackage.json"
+SUCCESS = "_SUCCESS"
+
+# No category's file is, or is in, one of these.
+RESERVED = frozenset({HIDDEN, RECEIPTS, MANIFEST, PACKAGE, SUCCESS})
 
 _LEDGER = re.compile(r"(?P<prefix>.*)(?:categorized|rejected)-[0-9]+\.ledger")
 
@@ -23,6 +29,11 @@ def ledger_path(topic: str, partition: int) -> str:
 def lock_path(topic: str, partition: int) -> str:
     """Where the lock of a topic's partition is."""
     return f"{HIDDEN}/{topic}-{partition}.lock"
+
+
+def is_reserved(path: str) -> bool:
+    """Whether a path below OUTPUT_DIR belongs to Nacre itself: it is no category's, and not that of rejected rows."""
+    return path.partition("/")[0] in RESERVED
 
 
 def prefix_of(name: str) -> str | None:

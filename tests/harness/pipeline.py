@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from common.protocol.output_folder import is_reserved
 from tests.harness.observer import Observer
 
 PROJECT = Path(__file__).parents[2]
@@ -208,9 +209,8 @@ class Pipeline:
                 service.kill()
 
     def _paths(self) -> Iterator[Path]:
-        hidden = self.output / ".nacre"
         for path in self.output.rglob("*"):
-            if path.is_file() and not path.is_relative_to(hidden):
+            if not is_reserved(str(path.relative_to(self.output))) and path.is_file():
                 yield path
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 
+from common.protocol.output_folder import is_reserved
 from tests.harness.chaos.rows import COLUMNS, HEADER, SPLITS, paths_of, source_of
 from tests.harness.parts import part_of
 
@@ -135,9 +136,9 @@ def whole(path: str) -> tuple[str, int]:
 def files_in(output: Path) -> Iterator[str]:
     """The files that are for readers."""
     for path in sorted(output.rglob("*")):
-        relative = path.relative_to(output)
-        if path.is_file() and relative.parts[0] != ".nacre":
-            yield str(relative)
+        relative = str(path.relative_to(output))
+        if path.is_file() and not is_reserved(relative):
+            yield relative
 
 
 def _read_rejected(content: Content, data: bytes) -> None:
