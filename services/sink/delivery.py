@@ -2,24 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.kafka.clients import open_reader, open_sender
+from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
+from common.protocol.shares import encode_share
+from common.waiting import pause
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing
-from services.sink.receipts.sharing import send_shares
+from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
+
+_LOOK_INTERVAL_S = 0.02
 
 
 class Delivery:
     """Shares and receipts of one session; in format 1 there are none."""
 
-    def __init__(self, settings: SinkSettings, pipeline: Pipeline, folder: str, sender: AIOKafkaProducer) -> None:
+    def __init__(self, settings: SinkSettings, pipeline: Pipeline, folder: str, sender: Sender) -> None:
         self._settings = settings
         self._topics = pipeline.topics
         self._has_receipts = pipeline.identity.format > 1
@@ -33,7 +37,7 @@ class Delivery:
         """Send the shares of a partition that are to be issued, and wait until the broker has them."""
         name = f"{partition.topic.removeprefix(self._settings.topic_prefix)}-{partition.partition}"
         if shares := await files.shares(name, self._folder):
-            await send_shares(self._sender, self._topics.shares, shares)
+            await self._sender.send(self._topics.shares, ((share.key, encode_share(share), []) for share in shares))
             files.note_shared(shares)
 
     async def issue(self, partition: TopicPartition, stop: asyncio.Event) -> None:
@@ -47,15 +51,18 @@ class Delivery:
             finally:
                 self._issuing = None
 
-    async def all_issued(self, consumer: AIOKafkaConsumer) -> None:
-        """Wait until every share that is there now is joined, if that is this sink's work."""
+    async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
+        if self._issuing is None:
+            return
         partition = TopicPartition(self._topics.shares, 0)
-        if self._issuing is not None:
-            await self._issuing.wait_for((await consumer.end_offsets([partition]))[partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        while not stop.is_set() and self._issuing is not None and self._issuing.position < end:
+            await pause(stop, _LOOK_INTERVAL_S)
 
 
 @asynccontextmanager
 async def open_delivery(settings: SinkSettings, pipeline: Pipeline, folder: str) -> AsyncIterator[Delivery]:
     """Shares and receipts for one session."""
-    async with open_sender(settings, "nacre-sink-shares") as sender:
-        yield Delivery(settings, pipeline, folder, sender)
+    async with AsyncExitStack() as opened:
+        yield Delivery(settings, pipeline, folder, Sender(settings, opened))

@@ -224,7 +224,7 @@ async def _session(
             await sink.all_taken_up(stop)
             await wait_until_done(settings, admin, both, lambda: sink.has_worked)
             await sink.finish_files(stop)
-            await delivery.all_issued(consumer)
+            await delivery.all_issued(consumer, stop)
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(admin, group, slot))

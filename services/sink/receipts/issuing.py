@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.aiokafka_internals.fetched_batches import read_on, runs_of
 from common.batches.record_runs import Record, key_of, one_by_one
@@ -26,12 +26,13 @@ from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot
 from services.sink.paths.receipts import receipt_path
-from services.sink.receipts.sharing import send_all
+from services.sink.receipts.sharing import Sender
 from services.sink.tallies.joining import Makers, join
 
 log = structlog.get_logger()
 
-_TIMEOUT_MS = 200
+# Shares wake it; only a stop ends the wait sooner.
+_TIMEOUT_MS = 5_000
 _UNDER_WAY = ".tmp"
 _AT_ONCE = 500
 _OFFSET = "shares"
@@ -39,11 +40,9 @@ _FOLDER = "folder"
 
 
 class Issuing:
-    """Issues the receipts of one output folder. `issued` counts those of this process."""
+    """Issues the receipts of one output folder. Every share before the offset `position` is joined."""
 
-    def __init__(
-        self, root: Path, topics: Topics, makers: Makers, consumer: AIOKafkaConsumer, sender: AIOKafkaProducer
-    ) -> None:
+    def __init__(self, root: Path, topics: Topics, makers: Makers, consumer: AIOKafkaConsumer, sender: Sender) -> None:
         self._root = root
         self._topics = topics
         self._makers = makers
@@ -51,8 +50,6 @@ class Issuing:
         self._sender = sender
         self._shares = Shares()
         self._shares_partition = TopicPartition(topics.shares, 0)
-        # The offset of `shares` before which all is joined.
-        self._passed = asyncio.Condition()
         self.position = -1
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -67,19 +64,9 @@ class Issuing:
                 batches = await until_stopped(stop, fetching) or []
                 changed = self._shares.take(one_by_one(runs_of(batches)), joined, self._makers.folder)
                 await self._issue(changed)
-                await self._note_passed(await self._consumer.position(self._shares_partition))
+                self.position = await self._consumer.position(self._shares_partition)
         finally:
             self._shares.close()
-
-    async def wait_for(self, offset: int) -> None:
-        """Wait until every share before this offset is joined."""
-        async with self._passed:
-            await self._passed.wait_for(lambda: self.position >= offset)
-
-    async def _note_passed(self, position: int) -> None:
-        async with self._passed:
-            self.position = position
-            self._passed.notify_all()
 
     async def _read_issued(self) -> dict[str, int]:
         """By source, the offset of `shares` up to which a receipt was joined in this folder."""
@@ -114,7 +101,7 @@ class Issuing:
         records = [
             (source.encode(), value, [(_FOLDER, folder), (_OFFSET, b"%d" % offset)]) for source, value, offset in found
         ]
-        await send_all(self._sender, self._topics.receipts, records)
+        await self._sender.send(self._topics.receipts, records)
         log.info("delivered", sources=len(found), first=found[0][0])
 
     def _join(self, source: str) -> Receipt | None:

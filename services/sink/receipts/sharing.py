@@ -1,29 +1,45 @@
-"""A partition's shares on their way into the topic `shares`."""
+"""Shares and receipts on their way into topics of one partition."""
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
-from common.protocol.shares import Share, encode_share
+from common.kafka.clients import open_sender
+from common.settings import ServiceSettings
 
-Record = tuple[bytes, bytes, list[tuple[str, bytes]]]
-
-
-async def send_shares(sender: AIOKafkaProducer, topic: str, shares: Iterable[Share]) -> None:
-    """Send these shares, and wait until the broker has them."""
-    await send_all(sender, topic, ((share.key, encode_share(share), []) for share in shares))
+NewRecord = tuple[bytes, bytes, Headers]
 
 
-async def send_all(sender: AIOKafkaProducer, topic: str, records: Iterable[Record]) -> None:
-    """Send keys, values and headers to a topic of one partition, and wait until the broker has them."""
-    try:
-        sent = [await sender.send(topic, value, key, partition=0, headers=headers) for key, value, headers in records]
-        await asyncio.gather(*sent)
-    except KafkaError as error:
-        # aiokafka's error names no topic.
-        if found := refusal_of_records(error, topic):
-            raise found from error
-        raise
+class Sender:
+    """Sends records that may come twice. Its client is opened for the first of them, and closed with the stack."""
+
+    def __init__(self, settings: ServiceSettings, opened: AsyncExitStack) -> None:
+        self._settings = settings
+        self._opened = opened
+        self._client: AIOKafkaProducer | None = None
+        self._opening = asyncio.Lock()
+
+    async def send(self, topic: str, records: Iterable[NewRecord]) -> None:
+        """Send keys, values and headers, and wait until the broker has them."""
+        client = await self._open()
+        try:
+            sent = [
+                await client.send(topic, value, key, partition=0, headers=headers) for key, value, headers in records
+            ]
+            await asyncio.gather(*sent)
+        except KafkaError as error:
+            # aiokafka's error names no topic.
+            if found := refusal_of_records(error, topic):
+                raise found from error
+            raise
+
+    async def _open(self) -> AIOKafkaProducer:
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._opened.enter_async_context(open_sender(self._settings, "nacre-sink-shares"))
+        return self._client
