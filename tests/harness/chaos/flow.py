@@ -14,6 +14,7 @@ from services.sink.ledger.inventory import index_of
 from tests.harness.chaos.feeder import Feeder
 from tests.harness.chaos.leftovers import leftovers
 from tests.harness.chaos.reader import Report, check
+from tests.harness.chaos.receipts import is_delivered, wrong_receipts
 from tests.harness.chaos.rows import SPLIT_BY
 from tests.harness.chaos.transactions import open_transactions
 from tests.harness.chaos.verifier import Content, differences, expected_content, files_in, found_content, whole
@@ -125,6 +126,7 @@ class Flow:
         self.feeder.end()
         expected = expected_content(self.feeder.inputs)
         self.pipeline.wait_until(lambda: self._is_caught_up(expected), "all rows are written", _CAUGHT_UP_DEADLINE_S)
+        self.pipeline.wait_until(self._all_delivered, "every source has its receipt", _CAUGHT_UP_DEADLINE_S)
         with ThreadPoolExecutor() as pool:
             codes = [code for code, _ in pool.map(Service.stop, self.every())]
         assert set(codes) == {0}, codes
@@ -153,6 +155,7 @@ class Flow:
         paths = {path for path in files_in(output) if whole(path)[0] in expected.paths}
         paths |= {"rejected.csv"} if expected.rejections else set()
         told = differences(found_content(output), expected) + check(report, output)
+        told += wrong_receipts(output, self.feeder.inputs)
         told += leftovers(self.pipeline.prefix, output, paths)
         try:
             # The marker that ends a transaction may be written just after the answer to its commit.
@@ -160,6 +163,9 @@ class Flow:
         except AssertionError:
             told += [f"open: {each}" for each in open_transactions(self._broker, self.pipeline.prefix)]
         return told
+
+    def _all_delivered(self) -> bool:
+        return all(is_delivered(self.pipeline.output, source) for source in self.feeder.inputs.values())
 
     def _end_reader(self) -> Report:
         assert self._reader is not None
