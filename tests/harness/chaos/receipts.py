@@ -40,7 +40,9 @@ def receipt_path(output: Path, source: Path) -> Path:
 
 def expected_receipt(data: bytes) -> dict[str, Any]:
     """What the receipt of a source with these bytes says, as far as its bytes decide it."""
-    read, files, rejected = Sums(), defaultdict(Sums), defaultdict(Sums)
+    read = Sums()
+    files: defaultdict[str, Sums] = defaultdict(Sums)
+    rejected: defaultdict[str, Sums] = defaultdict(Sums)
     by_ingest = 0
     for row in data.removeprefix(HEADER).splitlines():
         fields = row.split(b",")
