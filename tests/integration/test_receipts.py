@@ -1,0 +1,162 @@
+"""Receipts for real: each source that is safe has one; what a replay or a new split does to it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google_crc32c import value as crc32c
+
+from tests.harness.pipeline import PROJECT, Pipeline
+
+HEADER = b"Sex,Rings\n"
+PERMITTED = {"MAX_REJECTED": "100%"}
+
+
+def sums(rows: list[bytes]) -> dict[str, Any]:
+    checksum = sum(map(crc32c, rows)) % 2**64
+    return {"rows": len(rows), "row_bytes": sum(map(len, rows)), "checksum": f"{checksum:016x}"}
+
+
+def receipt_of(pipeline: Pipeline, source: Path) -> dict[str, Any]:
+    path = pipeline.output / "_receipts" / f"{source}.json".removeprefix("/")
+    receipt: dict[str, Any] = json.loads(path.read_bytes())
+    # The record comes behind the file, and says the same.
+    records = [record for record in pipeline.observer.records("receipts") if record.key == str(source).encode()]
+    assert json.loads(records[-1].value) == receipt
+    return receipt
+
+
+def of_split(receipt: dict[str, Any], split: str) -> tuple[dict[str, Any], dict[str, int], int]:
+    """What is in files, the rejected rows by code, and how many rows replays have sent."""
+    found = receipt["splits"][split]
+    assert found["rejected"]["rows"] == sum(found["rejected"]["codes"].values())
+    return (
+        {name: found[name] for name in ("rows", "row_bytes", "checksum")},
+        found["rejected"]["codes"],
+        found["replayed"],
+    )
+
+
+def rejected(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> bytes:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "rejected", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": pipeline.bootstrap, "TOPIC_PREFIX": pipeline.prefix},
+        input=given,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
+
+
+def carry_on(pipeline: Pipeline, split_by: str) -> None:
+    split = pipeline.start("split", SPLIT_BY=split_by, EXIT_WHEN_DONE="true", **PERMITTED)
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    pipeline.finish(split, sink)
+
+
+@pytest.mark.parametrize("order", ["source", "none"])
+def test_each_source_of_a_finite_run_has_a_receipt(pipeline: Pipeline, tmp_path: Path, order: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    one, other, empty, header = (folder / f"{name}.csv" for name in ("one", "other", "empty", "header"))
+    rows = [b"M,%d" % (n % 7) for n in range(5_000)]
+    one.write_bytes(HEADER + b"".join(row + b"\n" for row in rows) + b"F,x\ntoo,many,fields\n")
+    other.write_bytes(HEADER + b'"M",3\nI,5')
+    empty.touch()
+    header.write_bytes(HEADER)
+    pipeline.run(folder, "*,Sex,Rings:int", ORDER=order, **PERMITTED)
+    receipt = receipt_of(pipeline, one)
+    assert {name: receipt[name] for name in sums(rows)} == sums([*rows, b"F,x"])
+    assert (receipt["bytes"], receipt["end"], receipt["checksum_of"]) == (one.stat().st_size, 1, "rows")
+    assert receipt["rejected"] == {"rows": 1, "codes": {"fields": 1}, "replayed": 0}
+    assert of_split(receipt, "Rings") == (sums(rows), {"number": 1}, 0)
+    assert of_split(receipt, "Sex") == of_split(receipt, "all") == (sums([*rows, b"F,x"]), {}, 0)
+    assert receipt["splits"]["Sex"]["files"] == ["Sex/F.csv", "Sex/M.csv"]
+    assert receipt["latency_ms"]["p50"] <= receipt["latency_ms"]["p99"] < 60_000
+    assert of_split(receipt_of(pipeline, other), "all") == (sums([b'"M",3', b"I,5"]), {}, 0)
+    for source in (empty, header):
+        found = receipt_of(pipeline, source)
+        assert (found["rows"], found["bytes"], found["latency_ms"]["p50"]) == (0, source.stat().st_size, None)
+        assert of_split(found, "Sex") == (sums([]), {}, 0)
+
+
+def test_the_receipt_of_json_rows_is_of_their_fields(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b'"M",1\n"a,b","2"\nF,x\n')
+    pipeline.run(source, "*,Rings:int", ROW_FORMAT="json", **PERMITTED)
+    receipt = receipt_of(pipeline, source)
+    assert receipt["checksum_of"] == "fields"
+    written = [b"M,1", b'"a,b",2', b"F,x"]
+    assert {name: receipt[name] for name in sums([])} == sums(written)
+    assert of_split(receipt, "all") == (sums(written), {}, 0)
+    assert of_split(receipt, "Rings") == (sums(written[:2]), {"number": 1}, 0)
+
+
+def test_a_replay_and_a_new_split_supersede_a_receipt(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\nF,x\nI\n")
+    pipeline.run(source, "Sex,Rings:int", **PERMITTED)
+    before = receipt_of(pipeline, source)
+    assert before["rejected"]["codes"] == {"fields": 1}
+    shown = list(csv.DictReader(io.StringIO(rejected(pipeline, "show").decode(), newline="")))
+    mended = io.StringIO(newline="")
+    writer = csv.DictWriter(mended, list(shown[0]))
+    writer.writeheader()
+    writer.writerows({**row, "row": {"F,x": "F,2", "I": "I,y"}[row["row"]]} for row in shown)
+    path = tmp_path / "mended.csv"
+    path.write_text(mended.getvalue())
+    rejected(pipeline, "replay", "--from", str(path), "--yes")
+    carry_on(pipeline, "Sex,Rings:int")
+    after = receipt_of(pipeline, source)
+    assert (after["end"], after["rows"]) == (1, 2)
+    assert after["rejected"] == {"rows": 0, "codes": {}, "replayed": 1}
+    assert of_split(after, "Sex") == (sums([b"M,1", b"F,x", b"I,y"]), {}, 1)
+    # Mended for one split, and rejected again by it.
+    assert of_split(after, "Rings") == (sums([b"M,1", b"F,2"]), {"number": 1}, 2)
+    carry_on(pipeline, "Sex,Rings:int,*")
+    last = receipt_of(pipeline, source)
+    assert of_split(last, "all") == (sums([b"M,1", b"F,x", b"I,y"]), {}, 1)
+    assert {name: last["splits"][name] for name in ("Sex", "Rings")} == after["splits"]
+
+
+def test_a_file_that_grows_has_the_receipt_of_its_latest_end(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\n")
+    services = [pipeline.start("ingest", source, SETTLE_S="0.1")]
+    services += [pipeline.start("split", SPLIT_BY="Sex"), pipeline.start("sink"), pipeline.start("sink")]
+    path = pipeline.output / "_receipts" / f"{source}.json".removeprefix("/")
+    for number in range(2, 6):
+        size = source.stat().st_size
+        pipeline.wait_until(
+            lambda size=size: path.exists() and json.loads(path.read_bytes())["bytes"] == size, "delivered"
+        )
+        with source.open("ab") as file:
+            file.write(b"F,%d\n" % number)
+    size = source.stat().st_size
+    pipeline.wait_until(lambda: json.loads(path.read_bytes())["bytes"] == size, "all is delivered")
+    assert of_split(receipt_of(pipeline, source), "Sex")[0] == sums([b"M,1", *(b"F,%d" % n for n in range(2, 6))])
+    for service in services:
+        assert service.stop()[0] == 0
+
+
+def test_another_output_folder_has_receipts_of_its_own(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\n")
+    pipeline.run(source, "Sex")
+    first = receipt_of(pipeline, source)
+    other = tmp_path / "other"
+    sink = pipeline.start("sink", OUTPUT_DIR=str(other), EXIT_WHEN_DONE="true")
+    pipeline.finish(sink)
+    second = json.loads((other / "_receipts" / f"{source}.json".removeprefix("/")).read_bytes())
+    assert second["folder"] != first["folder"]
+    assert second["splits"] == first["splits"]
+    # The records are of the latest folder, and the receipts in the first one stay.
+    assert json.loads(pipeline.observer.records("receipts")[-1].value) == second
