@@ -33,6 +33,7 @@ from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import LocalKafkaError
 from ops.kafka.local import LocalKafka
+from services.ingest.files.finding import source_name
 from services.split.categories.splits import parse_split_by
 
 _SHOW_INTERVAL_S = 0.05
@@ -100,7 +101,8 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         with Bars(console) as bars, deferred_signals() as came:
             asyncio.run(_show_until_done(services, observer, bars, settings.kafka_bootstrap_servers, came))
         with console.status("reading the files back"):
-            files, findings = check(order.input.read_bytes(), order.name, order.output_dir, splits)
+            source = source_name(order.input)
+            files, findings = check(order.input.read_bytes(), order.name, source, order.output_dir, splits)
         console.print(category_table(categories([split.name for split in splits], files)))
         console.print(findings_table(findings))
         _ignore_signals()

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from common.protocol.output_folder import HIDDEN, REJECTED_PATH
+from common.protocol.receipts import decode_receipt
 from ops.demo.proof import (
     BYTES_AS_TEXT,
     CategoryFile,
@@ -17,12 +18,14 @@ from ops.demo.proof import (
     Whole,
     count_rows,
     prove,
+    prove_receipt,
     prove_whole,
     read_rejected,
     without,
 )
 from ops.findings import Finding, shown_path
 from services.sink.paths.names import file_path, parse_path
+from services.sink.paths.receipts import receipt_path
 from services.split.categories.splits import Split
 
 # This file marks a folder as a demo's: a real pipeline's output has a hidden folder with ledgers too.
@@ -113,8 +116,10 @@ def _category(relative: str) -> str:
     return "+".join("(empty)" if part is None else part for part in category)
 
 
-def check(data: bytes, name: str, folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Finding]]:
-    """The files that the run has written, and what they prove."""
+def check(
+    data: bytes, name: str, source: str, folder: Path, splits: Sequence[Split]
+) -> tuple[list[CategoryFile], list[Finding]]:
+    """The files that the run has written, and what they prove. `source` is what the input is called in them."""
     files, rejected = read_back(folder, splits)
     findings = prove(data, name, [split.name for split in splits], files, rejected)
     for split in splits:
@@ -124,6 +129,9 @@ def check(data: bytes, name: str, folder: Path, splits: Sequence[Split]) -> tupl
             expected = hashlib.sha256(without(data, left_out)).hexdigest()
             whole = Whole(shown_path(path), _sha256(path), expected)
             findings.append(prove_whole(whole, name, len(left_out)))
+    path = folder / receipt_path(source)
+    receipt = decode_receipt(path.read_bytes()) if path.exists() else None
+    findings.append(prove_receipt(receipt, shown_path(path), name, data, [row for row in rejected if not row.split]))
     return files, findings
 
 

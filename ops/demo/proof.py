@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from common.protocol.receipts import Receipt
 from ops.findings import Finding
 
 # By default, the csv module refuses fields above 128 KiB.
@@ -158,6 +159,21 @@ def prove_whole(whole: Whole, name: str, left_out: int) -> Finding:
         return Finding(holds=False, text=f"{whole.path} does NOT equal {name}{but_for}")
     equal = f"{whole.path} equals {name}{but_for} byte for byte (sha256 {whole.sha256[:8]}…)"
     return Finding(holds=True, text=equal)
+
+
+def prove_receipt(receipt: Receipt | None, path: str, name: str, data: bytes, no_rows: Sequence[Rejected]) -> Finding:
+    """Check that the input's receipt speaks of all its bytes and rows, and that each of its splits has all of them.
+
+    `no_rows` are the input's bytes that were rejected for every split.
+    """
+    if receipt is None:
+        return Finding(holds=False, text=f"{path} does not exist: {name} is not delivered")
+    taken = count_rows(_lines(without(data, no_rows)))
+    is_whole = (receipt.size, receipt.tally.rows, receipt.rejected.rows) == (len(data), taken.count, len(no_rows))
+    splits = receipt.splits.values()
+    if not is_whole or any(each.files + each.rejected_tally != receipt.tally for each in splits):
+        return Finding(holds=False, text=f"{path} does NOT speak of all that {name} has")
+    return Finding(holds=True, text=f"{path}: all of {name} is safe, in each of {len(receipt.splits)} splits")
 
 
 def categories(splits: Sequence[str], files: Sequence[CategoryFile]) -> Mapping[str, Sequence[tuple[str, int]]]:

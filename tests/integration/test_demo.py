@@ -103,6 +103,7 @@ def test_carries_the_rows_and_proves_it(tmp_path: Path) -> None:
         assert "✓ in 4,177 = out 4,177 + rejected 0, the same rows, in each of 3 splits" in lines
         assert "✓ 32 files, each with the header of data/abalone_full.csv" in lines
         assert "all.csv equals data/abalone_full.csv byte for byte (sha256 6fda3c4b…)" in " ".join(lines)
+        assert any(line.endswith("all of data/abalone_full.csv is safe, in each of 3 splits") for line in lines)
         assert (tmp_path / "out" / "all.csv").read_bytes() == (PROJECT / "data" / "abalone_full.csv").read_bytes()
         running.assert_nothing_left()
 

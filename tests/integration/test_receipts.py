@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from google_crc32c import value as crc32c
 
+from tests.harness.chaos.receipts import is_delivered, receipt_path
 from tests.harness.pipeline import PROJECT, Pipeline
 
 HEADER = b"Sex,Rings\n"
@@ -24,8 +25,7 @@ def sums(rows: list[bytes]) -> dict[str, Any]:
 
 
 def receipt_of(pipeline: Pipeline, source: Path) -> dict[str, Any]:
-    path = pipeline.output / "_receipts" / f"{source}.json".removeprefix("/")
-    receipt: dict[str, Any] = json.loads(path.read_bytes())
+    receipt: dict[str, Any] = json.loads(receipt_path(pipeline.output, source).read_bytes())
     # The record comes behind the file, and says the same.
     records = [record for record in pipeline.observer.records("receipts") if record.key == str(source).encode()]
     assert json.loads(records[-1].value) == receipt
@@ -132,16 +132,11 @@ def test_a_file_that_grows_has_the_receipt_of_its_latest_end(pipeline: Pipeline,
     source.write_bytes(HEADER + b"M,1\n")
     services = [pipeline.start("ingest", source, SETTLE_S="0.1")]
     services += [pipeline.start("split", SPLIT_BY="Sex"), pipeline.start("sink"), pipeline.start("sink")]
-    path = pipeline.output / "_receipts" / f"{source}.json".removeprefix("/")
     for number in range(2, 6):
-        size = source.stat().st_size
-        pipeline.wait_until(
-            lambda size=size: path.exists() and json.loads(path.read_bytes())["bytes"] == size, "delivered"
-        )
+        pipeline.wait_until(lambda: is_delivered(pipeline.output, source), "all so far is delivered")
         with source.open("ab") as file:
             file.write(b"F,%d\n" % number)
-    size = source.stat().st_size
-    pipeline.wait_until(lambda: json.loads(path.read_bytes())["bytes"] == size, "all is delivered")
+    pipeline.wait_until(lambda: is_delivered(pipeline.output, source), "all is delivered")
     assert of_split(receipt_of(pipeline, source), "Sex")[0] == sums([b"M,1", *(b"F,%d" % n for n in range(2, 6))])
     for service in services:
         assert service.stop()[0] == 0
@@ -155,7 +150,7 @@ def test_another_output_folder_has_receipts_of_its_own(pipeline: Pipeline, tmp_p
     other = tmp_path / "other"
     sink = pipeline.start("sink", OUTPUT_DIR=str(other), EXIT_WHEN_DONE="true")
     pipeline.finish(sink)
-    second = json.loads((other / "_receipts" / f"{source}.json".removeprefix("/")).read_bytes())
+    second = json.loads(receipt_path(other, source).read_bytes())
     assert second["folder"] != first["folder"]
     assert second["splits"] == first["splits"]
     # The records are of the latest folder, and the receipts in the first one stay.

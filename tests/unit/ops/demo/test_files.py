@@ -102,8 +102,9 @@ def test_a_file_that_belongs_to_no_split_is_an_error(tmp_path: Path) -> None:
 
 def test_the_whole_is_checked(tmp_path: Path) -> None:
     write(tmp_path, all_csv="a\n1\n2\n", mine_csv="a\n2\n1\n")
-    files, findings = check(b"a\n1\n2\n", "in.csv", tmp_path, parse_split_by("*,mine=*"))
+    files, findings = check(b"a\n1\n2\n", "in.csv", "/in.csv", tmp_path, parse_split_by("*,mine=*"))
     assert len(files) == 2
-    assert [finding.holds for finding in findings] == [True, True, True, False]
+    assert [finding.holds for finding in findings] == [True, True, True, False, False]
     # The same rows in another order are not the input.
-    assert findings[-1].text.endswith("mine.csv does NOT equal in.csv")
+    assert findings[-2].text.endswith("mine.csv does NOT equal in.csv")
+    assert findings[-1].text.endswith("_receipts/in.csv.json does not exist: in.csv is not delivered")
