@@ -4,15 +4,19 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import fastjsonschema
 import pytest
 from google_crc32c import value as crc32c
 
+from common.protocol.receipts import decode_receipt, encode_receipt
 from tests.harness.chaos.receipts import is_delivered, receipt_path
+from tests.harness.pages import text_of
 from tests.harness.pipeline import PROJECT, Pipeline
 
 HEADER = b"Sex,Rings\n"
@@ -155,3 +159,14 @@ def test_another_output_folder_has_receipts_of_its_own(pipeline: Pipeline, tmp_p
     assert second["splits"] == first["splits"]
     # The records are of the latest folder, and the receipts in the first one stay.
     assert json.loads(pipeline.observer.records("receipts")[-1].value) == second
+
+
+def test_the_page_shows_a_receipt_as_its_schema_has_it_and_so_is_a_real_one(pipeline: Pipeline, tmp_path: Path) -> None:
+    validate = fastjsonschema.compile(json.loads(text_of("docs/receipt.schema.json")))
+    [shown] = re.findall(r"^```json\n(.*?)^```", text_of("docs/receipts.md"), re.MULTILINE | re.DOTALL)
+    validate(json.loads(shown))
+    assert decode_receipt(encode_receipt(decode_receipt(shown.encode()))) == decode_receipt(shown.encode())
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\nF,x\nI\n")
+    pipeline.run(source, "Sex,Rings:int", **PERMITTED)
+    validate(receipt_of(pipeline, source))
