@@ -12,6 +12,7 @@ _COMMANDS = {
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
     "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with those that are left"),
     "demo": ("ops.demo.command", "send 4,177 rows through a real Kafka into one CSV per category, and prove it"),
+    "forget": ("ops.forget", "drop the tallies, shares and receipts of sources that are gone"),
     "index": ("ops.index", "print which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
     "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),

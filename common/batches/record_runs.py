@@ -30,6 +30,11 @@ def key_of(record: Record) -> bytes:
     return record.key
 
 
+def is_deletion(record: Record) -> bool:
+    """Whether a record of a compacted topic deletes what the topic has under its key."""
+    return record.value is None
+
+
 def one_by_one(runs: Iterable[RecordRun | Record]) -> Iterator[Record]:
     """Each record of these runs by itself."""
     for run in runs:

@@ -36,6 +36,11 @@ def is_reserved(path: str) -> bool:
     return path.partition("/")[0] in RESERVED
 
 
+def is_ledger_of(name: str, prefix: str) -> bool:
+    """Whether a file of this name is a ledger of the pipeline with this TOPIC_PREFIX."""
+    return prefix_of(name) == prefix
+
+
 def prefix_of(name: str) -> str | None:
     """The TOPIC_PREFIX in the name of a ledger; None if a file of this name is no ledger."""
     match = _LEDGER.fullmatch(name)

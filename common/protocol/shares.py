@@ -92,7 +92,12 @@ class Share:
     @property
     def key(self) -> bytes:
         """The record's key."""
-        return f"{self.partition} {self.source}".encode()
+        return share_key(self.partition, self.source)
+
+
+def share_key(partition: str, source: str) -> bytes:
+    """The key of a partition's share of a source."""
+    return f"{partition} {source}".encode()
 
 
 def encode_share(share: Share) -> bytes:

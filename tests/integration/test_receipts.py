@@ -5,8 +5,11 @@ import io
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,21 @@ def rejected(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> bytes:
         timeout=120,
     )
     return done.stdout
+
+
+def forget(pipeline: Pipeline, *sources: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ops", "forget", *map(str, sources)]
+    return subprocess.run(command, cwd=PROJECT, env=pipeline.environment, capture_output=True, text=True, check=False)
+
+
+def tallied(pipeline: Pipeline) -> dict[str, int]:
+    """The rows in all ledgers by source; "" has those of forgotten ones."""
+    rows: Counter[str] = Counter()
+    for path in pipeline.output.glob(".nacre/*.ledger"):
+        with closing(sqlite3.connect(path)) as ledger:
+            for source, count in ledger.execute("SELECT source, sum(rows) FROM tallies GROUP BY source"):
+                rows[source] += count
+    return rows
 
 
 def carry_on(pipeline: Pipeline, split_by: str) -> None:
@@ -170,3 +188,35 @@ def test_the_page_shows_a_receipt_as_its_schema_has_it_and_so_is_a_real_one(pipe
     source.write_bytes(HEADER + b"M,1\nF,x\nI\n")
     pipeline.run(source, "Sex,Rings:int", **PERMITTED)
     validate(receipt_of(pipeline, source))
+
+
+def test_a_source_that_is_gone_is_forgotten_and_its_rows_stay(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    gone, stays = folder / "gone.csv", folder / "stays.csv"
+    gone.write_bytes(HEADER + b"M,1\nF,x\n")
+    stays.write_bytes(HEADER + b"M,2\n")
+    pipeline.run(folder, "Sex,Rings:int", **PERMITTED)
+    files, kept = pipeline.output_files(), receipt_of(pipeline, stays)
+    sink = pipeline.start("sink")
+    pipeline.wait_for_event(sink, "ready")
+    refused = forget(pipeline, gone)
+    assert (refused.returncode, refused.stderr.rpartition(": ")[2]) == (78, "stop every sink first\n")
+    assert sink.stop()[0] == 0
+    done = forget(pipeline, gone)
+    assert (done.returncode, done.stdout) == (0, f"{gone}: forgotten\n")
+    assert pipeline.output_files() == files
+    assert tallied(pipeline) == {str(stays): 2, "": 4}
+    assert not receipt_path(pipeline.output, gone).exists()
+    again = forget(pipeline, gone, stays)
+    assert (again.returncode, again.stdout.splitlines()[0]) == (
+        1,
+        f"{gone}: not known, so there is nothing to forget",
+    )
+    # A start reads what is left of both topics. A source that comes later has its receipt as ever.
+    late = folder / "late.csv"
+    late.write_bytes(HEADER + b"M,3\n")
+    pipeline.run(folder, "Sex,Rings:int", **PERMITTED)
+    assert of_split(receipt_of(pipeline, late), "Sex")[0] == sums([b"M,3"])
+    assert not receipt_path(pipeline.output, gone).exists()
+    assert kept["rows"] == 1

@@ -20,7 +20,7 @@ from services.sink.disk.errors import DiskError
 from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
-from services.sink.ledger.tallies import enter, read_share
+from services.sink.ledger.tallies import enter, forget, read_share
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
 
 # By source.
@@ -176,6 +176,11 @@ class Ledger:
             place = partition, folder, int(facts[NEXT_OFFSET])
             found = (read_share(self._db, source, taken, *place) for source, taken in snapshots.items())
             return [share for share in found if share is not None]
+
+    def forget(self, sources: Iterable[str]) -> set[str]:
+        """Keep no more than the sum of these sources' tallies; return those that there were."""
+        with self._transaction():
+            return {source for source in sources if forget(self._db, source)}
 
     def drop(self, entries: Iterable[Entry]) -> None:
         """Remove the entries of open files without rows."""

@@ -45,6 +45,7 @@ CREATE TABLE tallies (
     size INTEGER NOT NULL,
     -- 16 hex digits: SQLite's integers have a sign.
     checksum TEXT NOT NULL,
+    -- The source "" has the sums of those that are forgotten.
     PRIMARY KEY (source, split, kind, code)
 ) WITHOUT ROWID;
 CREATE TABLE ends (
@@ -110,6 +111,8 @@ DROP_PASSED = "DELETE FROM passed WHERE source = ?"
 DROP_ENDS = """
 DELETE FROM ends WHERE source = ?1 AND number NOT IN (SELECT number FROM passed WHERE source = ?1)
 """
+DROP_TALLIES = "DELETE FROM tallies WHERE source = ?"
+DROP_SOURCE = "DELETE FROM sources WHERE source = ?"
 SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"
 SET_SOURCE = "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)"
 UNSHARED = "SELECT source FROM sources WHERE is_shared = 0"

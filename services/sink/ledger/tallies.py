@@ -25,6 +25,8 @@ from services.sink.tallies.additions import MOST_NAMED, Additions
 from services.sink.tallies.latencies import added, bucket_of
 
 _HEX_DIGITS = 16
+# No source has this name.
+_FORGOTTEN = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,15 @@ def read_share(
     )
 
 
+def forget(db: sqlite3.Connection, source: str) -> bool:
+    """Add a source's tallies to those of all that are forgotten, in the caller's transaction; False if it has none."""
+    gone, sums = _read_tallies(db, source), _read_tallies(db, _FORGOTTEN)
+    db.executemany(sql.SET_TALLY, (_row(_FORGOTTEN, key, sums.get(key, NOTHING) + gone[key]) for key in gone))
+    for statement in (sql.DROP_TALLIES, sql.DROP_PASSED, sql.DROP_ENDS):
+        db.execute(statement, (source,))
+    return db.execute(sql.DROP_SOURCE, (source,)).rowcount > 0
+
+
 def _pass(ends: dict[str, _End], split: str, ended: Ended, tallies: Tallies) -> None:
     """Take note of one more copy of an end; one that another has overtaken is left out."""
     known = ends.get(split)
@@ -144,8 +155,11 @@ def _set_source(db: sqlite3.Connection, source: str, of_source: Additions, safe_
 
 def _tally_rows(source: str, before: Tallies, of_source: Additions) -> Iterator[tuple[object, ...]]:
     for key in of_source.rows:
-        tally = before.get(key, NOTHING) + of_source.up_to(key, len(of_source.ends))
-        yield source, *key, tally.rows, tally.size, f"{tally.checksum:0{_HEX_DIGITS}x}"
+        yield _row(source, key, before.get(key, NOTHING) + of_source.up_to(key, len(of_source.ends)))
+
+
+def _row(source: str, key: Counted, tally: Tally) -> tuple[object, ...]:
+    return source, *key, tally.rows, tally.size, f"{tally.checksum:0{_HEX_DIGITS}x}"
 
 
 def _end_rows(source: str, ends: Mapping[str, _End]) -> Iterator[tuple[object, ...]]:

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.aiokafka_internals.fetched_batches import read_on, runs_of
-from common.batches.record_runs import Record, key_of, one_by_one
+from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
 from common.kafka.reading import read_until
 from common.pipeline.topics import Topics
@@ -75,6 +75,9 @@ class Issuing:
         end = (await self._consumer.end_offsets([partition]))[partition]
         async for records in read_until(self._consumer, partition, end):
             for record in records:
+                if is_deletion(record):
+                    joined.pop(key_of(record).decode(), None)
+                    continue
                 headers = dict(record.headers)
                 is_ours = headers.get(_FOLDER) == self._makers.folder.encode()
                 joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else -1
@@ -127,6 +130,10 @@ class Shares:
         changed: dict[str, int] = {}
         self._db.execute("BEGIN")
         for record in records:
+            if is_deletion(record):
+                partition, _, source = key_of(record).decode().partition(" ")
+                self._db.execute("DELETE FROM shares WHERE (source, partition) = (?, ?)", (source, partition))
+                continue
             share = decode_share(record.value)
             if share.folder != folder:
                 continue

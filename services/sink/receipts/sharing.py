@@ -12,7 +12,8 @@ from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import open_sender
 from common.settings import ServiceSettings
 
-NewRecord = tuple[bytes, bytes, Headers]
+# Key, value (None: delete what the topic has under the key), and headers.
+NewRecord = tuple[bytes, bytes | None, Headers]
 
 
 class Sender:
