@@ -82,4 +82,4 @@ def _edge(number: Decimal, step: Decimal) -> str:
         nth -= 1
     edge = _EXACT.multiply(nth, step)
     decimals = max(0, -int(step.as_tuple().exponent))
-    return f"{abs(edge) if not edge else edge:.{decimals}f}"
+    return f"{edge or abs(edge):.{decimals}f}"

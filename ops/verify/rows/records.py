@@ -52,9 +52,9 @@ class Wrong(Enum):
     BROKEN = auto()
 
 
-def lines_of(chunks: Iterable[bytes]) -> Iterator[Line]:
-    """The lines of a file that comes in chunks."""
-    held, offset, number = b"", 0, 1
+def lines_of(chunks: Iterable[bytes], number: int = 1) -> Iterator[Line]:
+    """The lines of a file that comes in chunks; the first has this number."""
+    held, offset = b"", 0
     for chunk in chain(chunks, (b"",)):
         pieces = (held + chunk).splitlines(keepends=True)
         # Its end has not come yet; a CR may be half of CRLF.

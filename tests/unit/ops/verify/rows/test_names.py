@@ -50,6 +50,8 @@ def test_no_path_says_another_category(split: str, category: Category, other: st
     assert not numbers_in(file_path(split, category, 1), "{split}/{category}.csv", Named(other, others, 0))
 
 
-@pytest.mark.parametrize("path", ["Sex/F.csv", "Sex/M~.csv", "Sex/M~0.csv", "M.csv", "Sex/M.csv.csv", "Sex/M/M.csv", ""])
+@pytest.mark.parametrize(
+    "path", ["Sex/F.csv", "Sex/M~.csv", "Sex/M~0.csv", "M.csv", "Sex/M.csv.csv", "Sex/M/M.csv", ""]
+)
 def test_a_path_of_something_else_says_nothing(path: str) -> None:
     assert numbers_in(path, "{split}/{category}.csv", Named("Sex", ("M",), 0)) == set()

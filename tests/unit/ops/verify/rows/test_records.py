@@ -11,7 +11,7 @@ from common.rows.reasons import Code
 from common.rows.schema import Dialect
 from ops.verify.rows.records import Record, Rules, cut_at, lines_of, records_of
 from services.ingest.parsing.following import find_line_rest
-from services.ingest.parsing.framing import Reject, RowBlock, frame
+from services.ingest.parsing.framing import Reject, frame
 from services.ingest.parsing.patterns import count_breaks
 from tests.harness.csv_pieces import PIECES
 
