@@ -6,7 +6,7 @@ from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import RECEIPTS, REJECTED_PATH
 from common.protocol.receipts import Receipt, decode_receipt
 from common.protocol.shares import Kind, total
-from ops.verify.balance import Balance, Standing, balance
+from ops.verify.balance import Balance, Known, Standing, balance
 from ops.verify.entries import File
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report
@@ -58,8 +58,8 @@ def check_rows(ledgers: Ledgers, report: Report) -> None:
             report.unseen.add(Finding("forgotten", text))
 
 
-def check_sources(ledgers: Ledgers, report: Report) -> Iterator[Balance]:
-    """Balance each source, and report those that are not delivered."""
+def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Balance]]:
+    """Balance each source, and report those that are not delivered; what the ledgers have of it, and how it stands."""
     if ledgers.formats == {1}:
         text = "in a pipeline of format 1 no ledger says what was read, so nothing shows whether it was delivered"
         report.unseen.add(Finding("format", text))
@@ -76,7 +76,7 @@ def check_sources(ledgers: Ledgers, report: Report) -> Iterator[Balance]:
             case Standing.OFF:
                 report.count("sources_stuck")
                 report.differs.add(Finding("balance", f"{source}: {found.reason}", source=source))
-        yield found
+        yield known, found
 
 
 def check_receipts(ledgers: Ledgers, report: Report) -> None:

@@ -137,6 +137,14 @@ class Ledgers:
         for row in self._db.execute(f"{_ONE_FILE} ORDER BY key, part"):
             yield file_of(row[0], row[1:])
 
+    def keys(self) -> Iterator[bytes]:
+        """The keys of all categories that have files, sorted."""
+        key: bytes | None = b""
+        while key is not None:
+            [(key,)] = self._db.execute("SELECT min(key) FROM files WHERE key > ?", (key,))
+            if key is not None:
+                yield key
+
     def parts(self, key: bytes) -> list[File]:
         """The files of a category."""
         found = self._db.execute(f"{_ONE_FILE} WHERE key = ? ORDER BY part", (key,))

@@ -32,6 +32,12 @@ def digest(text: bytes) -> bytes:
     return blake2b(text, digest_size=16).digest()
 
 
+def rejection_digest(source: bytes, line: bytes, offset: bytes, split: bytes, code: bytes, raw: bytes) -> bytes:
+    """By which rejections are compared: by all but the words of their reasons."""
+    fields = source, line, offset, split, code, raw
+    return digest(b"".join(b"%d:%b" % (len(each), each) for each in fields))
+
+
 class Spool:
     """The rows of all streams, by the key of their file. All are added before any is read."""
 
