@@ -51,7 +51,8 @@ class Balance:
     """How a source stands, and in one line why it is not delivered.
 
     `ended` is its latest end that any ledger knows. By split, `safe` is what has come whole, `missing` how many rows of
-    those that were read are not safe yet. `since_ms` is when the oldest of them was read, at the latest.
+    those that were read are not safe yet. `since_ms` is when the oldest of them was read, at the latest; `latest_ms` is
+    when the last row became safe.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Balance:
     safe: Mapping[str, Safe] = field(default_factory=dict)
     missing: int = 0
     since_ms: int = 0
+    latest_ms: int = 0
 
     def safe_bytes(self, split: str) -> int:
         """Up to which offset of the source its rows have to be there for this split."""
@@ -69,11 +71,12 @@ class Balance:
 
 def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Balance:
     """Balance one source over all ledgers, of which `rejected` is that of rejected rows, None if it is not there."""
+    latest_ms = max(known.safe_ms.values(), default=0)
     ended = max((each.ended for each in known.passed), key=lambda each: each.number, default=None)
     if ended is None:
         rows = max((_read(known, split) for split in _splits(known)), default=0)
         reason = f"its end has not come; {rows:,} rows are safe"
-        return Balance(known.source, Standing.UNDER_WAY, reason, since_ms=max(known.safe_ms.values(), default=0))
+        return Balance(known.source, Standing.UNDER_WAY, reason, since_ms=latest_ms, latest_ms=latest_ms)
     wanted = {each: None for one in known.passed if one.ended.number == ended.number for each in one.ended.split_by}
     safe = {
         split: found
@@ -97,7 +100,7 @@ def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Bal
     else:
         standing = Standing.DELIVERED
     since_ms = min(known.safe_ms[each.ledger] for each in known.passed if each.ended.number == ended.number)
-    return Balance(known.source, standing, reason, ended, safe, sum(missing.values()), since_ms)
+    return Balance(known.source, standing, reason, ended, safe, sum(missing.values()), since_ms, latest_ms)
 
 
 def _splits(known: Known) -> set[str]:

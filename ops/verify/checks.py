@@ -45,17 +45,13 @@ class Names:
 
 def check_rows(ledgers: Ledgers, report: Report) -> None:
     """Compare the rows of each split's files with the ledgers' own tallies of them."""
-    for ledger, split, rows in ledgers.rows_of_files():
-        if ledgers.formats == {1}:
-            continue
+    for ledger, split, rows in ledgers.rows_of_files() if ledgers.formats != {1} else ():
         tallied = sum(tally.rows for _, tally in ledgers.tallied(ledger, split, IN_FILES))
-        where = f"{ledgers.name(ledger)}, {'rejected' if split is None else f'split {split}'}"
-        if tallied > rows:
+        # Rejections of a source that was begun anew are void, and stay in their file.
+        if tallied > rows or (tallied < rows and split is not None):
+            where = f"{ledgers.name(ledger)}, {'rejected' if split is None else f'split {split}'}"
             text = f"{where}: its files have {rows:,} rows, and by source it knows {tallied:,}"
             report.differs.add(Finding("rows", text, found=str(rows), expected=str(tallied)))
-        elif tallied < rows and split is not None:
-            text = f"{where}: {rows - tallied:,} of {rows:,} rows are of sources that it no longer knows"
-            report.unseen.add(Finding("forgotten", text))
 
 
 def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Balance]]:
@@ -101,16 +97,14 @@ def _contradictions(ledgers: Ledgers, receipt: Receipt) -> Iterator[str]:
         return
     if receipt.number > found.ended.number:
         yield f"it speaks of end {receipt.number}, and the ledgers know of {found.ended.number}"
+    if receipt.number == found.ended.number and (receipt.size, receipt.tally) != (found.ended.size, found.ended.tally):
+        yield f"it says that {receipt.tally.rows:,} rows were read, with sums that are not the ledgers'"
     for split, delivered in receipt.splits.items():
         safe = found.safe.get(split)
         if safe is None or safe.ended.number != receipt.number:
             continue
-        in_files = [tallies for ledger, tallies in known.tallies.items() if ledger != ledgers.rejected]
-        replays = [total(tallies, split, Kind.REPLAY) for tallies in in_files]
         # A replay that came later supersedes the receipt, which is written again soon.
-        has_replays = any(tally.rows for tally in replays) or delivered.replayed
-        if (receipt.size, receipt.tally) != (safe.ended.size, safe.ended.tally):
-            yield f"it says that {receipt.tally.rows:,} rows were read, with sums that are not the ledgers'"
-        elif not has_replays and delivered.files != safe.files:
+        has_replays = delivered.replayed or any(total(each, split, Kind.REPLAY).rows for each in known.tallies.values())
+        if not has_replays and delivered.files != safe.files:
             rows = delivered.files.rows
             yield f"it says that {rows:,} rows are in the files of split {split}, not {safe.files.rows:,}"

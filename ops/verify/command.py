@@ -15,6 +15,7 @@ from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report
 from ops.verify.settings import PROGRAM, Arguments, read_arguments
 from ops.verify.spool import Spool
+from ops.verify.watch import watch
 
 _INTERRUPTED = 130
 _BY_LENGTH = "what the files hold: only their lengths were compared"
@@ -25,6 +26,9 @@ def main(argv: list[str]) -> int:
     """Verify and print; return 0 if all is well, 1 if not, 75 if it is not all there yet, 78 for a wrong setting."""
     try:
         arguments = read_arguments(argv)
+        if arguments.watches:
+            files = find_given(arguments.sources) if arguments.sources else {}
+            return watch(arguments.output_dir, files, arguments.stuck_s, as_json=arguments.as_json)
         report = verify(arguments)
         _print([orjson.dumps(report.fields).decode()] if arguments.as_json else report.lines())
     except ServiceError as error:

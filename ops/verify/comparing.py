@@ -9,11 +9,11 @@ from functools import partial
 from heapq import merge as merge_sorted
 from itertools import groupby
 
-from common.protocol.category_keys import parse_file_key
+from common.protocol.category_keys import parse_file_key, row_key
 from common.rows.schema import Schema
 from ops.verify.checks import Names
 from ops.verify.entries import REJECTED_KEY, File
-from ops.verify.judging import Group, Judge, Task
+from ops.verify.judging import Group, Judge, Named, Task
 from ops.verify.lines import REJECTED, Lines
 from ops.verify.others import Allowed, Place
 from ops.verify.report import Finding, Report
@@ -55,7 +55,8 @@ class Comparison:
                 for _ in self._lines.read(parts, None):
                     pass
         for place, group in self._groups.items():
-            self._judge.judge_group(place, group, self._task.others.allowed(place))
+            if self._is_compared(place[1]):
+                self._judge.judge_group(place, group, self._task.others.allowed(place))
         self._report_unseen()
 
     def _is_compared(self, split: str | None) -> bool:
@@ -82,7 +83,9 @@ class Comparison:
             self._holes += 1
             group.is_judged = False
         else:
-            self._judge.judge(key, numbers, merged, group, allowed)
+            path = parts[-1].name if parts else ""
+            named = Named(path or f"the category {_category(key)}, which has no file,", path)
+            self._judge.judge(named, numbers, merged, group, allowed)
 
     def _rows_of(self, key: bytes, stream: int) -> Iterator[Expected]:
         return self._task.spool.streams(key)[stream]
@@ -102,3 +105,11 @@ class Comparison:
         ):
             if is_so:
                 self._report.unseen.add(Finding(what, text))
+
+
+def _category(key: bytes) -> str:
+    """A category, as it is told."""
+    if key == REJECTED_KEY:
+        return "rejected"
+    _, split, category = parse_file_key(key)
+    return row_key(split, category).decode()

@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from common.protocol.category_keys import parse_file_key, row_key
-from common.protocol.output_folder import REJECTED_PATH
 from common.rows.tally import NOTHING, Tally
 from ops.verify.balance import Balance
-from ops.verify.entries import REJECTED_KEY
 from ops.verify.ledgers import Ledgers
 from ops.verify.others import Allowed, Others, Place
 from ops.verify.report import Finding, Report, shown
@@ -45,6 +42,13 @@ class Group:
     first: Found | None = None
 
 
+class Named(NamedTuple):
+    """A file, as it is told; `path` is "" if it is not there."""
+
+    name: str
+    path: str
+
+
 class Judge:
     """Reports what differs. `equal` counts rows that several sources have."""
 
@@ -53,14 +57,14 @@ class Judge:
         self._report = report
         self.equal = 0
 
-    def judge(self, key: bytes, streams: Iterable[int], merged: Merged, group: Group, allowed: Allowed) -> None:
-        """Judge the files of one category, which have these streams."""
+    def judge(self, file: Named, streams: Iterable[int], merged: Merged, group: Group, allowed: Allowed) -> None:
+        """Judge the files of one category, the last of which is this one; they have these streams."""
         self.equal += merged.surplus
         missing = {stream: row for stream, row in merged.left.items() if row.offset < self._safe_bytes(stream)}
         # A row that is not there yet may have been taken for an equal one of another source.
         is_vague = merged.surplus > 0 and not all(map(self._is_whole, streams))
         if missing or (merged.has_extra and allowed.is_nothing and not is_vague):
-            self._report.differs.add(self._difference(key, merged, missing))
+            self._report.differs.add(self._difference(file, merged, missing))
             group.is_judged = False
         if merged.ending is not None:
             line, row = merged.ending
@@ -75,9 +79,9 @@ class Judge:
 
     def judge_group(self, place: Place, group: Group, allowed: Allowed) -> None:
         """Compare the rows of no given source with what the ledger knows of them."""
-        rows, expected = group.extra.rows + group.unread, allowed.rows.rows + allowed.unknown
-        # Of rows that were not read one by one, and of sources that are forgotten, only the number is known.
-        is_same = rows == expected if group.unread or allowed.unknown else group.extra == allowed.rows
+        rows, expected = group.extra.rows + group.unread, allowed.rows.rows + allowed.void
+        # Of rows that were not read one by one, and of void rejections, only the number is known.
+        is_same = rows == expected if group.unread or allowed.void else group.extra == allowed.rows
         if is_same or not group.is_judged or self._task.ledgers.formats == {1}:
             return
         ledger, split = place
@@ -103,13 +107,14 @@ class Judge:
         number, _ = self._task.streams.of(stream)
         return self._task.sources[number].size <= self._safe_bytes(stream)
 
-    def _difference(self, key: bytes, merged: Merged, missing: Mapping[int, Expected]) -> Finding:
+    def _difference(self, file: Named, merged: Merged, missing: Mapping[int, Expected]) -> Finding:
         """The first line that is not what it has to be, and the row of a source that was next there."""
         odd, fields = merged.odd, dict[str, Any]()
         stream = next(iter(missing), None if odd is None else odd.last)
         row = None if stream is None else missing.get(stream)
         if odd is None:
-            what = f"{_category(key)} ends after {merged.lines:,} rows"
+            what = f"{file.name} ends after {merged.lines:,} rows"
+            fields = {"path": file.path}
         else:
             found = shown(odd.line.text)
             what = f'{odd.line.path}, line {odd.line.number} is "{found}"'
@@ -122,11 +127,3 @@ class Judge:
         expected = shown(text_at(source.path, row.offset))
         fields |= {"source": source.name, "source_line": row.line, "expected": expected}
         return Finding("row", f'{what}, where {source.name}, line {row.line} has "{expected}"', **fields)
-
-
-def _category(key: bytes) -> str:
-    """A category, as it is told."""
-    if key == REJECTED_KEY:
-        return REJECTED_PATH
-    _, split, category = parse_file_key(key)
-    return row_key(split, category).decode()

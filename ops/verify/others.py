@@ -16,10 +16,10 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """Rows of other sources, and those that were sent again; `unknown` is how many of which no ledger says more."""
+    """Rows of other sources, and those that were sent again; `void` is how many rejections do not count any more."""
 
     rows: Tally = NOTHING
-    unknown: int = 0
+    void: int = 0
 
     @property
     def is_nothing(self) -> bool:
@@ -65,7 +65,9 @@ class Others:
         """What is allowed there."""
         if not self._has_tallies or place not in self._rows:
             return Allowed()
-        return Allowed(self._others[place], max(0, self._rows[place] - self._tallied[place]))
+        # Of a source that was begun anew.
+        void = max(0, self._rows[place] - self._tallied[place]) if place[1] is None else 0
+        return Allowed(self._others[place], void)
 
     def report(self, report: Report) -> None:
         """Say what cannot be seen."""

@@ -1,9 +1,9 @@
 """An output folder as the three services leave it, made by their own code in this process, without Kafka."""
 
+import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.messages import Mark, decode_control, encode_control
 from common.protocol.output_folder import ledger_path
+from common.protocol.receipts import encode_receipt
 from common.protocol.shares import Share
 from services.sink.grouping import group_by_key, rejection_grouping
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.issuing import write_receipts
-from common.protocol.receipts import encode_receipt
 from services.sink.rolling.limits import NOTHING_FINISHED, Rolling
 from services.sink.tallies.joining import Makers, join
 from services.split.categories.splits import parse_split_by
@@ -45,7 +45,7 @@ class Recorder(Reader):
     def _take(self, outbox: Outbox) -> None:
         records: dict[str, list[Raw]] = {}
         for (topic, _), batches in outbox.batches.items():
-            records[topic] = [record for batch in batches for record in batch.records]  # type: ignore[attr-defined]  # as Reader makes them
+            records[topic] = [record for batch in batches for record in batch.records]
         self.outboxes.append(records)
 
 
@@ -62,7 +62,6 @@ class Delivery:
     schemas: Schemas = field(default_factory=Schemas)
     recorders: dict[Path, Recorder] = field(default_factory=dict)
     offsets: dict[tuple[str, int], int] = field(default_factory=dict)
-    held: Any = None
 
     async def deliver(self, *sources: Path, ends: bool = False) -> None:
         """Let what these sources hold now come into the files; `ends`: these are then finished."""
@@ -120,8 +119,25 @@ class Delivery:
         receipts = {source: join(found, makers) for source, found in by_source.items()}
         write_receipts(
             self.root,
-            {receipt_path(source): encode_receipt(receipt) for source, receipt in receipts.items() if receipt is not None},
+            {
+                receipt_path(source): encode_receipt(receipt)
+                for source, receipt in receipts.items()
+                if receipt is not None
+            },
         )
+
+
+def delivered(
+    folder: Path, split_by: str, sources: Mapping[str, bytes], *, ends: bool = False, **rest: Any
+) -> Delivery:
+    """Deliver sources, given as names and bytes, from `folder`/in into `folder`/out."""
+    delivery = Delivery(folder / "out", split_by, **rest)
+    paths = [folder / "in" / name for name in sources]
+    for path, content in zip(paths, sources.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    asyncio.run(delivery.deliver(*paths, ends=ends))
+    return delivery
 
 
 def _pieces(records: list[Raw]) -> Iterator[list[Raw]]:
