@@ -10,7 +10,7 @@ from ops.verify.files import opened, read_checked
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report, shown
 from ops.verify.rows.merging import Expected, Found
-from ops.verify.rows.records import Record, Rules, lines_of, records_of
+from ops.verify.rows.records import Record, Rules, lines_of, records_of, wholes_of
 from ops.verify.spool import digest, rejection_digest
 
 # How the file of rejected rows is read.
@@ -58,9 +58,16 @@ class Lines:
         chunks = self._behind_header(read_checked(self._ledgers, file, path, content, self._report), path, schema)
         first = 1 if schema.header is None else len((schema.header + b".").splitlines()) + 1
         rules = Rules(schema.dialect.delimiter, schema.dialect.quote, len(schema.columns), self._longest)
-        for record in records_of(lines_of(chunks, first), rules):
+        lines = lines_of(chunks, first)
+        if schema is REJECTED:
+            found = (_rejection(record, path) for record in records_of(lines, rules))
+        else:
+            found = (
+                Found(digest(text), text, eol, path, number) for text, eol, _, number, _ in wholes_of(lines, rules)
+            )
+        for line in found:
             count += 1
-            yield _found(record, path, is_rejection=schema is REJECTED)
+            yield line
         self._report.count("rows", count)
         if count != file.rows and self._report.differs.count == before:
             text = f"{path} has {count:,} rows, and its ledger says {file.rows:,}"
@@ -83,9 +90,9 @@ class Lines:
         yield from chunks
 
 
-def _found(record: Record, path: str, *, is_rejection: bool) -> Found:
-    """A line of a file; of a rejection the text is the row that was rejected."""
-    if not is_rejection or record.code is not None:
+def _rejection(record: Record, path: str) -> Found:
+    """A line of rejected rows; its text is the row that was rejected."""
+    if record.code is not None:
         return Found(digest(record.text), record.text, record.eol, path, record.line)
     source, line, offset, split, code, _, raw = record.fields
     return Found(rejection_digest(source, line, offset, split, code, raw), raw, record.eol, path, record.line)

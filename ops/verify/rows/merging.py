@@ -17,7 +17,7 @@ from typing import NamedTuple
 from google_crc32c import value as crc32c
 
 from common.protocol.messages import HALF_CRLF
-from common.rows.tally import NOTHING, Tally
+from common.rows.tally import Tally
 
 _MODULUS = 2**128
 
@@ -56,28 +56,47 @@ class Odd(NamedTuple):
 class Merged:
     """How lines and streams fit.
 
-    `extra` and `digests` are the lines that are too many, less those that are too few. `left` is, by stream, the first
-    row that no line has taken. `surplus` counts lines that were taken more than once. `ending` is the first line whose
-    ending is not its row's, and the row.
+    `left` is, by stream, the first row that no line has taken. `surplus` counts how often a line was taken once more.
+    `ending` is the first line whose ending is not its row's, and the row.
     """
 
     lines: int = 0
-    extra: Tally = NOTHING
-    digests: int = 0
     surplus: int = 0
     odd: Odd | None = None
     ending: tuple[Found, Expected | None] | None = None
     left: dict[int, Expected] = field(default_factory=dict)
+    # Plain numbers, for speed: rows, bytes, sums of CRC-32C and of digests.
+    _rows: int = 0
+    _size: int = 0
+    _checksum: int = 0
+    _digests: int = 0
+
+    @property
+    def extra(self) -> Tally:
+        """The lines that are too many, less those that are too few."""
+        return Tally(self._rows, self._size, self._checksum % 2**64)
 
     @property
     def has_extra(self) -> bool:
         """Whether there is a line too many, or one too few."""
-        return self.extra.rows != 0 or self.digests != 0
+        return self._rows != 0 or self._digests % _MODULUS != 0
 
     def add(self, line: Found, times: int) -> None:
         """Count a line as too many, or with a negative number as too few."""
-        self.extra += Tally(times, times * len(line.text), times * crc32c(line.text))
-        self.digests = (self.digests + times * int.from_bytes(line.digest, "big")) % _MODULUS
+        self._rows += times
+        self._size += times * len(line.text)
+        self._checksum += times * crc32c(line.text)
+        self._digests += times * int.from_bytes(line.digest, "big")
+
+    def check_ending(
+        self, line: Found, row: Expected, endings: set[bytes], usual: bytes
+    ) -> tuple[Found, Expected] | None:
+        """Check the ending of a line with that of its rows; return it if it is right only at the end of the file."""
+        if line.eol == b"\r" and endings == {HALF_CRLF}:
+            return line, row
+        if self.ending is None and not any(_ends_as(eol, line.eol, usual) for eol in endings):
+            self.ending = line, row
+        return None
 
 
 def merge(lines: Iterable[Found], streams: Mapping[int, Iterator[Expected]], usual: bytes) -> Merged:
@@ -103,11 +122,8 @@ def merge(lines: Iterable[Found], streams: Mapping[int, Iterator[Expected]], usu
             merged.add(line, 1 - len(taken))
             merged.surplus += len(taken) - 1
         last, row = taken[0], merged.left[taken[0]]
-        if not any(_ends_as(merged.left[stream].eol, line.eol, usual) for stream in taken):
-            merged.ending = merged.ending or (line, row)
-        elif line.eol == b"\r" and all(merged.left[stream].eol == HALF_CRLF for stream in taken):
-            # Right only at the end of the file.
-            half = line, row
+        if row.eol != line.eol:
+            half = merged.check_ending(line, row, {merged.left[stream].eol for stream in taken}, usual)
         for stream in taken:
             if (following := next(streams[stream], None)) is None:
                 del merged.left[stream]

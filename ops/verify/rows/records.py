@@ -131,6 +131,21 @@ def records_of(lines: Iterable[Line], rules: Rules) -> Iterator[Record]:
             yield _quoted(line, waiting, source, rules)
 
 
+def wholes_of(lines: Iterable[Line], rules: Rules) -> Iterator[Line]:
+    """Each record of these lines as one line, whatever its fields are; where quotes are wrong, each line."""
+    source = iter(lines)
+    waiting: deque[Line] = deque()
+    for first in source:
+        line: Line | None = first
+        while line is not None:
+            if not rules.quote or rules.quote not in line.text:
+                yield line
+            else:
+                record = _quoted(line, waiting, source, rules)
+                yield Line(record.text, record.eol, record.offset, record.line)
+            line = waiting.popleft() if waiting else None
+
+
 def _next(waiting: deque[Line], source: Iterator[Line]) -> Line | None:
     return waiting.popleft() if waiting else next(source, None)
 
