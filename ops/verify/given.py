@@ -50,11 +50,9 @@ def compare_sources(
 ) -> None:
     """Compare all files with these sources."""
     found = _match(ledgers, files, report)
-    others = Others(ledgers, found)
     balances: dict[str, Balance] = {}
     has_files: set[str] = set()
     for known, how in check_sources(ledgers, report):
-        others.add(known)
         if known.source in found:
             balances[known.source] = how
             in_files = (tallies for ledger, tallies in known.tallies.items() if ledger != ledgers.rejected)
@@ -79,6 +77,9 @@ def compare_sources(
             _compare_sums(source, ended, report)
     report.count("sources_given", len(sources))
     spool.complete()
+    others = Others(ledgers, {source.name for source in sources})
+    for name in ledgers.sources():
+        others.add(ledgers.known(name))
     # Rows may be longer in files than in sources, as JSON gives them back: with all quotes doubled.
     longest = 2 * settings.max_row_bytes
     task = Task(ledgers, spool, sources, reader.streams, balances, others, settings.order == "source", longest)

@@ -45,7 +45,7 @@ def begin(lines: Iterable[Line], options: ReadOptions) -> Beginning:
         stream = islice(chain((first,), stream), skipped, None)
     blanks, head = [], list(islice(stream, 1))
     while options.header == "first" and head and _is_blank(head[0]):
-        blanks.append(Record(head[0].text, head[0].eol, head[0].number, head[0].offset, Code.BLANK_LINE))
+        blanks.append(_blank(head[0]))
         head = list(islice(stream, 1))
     size = 0
     while size <= 2 * _LONGEST_BROKEN and (line := next(stream, None)) is not None:
@@ -55,7 +55,11 @@ def begin(lines: Iterable[Line], options: ReadOptions) -> Beginning:
     quotes = _QUOTES if options.quote is None else (options.quote,)
     pairs = [(mark, quote) for mark, quote in product(delimiters, quotes) if mark != quote]
     schemas = (_schema(head, mark, quote, options) for mark, quote in pairs)
-    return Beginning(blanks, head, stream, [schema for schema in schemas if schema is not None])
+    candidates = [schema for schema in schemas if schema is not None]
+    if not candidates:
+        # Without a header it is only now that blank lines are known to precede nothing.
+        blanks += map(_blank, head)
+    return Beginning(blanks, head, stream, candidates)
 
 
 def lines_behind(beginning: Beginning, schema: Schema) -> Iterator[Line]:
@@ -71,6 +75,10 @@ def lines_behind(beginning: Beginning, schema: Schema) -> Iterator[Line]:
 
 def _is_blank(line: Line) -> bool:
     return bool(line.eol) and line.text in (b"", BOM)
+
+
+def _blank(line: Line) -> Record:
+    return Record(line.text, line.eol, line.number, line.offset, Code.BLANK_LINE)
 
 
 def _schema(head: Sequence[Line], delimiter: bytes, quote: bytes, options: ReadOptions) -> Schema | None:

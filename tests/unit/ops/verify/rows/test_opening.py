@@ -58,13 +58,14 @@ def pieces(data: bytes) -> Iterator[bytes]:
 def test_header_dialect_and_first_row_are_those_of_ingest(data: bytes, options: ReadOptions) -> None:
     opening = by_ingest(data, options)
     beginning = begin(lines_of(pieces(data)), options)
+    blanks = [(each.line, each.offset, each.text) for each in beginning.blanks]
+    assert blanks == [(each.line, each.offset, each.raw) for each in opening.rejects]
     if opening.schema is None:
+        assert beginning.candidates == []
         return
     assert opening.schema in beginning.candidates
     if not options.is_auto:
         assert len(beginning.candidates) == 1
-    blanks = [(each.line, each.offset, each.text) for each in beginning.blanks]
-    assert blanks == [(each.line, each.offset, each.raw) for each in opening.rejects]
     dialect = opening.schema.dialect
     rules = Rules(dialect.delimiter, dialect.quote, len(opening.schema.columns), 1000)
     found = list(records_of(lines_behind(beginning, opening.schema), rules))
