@@ -30,6 +30,7 @@ class Progress:
     `rows` that has its rows, "" where the broker gave none. `reason` is why the first row was rejected (a blank line is
     no row). `given_up`: standard input was left before its end. `begun` are the settings, by name, with which its first
     bytes were read, empty while none are read. `ends` counts how often it has ended: a file that grows has many ends.
+    `format` is the one in which its first rows were written: there are receipts from format 2 on.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Progress:
     given_up: bool = False
     begun: Mapping[str, str] = field(default_factory=dict)
     ends: int = 0
+    format: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
 from common.protocol.category_keys import parse_file_key
-from common.protocol.identity import NEWEST
+from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.shares import Share, Snapshot
 from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
@@ -46,7 +46,7 @@ class PartitionFiles:
         clock: Callable[[], float] = time.time,
         *,
         group: Grouping = group_by_key,
-        version: int = NEWEST,
+        formats: Formats = NEWEST_FORMATS,
         memory_limits: MemoryLimits = _MEMORY_LIMITS,
         due_at_once: int = 10_000,
     ) -> None:
@@ -55,7 +55,7 @@ class PartitionFiles:
         self._clock = clock
         self._group = group
         self._due_at_once = due_at_once
-        self._ledger = open_ledger(root, ledger_path, version, is_rejected=group is not group_by_key)
+        self._ledger = open_ledger(root, ledger_path, formats.now, is_rejected=group is not group_by_key)
         # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
         # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
         name = ledger_path.rpartition("/")[2]
@@ -66,9 +66,9 @@ class PartitionFiles:
         self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, clock, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
-        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, version)
+        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, formats.begun)
         # None in format 1, where rows do not say which source they are of.
-        self._tallying = Tallying() if version > 1 else None
+        self._tallying = Tallying() if formats.now > 1 else None
         # Of the checkpoints that have ended: the sources whose shares are to be issued.
         self._unshared: dict[str, list[Snapshot]] = {}
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.

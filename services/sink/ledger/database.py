@@ -17,7 +17,6 @@ from common.errors import ServiceError
 from common.protocol.identity import NEWEST
 from common.protocol.shares import Share, Snapshot
 from services.sink.disk.errors import DiskError
-from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.ledger.tallies import enter, forget, read_share
@@ -45,14 +44,6 @@ _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY_CODE = 0xFF
 
 
-def check_ledger(output: OutputRoot, path: str) -> None:
-    """ServiceError if a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
-    # SQLite opens a path and follows links, also one that is planted between this check and the opening. An attacker
-    # who can do that can write the ledger itself, and `OutputRoot` refuses every path outside that it then names.
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        output.status(path + suffix)
-
-
 class Ledger:
     """The ledger of one partition, in a pipeline of this format. Several threads may use it: they take turns.
 
@@ -75,13 +66,15 @@ class Ledger:
                 self._db.execute("PRAGMA synchronous=FULL")
                 if self._is_new():
                     self._db.executescript(sql.schema(version))
+                elif self._is_first(version):
+                    self._db.executescript(sql.UPGRADE)
             except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
 
     def _is_new(self) -> bool:
         [(version,)] = self._db.execute("PRAGMA user_version")
-        if version == sql.VERSIONS[self._version]:
+        if version == sql.VERSIONS[self._version] or self._is_first(self._version):
             return False
         if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             return True
@@ -89,6 +82,11 @@ class Ledger:
             f"ledger {self._path} is of another version of sink: begin again with another OUTPUT_DIR, which gets "
             "everything that Kafka still has"
         )
+
+    def _is_first(self, version: int) -> bool:
+        """Whether it is of format 1, and the pipeline was upgraded to this format since."""
+        [(found,)] = self._db.execute("PRAGMA user_version")
+        return version > 1 and found == sql.VERSIONS[1]
 
     def close(self) -> None:
         """Close the database."""

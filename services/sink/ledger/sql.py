@@ -101,6 +101,9 @@ ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
 SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 
+# From the tables of format 1.
+UPGRADE = f"BEGIN IMMEDIATE;{_TALLIES}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
+
 TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
 SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"
 DROP_READ = "DELETE FROM tallies WHERE source = ? AND kind = 'read'"
