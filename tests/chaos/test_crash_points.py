@@ -18,6 +18,7 @@ import pytest
 
 from tests.harness.chaos import extent
 from tests.harness.chaos.crash_points import Crash, crashes_of
+from tests.harness.chaos.receipts import is_delivered
 from tests.harness.expectation import ABALONE, expected_files, path_by, rejections
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 
@@ -250,6 +251,8 @@ def check_in_the_end(pipeline: Pipeline, feed: Feed, services: Sequence[Service]
 
     pipeline.wait_until(is_written, "all is written")
     pipeline.wait_until(lambda: told_rejections(pipeline).total() >= rejected.total(), "all rejections are written")
+    sources = [source.path for source in feed.sources]
+    pipeline.wait_until(lambda: all(is_delivered(pipeline.output, path) for path in sources), "all is delivered")
     for service in services:
         assert service.stop()[0] == 0
     assert told_rejections(pipeline) == rejected

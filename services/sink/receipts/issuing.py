@@ -9,6 +9,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -28,6 +29,7 @@ from services.sink.disk.output_root import OutputRoot
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import Sender
 from services.sink.tallies.joining import Makers, join
+from services.sink.threads import in_thread
 
 log = structlog.get_logger()
 
@@ -49,6 +51,7 @@ class Issuing:
         self._consumer = consumer
         self._sender = sender
         self._shares = Shares()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         self._shares_partition = TopicPartition(topics.shares, 0)
         self.position = -1
 
@@ -67,6 +70,8 @@ class Issuing:
                 self.position = await self._consumer.position(self._shares_partition)
         finally:
             self._shares.close()
+            # A cancelled task leaves its call running: the partition's lock is released after this.
+            self._thread.shutdown(wait=True)
 
     async def _read_issued(self) -> dict[str, int]:
         """By source, the offset of `shares` up to which a receipt was joined in this folder."""
@@ -98,7 +103,8 @@ class Issuing:
     async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
         if not found:
             return
-        await asyncio.to_thread(write_receipts, self._root, {receipt_path(source): value for source, value, _ in found})
+        receipts = {receipt_path(source): value for source, value, _ in found}
+        await in_thread(self._thread, write_receipts, self._root, receipts)
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [
