@@ -36,7 +36,7 @@ class Delivery:
     async def share(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Send the shares of a partition that are to be issued, and wait until the broker has them."""
         name = f"{partition.topic.removeprefix(self._settings.topic_prefix)}-{partition.partition}"
-        if shares := await files.shares(name, self._folder):
+        if shares := files.take_shares(name, self._folder):
             await self._sender.send(self._topics.shares, ((share.key, encode_share(share), []) for share in shares))
             files.note_shared(shares)
 

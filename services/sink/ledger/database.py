@@ -7,7 +7,7 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -15,15 +15,12 @@ from typing import Any
 
 from common.errors import ServiceError
 from common.protocol.identity import NEWEST
-from common.protocol.shares import Share, Snapshot
 from services.sink.disk.errors import DiskError
 from services.sink.ledger import sql
 from services.sink.ledger.entries import Changes, Entry
-from services.sink.ledger.tallies import enter, forget, read_share
+from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
-
-# By source.
-Snapshots = Mapping[str, Sequence[Snapshot]]
+from services.sink.tallies.states import Unshared
 
 # The names of facts about the partition; `origin` has the others.
 NEXT_OFFSET = "next_offset"
@@ -145,11 +142,10 @@ class Ledger:
 
     def commit(
         self, facts: dict[str, str], changes: Changes, tallied: Tallied = NOTHING_TALLIED, now: float = 0.0
-    ) -> Snapshots:
+    ) -> list[Unshared]:
         """Enter these facts, files and rows by source in one transaction.
 
-        The files are durable at `now` (seconds since 1970). Return the sources whose shares are to be issued, with the
-        snapshots at the ends that came.
+        The files are durable at `now` (seconds since 1970). Return the sources whose shares are to be issued.
         """
         with self._transaction():
             self._db.executemany(sql.SET_FACT, facts.items())
@@ -158,22 +154,15 @@ class Ledger:
             self._db.executemany(sql.SET_FILE, map(_columns, changes.open))
             if tallied.shared:
                 self._db.executemany(sql.SET_SHARED, ((source,) for source in tallied.shared))
-            return enter(self._db, tallied.additions, round(now * 1000), is_rejected=self._is_rejected)
+            offset = int(facts.get(NEXT_OFFSET, 0))
+            return enter(self._db, tallied.additions, offset, round(now * 1000), is_rejected=self._is_rejected)
 
-    def unshared(self) -> list[str]:
+    def unshared(self) -> list[Unshared]:
         """The sources whose shares are to be issued."""
         if self._version == 1:
             return []
         with self._turn, self._clear_errors():
-            return [source for (source,) in self._db.execute(sql.UNSHARED)]
-
-    def shares(self, snapshots: Snapshots, partition: str, folder: str) -> list[Share]:
-        """The shares of these sources, with these snapshots beside the ledger's own."""
-        with self._turn, self._clear_errors():
-            facts = dict(self._db.execute(sql.FACTS))
-            place = partition, folder, int(facts[NEXT_OFFSET])
-            found = (read_share(self._db, source, taken, *place) for source, taken in snapshots.items())
-            return [share for share in found if share is not None]
+            return read_unshared(self._db, int(dict(self._db.execute(sql.FACTS)).get(NEXT_OFFSET, 0)))
 
     def forget(self, sources: Iterable[str]) -> set[str]:
         """Keep no more than the sum of these sources' tallies; return those that there were."""

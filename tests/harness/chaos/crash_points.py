@@ -186,7 +186,7 @@ POINTS = (
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
     # sink: shares, and receipts, each in a file before it is sent.
-    Point("ledger_shares", _SINK, "services.sink.ledger.database:Ledger.shares"),
+    Point("ledger_unshared", _SINK, "services.sink.ledger.database:Ledger.unshared"),
     Point("send_shares", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("shares")),
     Point("receipts", _SINK, "services.sink.receipts.issuing:write_receipts"),
     Point("receipt_rename", _SINK, "os:rename", when=_renames_receipt, repeats=False),
