@@ -18,6 +18,8 @@ from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
 
 _LOOK_INTERVAL_S = 0.02
+# A broker answers at once when a share comes.
+_MAX_WAIT_MS = 2_000
 
 
 class Delivery:
@@ -44,7 +46,7 @@ class Delivery:
         """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
-        async with open_reader(self._settings, "nacre-receipts") as consumer:
+        async with open_reader(self._settings, "nacre-receipts", max_wait_ms=_MAX_WAIT_MS) as consumer:
             self._issuing = Issuing(self._settings.output_dir, self._topics, self._makers, consumer, self._sender)
             try:
                 await self._issuing.run(stop)
