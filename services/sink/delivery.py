@@ -12,7 +12,7 @@ from common.pipeline.start import Pipeline
 from common.protocol.shares import encode_share
 from common.waiting import pause
 from services.sink.partition_files import PartitionFiles
-from services.sink.receipts.issuing import Issuing
+from services.sink.receipts.issuing import Issuing, read_joined
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
@@ -31,6 +31,8 @@ class Delivery:
         self._has_receipts = pipeline.identity.format > 1
         self._folder = folder
         self._sender = sender
+        # Whether this sink owns `rejected`.
+        self._is_issuer = False
         self._issuing: Issuing | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
         self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, version("nacre"))
@@ -46,20 +48,27 @@ class Delivery:
         """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
-        async with open_reader(self._settings, "nacre-receipts", max_wait_ms=_MAX_WAIT_MS) as consumer:
-            self._issuing = Issuing(self._settings.output_dir, self._topics, self._makers, consumer, self._sender)
-            try:
-                await self._issuing.run(stop)
-            finally:
-                self._issuing = None
+        self._is_issuer = True
+        try:
+            await self._issue(stop)
+        finally:
+            self._is_issuer, self._issuing = False, None
+
+    async def _issue(self, stop: asyncio.Event) -> None:
+        async with open_reader(self._settings, "nacre-receipts") as reader:
+            joined = await read_joined(reader, self._topics, self._folder)
+        async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
+            root = self._settings.output_dir
+            self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender, joined)
+            await self._issuing.run(stop)
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
-        if self._issuing is None:
+        if not self._is_issuer:
             return
         partition = TopicPartition(self._topics.shares, 0)
         end = (await consumer.end_offsets([partition]))[partition]
-        while not stop.is_set() and self._issuing is not None and self._issuing.position < end:
+        while not stop.is_set() and self._is_issuer and (self._issuing is None or self._issuing.position < end):
             await pause(stop, _LOOK_INTERVAL_S)
 
 
