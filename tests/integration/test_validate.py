@@ -17,7 +17,7 @@ from tests.harness.broker import free_port, hanging
 from tests.harness.expectation import rejections
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline
 
-TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources", "shares", "receipts")
 MIXED = {
     "a.csv": b'Sex,Rings,Note\nM,7,"two\nlines"\n\nF,x,-\nI,9\nF,"not closed,1\nM,,\n',
     "b.csv": b"Sex,Rings,Note\r\nM,07,\r\nF,3,\xe4\r\n",

@@ -25,11 +25,11 @@ from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Se
 pytestmark = pytest.mark.long
 
 
-TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources", "shares", "receipts")
 # A service whose topic is deleted has ended by then.
 GONE_DEADLINE_S = 15.0
 PARTITIONED = ("rows", "categorized", "progress")
-COMPACTED = ("schemas", "progress", "sources")
+COMPACTED = ("schemas", "progress", "sources", "shares", "receipts")
 EXPECTED = expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]])
 ALL = {"INPUT": str(ABALONE_FILE), "ONCE": "true", "SPLIT_BY": "Sex", "EXIT_WHEN_DONE": "true"}
 
