@@ -1,0 +1,158 @@
+"""Whether what the ledgers have of a source adds up: for each split, files + rejected = what was read. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from common.protocol.messages import Ended
+from common.protocol.shares import EVERY_SPLIT, Kind, Tallies, total
+from common.rows.tally import NOTHING, Tally
+
+
+class Passed(NamedTuple):
+    """An end of a source that a split has passed in a ledger, so many copies of it, and what was there at the last."""
+
+    ledger: int
+    split: str
+    copies: int
+    ended: Ended
+    tallies: Tallies
+
+
+class Known(NamedTuple):
+    """What the ledgers have of a source; by ledger, its tallies and when its last rows were safe (ms since 1970)."""
+
+    source: str
+    tallies: Mapping[int, Tallies]
+    passed: Sequence[Passed]
+    safe_ms: Mapping[int, int]
+
+
+class Standing(Enum):
+    """How a source stands."""
+
+    DELIVERED = auto()
+    UNDER_WAY = auto()
+    # All that was read has come, and does not add up: waiting mends nothing.
+    OFF = auto()
+
+
+class Safe(NamedTuple):
+    """What is safe of one split at an end of the source; later replays are counted by themselves."""
+
+    ended: Ended
+    files: Tally
+    rejected: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """How a source stands, and in one line why it is not delivered.
+
+    `ended` is its latest end that any ledger knows. By split, `safe` is what has come whole, `missing` how many rows of
+    those that were read are not safe yet. `since_ms` is when the oldest of them was read, at the latest; `latest_ms` is
+    when the last row became safe.
+    """
+
+    source: str
+    standing: Standing
+    reason: str = ""
+    ended: Ended | None = None
+    safe: Mapping[str, Safe] = field(default_factory=dict)
+    missing: int = 0
+    since_ms: int = 0
+    latest_ms: int = 0
+
+    def safe_bytes(self, split: str) -> int:
+        """Up to which offset of the source its rows have to be there for this split."""
+        return self.safe[split].ended.size if split in self.safe else 0
+
+
+def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Balance:
+    """Balance one source over all ledgers, of which `rejected` is that of rejected rows, None if it is not there."""
+    latest_ms = max(known.safe_ms.values(), default=0)
+    ended = max((each.ended for each in known.passed), key=lambda each: each.number, default=None)
+    if ended is None:
+        rows = max((_read(known, split) for split in _splits(known)), default=0)
+        reason = f"its end has not come; {rows:,} rows are safe"
+        return Balance(known.source, Standing.UNDER_WAY, reason, since_ms=latest_ms, latest_ms=latest_ms)
+    wanted = {each: None for one in known.passed if one.ended.number == ended.number for each in one.ended.split_by}
+    safe = {
+        split: found
+        for split in dict.fromkeys((*wanted, *(each.split for each in known.passed)))
+        if (found := _safe(known, split, ledgers if split else (), rejected)) is not None
+    }
+    off = [line for split, found in safe.items() if (line := _difference(split, found))]
+    missing = {split: max(0, ended.tally.rows - _read(known, split)) for split in wanted}
+    late = [split for split in (*wanted, EVERY_SPLIT) if split not in safe or safe[split].ended.number < ended.number]
+    behind = [split for split in wanted if split in safe and _read(known, split) > _rows(safe[split])]
+    sent = [split for split in wanted if _unsent(known, split)]
+    standing, reason = Standing.UNDER_WAY, ""
+    if off:
+        standing, reason = Standing.OFF, "; ".join(off)
+    elif late:
+        reason = _waiting(missing, ended.tally.rows)
+    elif behind:
+        reason = f"rows behind its latest end are safe, and the next end has not come (split {behind[0]})"
+    elif sent:
+        reason = f"rows that were sent again have not all come to split {sent[0]}"
+    else:
+        standing = Standing.DELIVERED
+    since_ms = min(known.safe_ms[each.ledger] for each in known.passed if each.ended.number == ended.number)
+    return Balance(known.source, standing, reason, ended, safe, sum(missing.values()), since_ms, latest_ms)
+
+
+def _splits(known: Known) -> set[str]:
+    return {key.split for tallies in known.tallies.values() for key in tallies}
+
+
+def _read(known: Known, split: str) -> int:
+    """How many of the rows that were read from the source are safe by now, in files or rejected."""
+    return sum(total(tallies, split, Kind.READ).rows for tallies in known.tallies.values())
+
+
+def _rows(safe: Safe) -> int:
+    return safe.files.rows + safe.rejected.rows
+
+
+def _safe(known: Known, split: str, ledgers: Collection[int], rejected: int | None) -> Safe | None:
+    """What is safe of a split at the latest end that it has passed in all ledgers; None while some lacks it."""
+    at = [each for each in known.passed if each.split == split and each.copies >= each.ended.parts]
+    if rejected is None or {each.ledger for each in at} != {*ledgers, rejected}:
+        return None
+    if len({each.ended.number for each in at}) > 1:
+        return None
+    files = _sum(total(each.tallies, split, Kind.READ) for each in at if each.ledger != rejected)
+    return Safe(
+        at[0].ended, files, _sum(total(each.tallies, split, Kind.READ) for each in at if each.ledger == rejected)
+    )
+
+
+def _difference(split: str, safe: Safe) -> str:
+    """Why what is there is not what was read; "" if it is."""
+    if split == EVERY_SPLIT:
+        expected = safe.ended.rejected
+        return "" if safe.rejected.rows == expected else f"{safe.rejected.rows:,} rejected for all, not {expected:,}"
+    if safe.files + safe.rejected == safe.ended.tally:
+        return ""
+    there = f"split {split}: {safe.files.rows:,} in files + {safe.rejected.rows:,} rejected"
+    rows = safe.ended.tally.rows
+    return f"{there} are {'not the' if _rows(safe) == rows else 'not'} {rows:,} rows that were read"
+
+
+def _waiting(missing: Mapping[str, int], rows: int) -> str:
+    most = max(missing, key=lambda split: missing[split], default="")
+    if not most or not missing[most]:
+        return "its end has not come everywhere"
+    return f"{missing[most]:,} of {rows:,} rows are not safe yet in split {most}"
+
+
+def _unsent(known: Known, split: str) -> bool:
+    """Whether rows that were sent again are on their way to this split."""
+    sent = [total(each, of, Kind.SENT) for each in known.tallies.values() for of in (split, EVERY_SPLIT)]
+    return _sum(total(each, split, Kind.REPLAY) for each in known.tallies.values()) != _sum(sent)
+
+
+def _sum(tallies: Iterable[Tally]) -> Tally:
+    return sum(tallies, NOTHING)

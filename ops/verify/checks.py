@@ -1,0 +1,110 @@
+"""What the ledgers of an output folder say, compared with itself, with the names of files and with the receipts."""
+
+from collections.abc import Iterator
+
+from common.protocol.category_keys import parse_file_key
+from common.protocol.output_folder import RECEIPTS, REJECTED_PATH
+from common.protocol.receipts import Receipt, decode_receipt
+from common.protocol.shares import Kind, total
+from ops.verify.balance import Balance, Known, Standing, balance
+from ops.verify.entries import File
+from ops.verify.ledgers import Ledgers
+from ops.verify.report import Finding, Report
+from ops.verify.rows.names import Named, numbers_in
+
+# Of rows that are in files, or rejected.
+IN_FILES = (Kind.READ, Kind.REPLAY)
+_PACKED = (".gz", ".zst")
+
+
+class Names:
+    """Whether each file's path says which category it holds, and each schema has one number in all paths."""
+
+    def __init__(self, ledgers: Ledgers, report: Report) -> None:
+        self._ledgers = ledgers
+        self._report = report
+        self._numbers: dict[str, set[int]] = {}
+
+    def check(self, file: File) -> None:
+        """Check one more file."""
+        if file.is_rejected:
+            is_right = file.path == REJECTED_PATH
+        else:
+            schema, split, category = parse_file_key(file.key)
+            path = file.final or file.path
+            path = next((path.removesuffix(suffix) for suffix in _PACKED if path.endswith(suffix)), path)
+            found = numbers_in(path, self._ledgers.rules[file.ledger], Named(split, category, file.part))
+            found &= self._numbers.get(schema, found)
+            is_right = bool(found)
+            if is_right:
+                self._numbers[schema] = found
+        if not is_right:
+            text = f"{file.name} is not the path of the category that its ledger has there"
+            self._report.differs.add(Finding("name", text, file.name))
+
+
+def check_rows(ledgers: Ledgers, report: Report) -> None:
+    """Compare the rows of each split's files with the ledgers' own tallies of them."""
+    for ledger, split, rows in ledgers.rows_of_files() if ledgers.formats != {1} else ():
+        tallied = sum(tally.rows for _, tally in ledgers.tallied(ledger, split, IN_FILES))
+        # Rejections of a source that was begun anew are void, and stay in their file.
+        if tallied > rows or (tallied < rows and split is not None):
+            where = f"{ledgers.name(ledger)}, {'rejected' if split is None else f'split {split}'}"
+            text = f"{where}: its files have {rows:,} rows, and by source it knows {tallied:,}"
+            report.differs.add(Finding("rows", text, found=str(rows), expected=str(tallied)))
+
+
+def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Balance]]:
+    """Balance each source, and report those that are not delivered; what the ledgers have of it, and how it stands."""
+    if ledgers.formats == {1}:
+        text = "in a pipeline of format 1 no ledger says what was read, so nothing shows whether it was delivered"
+        report.unseen.add(Finding("format", text))
+        return
+    for source in ledgers.sources():
+        known = ledgers.known(source)
+        found = balance(known, ledgers.numbers, ledgers.rejected)
+        match found.standing:
+            case Standing.DELIVERED:
+                report.count("sources_delivered")
+            case Standing.UNDER_WAY:
+                report.count("sources_under_way")
+                report.not_yet.add(Finding("under way", f"{source}: {found.reason}", source=source))
+            case Standing.OFF:
+                report.count("sources_stuck")
+                report.differs.add(Finding("balance", f"{source}: {found.reason}", source=source))
+        yield known, found
+
+
+def check_receipts(ledgers: Ledgers, report: Report) -> None:
+    """Compare each receipt with what the ledgers have at the end that it speaks of."""
+    for path in sorted((ledgers.root / RECEIPTS).rglob("*.json")):
+        name = str(path.relative_to(ledgers.root))
+        try:
+            receipt = decode_receipt(path.read_bytes())
+        except (OSError, ValueError) as error:
+            report.differs.add(Finding("receipt", f"{name} is no receipt: {error}", name))
+            continue
+        report.count("receipts")
+        for text in _contradictions(ledgers, receipt):
+            report.differs.add(Finding("receipt", f"{name}: {text}", name, source=receipt.source))
+
+
+def _contradictions(ledgers: Ledgers, receipt: Receipt) -> Iterator[str]:
+    known = ledgers.known(receipt.source)
+    found = balance(known, ledgers.numbers, ledgers.rejected)
+    if found.ended is None:
+        # Forgotten, or begun anew.
+        return
+    if receipt.number > found.ended.number:
+        yield f"it speaks of end {receipt.number}, and the ledgers know of {found.ended.number}"
+    if receipt.number == found.ended.number and (receipt.size, receipt.tally) != (found.ended.size, found.ended.tally):
+        yield f"it says that {receipt.tally.rows:,} rows were read, with sums that are not the ledgers'"
+    for split, delivered in receipt.splits.items():
+        safe = found.safe.get(split)
+        if safe is None or safe.ended.number != receipt.number:
+            continue
+        # A replay that came later supersedes the receipt, which is written again soon.
+        has_replays = delivered.replayed or any(total(each, split, Kind.REPLAY).rows for each in known.tallies.values())
+        if not has_replays and delivered.files != safe.files:
+            rows = delivered.files.rows
+            yield f"it says that {rows:,} rows are in the files of split {split}, not {safe.files.rows:,}"

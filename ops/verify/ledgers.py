@@ -1,0 +1,205 @@
+"""What the ledgers of an output folder say, copied into a temporary database: memory does not grow with them.
+
+The SQL is verify's own. Each ledger is read in one transaction, so that its files and its tallies fit each other.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import orjson
+
+from common.errors import ConfigurationError, ServiceError
+from common.protocol.category_keys import parse_file_key
+from common.protocol.output_folder import LEDGERS
+from common.protocol.shares import Counted, Kind, decode_ended, tallies_of
+from common.rows.tally import Tally
+from ops.verify.balance import Known, Passed
+from ops.verify.entries import REJECTED_KEY, File, file_of
+from services.sink.ledger.reading import read_safely, state_of
+
+# By version of the tables: the pipeline's format.
+_FORMATS = {3: 1, 4: 2}
+_RULE = "path_template"
+
+_TABLES = """
+CREATE TABLE files (
+    ledger, key BLOB, part, path, final, length, rows, checksum, state, split, schema, PRIMARY KEY (key, part, ledger)
+) WITHOUT ROWID;
+CREATE TABLE names (path PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE tallies (source, ledger, split, kind, code, rows, size, checksum);
+CREATE INDEX tallies_of ON tallies (source);
+CREATE TABLE passed (source, ledger, split, number, copies, ended, tallies);
+CREATE INDEX passed_of ON passed (source);
+CREATE TABLE sources (source, ledger, safe_ms, PRIMARY KEY (source, ledger)) WITHOUT ROWID;
+"""
+# `state` as in State.
+_FILES = """
+SELECT key, part, path, final, length, rows, checksum, 2 FROM files
+UNION ALL SELECT key, part, path, final, length, rows, checksum, in_place FROM finished
+"""
+_FILE = f"SELECT * FROM ({_FILES}) WHERE key = ? AND part = ?"  # noqa: S608 - of its own text
+_PASSED = """
+SELECT p.source, p.split, p.number, p.copies, e.ended, p.tallies
+FROM passed p JOIN ends e ON e.source = p.source AND e.number = p.number
+"""
+_ONE_FILE = "SELECT ledger, key, part, path, final, length, rows, checksum, state FROM files"
+
+
+class Ledgers:
+    """The ledgers of one output folder, as they were when they were copied."""
+
+    def __init__(self, root: Path, *, with_files: bool = True) -> None:
+        self.root = root
+        self._with_files = with_files
+        self._paths = sorted(root.glob(LEDGERS))
+        if not self._paths:
+            raise ConfigurationError(f"{root} has no ledgers: name the OUTPUT_DIR of a sink")
+        # SQLite's own cache, and a temporary file that it removes as soon as it is open.
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.executescript(_TABLES)
+        self.rules: dict[int, str] = {}
+        self.formats: set[int] = set()
+        for number, path in enumerate(self._paths):
+            try:
+                read_safely(path, partial(self._copy, number))
+            except sqlite3.Error as error:
+                raise ServiceError(f"ledger {path} cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Drop the copy."""
+        self._db.close()
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of all ledgers."""
+        return range(len(self._paths))
+
+    @property
+    def rejected(self) -> int | None:
+        """The number of the ledger of `rejected`; None if there is none yet."""
+        return next((number for number in self.numbers if self._paths[number].name.endswith("rejected-0.ledger")), None)
+
+    def name(self, ledger: int) -> str:
+        """A ledger's name."""
+        return self._paths[ledger].name
+
+    def is_in_use(self, ledger: int) -> bool:
+        """Whether a sink has the ledger open now, or left it without closing it."""
+        return not state_of(self._paths[ledger])[0]
+
+    def _copy(self, ledger: int, source: sqlite3.Connection) -> None:
+        """Copy a ledger, from the beginning each time."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        source.execute("BEGIN")
+        [(version,)] = source.execute("PRAGMA user_version")
+        if not source.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            # A sink is just creating it.
+            return
+        if version not in _FORMATS:
+            raise ConfigurationError(f"ledger {self._paths[ledger]} is of another version of sink: use that version")
+        self.formats.add(_FORMATS[version])
+        facts = dict(source.execute("SELECT name, value FROM partition"))
+        self.rules[ledger] = facts.get(_RULE, "")
+        self._db.execute("BEGIN")
+        for table in ("files", "tallies", "passed", "sources"):
+            self._db.execute(f"DELETE FROM {table} WHERE ledger = ?", (ledger,))  # noqa: S608 - of its own names
+        if self._with_files:
+            self._copy_files(ledger, source)
+        if _FORMATS[version] > 1:
+            self._copy_tallies(ledger, source)
+        self._db.execute("COMMIT")
+
+    def _copy_files(self, ledger: int, source: sqlite3.Connection) -> None:
+        for row in source.execute(_FILES):
+            schema, split, _ = (None, None, None) if row[0] == REJECTED_KEY else parse_file_key(row[0])
+            self._db.execute(
+                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (ledger, *row, split, schema)
+            )
+            names = file_of(ledger, row).all_names
+            self._db.executemany("INSERT OR IGNORE INTO names VALUES (?)", ((name,) for name in names))
+
+    def _copy_tallies(self, ledger: int, source: sqlite3.Connection) -> None:
+        tallies = source.execute("SELECT source, split, kind, code, rows, size, checksum FROM tallies")
+        rows = ((row[0], ledger, *row[1:]) for row in tallies)
+        self._db.executemany("INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = ((row[0], ledger, *row[1:]) for row in source.execute(_PASSED))
+        self._db.executemany("INSERT INTO passed VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = ((name, ledger, safe_ms) for name, safe_ms in source.execute("SELECT source, safe_ms FROM sources"))
+        self._db.executemany("INSERT INTO sources VALUES (?, ?, ?)", rows)
+
+    # Files
+
+    def files(self) -> Iterator[File]:
+        """Every file, the parts of a category in their order."""
+        for row in self._db.execute(f"{_ONE_FILE} ORDER BY key, part"):
+            yield file_of(row[0], row[1:])
+
+    def keys(self) -> Iterator[bytes]:
+        """The keys of all categories that have files, sorted."""
+        key: bytes | None = b""
+        while key is not None:
+            [(key,)] = self._db.execute("SELECT min(key) FROM files WHERE key > ?", (key,))
+            if key is not None:
+                yield key
+
+    def parts(self, key: bytes) -> list[File]:
+        """The files of a category."""
+        found = self._db.execute(f"{_ONE_FILE} WHERE key = ? ORDER BY part", (key,))
+        return [file_of(row[0], row[1:]) for row in found]
+
+    def has_name(self, path: str) -> bool:
+        """Whether some file may have this name."""
+        return self._db.execute("SELECT 1 FROM names WHERE path = ?", (path,)).fetchone() is not None
+
+    def now(self, file: File) -> File:
+        """The file as its ledger has it now."""
+        found = read_safely(self._paths[file.ledger], lambda db: db.execute(_FILE, (file.key, file.part)).fetchone())
+        return file_of(file.ledger, found) if found else file
+
+    def rows_of_files(self) -> Iterator[tuple[int, str | None, int]]:
+        """Ledger, split (None: rejected) and the rows of all its files."""
+        yield from self._db.execute("SELECT ledger, split, sum(rows) FROM files GROUP BY ledger, split")
+
+    @property
+    def schemas(self) -> set[str]:
+        """The ids of the schemas that have files."""
+        return {schema for (schema,) in self._db.execute("SELECT DISTINCT schema FROM files") if schema is not None}
+
+    @property
+    def splits(self) -> set[str]:
+        """The splits that have files, or that sources have passed an end for."""
+        named = self._db.execute("SELECT split FROM files UNION SELECT split FROM passed")
+        return {split for (split,) in named if split}
+
+    # Sources
+
+    def sources(self) -> Iterator[str]:
+        """Every source, sorted."""
+        for (source,) in self._db.execute("SELECT DISTINCT source FROM sources ORDER BY source"):
+            yield source
+
+    def known(self, source: str) -> Known:
+        """All that the ledgers have of a source."""
+        tallies: dict[int, dict[Counted, Tally]] = {}
+        query = "SELECT ledger, split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
+        for ledger, split, kind, code, rows, size, checksum in self._db.execute(query, (source,)):
+            counted = Counted(split, Kind(kind), code)
+            tallies.setdefault(ledger, {})[counted] = Tally(rows, size, int(checksum, 16))
+        query = "SELECT ledger, split, copies, ended, tallies FROM passed WHERE source = ?"
+        passed = [
+            Passed(ledger, split, copies, decode_ended(orjson.loads(ended)), tallies_of(orjson.loads(listed)))
+            for ledger, split, copies, ended, listed in self._db.execute(query, (source,))
+        ]
+        safe_ms = dict(self._db.execute("SELECT ledger, safe_ms FROM sources WHERE source = ?", (source,)))
+        return Known(source, tallies, passed, safe_ms)
+
+    def tallied(self, ledger: int, split: str | None, kinds: Sequence[Kind]) -> Iterator[tuple[str, Tally]]:
+        """Sources with their rows of these kinds in a ledger, for one split; None: for all."""
+        marks = ",".join("?" * len(kinds))
+        query = f"SELECT source, split, rows, size, checksum FROM tallies WHERE ledger = ? AND kind IN ({marks})"  # noqa: S608 - only question marks
+        for source, of, rows, size, checksum in self._db.execute(query, (ledger, *kinds)):
+            if split is None or of == split:
+                yield source, Tally(rows, size, int(checksum, 16))

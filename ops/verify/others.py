@@ -1,0 +1,83 @@
+"""What files hold beside the rows of the sources that are given, by the ledgers' tallies."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from common.protocol.shares import Kind
+from common.rows.tally import NOTHING, Tally
+from ops.verify.balance import Known
+from ops.verify.ledgers import Ledgers
+from ops.verify.report import Finding, Report
+
+# A ledger and a split; None for that of rejected rows, where all splits are together.
+Place = tuple[int, str | None]
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Rows of other sources, and those that were sent again; `void` is how many rejections do not count any more."""
+
+    rows: Tally = NOTHING
+    void: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every line has to be a row of a given source."""
+        return self == Allowed()
+
+
+class Others:
+    """What is allowed in the files of each ledger and split beside the rows of the sources `given`."""
+
+    def __init__(self, ledgers: Ledgers, given: Collection[str]) -> None:
+        self._rejected = ledgers.rejected
+        self._given = given
+        self._rows = {(ledger, split): rows for ledger, split, rows in ledgers.rows_of_files()}
+        self._tallied = dict.fromkeys(self._rows, 0)
+        self._others = dict.fromkeys(self._rows, NOTHING)
+        self._sources: list[str] = []
+        self._count = self._shared = self._replayed = 0
+        self._has_tallies = ledgers.formats != {1}
+
+    def add(self, known: Known) -> None:
+        """Take what the ledgers have of one more source."""
+        is_given = known.source in self._given
+        shared = self._shared
+        for ledger, tallies in known.tallies.items():
+            for counted, tally in tallies.items():
+                place = ledger, None if ledger == self._rejected else counted.split
+                if place not in self._rows or counted.kind not in (Kind.READ, Kind.REPLAY):
+                    continue
+                self._tallied[place] += tally.rows
+                if counted.kind is Kind.REPLAY:
+                    self._replayed += tally.rows
+                elif not is_given:
+                    self._shared += tally.rows
+                else:
+                    continue
+                self._others[place] += tally
+        if self._shared > shared:
+            self._count += 1
+            self._sources += [known.source] if len(self._sources) < _NAMED else []
+
+    def allowed(self, place: Place) -> Allowed:
+        """What is allowed there."""
+        if not self._has_tallies or place not in self._rows:
+            return Allowed()
+        # Of a source that was begun anew.
+        void = max(0, self._rows[place] - self._tallied[place]) if place[1] is None else 0
+        return Allowed(self._others[place], void)
+
+    def report(self, report: Report) -> None:
+        """Say what cannot be seen."""
+        if self._shared:
+            more = f" and {self._count - len(self._sources):,} more" if self._count > len(self._sources) else ""
+            text = (
+                f"{self._shared:,} rows are of sources that were not given ({', '.join(self._sources)}{more}): that "
+                "they add up is seen, not whether each is in the right file, in its order"
+            )
+            report.unseen.add(Finding("sources", text))
+        if self._replayed:
+            text = f"{self._replayed:,} rows were sent again, and stand in no source: that they add up is seen, no more"
+            report.unseen.add(Finding("replays", text))
