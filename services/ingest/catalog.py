@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from common.batches.record_runs import Record, key_of
@@ -10,7 +11,8 @@ from common.errors import ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.partitioner import partition_for
-from services.ingest.files.finding import may_name
+from services.ingest.after_delivery import excluded_name
+from services.ingest.files.finding import may_name, source_name
 from services.ingest.naming.locations import (
     Found,
     Moves,
@@ -42,6 +44,7 @@ class Catalog:
 
     def __init__(self, settings: IngestSettings, topics: Topics, open_topic: OpenTopic = FencedTopic) -> None:
         self._settings = settings
+        self._excluded = excluded_name(settings)
         self._name = topics.sources
         self._topic = open_topic(settings, topics.sources, self._take)
         self.read_at = -1.0
@@ -75,6 +78,10 @@ class Catalog:
         """Whether this INPUT covers the source, which may stem from another INPUT."""
         return source in self.named or self.locations.of[source].file in seen.by_file
 
+    def is_known(self, given: str) -> bool:
+        """Whether INPUT is a file that some source was named after."""
+        return source_name(Path(given)) in self.locations.of
+
     def is_at(self, path: str, found: Found) -> bool:
         """Whether replicas have agreed which source a file is, and that it is at this path."""
         if not found.file:
@@ -93,7 +100,7 @@ class Catalog:
     def _put(self, source: str, location: SourceLocation) -> None:
         if source not in self.locations.of:
             home, _ = home_and_number(source)
-            if may_name(self._settings.input, home):
+            if may_name(self._settings.input, home, self._excluded):
                 self.named.add(source)
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
         self.locations.put(source, location)
