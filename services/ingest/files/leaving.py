@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.protocol.progress import Departure, Progress
+from common.protocol.progress import Departure, Progress, Stage
 from services.ingest.delivered.decisions import (
     CHANGED,
     MOVED,
@@ -93,7 +93,9 @@ def sight(progress: Progress, departure: Departure) -> Sighting:
     # A device may have got another number, as after a restart of the machine.
     file = departure.file if is_reachable else ""
     is_at_target = target is not None and _holds(target, file, progress)
-    return Sighting(None, _holds(path, file, progress), is_at_target, is_reachable)
+    # Behind this stage a file that begins as this one did may be a new one, to which the inode was given again.
+    is_at_path = _holds(path, file, progress, may_have_grown=departure.stage is Stage.ASIDE)
+    return Sighting(None, is_at_path, is_at_target, is_reachable)
 
 
 def _is_file(path: Path, file: str) -> bool:
@@ -101,10 +103,12 @@ def _is_file(path: Path, file: str) -> bool:
     return facts is not None and facts.file == file
 
 
-def _holds(path: Path, file: str, progress: Progress) -> bool:
-    """Whether this is the source's file, and `file`, if that is given: the inode of a deleted file is used again."""
+def _holds(path: Path, file: str, progress: Progress, *, may_have_grown: bool = False) -> bool:
+    """Whether this is the source's file, and `file`, if that is given."""
     facts = facts_of(path)
     if facts is None or facts.is_link or file not in {"", facts.file}:
+        return False
+    if not may_have_grown and facts.size != progress.size:
         return False
     try:
         return is_source_file(Found(os.fspath(path), facts.file, facts.size, facts.changed_at_ns), progress)
