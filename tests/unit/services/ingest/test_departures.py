@@ -194,7 +194,7 @@ def put_new(folder: Path) -> bool:
 async def test_a_death_at_any_step_loses_nothing_and_lets_nothing_leave_twice(
     folder: Path, action: str, meanwhile: Callable[[Path], bool] | None, *, once: bool
 ) -> None:
-    deaths = []
+    deaths: list[str] = []
     while True:
         clear(folder)
         (folder / "a.csv").write_bytes(CONTENT)
