@@ -63,7 +63,8 @@ def judge_facts(progress: Progress, facts: FileFacts | None, file: str) -> Judge
     if facts.is_link:
         return Judgement(Choice.STAYS, "it is a symbolic link")
     if facts.names > 1:
-        return Judgement(Choice.STAYS, f"it has {facts.names} names (hard links)")
+        # A name may go again.
+        return Judgement(Choice.HINDERED, f"it has {facts.names} names (hard links)")
     if facts.file != file or not _is_unchanged(progress, facts):
         return CHANGED
     return LEAVES

@@ -50,7 +50,7 @@ def test_only_a_receipt_of_all_that_was_read_counts(progress: Progress, receipt:
         (FACTS, Choice.LEAVES, ""),
         (None, Choice.WAITS, "it is not where it was"),
         (replace(FACTS, is_link=True), Choice.STAYS, "it is a symbolic link"),
-        (replace(FACTS, names=3), Choice.STAYS, "it has 3 names (hard links)"),
+        (replace(FACTS, names=3), Choice.HINDERED, "it has 3 names (hard links)"),
         (replace(FACTS, file="1:3"), Choice.WAITS, "it has changed since it was read"),
         (replace(FACTS, size=41), Choice.WAITS, "it has changed since it was read"),
         (replace(FACTS, changed_at_ns=6), Choice.WAITS, "it has changed since it was read"),
