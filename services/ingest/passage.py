@@ -43,7 +43,7 @@ from services.ingest.settings import IngestSettings
 log = structlog.get_logger()
 
 # Everything else of the partition waits meanwhile.
-AT_ONCE = 100
+AT_ONCE = 500
 _HOLD_S = 10.0
 
 

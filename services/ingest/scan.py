@@ -82,7 +82,9 @@ class Scan:
             if self._seen is None or self._is_due(self._seen):
                 seen, found = await self._look_once_begun()
                 self._input_log.log_input(found)
-                if not seen.files and (self._seen is None or self._seen.files):
+                # Where files leave, none is there whenever all are done.
+                is_news = self._seen is None or (bool(self._seen.files) and self._settings.action.keeps)
+                if not seen.files and is_news:
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
                 is_moved_known = all(self.catalog.locations.source_of(file) is not None for file in seen.moved)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness.chaos import extent
-from tests.harness.pipeline import Pipeline, Service
+from tests.harness.pipeline import Pipeline
 
 HEADER = b"Sex,File,Number\n"
 _KILLS = extent.count(8, 100)
+_FREEZES = extent.count(3, 30)
+_SESSION_S = 6.0
 _SETTLE_S = 1.0
 _MOST_FILES = 30
 # Few, so that they are taken again and again.
@@ -118,42 +121,91 @@ class Watcher:
             self.seen |= new
 
 
+class Scene:
+    """All services at work, two ingests among them, while files come, change and leave."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path, chance: random.Random) -> None:
+        folder.mkdir()
+        self.pipeline = pipeline
+        self.done = folder / "done"
+        self.writers = Writers(folder, chance)
+        self.watcher = Watcher(self.done, pipeline.output / "all.csv")
+        after = {"SETTLE_S": str(_SETTLE_S), "AFTER_DELIVERY": f"move:{self.done}"}
+        self.settings = {"INPUT": str(folder), "SPLIT_BY": "*", **after}
+        self.running = [pipeline.start(name, **self.settings) for name in ("ingest", "ingest", "split", "sink")]
+
+    def disturb_for(self, seconds: float) -> None:
+        """Let files come and change for so long."""
+        end = time.monotonic() + seconds
+        self._disturb_until(lambda: time.monotonic() > end, "some time has passed")
+
+    def disturb_until_one_leaves(self) -> None:
+        """Let files come and change until one more has left."""
+        left = len(self.watcher.seen)
+        self._disturb_until(lambda: len(self.watcher.seen) > left, "one more file has left")
+
+    def _disturb_until(self, condition: Callable[[], bool], what: str) -> None:
+        def holds() -> bool:
+            self.writers.disturb()
+            return condition()
+
+        self.pipeline.wait_until(holds, what, 120)
+
+    def kill(self, number: int) -> None:
+        """Kill -9 one of the services, and start another."""
+        self.running[number].kill()
+        self.running[number] = self.pipeline.start(self.running[number].name, **self.settings)
+
+    def finish(self) -> None:
+        """Let all files leave, stop everything and check it."""
+        count = len(self.writers.counts)
+        self.pipeline.wait_until(lambda: len(self.watcher.seen) >= count, "all files have left", 120)
+        assert not [path for path in self.writers.folder.iterdir() if path != self.done], "nothing else is there"
+        assert all(service.stop()[0] == 0 for service in self.running)
+        check(self.writers, self.watcher, self.done, self.pipeline)
+
+    def told(self, event: str) -> int:
+        """How often this was logged."""
+        return sum(len(service.events(event)) for service in self.pipeline.services)
+
+
 @pytest.mark.timeout(300 + 30 * _KILLS)
 def test_files_that_leave_while_all_services_are_killed_are_in_the_files_and_leave_once(
     pipeline: Pipeline, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    folder, done = tmp_path / "in", tmp_path / "in" / "done"
-    folder.mkdir()
     chance = extent.random_for("after delivery")
-    writers, watcher = Writers(folder, chance), Watcher(done, pipeline.output / "all.csv")
-    settings = {"SETTLE_S": str(_SETTLE_S), "AFTER_DELIVERY": f"move:{done}", "INPUT": str(folder), "SPLIT_BY": "*"}
-    running = [pipeline.start(name, **settings) for name in ("ingest", "ingest", "split", "sink")]
-
-    def disturb_until(condition: Callable[[], object], what: str) -> None:
-        def holds() -> bool:
-            writers.disturb()
-            return bool(condition())
-
-        pipeline.wait_until(holds, what, 120)
-
-    with watcher.looking():
+    scene = Scene(pipeline, tmp_path / "in", chance)
+    with scene.watcher.looking():
         for _ in range(_KILLS):
-            left = len(watcher.seen)
-            disturb_until(lambda left=left: len(watcher.seen) > left, "one more file has left")  # type: ignore[misc]
-            at = time.monotonic() + chance.uniform(0, 2 * _SETTLE_S)
-            disturb_until(lambda at=at: time.monotonic() > at, "some time has passed")  # type: ignore[misc]
-            number = chance.randrange(len(running))
-            running[number].kill()
-            running[number] = pipeline.start(running[number].name, **settings)
-        count = len(writers.counts)
-        pipeline.wait_until(lambda: len(watcher.seen) >= count, "all files have left", 120)
-    assert not [path for path in folder.iterdir() if path != done], "nothing else is there"
-    assert all(service.stop()[0] == 0 for service in running)
-    check(writers, watcher, done, pipeline)
+            scene.disturb_until_one_leaves()
+            scene.disturb_for(chance.uniform(0, 2 * _SETTLE_S))
+            scene.kill(chance.randrange(len(scene.running)))
+        scene.finish()
     record_property("after delivery: kills", _KILLS)
-    record_property("after delivery: files moved", len(watcher.seen))
-    record_property("after delivery: renamed by others", writers.renames)
-    record_property("after delivery: put back", told(pipeline.services, "file is put back"))
+    record_property("after delivery: files moved", len(scene.watcher.seen))
+    record_property("after delivery: renamed by others", scene.writers.renames)
+    record_property("after delivery: put back", scene.told("file is put back"))
+
+
+@pytest.mark.timeout(300 + 40 * _FREEZES)
+def test_files_that_leave_while_an_ingest_freezes_and_comes_back_leave_once(
+    pipeline: Pipeline, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    chance = extent.random_for("after delivery, frozen")
+    scene = Scene(pipeline, tmp_path / "in", chance)
+    with scene.watcher.looking():
+        for _ in range(_FREEZES):
+            scene.disturb_until_one_leaves()
+            scene.disturb_for(chance.uniform(0, 2 * _SETTLE_S))
+            frozen = scene.running[chance.randrange(2)]
+            frozen.send(signal.SIGSTOP)
+            # The other takes over once the group has given it up.
+            scene.disturb_for(_SESSION_S + chance.uniform(1, 4))
+            frozen.send(signal.SIGCONT)
+        scene.finish()
+    record_property("after delivery: freezes", _FREEZES)
+    record_property("after delivery: files moved, with freezes", len(scene.watcher.seen))
+    record_property("after delivery: strays put back", scene.told("a file was left with a hidden name: it is put back"))
 
 
 def check(writers: Writers, watcher: Watcher, done: Path, pipeline: Pipeline) -> None:
@@ -170,7 +222,3 @@ def check(writers: Writers, watcher: Watcher, done: Path, pipeline: Pipeline) ->
     assert sorted(lines[1:]) == sorted(expected)
     sources = [line["source"] for service in pipeline.services for line in service.events("source moved")]
     assert len(sources) == len(set(sources)) <= len(moved)
-
-
-def told(services: list[Service], event: str) -> int:
-    return sum(len(service.events(event)) for service in services)
