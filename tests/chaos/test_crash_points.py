@@ -332,8 +332,8 @@ def test_no_service_renames_a_file_but_where_one_is_finished_so_that_no_point_is
     modules = [path for folder in ("services", "common") for path in PROJECT.glob(f"{folder}/*/**/*.py")]
     assert len({path.parent for path in modules}) > len(SERVICES), "nothing was looked at"
     for path in modules:
-        if path.name == "output_root.py":
-            # The one place, at which tests/integration/test_rolling.py lets sink die.
+        if path.name in {"output_root.py", "renaming.py"}:
+            # The two places, at which tests/integration/test_rolling.py and test_after_delivery.py let a service die.
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             assert not (

@@ -161,6 +161,15 @@ POINTS = (
     *_agreement_points("sources"),
     *_agreement_points("schemas"),
     Point("agreed_read", _ALL, "common.kafka.fenced_topic:FencedTopic.read", repeats=False),
+    # Only with AFTER_DELIVERY: tests/integration/test_after_delivery.py reaches these.
+    Point("aside", _INGEST, "services.ingest.passage:set_aside", reached=False),
+    Point("aside_rename", _INGEST, "services.ingest.files.leaving:rename_aside", reached=False),
+    Point("sight", _INGEST, "services.ingest.passage:sight", reached=False),
+    Point("targets", _INGEST, "services.ingest.passage:find_targets", reached=False),
+    Point("depart", _INGEST, "services.ingest.passage:leave", reached=False),
+    Point("depart_rename", _INGEST, "services.ingest.files.leaving:rename_to_free", reached=False),
+    Point("names_durable", _INGEST, "services.ingest.passage:make_names_durable", reached=False),
+    Point("departed", _INGEST, "services.ingest.scan:Scan.agree", reached=False),
     # split: where it continues.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
     Point("fetch_rows", _SPLIT, "services.split.partition:fetch"),
