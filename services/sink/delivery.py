@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
 from common.protocol.shares import encode_share
+from common.version import VERSION
 from common.waiting import pause
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing, read_joined
@@ -35,7 +35,7 @@ class Delivery:
         self._is_issuer = False
         self._issuing: Issuing | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
-        self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, version("nacre"))
+        self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, VERSION)
 
     async def share(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Send the shares of a partition that are to be issued, and wait until the broker has them."""
