@@ -24,7 +24,7 @@ from services.ingest.strays import Strays
 log = structlog.get_logger()
 
 # When to judge a file again.
-_AGAIN_S = {Choice.LEAVES: 0.0, Choice.WAITS: 1.0, Choice.HINDERED: 10.0}
+_AGAIN_S = {Choice.LEAVES: 0.0, Choice.WAITS: 1.0, Choice.HINDERED: 30.0}
 
 
 class Departures:

@@ -17,15 +17,14 @@ from services.ingest.delivered.decisions import (
     KEPT,
     LEAVES,
     UNREACHABLE,
+    Choice,
     Judgement,
-    Sighting,
     Step,
     next_step,
 )
 from services.ingest.files.finding import path_of, source_name
 from services.ingest.files.leaving import (
     call_each,
-    drop_name,
     find_targets,
     judge_error,
     leave,
@@ -43,7 +42,7 @@ from services.ingest.settings import IngestSettings
 log = structlog.get_logger()
 
 # Everything else of the partition waits meanwhile.
-AT_ONCE = 500
+AT_ONCE = 200
 _HOLD_S = 10.0
 
 
@@ -109,47 +108,37 @@ class Passage:
         asked = {source: (self._sources.progress(source), each) for source, each in departures.items()}
         sighted, failed = await ask_file(call_each, sight, asked)
         self._hold({source: judge_error(error) for source, error in failed.items()})
-        steps = {source: self._next_step(source, sighting) for source, sighting in sighted.items()}
+        stays = self._settings.action.keeps
+        steps = {
+            source: next_step(self._sources.progress(source), departures[source], sighting, stays=stays)
+            for source, sighting in sighted.items()
+        }
 
         def those_to(step: Step) -> dict[str, Departure]:
             return {source: departures[source] for source, its in steps.items() if its is step}
 
         self._hold(dict.fromkeys(those_to(Step.HOLD), UNREACHABLE))
-        await self._stay(those_to(Step.CANCEL))
-        back = KEPT if self._settings.action.keeps else CHANGED
-        await self._put_back(dict.fromkeys(those_to(Step.PUT_BACK), back))
+        for source in those_to(Step.CANCEL):
+            self._cancel(source, LEAVES)
+        await self._put_back(dict.fromkeys(those_to(Step.PUT_BACK), KEPT if stays else CHANGED))
         left = await self._leave(those_to(Step.LEAVE))
         await self._finish(those_to(Step.FINISH) | left)
-
-    def _next_step(self, source: str, sighting: Sighting) -> Step:
-        progress, stays = self._sources.progress(source), self._settings.action.keeps
-        return next_step(progress, self._departures[source], sighting, stays=stays)
-
-    async def _stay(self, departures: Mapping[str, Departure]) -> None:
-        """Follow files that have their own names."""
-        await ask_file(call_each, drop_name, _arguments(departures))
-        for source in departures:
-            self._cancel(source, LEAVES)
 
     async def _put_back(self, judgements: Mapping[str, Judgement]) -> None:
         """Give files their own names again, and follow them."""
         asked = {source: (self._departures[source],) for source in judgements}
         done, failed = await ask_file(call_each, put_back, asked)
         for source, path in done.items():
-            log.info("file is put back", source=source, path=source_name(path), reason=judgements[source].reason)
-            self._cancel(source, judgements[source])
+            judgement = judgements[source]
+            # What cannot leave is put back again and again, and logged once as kept.
+            if judgement.choice is not Choice.HINDERED:
+                log.info("file is put back", source=source, path=source_name(path), reason=judgement.reason)
+            self._cancel(source, judgement)
         self._hold({source: judge_error(error) for source, error in failed.items()})
 
     async def _leave(self, departures: Mapping[str, Departure]) -> dict[str, Departure]:
         """Move files to their targets, or delete them; return those that have left."""
-        folder, targets = self._settings.delivered_folder, dict.fromkeys(departures, "")
-        if folder is not None:
-            paths = {source: path_of(each.path) for source, each in departures.items()}
-            found = await ask_file(find_targets, folder, self._root, paths)
-            targets = {source: source_name(path) for source, path in found.items()}
-        leaving = {
-            source: replace(each, stage=Stage.LEAVING, target=targets[source]) for source, each in departures.items()
-        }
+        leaving = await self._with_targets(departures)
         await self._record(leaving)
         _, failed = await ask_file(call_each, leave, _arguments(leaving))
         # Where a target was taken at this moment, the next step finds another.
@@ -157,21 +146,31 @@ class Passage:
         await self._put_back({source: judge_error(error) for source, error in hindered.items()})
         return {source: each for source, each in leaving.items() if source not in failed}
 
+    async def _with_targets(self, departures: Mapping[str, Departure]) -> dict[str, Departure]:
+        folder, targets = self._settings.delivered_folder, dict.fromkeys(departures, "")
+        if folder is not None:
+            paths = {source: path_of(each.path) for source, each in departures.items()}
+            found = await ask_file(find_targets, folder, self._root, paths)
+            targets = {source: source_name(path) for source, path in found.items()}
+        return {
+            source: replace(each, stage=Stage.LEAVING, target=targets[source]) for source, each in departures.items()
+        }
+
     async def _finish(self, departures: Mapping[str, Departure]) -> None:
         """Record that files have left, and agree on it: their paths and inodes are free for other sources."""
         if not departures:
             return
-        await ask_file(call_each, drop_name, _arguments(departures))
-        await ask_file(make_names_durable, list(departures.values()))
-        await self._record({source: replace(each, stage=Stage.GONE) for source, each in departures.items()})
-        before = self._scan.catalog.locations.of
+        # Of those that a predecessor has recorded only the agreement is missing.
+        left = {source: each for source, each in departures.items() if each.stage is not Stage.GONE}
+        await ask_file(make_names_durable, list(left.values()))
+        await self._record({source: replace(each, stage=Stage.GONE) for source, each in left.items()})
+        for source, each in left.items():
+            _log_gone(source, each)
+        locations = self._scan.catalog.locations
         after = {source: SourceLocation(each.target or each.aside) for source, each in departures.items()}
-        await self._scan.agree({source: (before[source], location) for source, location in after.items()})
-        for source, each in departures.items():
-            if each.target:
-                log.info("source moved", source=source, path=each.path, to=each.target)
-            else:
-                log.info("source deleted", source=source, path=each.path)
+        await self._scan.agree({source: (locations.of[source], new) for source, new in after.items()})
+        # One that had moved by what another replica says is agreed on again at the next step.
+        for source in [source for source, new in after.items() if locations.of[source] == new]:
             del self._departures[source], self._due[source]
             self._sources.release(source)
 
@@ -194,6 +193,14 @@ class Passage:
         for source, judgement in judgements.items():
             self._due[source] = time.monotonic() + _HOLD_S
             self._judged(source, judgement)
+
+
+def _log_gone(source: str, departure: Departure) -> None:
+    """Log that a file has left."""
+    if departure.target:
+        log.info("source moved", source=source, path=departure.path, to=departure.target)
+    else:
+        log.info("source deleted", source=source, path=departure.path)
 
 
 def _arguments(departures: Mapping[str, Departure]) -> dict[str, tuple[Departure]]:

@@ -143,7 +143,8 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
-            if self._seen is not None and await self.catalog.agree(self._seen, moves):
+            has_new = await self.catalog.agree(self._seen or Seen(), moves)
+            if has_new and self._seen is not None:
                 # A new object makes every partition take up sources again: one of the new ones may be theirs.
                 self._seen = replace(self._seen)
 

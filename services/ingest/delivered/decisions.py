@@ -75,7 +75,7 @@ def judge_content(progress: Progress, size: int, *, is_packed: bool) -> Judgemen
     if is_packed and not progress.schema:
         return Judgement(Choice.STAYS, "it has no complete header")
     if not is_packed and progress.offset != size:
-        return Judgement(Choice.STAYS, f"its last {size - progress.offset} bytes were not read")
+        return Judgement(Choice.STAYS, f"{progress.offset} of its {size} bytes were read")
     return LEAVES
 
 
@@ -94,10 +94,9 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Where a file on its way is: `aside` is what has its hidden name.
+    """Where a file on its way is: `aside` is what has its hidden name; if nothing has, it may be at one of two others.
 
-    `is_at_path`, `is_at_target`: it is there, if it has its hidden name too. `is_reachable`: its folder is the one in
-    which it was.
+    `is_reachable`: its folder is the one in which it was.
     """
 
     aside: FileFacts | None
@@ -112,11 +111,6 @@ def next_step(progress: Progress, departure: Departure, sighting: Sighting, *, s
         return Step.FINISH
     if sighting.aside is None:
         return _next_without_aside(departure, sighting)
-    # With two names it died between giving it the new one and taking the old one.
-    if sighting.is_at_target and departure.stage is Stage.LEAVING:
-        return Step.FINISH
-    if sighting.is_at_path:
-        return Step.CANCEL
     if stays or not _is_unchanged(progress, sighting.aside):
         return Step.PUT_BACK
     return Step.LEAVE

@@ -48,7 +48,9 @@ def judge_error(error: OSError) -> Judgement:
     """What becomes of a file with which something failed."""
     if isinstance(error, MovedError | FileNotFoundError):
         return MOVED
-    return Judgement(Choice.HINDERED, f"{error.strerror or error}: {error.filename2 or error.filename}")
+    # A mount of the same file system has the same device, and is another one for renaming.
+    choice = Choice.STAYS if error.errno == errno.EXDEV else Choice.HINDERED
+    return Judgement(choice, f"{error.strerror or error}: {error.filename2 or error.filename}")
 
 
 def facts_of(path: Path) -> FileFacts | None:
@@ -84,11 +86,18 @@ def judge_file(progress: Progress, found: Found, folder: Path | None) -> Judgeme
 
 
 def sight(progress: Progress, departure: Departure) -> Sighting:
-    """Where a file on its way is. OSError if that cannot be seen."""
+    """Where a file on its way is, with one name: a second one is left where a renaming died between its two steps.
+
+    OSError if that cannot be seen.
+    """
     path, target = path_of(departure.path), path_of(departure.target) if departure.target else None
     aside = facts_of(path_of(departure.aside))
     if aside is not None:
-        return Sighting(aside, _is_file(path, aside.file), target is not None and _is_file(target, aside.file))
+        is_at_path, is_at_target = _is_file(path, aside.file), target is not None and _is_file(target, aside.file)
+        if not is_at_path and not is_at_target:
+            return Sighting(aside)
+        path_of(departure.aside).unlink()
+        return Sighting(None, is_at_path, is_at_target)
     is_reachable = departure.file.partition(":")[0] == str(path.parent.stat().st_dev) if path.parent.is_dir() else False
     # A device may have got another number, as after a restart of the machine.
     file = departure.file if is_reachable else ""
@@ -174,14 +183,6 @@ def leave(departure: Departure) -> None:
     target = path_of(departure.target)
     target.parent.mkdir(parents=True, exist_ok=True)
     rename_to_free(aside, target)
-
-
-def drop_name(departure: Departure) -> None:
-    """Take a file's hidden name, if it has another."""
-    aside = path_of(departure.aside)
-    facts = facts_of(aside)
-    if facts is not None and facts.names > 1:
-        aside.unlink()
 
 
 def make_names_durable(departures: Sequence[Departure]) -> None:

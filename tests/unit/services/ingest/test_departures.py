@@ -15,7 +15,7 @@ from common.protocol.progress import Progress
 from common.protocol.receipts import Receipt, Rejections
 from services.ingest import departures, passage
 from services.ingest.delivered.names import is_aside
-from services.ingest.files import leaving
+from services.ingest.files import leaving, renaming
 from tests.harness.reading import Schemas
 from tests.harness.replica import Replica, Topic
 
@@ -26,6 +26,8 @@ STEPS = (
     (departures, "judge_file"),
     (passage, "set_aside"),
     (leaving, "rename_aside"),
+    # Only where renaming takes two steps.
+    (os, "link"),
     (passage, "sight"),
     (passage, "find_targets"),
     (passage, "leave"),
@@ -54,9 +56,9 @@ class Reaper:
     def wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """The function as two steps."""
 
-        def called(*arguments: Any) -> Any:
+        def called(*arguments: Any, **named: Any) -> Any:
             self.reach(f"before {name}")
-            result = call(*arguments)
+            result = call(*arguments, **named)
             self.reach(f"after {name}")
             return result
 
@@ -89,7 +91,7 @@ class Life:
     events: list[str] = field(default_factory=list)
     schemas: Schemas = field(default_factory=Schemas)
 
-    async def live(self, turns: int = 8, reaper: Reaper | None = None, *, has_receipts: bool = True) -> bool:
+    async def live(self, turns: int = 4, reaper: Reaper | None = None, *, has_receipts: bool = True) -> bool:
         """So many turns, with a receipt of whatever is read to its end and committed; False if it died."""
         settings = {"settle_s": 0, "after_delivery": self.after} | self.settings
         replica = Replica(self.folder, dict(self.progress), self.schemas, **settings)
@@ -181,16 +183,21 @@ def grow(folder: Path) -> bool:
 
 
 def put_new(folder: Path) -> bool:
-    """Put a new file where the first one was."""
+    """Put a new file where the first one was, if it is not there."""
     if not (folder / "a.csv").exists():
         (folder / "a.csv").write_bytes(CONTENT + MORE + MORE)
         return True
     return False
 
 
+def grow_and_put_new(folder: Path) -> bool:
+    """Both, if the first one has its hidden name."""
+    return not (folder / "a.csv").exists() and grow(folder) and put_new(folder)
+
+
 @pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("action", ["move", "delete"])
-@pytest.mark.parametrize("meanwhile", [None, grow, put_new])
+@pytest.mark.parametrize("meanwhile", [None, grow, put_new, grow_and_put_new])
 async def test_a_death_at_any_step_loses_nothing_and_lets_nothing_leave_twice(
     folder: Path, action: str, meanwhile: Callable[[Path], bool] | None, *, once: bool
 ) -> None:
@@ -202,12 +209,11 @@ async def test_a_death_at_any_step_loses_nothing_and_lets_nothing_leave_twice(
         if await life.live(reaper=reaper):
             break
         deaths.append(reaper.steps[-1] if reaper.steps else "")
-        has_grown = meanwhile is grow and grow(folder)
-        has_new = meanwhile is put_new and put_new(folder)
-        for _ in range(3):
+        has_happened = meanwhile is not None and meanwhile(folder)
+        for _ in range(2):
             assert await life.live()
-        first = CONTENT + MORE if has_grown else CONTENT
-        expected = sorted([first, *([CONTENT + MORE + MORE] if has_new else [])])
+        first = CONTENT + MORE if has_happened and meanwhile is not put_new else CONTENT
+        expected = sorted([first, *([CONTENT + MORE + MORE] if has_happened and meanwhile is not grow else [])])
         left = files(folder)
         where = f"died behind {deaths[-1]!r}: {left}"
         assert sorted(left.values()) == (expected if action == "move" else []), where
@@ -218,9 +224,17 @@ async def test_a_death_at_any_step_loses_nothing_and_lets_nothing_leave_twice(
     assert {*deaths} >= wanted, wanted - {*deaths}
 
 
-_NOT_HERE = {"move": {"put_back"}, "delete": {"put_back", "find_targets"}}
+_NOT_HERE = {"move": {"put_back", "link"}, "delete": {"put_back", "link", "find_targets"}}
 
 
+@pytest.fixture(params=["one step", "two steps"])
+def renaming_takes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "two steps":
+        monkeypatch.setattr(renaming, "_renameat2", None)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("renaming_takes")
 @pytest.mark.parametrize("action", ["move", "delete"])
 async def test_a_file_that_grows_aside_is_put_back_read_on_and_leaves_then(folder: Path, action: str) -> None:
     path = folder / "a.csv"
@@ -230,18 +244,35 @@ async def test_a_file_that_grows_aside_is_put_back_read_on_and_leaves_then(folde
     await life.live(reaper=reaper)
     at = reaper.steps.index("before sight")
     # What puts it back dies as well, at each of its steps.
-    for step in range(5):
+    for step in range(8):
         clear(folder)
         path.write_bytes(CONTENT)
         life = life_of(folder, action)
         assert not await life.live(reaper=Reaper(at))
         assert grow(folder)
         await life.live(reaper=Reaper(step))
-        for _ in range(3):
+        for _ in range(2):
             assert await life.live()
         assert files(folder) == ({"done/a.csv": CONTENT + MORE} if action == "move" else {})
         assert life.rows == {"a.csv": 4}
         assert life.events.count("file is put back") <= 1
+
+
+async def test_a_death_between_the_two_steps_of_a_renaming_leaves_one_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renaming, "_renameat2", None)
+    (folder / "a.csv").write_bytes(CONTENT)
+    life, reaper = life_of(folder, "move"), Reaper()
+    await life.live(reaper=reaper)
+    clear(folder)
+    (folder / "a.csv").write_bytes(CONTENT)
+    life = life_of(folder, "move")
+    assert not await life.live(reaper=Reaper(reaper.steps.index("after link")))
+    assert len(files(folder)) == 2
+    await life.live()
+    assert files(folder) == {"done/a.csv": CONTENT}
+    assert life.rows == {"a.csv": 2}
 
 
 async def test_a_file_aside_is_put_back_once_the_setting_is_keep(folder: Path) -> None:
@@ -317,3 +348,19 @@ async def test_moved_files_are_not_read_again_where_the_setting_is_taken_back(fo
         file.write(MORE)
     await life.live()
     assert life.rows == {"a.csv": 4}
+
+
+async def test_a_replica_that_saw_a_file_before_it_left_makes_no_source_of_it(folder: Path) -> None:
+    (folder / "a.csv").write_bytes(CONTENT)
+    life = life_of(folder, "move")
+    await life.live(has_receipts=False)
+    other = Replica(folder, {}, after_delivery=life.after)
+    await other.look()
+    await life.live()
+    await other.scan.catalog.read()
+    await other.scan.agree({})
+    assert [Path(source).name for source in other.scan.catalog.locations.of] == ["a.csv"]
+    # A look of its own shows that it is gone, and a new file is one.
+    (folder / "a.csv").write_bytes(CONTENT)
+    await other.look()
+    assert sorted(other.paths) == ["a.csv", "a.csv//2"]
