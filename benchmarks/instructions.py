@@ -20,7 +20,6 @@ from types import MappingProxyType
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.fetched_batches import RecordBatch
 from common.protocol.category_keys import row_key
-from common.protocol.identity import NEWEST
 from common.protocol.messages import Mark, SourceMark, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
@@ -48,7 +47,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     data = b"".join(row + b"\n" for row in rows)
     schema = Schema(header, tuple(header.decode().split(",")))
     [split] = parse_split_by("Sex")
-    route = compile_route(split, schema, partitions=1, version=NEWEST)
+    route = compile_route(split, schema, partitions=1)
     # Most weights are there once: a new route meets nearly as many spellings as rows, in few bins.
     [bins] = parse_split_by("#5:float/0.5")
     layout = layout_of(schema)
@@ -65,7 +64,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
         return batch
 
     def new_route_of_bins() -> Routed:
-        return compile_route(bins, schema, partitions=6, version=NEWEST)(rows, True)  # noqa: FBT003 - a route takes it by position
+        return compile_route(bins, schema, partitions=6)(rows, True)  # noqa: FBT003 - a route takes it by position
 
     def fetched(batch: NewBatch) -> RecordBatch:
         return RecordBatch(memoryview(batch._build()), 0)  # noqa: SLF001 - what the broker would give

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupIdNotFound, KafkaError, for_code
+from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.broker_errors.kinds import Kind
-from common.broker_errors.missing_permissions import asking_about, error_for
+from common.broker_errors.missing_permissions import asking_about
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_reader, stop_consumer
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
@@ -33,12 +33,11 @@ from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.command_line import Parser, keep_clients_quiet
+from ops.groups import check_at_rest
 
 _PROGRAM = "nacre begin"
 _ANSWER_DEADLINE_S = 15.0
 _OFFSET = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<offset>[0-9]{1,18})")
-# States of a group without members, and of one that does not exist.
-_AT_REST = frozenset({"Empty", "Dead"})
 
 Firsts = dict[TopicPartition, int]
 
@@ -133,7 +132,7 @@ async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> i
         if not accepted:
             return _list(service, reading)
         check_offsets(accepted, reading.firsts)
-        await _check_at_rest(admin, service, reading.group)
+        await check_at_rest(admin, service, reading.group)
         await _accept(admin, settings, reading, accepted)
     sys.stdout.write("".join(f"{service} begins at {offset}\n" for offset in show_offsets(accepted)))
     return 0
@@ -167,17 +166,6 @@ def _list(service: str, reading: Reading) -> int:
     command = " ".join([_PROGRAM, service, *show_offsets(gone)])
     sys.stdout.write(f"to begin with what is left, stop {service} and run this once:\n{command}\n")
     return 1
-
-
-async def _check_at_rest(admin: AIOKafkaAdminClient, service: str, group: str) -> None:
-    with asking_about(group):
-        answers = await admin.describe_consumer_groups([group])
-    for answer in answers:
-        for code, _, state, *_ in answer.groups:
-            if code and for_code(code) is not GroupIdNotFound:
-                raise error_for(code, group, f"group {group}: the broker does not say whether it has members")
-            if state not in _AT_REST:
-                raise ServiceError(f"group {group} has members: stop every {service} first")
 
 
 async def _accept(admin: AIOKafkaAdminClient, settings: ServiceSettings, reading: Reading, accepted: Firsts) -> None:

@@ -53,10 +53,11 @@ def new_consumer(
     group: str | None = None,
     isolation_level: str = "read_committed",
     assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
+    max_wait_ms: int = 100,
 ) -> AIOKafkaConsumer:
     """A consumer that never commits or resets an offset by itself, and by default sees only committed records.
 
-    Read from it with `read_on` alone.
+    Read from it with `read_on` alone. A broker that has no records answers after `max_wait_ms`.
     """
     session_timeout_ms = int(settings.session_timeout_s * 1000)
     return AIOKafkaConsumer(
@@ -67,7 +68,7 @@ def new_consumer(
         auto_offset_reset="none",
         value_deserializer=in_batches,
         partition_assignment_strategy=(assignor,),
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=max_wait_ms,
         fetch_max_bytes=_FETCH_BYTES,
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=session_timeout_ms // _HEARTBEATS_PER_SESSION,
@@ -92,10 +93,10 @@ async def open_admin(
 
 @asynccontextmanager
 async def open_reader(
-    settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed"
+    settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed", max_wait_ms: int = 100
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer without a group, to be assigned by hand."""
-    consumer = new_consumer(settings, client_id, isolation_level=isolation_level)
+    consumer = new_consumer(settings, client_id, isolation_level=isolation_level, max_wait_ms=max_wait_ms)
     try:
         await consumer.start()
         yield consumer

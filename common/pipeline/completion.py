@@ -164,7 +164,7 @@ class Watch:
         )
 
 
-class _Waiting:
+class Waiting:
     """Logs what a wait is for, once for each kind of reason, when it has lasted a while."""
 
     def __init__(self) -> None:
@@ -194,7 +194,7 @@ async def wait_until_done(
     look and this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets
     15 s to begin.
     """
-    watch, waiting, is_news, began = Watch(settings, admin), _Waiting(), False, time.monotonic()
+    watch, waiting, is_news, began = Watch(settings, admin), Waiting(), False, time.monotonic()
     async with (
         open_reader(settings, "nacre-watch") as consumer,
         open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,

@@ -16,7 +16,14 @@ from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.decoding import as_written
-from common.protocol.identity import Identity, check_version, decode_identity, encode_identity, with_known_ids
+from common.protocol.identity import (
+    Identity,
+    check_version,
+    decode_identity,
+    encode_identity,
+    with_known_ids,
+    with_newest_format,
+)
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest
 from common.settings import ServiceSettings
@@ -88,6 +95,16 @@ class Registry:
     def _pin(self, now: Identity) -> list[KeyValue]:
         pinned = now if self.begun is None else with_known_ids(self.begun, now)
         return [] if pinned == self.begun else [(_IDENTITY_KEY, encode_identity(pinned))]
+
+    async def upgrade(self, now: Identity) -> None:
+        """Record that the pipeline goes on in the newest format, with the topics that this has beside the others."""
+        async with self._lock:
+            await self._topic.append(partial(self._upgraded, now))
+
+    def _upgraded(self, now: Identity) -> list[KeyValue]:
+        assert self.begun is not None  # noqa: S101 - the caller has checked
+        upgraded = with_newest_format(self.begun, now)
+        return [] if upgraded == self.begun else [(_IDENTITY_KEY, encode_identity(upgraded))]
 
     async def note_positions(self) -> None:
         """Record that every partition of `rows` has a position, unless that is recorded."""

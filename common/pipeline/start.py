@@ -71,8 +71,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
     version = NEWEST if found.begun is None else found.begun.format
     missing = [name for name in registry.topics.of_format(version) if name not in found.topics]
     if missing:
-        await _create(admin, settings, missing)
-        found = await _look_until_known(admin, settings, registry, missing)
+        found = await create_topics(admin, settings, registry, missing)
         _refuse(found, settings)
     now = found.identity(settings.partitions)
     begun = await registry.begin(now) if begins else registry.begun or now
@@ -80,6 +79,14 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
     if changes := find_changes(begun, now):
         raise ConfigurationError("\n".join(changes))
     return Pipeline(registry.topics, begun, registry)
+
+
+async def create_topics(
+    admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
+) -> Found:
+    """Create these topics, as far as they do not exist; return what exists once all of them are known."""
+    await _create(admin, settings, names)
+    return await _look_until_known(admin, settings, registry, names)
 
 
 async def look_at_pipeline(

@@ -7,15 +7,30 @@ topics were written to, it was lost, and with it the meaning of every position.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import orjson
 
 from common.protocol.decoding import as_written
 
 # Of all that travels through a pipeline's topics: incremented with every change that an older service must not ignore.
-# A pipeline keeps the format that it was begun with, which newer services read and write.
+# A pipeline keeps the format that it was begun in, which newer services read and write, until it is upgraded.
 FORMATS = (1, 2)
 NEWEST = FORMATS[-1]
+
+
+class Formats(NamedTuple):
+    """The format in which a pipeline's messages are written, and the one in which it was begun.
+
+    An upgrade changes the first. The second decides what has to stay: the partition in which a category lives, and the
+    columns of rejected.csv.
+    """
+
+    now: int = NEWEST
+    begun: int = NEWEST
+
+
+NEWEST_FORMATS = Formats()
 _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
@@ -26,19 +41,24 @@ class Identity:
     cluster: str
     partitions: int
     topics: Mapping[str, str]
-    format: int = NEWEST
+    formats: Formats = NEWEST_FORMATS
+
+    @property
+    def format(self) -> int:
+        """The format in which messages are written."""
+        return self.formats.now
 
 
 def encode_identity(identity: Identity) -> bytes:
     """As JSON."""
-    return orjson.dumps(
-        {
-            "version": identity.format,
-            "cluster": identity.cluster,
-            "partitions": identity.partitions,
-            "topics": dict(identity.topics),
-        }
-    )
+    now, begun = identity.formats
+    fields = {
+        "version": now,
+        "cluster": identity.cluster,
+        "partitions": identity.partitions,
+        "topics": dict(identity.topics),
+    }
+    return orjson.dumps(fields if begun == now else fields | {"begun": begun})
 
 
 def decode_identity(value: bytes) -> Identity:
@@ -46,7 +66,8 @@ def decode_identity(value: bytes) -> Identity:
     with as_written():
         fields = orjson.loads(value)
         check_version(fields, *FORMATS)
-        return Identity(fields["cluster"], fields["partitions"], fields["topics"], fields["version"])
+        formats = Formats(fields["version"], fields.get("begun", fields["version"]))
+        return Identity(fields["cluster"], fields["partitions"], fields["topics"], formats)
 
 
 def check_version(fields: Mapping[str, object], *known: int) -> None:
@@ -94,3 +115,9 @@ def with_known_ids(begun: Identity, now: Identity) -> Identity:
     """The identity, with ids filled in that were not known when it was begun."""
     known = {name: topic_id or now.topics.get(name, "") for name, topic_id in begun.topics.items()}
     return replace(begun, topics=known)
+
+
+def with_newest_format(begun: Identity, now: Identity) -> Identity:
+    """The identity once the pipeline is upgraded, with the topics that the newest format has beside the others."""
+    formats = Formats(NEWEST, begun.formats.begun)
+    return replace(begun, topics={**now.topics, **begun.topics}, formats=formats)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Literal
+from enum import StrEnum
+from typing import Any, Literal
 
 import orjson
 
@@ -19,6 +20,32 @@ _RUN_VERSION = 2
 RUN_KEY = b"run"
 
 
+class Stage(StrEnum):
+    """How far a file has left. Each is committed before its step is taken, and GONE once all is done."""
+
+    # It gets a hidden name beside its own.
+    ASIDE = "aside"
+    # It goes to its target, or is deleted.
+    LEAVING = "leaving"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """How a source's file leaves INPUT once everything up to the end with this number is delivered.
+
+    `file` is its device and inode. It was at `path` and waits as `aside`; `target` is where it goes, "" if it is
+    deleted. All three are written as the names of sources are.
+    """
+
+    stage: Stage
+    end: int
+    file: str
+    path: str
+    aside: str
+    target: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a source is read, always to a record boundary.
@@ -30,6 +57,8 @@ class Progress:
     `rows` that has its rows, "" where the broker gave none. `reason` is why the first row was rejected (a blank line is
     no row). `given_up`: standard input was left before its end. `begun` are the settings, by name, with which its first
     bytes were read, empty while none are read. `ends` counts how often it has ended: a file that grows has many ends.
+    `format` is the one in which its first rows were written: there are receipts from format 2 on.
+    `departure` says how its file leaves, None where it stays.
     """
 
     source: str
@@ -49,6 +78,8 @@ class Progress:
     given_up: bool = False
     begun: Mapping[str, str] = field(default_factory=dict)
     ends: int = 0
+    format: int = 1
+    departure: Departure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +106,10 @@ def encode_run(run: Run) -> bytes:
 
 def encode_progress(progress: Progress) -> bytes:
     """As JSON."""
-    return orjson.dumps({"version": _VERSION, **asdict(progress)})
+    values = asdict(progress)
+    if progress.departure is None:
+        del values["departure"]
+    return orjson.dumps({"version": _VERSION, **values})
 
 
 def decode_progress(value: bytes) -> Progress | Run:
@@ -87,8 +121,17 @@ def decode_progress(value: bytes) -> Progress | Run:
             return Run(**{name: each for name, each in found["run"].items() if name in _RUN_NAMES})
         check_version(found, _VERSION)
         known = {name: found[name] for name in _NAMES if name in found}
-        return Progress(**(known | {"tally": Tally(**known["tally"])}))
+        changed = {"tally": Tally(**known["tally"]), "departure": _departure_of(found.get("departure"))}
+        return Progress(**(known | changed))
+
+
+def _departure_of(found: Mapping[str, Any] | None) -> Departure | None:
+    if found is None:
+        return None
+    known = {name: found[name] for name in _DEPARTURE_NAMES if name in found}
+    return Departure(**(known | {"stage": Stage(known["stage"])}))
 
 
 _NAMES = tuple(field.name for field in fields(Progress))
 _RUN_NAMES = tuple(field.name for field in fields(Run))
+_DEPARTURE_NAMES = tuple(field.name for field in fields(Departure))

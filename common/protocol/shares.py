@@ -4,7 +4,7 @@ A share is issued after the commit of the ledger that it is read from. The share
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -109,7 +109,7 @@ def encode_share(share: Share) -> bytes:
             "partition": share.partition,
             "folder": share.folder,
             "offset": share.offset,
-            "ends": [{"ended": asdict(each.ended), "tallies": list_tallies(each.tallies)} for each in share.snapshots],
+            "ends": [{"ended": each.ended, "tallies": list_tallies(each.tallies)} for each in share.snapshots],
             "tallies": list_tallies(share.tallies),
             "latencies": list(share.latencies.items()),
             "files": {split: [list(names.paths), names.more] for split, names in share.files.items()},

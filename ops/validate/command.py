@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,14 @@ from common.pipeline.registry import Registered, find_oversize, number_schema
 from common.rows.schema import Schema
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
-from ops.findings import shown_path
+from ops.findings import Finding, shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
 from ops.validate.examination import ExaminedSource, ReadPosition, Step, read_on, with_step, wrong_quotes
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
+from services.ingest.after_delivery import find_format_misfit, find_misfits
 from services.ingest.context import find_skipped_whole, too_long
 from services.ingest.files.content import Content, content_of
 from services.ingest.files.finding import find_files, is_stream
@@ -88,7 +89,7 @@ def _run(settings: ValidateSettings) -> int:
         raise ConfigurationError(
             f"INPUT {settings.input} can be read only once, and ingest has to read it: name a file"
         )
-    found = find_files(settings.input)
+    found = find_files(settings.input, without=settings.delivered_folder)
     broker = Broker() if settings.no_broker else asyncio.run(ask_broker(settings))
     validation = _examine(settings, list(found.files.values()), broker)
     validation = replace(
@@ -96,6 +97,7 @@ def _run(settings: ValidateSettings) -> int:
         unread=[f"cannot read {error.filename}: {error.strerror}" for error in found.errors],
         left_out=[f"{shown_path(Path(path))} is left out: it is {why}" for path, why in sorted(found.left_out.items())],
     )
+    validation = replace(validation, departures=_judge_departures(settings, found.files.values(), broker))
     if not settings.no_broker:
         longest_bytes = max((source.longest_bytes for source in validation.sources), default=0)
         begun = judge_begun(as_sources(found.files, broker.locations), broker.progress, settings.read_options)
@@ -107,6 +109,17 @@ def _run(settings: ValidateSettings) -> int:
     # Tables are padded to their width: strip the trailing blanks.
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
     return 0 if all(finding.holds for finding in findings(validation)) else 1
+
+
+def _judge_departures(settings: ValidateSettings, files: Iterable[Path], broker: Broker) -> list[Finding]:
+    """Whether files can leave INPUT as AFTER_DELIVERY says."""
+    begun = broker.found.begun
+    misfits = find_misfits(settings, files)
+    if begun is not None and (misfit := find_format_misfit(settings, begun.format)):
+        misfits.append(misfit)
+    if misfits or settings.action.keeps:
+        return [Finding(holds=False, text=misfit) for misfit in misfits]
+    return [Finding(holds=True, text=f"files may leave INPUT (AFTER_DELIVERY={settings.after_delivery})")]
 
 
 def _examine(settings: ValidateSettings, files: Sequence[Path], broker: Broker) -> Validation:

@@ -28,8 +28,9 @@ _EVERY_SPLIT = "every split"
 class Validation:
     """What `nacre validate` has found.
 
-    `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source, and
-    `broker` the findings on the broker. `notes` point out what works but may not be intended.
+    `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source.
+    `broker` has the findings on the broker, `departures` those on files that are to leave. `notes` point out what works
+    but may not be intended.
     """
 
     input: str
@@ -39,6 +40,7 @@ class Validation:
     unread: Sequence[str] = ()
     left_out: Sequence[str] = ()
     broker: Sequence[Finding] = ()
+    departures: Sequence[Finding] = ()
     notes: Sequence[str] = ()
 
 
@@ -74,7 +76,7 @@ def findings(validation: Validation) -> list[Finding]:
     ]
     if validation.splits and not refusing and sources:
         found.append(Finding(holds=True, text="every row has a category in each split"))
-    return [*found, *validation.broker]
+    return [*found, *validation.departures, *validation.broker]
 
 
 def _few(texts: Sequence[str]) -> Iterator[str]:

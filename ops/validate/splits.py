@@ -6,7 +6,6 @@ from heapq import nlargest
 
 from common.pipeline.registry import Registered
 from common.protocol.category_keys import parse_row_key
-from common.protocol.identity import NEWEST
 from ops.validate.examination import Rejections, Step, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
@@ -58,7 +57,7 @@ class SplitTally:
     def _route_of(self, registered: Registered) -> Route:
         if self._route is None or self._schema_id != registered.schema.id:
             # One partition, because nothing is sent: hashing keys to several would cost more than all else.
-            self._route = compile_route(self._split, registered.schema, partitions=1, version=NEWEST)
+            self._route = compile_route(self._split, registered.schema, partitions=1)
             self._schema_id = registered.schema.id
         return self._route
 

@@ -40,7 +40,7 @@ class IngestContext:
 
     def new_progress(self, source: str) -> Progress:
         """The progress of a source that is not read yet."""
-        return Progress(source, rows_id=self.rows_id)
+        return Progress(source, rows_id=self.rows_id, format=self.version)
 
     def check_progress(self, progress: Progress) -> Progress:
         """The progress, pinned to `rows`. ServiceError if the source's rows are in another topic of that name."""

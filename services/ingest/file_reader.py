@@ -11,7 +11,7 @@ import structlog
 
 from common.errors import SourceError
 from common.kafka.transaction import Outbox
-from common.protocol.progress import Progress
+from common.protocol.progress import Departure, Progress
 from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_name
@@ -75,6 +75,14 @@ class FileReader:
     def progress(self) -> Progress:
         """How far the file is read, the current outbox included."""
         return self._begun_at if self._source is None else self._source.progress
+
+    def record(self, departure: Departure | None) -> None:
+        """Note how far the file has left."""
+        progress = replace(self.progress, departure=departure)
+        if self._source is None:
+            self._begun_at = progress
+        else:
+            self._source.progress = progress
 
     def move(self, path: Path, expected: str) -> None:
         """Take note of where the file is now."""

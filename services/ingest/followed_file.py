@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import SourceError
 from common.kafka.transaction import Outbox
-from common.protocol.progress import Progress
+from common.protocol.progress import Departure, Progress
 from services.ingest.context import IngestContext
 from services.ingest.file_reader import FileReader, Stage
 from services.ingest.files.finding import source_name
@@ -77,6 +77,16 @@ class FollowedFile:
     def is_at_rest(self) -> bool:
         """Whether there is nothing to look at until the file is seen to have changed."""
         return self._next_look == math.inf
+
+    @property
+    def resting(self) -> Found | None:
+        """The file as a look saw it, if it is there, read to its end and at rest; otherwise None."""
+        is_here = self._whereabouts is Whereabouts.HERE
+        return self._found if is_here and self.finished and self.is_at_rest and not self.trouble else None
+
+    def record(self, departure: Departure | None) -> None:
+        """Note how far the file has left INPUT."""
+        self._reader.record(departure)
 
     def see(self, found: Found) -> None:
         """Take note of where a look at the input sees the file: read on if it has changed, and take no other for it."""

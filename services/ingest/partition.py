@@ -1,121 +1,23 @@
 """The sources of one partition of `progress`: which they are, where their files are, and whose turn it is."""
 
 import asyncio
-import os
 import time
 
-import structlog
 from aiokafka import TopicPartition
 
 from common.errors import TooManyRejectedError
 from common.kafka.transaction import Transactions
 from common.protocol.progress import RUN_KEY, Progress, Run, encode_progress, encode_run
 from services.ingest.context import IngestContext
-from services.ingest.files.finding import path_of
+from services.ingest.departures import Departures
 from services.ingest.followed_file import FollowedFile
-from services.ingest.locating import Locator
-from services.ingest.naming.locations import Found, Moves, Seen, SourceLocation, earlier
+from services.ingest.followed_sources import FollowedSources
+from services.ingest.naming.locations import earlier
 from services.ingest.outcome import Outcome
 from services.ingest.scan import Scan
 from services.ingest.unpacking_turns import UnpackingTurns
 
-log = structlog.get_logger()
-
 _OUTBOX_BYTES = 4 * 2**20
-
-
-class FollowedSources:
-    """The files of a partition's sources: followed while they move, awake while there is something to read.
-
-    `changed` are those whose progress the next commit has to hold.
-    """
-
-    def __init__(self, context: IngestContext, scan: Scan, partition: int, known: dict[str, Progress]) -> None:
-        self._context = context
-        self._scan = scan
-        self._catalog = scan.catalog
-        self._partition = partition
-        self._known = known
-        self._locator = Locator(context, scan)
-        self._seen: Seen | None = None
-        self.files: dict[str, FollowedFile] = {}
-        # The files that are not at rest: few of ten thousand.
-        self.awake: dict[str, FollowedFile] = {}
-        # Sources at rest that are not read to their ends: their files are being looked for.
-        self._waiting: set[str] = set()
-        self.changed: set[FollowedFile] = set()
-
-    @property
-    def finished(self) -> bool:
-        """Whether every source is read to its end, or cannot be read."""
-        return not self._waiting and all(followed.finished for followed in self.awake.values())
-
-    async def follow(self) -> None:
-        """Take up sources that are new to this partition, and follow files that were moved."""
-        seen = await self._scan.look()
-        if seen is self._seen:
-            return
-        # Agree before reading: if a file is renamed again meanwhile, other replicas have to know whose it is.
-        while moves := await self._take_up(seen):
-            await self._scan.agree(moves)
-            for source, (old, new) in moves.items():
-                if old.path != new.path and self._catalog.locations.of[source] == new:
-                    log.info("source was renamed", source=source, before=old.path, now=new.path)
-        self._seen = seen
-
-    async def _take_up(self, seen: Seen) -> Moves:
-        """Take up every source that is at its location; return where the others have moved."""
-        moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
-        for source in sorted(self._catalog.of_partition[self._partition]):
-            location = self._catalog.locations.of[source]
-            found = seen.at_location(location)
-            if found is not None:
-                self._locator.note_found(source)
-                self._see(source, found)
-            elif self._catalog.is_ours(source, seen):
-                located = await self._locator.locate(self._progress(source), location, seen)
-                if located.is_lost:
-                    self._lose(source, location, overwritten=located.is_overwritten)
-                if located.location != location:
-                    moves[source] = location, located.location
-        return moves
-
-    def _see(self, source: str, found: Found) -> None:
-        if source in self.files:
-            self.files[source].see(found)
-            if not self.files[source].is_at_rest:
-                self._wake(source)
-            return
-        followed = self.files[source] = FollowedFile(self._context, found, self._progress(source))
-        self._wake(source)
-        self._context.check_rejected(followed.progress)
-        if source not in self._known:
-            self.changed.add(followed)
-
-    def _progress(self, source: str) -> Progress:
-        if source in self.files:
-            return self.files[source].progress
-        return self._known.get(source) or self._context.new_progress(source)
-
-    def _lose(self, source: str, location: SourceLocation, *, overwritten: bool) -> None:
-        progress = self._progress(source)
-        if source not in self.files and progress.offset and not progress.ended:
-            # Report the loss of its rest even if this partition has never seen the file.
-            self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
-        if source in self.files:
-            self.files[source].lose(overwritten=overwritten)
-            self._wake(source)
-
-    def _wake(self, source: str) -> None:
-        self.awake[source] = self.files[source]
-        self._waiting.discard(source)
-
-    def note_turn(self, source: str) -> None:
-        """The source had its turn: let it sleep if there is nothing to look at."""
-        if self.awake[source].is_at_rest:
-            followed = self.awake.pop(source)
-            if not followed.finished:
-                self._waiting.add(source)
 
 
 class PartitionSources:
@@ -136,6 +38,7 @@ class PartitionSources:
         self._run: Run | None = None
         self.transactions = transactions
         self._outbox = transactions.outbox()
+        self.departures = Departures(context, scan, self._followed, self._commit_all)
 
     @property
     def finished(self) -> bool:
@@ -172,7 +75,7 @@ class PartitionSources:
                 continue
             if await followed.put_next_rows(self._outbox):
                 moved = True
-                self._followed.changed.add(followed)
+                self._followed.changed.add(name)
             self._followed.note_turn(name)
             if not self.transactions.busy or self._is_due():
                 await self.commit()
@@ -196,7 +99,7 @@ class PartitionSources:
         changed = self._followed.changed
         if not changed and self._run is None:
             return
-        reached = [followed.progress for followed in changed]
+        reached = [self._followed.progress(source) for source in changed]
         for progress in reached:
             self._put(progress.source.encode(), encode_progress(progress))
         if self._run is not None:
@@ -212,6 +115,11 @@ class PartitionSources:
             # The error points to rejected rows, so they have to be committed before it is raised.
             await self.transactions.settle()
             raise
+
+    async def _commit_all(self) -> None:
+        """Commit, and wait until that is done."""
+        await self.commit()
+        await self.transactions.settle()
 
     def _put(self, key: bytes, value: bytes) -> None:
         self._outbox.put(self._partition.topic, self._partition.partition, key, value)

@@ -82,7 +82,9 @@ class Scan:
             if self._seen is None or self._is_due(self._seen):
                 seen, found = await self._look_once_begun()
                 self._input_log.log_input(found)
-                if not seen.files and (self._seen is None or self._seen.files):
+                # Where files leave, none is there whenever all are done.
+                is_news = self._seen is None or (bool(self._seen.files) and self._settings.action.keeps)
+                if not seen.files and is_news:
                     log.warning("no input yet: no *.csv file there", input=self._settings.input)
                 self._links = found.links
                 is_moved_known = all(self.catalog.locations.source_of(file) is not None for file in seen.moved)
@@ -141,7 +143,8 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
-            if self._seen is not None and await self.catalog.agree(self._seen, moves):
+            has_new = await self.catalog.agree(self._seen or Seen(), moves)
+            if has_new and self._seen is not None:
                 # A new object makes every partition take up sources again: one of the new ones may be theirs.
                 self._seen = replace(self._seen)
 
@@ -162,7 +165,7 @@ class Scan:
     def _look(self) -> tuple[Seen, Input]:
         began_at, cpu_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
-            seen, found, missed = _look_once(self._settings.input, self._watch, self.catalog)
+            seen, found, missed = _look_once(self._settings, self._watch, self.catalog)
             if not missed:
                 break
         self._missed = missed
@@ -182,15 +185,17 @@ class Scan:
                 log.warning("a second name of one file: it is read once", path=path, source=source)
 
 
-def _look_once(given: str, watch: Watch | None, catalog: Catalog) -> tuple[Seen, Input, bool]:
+def _look_once(settings: IngestSettings, watch: Watch | None, catalog: Catalog) -> tuple[Seen, Input, bool]:
     """What is there now, and whether any source's file is missing."""
-    at = time.monotonic()
+    at, given, folder = time.monotonic(), settings.input, settings.delivered_folder
+    # A single file may have been delivered, and have left.
+    may_be_gone = not settings.action.keeps and catalog.is_known(given)
     if watch is None:
-        named = find_files(given)
+        named = find_files(given, without=folder, may_be_gone=may_be_gone)
     else:
         watch.read()
         watch.begin()
-        named = find_files(given, watch.enter)
+        named = find_files(given, watch.enter, folder, may_be_gone=may_be_gone)
     files = look_at(named.files)
     by_file: dict[str, str] = {}
     for path, found in files.items():
@@ -204,4 +209,5 @@ def _look_once(given: str, watch: Watch | None, catalog: Catalog) -> tuple[Seen,
         found_moved = find_moved(given, watch.renames, watch.read)
         moved = {file: each for file, each in found_moved.items() if file not in by_file}
     beside |= {file: (each.path, each.found) for file, each in moved.items()}
-    return Seen(at, files, beside, by_file, moved), named, len(beside.keys() & lost.keys()) < len(lost)
+    seen = Seen(at, files, beside, by_file, moved, named.aside)
+    return seen, named, len(beside.keys() & lost.keys()) < len(lost)

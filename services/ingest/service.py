@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -17,6 +18,7 @@ from common.kafka.predecessor import Slot, remove_predecessor
 from common.kafka.reading import read_to_end
 from common.kafka.transaction import Transactions
 from common.pipeline.authorization import open_allowed_pipeline
+from common.pipeline.completion import Waiting
 from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, check_partition, describe_expired
 from common.protocol.finite_run import shortened
@@ -26,12 +28,14 @@ from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import Stopped, pause, unless_stopped
+from services.ingest.after_delivery import check_format, check_gone, check_input
 from services.ingest.assignor import RoundAssignor
 from services.ingest.catalog import Catalog
 from services.ingest.context import IngestContext
-from services.ingest.files.finding import find_files, is_stream
+from services.ingest.files.finding import is_stream
 from services.ingest.outcome import Outcome, check_outcome
 from services.ingest.partition import PartitionSources
+from services.ingest.receipts import Receipts
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
 from services.ingest.standard_input import ingest_standard_input
@@ -41,6 +45,7 @@ log = structlog.get_logger()
 # How often to look at files that have not ended yet, and how often at the others.
 _LOOK_INTERVAL_S = 0.02
 _IDLE_LOOK_INTERVAL_S = 0.2
+_AWAITED = "files have no receipt yet, or are on their way (split and sink are at work, or are not running)"
 
 
 class Ingest:
@@ -59,8 +64,10 @@ class Ingest:
         self._consumer = consumer
         self._assignor = assignor
         self._scan = Scan(context.settings, Catalog(context.settings, context.topics))
+        self.receipts = Receipts(context.settings, context.topics)
         self.opened: set[TopicPartition] = set()
         self.outcome = Outcome()
+        self._waiting = Waiting()
 
     async def process(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """Read the sources of this partition from their committed positions, once its producer is this task's alone."""
@@ -79,7 +86,8 @@ class Ingest:
             sources = PartitionSources(self._context, self._scan, partition, transactions, known)
             try:
                 await self._open(sources, partition, run, began_at, stop)
-                await self._read(sources, run, stop)
+                with self.receipts.passed_to(partition.partition, sources.departures.note):
+                    await self._read(sources, run, stop)
                 await sources.commit()
                 await transactions.settle()
                 self._note(sources.outcome, is_done=not stop.is_set())
@@ -92,8 +100,10 @@ class Ingest:
             # What was read still has to be committed when this is stopped.
             with suppress(Stopped):
                 await unless_stopped(stop, sources.follow())
-            if not await sources.take_turn(stop):
-                if self._settings.once and sources.finished:
+            has_moved = await sources.take_turn(stop)
+            await sources.departures.step()
+            if not has_moved:
+                if self._settings.once and sources.finished and not self._is_awaiting(sources):
                     sources.announce(self._done(run, sources.outcome))
                     return
                 await sources.transactions.settle()
@@ -106,12 +116,21 @@ class Ingest:
         sources.announce(run)
         await sources.commit()
         await unless_stopped(stop, self._scan.refresh(began_at))
+        check_gone(self._settings, self._scan.catalog.locations.of)
+        sources.departures.resume()
         await unless_stopped(stop, sources.follow())
         await sources.commit()
         # No partition may be read to its end before all are opened: a reader that waits until every source has ended
         # would leave too early.
         self.opened.add(partition)
         await all_arrived(self._consumer, self.opened, stop)
+
+    def _is_awaiting(self, sources: PartitionSources) -> bool:
+        """Whether files are still to leave; log which, once that has lasted."""
+        if awaited := sources.departures.awaited:
+            first = min(awaited)
+            self._waiting.on(f"{_AWAITED}: {len(awaited)} of them, the first is {first}")
+        return bool(awaited)
 
     def _note(self, outcome: Outcome, *, is_done: bool) -> None:
         self.outcome.failed |= {**outcome.failed, **self._scan.failed}
@@ -149,9 +168,8 @@ async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
 
     ServiceError, once everything else is done, if ONCE could not read some source, or rejected every row of one.
     """
-    if not is_stream(settings.input):
-        # Report a path that is not there before connecting to any broker.
-        find_files(settings.input)
+    # Report a path that is not there, and files that cannot leave, before connecting to any broker.
+    check_input(settings)
     await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
 
 
@@ -159,6 +177,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
     async with open_admin(settings, stop) as admin:
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
+        check_format(settings, pipeline.identity.format)
         context = IngestContext(
             settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows], pipeline.identity.format
         )
@@ -171,6 +190,9 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         ingest = Ingest(context, consumer, assignor, partial(confirm_topics, admin, pipeline.identity))
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
+        watches: list[Callable[[], Awaitable[NoReturn]]] = [watch]
+        if not settings.action.keeps:
+            watches.append(ingest.receipts.read)
         await run_partition_tasks(
             consumer,
             [topics.progress],
@@ -178,7 +200,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
             ingest.opened,
             readiness,
             stop,
-            [watch],
+            watches,
             until_returned=settings.once,
         )
     if not stop.is_set():

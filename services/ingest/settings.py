@@ -1,6 +1,7 @@
 """The settings of ingest."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -8,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
 from common.settings import ServiceSettings
+from services.ingest.delivered.action import Action, parse_action
 from services.ingest.parsing.encodings import check_mark, find_encoding
 from services.ingest.parsing.options import ReadOptions
 
@@ -56,6 +58,11 @@ class IngestSettings(ServiceSettings):
         "source",
         description="source: the rows of a source keep their order. none: they are spread over all partitions",
     )
+    after_delivery: str = Field(
+        "keep",
+        description="what becomes of a file once its receipt is there: keep, delete or move:DIR, a folder below or "
+        "beside INPUT. Otherwise than with keep, ONCE ends when its files are delivered",
+    )
     max_rejected: str = Field("none", description=MAX_REJECTED)
     commit_interval_ms: int = Field(
         100, ge=1, description="milliseconds after which, at the latest, rows that were read are committed"
@@ -74,6 +81,11 @@ class IngestSettings(ServiceSettings):
         if text not in {_AUTO, _NONE}:
             check_mark(text, "none or auto")
         return text
+
+    @field_validator("after_delivery")
+    @classmethod
+    def _check_after_delivery(cls, text: str) -> str:
+        return parse_action(text).text
 
     @field_validator("max_rejected")
     @classmethod
@@ -101,6 +113,16 @@ class IngestSettings(ServiceSettings):
         delimiter = {_AUTO: None, _TAB: b"\t"}.get(self.delimiter, self.delimiter.encode())
         quote = {_AUTO: None, _NONE: b""}.get(self.quote, self.quote.encode())
         return ReadOptions(self.header, delimiter, quote, self.encoding, self.skip_lines, self.row_format)
+
+    @cached_property
+    def action(self) -> Action:
+        """What becomes of a file once it is delivered."""
+        return parse_action(self.after_delivery)
+
+    @property
+    def delivered_folder(self) -> Path | None:
+        """Where delivered files are moved to."""
+        return Path(self.action.folder).absolute() if self.action.kind == "move" else None
 
     @cached_property
     def tolerance(self) -> Tolerance:

@@ -3,12 +3,14 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from common.errors import LostRecordsError, MissingRecordsError, ServiceError
+from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
+from common.kafka.assignors import KindAssignor
 from common.kafka.offsets import committed_offsets
 from common.kafka.reading import find_end
 from common.pipeline.start import Pipeline
@@ -17,8 +19,12 @@ from common.waiting import unless_stopped
 from services.sink.disk.lock import Lock
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
+from services.sink.settings import SinkSettings
 
 log = structlog.get_logger()
+
+_LOOK_INTERVAL_S = 0.2
+_FOLDER_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +83,18 @@ class Beginning:
         self.consumer.seek(partition, offset)
         self.consumer.resume(partition)
         log.info("partition taken up", topic=partition.topic, partition=partition.partition, offset=offset)
+
+
+async def refuse_another_folder(settings: SinkSettings, assignor: KindAssignor) -> NoReturn:
+    """Raise ConfigurationError if other sinks of this pipeline keep filling another folder.
+
+    They get as long as the group may take a dead sink for alive, and a little more.
+    """
+    clock = asyncio.get_running_loop().time
+    since = clock()
+    while True:
+        await asyncio.sleep(_LOOK_INTERVAL_S)
+        if (reason := assignor.standing_by) is None:
+            since = clock()
+        elif clock() - since > settings.session_timeout_s + _FOLDER_PATIENCE_S:
+            raise ConfigurationError(reason.replace("it waits until they are gone", "one pipeline fills one folder"))

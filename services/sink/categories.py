@@ -39,7 +39,10 @@ class PendingAppend:
 
 
 class Categories:
-    """The entries and layouts of a partition's keys. The ledger is queried in `thread`; `version` is the format."""
+    """The entries and layouts of a partition's keys. The ledger is queried in `thread`.
+
+    `begun` is the format in which the pipeline was begun.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Categories:
         schemas: Schemas,
         rolling: Rolling,
         memory: Memory,
-        version: int,
+        begun: int,
     ) -> None:
         self._root = root
         self._ledger = ledger
@@ -57,7 +60,7 @@ class Categories:
         self._schemas = schemas
         self._rolling = rolling
         self._memory = memory
-        self._version = version
+        self._begun = begun
         self._layouts: dict[str, Layout] = {}
 
     async def find(self, keys: Collection[bytes]) -> dict[bytes, tuple[Entry, Layout]]:
@@ -72,7 +75,7 @@ class Categories:
 
     async def _layout_of(self, key: bytes) -> Layout:
         if key == REJECTED_KEY:
-            return rejected_layout(self._version)
+            return rejected_layout(self._begun)
         schema, _, _ = parse_file_key(key)
         layout = self._layouts.get(schema)
         if layout is None:

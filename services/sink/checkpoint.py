@@ -6,17 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from services.sink.disk.durability import make_durable
-from services.sink.ledger.database import Ledger, Snapshots
+from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.rolling.finisher import Finisher
 from services.sink.tallies.additions import Tallied
+from services.sink.tallies.states import Unshared
 from services.sink.threads import in_thread
 
 
 class Checkpoint:
     """The checkpoints of one partition, of which at most one is under way."""
 
-    under_way: asyncio.Future[Snapshots] | None = None
+    under_way: asyncio.Future[list[Unshared]] | None = None
 
     def __init__(
         self,
@@ -45,26 +46,26 @@ class Checkpoint:
 
     def _sync_and_commit(
         self, facts: dict[str, str], changes: Changes, folders: Collection[str], tallied: Tallied
-    ) -> Snapshots:
+    ) -> list[Unshared]:
         # Files first: the ledger must never know of bytes that a power cut could take. A checkpoint that `close` gives
         # up leaves the ledger as it was.
         if make_durable(self._root, changes.paths, folders, self._is_closing):
-            snapshots = self._ledger.commit(facts, changes, tallied, self._clock())
+            unshared = self._ledger.commit(facts, changes, tallied, self._clock())
             # After the commit: a start must not cut back a file that has its final name, nor append to it.
             self._finisher.begin(changes.finished)
-            return snapshots
-        return {}
+            return unshared
+        return []
 
-    async def settle(self) -> Snapshots | None:
+    async def settle(self) -> list[Unshared] | None:
         """Wait for the checkpoint under way, and raise what it failed with; None if there is none.
 
         Return what `Ledger.commit` does.
         """
         if self.under_way is None:
             return None
-        snapshots = await self.under_way
+        unshared = await self.under_way
         self.under_way = None
-        return snapshots
+        return unshared
 
     def close(self) -> None:
         """Wait for the thread."""

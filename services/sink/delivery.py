@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
 from common.protocol.shares import encode_share
+from common.version import VERSION
 from common.waiting import pause
 from services.sink.partition_files import PartitionFiles
-from services.sink.receipts.issuing import Issuing
+from services.sink.receipts.issuing import Issuing, read_joined
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
 
 _LOOK_INTERVAL_S = 0.02
+# A broker answers at once when a share comes.
+_MAX_WAIT_MS = 2_000
 
 
 class Delivery:
@@ -29,14 +31,16 @@ class Delivery:
         self._has_receipts = pipeline.identity.format > 1
         self._folder = folder
         self._sender = sender
+        # Whether this sink owns `rejected`.
+        self._is_issuer = False
         self._issuing: Issuing | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
-        self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, version("nacre"))
+        self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, VERSION)
 
     async def share(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Send the shares of a partition that are to be issued, and wait until the broker has them."""
         name = f"{partition.topic.removeprefix(self._settings.topic_prefix)}-{partition.partition}"
-        if shares := await files.shares(name, self._folder):
+        if shares := files.take_shares(name, self._folder):
             await self._sender.send(self._topics.shares, ((share.key, encode_share(share), []) for share in shares))
             files.note_shared(shares)
 
@@ -44,20 +48,27 @@ class Delivery:
         """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
-        async with open_reader(self._settings, "nacre-receipts") as consumer:
-            self._issuing = Issuing(self._settings.output_dir, self._topics, self._makers, consumer, self._sender)
-            try:
-                await self._issuing.run(stop)
-            finally:
-                self._issuing = None
+        self._is_issuer = True
+        try:
+            await self._issue(stop)
+        finally:
+            self._is_issuer, self._issuing = False, None
+
+    async def _issue(self, stop: asyncio.Event) -> None:
+        async with open_reader(self._settings, "nacre-receipts") as reader:
+            joined = await read_joined(reader, self._topics, self._folder)
+        async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
+            root = self._settings.output_dir
+            self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender, joined)
+            await self._issuing.run(stop)
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
-        if self._issuing is None:
+        if not self._is_issuer:
             return
         partition = TopicPartition(self._topics.shares, 0)
         end = (await consumer.end_offsets([partition]))[partition]
-        while not stop.is_set() and self._issuing is not None and self._issuing.position < end:
+        while not stop.is_set() and self._is_issuer and (self._issuing is None or self._issuing.position < end):
             await pause(stop, _LOOK_INTERVAL_S)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from common.batches.record_runs import Record, RecordRun, one_by_one
 from common.protocol.category_keys import file_key, parse_row_key
+from common.protocol.identity import Formats
 from common.protocol.messages import HALF_CRLF, Control, Ended, SourceMark, decode_control, row_eol
 from common.protocol.rejections import Note, Rejection, decode_rejection
 from common.rows.codec import join_fields
@@ -170,14 +171,14 @@ def _file_key(schema: str, key: bytes) -> bytes:
     return file_key(schema, *parse_row_key(key))
 
 
-def rejection_grouping(version: int) -> Grouping:
-    """How the rejections of a pipeline in this format become CSV rows, as `rejected_layout` has them."""
+def rejection_grouping(formats: Formats) -> Grouping:
+    """How the rejections of a pipeline in these formats become CSV rows, as `rejected_layout` has them."""
 
     def group(parts: Iterable[RecordRun | Record]) -> Grouped:
         decoded = [decode_rejection(record.headers, record.value) for record in one_by_one(parts)]
         # Notes of replays stand between the rejections.
-        rows = [join_fields(_fields(each, version), Dialect()) for each in decoded if isinstance(each, Rejection)]
-        return Grouped({REJECTED_KEY: [ValueRun(None, rows)]} if rows else {}, [], decoded if version > 1 else ())
+        rows = [join_fields(_fields(each, formats.begun), Dialect()) for each in decoded if isinstance(each, Rejection)]
+        return Grouped({REJECTED_KEY: [ValueRun(None, rows)]} if rows else {}, [], decoded if formats.now > 1 else ())
 
     return group
 

@@ -9,8 +9,8 @@ from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
 from common.protocol.category_keys import parse_file_key
-from common.protocol.identity import NEWEST
-from common.protocol.shares import Share, Snapshot
+from common.protocol.identity import NEWEST_FORMATS, Formats
+from common.protocol.shares import Share
 from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
@@ -25,6 +25,7 @@ from services.sink.rendering import Layout, csv_runs, render
 from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallying
+from services.sink.tallies.states import Unshared
 from services.sink.threads import in_thread
 
 _MEMORY_LIMITS = MemoryLimits()
@@ -46,7 +47,7 @@ class PartitionFiles:
         clock: Callable[[], float] = time.time,
         *,
         group: Grouping = group_by_key,
-        version: int = NEWEST,
+        formats: Formats = NEWEST_FORMATS,
         memory_limits: MemoryLimits = _MEMORY_LIMITS,
         due_at_once: int = 10_000,
     ) -> None:
@@ -55,7 +56,7 @@ class PartitionFiles:
         self._clock = clock
         self._group = group
         self._due_at_once = due_at_once
-        self._ledger = open_ledger(root, ledger_path, version, is_rejected=group is not group_by_key)
+        self._ledger = open_ledger(root, ledger_path, formats.now, is_rejected=group is not group_by_key)
         # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
         # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
         name = ledger_path.rpartition("/")[2]
@@ -66,11 +67,11 @@ class PartitionFiles:
         self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, clock, self._closing.is_set)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
-        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, version)
+        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, formats.begun)
         # None in format 1, where rows do not say which source they are of.
-        self._tallying = Tallying() if version > 1 else None
+        self._tallying = Tallying() if formats.now > 1 else None
         # Of the checkpoints that have ended: the sources whose shares are to be issued.
-        self._unshared: dict[str, list[Snapshot]] = {}
+        self._unshared = dict[str, Unshared]()
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
 
@@ -79,7 +80,7 @@ class PartitionFiles:
         rule, given_up = self._rolling.rule, self._closing.is_set
         recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
         await in_thread(self._looking, self._finisher.take_up, recovered.ends)
-        self._unshared = {source: [] for source in await in_thread(self._looking, self._ledger.unshared)}
+        self._unshared = {each.source: each for each in await in_thread(self._looking, self._ledger.unshared)}
         if recovered.next_offset is not None:
             self._next_offset = recovered.next_offset
         return recovered.next_offset
@@ -131,12 +132,11 @@ class PartitionFiles:
             await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]), tallied)
             self._next_offset = offset
 
-    async def shares(self, partition: str, folder: str) -> list[Share]:
-        """The shares that are to be issued; `note_shared` takes note that they are."""
-        if not self._unshared:
-            return []
-        snapshots, self._unshared = self._unshared, {}
-        return await in_thread(self._looking, self._ledger.shares, snapshots, partition, folder)
+    def take_shares(self, partition: str, folder: str) -> list[Share]:
+        """Take the shares that are to be issued; `note_shared` takes note that they are."""
+        unshared, self._unshared = self._unshared, {}
+        shares = (each.share(partition, folder) for each in unshared.values())
+        return [share for share in shares if share is not None]
 
     def note_shared(self, shares: Iterable[Share]) -> None:
         """These shares are issued. If the ledger never gets to know that, they are issued again at the next start."""
@@ -191,10 +191,10 @@ class PartitionFiles:
 
     async def settle(self) -> None:
         """Wait for the checkpoint under way, if there is one, and raise what it failed with."""
-        if (snapshots := await self.checkpoint.settle()) is not None:
+        if (unshared := await self.checkpoint.settle()) is not None:
             self._memory.end_checkpoint()
-            for source, taken in snapshots.items():
-                self._unshared.setdefault(source, []).extend(taken)
+            for each in unshared:
+                self._unshared[each.source] = each.after(self._unshared.get(each.source))
 
     def give_up(self) -> None:
         """Make the threads stop before their next step, as `close` does. Nothing may begin after this call."""

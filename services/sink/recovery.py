@@ -9,7 +9,7 @@ from common.protocol.output_folder import HIDDEN
 from services.sink.disk.durability import make_durable
 from services.sink.disk.open_files import check_room, cut_back, remove_empty
 from services.sink.disk.output_root import OutputRoot
-from services.sink.ledger.database import ENDS, NEXT_OFFSET, RULE, Ledger, check_ledger
+from services.sink.ledger.database import ENDS, NEXT_OFFSET, RULE, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.ledger.origin import Origin, refusal, unpinned
 from services.sink.paths.template import PathRule
@@ -24,6 +24,14 @@ class Recovered:
 
     next_offset: int | None
     ends: str
+
+
+def check_ledger(output: OutputRoot, path: str) -> None:
+    """ServiceError if a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
+    # SQLite opens a path and follows links, also one that is planted between this check and the opening. An attacker
+    # who can do that can write the ledger itself, and `OutputRoot` refuses every path outside that it then names.
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        output.status(path + suffix)
 
 
 def open_ledger(root: Path, path: str, version: int, *, is_rejected: bool) -> Ledger:

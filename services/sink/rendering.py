@@ -57,7 +57,7 @@ def layout_of(schema: Schema) -> Layout:
 
 
 def rejected_layout(version: int = NEWEST) -> Layout:
-    """The layout of the file of rejected rows of a pipeline in this format."""
+    """The layout of the file of rejected rows of a pipeline that was begun in this format."""
     return Layout(_REJECTED_HEADERS[version], b"\n", None)
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.aiokafka_internals.fetched_batches import RecordBatch
-from common.errors import ConfigurationError, ServiceError
+from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin
 from common.kafka.predecessor import Slot, remove_predecessor
@@ -29,7 +28,7 @@ from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import all_ended, unless_stopped
-from services.sink.beginning import Beginning
+from services.sink.beginning import Beginning, refuse_another_folder
 from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
@@ -43,8 +42,6 @@ from services.sink.settings import SinkSettings
 log = structlog.get_logger()
 
 _FETCH_TIMEOUT_MS = 200
-_LOOK_INTERVAL_S = 0.2
-_FOLDER_PATIENCE_S = 2.0
 
 
 class Sink:
@@ -171,13 +168,12 @@ class Sink:
 
     def _files_of(self, partition: TopicPartition) -> PartitionFiles:
         root, ledger = self._settings.output_dir, ledger_path(partition.topic, partition.partition)
+        formats = self._identity.formats
         if partition.topic == self._topics.rejected:
             # The file of rejected rows is never finished.
-            version = self._identity.format
-            group = rejection_grouping(version)
-            return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, version=version)
-        version = self._identity.format
-        return PartitionFiles(root, ledger, self._registry, self._settings.rolling, version=version)
+            group = rejection_grouping(formats)
+            return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, formats=formats)
+        return PartitionFiles(root, ledger, self._registry, self._settings.rolling, formats=formats)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
@@ -231,7 +227,7 @@ async def _session(
         subscribed = [topics.categorized, topics.rejected]
         watches = [
             partial(watch_topics, admin, settings, pipeline.identity),
-            partial(_refuse_another_folder, settings, assignor),
+            partial(refuse_another_folder, settings, assignor),
         ]
         await run_partition_tasks(
             consumer,
@@ -244,18 +240,3 @@ async def _session(
             finite,
             standing_by=lambda: assignor.standing_by,
         )
-
-
-async def _refuse_another_folder(settings: SinkSettings, assignor: KindAssignor) -> NoReturn:
-    """Raise ConfigurationError if other sinks of this pipeline keep filling another folder.
-
-    They get as long as the group may take a dead sink for alive, and a little more.
-    """
-    clock = asyncio.get_running_loop().time
-    since = clock()
-    while True:
-        await asyncio.sleep(_LOOK_INTERVAL_S)
-        if (reason := assignor.standing_by) is None:
-            since = clock()
-        elif clock() - since > settings.session_timeout_s + _FOLDER_PATIENCE_S:
-            raise ConfigurationError(reason.replace("it waits until they are gone", "one pipeline fills one folder"))

@@ -9,7 +9,7 @@ from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
-from common.protocol.identity import NEWEST
+from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.messages import EOL, Ended, SourceMark, encode_control
 from common.protocol.position import Gap, Group, Held, digest
 from common.protocol.rejections import encode_rejection
@@ -49,14 +49,15 @@ class Categorizer:
         registry: Registry,
         others: Collection[str] = (),
         *,
-        version: int = NEWEST,
+        formats: Formats = NEWEST_FORMATS,
     ) -> None:
         self._topics = topics
         self._partitions = partitions
         self._splits = list(splits)
         self._registry = registry
         self._others = others
-        self._version = version
+        self._formats = formats
+        self._version = formats.now
         # The last one put, as a record: rows of a block go to many places behind the same one.
         self._mark: tuple[SourceMark, NewRecord] | None = None
         self._compiled: dict[str, _Compiled] = {}
@@ -106,7 +107,7 @@ class Categorizer:
         return self._compiled[schema_id]
 
     def _route(self, split: Split, schema: Schema) -> Route:
-        return compile_route(split, schema, self._partitions, self._version)
+        return compile_route(split, schema, self._partitions, self._formats)
 
     def _put(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         only = marked.mark.split

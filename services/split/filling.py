@@ -13,6 +13,7 @@ from common.kafka.clients import open_reader
 from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
+from common.protocol.identity import Formats
 from common.protocol.position import Group, Held, digest, merged
 from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
@@ -37,7 +38,7 @@ class Filling:
         splits: Sequence[Split],
         partition: TopicPartition,
         groups: tuple[Group, ...],
-        version: int,
+        formats: Formats,
     ) -> None:
         self._settings = settings
         self._topics = topics
@@ -47,7 +48,7 @@ class Filling:
         self._opened = AsyncExitStack()
         self._reader: AIOKafkaConsumer | None = None
         self._categorizer: FillingCategorizer | None = None
-        self._version = version
+        self._formats = formats
         self.groups = groups
 
     def __bool__(self) -> bool:
@@ -110,9 +111,9 @@ class Filling:
             splits = [self._splits[held.name] for group in moving for held in group.splits]
             here = {split.name for split in splits}
             others = [split.name for split in self._splits.values() if split.name not in here]
-            partitions, version = self._settings.partitions, self._version
+            partitions, formats = self._settings.partitions, self._formats
             self._categorizer = FillingCategorizer(
-                self._topics, partitions, splits, self._registry, others, version=version
+                self._topics, partitions, splits, self._registry, others, formats=formats
             )
             self._categorizer.begin_at(*moving)
             beginning = (await self._reader.beginning_offsets([self._partition]))[self._partition]

@@ -60,7 +60,7 @@ class Splitter:
         self._admin = admin
         self._consumer = consumer
         self._registry = pipeline.registry
-        self._version = pipeline.identity.format
+        self._formats = pipeline.identity.formats
         self._positions = positions
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
@@ -119,7 +119,7 @@ class Splitter:
         await self._positions.log_changes(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)
         filling = Filling(
-            self._settings, self._topics, self._registry, self._splits, partition, begun.filling, self._version
+            self._settings, self._topics, self._registry, self._splits, partition, begun.filling, self._formats
         )
         reading = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
         return reading, encode_position(begun) != point.metadata
@@ -137,8 +137,8 @@ class Splitter:
         names = {held.name for held in begun.main.splits}
         splits = [split for split in self._splits if digest(split.name) in names]
         others = [split.name for split in self._splits if digest(split.name) not in names]
-        partitions, version = self._settings.partitions, self._version
-        categorizer = Categorizer(self._topics, partitions, splits, self._registry, others, version=version)
+        partitions, formats = self._settings.partitions, self._formats
+        categorizer = Categorizer(self._topics, partitions, splits, self._registry, others, formats=formats)
         categorizer.begin_at(begun.main)
         categorizer.rows = begun.rows
         return categorizer

@@ -13,6 +13,7 @@ from common.aiokafka_internals.batch_builder import NewBatch
 from common.batches.record_runs import Record
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
+from common.protocol.identity import NEWEST_FORMATS
 from common.protocol.messages import Mark, decode_control, encode_control
 from common.protocol.output_folder import ledger_path
 from common.protocol.receipts import encode_receipt
@@ -98,7 +99,7 @@ class Delivery:
                     await files.settle()
                     if not ends or files.at_rest:
                         break
-                shares += await files.shares(f"{topic}-{number}", "folder")
+                shares += files.take_shares(f"{topic}-{number}", "folder")
             finally:
                 files.close()
         self._issue(shares)
@@ -107,7 +108,7 @@ class Delivery:
         path = ledger_path(topic, number)
         self.root.joinpath(path).parent.mkdir(parents=True, exist_ok=True)
         if topic == "rejected":
-            return PartitionFiles(self.root, path, self.schemas, group=rejection_grouping(2))
+            return PartitionFiles(self.root, path, self.schemas, group=rejection_grouping(NEWEST_FORMATS))
         return PartitionFiles(self.root, path, self.schemas, self.rolling, group=group_by_key)
 
     def _issue(self, shares: Sequence[Share]) -> None:

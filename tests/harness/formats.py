@@ -125,8 +125,19 @@ class Restored:
 
     def start(self, variety: Variety, name: str, code: Path = PROJECT, **settings: str) -> "subprocess.Popen[bytes]":
         """Start a service of a pipeline, of the present version or of the one whose code this is."""
+        with (self.folder / f"{variety.name}-{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"services.{name}"],
+                cwd=self.folder,
+                env={**self.environment(variety), "PYTHONPATH": str(code), **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def environment(self, variety: Variety) -> dict[str, str]:
+        """The settings of a pipeline."""
         own = {
-            "PYTHONPATH": str(code),
             "INPUT": INPUT,
             "SPLIT_BY": SPLIT_BY,
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
@@ -135,15 +146,7 @@ class Restored:
             "PARTITIONS": "3",
             "RETENTION_H": "0",
         }
-        with (self.folder / f"{variety.name}-{name}.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}"],
-                cwd=self.folder,
-                env={**os.environ, **own, **variety.settings, **settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        return {**os.environ, **own, **variety.settings}
 
     def rows(self, variety: Variety, topic: str) -> int:
         """How many rows a topic has."""

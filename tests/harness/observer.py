@@ -60,6 +60,10 @@ class Observer:
         """The records of schemas: their topic holds others too."""
         return [record for record in self.records("schemas") if re.fullmatch(b"[0-9a-f]{12}", record.key or b"")]
 
+    def rejected(self) -> list[Record]:
+        """The rejections, and the notes about them: their topic has the ends of sources too."""
+        return [record for record in self.records("rejected") if "nacre" not in record.headers]
+
     def records(self, topic: str) -> list[Record]:
         """All committed records, partition by partition, in order."""
         consumer = Consumer(

@@ -139,7 +139,7 @@ def test_an_operator_may_validate_and_replay_with_what_is_granted(
         )
 
     # Both give a broker five seconds to answer, which a machine at its limit does not always keep to.
-    wait_until(lambda: "all 6 topics" in nacre("validate", source).stdout, "it may validate", DEADLINE_S)
+    wait_until(lambda: "all 8 topics" in nacre("validate", source).stdout, "it may validate", DEADLINE_S)
     wait_until(lambda: nacre("rejected", "replay", "--yes").returncode == 0, "it may replay", DEADLINE_S)
 
 

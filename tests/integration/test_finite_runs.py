@@ -127,5 +127,5 @@ def test_a_split_whose_name_was_mended_is_told_the_column_and_its_rows_are_not_s
     assert "split S is not in use" in replay(pipeline, "S", SPLIT_BY="#2")
     pipeline.finish(*behind(pipeline, "#2"))
     assert "In use: #2;" in replay(pipeline, "S")
-    assert len(pipeline.observer.records("rejected")) == 2
+    assert len(pipeline.observer.rejected()) == 2
     assert pipeline.output_files()["#2/M.csv"] == b"id, S\n1,M\n"

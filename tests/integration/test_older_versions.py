@@ -1,5 +1,7 @@
 """What an older version left in mid-file, its topics and its output folder, is gone on with byte for byte."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -82,3 +84,50 @@ def test_the_first_format_refuses_a_pipeline_that_was_begun_in_a_later_one(tmp_p
             assert process.wait(60) == 1
             log = (found.folder / f"begun-{service}.log").read_text()
             assert "of format 2, and this version reads format 1: run the version that wrote it" in log
+
+
+def upgrade(found: Restored, variety: Variety) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ops", "upgrade"]
+    return subprocess.run(
+        command, cwd=PROJECT, env=found.environment(variety), capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def has_logged(log: Path, text: str) -> bool:
+    return text in log.read_text()
+
+
+def is_refused(found: Restored, variety: Variety, why: str) -> bool:
+    done = upgrade(found, variety)
+    assert done.returncode == 1, done
+    return done.stderr == why
+
+
+@pytest.mark.timeout(300)
+def test_a_pipeline_of_the_first_format_goes_on_in_the_newest_once_it_is_upgraded(tmp_path: Path) -> None:
+    with restored("1", tmp_path) as found:
+        found.write(_PARTS)
+        for variety in VARIETIES:
+            sink = found.start(variety, "sink")
+            log = found.folder / f"{variety.name}-sink.log"
+            wait_until(partial(has_logged, log, '"event":"ready"'), "sink is ready")
+            # The broker takes those that were killed for alive for some seconds.
+            has_sink = f"nacre upgrade: group {variety.name}.sink has members: stop every sink first\n"
+            wait_until(partial(is_refused, found, variety, has_sink), "sink is the only one left")
+            sink.terminate()
+            assert sink.wait(60) == 0
+            done = upgrade(found, variety)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert upgrade(found, variety).stdout == f"{variety.name}.* is in format 2 already\n"
+            finish(found, variety, PROJECT)
+            check(found, variety)
+            old = found.start(variety, "sink", found.folder / "code")
+            assert old.wait(60) == 1
+            assert "of format 2, and this version reads format 1: run the version that wrote it" in log.read_text()
+        [header, *_] = formats.HEADERS.values()
+        (found.folder / "in" / "late.csv").write_bytes(header + b"M,1,7\n")
+        for variety in VARIETIES:
+            finish(found, variety, PROJECT)
+            # What began before has no receipt, because the first format does not say whose a row is.
+            [receipt] = found.output(variety).joinpath("_receipts").rglob("*.json")
+            assert receipt.name == "late.csv.json"

@@ -103,4 +103,4 @@ def test_standard_input_stops_once_too_many_are_rejected(pipeline: Pipeline, tmp
         ingest = pipeline.start_ingest_of(file, MAX_REJECTED="2")
         assert ingest.wait_for_exit() == 1
     assert "3 of 3 records were rejected, MAX_REJECTED is 2" in ingest.log()
-    assert len(pipeline.observer.records("rejected")) == 3
+    assert len(pipeline.observer.rejected()) == 3

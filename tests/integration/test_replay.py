@@ -50,7 +50,7 @@ def begin_replay(pipeline: Pipeline) -> subprocess.Popen[bytes]:
 
 def notes(pipeline: Pipeline) -> Counter[bytes]:
     """How often each rejected row was noted to be replayed."""
-    records = pipeline.observer.records("rejected")
+    records = pipeline.observer.rejected()
     return Counter(record.headers["replayed"] for record in records if "replayed" in record.headers)
 
 

@@ -77,5 +77,5 @@ def test_rows_and_categories_read_by_another_client(pipeline: Pipeline) -> None:
 
 def test_no_transaction_is_left_open_by_services_that_ended(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
-    for topic in ("rows", "categorized", "rejected", "schemas", "progress", "sources"):
+    for topic in ("rows", "categorized", "rejected", "schemas", "progress", "sources", "shares", "receipts"):
         assert pipeline.observer.ends(topic, committed=True) == pipeline.observer.ends(topic)

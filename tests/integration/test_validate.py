@@ -17,7 +17,7 @@ from tests.harness.broker import free_port, hanging
 from tests.harness.expectation import rejections
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline
 
-TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources", "shares", "receipts")
 MIXED = {
     "a.csv": b'Sex,Rings,Note\nM,7,"two\nlines"\n\nF,x,-\nI,9\nF,"not closed,1\nM,,\n',
     "b.csv": b"Sex,Rings,Note\r\nM,07,\r\nF,3,\xe4\r\n",
@@ -75,7 +75,7 @@ def test_a_good_file_is_told_about_and_nothing_is_created(pipeline: Pipeline) ->
     assert "Sex 3 4,177 0 Sex/M.csv 1,528 Sex/I.csv 1,342 Sex/F.csv 1,307" in lines
     longest = max(map(len, ABALONE_FILE.read_bytes().splitlines()[1:]))
     assert lines[-1] == f"✓ the longest row has {longest} bytes of at most 900,000, and record batches fit"
-    assert f"✓ none of 6 topics {pipeline.prefix}* exist; the services create them with PARTITIONS=6" in lines
+    assert f"✓ none of 8 topics {pipeline.prefix}* exist; the services create them with PARTITIONS=6" in lines
     # Piped it is plain text.
     assert "\x1b" not in answer.stdout
     assert all(line == line.rstrip() for line in answer.stdout.splitlines())
@@ -125,7 +125,7 @@ def test_the_services_do_what_was_told(pipeline: Pipeline, mixed: Path, row_form
     assert "which may be in another order" in told.stdout
     assert "which may be in another order" not in again.stdout
     assert again.stdout.count("known from an earlier run") == 3
-    assert f"✓ all 6 topics {pipeline.prefix}* exist, with PARTITIONS=6" in lines_of(again)
+    assert f"✓ all 8 topics {pipeline.prefix}* exist, with PARTITIONS=6" in lines_of(again)
     assert [pipeline.observer.ends(topic) for topic in TOPICS] == ends
 
 

@@ -25,11 +25,12 @@ from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Se
 pytestmark = pytest.mark.long
 
 
-TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources")
+TOPICS = ("rows", "categorized", "rejected", "schemas", "progress", "sources", "shares", "receipts")
 # A service whose topic is deleted has ended by then.
 GONE_DEADLINE_S = 15.0
 PARTITIONED = ("rows", "categorized", "progress")
-COMPACTED = ("schemas", "progress", "sources")
+KEPT = ("schemas", "progress", "sources")
+COMPACTED = (*KEPT, "shares", "receipts")
 EXPECTED = expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]])
 ALL = {"INPUT": str(ABALONE_FILE), "ONCE": "true", "SPLIT_BY": "Sex", "EXIT_WHEN_DONE": "true"}
 
@@ -237,7 +238,7 @@ def test_nothing_is_accepted_while_the_service_runs(pipeline: Pipeline) -> None:
     assert f"group {pipeline.prefix}sink has members" in answer.stderr
 
 
-@pytest.mark.parametrize("topic", COMPACTED)
+@pytest.mark.parametrize("topic", KEPT)
 def test_records_that_must_be_kept_and_expired_are_refused_by_every_service(pipeline: Pipeline, topic: str) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     alter(pipeline, topic, "cleanup.policy", "delete")

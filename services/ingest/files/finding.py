@@ -11,6 +11,7 @@ from pathlib import Path
 
 from common.errors import ConfigurationError
 from common.escaping import escaped
+from services.ingest.delivered.names import is_aside
 from services.ingest.files.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.naming.globs import Glob, glob_of
 from services.ingest.naming.locations import Found, Moved
@@ -42,6 +43,8 @@ class Input:
     left_out: Mapping[str, str] = field(default_factory=dict)
     # The files among them that are links: what they lead to lies elsewhere.
     links: Sequence[str] = ()
+    # Files beside them that are on their way out, by name.
+    aside: Sequence[str] = ()
 
 
 def is_stream(given: str) -> bool:
@@ -61,24 +64,34 @@ def descriptor_of(given: str) -> int | None:
     return int(match[1] or 0) if match else None
 
 
-def find_files(given: str, enter: Callable[[str], None] = lambda _: None) -> Input:
+def find_files(
+    given: str, enter: Callable[[str], None] = lambda _: None, without: Path | None = None, *, may_be_gone: bool = False
+) -> Input:
     """The files that INPUT names now, by source name (the absolute path as text), sorted.
 
-    `enter` is called with each folder before it is listed. InputError if a path without wildcards is not there, or
-    cannot be looked into.
+    `enter` is called with each folder before it is listed. Nothing in the folder `without` is input. InputError if a
+    path without wildcards is not there, unless it `may_be_gone`, or cannot be looked into.
     """
     try:
-        found = _find(given, Listing(enter))
+        found = _find(given, Listing(enter, _identity_of(without)), may_be_gone=may_be_gone)
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"INPUT {given}: cannot read {escaped(error.filename or given)}: {error.strerror}") from error
     files = {source_name(path): path for path in map(Path, sorted(found.files))}
     left_out = {source_name(Path(path)): why for path, why in found.left_out.items()}
-    return Input(files, found.errors, left_out, [source_name(Path(path)) for path in found.links])
+    links = [source_name(Path(path)) for path in found.links]
+    return Input(files, found.errors, left_out, links, [source_name(Path(path)) for path in found.aside])
 
 
-def _find(given: str, found: Listing) -> Listing:
+def _identity_of(folder: Path | None) -> tuple[int, int] | None:
+    if folder is None or not folder.is_dir():
+        return None
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _find(given: str, found: Listing, *, may_be_gone: bool) -> Listing:
     path = Path(given).absolute()
     if path.is_dir():
         # `walk` only collects errors, and this folder has to raise if it cannot be listed.
@@ -92,6 +105,8 @@ def _find(given: str, found: Listing) -> Listing:
         found.links.append(os.fspath(path))
     elif has_magic(given):
         found.match(_glob(given))
+    elif may_be_gone and path.parent.is_dir():
+        found.enter(os.fspath(path.parent))
     else:
         raise InputError(f"INPUT {given}: there is no such file or folder")
     return found
@@ -159,7 +174,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
 def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     """Those of these files, given with their last paths, that are in the same folder under another name, with that.
 
-    An editor's backup copy, whose name ends with ~, is not taken for the source.
+    An editor's backup copy, whose name ends with ~, is not taken for the source, and a file set aside is not followed.
     """
     beside: dict[str, tuple[str, Found]] = {}
     inodes = {int(file.rpartition(":")[2]) for file in lost}
@@ -167,7 +182,7 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
         try:
             with os.scandir(folder) as entries:
                 # Compare inodes, which entries come with: anything else takes a system call for each.
-                paths = [Path(each.path) for each in entries if each.inode() in inodes and not each.name.endswith("~")]
+                paths = [Path(each.path) for each in entries if each.inode() in inodes and not _is_passing(each.name)]
         except OSError:
             continue
         for path in paths:
@@ -177,9 +192,18 @@ def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
     return beside
 
 
-def may_name(given: str, name: str) -> bool:
-    """Whether INPUT would name a file with this source name if it were there, as `find_files` does."""
+def _is_passing(name: str) -> bool:
+    return name.endswith("~") or is_aside(name)
+
+
+def may_name(given: str, name: str, without: str = "") -> bool:
+    """Whether INPUT would name a file with this source name if it were there, as `find_files` does.
+
+    Nothing in the folder `without` is input.
+    """
     path, file = Path(given).absolute(), path_of(name)
+    if is_aside(file.name) or (without and name.startswith(f"{without}/")):
+        return False
     # pathlib raises for a path whose status cannot be read, os.path does not.
     if os.path.isdir(path):  # noqa: PTH112
         if path not in file.parents or not is_csv(file.name):

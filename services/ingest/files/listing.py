@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.protocol.output_folder import HIDDEN
+from services.ingest.delivered.names import is_aside
 from services.ingest.naming.globs import Glob, GlobPositions
 
 # Plain, gzip and zstd.
@@ -49,14 +50,17 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
 class Listing:
     """The paths of the files that were found, the errors of folders, and what was left out, with the reason.
 
-    `links` are the files that lie elsewhere. `enter` is called with each folder before it is listed.
+    `links` are the files that lie elsewhere, `aside` the hidden ones that are on their way out. `enter` is called with
+    each folder before it is listed. `excluded`, as device and inode, is a folder that holds no input.
     """
 
     enter: Callable[[str], None] = lambda _: None
+    excluded: tuple[int, int] | None = None
     files: list[str] = field(default_factory=list)
     errors: list[OSError] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
     def walk(self, folder: str) -> None:
         """Take the CSV files of a folder, at any depth; links to folders are not followed."""
@@ -70,7 +74,7 @@ class Listing:
                         self._take(entry)
                 elif entry.is_symlink():
                     self.left_out[entry.path] = "a symbolic link to a folder; a glob that names it follows it"
-                elif self._may_enter(entry):
+                elif not self._is_excluded(entry) and self._may_enter(entry):
                     folders.append(entry.path)
 
     def match(self, glob: Glob) -> None:
@@ -103,6 +107,8 @@ class Listing:
             self.errors.append(error)
             return None
         here = (found.st_dev, found.st_ino)
+        if here == self.excluded:
+            return None
         if here in way and entry.is_symlink() and glob.is_endless(positions):
             self.left_out[os.fspath(entry)] = "a symbolic link to a folder that it lies in"
             return None
@@ -127,7 +133,11 @@ class Listing:
         self.enter(folder)
         try:
             with os.scandir(folder) as entries:
-                yield from entries
+                for entry in entries:
+                    if is_aside(entry.name):
+                        self.aside.append(entry.path)
+                    else:
+                        yield entry
         except OSError as error:
             self.errors.append(error)
 
@@ -137,6 +147,12 @@ class Listing:
         except OSError:
             # A link that leads nowhere: reading reports it.
             return False
+
+    def _is_excluded(self, entry: os.DirEntry[str]) -> bool:
+        if self.excluded is None or entry.inode() != self.excluded[1]:
+            return False
+        found = entry.stat()
+        return (found.st_dev, found.st_ino) == self.excluded
 
     def _may_enter(self, entry: Entry) -> bool:
         if is_output(os.fspath(entry)):

@@ -1,7 +1,7 @@
 """Which file is which source: a file is known by its inode, not by its name, so that it may be renamed or rotated."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 
 import orjson
@@ -49,6 +49,7 @@ class Seen:
 
     `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
     names that INPUT does not have. `moved` are files that had a name of the input; no look may have seen them there.
+    `aside` are the hidden names of files on their way out.
     """
 
     at: float = 0.0
@@ -56,6 +57,7 @@ class Seen:
     beside: Mapping[str, tuple[str, Found]] = field(default_factory=dict)
     by_file: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, Moved] = field(default_factory=dict)
+    aside: Sequence[str] = ()
 
     def at_location(self, location: SourceLocation) -> Found | None:
         """The file at this location, if it is still the same file."""

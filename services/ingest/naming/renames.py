@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from services.ingest.delivered.names import is_aside
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -58,8 +60,8 @@ class Renames:
         if self.is_input(path):
             if origin is None or origin.is_new:
                 self._new.add(path)
-        # An editor's backup copy is not taken for the source.
-        elif origin is not None and not path.endswith("~"):
+        # An editor's backup copy is not taken for the source, and a file that ingest has set aside is not followed.
+        elif origin is not None and not path.endswith("~") and not is_aside(path.rpartition("/")[2]):
             self.origins[path] = origin
 
     def _lose(self, path: str) -> None:

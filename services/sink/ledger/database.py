@@ -7,24 +7,21 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from common.errors import ServiceError
 from common.protocol.identity import NEWEST
-from common.protocol.shares import Share, Snapshot
 from services.sink.disk.errors import DiskError
-from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger import sql
-from services.sink.ledger.entries import Changes, Entry
-from services.sink.ledger.tallies import enter, forget, read_share
+from services.sink.ledger.entries import Changes, Entry, Sums
+from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
-
-# By source.
-Snapshots = Mapping[str, Sequence[Snapshot]]
+from services.sink.tallies.states import Unshared
 
 # The names of facts about the partition; `origin` has the others.
 NEXT_OFFSET = "next_offset"
@@ -45,18 +42,10 @@ _DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRIMARY_CODE = 0xFF
 
 
-def check_ledger(output: OutputRoot, path: str) -> None:
-    """ServiceError if a ledger, or a file that SQLite keeps beside it, is a symbolic link or reached through one."""
-    # SQLite opens a path and follows links, also one that is planted between this check and the opening. An attacker
-    # who can do that can write the ledger itself, and `OutputRoot` refuses every path outside that it then names.
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        output.status(path + suffix)
-
-
 class Ledger:
     """The ledger of one partition, in a pipeline of this format. Several threads may use it: they take turns.
 
-    `is_rejected`: it is that of `rejected`, where rows may be of no split.
+    `is_rejected`: it is that of `rejected`, where rows may be of no split. `keeps_sums`: of finished files.
 
     Every method raises DiskError if the disk fails, and ServiceError if the ledger is damaged.
     """
@@ -64,6 +53,7 @@ class Ledger:
     def __init__(self, path: Path, version: int = NEWEST, *, is_rejected: bool = False) -> None:
         self._path = path
         self._version = version
+        self.keeps_sums = version > 1
         self._is_rejected = is_rejected
         self._turn = Lock()
         with self._clear_errors():
@@ -75,13 +65,15 @@ class Ledger:
                 self._db.execute("PRAGMA synchronous=FULL")
                 if self._is_new():
                     self._db.executescript(sql.schema(version))
+                elif self._is_first(version):
+                    self._db.executescript(sql.UPGRADE)
             except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
 
     def _is_new(self) -> bool:
         [(version,)] = self._db.execute("PRAGMA user_version")
-        if version == sql.VERSIONS[self._version]:
+        if version == sql.VERSIONS[self._version] or self._is_first(self._version):
             return False
         if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             return True
@@ -89,6 +81,11 @@ class Ledger:
             f"ledger {self._path} is of another version of sink: begin again with another OUTPUT_DIR, which gets "
             "everything that Kafka still has"
         )
+
+    def _is_first(self, version: int) -> bool:
+        """Whether it is of format 1, and the pipeline was upgraded to this format since."""
+        [(found,)] = self._db.execute("PRAGMA user_version")
+        return version > 1 and found == sql.VERSIONS[1]
 
     def close(self) -> None:
         """Close the database."""
@@ -134,12 +131,12 @@ class Ledger:
             return [_entry(columns) for columns in self._db.execute(sql.UNUSED, (limit,))]
 
     def unfinished(self) -> list[Entry]:
-        """The files to be finished that are neither in place nor have a complete packed copy, as far as is known."""
+        """The files to be finished that are neither in place nor ready, as far as is known."""
         return self._finished(sql.UNFINISHED)
 
-    def packed(self) -> list[Entry]:
-        """The files to be finished whose packed copies are complete, and not in place as far as is known."""
-        return self._finished(sql.PACKED)
+    def ready(self) -> list[Entry]:
+        """The files to be finished that are ready for their final names, and not in place as far as is known."""
+        return self._finished(sql.READY)
 
     def _finished(self, statement: str) -> list[Entry]:
         with self._turn, self._clear_errors():
@@ -147,11 +144,10 @@ class Ledger:
 
     def commit(
         self, facts: dict[str, str], changes: Changes, tallied: Tallied = NOTHING_TALLIED, now: float = 0.0
-    ) -> Snapshots:
+    ) -> list[Unshared]:
         """Enter these facts, files and rows by source in one transaction.
 
-        The files are durable at `now` (seconds since 1970). Return the sources whose shares are to be issued, with the
-        snapshots at the ends that came.
+        The files are durable at `now` (seconds since 1970). Return the sources whose shares are to be issued.
         """
         with self._transaction():
             self._db.executemany(sql.SET_FACT, facts.items())
@@ -160,22 +156,15 @@ class Ledger:
             self._db.executemany(sql.SET_FILE, map(_columns, changes.open))
             if tallied.shared:
                 self._db.executemany(sql.SET_SHARED, ((source,) for source in tallied.shared))
-            return enter(self._db, tallied.additions, round(now * 1000), is_rejected=self._is_rejected)
+            offset = int(facts.get(NEXT_OFFSET, 0))
+            return enter(self._db, tallied.additions, offset, round(now * 1000), is_rejected=self._is_rejected)
 
-    def unshared(self) -> list[str]:
+    def unshared(self) -> list[Unshared]:
         """The sources whose shares are to be issued."""
         if self._version == 1:
             return []
         with self._turn, self._clear_errors():
-            return [source for (source,) in self._db.execute(sql.UNSHARED)]
-
-    def shares(self, snapshots: Snapshots, partition: str, folder: str) -> list[Share]:
-        """The shares of these sources, with these snapshots beside the ledger's own."""
-        with self._turn, self._clear_errors():
-            facts = dict(self._db.execute(sql.FACTS))
-            place = partition, folder, int(facts[NEXT_OFFSET])
-            found = (read_share(self._db, source, taken, *place) for source, taken in snapshots.items())
-            return [share for share in found if share is not None]
+            return read_unshared(self._db, int(dict(self._db.execute(sql.FACTS)).get(NEXT_OFFSET, 0)))
 
     def forget(self, sources: Iterable[str]) -> set[str]:
         """Keep no more than the sum of these sources' tallies; return those that there were."""
@@ -187,11 +176,14 @@ class Ledger:
         with self._transaction():
             self._db.executemany(sql.DROP_FILE, ((entry.key, entry.part) for entry in entries))
 
-    def set_packed(self, entries: Collection[Entry]) -> None:
-        """Enter that the packed copies of these files are complete and durable."""
-        if entries:
+    def set_ready(self, prepared: Mapping[Entry, Sums | None]) -> None:
+        """Enter that these files are ready for their final names: packed copies are complete and durable."""
+        if prepared:
+            known = [(*astuple(sums), entry.key, entry.part) for entry, sums in prepared.items() if sums is not None]
             with self._transaction():
-                self._db.executemany(sql.SET_PACKED, ((entry.key, entry.part) for entry in entries))
+                self._db.executemany(sql.SET_READY, ((entry.key, entry.part) for entry in prepared))
+                if self.keeps_sums:
+                    self._db.executemany(sql.SET_SUMS, known)
 
     def set_in_place(self, entries: Iterable[Entry]) -> None:
         """Enter that these files are in place: they have their final names."""

@@ -9,6 +9,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -28,6 +29,7 @@ from services.sink.disk.output_root import OutputRoot
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import Sender
 from services.sink.tallies.joining import Makers, join
+from services.sink.threads import in_thread
 
 log = structlog.get_logger()
 
@@ -39,49 +41,66 @@ _OFFSET = "shares"
 _FOLDER = "folder"
 
 
-class Issuing:
-    """Issues the receipts of one output folder. Every share before the offset `position` is joined."""
+async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -> dict[str, int]:
+    """By source, the offset of `shares` up to which a receipt was joined in this folder; -1 for receipts of others."""
+    partition = TopicPartition(topics.receipts, 0)
+    joined: dict[str, int] = {}
+    end = (await consumer.end_offsets([partition]))[partition]
+    async for records in read_until(consumer, partition, end):
+        for record in records:
+            if is_deletion(record):
+                joined.pop(key_of(record).decode(), None)
+                continue
+            headers = dict(record.headers)
+            is_ours = headers.get(_FOLDER) == folder.encode()
+            joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else -1
+    return joined
 
-    def __init__(self, root: Path, topics: Topics, makers: Makers, consumer: AIOKafkaConsumer, sender: Sender) -> None:
+
+class Issuing:
+    """Issues the receipts of one output folder. Every share before the offset `position` is joined.
+
+    `joined` has the offset up to which each source was joined before.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        topics: Topics,
+        makers: Makers,
+        consumer: AIOKafkaConsumer,
+        sender: Sender,
+        joined: Mapping[str, int],
+    ) -> None:
         self._root = root
         self._topics = topics
         self._makers = makers
         self._consumer = consumer
         self._sender = sender
+        self._joined = joined
         self._shares = Shares()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         self._shares_partition = TopicPartition(topics.shares, 0)
         self.position = -1
 
     async def run(self, stop: asyncio.Event) -> None:
         """Issue receipts until `stop`. Raises DiskError, KafkaError and ServiceError."""
         try:
-            joined = await self._read_issued()
-            self._consumer.assign([self._shares_partition])
+            # Before there is anything to fetch: the answer would wait behind a fetch that waits for records.
             beginnings = await self._consumer.beginning_offsets([self._shares_partition])
-            self._consumer.seek(self._shares_partition, beginnings[self._shares_partition])
+            self.position = beginnings[self._shares_partition]
+            self._consumer.assign([self._shares_partition])
+            self._consumer.seek(self._shares_partition, self.position)
             while not stop.is_set():
                 fetching = read_on(self._consumer, self._shares_partition, _TIMEOUT_MS)
                 batches = await until_stopped(stop, fetching) or []
-                changed = self._shares.take(one_by_one(runs_of(batches)), joined, self._makers.folder)
+                changed = self._shares.take(one_by_one(runs_of(batches)), self._joined, self._makers.folder)
                 await self._issue(changed)
                 self.position = await self._consumer.position(self._shares_partition)
         finally:
             self._shares.close()
-
-    async def _read_issued(self) -> dict[str, int]:
-        """By source, the offset of `shares` up to which a receipt was joined in this folder."""
-        partition = TopicPartition(self._topics.receipts, 0)
-        joined: dict[str, int] = {}
-        end = (await self._consumer.end_offsets([partition]))[partition]
-        async for records in read_until(self._consumer, partition, end):
-            for record in records:
-                if is_deletion(record):
-                    joined.pop(key_of(record).decode(), None)
-                    continue
-                headers = dict(record.headers)
-                is_ours = headers.get(_FOLDER) == self._makers.folder.encode()
-                joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else -1
-        return joined
+            # A cancelled task leaves its call running: the partition's lock is released after this.
+            self._thread.shutdown(wait=True)
 
     async def _issue(self, sources: Mapping[str, int]) -> None:
         """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
@@ -98,7 +117,8 @@ class Issuing:
     async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
         if not found:
             return
-        await asyncio.to_thread(write_receipts, self._root, {receipt_path(source): value for source, value, _ in found})
+        receipts = {receipt_path(source): value for source, value, _ in found}
+        await in_thread(self._thread, write_receipts, self._root, receipts)
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [

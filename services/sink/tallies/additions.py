@@ -76,7 +76,8 @@ class Tallying:
         mark, of_source = stretch.mark, self._sources[stretch.mark.source]
         kind = Kind.REPLAY if mark.is_replay else Kind.READ
         of_source.add(Counted(split, kind), tally(rows), len(of_source.ends) + stretch.ends_before)
-        of_source.read_ms[mark.read_ms] = of_source.read_ms.get(mark.read_ms, 0) + len(rows)
+        if mark.read_ms:
+            of_source.read_ms[mark.read_ms] = of_source.read_ms.get(mark.read_ms, 0) + len(rows)
         if len(paths := of_source.files[split]) <= MOST_NAMED:
             paths[path] = None
 

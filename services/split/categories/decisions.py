@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from common.protocol.category_keys import Category, file_key, row_key
+from common.protocol.identity import Formats
 from common.protocol.partitioner import partition_for
 from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
@@ -45,14 +46,14 @@ class Decisions(dict[Fields, Destination | Rejected]):
     Many spellings may share a category, as in a bin, so key and partition are computed once for each category.
     """
 
-    def __init__(self, split: Split, schema: Schema, partitions: int, version: int) -> None:
+    def __init__(self, split: Split, schema: Schema, partitions: int, formats: Formats) -> None:
         super().__init__()
         encoding = "utf-8" if schema.row_format == "json" else schema.dialect.encoding
         self._converters = [converter(column, encoding) for column in split.columns]
         self._schema_id = schema.id
         self._split = split.name
         self._partitions = partitions
-        self._version = version
+        self._formats = formats
         self._destinations: dict[Category, Destination] = {}
 
     def __missing__(self, key: Fields) -> Destination | Rejected:
@@ -77,12 +78,14 @@ class Decisions(dict[Fields, Destination | Rejected]):
         known = self._destinations.get(category)
         if known is not None:
             return known
-        key = row_key(self._split, category)
-        if self._version == 1:
-            key = file_key(self._schema_id, self._split, category)
+        key = placed_by = row_key(self._split, category)
+        if self._formats.begun == 1:
+            placed_by = file_key(self._schema_id, self._split, category)
+        if self._formats.now == 1:
+            key = placed_by
         if len(key) > _MAX_KEY_BYTES:
             raise RowError(Code.CATEGORY, f"a category of {len(key)} bytes, at most {_MAX_KEY_BYTES}")
-        destination = Destination(key, partition_for(key, self._partitions))
+        destination = Destination(key, partition_for(placed_by, self._partitions))
         if len(key) <= _MAX_REMEMBERED_DECISION_BYTES:
             if len(self._destinations) >= _MAX_DECISIONS:
                 self._destinations.clear()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
 from common.rows.loops import group_rows, take_fields, take_json_fields
 from common.rows.reasons import Code, Reason, RowError, reason_of
@@ -32,15 +33,13 @@ Route = Callable[[list[bytes], bool], Routed]
 _Take = Callable[[list[bytes]], list[Any] | None]
 
 
-def compile_route(split: Split, schema: Schema, partitions: int, version: int) -> Route:
+def compile_route(split: Split, schema: Schema, partitions: int, formats: Formats = NEWEST_FORMATS) -> Route:
     """Make the function that routes batches of this schema's rows by this split, to so many partitions.
-
-    `version` is the format of the keys.
 
     The route takes `(rows, plain)`. `plain` promises that no row holds the quote; it means nothing for JSON rows.
     Rows have as many fields as the schema has columns. The identity hands the list of rows back, not a copy.
     """
-    decisions = Decisions(split, schema, partitions, version)
+    decisions = Decisions(split, schema, partitions, formats)
     if not split.columns:
         return _route_to(decisions[()])
     indexes = []

@@ -69,6 +69,21 @@ def _creates_rows(name: object, flags: int, *_: object, **__: object) -> bool:
     return bool(flags & os.O_CREAT) and str(name).endswith(".csv")
 
 
+def _renames_receipt(_name: object, to: object, *_: object, **__: object) -> bool:
+    return str(to).endswith(".json")
+
+
+def _renames_rows(name: object, to: object, *_: object, **__: object) -> bool:
+    return not _renames_receipt(name, to)
+
+
+def _to(topic: str) -> Callable[..., bool]:
+    def is_it(_sender: object, name: str, *_: object, **__: object) -> bool:
+        return name.endswith(topic)
+
+    return is_it
+
+
 def _below_output(_name: object, *_: object, dir_fd: int | None = None) -> bool:
     return dir_fd is not None
 
@@ -146,6 +161,15 @@ POINTS = (
     *_agreement_points("sources"),
     *_agreement_points("schemas"),
     Point("agreed_read", _ALL, "common.kafka.fenced_topic:FencedTopic.read", repeats=False),
+    # Only with AFTER_DELIVERY: tests/integration/test_after_delivery.py reaches these.
+    Point("aside", _INGEST, "services.ingest.passage:set_aside", reached=False),
+    Point("aside_rename", _INGEST, "services.ingest.files.leaving:rename_aside", reached=False),
+    Point("sight", _INGEST, "services.ingest.passage:sight", reached=False),
+    Point("targets", _INGEST, "services.ingest.passage:find_targets", reached=False),
+    Point("depart", _INGEST, "services.ingest.passage:leave", reached=False),
+    Point("depart_rename", _INGEST, "services.ingest.files.leaving:rename_to_free", reached=False),
+    Point("names_durable", _INGEST, "services.ingest.passage:make_names_durable", reached=False),
+    Point("departed", _INGEST, "services.ingest.scan:Scan.agree", reached=False),
     # split: where it continues.
     Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
     Point("fetch_rows", _SPLIT, "services.split.partition:fetch"),
@@ -170,9 +194,17 @@ POINTS = (
     Point("durable", _SINK, "services.sink.checkpoint:make_durable"),
     Point("tell", _SINK, "aiokafka:AIOKafkaConsumer.commit"),
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
+    # sink: shares, and receipts, each in a file before it is sent.
+    Point("ledger_unshared", _SINK, "services.sink.ledger.database:Ledger.unshared"),
+    Point("send_shares", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("shares")),
+    Point("receipts", _SINK, "services.sink.receipts.issuing:write_receipts"),
+    Point("receipt_rename", _SINK, "os:rename", when=_renames_receipt, repeats=False),
+    Point("send_receipts", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("receipts"), repeats=False),
     # Only if files are finished: tests/integration/test_rolling.py reaches this.
-    Point("rename", _SINK, "os:rename", reached=False),
+    Point("rename", _SINK, "os:rename", when=_renames_rows, reached=False),
     Point("packed", _SINK, "services.sink.ledger.database:Ledger.set_packed", reached=False),
+    Point("rename", _SINK, "os:rename", reached=False),
+    Point("ready", _SINK, "services.sink.ledger.database:Ledger.set_ready", reached=False),
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.

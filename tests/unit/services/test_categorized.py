@@ -17,6 +17,7 @@ from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
 from common.protocol.category_keys import file_key, parse_file_key
+from common.protocol.identity import Formats
 from common.protocol.messages import Ended, Mark, encode_control
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import Tally
@@ -77,7 +78,7 @@ async def find(schema: str) -> Registered:
 def categorized(blocks: list[Block], batch_bytes: int, version: int) -> list[list[Record]]:
     """The batches of `categorized`, as Kafka returns them."""
     registry: Any = SimpleNamespace(find=find)
-    categorizer = Categorizer(TOPICS, 1, parse_split_by("Sex,*"), registry, version=version)
+    categorizer = Categorizer(TOPICS, 1, parse_split_by("Sex,*"), registry, formats=Formats(version, version))
     outbox = Outbox(lambda: NewBatch(batch_bytes))
     offset, parts = 0, list[Record | RecordRun]()
     for block in blocks:

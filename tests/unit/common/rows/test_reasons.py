@@ -51,7 +51,7 @@ def test_a_line_that_is_no_row_has_a_code(line: bytes, code: Code) -> None:
 )
 def test_a_row_without_a_category_has_a_code(split: str, row: bytes, code: Code) -> None:
     [parsed] = parse_split_by(split)
-    routed = compile_route(parsed, SCHEMA, 1, 2)([row], True)  # noqa: FBT003 - a route takes it by position
+    routed = compile_route(parsed, SCHEMA, 1)([row], True)  # noqa: FBT003 - a route takes it by position
     assert [reason.code for _, reason in routed.rejects] == [code]
 
 
@@ -64,7 +64,7 @@ def test_no_line_is_rejected_for_another_reason(data: bytes) -> None:
 def test_no_row_lacks_a_category_for_another_reason(rows: list[bytes], values: list[bytes], plain: bool) -> None:  # noqa: FBT001 - drawn
     for split in parse_split_by(SPLITS):
         for schema, given_rows in ((SCHEMA, rows), (JSON, values)):
-            routed = compile_route(split, schema, 1, 2)(given_rows, plain and not any(b'"' in row for row in rows))
+            routed = compile_route(split, schema, 1)(given_rows, plain and not any(b'"' in row for row in rows))
             assert Code.OTHER not in [reason.code for _, reason in routed.rejects]
 
 

@@ -19,6 +19,7 @@ from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registered
 from common.pipeline.topics import Topics
 from common.protocol.category_keys import parse_row_key
+from common.protocol.identity import NEWEST_FORMATS
 from common.protocol.messages import Mark, decode_control, encode_control
 from common.protocol.rejections import (
     BegunAnew,
@@ -134,16 +135,18 @@ def test_a_mark_keeps_its_split(split: str) -> None:
 def test_a_note_is_read_as_it_was_written_and_is_no_line_of_rejected_csv(number: int) -> None:
     value, headers = encode_replayed(Replayed(number))
     assert decode_rejection(headers, value) == Replayed(number)
-    assert rejection_grouping(2)([Record(0, b"", value, headers)]).piles == {}
+    assert rejection_grouping(NEWEST_FORMATS)([Record(0, b"", value, headers)]).piles == {}
     rejection, of_rejection = encode_rejection(REJECTION)
-    piles = rejection_grouping(2)([Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)]).piles
+    piles = rejection_grouping(NEWEST_FORMATS)(
+        [Record(0, b"", rejection, of_rejection), Record(1, b"", value, headers)]
+    ).piles
     assert len(piles[REJECTED_KEY][0][1]) == 1
 
 
 def test_a_note_that_a_source_is_read_again_is_decoded_as_it_was_encoded() -> None:
     value, headers = encode_begun_anew(BegunAnew("/ä.csv"))
     assert decode_rejection(headers, value) == BegunAnew("/ä.csv")
-    assert rejection_grouping(2)([Record(0, b"", value, headers)]).piles == {}
+    assert rejection_grouping(NEWEST_FORMATS)([Record(0, b"", value, headers)]).piles == {}
 
 
 def test_rejections_before_a_source_was_read_again_count_as_done() -> None:

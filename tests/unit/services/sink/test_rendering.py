@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.batches.record_runs import Record, key_of
+from common.protocol.identity import Formats
 from common.protocol.messages import EOL, Ended, encode_control
 from common.protocol.rejections import Rejection, encode_rejection
 from common.rows.codec import JsonCodec, parse_fields
@@ -93,7 +94,7 @@ def test_a_schema_without_header_gives_files_without_header() -> None:
 def test_a_rejected_row_is_one_csv_row_with_its_bytes(rejection: Rejection, written: tuple[int, bytes]) -> None:
     version, header = written
     value, headers = encode_rejection(rejection)
-    [pile] = rejection_grouping(version)([Record(0, b"", value, headers)]).piles.values()
+    [pile] = rejection_grouping(Formats(version, version))([Record(0, b"", value, headers)]).piles.values()
     [(_, [row], _)] = pile
     fields = dict(zip(header.rstrip().split(b","), parse_fields(row, Dialect()), strict=True))
     assert fields.pop(b"code", rejection.code.encode()) == rejection.code.encode()

@@ -195,3 +195,14 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
     out = {path: had[file] for path, file in there.items() if file in had and not path.endswith(".csv")}
     assert {path: origin.path for path, origin in renames.origins.items()} == out
     assert renames.end_look(lambda _: False) == gone
+
+
+def test_a_file_that_ingest_has_set_aside_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    watching = watch(tmp_path)
+    (tmp_path / "a.csv").rename(tmp_path / ".nacre-0123456789ab-1-a.csv")
+    assert moved_to(tmp_path, watching) == []
+    assert watching.names_changed
+    (tmp_path / ".nacre-0123456789ab-1-a.csv").rename(tmp_path / "a.csv")
+    assert moved_to(tmp_path, watching) == []
+    assert watching.renames.end_look(lambda _: True) == []

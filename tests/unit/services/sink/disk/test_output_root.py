@@ -9,7 +9,7 @@ from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import DiskError
 from services.sink.disk.open_files import OpenFiles, check_free, check_room, cut_back
 from services.sink.disk.output_root import OutputRoot, check_root, make_root
-from services.sink.ledger.database import check_ledger
+from services.sink.recovery import check_ledger
 
 Step = Callable[[OutputRoot], object]
 

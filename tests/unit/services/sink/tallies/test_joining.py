@@ -19,6 +19,7 @@ from services.sink.ledger.database import NEXT_OFFSET, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.tallies.additions import Stretch, Tallying
 from services.sink.tallies.joining import Makers, join
+from services.sink.tallies.states import Unshared
 
 SOURCE = "/in.csv"
 SPLITS = ("Sex", "Rings")
@@ -109,22 +110,23 @@ class Partition:
 
     def checkpoint(self) -> None:
         """Make durable what is consumed, and share it."""
-        snapshots = self.ledger.commit({NEXT_OFFSET: str(self.position)}, Changes([]), self.tallying.take(), 1.0)
+        unshared = self.ledger.commit({NEXT_OFFSET: str(self.position)}, Changes([]), self.tallying.take(), 1.0)
         self.safe = self.position
-        self.take_shares(snapshots)
+        self.take_shares(unshared)
 
-    def take_shares(self, snapshots: object) -> None:
+    def take_shares(self, unshared: list[Unshared]) -> None:
         """Issue the shares of these sources."""
-        for share in self.ledger.shares(snapshots, self.name, "folder"):  # type: ignore[arg-type]
-            self.share = decode_share(encode_share(share))
-            assert self.share == share
-            self.tallying.note_shared([SOURCE])
+        for each in unshared:
+            if (share := each.share(self.name, "folder")) is not None:
+                self.share = decode_share(encode_share(share))
+                assert self.share == share
+                self.tallying.note_shared([SOURCE])
 
     def die(self) -> None:
         """Lose what no checkpoint has, and start again."""
         self.tallying = Tallying()
         self.position = self.safe
-        self.take_shares({source: [] for source in self.ledger.unshared()})
+        self.take_shares(self.ledger.unshared())
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.protocol.category_keys import Category, parse_row_key, row_key
-from common.protocol.identity import NEWEST
 from common.protocol.partitioner import partition_for
 from common.rows.codec import json_field_reader, parse_fields
 from common.rows.schema import Dialect, Schema
@@ -44,7 +43,7 @@ class Routed:
 
 def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed]:
     """Compile a route that checks every destination."""
-    route = compile_route(split, schema, PARTITIONS, NEWEST)
+    route = compile_route(split, schema, PARTITIONS)
 
     def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
         routed = route(rows, plain)

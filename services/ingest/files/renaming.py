@@ -1,0 +1,47 @@
+"""Renaming that never takes another file's name, which Python's own does."""
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+# From Linux' <fcntl.h> and <linux/fs.h>.
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+# What a system, or a file system, says that does not know it.
+_UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+
+_renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+
+
+def rename_to_free(path: Path, target: Path) -> None:
+    """Rename a file that no other program knows. FileExistsError if there is anything of that name.
+
+    Where this takes two steps, a death in between leaves both names.
+    """
+    if not _rename_in_one_step(path, target):
+        os.link(path, target, follow_symlinks=False)
+        path.unlink()
+
+
+def rename_aside(path: Path, aside: Path) -> None:
+    """Rename whatever has this name now to one that no other program uses. FileExistsError if there is such a file.
+
+    Never in two steps: a file that took the name in between would lose its only one.
+    """
+    if not _rename_in_one_step(path, aside):
+        if os.path.lexists(aside):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(aside))
+        path.rename(aside)
+
+
+def _rename_in_one_step(path: Path, target: Path) -> bool:
+    """False where that cannot be done."""
+    if _renameat2 is None:
+        return False
+    if _renameat2(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNKNOWN:
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(path), None, os.fspath(target))

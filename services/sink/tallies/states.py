@@ -1,0 +1,133 @@
+"""What a ledger has of a source, how a checkpoint changes it, and the share that it makes. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from common.protocol.messages import Ended
+from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share, Snapshot, Tallies
+from common.rows.tally import NOTHING, Tally
+from services.sink.tallies.additions import MOST_NAMED, Additions
+from services.sink.tallies.latencies import added, bucket_of
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The latest end that a split has passed: how many copies of it came, and what was there of the split then."""
+
+    ended: Ended
+    copies: int
+    tallies: Tallies
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows before the end are in the tallies."""
+        return self.copies >= self.ended.parts
+
+
+@dataclass(slots=True)
+class SourceState:
+    """A source in one ledger: its tallies, the ends that its splits have passed, and what a share says besides.
+
+    `files` has the paths of each split, one more than are named if there are more. `safe_ms` is when the latest of it
+    was durable (ms since 1970).
+    """
+
+    tallies: dict[Counted, Tally] = field(default_factory=dict)
+    passed: dict[str, Passed] = field(default_factory=dict)
+    latencies: Mapping[int, int] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    safe_ms: int = 0
+
+    def advance(self, additions: Additions, safe_ms: int, *, is_rejected: bool) -> list[Snapshot]:
+        """Add what a checkpoint made durable; return the snapshots at the ends that came.
+
+        `is_rejected`: the ledger is that of `rejected`, where rows may be of EVERY_SPLIT.
+        """
+        if additions.is_begun_anew:
+            self.tallies = {key: tally for key, tally in self.tallies.items() if key.kind is not Kind.READ}
+            self.passed = {}
+        snapshots: list[Snapshot] = []
+        for number, ended in enumerate(additions.ends):
+            splits = (*ended.splits, EVERY_SPLIT) if is_rejected and not ended.is_filling else ended.splits
+            for split in splits:
+                self._pass(split, ended, additions, number)
+            snapshots += _snapshots({split: self.passed[split] for split in splits if self.passed[split].is_whole})
+        for key in additions.rows:
+            self.tallies[key] = self.tallies.get(key, NOTHING) + additions.up_to(key, len(additions.ends))
+        self._note(additions, safe_ms)
+        return snapshots
+
+    def _pass(self, split: str, ended: Ended, additions: Additions, number: int) -> None:
+        """Take note of one more copy of an end; one that another has overtaken is left out."""
+        known = self.passed.get(split)
+        if known is not None and known.ended.number > ended.number:
+            return
+        copies = 1 if known is None or known.ended.number < ended.number else known.copies + 1
+        keys = {key for key in (*self.tallies, *additions.rows) if key.split == split and key.kind is Kind.READ}
+        at_end = {key: self.tallies.get(key, NOTHING) + additions.up_to(key, number) for key in sorted(keys)}
+        self.passed[split] = Passed(ended, copies, at_end or {Counted(split): NOTHING})
+
+    def _note(self, additions: Additions, safe_ms: int) -> None:
+        for read_ms, rows in additions.read_ms.items():
+            self.latencies = added(self.latencies, {bucket_of(safe_ms - read_ms): rows})
+        for split, paths in additions.files.items():
+            known = self.files.get(split, ())
+            self.files[split] = list(dict.fromkeys((*known, *paths)))[: MOST_NAMED + 1]
+        self.safe_ms = safe_ms
+
+    def ends(self) -> Iterator[Ended]:
+        """The ends that splits have passed, each once; one that a split has passed later names it as well."""
+        return (snapshot.ended for snapshot in _snapshots(self.passed))
+
+    def share(self, source: str, taken: Iterable[Snapshot], partition: str, folder: str, offset: int) -> Share | None:
+        """The source's share, None while it has not ended. `taken` are snapshots that the state does not keep."""
+        snapshots: dict[int, Snapshot] = {}
+        whole = {split: passed for split, passed in self.passed.items() if passed.is_whole}
+        for each in (*taken, *_snapshots(whole)):
+            known = snapshots.get(each.ended.number)
+            snapshots[each.ended.number] = each if known is None else known.with_splits(each)
+        if not snapshots:
+            return None
+        return Share(
+            source,
+            partition,
+            folder,
+            offset,
+            tuple(snapshots.values()),
+            {key: tally for key, tally in self.tallies.items() if key.kind is not Kind.READ},
+            self.latencies,
+            {split: _named(paths) for split, paths in self.files.items()},
+            self.safe_ms,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unshared:
+    """A source that has ended, whose share is to be issued: its state before `offset`, and snapshots beside it."""
+
+    source: str
+    state: SourceState
+    offset: int
+    snapshots: tuple[Snapshot, ...] = ()
+
+    def after(self, earlier: "Unshared | None") -> "Unshared":
+        """It, with the snapshots of an earlier one that was not shared."""
+        return self if earlier is None else replace(self, snapshots=(*earlier.snapshots, *self.snapshots))
+
+    def share(self, partition: str, folder: str) -> Share | None:
+        """The share, None while no end is whole."""
+        return self.state.share(self.source, self.snapshots, partition, folder, self.offset)
+
+
+def _named(paths: Sequence[str]) -> FileNames:
+    return FileNames(tuple(paths[:MOST_NAMED]), len(paths) > MOST_NAMED)
+
+
+def _snapshots(passed: Mapping[str, Passed]) -> Iterator[Snapshot]:
+    """What splits have passed, those at the same end as one snapshot."""
+    for number in sorted({each.ended.number for each in passed.values()}):
+        of_number = {split: each for split, each in passed.items() if each.ended.number == number}
+        tallies = {key: tally for each in of_number.values() for key, tally in each.tallies.items()}
+        [first, *_] = of_number.values()
+        split_by = tuple(dict.fromkeys(split for each in of_number.values() for split in each.ended.split_by))
+        yield Snapshot(replace(first.ended, splits=tuple(of_number), split_by=split_by), tallies)
