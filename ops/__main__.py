@@ -19,6 +19,7 @@ _COMMANDS = {
     "settings": ("ops.settings_table", "print every setting of the three services"),
     "upgrade": ("ops.upgrade", "let a pipeline that an older version began go on in the newest format"),
     "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),
+    "verify": ("ops.verify.command", "say whether the files of an output folder are what they have to be"),
 }
 # These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})

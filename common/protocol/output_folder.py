@@ -14,9 +14,13 @@ RECEIPTS = "_receipts"
 MANIFEST = "manifest-sha256.txt"
 PACKAGE = "datapackage.json"
 SUCCESS = "_SUCCESS"
+OF_THE_FOLDER = (MANIFEST, PACKAGE, SUCCESS)
+# Behind the name of a file that is being written.
+UNDER_WAY = ".tmp"
 
-# No category's file is, or is in, one of these.
-RESERVED = frozenset({HIDDEN, RECEIPTS, MANIFEST, PACKAGE, SUCCESS})
+# No category's file is, or is in, one of these, in any case.
+RESERVED = frozenset({HIDDEN, RECEIPTS, *OF_THE_FOLDER, *(name + UNDER_WAY for name in OF_THE_FOLDER)})
+_RESERVED_IN_ANY_CASE = frozenset(name.lower() for name in RESERVED)
 
 _LEDGER = re.compile(r"(?P<prefix>.*)(?:categorized|rejected)-[0-9]+\.ledger")
 
@@ -39,6 +43,11 @@ def is_reserved(path: str) -> bool:
 def is_ledger_of(name: str, prefix: str) -> bool:
     """Whether a file of this name is a ledger of the pipeline with this TOPIC_PREFIX."""
     return prefix_of(name) == prefix
+
+
+def is_reserved_folder(name: str) -> bool:
+    """Whether no folder of a category may have this name at the top: it is Nacre's own where case is ignored."""
+    return name.lower() in _RESERVED_IN_ANY_CASE
 
 
 def prefix_of(name: str) -> str | None:

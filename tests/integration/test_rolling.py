@@ -102,7 +102,7 @@ def test_a_sink_that_dies_at_each_step_of_finishing_a_file_loses_and_repeats_not
     pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true"))
     crash_log = pipeline.folder / "crashes"
     settings = {"ROLL_ROWS": "50", "COMPRESS": packing, "EXIT_WHEN_DONE": "true", "CHECKPOINT_INTERVAL_MS": "20"}
-    places = [f"{point}:{moment}:1" for point in ("packed", "rename", "in_place") for moment in ("before", "after")]
+    places = [f"{point}:{moment}:1" for point in ("ready", "rename", "in_place") for moment in ("before", "after")]
     for place in [*places, "rename:after:3", "rename:before:9"]:
         sink = pipeline.start_under(
             "tests.harness.chaos.crashing", "sink", CRASH_AT=place, CRASH_LOG=str(crash_log), **settings

@@ -7,8 +7,9 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 import errno
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,7 +18,7 @@ from common.errors import ServiceError
 from common.protocol.identity import NEWEST
 from services.sink.disk.errors import DiskError
 from services.sink.ledger import sql
-from services.sink.ledger.entries import Changes, Entry
+from services.sink.ledger.entries import Changes, Entry, Sums
 from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
 from services.sink.tallies.states import Unshared
@@ -44,7 +45,7 @@ _PRIMARY_CODE = 0xFF
 class Ledger:
     """The ledger of one partition, in a pipeline of this format. Several threads may use it: they take turns.
 
-    `is_rejected`: it is that of `rejected`, where rows may be of no split.
+    `is_rejected`: it is that of `rejected`, where rows may be of no split. `keeps_sums`: of finished files.
 
     Every method raises DiskError if the disk fails, and ServiceError if the ledger is damaged.
     """
@@ -52,6 +53,7 @@ class Ledger:
     def __init__(self, path: Path, version: int = NEWEST, *, is_rejected: bool = False) -> None:
         self._path = path
         self._version = version
+        self.keeps_sums = version > 1
         self._is_rejected = is_rejected
         self._turn = Lock()
         with self._clear_errors():
@@ -129,12 +131,12 @@ class Ledger:
             return [_entry(columns) for columns in self._db.execute(sql.UNUSED, (limit,))]
 
     def unfinished(self) -> list[Entry]:
-        """The files to be finished that are neither in place nor have a complete packed copy, as far as is known."""
+        """The files to be finished that are neither in place nor ready, as far as is known."""
         return self._finished(sql.UNFINISHED)
 
-    def packed(self) -> list[Entry]:
-        """The files to be finished whose packed copies are complete, and not in place as far as is known."""
-        return self._finished(sql.PACKED)
+    def ready(self) -> list[Entry]:
+        """The files to be finished that are ready for their final names, and not in place as far as is known."""
+        return self._finished(sql.READY)
 
     def _finished(self, statement: str) -> list[Entry]:
         with self._turn, self._clear_errors():
@@ -174,11 +176,14 @@ class Ledger:
         with self._transaction():
             self._db.executemany(sql.DROP_FILE, ((entry.key, entry.part) for entry in entries))
 
-    def set_packed(self, entries: Collection[Entry]) -> None:
-        """Enter that the packed copies of these files are complete and durable."""
-        if entries:
+    def set_ready(self, prepared: Mapping[Entry, Sums | None]) -> None:
+        """Enter that these files are ready for their final names: packed copies are complete and durable."""
+        if prepared:
+            known = [(*astuple(sums), entry.key, entry.part) for entry, sums in prepared.items() if sums is not None]
             with self._transaction():
-                self._db.executemany(sql.SET_PACKED, ((entry.key, entry.part) for entry in entries))
+                self._db.executemany(sql.SET_READY, ((entry.key, entry.part) for entry in prepared))
+                if self.keeps_sums:
+                    self._db.executemany(sql.SET_SUMS, known)
 
     def set_in_place(self, entries: Iterable[Entry]) -> None:
         """Enter that these files are in place: they have their final names."""

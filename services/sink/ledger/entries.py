@@ -51,6 +51,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """The size of a finished file in bytes, packed or not, and the SHA-256 of these bytes in hex."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """What a checkpoint makes durable: the open files that changed, and those that are to be finished."""
 

@@ -1,4 +1,4 @@
-"""Which file holds which category, read from a partition's ledger at any time, also while a sink writes to it."""
+"""What a partition's ledger says of its files, read at any time, also while a sink writes to it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -8,37 +8,44 @@ from typing import Any
 
 from common.protocol.category_keys import parse_file_key
 from services.sink.ledger import sql
-from services.sink.ledger.entries import REJECTED_KEY
+from services.sink.ledger.entries import REJECTED_KEY, Sums
 from services.sink.ledger.reading import read_safely
 
 # Few at once: while a ledger is read, what sink writes to it piles up in a second file.
 _PAGE_ROWS = 1_000
 
-_Row = tuple[bytes, int, str, int, int, int]
-
 
 def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
     """Yield each file of a ledger: path, split, category, schema, rows, bytes, and whether it is finished."""
-    page = read_safely(ledger, partial(_page, after=(b"", -1)))
-    while page:
-        for key, _, path, rows, length, in_place in page:
-            schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_file_key(key)
-            yield {
-                "path": path,
-                "split": split,
-                "category": category,
-                "schema": schema,
-                "rows": rows,
-                "bytes": length,
-                "finished": bool(in_place),
-            }
-        page = read_safely(ledger, partial(_page, after=page[-1][:2]))
+    for key, _, path, rows, length, in_place in _pages(ledger, sql.PAGE):
+        schema, split, category = (None, None, None) if key == REJECTED_KEY else parse_file_key(key)
+        yield {
+            "path": path,
+            "split": split,
+            "category": category,
+            "schema": schema,
+            "rows": rows,
+            "bytes": length,
+            "finished": bool(in_place),
+        }
 
 
-def _page(database: sqlite3.Connection, after: tuple[bytes, int]) -> list[_Row]:
-    """The files after this key and part, in their order."""
+def files_in_place(ledger: Path) -> Iterator[tuple[bytes, str, Sums]]:
+    """Yield key, path and sums of each file of a ledger that is finished and in place, in a pipeline of format 2."""
+    for key, _, path, size, sha256 in _pages(ledger, sql.PAGE_IN_PLACE):
+        yield key, path, Sums(size, sha256)
+
+
+def _pages(ledger: Path, statement: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of a statement that takes a key, a part and how many rows behind these are wanted."""
+    key, part = b"", -1
+    while page := read_safely(ledger, partial(_page, statement=statement, key=key, part=part)):
+        yield from page
+        key, part, *_ = page[-1]
+
+
+def _page(database: sqlite3.Connection, statement: str, key: bytes, part: int) -> list[tuple[Any, ...]]:
     if not database.execute(sql.HAS_FILES).fetchone():
         # A sink is just creating it.
         return []
-    key, part = after
-    return database.execute(sql.PAGE, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()
+    return database.execute(statement, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()

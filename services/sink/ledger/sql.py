@@ -1,6 +1,6 @@
 """A ledger's tables, and every statement that uses them."""
 
-# Of the tables; those of format 1 are without tallies. Increase them with every change.
+# Of the tables; those of format 1 are without tallies and sums. Increase them with every change.
 VERSIONS = {1: 3, 2: 4}
 _FILES = """
 CREATE TABLE partition (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -32,8 +32,13 @@ CREATE TABLE finished (
     PRIMARY KEY (key, part)
 ) WITHOUT ROWID;
 CREATE INDEX on_their_way ON finished (in_place) WHERE in_place = 0;
--- -1: not in place, but its packed copy is complete.
+-- -1: not in place, but its packed copy, if it is to be packed, is complete, and its sums are known, if there are any.
 CREATE INDEX packed ON finished (in_place) WHERE in_place = -1;
+"""
+# Of the bytes that have the final name, packed or not. NULL: something else removed the file before they were known.
+_SUMS = """
+ALTER TABLE finished ADD COLUMN size INTEGER;
+ALTER TABLE finished ADD COLUMN sha256 TEXT;
 """
 _TALLIES = """
 CREATE TABLE tallies (
@@ -74,8 +79,8 @@ CREATE INDEX unshared ON sources (is_shared) WHERE is_shared = 0;
 
 def schema(version: int) -> str:
     """All tables of a ledger in this format, in one transaction: half of them would be of no version."""
-    tallies = "" if version == 1 else _TALLIES
-    return f"BEGIN IMMEDIATE;{_FILES}{tallies}PRAGMA user_version = {VERSIONS[version]};COMMIT;"
+    further = "" if version == 1 else _SUMS + _TALLIES
+    return f"BEGIN IMMEDIATE;{_FILES}{further}PRAGMA user_version = {VERSIONS[version]};COMMIT;"
 
 
 # The first of a category's open files: a crash may leave entries of further ones, without rows.
@@ -86,8 +91,9 @@ LENGTHS = "SELECT path, length FROM files"
 UNUSED = "SELECT * FROM files WHERE length = 0 LIMIT ?"
 LATEST_BEGUN = "SELECT max(began_at) FROM files WHERE began_at IS NOT NULL"
 # With the columns of `files`: `in_place` for `open_line`, and no times.
-UNFINISHED = "SELECT *, 0, 0 FROM finished WHERE in_place = 0"
-PACKED = "SELECT *, 0, 0 FROM finished WHERE in_place = -1"
+_AS_OPEN = "SELECT key, part, path, final, length, rows, checksum, in_place, 0, 0 FROM finished "
+UNFINISHED = _AS_OPEN + "WHERE in_place = 0"
+READY = _AS_OPEN + "WHERE in_place = -1"
 FIND_DUE = "SELECT * FROM files WHERE began_at <= ? OR changed_at <= ? LIMIT ?"
 FACTS = "SELECT name, value FROM partition"
 SET_FACT = "INSERT INTO partition VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -97,12 +103,15 @@ INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, part) 
     changed_at = excluded.changed_at
 """
 DROP_FILE = "DELETE FROM files WHERE key = ? AND part = ?"
-ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-SET_PACKED = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
+ADD_FINISHED = """
+INSERT INTO finished (key, part, path, final, length, rows, checksum, in_place) VALUES (?, ?, ?, ?, ?, ?, ?, 0)
+"""
+SET_READY = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
+SET_SUMS = "UPDATE finished SET size = ?, sha256 = ? WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 
 # From the tables of format 1.
-UPGRADE = f"BEGIN IMMEDIATE;{_TALLIES}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
+UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
 
 TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
 SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -130,6 +139,16 @@ SELECT key, part, iif(in_place = 1, final, path), rows, length, in_place = 1 FRO
 WHERE (key, part) > (:key, :part)
 ORDER BY 1, 2 LIMIT :count
 """
+# What stays as it is: finished files in place whose sums are known; and the files that are never finished.
+PAGE_IN_PLACE = """
+SELECT key, part, final, size, sha256 FROM finished
+WHERE in_place = 1 AND sha256 IS NOT NULL AND (key, part) > (:key, :part) ORDER BY 1, 2 LIMIT :count
+"""
+PAGE_NEVER_FINISHED = """
+SELECT key, part, path, length FROM files
+WHERE final = '' AND length > 0 AND (key, part) > (:key, :part) ORDER BY 1, 2 LIMIT :count
+"""
+COUNT_IN_PLACE = "SELECT count(*) FROM finished WHERE in_place = 1"
 
 # Every version of SQLite takes 999 parameters.
 KEYS_PER_QUERY = 900

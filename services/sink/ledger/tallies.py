@@ -23,6 +23,9 @@ def enter(
 
     Return the sources that have ended, now or before.
     """
+    if not additions:
+        # In format 1 there are no tables of tallies.
+        return []
     states: dict[str, SourceState] = {}
     unshared: list[Unshared] = []
     for source, of_source in additions.items():

@@ -8,8 +8,9 @@ Texts (names of splits, parts of categories) keep their letters, marks and digit
 
 - a leading dot, dash or space, and a trailing dot or space;
 - the dot of a final `.csv` in any case: only files end with it, so no folder has a file's name;
-- the first character of a Windows device's name (`%43ON`), and of a `rejected` that would name a file at the top, where
-  the file of rejected rows is;
+- the first character of a Windows device's name (`%43ON`), of a `rejected` that would name a file at the top, where the
+  file of rejected rows is, and of what would name a folder at the top as Nacre's own files are called, in any case
+  (`%5Freceipts`, `%5FSUCCESS`, `%64atapackage.json`);
 - letters outside ASCII that case folding changes to anything but their lower case (ß, ς), and marks and letters that
   are invisible or newer than Unicode 3.2, so that no newer Python gives a file another name;
 - every character outside ASCII if the name would not be in NFC, because macOS takes canonically equivalent names for
@@ -28,6 +29,7 @@ import unicodedata
 from hashlib import blake2b
 
 from common.protocol.category_keys import Category
+from common.protocol.output_folder import is_reserved_folder
 
 _SUFFIX = ".csv"
 _EMPTY = "~empty"
@@ -85,9 +87,10 @@ def parse_path(path: str) -> tuple[str, Category, int]:
 
 def components(split: str, category: Category) -> list[str]:
     """Encode the folders and the file's stem, in this order. A split without columns has only the stem."""
-    if not category and split.lower() == _REJECTED:
-        return [escaped_first(split)]
-    return [encoded(split), *map(encoded_part, category)]
+    first = encoded(split)
+    if is_reserved_folder(first) if category else first.lower() == _REJECTED:
+        first = escaped_first(first)
+    return [first, *map(encoded_part, category)]
 
 
 def encoded_part(part: str | None, limit_bytes: int = NAME_LIMIT_BYTES) -> str:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from common.protocol.category_keys import Category
-from common.protocol.output_folder import REJECTED_PATH
+from common.protocol.output_folder import REJECTED_PATH, is_reserved_folder
 from services.sink.paths.names import NAME_LIMIT_BYTES, components, encoded, encoded_part, escaped_first
 
 DEFAULT_TEMPLATE = "{split}/{category}.csv"
@@ -50,7 +50,8 @@ class PathRule:
     def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> Place:
         """The place of a category's file. Schemas and parts count from 1; `date` is the day on which it was begun."""
         path = _filled(self.template, split, category, schema_number, part, date)
-        if path.lower() == REJECTED_PATH:
+        first, is_folder, _ = path.partition("/")
+        if is_reserved_folder(first) if is_folder else path.lower() == REJECTED_PATH:
             path = escaped_first(path)
         return Place(path + _OPEN, path + self.packed_suffix) if self.rolls else Place(path)
 
@@ -103,6 +104,8 @@ def _problem_of_names(names: list[str]) -> str:
             return "it names files below OUTPUT_DIR: no name in it may be empty or begin with a dot, dash or space"
     if any(name[-1] in ". " or name.lower().endswith(_SUFFIX) for name in folders):
         return "no folder in it may end with a dot, a space or .csv"
+    if folders and is_reserved_folder(folders[0]):
+        return f"{folders[0]} is where sink keeps what it writes of its own: call the first folder something else"
     return ""
 
 

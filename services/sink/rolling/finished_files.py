@@ -1,50 +1,62 @@
 """Finishing files: each gets its final name in one step, packed or not, and never changes again.
 
-Before anything here begins, the ledger knows that the file is to be finished, and its length. Before a packed copy gets
-the final name, the ledger knows that the copy is complete. So each step can be repeated after a crash, and no file gets
-its final name twice: a program that takes finished files away would take it twice.
+Before anything here begins, the ledger knows that the file is to be finished, and its length. Before the file or its
+packed copy gets the final name, the ledger knows its sums, and that a copy is complete. So each step can be repeated
+after a crash, and no file gets its final name twice: a program that takes finished files away would take it twice.
 """
 
 import gzip
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import structlog
 
+from common.protocol.output_folder import UNDER_WAY
 from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import naming
 from services.sink.disk.open_files import changed
 from services.sink.disk.output_root import OutputRoot
-from services.sink.ledger.entries import Entry
+from services.sink.ledger.entries import Entry, Sums
 
 log = structlog.get_logger()
 
 Packing = Literal["none", "gzip", "zstd"]
 SUFFIXES: dict[Packing, str] = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 _CHUNK_BYTES = 2**20
-_UNDER_WAY = ".tmp"
 
 
-def pack(root: Path, entries: Iterable[Entry], given_up: Callable[[], bool]) -> bool:
-    """Write a packed copy beside each of these files that is to be packed. False if given up: no copy is left."""
-    packed: list[str] = []
+def prepare(
+    root: Path, entries: Iterable[Entry], given_up: Callable[[], bool], *, keeps_sums: bool
+) -> dict[Entry, Sums | None] | None:
+    """Write a packed copy beside each of these files that is to be packed, and sum what is to have the final name.
+
+    Return those that are packed or summed, with their sums; None if given up: no copy is left. A file that something
+    else has removed has no sums. Without `keeps_sums`, only copies are summed.
+    """
+    prepared: dict[Entry, Sums | None] = {}
+    copies: list[str] = []
     with OutputRoot(root) as output:
         for entry in entries:
             packing = packing_of(entry.final)
-            if packing == "none":
+            if packing != "none":
+                copies.append(entry.final + UNDER_WAY)
+            elif not keeps_sums:
                 continue
-            packed.append(entry.final + _UNDER_WAY)
-            if given_up() or not _pack(output, entry, packing, given_up):
+            try:
+                if (sums := _prepared(output, entry, packing, given_up)) or packing != "none":
+                    prepared[entry] = sums
+            except _GivenUpError:
                 break
         else:
-            if make_durable(root, [], {path.rpartition("/")[0] for path in packed}, given_up):
-                return True
-        for path in packed:
+            if make_durable(root, [], {path.rpartition("/")[0] for path in copies}, given_up):
+                return prepared
+        for path in copies:
             output.remove(path)
-    return False
+    return None
 
 
 def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
@@ -52,7 +64,7 @@ def remove_copies(root: Path, entries: Iterable[Entry]) -> None:
     with OutputRoot(root) as output:
         for entry in entries:
             if packing_of(entry.final) != "none":
-                output.remove(entry.final + _UNDER_WAY)
+                output.remove(entry.final + UNDER_WAY)
 
 
 def put_in_place(root: Path, entries: Collection[Entry]) -> None:
@@ -72,7 +84,7 @@ def put_in_place(root: Path, entries: Collection[Entry]) -> None:
 
 def _rename(output: OutputRoot, entry: Entry) -> None:
     is_packed = packing_of(entry.final) != "none"
-    ready = entry.final + _UNDER_WAY if is_packed else entry.path
+    ready = entry.final + UNDER_WAY if is_packed else entry.path
     status = output.status(ready)
     if status is None:
         # It was renamed before a crash. A program that takes finished files away may have taken it since.
@@ -89,29 +101,73 @@ def packing_of(path: str) -> Packing:
     return next((packing for packing, suffix in SUFFIXES.items() if suffix and path.endswith(suffix)), "none")
 
 
-def _pack(output: OutputRoot, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> bool:
-    """Write a packed copy and make it durable; False if it was given up."""
-    to = entry.final + _UNDER_WAY
+def _prepared(output: OutputRoot, entry: Entry, packing: Packing, given_up: Callable[[], bool]) -> Sums | None:
+    """Write a packed copy and make it durable, if the file is to be packed; return the sums of what is to remain."""
     status = output.status(entry.path)
     if status is None:
         # Something else removed the file, so a copy that may be left is incomplete.
-        output.remove(to)
-        return True
+        if packing != "none":
+            output.remove(entry.final + UNDER_WAY)
+        return None
     if status.st_size != entry.length:
         raise changed(output, entry.path, status.st_size, entry.length)
-    with (
-        os.fdopen(output.open(entry.path, os.O_RDONLY), "rb") as file,
+    with os.fdopen(output.open(entry.path, os.O_RDONLY), "rb") as file:
+        chunks = _chunks(file, given_up)
+        if packing == "none":
+            return sums_of(chunks)
         # Closing it writes as well, and may fail once more after an error.
-        _written(output, to) as packed,
-    ):
-        with _packer(packing, packed) as packer:
-            while chunk := file.read(_CHUNK_BYTES):
-                if given_up():
-                    return False
-                packer.write(chunk)
-        packed.flush()
-        os.fsync(packed.fileno())
-    return True
+        with _written(output, entry.final + UNDER_WAY) as packed:
+            summed = _Summed(packed)
+            with _packer(packing, summed) as packer:
+                for chunk in chunks:
+                    packer.write(chunk)
+            packed.flush()
+            os.fsync(packed.fileno())
+            return summed.sums
+
+
+def sums_of(chunks: Iterable[bytes]) -> Sums:
+    """The sums of a file's bytes."""
+    size, digest = 0, sha256()
+    for chunk in chunks:
+        size += len(chunk)
+        digest.update(chunk)
+    return Sums(size, digest.hexdigest())
+
+
+def _chunks(file: IO[bytes], given_up: Callable[[], bool]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        if given_up():
+            raise _GivenUpError
+        yield chunk
+
+
+class _GivenUpError(Exception):
+    """A stop has come."""
+
+
+class _Summed:
+    """A file that is written and summed."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._size = 0
+        self._digest = sha256()
+
+    @property
+    def sums(self) -> Sums:
+        """The sums of what was written."""
+        return Sums(self._size, self._digest.hexdigest())
+
+    def write(self, data: bytes) -> int:
+        """Write the bytes."""
+        self._size += len(data)
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Flush the file."""
+        self._file.flush()
 
 
 @contextmanager
@@ -121,7 +177,7 @@ def _written(output: OutputRoot, path: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _packer(packing: Packing, packed: IO[bytes]) -> AbstractContextManager[Any]:
+def _packer(packing: Packing, packed: Any) -> AbstractContextManager[Any]:
     if packing == "zstd":
         # Imported here, because most sinks have no need of it.
         import zstandard  # noqa: PLC0415

@@ -14,7 +14,7 @@ from common.protocol.messages import Ended
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Entry
 from services.sink.memory import CategoryState
-from services.sink.rolling.finished_files import pack, packing_of, put_in_place, remove_copies
+from services.sink.rolling.finished_files import prepare, put_in_place, remove_copies
 from services.sink.rolling.limits import NEVER, Due, Rolling, with_end
 
 # How late a timer may finish a file.
@@ -63,9 +63,9 @@ class Finisher:
         """Go on from the ledger, with these ends and with the files that wait for their final names."""
         self._ends = orjson.loads(ends)
         self._begun_at = self._ledger.latest_begun()
-        packed, unfinished = self._ledger.packed(), self._ledger.unfinished()
-        if packed or unfinished:
-            self._under_way.append(self._thread.submit(self._go_on, packed, unfinished))
+        ready, unfinished = self._ledger.ready(), self._ledger.unfinished()
+        if ready or unfinished:
+            self._under_way.append(self._thread.submit(self._go_on, ready, unfinished))
 
     def take_ends(self, ends: Sequence[Ended]) -> None:
         """Count these ends. After the last end of a source, every file that has rows by now is due."""
@@ -127,9 +127,9 @@ class Finisher:
         if entries:
             self._under_way.append(self._thread.submit(self._give_final_names, entries))
 
-    def _go_on(self, packed: Sequence[Entry], unfinished: Sequence[Entry]) -> None:
+    def _go_on(self, ready: Sequence[Entry], unfinished: Sequence[Entry]) -> None:
         # Complete copies first. Then the others are removed, because a stop may come before they are written again.
-        self._put_in_place(packed)
+        self._put_in_place(ready)
         remove_copies(self._root, unfinished)
         self._give_final_names(unfinished)
 
@@ -138,10 +138,12 @@ class Finisher:
         while begin < len(entries) and not self._is_closing():
             some = entries[begin : begin + count]
             began = time.monotonic()
-            if not pack(self._root, some, self._is_closing):
+            prepared = prepare(self._root, some, self._is_closing, keeps_sums=self._ledger.keeps_sums)
+            if prepared is None:
                 return
-            # From here on a stop waits: up to here it leaves no copies, after the renames no originals.
-            self._ledger.set_packed([entry for entry in some if packing_of(entry.final) != "none"])
+            # From here on a stop waits: up to here it leaves no copies, after the renames no originals. The sums first:
+            # once a file has its final name, it may be taken away.
+            self._ledger.set_ready(prepared)
             self._put_in_place(some)
             begin += count
             count = min(2 * count, _AT_ONCE) if time.monotonic() - began < _AT_ONCE_S else max(count // 2, 1)

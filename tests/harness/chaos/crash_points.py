@@ -203,6 +203,8 @@ POINTS = (
     # Only if files are finished: tests/integration/test_rolling.py reaches this.
     Point("rename", _SINK, "os:rename", when=_renames_rows, reached=False),
     Point("packed", _SINK, "services.sink.ledger.database:Ledger.set_packed", reached=False),
+    Point("rename", _SINK, "os:rename", reached=False),
+    Point("ready", _SINK, "services.sink.ledger.database:Ledger.set_ready", reached=False),
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.

@@ -19,12 +19,13 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "settings",
         "upgrade",
         "validate",
+        "verify",
     ]
 
 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    names = "acls, begin, demo, forget, index, kafka, rejected, settings, upgrade, validate"
+    names = "acls, begin, demo, forget, index, kafka, rejected, settings, upgrade, validate, verify"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 

@@ -2,8 +2,10 @@
 
 import gzip
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import zstandard
 from common.batches.record_runs import Record, RecordRun
 from common.errors import ConfigurationError, ServiceError
 from common.protocol.category_keys import file_key
+from common.protocol.identity import Formats
 from common.protocol.messages import Ended, encode_control
 from common.rows.tally import Tally
-from services.sink.ledger.entries import Entry
-from services.sink.ledger.inventory import index_of
+from services.sink.ledger.entries import Entry, Sums
+from services.sink.ledger.inventory import files_in_place, index_of
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
 from services.sink.paths.template import path_rule
@@ -154,6 +157,20 @@ async def test_a_finished_file_is_packed(
     assert {name: unpack(data) for name, data in files(root).items()} == {
         f"M-000001.csv{suffix}": HEADER + b"M,1\nM,2\nM,3\n"
     }
+    assert sums_in_ledger(root) == {name: sums(data) for name, data in files(root).items()}
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+async def test_in_format_1_a_ledger_has_no_sums(root: Path, clock: Clock, suffix: str) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(Limits(rows=1), suffix), clock, formats=Formats(1, 1))
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1, 2))
+    await checkpoint(partition)
+    partition.close()
+    assert set(files(root)) == {f"M-000001.csv{suffix}", f"M-000002.csv{suffix}"}
+    with closing(sqlite3.connect(root / LEDGER)) as ledger:
+        assert ledger.execute("PRAGMA user_version").fetchone() == (3,)
+        assert [name for _, name, *_ in ledger.execute("PRAGMA table_info(finished)")][-1] == "in_place"
 
 
 def take_away(root: Path, pattern: str) -> dict[str, bytes]:
@@ -192,7 +209,7 @@ def crashing(monkeypatch: pytest.MonkeyPatch, at: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-@pytest.mark.parametrize("at", range(18))
+@pytest.mark.parametrize("at", range(20))
 async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
     root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, suffix: str, at: int
 ) -> None:
@@ -226,6 +243,17 @@ async def test_a_crash_at_any_system_call_leaves_the_same_files_in_the_end(
         f"M-000002.csv{suffix}": HEADER + b"M,3\nM,4\n",
         "F-000001.csv.open": HEADER + b"F,5\n",
     }
+    # The ledger knows the sums of all of them, also of those that were taken away at once.
+    finished_files = {name: data for name, data in (taken | left).items() if not name.endswith(".open")}
+    assert sums_in_ledger(root) == {name: sums(data) for name, data in finished_files.items()}
+
+
+def sums(data: bytes) -> Sums:
+    return Sums(len(data), sha256(data).hexdigest())
+
+
+def sums_in_ledger(root: Path) -> dict[str, Sums]:
+    return {path.removeprefix("Sex/"): found for _, path, found in files_in_place(root / LEDGER)}
 
 
 @pytest.mark.parametrize(("suffix", "at"), [("", at) for at in range(9)] + [(".gz", at) for at in range(16)])
@@ -353,14 +381,16 @@ async def test_files_are_packed_in_the_end_also_where_no_sink_lives_to_pack_many
 ) -> None:
     files_of_a_life, packed = 10, 0
 
-    def pack(root: Path, entries: Sequence[Entry], given_up: Callable[[], bool]) -> bool:
+    def prepare(
+        root: Path, entries: Sequence[Entry], given_up: Callable[[], bool], *, keeps_sums: bool
+    ) -> dict[Entry, Sums | None] | None:
         nonlocal packed
         packed += len(entries)
         if packed > files_of_a_life:
             raise KilledError
-        return finishing.pack(root, entries, given_up)
+        return finishing.prepare(root, entries, given_up, keeps_sums=keeps_sums)
 
-    monkeypatch.setattr(finisher, "pack", pack)
+    monkeypatch.setattr(finisher, "prepare", prepare)
     offset, lives, count = 0, 0, 60
     while lives == 0 or any(name.endswith(".open") for name in files(root)):
         packed, lives = 0, lives + 1

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.protocol.category_keys import Category
+from common.protocol.output_folder import RESERVED
 from services.sink.paths.names import file_path, parse_path
 
 
@@ -49,6 +50,14 @@ from services.sink.paths.names import file_path, parse_path
         ("rejected", ("x",), 1, "rejected/x.csv"),
         ("s", ("rejected",), 1, "s/rejected.csv"),
         ("rejected.csv", ("x",), 1, "rejected%2Ecsv/x.csv"),
+        ("_receipts", ("x",), 1, "%5Freceipts/x.csv"),
+        ("_Success", ("x", "y"), 2, "%5FSuccess/x/y~2.csv"),
+        ("_SUCCESS.tmp", ("x",), 1, "%5FSUCCESS.tmp/x.csv"),
+        ("manifest-SHA256.txt", ("x",), 1, "%6Danifest-SHA256.txt/x.csv"),
+        ("datapackage.json", ("x",), 1, "%64atapackage.json/x.csv"),
+        ("datapackage.json.tmp", ("x",), 1, "%64atapackage.json.tmp/x.csv"),
+        ("_receipts", (), 1, "_receipts.csv"),
+        ("s", ("_receipts", "_SUCCESS"), 1, "s/_receipts/_SUCCESS.csv"),
         ("all.CSV", ("a.csv", "b.csv"), 1, "all%2ECSV/a%2Ecsv/b%2Ecsv.csv"),
         ("s", (".csv",), 1, "s/%2Ecsv.csv"),
         ("s", ("Zoë", "Мария", "日本", "हिन्दी"), 1, "s/Zoë/Мария/日本/हिन्दी.csv"),
@@ -88,6 +97,7 @@ def test_what_is_cut_cannot_be_read_back(text: str, number: int) -> None:
         *("", "/", ".csv", "x", "s/x", "/s/x.csv", "s//x.csv", "s/../x.csv", "./s/x.csv", "s/x.CSV", "s/.csv"),
         *("rejected.csv", ".nacre/x.csv", "s/x~1.csv", "s/x~02.csv", "s/x~.csv", "s/~2.csv", "s/~other.csv"),
         *("~empty.csv", "~empty/x.csv", "s~2/x.csv", "s/~empty~2/x.csv", "s/%.csv", "s/%4D.csv", "s/%2f.csv"),
+        *("_receipts/x.csv", "_RECEIPTS/x.csv", "_SUCCESS/x.csv", "datapackage.json/x.csv", "%5Freceipts.csv"),
         *("s/%FF.csv", "s/a:b.csv", "s/CON.csv", "s/x~1000000000.csv", "s/Zoe\u0308.csv", "s/x~2~3.csv", "s/x.csv\n"),
     ],
 )
@@ -106,7 +116,9 @@ _awkward = st.sampled_from(
     [
         *("rejected", "Rejected", "all", "s", "s.csv", ".csv", "~empty", "~blank", "M", "M~2", "M.csv", "M%7E2", "%4D"),
         *("CON", "CON.x", ".", "..", "", " ", "a/b", ".nacre", "-x", "e\u0301", "\u00e9", "=\u0338", "a" * 201),
-        *("a" * 202, "é" * 120, "/" * 80),
+        *("a" * 202, "é" * 120, "/" * 80, "%5Freceipts", "%64atapackage.json"),
+        *RESERVED,
+        *(name.swapcase() for name in RESERVED),
     ]
 )
 _texts = _awkward | st.text(max_size=8) | st.text("aA.~%/ csv2\u0308é", max_size=6)
@@ -143,7 +155,13 @@ def test_no_two_files_share_a_path_and_none_is_a_folder(files: set[tuple[str, Ca
     folders = {parent for path in taken for parent in _parents(path)}
     assert not folders & taken
     assert "rejected.csv" not in paths
-    assert ".nacre" not in folders
+    assert not {name.lower() for name in RESERVED} & (folders | taken)
+
+
+@given(st.lists(_files, min_size=1, max_size=12))
+def test_no_name_needs_an_escape_in_a_manifest(files: list[tuple[str, Category, int]]) -> None:
+    """`sha256sum` escapes backslashes and line breaks."""
+    assert not set("".join(file_path(*file) for file in files)) & set("\\\n\r")
 
 
 def _parents(path: str) -> list[str]:

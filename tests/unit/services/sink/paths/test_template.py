@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.protocol.category_keys import Category
+from common.protocol.output_folder import RESERVED, is_reserved_folder
 from services.sink.paths.names import file_path
 from services.sink.paths.template import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
 
-texts = st.text(max_size=8) | st.sampled_from(["rejected", "M-000001", "a=b", "x.csv", "..", "a" * 300])
+texts = st.text(max_size=8) | st.sampled_from(["rejected", "M-000001", "a=b", "x.csv", "..", "a" * 300, *RESERVED])
 categories = st.lists(texts | st.none(), max_size=3).map(tuple)
 
 
@@ -58,8 +59,37 @@ def test_no_two_files_of_a_split_share_a_path(template: str, files: list[tuple[s
 
 
 @pytest.mark.parametrize(
+    ("template", "split", "category"),
+    [
+        (DEFAULT_TEMPLATE, "_receipts", "x"),
+        ("_{split}/{category}.csv", "SUCCESS", "x"),
+        ("{category}/{split}.csv", "Sex", "datapackage.json"),
+        ("{category}.txt/{split}.csv", "Sex", "manifest-sha256"),
+    ],
+)
+def test_no_file_is_where_sink_keeps_its_own(template: str, split: str, category: str) -> None:
+    rule = path_rule(template, rolls=True)
+    place = rule.place(split, (category,), 1, 1)
+    assert place.path.startswith("%")
+    assert not is_reserved_folder(place.path.partition("/")[0])
+    assert place.path == f"{place.final}.open"
+
+
+@given(st.tuples(texts, texts), st.tuples(texts, texts))
+def test_no_two_files_share_a_path_because_one_was_called_like_sink_s_own(
+    one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    for template in ("_{split}/{category}.csv", "{category}/{split}.csv", "{split}.json/{category}.csv"):
+        rule = path_rule(template, rolls=False)
+        places = [rule.place(split, (category,), 1).path for split, category in (one, other)]
+        assert (places[0] == places[1]) == (one == other)
+
+
+@pytest.mark.parametrize(
     ("template", "rolls", "problem"),
     [
+        ("_receipts/{split}/{category}.csv", False, "_receipts is where sink keeps what it writes of its own"),
+        ("Datapackage.JSON/{split}/{category}.csv", True, "something else"),
         ("{category}.csv", False, "needs {split}"),
         ("{split}.csv", False, "needs {split} and {category}"),
         ("{split}/{category}/{category}.csv", False, "each once"),
