@@ -33,8 +33,12 @@ def test_the_example_prints_each_row_with_its_source_and_category(pipeline: Pipe
     assert Counter(printed.splitlines()) == Counter(expected)
 
 
+def _section(title: str) -> str:
+    return text_of("docs/formats.md").partition(f"## {title}\n")[2].partition("\n## ")[0]
+
+
 def test_the_page_lists_every_code_of_a_rejection() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| ", text_of("docs/formats.md").partition("## Rejected rows")[2], re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` \| ", _section("Rejected rows"), re.MULTILINE)
     assert rows == ["code", *Code]
 
 
