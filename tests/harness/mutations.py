@@ -58,7 +58,10 @@ def mutated(root: Path, kind: str, rng: random.Random, *, forge: bool = False) -
 
 
 def _change(kind: str, files: Mapping[str, bytes], rng: random.Random) -> Mutation:
-    path = rng.choice(list(files))
+    headers = {path: content.splitlines()[0] for path, content in files.items()}
+    # A row is moved between files of one header.
+    shared = [path for path, header in headers.items() if list(headers.values()).count(header) > 1]
+    path = rng.choice(shared if kind == "move" else list(files))
     content = files[path]
     if kind == "add":
         return Mutation(kind, {}, {path.replace(".csv", _COPY): content})
@@ -79,11 +82,10 @@ def _change(kind: str, files: Mapping[str, bytes], rng: random.Random) -> Mutati
         case "swap":
             after[path] = [*rows[:at], *rows[at : at + 2][::-1], *rows[at + 2 :]]
         case "move":
-            other_path = rng.choice([each for each in files if files[each].startswith(header)])
-            after[path] = [*rows[:at], *rows[at + 1 :]]
-            others = after.get(other_path) or files[other_path].splitlines(keepends=True)[1:]
+            other = rng.choice([each for each in shared if each != path and headers[each] == headers[path]])
+            others = files[other].splitlines(keepends=True)[1:]
             to = rng.randrange(len(others) + 1)
-            after[other_path] = [*others[:to], rows[at], *others[to:]]
+            after = {path: [*rows[:at], *rows[at + 1 :]], other: [*others[:to], rows[at], *others[to:]]}
     before = {each: files[each] for each in after}
     return Mutation(kind, before, {each: header + b"".join(lines) for each, lines in after.items()})
 
