@@ -82,10 +82,10 @@ def _change(kind: str, files: Mapping[str, bytes], rng: random.Random) -> Mutati
         case "swap":
             after[path] = [*rows[:at], *rows[at : at + 2][::-1], *rows[at + 2 :]]
         case "move":
-            other = rng.choice([each for each in shared if each != path and headers[each] == headers[path]])
-            others = files[other].splitlines(keepends=True)[1:]
-            to = rng.randrange(len(others) + 1)
-            after = {path: [*rows[:at], *rows[at + 1 :]], other: [*others[:to], rows[at], *others[to:]]}
+            target = rng.choice([each for each in shared if each != path and headers[each] == headers[path]])
+            there = files[target].splitlines(keepends=True)[1:]
+            to = rng.randrange(len(there) + 1)
+            after = {path: [*rows[:at], *rows[at + 1 :]], target: [*there[:to], rows[at], *there[to:]]}
     before = {each: files[each] for each in after}
     return Mutation(kind, before, {each: header + b"".join(lines) for each, lines in after.items()})
 
