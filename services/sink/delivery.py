@@ -1,7 +1,7 @@
 """What a sink does for receipts: it shares what its partitions have safe, and the owner of `rejected` issues them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -9,8 +9,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
+from common.protocol.output_folder import RECEIPTS
 from common.protocol.shares import encode_share
 from common.waiting import pause
+from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing
 from services.sink.receipts.sharing import Sender
@@ -18,6 +20,8 @@ from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
 
 _LOOK_INTERVAL_S = 0.02
+# Sources that are judged before others get their turn.
+_AT_ONCE = 100
 
 
 class Delivery:
@@ -45,7 +49,8 @@ class Delivery:
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
         async with open_reader(self._settings, "nacre-receipts") as consumer:
-            self._issuing = Issuing(self._settings.output_dir, self._topics, self._makers, consumer, self._sender)
+            root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
+            self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender)
             try:
                 await self._issuing.run(stop)
             finally:
@@ -59,6 +64,23 @@ class Delivery:
         end = (await consumer.end_offsets([partition]))[partition]
         while not stop.is_set() and self._issuing is not None and self._issuing.position < end:
             await pause(stop, _LOOK_INTERVAL_S)
+
+    async def find_undelivered(
+        self, consumer: AIOKafkaConsumer, ends: Mapping[str, int], stop: asyncio.Event
+    ) -> Undelivered | None:
+        """The sources whose end of this number is not delivered, while this sink issues; None if stopped."""
+        while self._issuing is None and not stop.is_set():
+            await pause(stop, _LOOK_INTERVAL_S)
+        await self.all_issued(consumer, stop)
+        found = Undelivered()
+        for at, (source, number) in enumerate(ends.items()):
+            if at % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if stop.is_set() or self._issuing is None:
+                return None
+            if lack := self._issuing.lack_of(source, number):
+                found = found.with_one(source, lack)
+        return found
 
 
 @asynccontextmanager

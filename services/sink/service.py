@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,7 +13,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.aiokafka_internals.fetched_batches import RecordBatch
-from common.errors import ConfigurationError, ServiceError
+from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin
 from common.kafka.predecessor import Slot, remove_predecessor
@@ -29,11 +28,14 @@ from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import all_ended, unless_stopped
+from services.sink.another_folder import refuse_another_folder
 from services.sink.beginning import Beginning
 from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
+from services.sink.folder_proofs.keeping import FolderProofs
+from services.sink.folder_proofs.success import processed_of
 from services.sink.grouping import marked, rejection_grouping
 from services.sink.next_step import Situation, Step, next_step
 from services.sink.partition_files import PartitionFiles
@@ -43,8 +45,6 @@ from services.sink.settings import SinkSettings
 log = structlog.get_logger()
 
 _FETCH_TIMEOUT_MS = 200
-_LOOK_INTERVAL_S = 0.2
-_FOLDER_PATIENCE_S = 2.0
 
 
 class Sink:
@@ -58,8 +58,10 @@ class Sink:
         consumer: AIOKafkaConsumer,
         folder: str,
         delivery: Delivery,
+        proofs: FolderProofs,
     ) -> None:
         self._settings = settings
+        self._proofs = proofs
         self._folder = folder
         self._delivery = delivery
         self._topics = pipeline.topics
@@ -123,6 +125,7 @@ class Sink:
             files.end()
         await files.finish_due()
         if is_all and files.at_rest:
+            await files.seal.seal()
             self._at_rest.add(partition)
 
     async def _pass_over(self, partition: TopicPartition, files: PartitionFiles, position: int) -> bool:
@@ -158,12 +161,13 @@ class Sink:
             try:
                 self._at_rest.discard(partition)
                 position = await self._beginning.open(partition, files, lock, stop)
+                await files.seal.take_up(is_finite=self._settings.exit_when_done)
                 await unless_stopped(stop, self._beginning.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
                 filling = self._fill(partition, files, position, stop)
-                await all_ended(filling, self._delivery.issue(partition, stop))
+                await all_ended(filling, self._delivery.issue(partition, stop), self._proofs.keep(partition, stop))
             finally:
                 files.close()
         finally:
@@ -171,12 +175,11 @@ class Sink:
 
     def _files_of(self, partition: TopicPartition) -> PartitionFiles:
         root, ledger = self._settings.output_dir, ledger_path(partition.topic, partition.partition)
+        version = self._identity.format
         if partition.topic == self._topics.rejected:
             # The file of rejected rows is never finished.
-            version = self._identity.format
             group = rejection_grouping(version)
             return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, version=version)
-        version = self._identity.format
         return PartitionFiles(root, ledger, self._registry, self._settings.rolling, version=version)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
@@ -216,22 +219,26 @@ async def _session(
         delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder))
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        sink = Sink(settings, pipeline, admin, consumer, folder, delivery)
+        proofs = FolderProofs(settings, pipeline, folder, partial(delivery.find_undelivered, consumer))
+        await proofs.begin()
+        sink = Sink(settings, pipeline, admin, consumer, folder, delivery, proofs)
         # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, admin, both, lambda: sink.has_worked)
+            watch = await wait_until_done(settings, admin, both, lambda: sink.has_worked)
+            proofs.conclude(processed_of(watch.sources, watch.runs, time.time_ns()))
             await sink.finish_files(stop)
             await delivery.all_issued(consumer, stop)
+            await proofs.concluded(consumer, stop)
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
         subscribed = [topics.categorized, topics.rejected]
         watches = [
             partial(watch_topics, admin, settings, pipeline.identity),
-            partial(_refuse_another_folder, settings, assignor),
+            partial(refuse_another_folder, settings, assignor),
         ]
         await run_partition_tasks(
             consumer,
@@ -244,18 +251,3 @@ async def _session(
             finite,
             standing_by=lambda: assignor.standing_by,
         )
-
-
-async def _refuse_another_folder(settings: SinkSettings, assignor: KindAssignor) -> NoReturn:
-    """Raise ConfigurationError if other sinks of this pipeline keep filling another folder.
-
-    They get as long as the group may take a dead sink for alive, and a little more.
-    """
-    clock = asyncio.get_running_loop().time
-    since = clock()
-    while True:
-        await asyncio.sleep(_LOOK_INTERVAL_S)
-        if (reason := assignor.standing_by) is None:
-            since = clock()
-        elif clock() - since > settings.session_timeout_s + _FOLDER_PATIENCE_S:
-            raise ConfigurationError(reason.replace("it waits until they are gone", "one pipeline fills one folder"))

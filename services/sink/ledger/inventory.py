@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from common.protocol.category_keys import parse_file_key
@@ -13,6 +12,8 @@ from services.sink.ledger.entries import REJECTED_KEY, Sums
 
 # Few at once: while a ledger is read, what sink writes to it piles up in a second file.
 _PAGE_ROWS = 1_000
+
+_Parameters = Mapping[str, Any] | tuple[()]
 
 
 def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
@@ -60,7 +61,7 @@ def _pages(ledger: Path, statement: str) -> Iterator[tuple[Any, ...]]:
         key, part, *_ = page[-1]
 
 
-def _rows(ledger: Path, statement: str, parameters: Mapping[str, Any] = MappingProxyType({})) -> list[tuple[Any, ...]]:
+def _rows(ledger: Path, statement: str, parameters: _Parameters = ()) -> list[tuple[Any, ...]]:
     while True:
         # A ledger that no sink has open is one file. Opened as immutable, it gets no other files of SQLite's beside it,
         # and the state afterwards shows whether a sink opened it meanwhile. A ledger that a sink has open is opened for
@@ -82,7 +83,7 @@ def _state(ledger: Path) -> tuple[bool, int]:
     return not Path(f"{ledger}-wal").exists(), ledger.stat().st_mtime_ns
 
 
-def _query(ledger: Path, how: str, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def _query(ledger: Path, how: str, statement: str, parameters: _Parameters) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
         if not database.execute(sql.HAS_FILES).fetchone():
             # A sink is just creating it.
