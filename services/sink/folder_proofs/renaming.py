@@ -57,13 +57,15 @@ def write_in_place(root: Path, name: str, content: bytes, moment_ns: int) -> boo
 
 def take_back(root: Path, names: Iterable[str]) -> None:
     """Remove these files, also those that are being written, durably. Raises DiskError."""
+    is_changed = False
     with OutputRoot(root) as output:
         # In this order: what is renamed in between is removed after that.
-        paths = [path for name in names for path in (name + UNDER_WAY, name)]
-        found = [path for path in paths if output.status(path) is not None]
-        for path in paths:
-            output.remove(path)
-    if found:
+        for path in (path for name in names for path in (name + UNDER_WAY, name)):
+            # A disk that cannot be written to is reported where there is something to write.
+            if output.status(path) is not None:
+                output.remove(path)
+                is_changed = True
+    if is_changed:
         make_durable(root, [], [""], lambda: False)
 
 
