@@ -187,8 +187,10 @@ async def wait_until_done(
     admin: AIOKafkaAdminClient,
     to_pass: Sequence[Stage],
     has_worked: Callable[[], bool],
-) -> None:
+) -> Watch:
     """Wait until ingest has ended and each of these stages, in their order, has processed everything; log how much.
+
+    Return the watch, which knows what was read.
 
     The order matters: what a stage has yet to read may become work for the next. If everything is done at the first
     look and this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets
@@ -209,12 +211,12 @@ async def wait_until_done(
                 waiting.on(reason)
             elif is_news:
                 log.info("all is processed", **describe_run(watch.sources, watch.runs))
-                return
+                return watch
             elif time.monotonic() - began < _PATIENCE_S:
                 waiting.on(_NO_OTHER_RUN_YET)
             else:
                 log.warning(_NO_OTHER_RUN, waited_s=_PATIENCE_S, **describe_run(watch.sources, watch.runs))
-                return
+                return watch
             await asyncio.sleep(_LOOK_INTERVAL_S)
 
 

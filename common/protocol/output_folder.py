@@ -1,6 +1,7 @@
 """The fixed names in OUTPUT_DIR, as paths below it. Every other file is named by its category."""
 
 import re
+from types import MappingProxyType
 
 # A folder that has this one is an output folder. It holds ledgers, locks and the output folder's id.
 HIDDEN = ".nacre"
@@ -15,6 +16,8 @@ MANIFEST = "manifest-sha256.txt"
 PACKAGE = "datapackage.json"
 SUCCESS = "_SUCCESS"
 OF_THE_FOLDER = (MANIFEST, PACKAGE, SUCCESS)
+# By what PROOFS calls them.
+PROOFS = MappingProxyType({"receipts": RECEIPTS, "manifest": MANIFEST, "datapackage": PACKAGE, "success": SUCCESS})
 # Behind the name of a file that is being written.
 UNDER_WAY = ".tmp"
 

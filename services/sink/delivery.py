@@ -1,16 +1,18 @@
 """What a sink does for receipts: it shares what its partitions have safe, and the owner of `rejected` issues them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
+from common.protocol.output_folder import RECEIPTS
 from common.protocol.shares import encode_share
 from common.version import VERSION
 from common.waiting import pause
+from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing, read_joined
 from services.sink.receipts.sharing import Sender
@@ -20,6 +22,8 @@ from services.sink.tallies.joining import Makers
 _LOOK_INTERVAL_S = 0.02
 # A broker answers at once when a share comes.
 _MAX_WAIT_MS = 2_000
+# Sources that are judged before others get their turn.
+_AT_ONCE = 100
 
 
 class Delivery:
@@ -58,7 +62,7 @@ class Delivery:
         async with open_reader(self._settings, "nacre-receipts") as reader:
             joined = await read_joined(reader, self._topics, self._folder)
         async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
-            root = self._settings.output_dir
+            root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
             self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender, joined)
             await self._issuing.run(stop)
 
@@ -70,6 +74,23 @@ class Delivery:
         end = (await consumer.end_offsets([partition]))[partition]
         while not stop.is_set() and self._is_issuer and (self._issuing is None or self._issuing.position < end):
             await pause(stop, _LOOK_INTERVAL_S)
+
+    async def find_undelivered(
+        self, consumer: AIOKafkaConsumer, ends: Mapping[str, int], stop: asyncio.Event
+    ) -> Undelivered | None:
+        """The sources whose end of this number is not delivered, while this sink issues; None if stopped."""
+        while self._issuing is None and not stop.is_set():
+            await pause(stop, _LOOK_INTERVAL_S)
+        await self.all_issued(consumer, stop)
+        found = Undelivered()
+        for at, (source, number) in enumerate(ends.items()):
+            if at % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if stop.is_set() or self._issuing is None:
+                return None
+            if lack := self._issuing.lack_of(source, number):
+                found = found.with_one(source, lack)
+        return found
 
 
 @asynccontextmanager

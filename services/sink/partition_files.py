@@ -15,6 +15,7 @@ from services.sink.categories import Categories, PendingAppend, Schemas
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
+from services.sink.folder_proofs.seal import Seal
 from services.sink.grouping import Grouping, ValueRun, group_by_key
 from services.sink.ledger.database import ENDS, NEXT_OFFSET
 from services.sink.ledger.entries import Changes, Entry
@@ -65,6 +66,7 @@ class PartitionFiles:
         # The finisher has its own thread as well, because packing takes long.
         self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)
         self.checkpoint = Checkpoint(root, self._ledger, self._finisher, name, clock, self._closing.is_set)
+        self.seal = Seal(root, self._ledger, self._looking, rolls=rolling.rule.rolls, is_kept=formats.now > 1)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
         self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, formats.begun)
@@ -87,6 +89,7 @@ class PartitionFiles:
 
     async def add(self, parts: Iterable[RecordRun | Record]) -> bool:
         """Append the rows of these records to their files; True if a source's end is among the records."""
+        await self.seal.lift()
         now = self._clock() if self._rolling.rule.rolls else 0.0
         grouped = self._group(parts)
         piles = grouped.piles

@@ -33,6 +33,8 @@ from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
+from services.sink.folder_proofs.keeping import FolderProofs
+from services.sink.folder_proofs.success import processed_of
 from services.sink.grouping import marked, rejection_grouping
 from services.sink.next_step import Situation, Step, next_step
 from services.sink.partition_files import PartitionFiles
@@ -55,8 +57,10 @@ class Sink:
         consumer: AIOKafkaConsumer,
         folder: str,
         delivery: Delivery,
+        proofs: FolderProofs,
     ) -> None:
         self._settings = settings
+        self._proofs = proofs
         self._folder = folder
         self._delivery = delivery
         self._topics = pipeline.topics
@@ -120,6 +124,7 @@ class Sink:
             files.end()
         await files.finish_due()
         if is_all and files.at_rest:
+            await files.seal.seal()
             self._at_rest.add(partition)
 
     async def _pass_over(self, partition: TopicPartition, files: PartitionFiles, position: int) -> bool:
@@ -155,12 +160,13 @@ class Sink:
             try:
                 self._at_rest.discard(partition)
                 position = await self._beginning.open(partition, files, lock, stop)
+                await files.seal.take_up(is_finite=self._settings.exit_when_done)
                 await unless_stopped(stop, self._beginning.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
                 filling = self._fill(partition, files, position, stop)
-                await all_ended(filling, self._delivery.issue(partition, stop))
+                await all_ended(filling, self._delivery.issue(partition, stop), self._proofs.keep(partition, stop))
             finally:
                 files.close()
         finally:
@@ -212,15 +218,19 @@ async def _session(
         delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder))
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
-        sink = Sink(settings, pipeline, admin, consumer, folder, delivery)
+        proofs = FolderProofs(settings, pipeline, folder, partial(delivery.find_undelivered, consumer))
+        await proofs.begin()
+        sink = Sink(settings, pipeline, admin, consumer, folder, delivery, proofs)
         # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
         async def done() -> None:
             await sink.all_taken_up(stop)
-            await wait_until_done(settings, admin, both, lambda: sink.has_worked)
+            watch = await wait_until_done(settings, admin, both, lambda: sink.has_worked)
+            proofs.conclude(processed_of(watch.sources, watch.runs, time.time_ns()))
             await sink.finish_files(stop)
             await delivery.all_issued(consumer, stop)
+            await proofs.concluded(consumer, stop)
 
         finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(admin, group, slot))

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from common.protocol.output_folder import PROOFS
 from common.settings import ServiceSettings
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
 from services.sink.rolling.finished_files import SUFFIXES, Packing
@@ -43,6 +44,24 @@ class SinkSettings(ServiceSettings):
     )
     compress: Packing = Field("none", description="how finished files are compressed: none, gzip or zstd")
 
+    proofs: str = Field(
+        ",".join(PROOFS),
+        description="what is written of the output, separated by commas: receipts (a file for each delivered source), "
+        "manifest (manifest-sha256.txt), datapackage (datapackage.json), success (_SUCCESS, once a finite run has "
+        "delivered all); or none",
+    )
+
+    @cached_property
+    def proof_files(self) -> frozenset[str]:
+        """What PROOFS names, by the names that it has in OUTPUT_DIR."""
+        names = [name.strip() for name in self.proofs.split(",")]
+        if names == ["none"]:
+            return frozenset()
+        for name in names:
+            if name not in PROOFS:
+                raise ValueError(f"PROOFS {self.proofs!r}: there are {', '.join(PROOFS)}, separated by commas, or none")
+        return frozenset(PROOFS[name] for name in names)
+
     @cached_property
     def rolling(self) -> Rolling:
         """How files are named, and when they are finished."""
@@ -57,6 +76,6 @@ class SinkSettings(ServiceSettings):
         return Rolling(rule, limits, self.roll_at_end)
 
     @model_validator(mode="after")
-    def _check_rolling(self) -> Self:
-        _ = self.rolling
+    def _check_together(self) -> Self:
+        _ = self.rolling, self.proof_files
         return self

@@ -63,6 +63,9 @@ def test_what_an_older_version_left_in_mid_file_is_gone_on_with(name: str, tmp_p
         for variety in VARIETIES:
             finish(found, variety, PROJECT)
             check(found, variety)
+            # In its format nothing is written of the whole folder, and no receipt.
+            written = {path.name for path in found.output(variety).iterdir()}
+            assert ({"manifest-sha256.txt", "datapackage.json", "_SUCCESS", "_receipts"} <= written) == (name != "1")
 
 
 @pytest.mark.timeout(300)

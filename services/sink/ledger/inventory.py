@@ -1,7 +1,7 @@
 """What a partition's ledger says of its files, read at any time, also while a sink writes to it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from services.sink.ledger.reading import read_safely
 
 # Few at once: while a ledger is read, what sink writes to it piles up in a second file.
 _PAGE_ROWS = 1_000
+
+_Parameters = Mapping[str, Any] | tuple[()]
 
 
 def index_of(ledger: Path) -> Iterator[dict[str, Any]]:
@@ -36,6 +38,22 @@ def files_in_place(ledger: Path) -> Iterator[tuple[bytes, str, Sums]]:
         yield key, path, Sums(size, sha256)
 
 
+def files_never_finished(ledger: Path) -> Iterator[tuple[bytes, str, int]]:
+    """Yield key, path and length of each file of a ledger that has rows and will never be finished."""
+    for key, _, path, length in _pages(ledger, sql.PAGE_NEVER_FINISHED):
+        yield key, path, length
+
+
+def count_in_place(ledger: Path) -> int:
+    """How many files of a ledger are finished and in place."""
+    return sum(count for (count,) in read_safely(ledger, partial(_rows, statement=sql.COUNT_IN_PLACE)))
+
+
+def facts_of(ledger: Path) -> dict[str, str]:
+    """The facts of a ledger; none while a sink is just creating it."""
+    return dict(read_safely(ledger, partial(_rows, statement=sql.FACTS)))
+
+
 def _pages(ledger: Path, statement: str) -> Iterator[tuple[Any, ...]]:
     """The rows of a statement that takes a key, a part and how many rows behind these are wanted."""
     key, part = b"", -1
@@ -45,7 +63,11 @@ def _pages(ledger: Path, statement: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _page(database: sqlite3.Connection, statement: str, key: bytes, part: int) -> list[tuple[Any, ...]]:
+    return _rows(database, statement, {"key": key, "part": part, "count": _PAGE_ROWS})
+
+
+def _rows(database: sqlite3.Connection, statement: str, parameters: _Parameters = ()) -> list[tuple[Any, ...]]:
     if not database.execute(sql.HAS_FILES).fetchone():
         # A sink is just creating it.
         return []
-    return database.execute(statement, {"key": key, "part": part, "count": _PAGE_ROWS}).fetchall()
+    return database.execute(statement, parameters).fetchall()

@@ -21,14 +21,14 @@ from common.errors import ServiceError
 from common.kafka.reading import read_until
 from common.pipeline.topics import Topics
 from common.protocol.receipts import Receipt, encode_receipt
-from common.protocol.shares import decode_share
+from common.protocol.shares import Share, decode_share
 from common.waiting import until_stopped
 from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import Sender
-from services.sink.tallies.joining import Makers, join
+from services.sink.tallies.joining import Makers, find_lack, join
 from services.sink.threads import in_thread
 
 log = structlog.get_logger()
@@ -60,12 +60,12 @@ async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -
 class Issuing:
     """Issues the receipts of one output folder. Every share before the offset `position` is joined.
 
-    `joined` has the offset up to which each source was joined before.
+    `joined` has the offset up to which each source was joined before; `root` is None where receipts get no files.
     """
 
     def __init__(
         self,
-        root: Path,
+        root: Path | None,
         topics: Topics,
         makers: Makers,
         consumer: AIOKafkaConsumer,
@@ -117,8 +117,9 @@ class Issuing:
     async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
         if not found:
             return
-        receipts = {receipt_path(source): value for source, value, _ in found}
-        await in_thread(self._thread, write_receipts, self._root, receipts)
+        if self._root is not None:
+            receipts = {receipt_path(source): value for source, value, _ in found}
+            await in_thread(self._thread, write_receipts, self._root, receipts)
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [
@@ -127,9 +128,16 @@ class Issuing:
         await self._sender.send(self._topics.receipts, records)
         log.info("delivered", sources=len(found), first=found[0][0])
 
+    def lack_of(self, source: str, number: int) -> str:
+        """What the receipt of this end of a source lacks; "" if it is delivered."""
+        return find_lack(self._shares_of(source), self._makers, number)
+
     def _join(self, source: str) -> Receipt | None:
+        return join(self._shares_of(source), self._makers)
+
+    def _shares_of(self, source: str) -> list[Share]:
         try:
-            return join([decode_share(value) for value in self._shares.of(source)], self._makers)
+            return [decode_share(value) for value in self._shares.of(source)]
         except ValueError as error:
             raise ServiceError(f"topic {self._topics.shares}: a record is {error}") from None
 

@@ -49,7 +49,7 @@ def prepare(
             try:
                 if (sums := _prepared(output, entry, packing, given_up)) or packing != "none":
                     prepared[entry] = sums
-            except _GivenUpError:
+            except GivenUpError:
                 break
         else:
             if make_durable(root, [], {path.rpartition("/")[0] for path in copies}, given_up):
@@ -112,7 +112,7 @@ def _prepared(output: OutputRoot, entry: Entry, packing: Packing, given_up: Call
     if status.st_size != entry.length:
         raise changed(output, entry.path, status.st_size, entry.length)
     with os.fdopen(output.open(entry.path, os.O_RDONLY), "rb") as file:
-        chunks = _chunks(file, given_up)
+        chunks = chunks_of(file, given_up)
         if packing == "none":
             return sums_of(chunks)
         # Closing it writes as well, and may fail once more after an error.
@@ -135,14 +135,15 @@ def sums_of(chunks: Iterable[bytes]) -> Sums:
     return Sums(size, digest.hexdigest())
 
 
-def _chunks(file: IO[bytes], given_up: Callable[[], bool]) -> Iterator[bytes]:
+def chunks_of(file: IO[bytes], given_up: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield what is in a file, unless given up: GivenUpError."""
     while chunk := file.read(_CHUNK_BYTES):
         if given_up():
-            raise _GivenUpError
+            raise GivenUpError
         yield chunk
 
 
-class _GivenUpError(Exception):
+class GivenUpError(Exception):
     """A stop has come."""
 
 

@@ -56,6 +56,23 @@ def join(shares: Sequence[Share], makers: Makers) -> Receipt | None:
     return None
 
 
+def find_lack(shares: Sequence[Share], makers: Makers, number: int) -> str:
+    """What the receipt of the end with this number lacks, in one line; "" if that end, or a later one, is delivered."""
+    receipt = join(shares, makers)
+    if receipt is not None and receipt.number >= number:
+        return ""
+    passed = {share.partition for share in shares for each in share.snapshots if each.ended.number == number}
+    for partition in makers.partitions:
+        if partition not in passed:
+            return f"{partition} has not passed its end {number}"
+    for at_end in _ends(shares, makers.rejected):
+        for split in at_end.ended.split_by if at_end.ended.number == number else ():
+            safe = total(at_end.files, split, Kind.READ) + total(at_end.rejected, split, Kind.READ)
+            if safe != at_end.ended.tally:
+                return f"split {split} has {safe.rows} rows safe of {at_end.ended.tally.rows}, or others than were read"
+    return f"what is safe at its end {number} is not what was read and replayed"
+
+
 def _receipt(
     ended: Ended, by_ingest: Rejections, splits: Mapping[str, Delivered], shares: Sequence[Share], makers: Makers
 ) -> Receipt:

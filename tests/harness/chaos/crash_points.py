@@ -206,6 +206,13 @@ POINTS = (
     Point("rename", _SINK, "os:rename", reached=False),
     Point("ready", _SINK, "services.sink.ledger.database:Ledger.set_ready", reached=False),
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),
+    # Only at the end of a finite run, and where the next one begins: tests/integration/test_proofs.py reaches these.
+    Point("sealed", _SINK, "services.sink.folder_proofs.seal:Seal.seal", reached=False),
+    Point("taken_back", _SINK, "services.sink.folder_proofs.seal:take_back", reached=False),
+    Point("proofs_begun", _SINK, "services.sink.folder_proofs.writing:create", reached=False),
+    Point("proofs_written", _SINK, "services.sink.folder_proofs.writing:write", reached=False),
+    Point("proofs_in_place", _SINK, "services.sink.folder_proofs.writing:put_in_place", reached=False),
+    Point("marked", _SINK, "services.sink.folder_proofs.keeping:write_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.
     Point(

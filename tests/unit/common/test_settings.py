@@ -151,6 +151,29 @@ def test_a_secret_that_is_not_utf_8_is_one_line_without_it(tmp_path: Path, name:
         assert "hunter2" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("none", set()),
+        ("success", {"_SUCCESS"}),
+        ("receipts, manifest", {"_receipts", "manifest-sha256.txt"}),
+        ("", {"_receipts", "manifest-sha256.txt", "datapackage.json", "_SUCCESS"}),
+    ],
+)
+def test_each_proof_can_be_left_out(monkeypatch: pytest.MonkeyPatch, text: str, files: set[str]) -> None:
+    monkeypatch.setenv("PROOFS", text)
+    assert read_settings(SinkSettings, (), program="sink").proof_files == files
+
+
+@pytest.mark.parametrize("text", ["all", "none,success", "manifest;success", "manifest,"])
+def test_an_unknown_proof_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read_settings(SinkSettings, ("--proofs", text), program="sink")
+    assert str(raised.value) == (
+        f"PROOFS {text!r}: there are receipts, manifest, datapackage, success, separated by commas, or none"
+    )
+
+
 def test_help_names_every_setting_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     for model, program in ((IngestSettings, "ingest"), (SplitSettings, "split"), (SinkSettings, "sink")):
         with pytest.raises(SystemExit) as left:
