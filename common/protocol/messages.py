@@ -84,8 +84,9 @@ class Ended:
 
     From format 2 on: a source that grows has many ends, of which this is the one with this `number`, from 1. It had
     `size` bytes then. `tally` is of the rows as in its file, or, with `row_format` json, of the CSV that their fields
-    give. Behind split, `splits` are those whose rows come before this record, of those in `split_by`; `is_filling`:
-    the others have passed this end before.
+    give. `is_older`: its first rows were written in format 1, so that no ledger knows whose they are. Behind split,
+    `splits` are those whose rows come before this record, of those in `split_by`; `is_filling`: the others have passed
+    this end before.
     """
 
     source: str
@@ -98,11 +99,12 @@ class Ended:
     splits: tuple[str, ...] = ()
     split_by: tuple[str, ...] = ()
     is_filling: bool = False
+    is_older: bool = False
 
 
 Control = Mark | SourceMark | Ended
 _KINDS: dict[type[Control], str] = {Mark: "mark", SourceMark: "source", Ended: "ended"}
-_OPTIONAL = ("split", "splits", "split_by", "is_replay", "is_filling")
+_OPTIONAL = ("split", "splits", "split_by", "is_replay", "is_filling", "is_older")
 # The fields that format 1 has.
 _FIRST = {
     Mark: {"source", "schema", "line", "offset", "eol", "plain", "split"},

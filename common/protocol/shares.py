@@ -31,6 +31,8 @@ class Kind(StrEnum):
     SENT = "sent"
     # The rejections that replays have sent again, as they were.
     TAKEN = "taken"
+    # Written in format 1, before the pipeline was upgraded: only their number is known, and not whose they are.
+    OLDER = "older"
 
 
 class Counted(NamedTuple):

@@ -33,6 +33,8 @@ class Standing(Enum):
     """How a source stands."""
 
     DELIVERED = auto()
+    # It was begun before the pipeline was upgraded: no ledger has all of its rows.
+    OLDER = auto()
     UNDER_WAY = auto()
     # All that was read has come, and does not add up: waiting mends nothing.
     OFF = auto()
@@ -89,7 +91,9 @@ def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Bal
     behind = [split for split in wanted if split in safe and _read(known, split) > _rows(safe[split])]
     sent = [split for split in wanted if _unsent(known, split)]
     standing, reason = Standing.UNDER_WAY, ""
-    if off:
+    if ended.is_older and not late:
+        standing, missing = Standing.OLDER, {}
+    elif off:
         standing, reason = Standing.OFF, "; ".join(off)
     elif late:
         reason = _waiting(missing, ended.tally.rows)

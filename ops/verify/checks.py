@@ -13,7 +13,7 @@ from ops.verify.report import Finding, Report
 from ops.verify.rows.names import Named, numbers_in
 
 # Of rows that are in files, or rejected.
-IN_FILES = (Kind.READ, Kind.REPLAY)
+IN_FILES = (Kind.READ, Kind.REPLAY, Kind.OLDER)
 _PACKED = (".gz", ".zst")
 
 
@@ -60,12 +60,15 @@ def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Bal
         text = "in a pipeline of format 1 no ledger says what was read, so nothing shows whether it was delivered"
         report.unseen.add(Finding("format", text))
         return
+    older = 0
     for source in ledgers.sources():
         known = ledgers.known(source)
         found = balance(known, ledgers.numbers, ledgers.rejected)
         match found.standing:
             case Standing.DELIVERED:
                 report.count("sources_delivered")
+            case Standing.OLDER:
+                older += 1
             case Standing.UNDER_WAY:
                 report.count("sources_under_way")
                 report.not_yet.add(Finding("under way", f"{source}: {found.reason}", source=source))
@@ -73,6 +76,9 @@ def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Bal
                 report.count("sources_stuck")
                 report.differs.add(Finding("balance", f"{source}: {found.reason}", source=source))
         yield known, found
+    if older:
+        text = f"{older:,} sources were begun in format 1: whether all that was read of them is there, no ledger knows"
+        report.unseen.add(Finding("older", text))
 
 
 def check_receipts(ledgers: Ledgers, report: Report) -> None:

@@ -14,7 +14,7 @@ from common.rows.schema import Schema
 from ops.verify.checks import Names
 from ops.verify.entries import REJECTED_KEY, File
 from ops.verify.judging import Group, Judge, Named, Task
-from ops.verify.lines import REJECTED, Lines
+from ops.verify.lines import REJECTED, Lines, has_codes
 from ops.verify.others import Allowed, Place
 from ops.verify.report import Finding, Report
 from ops.verify.rows.merging import Expected, Merged, merge, merge_unordered
@@ -35,6 +35,7 @@ class Comparison:
         self._schemas = {source.schema.id: source.schema for source in task.sources if source.schema is not None}
         self._groups: dict[Place, Group] = {}
         self._holes = self._unread = 0
+        self._has_codes = has_codes(task.ledgers)
 
     def run(self) -> None:
         """Compare every category that has files or has to have some, and then what the others add up to."""
@@ -61,7 +62,9 @@ class Comparison:
 
     def _is_compared(self, split: str | None) -> bool:
         # Without tallies nothing says which rejections are void.
-        return self._task.ledgers.formats != {1} if split is None else split in self._task.streams.splits
+        if split is None:
+            return self._task.ledgers.formats != {1} and self._has_codes
+        return split in self._task.streams.splits
 
     def _compare(self, key: bytes, parts: Sequence[File], schema: Schema, group: Group, place: Place | None) -> None:
         spool = self._task.spool
@@ -95,10 +98,12 @@ class Comparison:
         absent = sorted(self._task.ledgers.splits - set(self._task.streams.splits))
         unread = "files hold no row of a given source: only their checksums are compared"
         holes = "categories have files that are gone, or too many rows without order: their rows are not compared"
+        codes = "rejected.csv was begun in format 1, without codes: only its checksum is compared"
         equal = "rows are equal in several sources: which of them stands where is not seen"
         for is_so, what, text in (
             (absent, "splits", f"SPLIT_BY lacks {', '.join(absent)}: of their files only checksums are compared"),
             (self._unread, "files", f"{self._unread:,} {unread}"),
+            (not self._has_codes, "codes", codes),
             (self._holes, "gone", f"{self._holes:,} {holes}"),
             (self._judge.equal, "equal", f"{self._judge.equal:,} {equal}"),
             (not self._task.is_ordered, "order", "with ORDER=none rows have no order that could be compared"),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from common.errors import ConfigurationError
@@ -15,8 +16,8 @@ from ops.verify.comparing import Comparison
 from ops.verify.entries import REJECTED_KEY
 from ops.verify.files import opened, read_checked
 from ops.verify.judging import Task
-from ops.verify.ledgers import Ledgers
-from ops.verify.lines import REJECTED
+from ops.verify.ledgers import NO_SOURCE, Ledgers
+from ops.verify.lines import REJECTED, has_codes
 from ops.verify.others import Others
 from ops.verify.report import Finding, Report
 from ops.verify.rows.records import Rules, lines_of, records_of
@@ -28,6 +29,8 @@ from services.ingest.files.finding import find_files, is_stream
 
 # Twice as long as MAX_ROW_BYTES can be.
 _LONGEST_REJECTION = 100_000_000
+# How the reason begins that stands for the code "late" where there are no codes.
+_LATE_REASON = b"the rest of a row that was taken as ended"
 
 
 def find_given(given: Sequence[str]) -> dict[str, Path]:
@@ -78,7 +81,7 @@ def compare_sources(
     report.count("sources_given", len(sources))
     spool.complete()
     others = Others(ledgers, {source.name for source in sources})
-    for name in ledgers.sources():
+    for name in (NO_SOURCE, *ledgers.sources()):
         others.add(ledgers.known(name))
     # Rows may be longer in files than in sources, as JSON gives them back: with all quotes doubled.
     longest = 2 * settings.max_row_bytes
@@ -113,7 +116,11 @@ def _latest_end(found: Balance | None) -> Ended | None:
 
 def _compare_sums(source: Source, ended: Ended, report: Report) -> None:
     """Compare what a source holds with what was read of it."""
-    if (source.read, source.rejected) == (ended.tally, ended.rejected):
+    expected = ended.tally
+    if ended.is_older:
+        # Its first checksums were of another kind.
+        expected = replace(expected, checksum=source.read.checksum)
+    if (source.read, source.rejected) == (expected, ended.rejected):
         return
     there = f"{source.read.rows:,} rows and {source.rejected:,} that are none"
     read = f"{ended.tally.rows:,} and {ended.rejected:,} were read"
@@ -125,7 +132,10 @@ def _compare_sums(source: Source, ended: Ended, report: Report) -> None:
 
 def _late_offsets(ledgers: Ledgers, names: Iterable[str]) -> dict[str, list[int]]:
     """By source, where rows were taken as ended before their rest came."""
-    wanted = {name.encode(): name for name in names if _has_late(ledgers, name)}
+    # In format 1 rejections had no codes, and no ledger has counted them by source.
+    codes = has_codes(ledgers)
+    width, mark = (len(REJECTED.columns), b"late") if codes else (len(REJECTED.columns) - 1, _LATE_REASON)
+    wanted = {name.encode(): name for name in names if not codes or _has_late(ledgers, name)}
     offsets: dict[str, list[int]] = {}
     # What is wrong with the file is reported when it is compared.
     unreported = Report()
@@ -133,9 +143,9 @@ def _late_offsets(ledgers: Ledgers, names: Iterable[str]) -> dict[str, list[int]
         with opened(ledgers, file, unreported) as found:
             if found is None:
                 continue
-            rules = Rules(b",", b'"', len(REJECTED.columns), _LONGEST_REJECTION)
+            rules = Rules(b",", b'"', width, _LONGEST_REJECTION)
             for record in records_of(lines_of(read_checked(ledgers, file, *found, unreported)), rules):
-                if record.code is None and record.fields[4] == b"late" and record.fields[0] in wanted:
+                if record.code is None and record.fields[4].startswith(mark) and record.fields[0] in wanted:
                     offsets.setdefault(wanted[record.fields[0]], []).append(int(record.fields[2]))
     return {name: sorted(found) for name, found in offsets.items()}
 

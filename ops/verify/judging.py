@@ -81,7 +81,8 @@ class Judge:
         """Compare the rows of no given source with what the ledger knows of them."""
         rows, expected = group.extra.rows + group.unread, allowed.rows.rows + allowed.void
         # Of rows that were not read one by one, and of void rejections, only the number is known.
-        is_same = rows == expected if group.unread or allowed.void else group.extra == allowed.rows
+        only_number = group.unread or allowed.void or allowed.older
+        is_same = allowed.has(rows) if only_number else group.extra == allowed.rows
         if is_same or not group.is_judged or self._task.ledgers.formats == {1}:
             return
         ledger, split = place

@@ -22,6 +22,8 @@ from services.sink.ledger.reading import read_safely, state_of
 # By version of the tables: the pipeline's format.
 _FORMATS = {3: 1, 4: 2}
 _RULE = "path_template"
+# Under this name a ledger has the rows of sources that are forgotten, and those that were written in format 1.
+NO_SOURCE = ""
 
 _TABLES = """
 CREATE TABLE files (

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from common.rows.schema import Dialect, Schema
-from ops.verify.entries import File
+from ops.verify.entries import REJECTED_KEY, File
 from ops.verify.files import opened, read_checked
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report, shown
@@ -92,6 +92,15 @@ class Lines:
         if rest := data[len(header) :]:
             yield rest
         yield from chunks
+
+
+def has_codes(ledgers: Ledgers) -> bool:
+    """Whether the file of rejected rows, if there is one, has a column of codes: in format 1 it was begun without."""
+    unreported = Report()
+    for file in ledgers.parts(REJECTED_KEY):
+        with opened(ledgers, file, unreported) as found:
+            return found is None or found[1].readline().rstrip(b"\n") == REJECTED.header
+    return True
 
 
 def _rejection(record: Record, path: str) -> Found:

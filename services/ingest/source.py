@@ -140,10 +140,16 @@ class Source:
             log.warning("SKIP_LINES leaves nothing of the source", reason=line)
 
     def _ended(self, partitions: int) -> Ended:
-        progress, row_format = self.progress, self._context.settings.row_format
-        number = progress.ends + 1
+        progress = self.progress
         return Ended(
-            progress.source, progress.tally, progress.rejected, partitions, number, progress.offset, row_format
+            progress.source,
+            progress.tally,
+            progress.rejected,
+            partitions,
+            progress.ends + 1,
+            progress.offset,
+            self._context.settings.row_format,
+            is_older=progress.format == 1,
         )
 
     @property

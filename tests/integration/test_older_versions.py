@@ -34,6 +34,8 @@ def check(found: Restored, variety: Variety) -> None:
     assert sorted(files) == sorted(expected)
     for path, content in expected.items():
         assert b"".join(files[path]) == content, path
+    verified = command(found, variety, "verify", str(found.output(variety)), "--source", str(found.folder / "in"))
+    assert verified.returncode == 0, verified
 
 
 def whole_files(folder: Path) -> dict[str, list[bytes]]:
@@ -89,11 +91,20 @@ def test_the_first_format_refuses_a_pipeline_that_was_begun_in_a_later_one(tmp_p
             assert "of format 2, and this version reads format 1: run the version that wrote it" in log
 
 
-def upgrade(found: Restored, variety: Variety) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ops", "upgrade"]
+def command(found: Restored, variety: Variety, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        command, cwd=PROJECT, env=found.environment(variety), capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=PROJECT,
+        env=found.environment(variety),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
+
+
+def upgrade(found: Restored, variety: Variety) -> "subprocess.CompletedProcess[str]":
+    return command(found, variety, "upgrade")
 
 
 def has_logged(log: Path, text: str) -> bool:

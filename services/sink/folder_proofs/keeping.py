@@ -50,7 +50,7 @@ class FolderProofs:
         self._rejected = TopicPartition(topics.rejected, 0)
         names = [ledger_path(topics.categorized, number) for number in range(settings.partitions)]
         ledgers = [root / name for name in (*names, ledger_path(topics.rejected, 0))]
-        self._folder = Folder(root, ledgers, folder_id, VERSION)
+        self._folder = Folder(root, ledgers, folder_id, VERSION, pipeline.identity.formats.begun)
         self._find_undelivered = find_undelivered
         self._processed: Processed | None = None
         self._is_processed = asyncio.Event()

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar, TypeVarTuple
 
 from common.errors import ServiceError
 from common.pipeline.registry import Registered
+from common.protocol.identity import NEWEST
 from common.protocol.output_folder import MANIFEST, PACKAGE, UNDER_WAY
 from services.sink.disk.open_files import changed
 from services.sink.disk.output_root import OutputRoot
@@ -40,12 +41,13 @@ class Schemas(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An output folder: its id, the ledgers of its partitions, and the version of sink."""
+    """An output folder: its id, the ledgers of its partitions, the version of sink, and the format it was begun in."""
 
     root: Path
     ledgers: Sequence[Path]
     id: str
     nacre: str
+    begun: int = NEWEST
 
 
 def find_open(folder: Folder) -> tuple[str, State] | None:
@@ -97,7 +99,7 @@ class FolderWriter:
 
     async def _table_of(self, schema: str) -> bytes:
         if schema == OF_REJECTED:
-            return rejected_table(rejected_layout().header_line.rstrip())
+            return rejected_table(rejected_layout(self._folder.begun).header_line.rstrip())
         return encode_table((await self._schemas.find(schema)).schema)
 
     def _changed_counts(self) -> Sequence[int]:

@@ -15,10 +15,12 @@ from threading import Lock
 from typing import Any
 
 from common.errors import ServiceError
+from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST
+from common.protocol.shares import EVERY_SPLIT
 from services.sink.disk.errors import DiskError
 from services.sink.ledger import sql
-from services.sink.ledger.entries import Changes, Entry, Sums
+from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry, Sums
 from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
 from services.sink.tallies.states import Unshared
@@ -66,6 +68,7 @@ class Ledger:
                 if self._is_new():
                     self._db.executescript(sql.schema(version))
                 elif self._is_first(version):
+                    self._db.create_function("split_of", 1, _split_of, deterministic=True)
                     self._db.executescript(sql.UPGRADE)
             except (sqlite3.Error, ServiceError):
                 self._db.close()
@@ -223,6 +226,10 @@ class Ledger:
                     "everything that Kafka still has"
                 ) from error
             raise
+
+
+def _split_of(key: bytes) -> str:
+    return EVERY_SPLIT if key == REJECTED_KEY else parse_file_key(key)[1]
 
 
 def _columns(entry: Entry) -> tuple[object, ...]:

@@ -50,7 +50,7 @@ CREATE TABLE tallies (
     size INTEGER NOT NULL,
     -- 16 hex digits: SQLite's integers have a sign.
     checksum TEXT NOT NULL,
-    -- The source "" has the sums of those that are forgotten.
+    -- The source "" has the sums of those that are forgotten, and of the rows that were written in format 1.
     PRIMARY KEY (source, split, kind, code)
 ) WITHOUT ROWID;
 CREATE TABLE ends (
@@ -110,8 +110,12 @@ SET_READY = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 SET_SUMS = "UPDATE finished SET size = ?, sha256 = ? WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 
-# From the tables of format 1.
-UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
+# From the tables of format 1. `split_of` gives the split of a file's key. The rows that are there are of no source.
+_OLDER = """
+INSERT INTO tallies SELECT '', split_of(key), 'older', '', sum(rows), 0, '0' FROM
+    (SELECT key, rows FROM files UNION ALL SELECT key, rows FROM finished) GROUP BY split_of(key) HAVING sum(rows) > 0;
+"""
+UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}{_OLDER}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
 
 TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
 SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"

@@ -46,6 +46,8 @@ def join(shares: Sequence[Share], makers: Makers) -> Receipt | None:
     if {share.partition for share in shares} != set(makers.partitions):
         return None
     for at_end in _ends(shares, makers.rejected):
+        if at_end.ended.is_older:
+            continue
         splits = {split: _delivered(split, at_end, shares) for split in at_end.ended.split_by}
         by_ingest = _outstanding(EVERY_SPLIT, at_end)
         counted = total(at_end.rejected, EVERY_SPLIT, Kind.READ).rows
@@ -66,7 +68,11 @@ def find_lack(shares: Sequence[Share], makers: Makers, number: int) -> str:
         if partition not in passed:
             return f"{partition} has not passed its end {number}"
     for at_end in _ends(shares, makers.rejected):
-        for split in at_end.ended.split_by if at_end.ended.number == number else ():
+        if at_end.ended.number != number:
+            continue
+        if at_end.ended.is_older:
+            return "it was begun in format 1, which has no receipts"
+        for split in at_end.ended.split_by:
             safe = total(at_end.files, split, Kind.READ) + total(at_end.rejected, split, Kind.READ)
             if safe != at_end.ended.tally:
                 return f"split {split} has {safe.rows} rows safe of {at_end.ended.tally.rows}, or others than were read"

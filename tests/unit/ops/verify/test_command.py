@@ -19,6 +19,7 @@ from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main, verify
 from ops.verify.report import Report
 from ops.verify.settings import read_arguments
+from services.sink.ledger.database import Ledger
 from services.sink.paths.template import path_rule
 from services.sink.rolling.limits import Limits, Rolling
 from tests.harness.delivered import delivered
@@ -239,6 +240,33 @@ def test_rows_of_sources_that_are_not_given_are_counted_and_summed(tmp_path: Pat
         "split all: 61 rows are of no given source, and the ledger has 61 of other sources, with other checksums"
         in text
     )
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_rows_of_forgotten_sources_are_still_counted_and_summed(tmp_path: Path, change: int) -> None:
+    sources = {"a.csv": HEADER + rows(0, 40), "b.csv": HEADER + rows(100, 30) + b"too,few\n"}
+    delivered(tmp_path, SPLITS, sources)
+    for path in (tmp_path / "out").glob(LEDGERS):
+        ledger = Ledger(path, is_rejected="rejected" in path.name)
+        forgotten = [source for source in ledgers_sources(path) if source.endswith("b.csv")]
+        assert ledger.forget(forgotten) == set(forgotten)
+        ledger.close()
+        with closing(sqlite3.connect(path)) as database:
+            database.execute("UPDATE tallies SET checksum = '0' WHERE source = '' AND split = 'Sex' AND ?", (change,))
+            database.commit()
+    (tmp_path / "in" / "b.csv").unlink()
+    report = with_sources(tmp_path)
+    assert "91 rows are of sources that were not given (forgotten ones)" in report.unseen.first[-1].text
+    if change:
+        assert "with other checksums" in texts(report)[0]
+    else:
+        assert_well(report)
+        assert_well(verified(tmp_path))
+
+
+def ledgers_sources(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return [source for (source,) in database.execute("SELECT source FROM sources")]
 
 
 def test_a_row_that_was_taken_as_ended_before_its_rest_came_is_found(tmp_path: Path) -> None:

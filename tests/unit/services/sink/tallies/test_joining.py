@@ -303,6 +303,18 @@ def test_every_copy_of_an_end_has_to_come_before_its_rows_are_whole() -> None:
         assert receipt_of(found) is not None
 
 
+def test_a_source_that_was_begun_in_format_1_has_no_receipt_whatever_its_sums_say() -> None:
+    world = World()
+    world.row(b"M,1", (0, 1))
+    world.end()
+    [(ended, *_)] = world.ends
+    for log in world.logs.values():
+        log[-1] = replace(ended, is_older=True)
+    with partitions() as found:
+        assert consume_all(world, found) is None
+        assert find_lack(shares_of(found), MAKERS, 1) == "it was begun in format 1, which has no receipts"
+
+
 @given(st.data())
 def test_a_row_that_is_missing_doubled_or_changed_is_never_delivered(data: st.DataObject) -> None:
     world = World()
