@@ -126,6 +126,10 @@ class Passage:
 
     async def _put_back(self, judgements: Mapping[str, Judgement]) -> None:
         """Give files their own names again, and follow them."""
+        # First, for those that were about to leave: behind that stage a file that has grown is taken for a new one.
+        known = {source: self._departures[source] for source in judgements}
+        leaving = {source: each for source, each in known.items() if each.stage is Stage.LEAVING}
+        await self._record({source: replace(each, stage=Stage.ASIDE) for source, each in leaving.items()})
         asked = {source: (self._departures[source],) for source in judgements}
         done, failed = await ask_file(call_each, put_back, asked)
         for source, path in done.items():
@@ -140,7 +144,8 @@ class Passage:
         """Move files to their targets, or delete them; return those that have left."""
         leaving = await self._with_targets(departures)
         await self._record(leaving)
-        _, failed = await ask_file(call_each, leave, _arguments(leaving))
+        asked = {source: (each, self._sources.progress(source)) for source, each in leaving.items()}
+        _, failed = await ask_file(call_each, leave, asked)
         # Where a target was taken at this moment, the next step finds another.
         hindered = {source: error for source, error in failed.items() if not isinstance(error, FileExistsError)}
         await self._put_back({source: judge_error(error) for source, error in hindered.items()})

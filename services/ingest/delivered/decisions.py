@@ -65,7 +65,7 @@ def judge_facts(progress: Progress, facts: FileFacts | None, file: str) -> Judge
     if facts.names > 1:
         # A name may go again.
         return Judgement(Choice.HINDERED, f"it has {facts.names} names (hard links)")
-    if facts.file != file or not _is_unchanged(progress, facts):
+    if facts.file != file or not is_unchanged(progress, facts):
         return CHANGED
     return LEAVES
 
@@ -111,7 +111,7 @@ def next_step(progress: Progress, departure: Departure, sighting: Sighting, *, s
         return Step.FINISH
     if sighting.aside is None:
         return _next_without_aside(departure, sighting)
-    if stays or not _is_unchanged(progress, sighting.aside):
+    if stays or not is_unchanged(progress, sighting.aside):
         return Step.PUT_BACK
     return Step.LEAVE
 
@@ -127,5 +127,6 @@ def _next_without_aside(departure: Departure, sighting: Sighting) -> Step:
     return Step.FINISH if departure.stage is Stage.LEAVING else Step.CANCEL
 
 
-def _is_unchanged(progress: Progress, facts: FileFacts) -> bool:
+def is_unchanged(progress: Progress, facts: FileFacts) -> bool:
+    """Whether a source's file is as it was when it ended."""
     return (facts.size, facts.changed_at_ns) == (progress.size, progress.changed_at_ns)

@@ -16,6 +16,7 @@ from services.ingest.delivered.decisions import (
     FileFacts,
     Judgement,
     Sighting,
+    is_unchanged,
     judge_content,
     judge_facts,
 )
@@ -30,6 +31,10 @@ T = TypeVar("T")
 
 # Another name may be taken just before a file gets it.
 _MOST_TRIES = 10
+
+
+class GrownError(OSError):
+    """A file that is on its way has changed."""
 
 
 def call_each(call: Callable[..., T], asked: Mapping[str, tuple[Any, ...]]) -> tuple[dict[str, T], dict[str, OSError]]:
@@ -48,6 +53,8 @@ def judge_error(error: OSError) -> Judgement:
     """What becomes of a file with which something failed."""
     if isinstance(error, MovedError | FileNotFoundError):
         return MOVED
+    if isinstance(error, GrownError):
+        return CHANGED
     # A mount of the same file system has the same device, and is another one for renaming.
     choice = Choice.STAYS if error.errno == errno.EXDEV else Choice.HINDERED
     return Judgement(choice, f"{error.strerror or error}: {error.filename2 or error.filename}")
@@ -174,9 +181,15 @@ def find_targets(folder: Path, base: Path, paths: Mapping[str, Path]) -> dict[st
     return targets
 
 
-def leave(departure: Departure) -> None:
-    """Delete a file that was set aside, or move it to its target. FileExistsError if that name was taken meanwhile."""
+def leave(departure: Departure, progress: Progress) -> None:
+    """Delete a file that was set aside, or move it to its target.
+
+    FileExistsError if that name was taken meanwhile, and GrownError if somebody has written to the file.
+    """
     aside = path_of(departure.aside)
+    # Once more: since the last look this step was recorded, which takes as long as a commit.
+    if (facts := facts_of(aside)) is not None and not is_unchanged(progress, facts):
+        raise GrownError(errno.ESTALE, CHANGED.reason, os.fspath(aside))
     if not departure.target:
         aside.unlink()
         return

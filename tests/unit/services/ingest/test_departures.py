@@ -236,15 +236,18 @@ def renaming_takes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("renaming_takes")
 @pytest.mark.parametrize("action", ["move", "delete"])
-async def test_a_file_that_grows_aside_is_put_back_read_on_and_leaves_then(folder: Path, action: str) -> None:
+@pytest.mark.parametrize("before", ["sight", "leave"])
+async def test_a_file_that_grows_aside_is_put_back_read_on_and_leaves_then(
+    folder: Path, action: str, before: str
+) -> None:
     path = folder / "a.csv"
     path.write_bytes(CONTENT)
     life = life_of(folder, action)
     reaper = Reaper()
     await life.live(reaper=reaper)
-    at = reaper.steps.index("before sight")
+    at = reaper.steps.index(f"before {before}")
     # What puts it back dies as well, at each of its steps.
-    for step in range(8):
+    for step in range(14):
         clear(folder)
         path.write_bytes(CONTENT)
         life = life_of(folder, action)
@@ -256,6 +259,27 @@ async def test_a_file_that_grows_aside_is_put_back_read_on_and_leaves_then(folde
         assert files(folder) == ({"done/a.csv": CONTENT + MORE} if action == "move" else {})
         assert life.rows == {"a.csv": 4}
         assert life.events.count("file is put back") <= 1
+
+
+@pytest.mark.parametrize("action", ["move", "delete"])
+async def test_a_file_that_grows_while_its_last_step_is_recorded_does_not_leave(
+    folder: Path, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.csv").write_bytes(CONTENT)
+    leave = leaving.leave
+    has_grown: list[bool] = []
+
+    def leave_late(*arguments: Any) -> None:
+        if not has_grown:
+            has_grown.append(grow(folder))
+        leave(*arguments)
+
+    monkeypatch.setattr(passage, "leave", leave_late)
+    life = life_of(folder, action)
+    await life.live(8)
+    assert files(folder) == ({"done/a.csv": CONTENT + MORE} if action == "move" else {})
+    assert life.rows == {"a.csv": 4}
+    assert life.events.count("file is put back") == 1
 
 
 async def test_a_death_between_the_two_steps_of_a_renaming_leaves_one_name(

@@ -76,7 +76,7 @@ def test_a_file_is_set_aside_and_moved_away(path: Path) -> None:
     assert sight(progress, departure) == Sighting(facts_of(Path(departure.aside)))
     # Also where a replica that was late has done it.
     set_aside(departure)
-    leave(departure)
+    leave(departure, progress)
     make_names_durable([departure])
     assert target.read_bytes() == CONTENT
     assert others(path.parent) == {}
@@ -86,7 +86,7 @@ def test_a_file_is_set_aside_and_moved_away(path: Path) -> None:
 def test_a_file_is_set_aside_and_deleted(path: Path) -> None:
     departure, progress = departure_of(path), read_to_its_end(path)
     set_aside(departure)
-    leave(departure)
+    leave(departure, progress)
     make_names_durable([departure])
     assert sight(progress, departure) == Sighting(None)
     assert others(path.parent) == {}
@@ -129,10 +129,10 @@ def test_a_target_that_is_taken_is_never_overwritten(path: Path) -> None:
     done.mkdir()
     for name in ("a.csv", "a~2.csv"):
         (done / name).write_bytes(b"earlier")
-    departure = departure_of(path, done / "a.csv")
+    departure, progress = departure_of(path, done / "a.csv"), read_to_its_end(path)
     set_aside(departure)
     with pytest.raises(FileExistsError):
-        leave(departure)
+        leave(departure, progress)
     assert Path(departure.aside).read_bytes() == CONTENT
     assert others(done) == {"a.csv": b"earlier", "a~2.csv": b"earlier"}
 
