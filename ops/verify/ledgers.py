@@ -63,11 +63,12 @@ class Ledgers:
         self._db.executescript(_TABLES)
         self.rules: dict[int, str] = {}
         self.formats: set[int] = set()
-        for number, path in enumerate(self._paths):
-            try:
-                read_safely(path, partial(self._copy, number))
-            except sqlite3.Error as error:
-                raise ServiceError(f"ledger {path} cannot be read: {error}") from error
+        try:
+            for number, path in enumerate(self._paths):
+                self._take(number, path)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Drop the copy."""
@@ -90,6 +91,12 @@ class Ledgers:
     def is_in_use(self, ledger: int) -> bool:
         """Whether a sink has the ledger open now, or left it without closing it."""
         return not state_of(self._paths[ledger])[0]
+
+    def _take(self, ledger: int, path: Path) -> None:
+        try:
+            read_safely(path, partial(self._copy, ledger))
+        except sqlite3.Error as error:
+            raise ServiceError(f"ledger {path} cannot be read: {error}") from error
 
     def _copy(self, ledger: int, source: sqlite3.Connection) -> None:
         """Copy a ledger, from the beginning each time."""

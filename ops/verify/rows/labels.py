@@ -79,7 +79,8 @@ def _edge(number: Decimal, step: Decimal) -> str:
     """The lower edge of the bin that a number is in, with as many decimals as the step is written with."""
     nth, rest = _EXACT.divmod(number, step)
     if rest < 0:
-        nth -= 1
+        # Not `-`, which rounds to 28 digits.
+        nth = _EXACT.subtract(nth, Decimal(1))
     edge = _EXACT.multiply(nth, step)
     decimals = max(0, -int(step.as_tuple().exponent))
     return f"{edge or abs(edge):.{decimals}f}"

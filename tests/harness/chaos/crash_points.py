@@ -202,8 +202,6 @@ POINTS = (
     Point("send_receipts", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("receipts"), repeats=False),
     # Only if files are finished: tests/integration/test_rolling.py reaches this.
     Point("rename", _SINK, "os:rename", when=_renames_rows, reached=False),
-    Point("packed", _SINK, "services.sink.ledger.database:Ledger.set_packed", reached=False),
-    Point("rename", _SINK, "os:rename", reached=False),
     Point("ready", _SINK, "services.sink.ledger.database:Ledger.set_ready", reached=False),
     Point("in_place", _SINK, "services.sink.ledger.database:Ledger.set_in_place", reached=False),
     # Only at the end of a finite run, and where the next one begins: tests/integration/test_proofs.py reaches these.

@@ -44,6 +44,7 @@ def by_split(field: bytes, column: Column, encoding: str) -> Label:
 @example(b"0e" + b"9" * 5_000, Float(Decimal(1)), "utf-8")
 @example(b"-1e-100", Float(Decimal("0.1")), "utf-8")
 @example(b"\xb2", Int(), "latin-1")
+@example(b"-1.7666675136517775e+31", Float(Decimal(3)), "utf-8")
 def test_a_label_is_that_of_split(field: bytes, kind: Kind, encoding: str) -> None:
     column = Column("c", kind)
     assert labeller(column, encoding)(field) == by_split(field, column, encoding)
