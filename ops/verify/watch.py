@@ -25,9 +25,13 @@ _MOST_SHOWN = 10
 
 @dataclass(slots=True)
 class Survey:
-    """How the sources stand: how many are delivered, and the others; `unknown` are those that no ledger knows yet."""
+    """How the sources stand: how many are delivered, and the others; `unknown` are those that no ledger knows yet.
+
+    `older` is how many were begun in format 1: no ledger knows whether all of them is there.
+    """
 
     delivered: int = 0
+    older: int = 0
     under_way: list[Balance] = field(default_factory=list)
     stuck: list[Balance] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -38,13 +42,14 @@ class Survey:
         """What is known of all of them: sums that do not add up are mended by no waiting."""
         if any(each.standing is Standing.OFF for each in self.stuck):
             return DIFFERS
-        is_all = self.delivered and not (self.under_way or self.stuck or self.unknown)
+        is_all = (self.delivered or self.older) and not (self.under_way or self.stuck or self.unknown)
         return WELL if is_all else NOT_YET
 
     def fields(self, now_ms: int) -> dict[str, Any]:
         """As JSON."""
         return {
             "delivered": self.delivered,
+            "older": self.older,
             "under_way": [_fields(each, now_ms) for each in self.under_way[:_MOST_SHOWN]],
             "stuck": [_fields(each, now_ms) for each in self.stuck[:_MOST_SHOWN]],
             "unknown": self.unknown[:_MOST_SHOWN],
@@ -56,7 +61,8 @@ class Survey:
     def lines(self, now_ms: int) -> Iterator[str]:
         """For people."""
         count = len(self.under_way) + len(self.unknown)
-        yield f"{self.delivered:,} delivered, {count:,} under way, {len(self.stuck):,} stuck"
+        older = f", {self.older:,} begun in format 1" if self.older else ""
+        yield f"{self.delivered:,} delivered, {count:,} under way, {len(self.stuck):,} stuck{older}"
         for mark, found in (("stuck", self.stuck), ("under way", self.under_way)):
             for each in found[:_MOST_SHOWN]:
                 yield f"{mark}: {each.source}: {each.reason}; {_age(each, now_ms)}"
@@ -74,6 +80,8 @@ def survey(ledgers: Ledgers, files: Collection[str], now_ms: int, stuck_s: float
         found.missing += each.missing
         if each.standing is Standing.DELIVERED:
             found.delivered += 1
+        elif each.standing is Standing.OLDER:
+            found.older += 1
         elif each.standing is Standing.OFF or now_ms - each.latest_ms >= stuck_s * 1000:
             found.stuck.append(each)
         else:
