@@ -1,0 +1,113 @@
+"""`nacre verify --watch`: what is delivered, under way and stuck, by the ledgers alone."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from common.protocol.output_folder import LEDGERS
+from ops.verify.command import main
+from tests.harness.delivered import delivered
+
+HEADER = b"Sex,Rings\n"
+SPLITS = "*,Sex"
+
+
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that syncs at once."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def watched(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    # Without what the services have logged.
+    capsys.readouterr()
+    code = main([str(folder / "out"), "--watch", *arguments])
+    return code, capsys.readouterr().out.splitlines()
+
+
+@pytest.fixture
+def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever would look again interrupts it."""
+
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupted)
+
+
+def change(folder: Path, statement: str) -> None:
+    for path in (folder / "out").glob(LEDGERS):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(statement)
+            database.commit()
+
+
+def test_it_ends_once_all_is_delivered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n", "b.csv": HEADER + b"F,2\ntoo,many,fields\n"})
+    assert watched(tmp_path, capsys) == (0, ["2 delivered, 0 under way, 0 stuck"])
+    code, [line] = watched(tmp_path, capsys, "--json")
+    assert (code, json.loads(line)["delivered"], json.loads(line)["rows_not_safe_yet"]) == (0, 2, 0)
+
+
+def test_it_looks_again_until_what_is_under_way_has_come(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n"})
+    other = tmp_path / "in" / "b.csv"
+    other.write_bytes(HEADER + b"F,2\n")
+    slept: list[float] = []
+
+    def deliver(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            with capsys.disabled(), capture_logs():
+                asyncio.run(delivery.deliver(other))
+
+    monkeypatch.setattr("time.sleep", deliver)
+    code, lines = watched(tmp_path, capsys, "--source", str(tmp_path / "in"))
+    assert code == 0
+    # What has not changed is not told again.
+    assert lines == [
+        "1 delivered, 1 under way, 0 stuck",
+        f"under way: {other}: no row of it is safe yet",
+        "2 delivered, 0 under way, 0 stuck",
+    ]
+
+
+@pytest.mark.usefixtures("one_look")
+def test_an_end_that_has_not_come_everywhere_is_under_way_and_stuck_after_a_while(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\nF,2\nI,3\n"})
+    # As in ledgers that have none of the rows of this split yet.
+    change(tmp_path, "DELETE FROM passed WHERE split = 'Sex'")
+    change(tmp_path, "DELETE FROM tallies WHERE split = 'Sex'")
+    code, lines = watched(tmp_path, capsys, "--stuck-s", "1000000000")
+    assert code == 75
+    assert lines[0] == "0 delivered, 1 under way, 0 stuck"
+    assert "3 of 3 rows are not safe yet in split Sex; the oldest was read at least" in lines[1]
+    code, lines = watched(tmp_path, capsys, "--stuck-s", "0")
+    assert (code, lines[0]) == (75, "0 delivered, 0 under way, 1 stuck")
+
+
+@pytest.mark.usefixtures("one_look")
+def test_sums_that_do_not_add_up_end_it_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\nM,2\n"})
+    change(tmp_path, "UPDATE passed SET tallies = replace(tallies, ',2,', ',1,') WHERE split = 'Sex'")
+    code, lines = watched(tmp_path, capsys)
+    assert (code, lines[0]) == (1, "0 delivered, 0 under way, 1 stuck")
+    assert "split Sex: 1 in files + 0 rejected are not 2 rows that were read" in lines[1]
+
+
+def test_sources_that_were_begun_in_format_1_do_not_hold_it_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n", "b.csv": HEADER + b"F,2\n"})
+    change(tmp_path, "UPDATE ends SET ended = json_set(ended, '$.is_older', json('true')) WHERE source LIKE '%/a.csv'")
+    assert watched(tmp_path, capsys) == (0, ["1 delivered, 0 under way, 0 stuck, 1 begun in format 1"])
