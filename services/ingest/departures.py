@@ -3,13 +3,15 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from common.protocol.progress import Departure, Progress, Stage
 from common.protocol.receipts import Receipt
+from services.ingest.after_delivery import input_root
 from services.ingest.context import IngestContext
-from services.ingest.delivered.decisions import Choice, Judgement, has_left, is_delivered
+from services.ingest.delivered.decisions import UNDELIVERED, Choice, Judgement, has_left, is_delivered, judge_receipt
 from services.ingest.delivered.names import aside_name
 from services.ingest.files.finding import source_name
 from services.ingest.files.leaving import call_each, judge_error, judge_file
@@ -27,6 +29,13 @@ log = structlog.get_logger()
 _AGAIN_S = {Choice.LEAVES: 0.0, Choice.WAITS: 1.0, Choice.HINDERED: 30.0}
 
 
+class Delivered(NamedTuple):
+    """The number of a source's end that is delivered, and why its file stays all the same, or ""."""
+
+    end: int
+    reason: str
+
+
 class Departures:
     """The delivered sources of one partition whose files are still there, and those on their way."""
 
@@ -36,13 +45,16 @@ class Departures:
         self._context = context
         self._settings = context.settings
         self._sources = sources
+        self._root = input_root(context.settings.input)
         self._passage = Passage(context.settings, scan, sources, commit, self._note_judgement)
-        self._strays = Strays(sources)
+        self._strays = Strays(context.settings.topic_prefix, sources)
         # The end up to which each is delivered, and when to look whether its file may leave (time.monotonic).
-        self._delivered: dict[str, int] = {}
+        self._delivered: dict[str, Delivered] = {}
         self._due: dict[str, float] = {}
         # Why files stay, or are not there yet.
         self._kept: dict[str, str] = {}
+        # Whether all receipts that there were have come.
+        self._is_current = False
 
     @property
     def awaited(self) -> list[str]:
@@ -56,12 +68,27 @@ class Departures:
         """Go on where a predecessor was, before any source is taken up."""
         self._passage.resume()
 
+    def begin(self) -> None:
+        """Let no file leave until all receipts have come: some may not count any more."""
+        self._is_current = False
+
+    def catch_up(self) -> None:
+        """Let files leave."""
+        self._is_current = True
+
     def note(self, receipt: Receipt) -> None:
         """Take note of a receipt of one of the sources."""
         progress = self._sources.progress(receipt.source)
         if is_delivered(progress, receipt) and not has_left(progress):
-            self._delivered[receipt.source] = receipt.number
+            deletes = self._settings.action.kind == "delete"
+            reason = judge_receipt(progress, receipt, self._settings.tolerance, deletes=deletes)
+            self._delivered[receipt.source] = Delivered(receipt.number, reason)
             self._due[receipt.source] = 0.0
+
+    def drop(self, source: str) -> None:
+        """Take note that a receipt does not count any more."""
+        self._delivered.pop(source, None)
+        self._due.pop(source, None)
 
     async def step(self) -> None:
         """Let the files leave that may, and take their next steps."""
@@ -73,11 +100,13 @@ class Departures:
 
     def _find_ready(self, now: float) -> dict[str, Found]:
         ready: dict[str, Found] = {}
+        if not self._is_current:
+            return ready
         for source, at in self._due.items():
             followed = self._sources.files.get(source)
             if at > now or followed is None or source in self._sources.departing:
                 continue
-            is_latest = followed.progress.ends == self._delivered[source]
+            is_latest = followed.progress.ends == self._delivered[source].end
             if is_latest and (found := followed.resting) is not None:
                 ready[source] = found
             if len(ready) == AT_ONCE:
@@ -92,20 +121,23 @@ class Departures:
         for source, judgement in judged.items():
             if judgement.choice is Choice.LEAVES:
                 leaving[source] = self._departure(source, ready[source])
-                del self._due[source]
+                self._due.pop(source, None)
                 self._kept.pop(source, None)
             else:
                 self._note_judgement(source, judgement)
         await self._passage.set_aside(leaving)
 
     def _judge(self, progress: Progress, found: Found) -> Judgement:
-        if line := self._context.find_rejected_whole(progress) or self._context.find_skipped_whole(progress):
+        context, delivered = self._context, self._delivered.get(progress.source)
+        if delivered is None:
+            return UNDELIVERED
+        if line := context.find_rejected_whole(progress) or context.find_skipped_whole(progress) or delivered.reason:
             return Judgement(Choice.STAYS, line)
-        return judge_file(progress, found, self._settings.delivered_folder)
+        return judge_file(progress, found, self._root, self._settings.delivered_folder)
 
     def _departure(self, source: str, found: Found) -> Departure:
-        path, end = Path(found.path), self._delivered[source]
-        aside = path.with_name(aside_name(source, end, path.name))
+        path, end = Path(found.path), self._sources.progress(source).ends
+        aside = path.with_name(aside_name(self._settings.topic_prefix, source, end, path.name))
         return Departure(Stage.ASIDE, end, found.file, source_name(path), source_name(aside))
 
     def _note_judgement(self, source: str, judgement: Judgement) -> None:

@@ -151,12 +151,12 @@ class FileReader:
 
     def _rest(self, source: Source, stamp: Stamp) -> Turn:
         """Rest until the file is seen to have changed. The turn moves the progress if it has to keep a new time."""
+        before, is_other = source.progress, self._known is not None and self._known.file != stamp.file
         self._known, self.stage = stamp, Stage.FINISHED
         # Without its new time, a file that was touched and is renamed later would be taken for another one.
-        is_touched = source.progress.changed_at_ns != stamp.changed_at_ns
-        if is_touched:
-            source.progress = replace(source.progress, changed_at_ns=stamp.changed_at_ns)
-        return Turn(is_touched, math.inf)
+        if before.changed_at_ns != stamp.changed_at_ns or is_other:
+            source.progress = replace(before, changed_at_ns=stamp.changed_at_ns, is_touched=True)
+        return Turn(source.progress != before, math.inf)
 
     async def _take_chunk(self, content: Content, source: Source, look: Look, outbox: Outbox, now: float) -> Turn:
         """Read, and let the source frame, encode and pack."""

@@ -86,7 +86,7 @@ class Ingest:
             sources = PartitionSources(self._context, self._scan, partition, transactions, known)
             try:
                 await self._open(sources, partition, run, began_at, stop)
-                with self.receipts.passed_to(partition.partition, sources.departures.note):
+                with self.receipts.passed_to(partition.partition, sources.departures):
                     await self._read(sources, run, stop)
                 await sources.commit()
                 await transactions.settle()

@@ -182,7 +182,10 @@ class Source:
         # A blank line was never a row, so it does not explain a source without rows.
         if not self.progress.reason and reject.reason.code is not Code.BLANK_LINE:
             self.progress = replace(self.progress, reason=shortened(reject.reason.text))
-        pack_reject(outbox, self._context.topics, self._address, reject, self._context.settings.max_row_bytes)
+        max_raw_bytes = self._context.settings.max_row_bytes
+        if len(reject.raw) > max_raw_bytes:
+            self.progress = replace(self.progress, cut=self.progress.cut + 1)
+        pack_reject(outbox, self._context.topics, self._address, reject, max_raw_bytes)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:
         self.fingerprint = self.fingerprint.after(used)

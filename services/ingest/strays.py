@@ -15,7 +15,8 @@ log = structlog.get_logger()
 class Strays:
     """The strays of one partition's sources."""
 
-    def __init__(self, sources: FollowedSources) -> None:
+    def __init__(self, prefix: str, sources: FollowedSources) -> None:
+        self._prefix = prefix
         self._sources = sources
         self._seen: Seen | None = None
         self._by_digest: dict[str, str] = {}
@@ -27,7 +28,7 @@ class Strays:
             return
         self._seen = seen
         if len(self._by_digest) != len(self._sources.names):
-            self._by_digest = {source_digest(source): source for source in self._sources.names}
+            self._by_digest = {source_digest(self._prefix, source): source for source in self._sources.names}
         owners = {aside: self._by_digest.get(digest_in(path_of(aside).name), "") for aside in seen.aside}
         strays = {aside: source for aside, source in owners.items() if source and not self._is_expected(aside, source)}
         asked = {aside: (path_of(aside), path_of(self._path(source))) for aside, source in strays.items()}

@@ -14,7 +14,7 @@ from common.version import VERSION
 from common.waiting import pause
 from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
-from services.sink.receipts.issuing import Issuing, read_joined
+from services.sink.receipts.issuing import Issuing, read_joined, withdraw
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
@@ -61,6 +61,8 @@ class Delivery:
     async def _issue(self, stop: asyncio.Event) -> None:
         async with open_reader(self._settings, "nacre-receipts") as reader:
             joined = await read_joined(reader, self._topics, self._folder)
+        # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
+        await withdraw(self._sender, self._topics, joined)
         async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
             root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
             self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender, joined)

@@ -5,6 +5,7 @@ from enum import Enum, auto
 
 from common.protocol.progress import Departure, Progress, Stage
 from common.protocol.receipts import Receipt
+from common.protocol.tolerance import Tolerance, permits_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,10 @@ class Judgement:
 LEAVES = Judgement(Choice.LEAVES)
 MOVED = Judgement(Choice.WAITS, "it is not where it was")
 CHANGED = Judgement(Choice.WAITS, "it has changed since it was read")
+TOUCHED = Judgement(
+    Choice.STAYS, "it was touched, or written again, after it was read: only its first and last 4 KB were compared"
+)
+UNDELIVERED = Judgement(Choice.WAITS, "its receipt does not count any more")
 KEPT = Judgement(Choice.STAYS, "AFTER_DELIVERY is keep by now")
 UNREACHABLE = Judgement(Choice.HINDERED, "its folder is not there, or is on another file system than before")
 
@@ -56,6 +61,19 @@ def has_left(progress: Progress) -> bool:
     return departure is not None and departure.stage is Stage.GONE and departure.end == progress.ends
 
 
+def judge_receipt(progress: Progress, receipt: Receipt, tolerance: Tolerance, *, deletes: bool) -> str:
+    """Why a source's file stays though it is delivered, in one line; "" if nothing speaks against it."""
+    if deletes and progress.cut:
+        return f"{progress.cut} of its rejected rows are too long to be kept whole in rejected.csv"
+    for split, delivered in receipt.splits.items():
+        rejected = delivered.rejected.rows
+        if rejected and not delivered.files.rows and not permits_all(tolerance, rejected):
+            return (
+                f"every row was rejected for split {split}, {rejected} in all. If that is right, set MAX_REJECTED=100%"
+            )
+    return ""
+
+
 def judge_facts(progress: Progress, facts: FileFacts | None, file: str) -> Judgement:
     """Whether a delivered source's file may leave, by what its folder shows; `file` is which file it has to be."""
     if facts is None:
@@ -67,6 +85,8 @@ def judge_facts(progress: Progress, facts: FileFacts | None, file: str) -> Judge
         return Judgement(Choice.HINDERED, f"it has {facts.names} names (hard links)")
     if facts.file != file or not is_unchanged(progress, facts):
         return CHANGED
+    if progress.is_touched:
+        return TOUCHED
     return LEAVES
 
 

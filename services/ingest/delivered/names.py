@@ -16,17 +16,20 @@ def is_aside(name: str) -> bool:
     return name.startswith(_ASIDE)
 
 
-def aside_name(source: str, end: int, name: str) -> str:
-    """The hidden name of a source's file that has this name, at this end of the source. No other file ever gets it."""
-    head = f"{_ASIDE}{source_digest(source)}-{end}-"
+def aside_name(prefix: str, source: str, end: int, name: str) -> str:
+    """The hidden name of a source's file that has this name, at this end of the source. No other file ever gets it.
+
+    `prefix` is the pipeline's TOPIC_PREFIX: another pipeline may read the same INPUT.
+    """
+    head = f"{_ASIDE}{source_digest(prefix, source)}-{end}-"
     # The name itself is there for people.
     kept = name.encode("utf-8", "surrogateescape")[: _MOST_BYTES - len(head)]
     return head + kept.decode("utf-8", "ignore")
 
 
-def source_digest(source: str) -> str:
-    """What the hidden names of a source's file have in common."""
-    return blake2b(source.encode(), digest_size=6).hexdigest()
+def source_digest(prefix: str, source: str) -> str:
+    """What the hidden names of a source's file have in common, in the pipeline of this TOPIC_PREFIX."""
+    return blake2b(f"{prefix} {source}".encode(), digest_size=6).hexdigest()
 
 
 def digest_in(name: str) -> str:

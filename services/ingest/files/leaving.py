@@ -78,13 +78,18 @@ def device_of(path: Path) -> int:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
-def judge_file(progress: Progress, found: Found, folder: Path | None) -> Judgement:
-    """Whether the file of a delivered source may leave, to this folder or to nowhere. OSError if it cannot be read."""
+def judge_file(progress: Progress, found: Found, root: Path, folder: Path | None) -> Judgement:
+    """Whether the file of a delivered source may leave the folder `root`, to this folder or to nowhere.
+
+    OSError if it cannot be read.
+    """
     path = Path(found.path)
     facts = facts_of(path)
     judgement = judge_facts(progress, facts, found.file)
     if facts is None or judgement.choice is not Choice.LEAVES:
         return judgement
+    if not path.parent.resolve().is_relative_to(root.resolve()):
+        return Judgement(Choice.STAYS, "a symbolic link leads to its folder")
     if folder is not None and device_of(folder) != device_of(path):
         return Judgement(Choice.STAYS, f"it is on another file system than {folder}")
     if not is_source_file(Found(found.path, facts.file, facts.size, facts.changed_at_ns), progress):
@@ -194,7 +199,11 @@ def leave(departure: Departure, progress: Progress) -> None:
         aside.unlink()
         return
     target = path_of(departure.target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        # A file has the name of one of its folders: another target would not help.
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
     rename_to_free(aside, target)
 
 

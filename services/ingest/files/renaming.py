@@ -10,6 +10,8 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 # What a system, or a file system, says that does not know it.
 _UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+# What says that a file cannot have a second name, or not by this user.
+_NO_LINKS = {*_UNKNOWN, errno.EPERM, errno.EMLINK}
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
@@ -17,10 +19,18 @@ _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 def rename_to_free(path: Path, target: Path) -> None:
     """Rename a file that no other program knows. FileExistsError if there is anything of that name.
 
-    Where this takes two steps, a death in between leaves both names.
+    Where this takes two steps, a death in between leaves both names. Where files have one name only, or a second one
+    is not permitted for files of others, the target may be taken in between, and is lost then.
     """
-    if not _rename_in_one_step(path, target):
+    if _rename_in_one_step(path, target):
+        return
+    try:
         os.link(path, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_unless_there(path, target)
+    else:
         path.unlink()
 
 
@@ -30,9 +40,13 @@ def rename_aside(path: Path, aside: Path) -> None:
     Never in two steps: a file that took the name in between would lose its only one.
     """
     if not _rename_in_one_step(path, aside):
-        if os.path.lexists(aside):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(aside))
-        path.rename(aside)
+        _rename_unless_there(path, aside)
+
+
+def _rename_unless_there(path: Path, target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    path.rename(target)
 
 
 def _rename_in_one_step(path: Path, target: Path) -> bool:

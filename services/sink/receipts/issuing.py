@@ -39,6 +39,7 @@ _UNDER_WAY = ".tmp"
 _AT_ONCE = 500
 _OFFSET = "shares"
 _FOLDER = "folder"
+_OF_ANOTHER = -1
 
 
 async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -> dict[str, int]:
@@ -53,8 +54,17 @@ async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -
                 continue
             headers = dict(record.headers)
             is_ours = headers.get(_FOLDER) == folder.encode()
-            joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else -1
+            joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else _OF_ANOTHER
     return joined
+
+
+async def withdraw(sender: Sender, topics: Topics, joined: Mapping[str, int]) -> None:
+    """Delete the receipts of other folders, as `read_joined` has found them."""
+    others = [source for source, offset in joined.items() if offset == _OF_ANOTHER]
+    for at in range(0, len(others), _AT_ONCE):
+        await sender.send(topics.receipts, [(source.encode(), None, []) for source in others[at : at + _AT_ONCE]])
+    if others:
+        log.info("receipts of another OUTPUT_DIR are withdrawn", sources=len(others), first=others[0])
 
 
 class Issuing:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.protocol.progress import Progress
-from common.protocol.receipts import Receipt, Rejections
+from common.protocol.receipts import Delivered, Receipt, Rejections
+from common.rows.tally import NOTHING
 from services.ingest import departures, passage
 from services.ingest.delivered.names import is_aside
 from services.ingest.files import leaving, renaming
@@ -90,6 +91,7 @@ class Life:
     progress: dict[str, Progress] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
     schemas: Schemas = field(default_factory=Schemas)
+    splits: dict[str, Delivered] = field(default_factory=dict)
 
     async def live(self, turns: int = 4, reaper: Reaper | None = None, *, has_receipts: bool = True) -> bool:
         """So many turns, with a receipt of whatever is read to its end and committed; False if it died."""
@@ -110,13 +112,14 @@ class Life:
     async def _live(self, replica: Replica, turns: int, *, has_receipts: bool) -> None:
         await replica.scan.refresh(0)
         replica.sources.departures.resume()
+        replica.sources.departures.catch_up()
         for _ in range(turns):
             await replica.look()
             await replica.read()
             await replica.sources.commit()
             for progress in (self.progress | replica.progress).values():
                 if has_receipts and progress.ended:
-                    replica.sources.departures.note(receipt_of(progress))
+                    replica.sources.departures.note(receipt_of(progress, self.splits))
             await replica.sources.departures.step()
 
     @property
@@ -125,9 +128,9 @@ class Life:
         return {Path(source).name: progress.tally.rows for source, progress in self.progress.items()}
 
 
-def receipt_of(progress: Progress) -> Receipt:
+def receipt_of(progress: Progress, splits: Mapping[str, Delivered] | None = None) -> Receipt:
     numbers = progress.ends, progress.offset, progress.tally
-    return Receipt(progress.source, *numbers, "csv", Rejections(), {}, 0, None, None, "", "", "")
+    return Receipt(progress.source, *numbers, "csv", Rejections(), splits or {}, 0, None, None, "", "", "")
 
 
 @pytest.fixture
@@ -318,20 +321,75 @@ async def test_a_file_aside_is_put_back_once_the_setting_is_keep(folder: Path) -
     assert life.rows == {"a.csv": 2}
 
 
-@pytest.mark.parametrize("kind", ["symbolic", "hard", "rejected", "half a header"])
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "rejected", "half a header", "cut", "rejected by split"])
 async def test_what_stays_is_named_once(folder: Path, kind: str) -> None:
     path = folder / "a.csv"
-    content = {"rejected": b"S,a\nM\nF\n", "half a header": b"Sex,Len"}.get(kind, CONTENT)
+    kinds = {"rejected": b"S,a\nM\nF\n", "half a header": b"Sex,Len", "cut": CONTENT + b"M," + b"x" * 2_000 + b"\n"}
+    content = kinds.get(kind, CONTENT)
     path.write_bytes(content)
     if kind == "symbolic":
         path.rename(folder.parent / "elsewhere")
         path.symlink_to(folder.parent / "elsewhere")
     elif kind == "hard":
         os.link(path, folder.parent / "second")
-    life = life_of(folder, "delete")
+    life = life_of(folder, "delete", max_row_bytes=1_000)
+    if kind == "rejected by split":
+        life.splits = {"Sex": Delivered(NOTHING, Rejections({"number": 2}))}
     await life.live()
-    assert files(folder) == {"a.csv": content}
+    left = files(folder)
+    assert left == {"a.csv": content}
     assert life.events.count("file is kept after its delivery") == 1
+    # A file that is only moved still has the whole row, and who permits it has asked for it.
+    life.after = "move:" + str(folder / "done")
+    life.settings["max_rejected"] = "100%"
+    await life.live()
+    assert files(folder) == ({"done/a.csv": content} if kind in {"cut", "rejected by split", "rejected"} else left)
+
+
+async def test_a_file_that_was_written_again_with_the_same_size_stays(folder: Path) -> None:
+    path = folder / "a.csv"
+    middle = b"".join(b"M,%04d\n" % n for n in range(5_000))
+    path.write_bytes(CONTENT + middle + CONTENT)
+    life = life_of(folder, "delete")
+    await life.live(has_receipts=False)
+    written = CONTENT + middle.replace(b"M,2500", b"M,9999") + CONTENT
+    path.write_bytes(written)
+    os.utime(path, ns=(1, 1))
+    await life.live()
+    assert files(folder) == {"a.csv": written}
+    assert life.events.count("file is kept after its delivery") == 1
+
+
+async def test_no_file_leaves_before_all_receipts_have_come_nor_by_one_that_was_withdrawn(folder: Path) -> None:
+    (folder / "a.csv").write_bytes(CONTENT)
+    life = life_of(folder, "delete")
+    await life.live(has_receipts=False)
+    replica = Replica(folder, dict(life.progress), life.schemas, settle_s=0, after_delivery="delete")
+    departures = replica.sources.departures
+    await replica.scan.refresh(0)
+    departures.resume()
+
+    async def turn() -> None:
+        await replica.look()
+        await replica.read()
+        await replica.sources.commit()
+        await departures.step()
+
+    [progress] = life.progress.values()
+    departures.begin()
+    departures.note(receipt_of(progress))
+    for _ in range(3):
+        await turn()
+    assert files(folder) == {"a.csv": CONTENT}
+    departures.drop(progress.source)
+    departures.catch_up()
+    for _ in range(3):
+        await turn()
+    assert files(folder) == {"a.csv": CONTENT}
+    departures.note(receipt_of(progress))
+    for _ in range(3):
+        await turn()
+    assert files(folder) == {}
 
 
 async def test_a_stray_that_no_record_tells_of_is_put_back(folder: Path) -> None:

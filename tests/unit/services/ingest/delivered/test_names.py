@@ -11,16 +11,16 @@ names = st.binary(min_size=1, max_size=255).filter(lambda name: not {0, 0x2F} & 
 
 @given(source=st.text(min_size=1), end=st.integers(1, 10**9), name=names)
 def test_a_hidden_name_fits_is_known_as_one_and_names_its_source(source: str, end: int, name: str) -> None:
-    hidden = aside_name(source, end, name)
+    hidden = aside_name("", source, end, name)
     assert hidden.startswith(".")
     assert is_aside(hidden)
-    assert digest_in(hidden) == source_digest(source)
+    assert digest_in(hidden) == source_digest("", source)
     assert len(os.fsencode(hidden)) <= 255
 
 
 def test_a_hidden_name_is_one_end_s_alone_and_shows_what_it_hides() -> None:
-    assert aside_name("/in/a.csv", 2, "a.csv").endswith("-2-a.csv")
-    assert len({aside_name(source, end, "a.csv") for source in ("/in/a.csv", "/in/b.csv") for end in (1, 2)}) == 4
+    assert aside_name("", "/in/a.csv", 2, "a.csv").endswith("-2-a.csv")
+    assert len({aside_name("", source, end, "a.csv") for source in ("/in/a.csv", "/in/b.csv") for end in (1, 2)}) == 4
 
 
 @pytest.mark.parametrize("name", ["a.csv", ".nacre", ".nacre.csv", "nacre-0123456789ab-1-a.csv"])

@@ -1,5 +1,6 @@
 """The steps of a file on its way out, with real files; where renaming takes one step and where it takes two."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from services.ingest.files.leaving import (
     facts_of,
     find_targets,
     give_name,
+    judge_error,
     judge_file,
     leave,
     make_names_durable,
@@ -44,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def departure_of(path: Path, target: Path | None = None) -> Departure:
-    aside = path.with_name(aside_name("/in/a.csv", 1, path.name))
+    aside = path.with_name(aside_name("", "/in/a.csv", 1, path.name))
     stage = Stage.ASIDE if target is None else Stage.LEAVING
     goes_to = "" if target is None else source_name(target)
     return Departure(stage, 1, look(path).file, source_name(path), source_name(aside), goes_to)
@@ -71,7 +73,7 @@ def test_a_file_never_takes_a_name_that_is_taken(path: Path, rename: object) -> 
 def test_a_file_is_set_aside_and_moved_away(path: Path) -> None:
     target = path.parent / "done" / "deeper" / "a.csv"
     departure, progress = departure_of(path, target), read_to_its_end(path)
-    assert judge_file(progress, look(path), path.parent / "done").choice is Choice.LEAVES
+    assert judge_file(progress, look(path), path.parent, path.parent / "done").choice is Choice.LEAVES
     set_aside(departure)
     assert sight(progress, departure) == Sighting(facts_of(Path(departure.aside)))
     # Also where a replica that was late has done it.
@@ -137,6 +139,38 @@ def test_a_target_that_is_taken_is_never_overwritten(path: Path) -> None:
     assert others(done) == {"a.csv": b"earlier", "a~2.csv": b"earlier"}
 
 
+def test_a_file_that_has_the_name_of_a_target_s_folder_is_told(path: Path) -> None:
+    done = path.parent / "done"
+    done.write_bytes(b"a file")
+    departure, progress = departure_of(path, done / "a.csv"), read_to_its_end(path)
+    set_aside(departure)
+    with pytest.raises(NotADirectoryError) as raised:
+        leave(departure, progress)
+    judgement = judge_error(raised.value)
+    assert (judgement.choice, judgement.reason) == (Choice.HINDERED, f"Not a directory: {done}")
+    assert put_back(departure) == path
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_a_file_that_may_have_no_second_name_is_renamed_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(renaming, "_renameat2", None)
+    monkeypatch.setattr(os, "link", refuse)
+    departure, progress = departure_of(path, path.parent / "done" / "a.csv"), read_to_its_end(path)
+    set_aside(departure)
+    assert put_back(departure) == path
+    set_aside(departure)
+    leave(departure, progress)
+    assert others(path.parent / "done") == {"a.csv": CONTENT}
+    path.write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        rename_to_free(path, path.parent / "done" / "a.csv")
+
+
 def test_targets_are_free_and_below_the_folder_as_the_files_were_below_input(tmp_path: Path) -> None:
     done, root = tmp_path / "done", tmp_path / "in"
     (done / "deeper").mkdir(parents=True)
@@ -193,7 +227,7 @@ def test_after_a_device_got_another_number_only_what_was_read_counts(path: Path)
 
 
 def judged(path: Path, progress: Progress, folder: Path | None = None) -> str:
-    return judge_file(progress, look(path), folder).reason
+    return judge_file(progress, look(path), path.parent, folder).reason
 
 
 def test_what_is_no_file_of_its_own_or_not_all_read_stays(path: Path) -> None:
@@ -201,6 +235,13 @@ def test_what_is_no_file_of_its_own_or_not_all_read_stays(path: Path) -> None:
     link = path.with_name("link.csv")
     link.symlink_to(path)
     assert judged(link, progress) == "it is a symbolic link"
+    folder = path.parent.with_name("elsewhere")
+    folder.symlink_to(path.parent)
+    root = path.parent / "deeper"
+    assert judge_file(progress, look(path), root, None).reason == "a symbolic link leads to its folder"
+    # INPUT itself may be one.
+    assert judge_file(progress, look(folder / path.name), folder, None).choice is Choice.LEAVES
+    assert "it was touched, or written again" in judged(path, replace(progress, is_touched=True))
     os.link(path, path.with_name("second.csv"))
     assert judged(path, progress) == "it has 2 names (hard links)"
     path.with_name("second.csv").unlink()
