@@ -57,10 +57,10 @@ class Progress:
     `rows` that has its rows, "" where the broker gave none. `reason` is why the first row was rejected (a blank line is
     no row). `given_up`: standard input was left before its end. `begun` are the settings, by name, with which its first
     bytes were read, empty while none are read. `ends` counts how often it has ended: a file that grows has many ends.
-    `format` is the one in which its first rows were written: there are receipts from format 2 on.
-    `cut` is how many rejected rows were too long to be kept whole. `is_touched`: since the source ended, its file got
-    another time, and only what the fingerprints are of was compared. `departure` says how its file leaves, None where
-    it stays.
+    `format` is the one in which its first rows were written: there are receipts from format 2 on. `is_spread`: some of
+    its rows are in other partitions of `rows` than its own, as ORDER=none has them. `cut` is how many rejected rows
+    were too long to be kept whole. `is_touched`: since the source ended, its file got another time, and only what the
+    fingerprints are of was compared. `departure` says how its file leaves, None where it stays.
     """
 
     source: str
@@ -81,6 +81,7 @@ class Progress:
     begun: Mapping[str, str] = field(default_factory=dict)
     ends: int = 0
     format: int = 1
+    is_spread: bool = False
     cut: int = 0
     is_touched: bool = False
     departure: Departure | None = None

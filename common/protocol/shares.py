@@ -42,6 +42,14 @@ class Counted(NamedTuple):
     kind: Kind = Kind.READ
     code: str = ""
 
+    @property
+    def is_void_anew(self) -> bool:
+        """Whether it counts no more once the source is read from its beginning again.
+
+        Not what replays have sent: it has a balance of its own.
+        """
+        return self.kind is Kind.READ or (self.kind is Kind.TAKEN and self.split == EVERY_SPLIT)
+
 
 Tallies = Mapping[Counted, Tally]
 

@@ -33,10 +33,13 @@ class IngestContext:
 
     def address(self, source: str, key: bytes) -> Address:
         """Where a source's records go: to one partition, which keeps their order, or to all partitions."""
-        partitions = self.settings.partitions
         if self.settings.order == "source":
-            return Address(source, key, (partition_for(key, partitions),), self.version)
-        return Address(source, key, tuple(range(partitions)), self.version)
+            return Address(source, key, (partition_for(key, self.settings.partitions),), self.version)
+        return self.spread(source, key)
+
+    def spread(self, source: str, key: bytes) -> Address:
+        """All partitions."""
+        return Address(source, key, tuple(range(self.settings.partitions)), self.version)
 
     def new_progress(self, source: str) -> Progress:
         """The progress of a source that is not read yet."""

@@ -132,8 +132,11 @@ class Source:
     def _end(self, outbox: Outbox, size: int, changed_at_ns: int) -> None:
         was_ended = self.progress.ended
         if not was_ended:
-            partitions = len(self._address.partitions)
-            pack_end(outbox, self._context.topics, self._address, self._ended(partitions))
+            address = self._address
+            if self.progress.is_spread:
+                # Its end has to come behind all of its rows, also where ORDER is another one by now.
+                address = self._context.spread(address.source, address.key)
+            pack_end(outbox, self._context.topics, address, self._ended(len(address.partitions)))
         ends = self.progress.ends + (not was_ended)
         self.progress = replace(self.progress, ended=True, size=size, changed_at_ns=changed_at_ns, ends=ends)
         if not was_ended and (line := self._context.find_skipped_whole(self.progress)):
@@ -196,5 +199,6 @@ class Source:
             head=self.fingerprint.head_digest,
             tail=self.fingerprint.tail_digest,
             ended=False,
+            is_spread=self.progress.is_spread or len(self._address.partitions) > 1,
             **changes,
         )

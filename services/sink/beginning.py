@@ -16,6 +16,7 @@ from common.kafka.reading import find_end
 from common.pipeline.start import Pipeline
 from common.protocol.acceptance import decode_acceptance
 from common.waiting import unless_stopped
+from services.sink.disk.folder import decode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
@@ -53,6 +54,14 @@ class Beginning:
         # Before any row is written: from now on a missing ledger was removed, and this is no first start.
         await asyncio.to_thread(lock.note_ledger)
         return next_offset
+
+    async def is_elsewhere(self, partition: TopicPartition) -> bool:
+        """Whether this folder is another one than that of the latest commit: then its shares are not in Kafka.
+
+        The folder may have been copied, or filled before another one was.
+        """
+        point = (await committed_offsets(self.admin, self.group, [partition]))[partition]
+        return decode_folder(point.metadata) != folder_id(self.output_dir)
 
     def _origin(self, topic: str) -> Origin:
         identity, schemas = self.pipeline.identity, self.pipeline.topics.schemas

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
@@ -15,6 +17,7 @@ from common.waiting import pause
 from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing, read_joined, withdraw
+from services.sink.receipts.resting import find_resting
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
@@ -29,15 +32,20 @@ _AT_ONCE = 100
 class Delivery:
     """Shares and receipts of one session; in format 1 there are none."""
 
-    def __init__(self, settings: SinkSettings, pipeline: Pipeline, folder: str, sender: Sender) -> None:
+    def __init__(
+        self, settings: SinkSettings, pipeline: Pipeline, folder: str, sender: Sender, admin: AIOKafkaAdminClient
+    ) -> None:
         self._settings = settings
         self._topics = pipeline.topics
         self._has_receipts = pipeline.identity.format > 1
         self._folder = folder
         self._sender = sender
+        self._find_resting = partial(find_resting, admin, settings)
         # Whether this sink owns `rejected`.
         self._is_issuer = False
         self._issuing: Issuing | None = None
+        # The files of `rejected`, whose ledger knows each source that has ended.
+        self._rejected: PartitionFiles | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
         self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, VERSION)
 
@@ -48,15 +56,15 @@ class Delivery:
             await self._sender.send(self._topics.shares, ((share.key, encode_share(share), []) for share in shares))
             files.note_shared(shares)
 
-    async def issue(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+    async def issue(self, partition: TopicPartition, files: PartitionFiles, stop: asyncio.Event) -> None:
         """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
-        self._is_issuer = True
+        self._is_issuer, self._rejected = True, files
         try:
             await self._issue(stop)
         finally:
-            self._is_issuer, self._issuing = False, None
+            self._is_issuer, self._rejected, self._issuing = False, None, None
 
     async def _issue(self, stop: asyncio.Event) -> None:
         async with open_reader(self._settings, "nacre-receipts") as reader:
@@ -65,7 +73,9 @@ class Delivery:
         await withdraw(self._sender, self._topics, joined)
         async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
             root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
-            self._issuing = Issuing(root, self._topics, self._makers, consumer, self._sender, joined)
+            self._issuing = Issuing(
+                root, self._topics, self._makers, consumer, self._sender, joined, self._find_resting
+            )
             await self._issuing.run(stop)
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
@@ -84,19 +94,24 @@ class Delivery:
         while self._issuing is None and not stop.is_set():
             await pause(stop, _LOOK_INTERVAL_S)
         await self.all_issued(consumer, stop)
+        if self._issuing is not None:
+            await self._issuing.refresh()
         found = Undelivered()
         for at, (source, number) in enumerate(ends.items()):
             if at % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-            if stop.is_set() or self._issuing is None:
+            if stop.is_set() or self._issuing is None or self._rejected is None:
                 return None
-            if lack := self._issuing.lack_of(source, number):
+            # All is processed: what this ledger does not know was forgotten.
+            if (lack := self._issuing.lack_of(source, number)) and await self._rejected.knows(source):
                 found = found.with_one(source, lack)
         return found
 
 
 @asynccontextmanager
-async def open_delivery(settings: SinkSettings, pipeline: Pipeline, folder: str) -> AsyncIterator[Delivery]:
+async def open_delivery(
+    settings: SinkSettings, pipeline: Pipeline, folder: str, admin: AIOKafkaAdminClient
+) -> AsyncIterator[Delivery]:
     """Shares and receipts for one session."""
     async with AsyncExitStack() as opened:
-        yield Delivery(settings, pipeline, folder, Sender(settings, opened))
+        yield Delivery(settings, pipeline, folder, Sender(settings, opened), admin)

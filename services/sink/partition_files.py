@@ -135,6 +135,15 @@ class PartitionFiles:
             await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]), tallied)
             self._next_offset = offset
 
+    async def share_all(self) -> None:
+        """Let the shares of all sources be issued again."""
+        await in_thread(self._looking, self._ledger.share_all)
+        self._unshared = {each.source: each for each in await in_thread(self._looking, self._ledger.unshared)}
+
+    async def knows(self, source: str) -> bool:
+        """Whether the ledger has anything of a source."""
+        return await in_thread(self._looking, self._ledger.knows, source)
+
     def take_shares(self, partition: str, folder: str) -> list[Share]:
         """Take the shares that are to be issued; `note_shared` takes note that they are."""
         unshared, self._unshared = self._unshared, {}

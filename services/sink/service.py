@@ -160,13 +160,18 @@ class Sink:
             try:
                 self._at_rest.discard(partition)
                 position = await self._beginning.open(partition, files, lock, stop)
+                if self._identity.format > 1 and await unless_stopped(stop, self._beginning.is_elsewhere(partition)):
+                    # Before the first commit of this folder, so that a death in between repeats it.
+                    await files.share_all()
                 await files.seal.take_up(is_finite=self._settings.exit_when_done)
                 await unless_stopped(stop, self._beginning.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
                 filling = self._fill(partition, files, position, stop)
-                await all_ended(filling, self._delivery.issue(partition, stop), self._proofs.keep(partition, stop))
+                await all_ended(
+                    filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
+                )
             finally:
                 files.close()
         finally:
@@ -215,7 +220,7 @@ async def _session(
         topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
         folder = folder_id(settings.output_dir)
-        delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder))
+        delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder, admin))
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         proofs = FolderProofs(settings, pipeline, folder, partial(delivery.find_undelivered, consumer))

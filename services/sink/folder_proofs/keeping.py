@@ -103,11 +103,11 @@ class FolderProofs:
             await until_stopped(stop, self._is_processed.wait(), timeout_s=pause_s)
 
     async def _conclude(self, writer: FolderWriter, processed: Processed, stop: asyncio.Event) -> None:
+        if SUCCESS in self._wanted and await writer.run(is_there, self._root, SUCCESS):
+            # Since this session began: by another sink of this run, which has left, or before a rebalance by this one.
+            self._is_concluded = True
+            return
         if SUCCESS in self._wanted and not self._is_claimed:
-            if await writer.run(is_there, self._root, SUCCESS):
-                # Since this session began: by another sink of this run, which has left.
-                self._is_concluded = True
-                return
             # Once: if it is gone later, another sink has begun, perhaps of the next run.
             await writer.run(create, self._root, [SUCCESS])
             self._is_claimed = True

@@ -18,13 +18,14 @@ class Processed:
     """A finite run of which all is processed, at `moment_ns`.
 
     `ends` are the sources that have ended, with the number of the last end of each; `rows` is how many rows were read.
-    `unread` says in one line that not everything was read, and why, or "".
+    `unread` says in one line that not everything was read, and why, or ""; `older` that some sources have no receipts.
     """
 
     moment_ns: int
     ends: Mapping[str, int]
     rows: int
     unread: str
+    older: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,15 @@ class Undelivered:
 def processed_of(sources: Mapping[str, Progress], runs: Mapping[int, Run], moment_ns: int) -> Processed:
     """What is processed at this moment (ns since 1970)."""
     fields = describe_run(sources, runs)
-    ends = {source: progress.ends for source, progress in sources.items() if progress.ended}
+    older = [source for source, progress in sources.items() if progress.ended and progress.format == 1]
+    ends = {source: each.ends for source, each in sources.items() if each.ended and each.format > 1}
     unread = ""
     if "unread" in fields:
         unread = f"{fields['unread']} of the input not read to the end, the first: {fields['first_unread']}"
-    return Processed(moment_ns, ends, fields["rows"], unread)
+    without = (
+        f"{len(older)} sources were begun in format 1, which has no receipts, the first: {older[0]}" if older else ""
+    )
+    return Processed(moment_ns, ends, fields["rows"], unread, without)
 
 
 def describe_undelivered(processed: Processed, undelivered: Undelivered) -> str:
@@ -57,7 +62,7 @@ def describe_undelivered(processed: Processed, undelivered: Undelivered) -> str:
             f"{undelivered.count} of {len(processed.ends)} sources not delivered, the first: {undelivered.first}: "
             f"{undelivered.lacks}"
         )
-    return processed.unread
+    return processed.unread or processed.older
 
 
 def encode_success(processed: Processed, folder: str, nacre: str) -> bytes:

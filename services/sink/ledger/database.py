@@ -169,6 +169,17 @@ class Ledger:
         with self._turn, self._clear_errors():
             return read_unshared(self._db, int(dict(self._db.execute(sql.FACTS)).get(NEXT_OFFSET, 0)))
 
+    def share_all(self) -> None:
+        """The shares of all sources are to be issued, whether they were or not."""
+        if self._version > 1:
+            with self._transaction():
+                self._db.execute(sql.SHARE_ALL)
+
+    def knows(self, source: str) -> bool:
+        """Whether there is anything of the source."""
+        with self._turn, self._clear_errors():
+            return self._db.execute(sql.KNOWS, (source,)).fetchone() is not None
+
     def forget(self, sources: Iterable[str]) -> set[str]:
         """Keep no more than the sum of these sources' tallies; return those that there were."""
         with self._transaction():

@@ -119,7 +119,8 @@ UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}{_OLDER}PRAGMA user_version = {VERS
 
 TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
 SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"
-DROP_READ = "DELETE FROM tallies WHERE source = ? AND kind = 'read'"
+# As Counted.is_void_anew has it.
+DROP_VOID = "DELETE FROM tallies WHERE source = ? AND (kind = 'read' OR (kind = 'taken' AND split = ''))"
 PASSED = "SELECT split, copies, ended, tallies FROM passed JOIN ends USING (source, number) WHERE source = ?"
 SET_END = "INSERT OR REPLACE INTO ends VALUES (?, ?, ?)"
 SET_PASSED = "INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?, ?)"
@@ -133,6 +134,8 @@ SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"
 SET_SOURCE = "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)"
 UNSHARED = "SELECT source FROM sources WHERE is_shared = 0"
 SET_SHARED = "UPDATE sources SET is_shared = 1 WHERE source = ?"
+SHARE_ALL = "UPDATE sources SET is_shared = 0 WHERE source IN (SELECT source FROM passed)"
+KNOWS = "SELECT 1 FROM sources WHERE source = ?"
 
 HAS_FILES = "SELECT 1 FROM sqlite_master WHERE name = 'files'"
 # Open files, and files to be finished: these by their final paths once they are in place.

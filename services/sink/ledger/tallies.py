@@ -38,7 +38,7 @@ def enter(
             db.execute(sql.DROP_PASSED, (source,))
             db.execute(sql.DROP_ENDS, (source,))
         if known is not None and of_source.is_begun_anew:
-            db.execute(sql.DROP_READ, (source,))
+            db.execute(sql.DROP_VOID, (source,))
     # Few calls, whose cost is per call: most sources of a batch of small files are new.
     db.executemany(sql.SET_TALLY, (row for source in states for row in _tallies(source, states[source], additions)))
     ending = [source for source in states if additions[source].ends]

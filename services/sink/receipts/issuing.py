@@ -8,14 +8,15 @@ joined again.
 import asyncio
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.aiokafka_internals.fetched_batches import RecordBatch, read_on, runs_of
 from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
 from common.kafka.reading import read_until
@@ -70,7 +71,8 @@ async def withdraw(sender: Sender, topics: Topics, joined: Mapping[str, int]) ->
 class Issuing:
     """Issues the receipts of one output folder. Every share before the offset `position` is joined.
 
-    `joined` has the offset up to which each source was joined before; `root` is None where receipts get no files.
+    `joined` has the offset up to which each source was joined before; `root` is None where receipts get no files;
+    `find_resting` gives the digests of the splits that SPLIT_BY no longer names.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Issuing:
         consumer: AIOKafkaConsumer,
         sender: Sender,
         joined: Mapping[str, int],
+        find_resting: Callable[[], Awaitable[Collection[str]]],
     ) -> None:
         self._root = root
         self._topics = topics
@@ -88,6 +91,10 @@ class Issuing:
         self._consumer = consumer
         self._sender = sender
         self._joined = joined
+        self._find_resting = find_resting
+        self._resting: Collection[str] = ()
+        # By source, the offset of the latest share of those that were joined, and lack something.
+        self._lacking: dict[str, int] = {}
         self._shares = Shares()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         self._shares_partition = TopicPartition(topics.shares, 0)
@@ -101,10 +108,13 @@ class Issuing:
             self.position = beginnings[self._shares_partition]
             self._consumer.assign([self._shares_partition])
             self._consumer.seek(self._shares_partition, self.position)
+            await self.refresh()
             while not stop.is_set():
                 fetching = read_on(self._consumer, self._shares_partition, _TIMEOUT_MS)
                 batches = await until_stopped(stop, fetching) or []
-                changed = self._shares.take(one_by_one(runs_of(batches)), self._joined, self._makers.folder)
+                changed = self._take(batches)
+                if not batches and self._lacking and await self.refresh():
+                    changed = self._lacking
                 await self._issue(changed)
                 self.position = await self._consumer.position(self._shares_partition)
         finally:
@@ -112,12 +122,25 @@ class Issuing:
             # A cancelled task leaves its call running: the partition's lock is released after this.
             self._thread.shutdown(wait=True)
 
+    def _take(self, batches: Sequence[RecordBatch]) -> dict[str, int]:
+        """Take shares; return the sources that have to be joined, with the offset of the last share of each."""
+        with self._named():
+            return self._shares.take(one_by_one(runs_of(batches)), self._joined, self._makers.folder)
+
+    async def refresh(self) -> bool:
+        """Find out anew which splits rest; True if others do than before. KafkaError."""
+        before, self._resting = self._resting, await self._find_resting()
+        return self._resting != before
+
     async def _issue(self, sources: Mapping[str, int]) -> None:
         """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
         found: list[tuple[str, bytes, int]] = []
-        for source, offset in sources.items():
+        for source, offset in list(sources.items()):
             receipt = self._join(source)
-            if receipt is not None:
+            if receipt is None:
+                self._lacking[source] = offset
+            else:
+                self._lacking.pop(source, None)
                 found.append((source, encode_receipt(receipt), offset))
             if len(found) == _AT_ONCE:
                 await self._put(found)
@@ -140,14 +163,19 @@ class Issuing:
 
     def lack_of(self, source: str, number: int) -> str:
         """What the receipt of this end of a source lacks; "" if it is delivered."""
-        return find_lack(self._shares_of(source), self._makers, number)
+        return find_lack(self._shares_of(source), self._makers, number, self._resting)
 
     def _join(self, source: str) -> Receipt | None:
-        return join(self._shares_of(source), self._makers)
+        return join(self._shares_of(source), self._makers, self._resting)
 
     def _shares_of(self, source: str) -> list[Share]:
-        try:
+        with self._named():
             return [decode_share(value) for value in self._shares.of(source)]
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
         except ValueError as error:
             raise ServiceError(f"topic {self._topics.shares}: a record is {error}") from None
 

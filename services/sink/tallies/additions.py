@@ -44,10 +44,9 @@ class Additions:
         stretches, at = self.rows[counted], len(self.ends) if stretch is None else stretch
         stretches[at] = stretches.get(at, NOTHING) + rows
 
-    def up_to(self, counted: Counted, ends: int) -> Tally:
-        """What came before so many ends."""
-        stretches = self.rows.get(counted, {})
-        return sum((rows for at, rows in stretches.items() if at <= ends), NOTHING)
+    def between(self, counted: Counted, ends: int) -> Tally:
+        """What came in the stretch before the end with this index; behind the last one, after them all."""
+        return self.rows.get(counted, {}).get(ends, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,7 @@ class Tallying:
                     of_source.add(Counted(record.split, Kind.SENT), record.sent)
                     of_source.add(Counted(record.split, Kind.TAKEN, record.code), record.original)
                 case BegunAnew():
-                    # What replays sent stays: it has a balance of its own.
-                    kept = {key: rows for key, rows in of_source.rows.items() if key.kind is not Kind.READ}
+                    kept = {key: rows for key, rows in of_source.rows.items() if not key.is_void_anew}
                     self._sources[record.source] = anew = Additions(is_begun_anew=True)
                     anew.rows.update({key: {0: sum(rows.values(), NOTHING)} for key, rows in kept.items()})
                 case Ended():

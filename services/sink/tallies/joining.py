@@ -5,11 +5,12 @@ hold every row before it. They are delivered if for each split the rows in files
 were read, with the same checksum. What replays send comes behind the end and has a balance of its own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
 from common.protocol.messages import Ended
+from common.protocol.position import digest
 from common.protocol.receipts import Delivered, Receipt, Rejections
 from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share, Tallies, total
 from common.rows.tally import NOTHING, Tally
@@ -41,12 +42,15 @@ class _AtEnd:
     replays: Tallies
 
 
-def join(shares: Sequence[Share], makers: Makers) -> Receipt | None:
-    """The receipt of the latest end that is delivered, None if there is none. Each partition has one share at most."""
+def join(shares: Sequence[Share], makers: Makers, resting: Collection[str] = ()) -> Receipt | None:
+    """The receipt of the latest end that is delivered, None if there is none. Each partition has one share at most.
+
+    `resting` are the digests of the splits that SPLIT_BY no longer names: nothing more comes for them.
+    """
     if {share.partition for share in shares} != set(makers.partitions):
         return None
-    for at_end in _ends(shares, makers.rejected):
-        if at_end.ended.is_older:
+    for at_end in _ends(shares, makers.rejected, resting):
+        if _is_older(at_end.ended):
             continue
         splits = {split: _delivered(split, at_end, shares) for split in at_end.ended.split_by}
         by_ingest = _outstanding(EVERY_SPLIT, at_end)
@@ -58,25 +62,30 @@ def join(shares: Sequence[Share], makers: Makers) -> Receipt | None:
     return None
 
 
-def find_lack(shares: Sequence[Share], makers: Makers, number: int) -> str:
+def find_lack(shares: Sequence[Share], makers: Makers, number: int, resting: Collection[str] = ()) -> str:
     """What the receipt of the end with this number lacks, in one line; "" if that end, or a later one, is delivered."""
-    receipt = join(shares, makers)
+    receipt = join(shares, makers, resting)
     if receipt is not None and receipt.number >= number:
         return ""
     passed = {share.partition for share in shares for each in share.snapshots if each.ended.number == number}
     for partition in makers.partitions:
         if partition not in passed:
             return f"{partition} has not passed its end {number}"
-    for at_end in _ends(shares, makers.rejected):
+    for at_end in _ends(shares, makers.rejected, resting):
         if at_end.ended.number != number:
             continue
-        if at_end.ended.is_older:
+        if _is_older(at_end.ended):
             return "it was begun in format 1, which has no receipts"
         for split in at_end.ended.split_by:
             safe = total(at_end.files, split, Kind.READ) + total(at_end.rejected, split, Kind.READ)
             if safe != at_end.ended.tally:
                 return f"split {split} has {safe.rows} rows safe of {at_end.ended.tally.rows}, or others than were read"
     return f"what is safe at its end {number} is not what was read and replayed"
+
+
+def _is_older(ended: Ended) -> bool:
+    """Whether it, or its source's beginning, was written in format 1, where ends had no numbers."""
+    return ended.is_older or ended.number < 1
 
 
 def _receipt(
@@ -100,7 +109,7 @@ def _receipt(
     )
 
 
-def _ends(shares: Sequence[Share], rejected: str) -> Iterator[_AtEnd]:
+def _ends(shares: Sequence[Share], rejected: str, resting: Collection[str]) -> Iterator[_AtEnd]:
     """Each end at which every partition has a snapshot of every split, the latest first."""
     replays = _sum(share.tallies for share in shares)
     in_files = _sum(share.tallies for share in shares if share.partition != rejected)
@@ -112,7 +121,10 @@ def _ends(shares: Sequence[Share], rejected: str) -> Iterator[_AtEnd]:
             if snapshot.ended.number == number
         }
         # A split that was added later has passed the end later, and not in all partitions at once.
-        split_by = dict.fromkeys(split for each in found.values() for split in each.ended.split_by)
+        named = dict.fromkeys(split for each in found.values() for split in each.ended.split_by)
+        split_by = [split for split in named if digest(split) not in resting]
+        if not split_by:
+            continue
         if len(found) == len(shares) and all(set(split_by) <= set(each.ended.splits) for each in found.values()):
             files = _sum(each.tallies for name, each in found.items() if name != rejected)
             ended = replace(found[rejected].ended, split_by=tuple(split_by))

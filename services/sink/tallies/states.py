@@ -1,5 +1,6 @@
 """What a ledger has of a source, how a checkpoint changes it, and the share that it makes. Pure."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,6 +9,10 @@ from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share,
 from common.rows.tally import NOTHING, Tally
 from services.sink.tallies.additions import MOST_NAMED, Additions
 from services.sink.tallies.latencies import added, bucket_of
+
+# Of one source, that are shared at once. Every partition gets every end, so what all have passed is among the latest of
+# those that one has: others come only as fast as those that are left out did.
+MOST_SNAPSHOTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +49,32 @@ class SourceState:
         `is_rejected`: the ledger is that of `rejected`, where rows may be of EVERY_SPLIT.
         """
         if additions.is_begun_anew:
-            self.tallies = {key: tally for key, tally in self.tallies.items() if key.kind is not Kind.READ}
+            self.tallies = {key: tally for key, tally in self.tallies.items() if not key.is_void_anew}
             self.passed = {}
-        snapshots: list[Snapshot] = []
+        snapshots = deque[Snapshot](maxlen=MOST_SNAPSHOTS)
         for number, ended in enumerate(additions.ends):
+            self._add(additions, number)
             splits = (*ended.splits, EVERY_SPLIT) if is_rejected and not ended.is_filling else ended.splits
             for split in splits:
-                self._pass(split, ended, additions, number)
+                self._pass(split, ended)
             snapshots += _snapshots({split: self.passed[split] for split in splits if self.passed[split].is_whole})
-        for key in additions.rows:
-            self.tallies[key] = self.tallies.get(key, NOTHING) + additions.up_to(key, len(additions.ends))
+        self._add(additions, len(additions.ends))
         self._note(additions, safe_ms)
-        return snapshots
+        return list(snapshots)
 
-    def _pass(self, split: str, ended: Ended, additions: Additions, number: int) -> None:
+    def _add(self, additions: Additions, stretch: int) -> None:
+        """Add the rows of a stretch."""
+        for key in additions.rows:
+            self.tallies[key] = self.tallies.get(key, NOTHING) + additions.between(key, stretch)
+
+    def _pass(self, split: str, ended: Ended) -> None:
         """Take note of one more copy of an end; one that another has overtaken is left out."""
         known = self.passed.get(split)
         if known is not None and known.ended.number > ended.number:
             return
         copies = 1 if known is None or known.ended.number < ended.number else known.copies + 1
-        keys = {key for key in (*self.tallies, *additions.rows) if key.split == split and key.kind is Kind.READ}
-        at_end = {key: self.tallies.get(key, NOTHING) + additions.up_to(key, number) for key in sorted(keys)}
+        keys = {key for key in self.tallies if key.split == split and key.kind is Kind.READ}
+        at_end = {key: self.tallies[key] for key in sorted(keys)}
         self.passed[split] = Passed(ended, copies, at_end or {Counted(split): NOTHING})
 
     def _note(self, additions: Additions, safe_ms: int) -> None:
@@ -112,7 +122,9 @@ class Unshared:
 
     def after(self, earlier: "Unshared | None") -> "Unshared":
         """It, with the snapshots of an earlier one that was not shared."""
-        return self if earlier is None else replace(self, snapshots=(*earlier.snapshots, *self.snapshots))
+        if earlier is None:
+            return self
+        return replace(self, snapshots=(*earlier.snapshots, *self.snapshots)[-MOST_SNAPSHOTS:])
 
     def share(self, partition: str, folder: str) -> Share | None:
         """The share, None while no end is whole."""

@@ -1,6 +1,7 @@
 """When a finite run is a success, and what is said of it."""
 
 import json
+from dataclasses import replace
 
 from common.protocol.progress import Progress, Run
 from common.rows.tally import Tally
@@ -13,8 +14,8 @@ from services.sink.folder_proofs.success import (
 )
 
 MOMENT_NS = 1_796_000_000_123_456_789
-A = Progress("/a.csv", tally=Tally(3, 9, 1), ended=True, ends=2)
-B = Progress("/b.csv", tally=Tally(4, 9, 1), ended=True, ends=1)
+A = Progress("/a.csv", tally=Tally(3, 9, 1), ended=True, ends=2, format=2)
+B = Progress("/b.csv", tally=Tally(4, 9, 1), ended=True, ends=1, format=2)
 
 
 def test_a_run_whose_sources_are_all_delivered_is_one() -> None:
@@ -41,6 +42,14 @@ def test_a_run_with_a_source_that_is_not_delivered_is_none_and_the_first_is_name
     undelivered = Undelivered().with_one("/a.csv", "rejected-0 has not passed its end 2").with_one("/b.csv", "more")
     assert describe_undelivered(processed, undelivered) == (
         "2 of 2 sources not delivered, the first: /a.csv: rejected-0 has not passed its end 2"
+    )
+
+
+def test_a_run_with_a_source_that_has_no_receipt_because_of_its_format_is_none() -> None:
+    processed = processed_of({"/a.csv": A, "/b.csv": replace(B, format=1)}, {}, MOMENT_NS)
+    assert processed.ends == {"/a.csv": 2}
+    assert describe_undelivered(processed, Undelivered()) == (
+        "1 sources were begun in format 1, which has no receipts, the first: /b.csv"
     )
 
 
