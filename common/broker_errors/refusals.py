@@ -68,7 +68,8 @@ def refusal(error: BaseException, settings: ServiceSettings, bounds: Mapping[str
     name = name_of(error)
     if name in _RESOURCES:
         operation, resource = _RESOURCES[name]
-        return not_allowed(operation, resource, _names_in(root_of(error)))
+        # The broker does not always say which one.
+        return not_allowed(operation, resource, _names_in(root_of(error)) or f"{settings.topic_prefix}*")
     limits = ", ".join(f"{bound}={bounds[bound]}" if bound in bounds else bound for bound in BOUNDS.get(name, ()))
     reason = str(error) or repr(error)
     match name:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.protocol.output_folder import PACKAGE
+
 BEFORE_AND_AFTER = ("before", "after")
 _INGEST, _SPLIT, _SINK = ("ingest",), ("split",), ("sink",)
 _PRODUCERS = ("ingest", "split")
@@ -70,7 +72,7 @@ def _creates_rows(name: object, flags: int, *_: object, **__: object) -> bool:
 
 
 def _renames_receipt(_name: object, to: object, *_: object, **__: object) -> bool:
-    return str(to).endswith(".json")
+    return str(to).endswith(".json") and str(to) != PACKAGE
 
 
 def _renames_rows(name: object, to: object, *_: object, **__: object) -> bool:
