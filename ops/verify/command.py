@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import orjson
 
 from common.errors import ServiceError
-from ops.verify.checks import Names, check_receipts, check_rows, check_sources
+from ops.verify.checks import Names, check_rows, check_sources
 from ops.verify.files import check_length, find_foreign, opened, read_checked
 from ops.verify.given import compare_sources, find_given
 from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import check_receipts
 from ops.verify.report import Finding, Report
 from ops.verify.settings import PROGRAM, Arguments, read_arguments
 from ops.verify.spool import Spool

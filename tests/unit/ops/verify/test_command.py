@@ -17,6 +17,8 @@ import zstandard
 
 from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main, verify
+from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import check_receipts
 from ops.verify.report import Report
 from ops.verify.settings import read_arguments
 from services.sink.ledger.database import Ledger
@@ -340,6 +342,58 @@ def test_a_receipt_that_says_something_else_is_named(tmp_path: Path) -> None:
     assert "it says that 29 rows were read" in texts(verified(tmp_path))[0]
     path.write_text("no receipt")
     assert "is no receipt" in texts(verified(tmp_path))[0]
+
+
+def test_receipts_of_sources_that_have_gone_on_meanwhile_are_compared_with_the_ledgers_of_now(tmp_path: Path) -> None:
+    delivery = delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers:
+        with (tmp_path / "in" / "a.csv").open("ab") as file:
+            file.write(rows(30, 10))
+        asyncio.run(delivery.deliver(tmp_path / "in" / "a.csv"))
+        check_receipts(ledgers, report)
+        assert texts(report) == []
+        # What contradicts those as well is told.
+        [path] = tmp_path.glob("out/_receipts/**/*.json")
+        path.write_text(path.read_text().replace('"end": 2', '"end": 3'))
+        check_receipts(ledgers, report)
+    assert "it speaks of end 3, and the ledgers know of 2" in texts(report)[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (("rejected", "codes"), {"quotes": 1}, "of every split 1 quotes are rejected, not 1 fields"),
+        (("splits", "Rings", "rejected", "codes"), {}, "of split Rings none are rejected, not 1 number"),
+        (("splits", "Rings", "rejected", "checksum"), "0" * 16, "the rejected rows of split Rings have sums"),
+        (("splits", "Sex", "checksum"), "0" * 16, "30 rows are in the files of split Sex, not 30, with other sums"),
+        (("splits", "Sex"), None, "it has nothing of split Sex"),
+        (("splits", "Id"), "Sex", "it has split Id, of which the ledgers know nothing at its end"),
+    ],
+)
+def test_all_of_a_receipt_is_compared(tmp_path: Path, keys: tuple[str, ...], value: object, expected: str) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 29) + b"M,x,9\nbad\n"})
+    [path] = tmp_path.glob("out/_receipts/**/*.json")
+    receipt = json.loads(path.read_text())
+    place = receipt
+    for key in keys[:-1]:
+        place = place[key]
+    if value is None:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = place[value] if isinstance(value, str) and value in place else value
+    path.write_text(json.dumps(receipt))
+    assert any(expected in text for text in texts(verified(tmp_path))), texts(verified(tmp_path))
+
+
+def test_delivered_sources_without_a_receipt_are_counted(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {f"{name}.csv": HEADER + rows(0, 3) for name in "abc"})
+    for name in "ab":
+        next(tmp_path.glob(f"out/_receipts/**/{name}.csv.json")).unlink()
+    report = verified(tmp_path)
+    assert_well(report)
+    [finding] = [finding for finding in report.unseen.first if finding.what == "receipts"]
+    assert finding.text.startswith("2 sources that are delivered have no receipt")
 
 
 def test_a_file_with_the_name_of_another_category_is_named(tmp_path: Path) -> None:
