@@ -19,7 +19,7 @@ from ops.verify.spool import Spool
 from ops.verify.watch import watch
 
 _INTERRUPTED = 130
-_BY_LENGTH = "what the files hold: only their lengths were compared"
+_BY_LENGTH = "what the files hold: only their lengths were compared, and of packed files only that they are there"
 _BY_CHECKSUM = "whether each row is in the right file, as its source has it: only checksums were compared (--source)"
 
 

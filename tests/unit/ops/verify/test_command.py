@@ -17,6 +17,7 @@ import zstandard
 
 from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main, verify
+from ops.verify.files import check_length
 from ops.verify.ledgers import Ledgers
 from ops.verify.receipts import check_receipts
 from ops.verify.report import Report
@@ -169,6 +170,45 @@ def test_a_file_that_is_cut_missing_foreign_or_a_link_is_named(tmp_path: Path) -
             ("length", "Sex/F.csv"): 1,
             ("foreign", "Rings/more.csv"): 1,
         }
+
+
+def test_a_sink_that_goes_on_after_a_file_was_measured_makes_no_difference(tmp_path: Path) -> None:
+    delivery = delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers:
+        [before] = [file for file in ledgers.files() if file.path == "all.csv"]
+        with (tmp_path / "in" / "a.csv").open("ab") as file:
+            file.write(rows(30, 10))
+        asyncio.run(delivery.deliver(tmp_path / "in" / "a.csv"))
+        # It was longer than the first ledger says, and has grown behind that since.
+        path = tmp_path / "out" / "all.csv"
+        path.write_bytes(path.read_bytes()[: before.length + 6])
+        check_length(ledgers, before, report)
+    assert texts(report) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_one_that_has_gone_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    for name in ("lost+found", "gone"):
+        (tmp_path / "out" / name).mkdir()
+    scandir = os.scandir
+
+    def listed(path: Path) -> object:
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        if path.name == "gone":
+            path.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr("ops.verify.files.os.scandir", listed)
+    report = verified(tmp_path, "--quick")
+    assert_well(report)
+    told = {finding.what: finding.text for finding in report.unseen.first}
+    assert told.keys() == {"content", "folder"}
+    assert told["folder"].startswith("lost+found/ cannot be listed (Permission denied)")
+    assert "of packed files only that they are there" in told["content"]
 
 
 @pytest.mark.parametrize("seed", range(3))
