@@ -69,7 +69,13 @@ def compare_sources(
         ended = _latest_end(balances.get(name))
         ended_at = math.inf if ended is None else ended.size
         source = Source(name, path, ended_at, late.get(name, ()))
-        if not reader.read(len(sources), source, has_files=name in has_files):
+        try:
+            is_read = reader.read(len(sources), source, has_files=name in has_files)
+        except FileNotFoundError:
+            text = f"{path}: it has left meanwhile: its rows are not compared"
+            report.unseen.add(Finding("left", text, source=name))
+            continue
+        if not is_read:
             text = (
                 f"{path}: nothing shows how it was read, because none of its rows is in a file: set DELIMITER and QUOTE"
             )

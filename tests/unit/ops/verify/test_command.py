@@ -18,10 +18,13 @@ import zstandard
 from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main, verify
 from ops.verify.files import check_length
+from ops.verify.given import compare_sources, find_given
 from ops.verify.ledgers import Ledgers
 from ops.verify.receipts import check_receipts
 from ops.verify.report import Report
 from ops.verify.settings import read_arguments
+from ops.verify.sources import text_at
+from ops.verify.spool import Spool
 from services.sink.ledger.database import Ledger
 from services.sink.paths.template import path_rule
 from services.sink.rolling.limits import Limits, Rolling
@@ -372,6 +375,23 @@ def test_a_source_that_has_changed_since_it_was_read_is_named(tmp_path: Path) ->
     found = texts(with_sources(tmp_path))
     assert f"{path} has other rows in its first" in found[0]
     assert len(found) == 4
+
+
+def test_a_source_that_leaves_meanwhile_is_told(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30), "b.csv": HEADER + rows(30, 10)})
+    arguments = read_arguments([str(tmp_path / "out"), "--source", str(tmp_path / "in"), "--split-by", SPLITS])
+    assert arguments.settings is not None
+    files = find_given(arguments.sources)
+    (tmp_path / "in" / "b.csv").unlink()
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers, closing(Spool()) as spool:
+        compare_sources(ledgers, spool, files, arguments.settings, report)
+    assert_well(report)
+    assert report.counts["sources_given"] == 1
+    assert [finding.text for finding in report.unseen.first if finding.what == "left"] == [
+        f"{tmp_path}/in/b.csv: it has left meanwhile: its rows are not compared"
+    ]
+    assert text_at(tmp_path / "in" / "b.csv", 12) == b""
 
 
 def test_a_receipt_that_says_something_else_is_named(tmp_path: Path) -> None:
