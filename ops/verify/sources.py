@@ -32,7 +32,8 @@ class Source:
     """A source that is given: its name in the ledgers, its file, and what has been read of it.
 
     `read` and `rejected` are its rows, and how many are none, before `ended_at`, an offset. `late` are the offsets at
-    which rows were taken as ended before their rest came.
+    which rows were taken as ended before their rest came. `size` is how many bytes it holds, unpacked; 0 while nothing
+    follows its header: ingest may wait for its line ending.
     """
 
     name: str
@@ -43,11 +44,12 @@ class Source:
     read: Tally = NOTHING
     rejected: int = 0
     size: int = 0
+    bytes_read: int = 0
 
     def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """These chunks, all that the file holds; `size` is how many bytes have come."""
+        """These chunks, which are counted."""
         for chunk in chunks:
-            self.size += len(chunk)
+            self.bytes_read += len(chunk)
             yield chunk
 
 
@@ -120,6 +122,8 @@ class SourceReader:
         route = router(self._settings.splits, schema, self._version, longest)
         read = _Sums()
         for record, is_last in _with_last(records_of(lines_behind(beginning, schema), rules)):
+            # Behind a header all is records, up to the end.
+            source.size = source.bytes_read
             routed = route(record)
             is_half = is_last and record.eol == b"\r" != schema.dialect.eol
             row = Expected(digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)

@@ -1,10 +1,12 @@
 """What a file holds, in chunks, unpacked if it is packed: read with Python's gzip, and with zstandard."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from enum import Enum, auto
 from io import BufferedReader
+from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK_BYTES = 2**20
@@ -36,6 +38,15 @@ def packing_by_content(file: BufferedReader) -> Packing:
     # Or it begins with a frame to skip.
     is_skipped = first[1:] == b"\x2a\x4d\x18" and first[0] >> 4 == 5  # noqa: PLR2004 - 0x50 to 0x5f
     return Packing.ZSTD if first == _ZSTD or is_skipped else Packing.NONE
+
+
+def unpacked_size(path: Path) -> int:
+    """How many bytes a source holds. Raises OSError, and ValueError if it cannot be unpacked."""
+    with path.open("rb") as file:
+        packing = packing_by_content(file)
+        if packing is Packing.NONE:
+            return os.fstat(file.fileno()).st_size
+        return sum(map(len, chunks_of(file, packing)))
 
 
 def chunks_of(file: BinaryIO, packing: Packing) -> Iterator[bytes]:

@@ -346,10 +346,61 @@ def test_a_source_that_has_grown_or_is_new_is_under_way(tmp_path: Path) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
     with (tmp_path / "in" / "a.csv").open("ab") as file:
         file.write(rows(30, 10))
-    assert_well(with_sources(tmp_path))
     (tmp_path / "in" / "new.csv").write_bytes(HEADER + rows(90, 3))
     report = with_sources(tmp_path)
-    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["unknown"])
+    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["unknown", "grown"])
+    sizes = len(HEADER + rows(0, 40)), len(HEADER + rows(0, 30))
+    assert texts(report)[1].endswith("in/a.csv has {} bytes, and {} were read up to its latest end".format(*sizes))
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_of_a_packed_source_the_unpacked_size_says_whether_it_has_grown(tmp_path: Path, packing: str) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": PACK[packing](HEADER + rows(0, 30))})
+    assert_well(with_sources(tmp_path))
+    (tmp_path / "in" / "a.csv").write_bytes(PACK[packing](HEADER + rows(0, 31)))
+    report = with_sources(tmp_path)
+    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["grown"])
+
+
+def with_second_file(folder: Path, first: bytes, second: bytes) -> None:
+    """Deliver two files that had the name a.csv in turn."""
+    delivered(folder, SPLITS, {"a.csv": first, "b.csv": second})
+    for table in ("sources", "tallies", "passed", "ends"):
+        assert edit(folder, f"UPDATE {table} SET source = replace(source, 'b.csv', 'a.csv//2')")  # noqa: S608
+    (folder / "in" / "b.csv").replace(folder / "in" / "a.csv")
+
+
+@pytest.mark.parametrize("first", [30, 20])
+@pytest.mark.parametrize("packing", PACK)
+def test_a_file_that_got_the_name_of_an_earlier_one_is_compared_as_what_it_is(
+    tmp_path: Path, first: int, packing: str
+) -> None:
+    # As many rows, of the same length, or fewer.
+    with_second_file(tmp_path, HEADER + rows(10, first), PACK[packing](HEADER + rows(50, 30)))
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert unseen(report) == ["sources", "receipts"]
+    assert str(tmp_path / "in" / "a.csv,") not in report.unseen.first[0].text
+
+
+@pytest.mark.parametrize("content", [rows(80, 5), rows(80, 30), rows(80, 60)])
+def test_a_file_that_is_none_of_those_that_had_its_name_is_not_compared(tmp_path: Path, content: bytes) -> None:
+    with_second_file(tmp_path, HEADER + rows(10, 30), HEADER + rows(50, 30))
+    (tmp_path / "in" / "a.csv").write_bytes(HEADER + content)
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert unseen(report)[0] == "unsure"
+    assert "a.csv: several files had its name in turn" in report.unseen.first[0].text
+
+
+def test_a_delivered_file_that_was_moved_is_known_by_its_size(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    (tmp_path / "in" / "a.csv").rename(tmp_path / "in" / "a~2.csv")
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert report.counts["sources_given"] == 1
+    (tmp_path / "in" / "a~2.csv").write_bytes(HEADER + rows(0, 31))
+    assert [finding.what for finding in with_sources(tmp_path).not_yet.first] == ["unknown"]
 
 
 def test_a_source_whose_end_has_not_come_everywhere_is_not_delivered_yet(tmp_path: Path) -> None:
