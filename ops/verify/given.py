@@ -19,7 +19,7 @@ from ops.verify.files import opened, read_checked
 from ops.verify.judging import Task
 from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.lines import REJECTED, has_codes
-from ops.verify.matching import match_files, unsure
+from ops.verify.matching import left, match_files, unsure
 from ops.verify.others import Others
 from ops.verify.report import Finding, Report
 from ops.verify.rows.records import Rules, lines_of, records_of
@@ -81,8 +81,7 @@ class _Reading:
         try:
             is_read = self._reader.read(len(self.sources), source, has_files=has_files)
         except FileNotFoundError:
-            text = f"{source.path}: it has left meanwhile: its rows are not compared"
-            self._report.unseen.add(Finding("left", text, source=source.name))
+            self._report.unseen.add(left(source.path))
             return
         if not is_read:
             why = "nothing shows how it was read, because none of its rows is in a file: set DELIMITER and QUOTE"
@@ -181,7 +180,8 @@ def _late_offsets(ledgers: Ledgers, names: Iterable[str]) -> dict[str, list[int]
             if found is None:
                 continue
             rules = Rules(b",", b'"', width, _LONGEST_REJECTION)
-            for record in records_of(lines_of(read_checked(ledgers, file, *found, unreported)), rules):
+            chunks = read_checked(ledgers, file, *found, unreported)
+            for record in records_of(lines_of(chunks, longest=_LONGEST_REJECTION), rules):
                 if record.code is None and record.fields[4].startswith(mark) and record.fields[0] in wanted:
                     offsets.setdefault(wanted[record.fields[0]], []).append(int(record.fields[2]))
     return {name: sorted(found) for name, found in offsets.items()}

@@ -34,7 +34,9 @@ def match_files(ledgers: Ledgers, files: Mapping[str, Path], report: Report) -> 
     choices = choose(match_names(files, ledgers.sources()), size_of, end_of)
     for name, path in files.items():
         choice = choices.get(name)
-        if choice is None:
+        if choice is None and not path.exists():
+            report.unseen.add(left(path))
+        elif choice is None:
             text = f"{path}: no ledger knows it: nothing of it is safe yet, or it has another name since"
             report.not_yet.add(Finding("unknown", text, source=name))
         elif choice.source is None:
@@ -48,3 +50,8 @@ def unsure(path: Path) -> Finding:
     """That nothing says for certain which source a file is."""
     text = f"{path}: several files had its name in turn, and which of them it is, is not certain: it is not compared"
     return Finding("unsure", text, source=str(path))
+
+
+def left(path: Path) -> Finding:
+    """That a file that was there is not there any more: AFTER_DELIVERY may have moved it."""
+    return Finding("left", f"{path}: it has left meanwhile: its rows are not compared", source=str(path))

@@ -434,13 +434,15 @@ def test_a_source_that_leaves_meanwhile_is_told(tmp_path: Path) -> None:
     assert arguments.settings is not None
     files = find_given(arguments.sources)
     (tmp_path / "in" / "b.csv").unlink()
+    # Nor does any ledger know this one.
+    files["/in/new.csv"] = tmp_path / "new.csv"
     report = Report()
     with closing(Ledgers(tmp_path / "out")) as ledgers, closing(Spool()) as spool:
         compare_sources(ledgers, spool, files, arguments.settings, report)
     assert_well(report)
     assert report.counts["sources_given"] == 1
     assert [finding.text for finding in report.unseen.first if finding.what == "left"] == [
-        f"{tmp_path}/in/b.csv: it has left meanwhile: its rows are not compared"
+        f"{tmp_path}/{name}: it has left meanwhile: its rows are not compared" for name in ("new.csv", "in/b.csv")
     ]
     assert text_at(tmp_path / "in" / "b.csv", 12) == b""
 
