@@ -41,11 +41,15 @@ class Standing(Enum):
 
 
 class Safe(NamedTuple):
-    """What is safe of one split at an end of the source; later replays are counted by themselves."""
+    """What is safe of one split at an end of the source; later replays are counted by themselves.
+
+    `codes` are the rejected rows by code.
+    """
 
     ended: Ended
     files: Tally
     rejected: Tally
+    codes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +132,13 @@ def _safe(known: Known, split: str, ledgers: Collection[int], rejected: int | No
     if len({each.ended.number for each in at}) > 1:
         return None
     files = _sum(total(each.tallies, split, Kind.READ) for each in at if each.ledger != rejected)
-    return Safe(
-        at[0].ended, files, _sum(total(each.tallies, split, Kind.READ) for each in at if each.ledger == rejected)
-    )
+    [refused] = (each.tallies for each in at if each.ledger == rejected)
+    codes = {
+        key.code: tally.rows
+        for key, tally in refused.items()
+        if (key.split, key.kind) == (split, Kind.READ) and tally.rows
+    }
+    return Safe(at[0].ended, files, total(refused, split, Kind.READ), codes)
 
 
 def _difference(split: str, safe: Safe) -> str:

@@ -1,11 +1,10 @@
-"""What the ledgers of an output folder say, compared with itself, with the names of files and with the receipts."""
+"""What the ledgers of an output folder say, compared with itself and with the names of files."""
 
 from collections.abc import Iterator
 
 from common.protocol.category_keys import parse_file_key
-from common.protocol.output_folder import RECEIPTS, REJECTED_PATH
-from common.protocol.receipts import Receipt, decode_receipt
-from common.protocol.shares import Kind, total
+from common.protocol.output_folder import REJECTED_PATH
+from common.protocol.shares import Kind
 from ops.verify.balance import Balance, Known, Standing, balance
 from ops.verify.entries import File
 from ops.verify.ledgers import Ledgers
@@ -79,38 +78,3 @@ def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Bal
     if older:
         text = f"{older:,} sources were begun in format 1: whether all that was read of them is there, no ledger knows"
         report.unseen.add(Finding("older", text))
-
-
-def check_receipts(ledgers: Ledgers, report: Report) -> None:
-    """Compare each receipt with what the ledgers have at the end that it speaks of."""
-    for path in sorted((ledgers.root / RECEIPTS).rglob("*.json")):
-        name = str(path.relative_to(ledgers.root))
-        try:
-            receipt = decode_receipt(path.read_bytes())
-        except (OSError, ValueError) as error:
-            report.differs.add(Finding("receipt", f"{name} is no receipt: {error}", name))
-            continue
-        report.count("receipts")
-        for text in _contradictions(ledgers, receipt):
-            report.differs.add(Finding("receipt", f"{name}: {text}", name, source=receipt.source))
-
-
-def _contradictions(ledgers: Ledgers, receipt: Receipt) -> Iterator[str]:
-    known = ledgers.known(receipt.source)
-    found = balance(known, ledgers.numbers, ledgers.rejected)
-    if found.ended is None:
-        # Forgotten, or begun anew.
-        return
-    if receipt.number > found.ended.number:
-        yield f"it speaks of end {receipt.number}, and the ledgers know of {found.ended.number}"
-    if receipt.number == found.ended.number and (receipt.size, receipt.tally) != (found.ended.size, found.ended.tally):
-        yield f"it says that {receipt.tally.rows:,} rows were read, with sums that are not the ledgers'"
-    for split, delivered in receipt.splits.items():
-        safe = found.safe.get(split)
-        if safe is None or safe.ended.number != receipt.number:
-            continue
-        # A replay that came later supersedes the receipt, which is written again soon.
-        has_replays = delivered.replayed or any(total(each, split, Kind.REPLAY).rows for each in known.tallies.values())
-        if not has_replays and delivered.files != safe.files:
-            rows = delivered.files.rows
-            yield f"it says that {rows:,} rows are in the files of split {split}, not {safe.files.rows:,}"

@@ -8,17 +8,18 @@ from collections.abc import Iterable
 import orjson
 
 from common.errors import ServiceError
-from ops.verify.checks import Names, check_receipts, check_rows, check_sources
+from ops.verify.checks import Names, check_rows, check_sources
 from ops.verify.files import check_length, find_foreign, opened, read_checked
 from ops.verify.given import compare_sources, find_given
 from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import check_receipts
 from ops.verify.report import Finding, Report
 from ops.verify.settings import PROGRAM, Arguments, read_arguments
 from ops.verify.spool import Spool
 from ops.verify.watch import watch
 
 _INTERRUPTED = 130
-_BY_LENGTH = "what the files hold: only their lengths were compared"
+_BY_LENGTH = "what the files hold: only their lengths were compared, and of packed files only that they are there"
 _BY_CHECKSUM = "whether each row is in the right file, as its source has it: only checksums were compared (--source)"
 
 

@@ -107,8 +107,9 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
 def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: Report) -> bool:
     """Whether the file has all that its ledger knows, and is no longer than it may be."""
     if size > file.length and file.state is State.OPEN:
-        # A sink may have added to it since; or it died before its ledger knew of that, and the next one cuts it off.
-        if size == ledgers.now(file).length:
+        # A sink may have added to it since, even behind what was seen here; or it died before its ledger knew of that,
+        # and the next one cuts it off.
+        if size <= ledgers.now(file).length:
             return True
         if ledgers.is_in_use(file.ledger):
             report.count("bytes_not_safe_yet", size - file.length)
@@ -122,7 +123,7 @@ def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: 
 def find_foreign(ledgers: Ledgers, report: Report) -> None:
     """Report every file that no ledger knows."""
     suspects: list[str] = []
-    for path in _files_below(ledgers.root):
+    for path in _files_below(ledgers.root, report):
         if is_reserved(path) or _is_known(ledgers, path):
             continue
         suspects.append(path)
@@ -139,7 +140,7 @@ def _report_foreign(root: Path, suspects: Iterable[str], report: Report) -> None
     try:
         for path in suspects:
             if not _is_known(ledgers, path) and os.path.lexists(root / path):
-                shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+                shown = _shown(path)
                 report.differs.add(Finding("foreign", f"{shown} is no file of these ledgers", shown))
     finally:
         ledgers.close()
@@ -150,18 +151,34 @@ def _is_known(ledgers: Ledgers, path: str) -> bool:
     return is_text and ledgers.has_name(path) and _is_file(ledgers.root / path)
 
 
-def _files_below(root: Path) -> Iterator[str]:
+def _files_below(root: Path, report: Report) -> Iterator[str]:
     """All that is no folder, by its path below the root. Links are not followed."""
     folders = [""]
     while folders:
         folder = folders.pop()
+        for entry in _entries(root, folder, report):
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            else:
+                yield path
+
+
+def _entries(root: Path, folder: str, report: Report) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder: nothing if it has gone, or if it cannot be listed, which is reported."""
+    try:
         with os.scandir(root / folder) as entries:
-            for entry in entries:
-                path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(path)
-                else:
-                    yield path
+            yield from entries
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        shown = _shown(folder)
+        text = f"{shown}/ cannot be listed ({error.strerror}): whether only sink's files are there is not seen"
+        report.unseen.add(Finding("folder", text, shown))
+
+
+def _shown(path: str) -> str:
+    return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _is_file(path: Path) -> bool:

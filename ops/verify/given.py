@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from ops.verify.files import opened, read_checked
 from ops.verify.judging import Task
 from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.lines import REJECTED, has_codes
+from ops.verify.matching import left, match_files, unsure
 from ops.verify.others import Others
 from ops.verify.report import Finding, Report
 from ops.verify.rows.records import Rules, lines_of, records_of
-from ops.verify.rows.source_names import match_names
 from ops.verify.settings import SourceSettings
 from ops.verify.sources import Source, SourceReader
 from ops.verify.spool import Spool
@@ -48,11 +49,57 @@ def find_given(given: Sequence[str]) -> dict[str, Path]:
     return files
 
 
+class _Reading:
+    """Reads sources into a spool, one after the other; `sources` are those that are read."""
+
+    def __init__(self, ledgers: Ledgers, spool: Spool, settings: SourceSettings, report: Report) -> None:
+        self._settings = settings
+        self._version, self._schemas = max(ledgers.formats, default=NEWEST), ledgers.schemas
+        self._report = report
+        self._reader = self._reader_into(spool)
+        self.streams = self._reader.streams
+        self.sources: list[Source] = []
+
+    def _reader_into(self, spool: Spool) -> SourceReader:
+        return SourceReader(self._settings, spool, self._version, self._schemas)
+
+    def is_it(self, source: Source, latest: Ended, *, has_files: bool) -> bool:
+        """Whether the file has the rows that were read of this source; it is read once more for that."""
+        tried = replace(source, ended_at=latest.size)
+        with closing(Spool()) as spool:
+            try:
+                # Without a dialect nothing of it will be compared, which is told then.
+                return not self._reader_into(spool).read(0, tried, has_files=has_files) or _has_sums(tried, latest)
+            except FileNotFoundError:
+                # As is this.
+                return True
+            except ConfigurationError:
+                return False
+
+    def read(self, source: Source, ended: Ended | None, latest: Ended | None, *, has_files: bool) -> None:
+        """Read a source, whose rows are safe up to `ended`, and were read up to `latest`."""
+        try:
+            is_read = self._reader.read(len(self.sources), source, has_files=has_files)
+        except FileNotFoundError:
+            self._report.unseen.add(left(source.path))
+            return
+        if not is_read:
+            why = "nothing shows how it was read, because none of its rows is in a file: set DELIMITER and QUOTE"
+            self._report.unseen.add(Finding("dialect", f"{source.path}: {why}", source=source.name))
+            return
+        self.sources.append(source)
+        if ended is not None:
+            _compare_sums(source, ended, self._report)
+        if latest is not None and source.size > latest.size:
+            text = f"{source.path} has {source.size:,} bytes, and {latest.size:,} were read up to its latest end"
+            self._report.not_yet.add(Finding("grown", text, source=source.name))
+
+
 def compare_sources(
     ledgers: Ledgers, spool: Spool, files: Mapping[str, Path], settings: SourceSettings, report: Report
 ) -> None:
     """Compare all files with these sources."""
-    found = _match(ledgers, files, report)
+    found = match_files(ledgers, files, report)
     balances: dict[str, Balance] = {}
     has_files: set[str] = set()
     for known, how in check_sources(ledgers, report):
@@ -63,21 +110,17 @@ def compare_sources(
                 has_files.add(known.source)
     _check_splits(ledgers, settings, report)
     late = _late_offsets(ledgers, found)
-    reader = SourceReader(settings, spool, max(ledgers.formats, default=NEWEST), ledgers.schemas)
-    sources: list[Source] = []
-    for name, path in found.items():
-        ended = _latest_end(balances.get(name))
-        ended_at = math.inf if ended is None else ended.size
-        source = Source(name, path, ended_at, late.get(name, ()))
-        if not reader.read(len(sources), source, has_files=name in has_files):
-            text = (
-                f"{path}: nothing shows how it was read, because none of its rows is in a file: set DELIMITER and QUOTE"
-            )
-            report.unseen.add(Finding("dialect", text, source=name))
-            continue
-        sources.append(source)
-        if ended is not None:
-            _compare_sums(source, ended, report)
+    reading = _Reading(ledgers, spool, settings, report)
+    for name, (path, is_sure) in found.items():
+        standing = balances.get(name)
+        ended = _latest_end(standing)
+        source = Source(name, path, math.inf if ended is None else ended.size, late.get(name, ()))
+        latest = None if standing is None else standing.ended
+        if is_sure or latest is None or reading.is_it(source, latest, has_files=name in has_files):
+            reading.read(source, ended, latest, has_files=name in has_files)
+        else:
+            report.unseen.add(unsure(path))
+    sources = reading.sources
     report.count("sources_given", len(sources))
     spool.complete()
     others = Others(ledgers, {source.name for source in sources})
@@ -85,20 +128,8 @@ def compare_sources(
         others.add(ledgers.known(name))
     # Rows may be longer in files than in sources, as JSON gives them back: with all quotes doubled.
     longest = 2 * settings.max_row_bytes
-    task = Task(ledgers, spool, sources, reader.streams, balances, others, settings.order == "source", longest)
+    task = Task(ledgers, spool, sources, reading.streams, balances, others, settings.order == "source", longest)
     Comparison(task, report).run()
-
-
-def _match(ledgers: Ledgers, files: Mapping[str, Path], report: Report) -> dict[str, Path]:
-    """The files by the names that their sources have in the ledgers; in format 1 these have none."""
-    if ledgers.formats == {1}:
-        return dict(files)
-    names = match_names(files, ledgers.sources())
-    for name, path in files.items():
-        if name not in names:
-            text = f"{path}: no ledger knows it: nothing of it is safe yet, or it has another name since"
-            report.not_yet.add(Finding("unknown", text, source=name))
-    return {names[name]: path for name, path in files.items() if name in names}
 
 
 def _check_splits(ledgers: Ledgers, settings: SourceSettings, report: Report) -> None:
@@ -114,13 +145,18 @@ def _latest_end(found: Balance | None) -> Ended | None:
     return max((each.ended for each in safe), key=lambda ended: ended.number, default=None)
 
 
-def _compare_sums(source: Source, ended: Ended, report: Report) -> None:
-    """Compare what a source holds with what was read of it."""
+def _has_sums(source: Source, ended: Ended) -> bool:
+    """Whether a source holds what was read of it up to this end."""
     expected = ended.tally
     if ended.is_older:
         # Its first checksums were of another kind.
         expected = replace(expected, checksum=source.read.checksum)
-    if (source.read, source.rejected) == (expected, ended.rejected):
+    return (source.read, source.rejected) == (expected, ended.rejected)
+
+
+def _compare_sums(source: Source, ended: Ended, report: Report) -> None:
+    """Compare what a source holds with what was read of it."""
+    if _has_sums(source, ended):
         return
     there = f"{source.read.rows:,} rows and {source.rejected:,} that are none"
     read = f"{ended.tally.rows:,} and {ended.rejected:,} were read"
@@ -144,7 +180,8 @@ def _late_offsets(ledgers: Ledgers, names: Iterable[str]) -> dict[str, list[int]
             if found is None:
                 continue
             rules = Rules(b",", b'"', width, _LONGEST_REJECTION)
-            for record in records_of(lines_of(read_checked(ledgers, file, *found, unreported)), rules):
+            chunks = read_checked(ledgers, file, *found, unreported)
+            for record in records_of(lines_of(chunks, longest=_LONGEST_REJECTION), rules):
                 if record.code is None and record.fields[4].startswith(mark) and record.fields[0] in wanted:
                     offsets.setdefault(wanted[record.fields[0]], []).append(int(record.fields[2]))
     return {name: sorted(found) for name, found in offsets.items()}

@@ -19,6 +19,10 @@ REJECTED = Schema(
     ("source", "line", "offset", "split", "code", "reason", "row"),
     Dialect(),
 )
+# More than the header of rejected rows has.
+_MOST_HEADER_BYTES = 1_000
+# What a rejection has beside its row, at most.
+_REJECTION_BYTES = 65_536
 
 
 class Lines:
@@ -58,12 +62,13 @@ class Lines:
         chunks = self._behind_header(read_checked(self._ledgers, file, path, content, self._report), path, schema)
         first = 1 if schema.header is None else len((schema.header + b".").splitlines()) + 1
         rules = Rules(schema.dialect.delimiter, schema.dialect.quote, len(schema.columns), self._longest)
-        lines = lines_of(chunks, first)
+        lines = lines_of(chunks, first, self._longest + _REJECTION_BYTES)
         if schema is REJECTED:
             found = (_rejection(record, path) for record in records_of(lines, rules))
         else:
             found = (
-                Found(digest(text), text, eol, path, number) for text, eol, _, number, _ in wholes_of(lines, rules)
+                Found(digest(text) if whole is None else whole.digest, text, eol, path, number, whole)
+                for text, eol, _, number, _, whole in wholes_of(lines, rules)
             )
         for line in found:
             count += 1
@@ -99,7 +104,7 @@ def has_codes(ledgers: Ledgers) -> bool:
     unreported = Report()
     for file in ledgers.parts(REJECTED_KEY):
         with opened(ledgers, file, unreported) as found:
-            return found is None or found[1].readline().rstrip(b"\n") == REJECTED.header
+            return found is None or found[1].readline(_MOST_HEADER_BYTES).rstrip(b"\n") == REJECTED.header
     return True
 
 

@@ -1,7 +1,7 @@
 """Reading sources: each row goes into the spool, once for each file that has to hold it."""
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from ops.verify.spool import Spool, digest, rejection_digest
 from ops.verify.unpacking import Packing, chunks_of, packing_by_content
 
 _SHOWN_BYTES = 400
+# No header that ingest takes is longer.
+_LONGEST_HEADER = 10_000_000
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class Source:
     """A source that is given: its name in the ledgers, its file, and what has been read of it.
 
     `read` and `rejected` are its rows, and how many are none, before `ended_at`, an offset. `late` are the offsets at
-    which rows were taken as ended before their rest came.
+    which rows were taken as ended before their rest came. `size` is how many bytes it holds, unpacked; 0 while nothing
+    follows its header: ingest may wait for its line ending.
     """
 
     name: str
@@ -41,6 +44,13 @@ class Source:
     read: Tally = NOTHING
     rejected: int = 0
     size: int = 0
+    bytes_read: int = 0
+
+    def counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """These chunks, which are counted."""
+        for chunk in chunks:
+            self.bytes_read += len(chunk)
+            yield chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +82,15 @@ class SourceReader:
     def read(self, number: int, source: Source, *, has_files: bool) -> bool:
         """Read the source with this number; `has_files`: some of its rows are in files.
 
-        False if nothing shows which dialect it has. ConfigurationError if it is not there, or if the settings are not
-        those with which ingest has read it.
+        False if nothing shows which dialect it has. ConfigurationError if it cannot be read, or if the settings are not
+        those with which ingest has read it. FileNotFoundError if it has left, before anything of it is in the spool.
         """
         try:
             with source.path.open("rb") as file:
-                lines = lines_of(chunks_of(file, packing_by_content(file)))
+                chunks = chunks_of(file, packing_by_content(file))
+                # A header may be longer than a row.
+                longest = max(self._settings.max_row_bytes, _LONGEST_HEADER)
+                lines = lines_of(source.counted(chunks), 1, longest, max(source.late, default=0))
                 beginning = begin(cut_at(lines, source.late), self._settings.read_options)
                 source.schema = self._schema_of(source, beginning, has_files=has_files)
                 if beginning.candidates and source.schema is None:
@@ -85,6 +98,8 @@ class SourceReader:
                 self._reject(number, source, beginning.blanks)
                 if source.schema is not None:
                     self._read_rows(number, source, source.schema, beginning)
+        except FileNotFoundError:
+            raise
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{source.path} cannot be read: {error}") from error
         return True
@@ -107,7 +122,8 @@ class SourceReader:
         route = router(self._settings.splits, schema, self._version, longest)
         read = _Sums()
         for record, is_last in _with_last(records_of(lines_behind(beginning, schema), rules)):
-            source.size = record.offset + len(record.text) + len(record.eol)
+            # Behind a header all is records, up to the end.
+            source.size = source.bytes_read
             routed = route(record)
             is_half = is_last and record.eol == b"\r" != schema.dialect.eol
             row = Expected(digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)
@@ -168,14 +184,17 @@ def _with_last(records: Iterator[Record]) -> Iterator[tuple[Record, bool]]:
 
 
 def text_at(path: Path, offset: int) -> bytes:
-    """The line of a source at this offset, or its beginning."""
-    with path.open("rb") as file:
-        packing = packing_by_content(file)
-        if packing is Packing.NONE:
-            file.seek(offset)
-            offset = 0
-        for chunk in chunks_of(file, packing):
-            if offset < len(chunk):
-                return (chunk[offset : offset + _SHOWN_BYTES].splitlines() or [b""])[0]
-            offset -= len(chunk)
+    """The line of a source at this offset, or its beginning; b"" if the source has left or changed since."""
+    try:
+        with path.open("rb") as file:
+            packing = packing_by_content(file)
+            if packing is Packing.NONE:
+                file.seek(offset)
+                offset = 0
+            for chunk in chunks_of(file, packing):
+                if offset < len(chunk):
+                    return (chunk[offset : offset + _SHOWN_BYTES].splitlines() or [b""])[0]
+                offset -= len(chunk)
+    except (OSError, ValueError):
+        pass
     return b""

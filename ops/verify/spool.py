@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import chain
 
 from common.protocol.messages import HALF_CRLF
+from ops.verify.rows.long_lines import DIGEST_BYTES
 from ops.verify.rows.merging import Expected
 
 _LAYOUT = struct.Struct(">16sBQQ")
@@ -29,7 +30,7 @@ CREATE TABLE blocks (key BLOB NOT NULL, stream INTEGER NOT NULL, records BLOB NO
 
 def digest(text: bytes) -> bytes:
     """By which rows are compared."""
-    return blake2b(text, digest_size=16).digest()
+    return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 def rejection_digest(source: bytes, line: bytes, offset: bytes, split: bytes, code: bytes, raw: bytes) -> bytes:

@@ -1,13 +1,17 @@
 """What a file holds, in chunks, unpacked if it is packed: read with Python's gzip, and with zstandard."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from enum import Enum, auto
 from io import BufferedReader
+from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK_BYTES = 2**20
+# Of zstd so many at once: they are unpacked whole, and may stand for thousands of times as many.
+_PACKED_BYTES = 2**12
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
@@ -36,6 +40,15 @@ def packing_by_content(file: BufferedReader) -> Packing:
     return Packing.ZSTD if first == _ZSTD or is_skipped else Packing.NONE
 
 
+def unpacked_size(path: Path) -> int:
+    """How many bytes a source holds. Raises OSError, and ValueError if it cannot be unpacked."""
+    with path.open("rb") as file:
+        packing = packing_by_content(file)
+        if packing is Packing.NONE:
+            return os.fstat(file.fileno()).st_size
+        return sum(map(len, chunks_of(file, packing)))
+
+
 def chunks_of(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
     """What a file holds. Raises OSError, and ValueError if it cannot be unpacked."""
     try:
@@ -52,11 +65,23 @@ def chunks_of(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
 
 
 def _from_zstd(file: BinaryIO) -> Iterator[bytes]:
+    """What all frames hold, one after the other; ValueError unless the file ends where a frame ends."""
     # Imported here because most folders have none.
     import zstandard  # noqa: PLC0415
 
-    reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False)
+    # A stream_reader does not say whether it came to the end of a frame: behind it is the checksum.
+    frame, is_whole = zstandard.ZstdDecompressor().decompressobj(), True
     try:
-        yield from iter(lambda: reader.read(_CHUNK_BYTES), b"")
+        for packed in iter(lambda: file.read(_PACKED_BYTES), b""):
+            left = packed
+            while left:
+                if frame.eof:
+                    frame = zstandard.ZstdDecompressor().decompressobj()
+                if unpacked := frame.decompress(left):
+                    yield unpacked
+                is_whole = frame.eof
+                left = frame.unused_data if is_whole else b""
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error
+    if not is_whole:
+        raise ValueError("it ends within a zstd frame")

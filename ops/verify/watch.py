@@ -17,7 +17,7 @@ from common.errors import ConfigurationError
 from ops.verify.balance import Balance, Standing, balance
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import DIFFERS, NOT_YET, WELL
-from ops.verify.rows.source_names import match_names
+from ops.verify.rows.source_names import match_names, newest
 
 _INTERVAL_S = 1.0
 _MOST_SHOWN = 10
@@ -73,7 +73,7 @@ class Survey:
 def survey(ledgers: Ledgers, files: Collection[str], now_ms: int, stuck_s: float) -> Survey:
     """How all sources stand, or those that are given as `files`; the oldest first."""
     found = Survey()
-    names = match_names(files, ledgers.sources())
+    names = newest(match_names(files, ledgers.sources()))
     found.unknown = [name for name in files if name not in names]
     for source in sorted(names.values()) if files else ledgers.sources():
         each = balance(ledgers.known(source), ledgers.numbers, ledgers.rejected)

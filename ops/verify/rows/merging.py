@@ -18,6 +18,7 @@ from google_crc32c import value as crc32c
 
 from common.protocol.messages import HALF_CRLF
 from common.rows.tally import Tally
+from ops.verify.rows.long_lines import Whole
 
 _MODULUS = 2**128
 
@@ -35,13 +36,17 @@ class Expected(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A line of a file: its digest and text, its line ending, the path of the file and its number there."""
+    """A line of a file: its digest and text, its line ending, the path of the file and its number there.
+
+    `whole` is there if the text was shortened.
+    """
 
     digest: bytes
     text: bytes
     eol: bytes
     path: str
     number: int
+    whole: Whole | None = None
 
 
 class Odd(NamedTuple):
@@ -84,8 +89,9 @@ class Merged:
     def add(self, line: Found, times: int) -> None:
         """Count a line as too many, or with a negative number as too few."""
         self._rows += times
-        self._size += times * len(line.text)
-        self._checksum += times * crc32c(line.text)
+        whole = line.whole
+        self._size += times * (len(line.text) if whole is None else whole.size)
+        self._checksum += times * (crc32c(line.text) if whole is None else whole.checksum)
         self._digests += times * int.from_bytes(line.digest, "big")
 
     def check_ending(

@@ -4,6 +4,7 @@ A record ends at LF, CRLF or a lone CR outside quotes, and a quote counts at the
 another width is no row; of one whose quotes are wrong, or that is quoted and too long, only the first line is no row.
 """
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
@@ -11,16 +12,21 @@ from itertools import chain
 from typing import NamedTuple
 
 from common.rows.reasons import Code
+from ops.verify.rows.long_lines import Held, Whole
 
 
 class Line(NamedTuple):
-    """A line, where it begins, and its number from 1. `is_late`: it is the rest of a line that was taken as ended."""
+    """A line, where it begins, and its number from 1. `is_late`: it is the rest of a line that was taken as ended.
+
+    `whole` is there if the text was shortened.
+    """
 
     text: bytes
     eol: bytes
     offset: int
     number: int
     is_late: bool = False
+    whole: Whole | None = None
 
 
 class Record(NamedTuple):
@@ -52,18 +58,35 @@ class Wrong(Enum):
     BROKEN = auto()
 
 
-def lines_of(chunks: Iterable[bytes], number: int = 1) -> Iterator[Line]:
-    """The lines of a file that comes in chunks; the first has this number."""
-    held, offset = b"", 0
+def lines_of(chunks: Iterable[bytes], number: int = 1, longest: int = sys.maxsize, cut: int = 0) -> Iterator[Line]:
+    """The lines of a file that comes in chunks, none of them empty; the first has this number.
+
+    A line that is longer than `longest` may be shortened, to more bytes than that behind the offset `cut`, up to which
+    it is held: there `cut_at` may cut it.
+    """
+    offset = 0
+    held = Held(longest)
+    # A CR at the end of a chunk may be half of CRLF.
+    half = b""
     for chunk in chain(chunks, (b"",)):
-        pieces = (held + chunk).splitlines(keepends=True)
-        # Its end has not come yet; a CR may be half of CRLF.
-        held = pieces.pop() if chunk and pieces and not pieces[-1].endswith(b"\n") else b""
+        pieces = (half + chunk).splitlines(keepends=True)
+        rest = pieces.pop() if chunk and not pieces[-1].endswith(b"\n") else b""
         for piece in pieces:
             text = piece.rstrip(b"\r\n")
-            yield Line(text, piece[len(text) :], offset, number)
-            offset += len(piece)
+            size, whole = len(piece), None
+            eol = piece[len(text) :]
+            if held.size:
+                held.add(text)
+                size, text, whole = held.size + len(eol), held.text, held.whole
+                held = Held(longest)
+            yield Line(text, eol, offset, number, whole=whole)
+            offset += size
             number += 1
+        half = b"\r" if rest.endswith(b"\r") else b""
+        held.keep(longest + max(0, cut - offset))
+        held.add(rest.removesuffix(b"\r"))
+    if held.size:
+        yield Line(held.text, b"", offset, number, whole=held.whole)
 
 
 def cut_at(lines: Iterable[Line], offsets: Iterable[int]) -> Iterator[Line]:

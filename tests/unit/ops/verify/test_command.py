@@ -17,8 +17,14 @@ import zstandard
 
 from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main, verify
+from ops.verify.files import check_length
+from ops.verify.given import compare_sources, find_given
+from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import check_receipts
 from ops.verify.report import Report
 from ops.verify.settings import read_arguments
+from ops.verify.sources import text_at
+from ops.verify.spool import Spool
 from services.sink.ledger.database import Ledger
 from services.sink.paths.template import path_rule
 from services.sink.rolling.limits import Limits, Rolling
@@ -169,6 +175,45 @@ def test_a_file_that_is_cut_missing_foreign_or_a_link_is_named(tmp_path: Path) -
         }
 
 
+def test_a_sink_that_goes_on_after_a_file_was_measured_makes_no_difference(tmp_path: Path) -> None:
+    delivery = delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers:
+        [before] = [file for file in ledgers.files() if file.path == "all.csv"]
+        with (tmp_path / "in" / "a.csv").open("ab") as file:
+            file.write(rows(30, 10))
+        asyncio.run(delivery.deliver(tmp_path / "in" / "a.csv"))
+        # It was longer than the first ledger says, and has grown behind that since.
+        path = tmp_path / "out" / "all.csv"
+        path.write_bytes(path.read_bytes()[: before.length + 6])
+        check_length(ledgers, before, report)
+    assert texts(report) == []
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_one_that_has_gone_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    for name in ("lost+found", "gone"):
+        (tmp_path / "out" / name).mkdir()
+    scandir = os.scandir
+
+    def listed(path: Path) -> object:
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        if path.name == "gone":
+            path.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr("ops.verify.files.os.scandir", listed)
+    report = verified(tmp_path, "--quick")
+    assert_well(report)
+    told = {finding.what: finding.text for finding in report.unseen.first}
+    assert told.keys() == {"content", "folder"}
+    assert told["folder"].startswith("lost+found/ cannot be listed (Permission denied)")
+    assert "of packed files only that they are there" in told["content"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_mutation_is_named(tmp_path: Path, seed: int) -> None:
     sources = {"a.csv": HEADER + rows(0, 90) + b"bad\nM,x,9\n", "b.csv": HEADER + rows(90, 80)}
@@ -301,10 +346,61 @@ def test_a_source_that_has_grown_or_is_new_is_under_way(tmp_path: Path) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
     with (tmp_path / "in" / "a.csv").open("ab") as file:
         file.write(rows(30, 10))
-    assert_well(with_sources(tmp_path))
     (tmp_path / "in" / "new.csv").write_bytes(HEADER + rows(90, 3))
     report = with_sources(tmp_path)
-    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["unknown"])
+    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["unknown", "grown"])
+    sizes = len(HEADER + rows(0, 40)), len(HEADER + rows(0, 30))
+    assert texts(report)[1].endswith("in/a.csv has {} bytes, and {} were read up to its latest end".format(*sizes))
+
+
+@pytest.mark.parametrize("packing", PACK)
+def test_of_a_packed_source_the_unpacked_size_says_whether_it_has_grown(tmp_path: Path, packing: str) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": PACK[packing](HEADER + rows(0, 30))})
+    assert_well(with_sources(tmp_path))
+    (tmp_path / "in" / "a.csv").write_bytes(PACK[packing](HEADER + rows(0, 31)))
+    report = with_sources(tmp_path)
+    assert (report.exit_code, [finding.what for finding in report.not_yet.first]) == (75, ["grown"])
+
+
+def with_second_file(folder: Path, first: bytes, second: bytes) -> None:
+    """Deliver two files that had the name a.csv in turn."""
+    delivered(folder, SPLITS, {"a.csv": first, "b.csv": second})
+    for table in ("sources", "tallies", "passed", "ends"):
+        assert edit(folder, f"UPDATE {table} SET source = replace(source, 'b.csv', 'a.csv//2')")  # noqa: S608
+    (folder / "in" / "b.csv").replace(folder / "in" / "a.csv")
+
+
+@pytest.mark.parametrize("first", [30, 20])
+@pytest.mark.parametrize("packing", PACK)
+def test_a_file_that_got_the_name_of_an_earlier_one_is_compared_as_what_it_is(
+    tmp_path: Path, first: int, packing: str
+) -> None:
+    # As many rows, of the same length, or fewer.
+    with_second_file(tmp_path, HEADER + rows(10, first), PACK[packing](HEADER + rows(50, 30)))
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert unseen(report) == ["sources", "receipts"]
+    assert str(tmp_path / "in" / "a.csv,") not in report.unseen.first[0].text
+
+
+@pytest.mark.parametrize("content", [rows(80, 5), rows(80, 30), rows(80, 60)])
+def test_a_file_that_is_none_of_those_that_had_its_name_is_not_compared(tmp_path: Path, content: bytes) -> None:
+    with_second_file(tmp_path, HEADER + rows(10, 30), HEADER + rows(50, 30))
+    (tmp_path / "in" / "a.csv").write_bytes(HEADER + content)
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert unseen(report)[0] == "unsure"
+    assert "a.csv: several files had its name in turn" in report.unseen.first[0].text
+
+
+def test_a_delivered_file_that_was_moved_is_known_by_its_size(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    (tmp_path / "in" / "a.csv").rename(tmp_path / "in" / "a~2.csv")
+    report = with_sources(tmp_path)
+    assert_well(report)
+    assert report.counts["sources_given"] == 1
+    (tmp_path / "in" / "a~2.csv").write_bytes(HEADER + rows(0, 31))
+    assert [finding.what for finding in with_sources(tmp_path).not_yet.first] == ["unknown"]
 
 
 def test_a_source_whose_end_has_not_come_everywhere_is_not_delivered_yet(tmp_path: Path) -> None:
@@ -332,6 +428,25 @@ def test_a_source_that_has_changed_since_it_was_read_is_named(tmp_path: Path) ->
     assert len(found) == 4
 
 
+def test_a_source_that_leaves_meanwhile_is_told(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30), "b.csv": HEADER + rows(30, 10)})
+    arguments = read_arguments([str(tmp_path / "out"), "--source", str(tmp_path / "in"), "--split-by", SPLITS])
+    assert arguments.settings is not None
+    files = find_given(arguments.sources)
+    (tmp_path / "in" / "b.csv").unlink()
+    # Nor does any ledger know this one.
+    files["/in/new.csv"] = tmp_path / "new.csv"
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers, closing(Spool()) as spool:
+        compare_sources(ledgers, spool, files, arguments.settings, report)
+    assert_well(report)
+    assert report.counts["sources_given"] == 1
+    assert [finding.text for finding in report.unseen.first if finding.what == "left"] == [
+        f"{tmp_path}/{name}: it has left meanwhile: its rows are not compared" for name in ("new.csv", "in/b.csv")
+    ]
+    assert text_at(tmp_path / "in" / "b.csv", 12) == b""
+
+
 def test_a_receipt_that_says_something_else_is_named(tmp_path: Path) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
     [path] = tmp_path.glob("out/_receipts/**/*.json")
@@ -340,6 +455,58 @@ def test_a_receipt_that_says_something_else_is_named(tmp_path: Path) -> None:
     assert "it says that 29 rows were read" in texts(verified(tmp_path))[0]
     path.write_text("no receipt")
     assert "is no receipt" in texts(verified(tmp_path))[0]
+
+
+def test_receipts_of_sources_that_have_gone_on_meanwhile_are_compared_with_the_ledgers_of_now(tmp_path: Path) -> None:
+    delivery = delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    report = Report()
+    with closing(Ledgers(tmp_path / "out")) as ledgers:
+        with (tmp_path / "in" / "a.csv").open("ab") as file:
+            file.write(rows(30, 10))
+        asyncio.run(delivery.deliver(tmp_path / "in" / "a.csv"))
+        check_receipts(ledgers, report)
+        assert texts(report) == []
+        # What contradicts those as well is told.
+        [path] = tmp_path.glob("out/_receipts/**/*.json")
+        path.write_text(path.read_text().replace('"end": 2', '"end": 3'))
+        check_receipts(ledgers, report)
+    assert "it speaks of end 3, and the ledgers know of 2" in texts(report)[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "expected"),
+    [
+        (("rejected", "codes"), {"quotes": 1}, "of every split 1 quotes are rejected, not 1 fields"),
+        (("splits", "Rings", "rejected", "codes"), {}, "of split Rings none are rejected, not 1 number"),
+        (("splits", "Rings", "rejected", "checksum"), "0" * 16, "the rejected rows of split Rings have sums"),
+        (("splits", "Sex", "checksum"), "0" * 16, "30 rows are in the files of split Sex, not 30, with other sums"),
+        (("splits", "Sex"), None, "it has nothing of split Sex"),
+        (("splits", "Id"), "Sex", "it has split Id, of which the ledgers know nothing at its end"),
+    ],
+)
+def test_all_of_a_receipt_is_compared(tmp_path: Path, keys: tuple[str, ...], value: object, expected: str) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 29) + b"M,x,9\nbad\n"})
+    [path] = tmp_path.glob("out/_receipts/**/*.json")
+    receipt = json.loads(path.read_text())
+    place = receipt
+    for key in keys[:-1]:
+        place = place[key]
+    if value is None:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = place[value] if isinstance(value, str) and value in place else value
+    path.write_text(json.dumps(receipt))
+    assert any(expected in text for text in texts(verified(tmp_path))), texts(verified(tmp_path))
+
+
+def test_delivered_sources_without_a_receipt_are_counted(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {f"{name}.csv": HEADER + rows(0, 3) for name in "abc"})
+    for name in "ab":
+        next(tmp_path.glob(f"out/_receipts/**/{name}.csv.json")).unlink()
+    report = verified(tmp_path)
+    assert_well(report)
+    [finding] = [finding for finding in report.unseen.first if finding.what == "receipts"]
+    assert finding.text.startswith("2 sources that are delivered have no receipt")
 
 
 def test_a_file_with_the_name_of_another_category_is_named(tmp_path: Path) -> None:

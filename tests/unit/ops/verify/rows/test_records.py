@@ -1,15 +1,18 @@
 """verify's own reading of CSV agrees with ingest's, whatever the bytes."""
 
 import time
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
+from google_crc32c import value as crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.reasons import Code
 from common.rows.schema import Dialect
-from ops.verify.rows.records import Record, Rules, cut_at, lines_of, records_of
+from ops.verify.rows.records import Line, Record, Rules, cut_at, lines_of, records_of
+from ops.verify.spool import digest
 from services.ingest.parsing.following import find_line_rest
 from services.ingest.parsing.framing import Reject, frame
 from services.ingest.parsing.patterns import count_breaks
@@ -28,6 +31,10 @@ def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
 
 def found(data: bytes, rules: Rules, chunk: int = 5) -> list[Record]:
     return list(records_of(lines_of(in_chunks(data, chunk)), rules))
+
+
+def shortened(data: bytes, chunk: int, longest: int, cut: int = 0) -> list[Line]:
+    return list(lines_of(in_chunks(data, chunk), 1, longest, cut))
 
 
 def items(records: list[Record]) -> list[Item]:
@@ -84,3 +91,45 @@ def test_wrong_quotes_take_little_time(line: bytes) -> None:
     began = time.monotonic()
     assert len(found(data, Rules(b",", b'"', 2, 10_000), 2**20)) > 1_000
     assert time.monotonic() - began < 20
+
+
+@given(SOUP, st.integers(1, 9), st.integers(0, 12))
+def test_of_lines_that_are_too_long_a_beginning_and_sums_are_kept(data: bytes, chunk: int, longest: int) -> None:
+    wholes = list(lines_of(in_chunks(data, chunk)))
+    assert b"".join(line.text + line.eol for line in wholes) == data
+    for line, whole in zip(shortened(data, chunk, longest), wholes, strict=True):
+        if line.whole is None:
+            assert line == whole
+        else:
+            assert line._replace(text=whole.text, whole=None) == whole
+            assert whole.text.startswith(line.text)
+            assert len(line.text) > longest
+            assert line.whole == (len(whole.text), digest(whole.text), crc32c(whole.text))
+
+
+@given(SOUP, QUOTES, st.integers(1, 3), st.integers(1, 12), st.integers(1, 9), st.data())
+def test_records_of_shortened_lines_are_the_same(
+    data: bytes, quote: bytes, columns: int, longest: int, chunk: int, draw: st.DataObject
+) -> None:
+    rules = Rules(b",", quote, columns, longest)
+    cut = draw.draw(st.integers(0, len(data)))
+    lines = cut_at(shortened(data, chunk, longest, cut), [cut])
+    expected = records_of(cut_at(lines_of([data]), [cut]), rules)
+    for record, whole in zip(records_of(lines, rules), expected, strict=True):
+        assert record[1:5] == whole[1:5]
+        assert record.text[:longest] == whole.text[:longest]
+        assert record.code is not None or record == whole
+
+
+def test_a_line_without_an_end_takes_little_time_and_memory() -> None:
+    chunk = b"x," * 2**19
+    tracemalloc.start()
+    began = time.monotonic()
+    try:
+        [line] = lines_of((chunk for _ in range(256)), 1, 900_000)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - began < 20
+    assert line.whole is not None
+    assert line.whole.size == 256 * 2**20
