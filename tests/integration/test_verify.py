@@ -48,6 +48,7 @@ def append(folder: Path, piece: int) -> None:
             file.write(rows(source, piece) if piece else b"Sex,Rings,Text\n" + rows(source, 0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, ROLLED], ids=["open", "rolled"])
 def test_beside_sinks_that_work_and_die_it_tells_of_nothing_but_what_is_not_there_yet(
     pipeline: Pipeline, tmp_path: Path, settings: dict[str, str]
@@ -72,7 +73,8 @@ def test_beside_sinks_that_work_and_die_it_tells_of_nothing_but_what_is_not_ther
         told.append(verify(pipeline, *calls[len(told) % len(calls)]))
     assert [each for each in told if each[0] not in {0, 75}] == []
     assert watching.returncode == 0
-    assert (watching.stdout.read() if watching.stdout else "").splitlines()[-1] == "6 delivered, 0 under way, 0 stuck"
+    text, _ = watching.communicate()
+    assert text.splitlines()[-1] == "6 delivered, 0 under way, 0 stuck"
     for service in (ingest, split, *sinks):
         assert service.stop()[0] == 0
     for call in calls:
