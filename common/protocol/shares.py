@@ -5,6 +5,7 @@ A share is issued after the commit of the ledger that it is read from. The share
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -147,9 +148,13 @@ def decode_share(value: bytes) -> Share:
 
 
 def decode_ended(fields: Mapping[str, Any]) -> Ended:
-    """The end in these fields, as `asdict` gives them."""
+    """The end in these fields, as `asdict` gives them. A newer version of the same format may have more of them."""
+    known = {name: fields[name] for name in _OF_ENDED if name in fields}
     splits = {name: tuple(fields[name]) for name in ("splits", "split_by")}
-    return Ended(**{**fields, **splits, "tally": Tally(**fields["tally"])})
+    return Ended(**{**known, **splits, "tally": Tally(**fields["tally"])})
+
+
+_OF_ENDED = tuple(each.name for each in fields_of(Ended))
 
 
 def total(tallies: Tallies, split: str, kind: Kind) -> Tally:
