@@ -35,8 +35,15 @@ class Run:
     def __init__(self, root: Path, rolling: Rolling = NOTHING_FINISHED, *, is_finite: bool = True) -> None:
         self._is_finite = is_finite
         names = [str(ledger.relative_to(root)) for ledger in ledgers(root)]
-        self.partitions = [PartitionFiles(root, name, Schemas(), rolling) for name in names]
+        self.partitions: list[PartitionFiles] = []
         self._offset = 0
+        try:
+            for name in names:
+                self.partitions.append(PartitionFiles(root, name, Schemas(), rolling))
+        except BaseException:
+            # As the death of a process does.
+            self.close()
+            raise
 
     async def begin(self) -> None:
         """Take the partitions up."""

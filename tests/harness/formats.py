@@ -14,9 +14,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
+from common.protocol.progress import Progress, decode_progress
 from ops.kafka.local import LocalKafka
 from tests.harness.observer import Observer
 from tests.harness.pipeline import PROJECT, SERVICES, wait_until
@@ -148,6 +150,15 @@ class Restored:
         }
         return {**os.environ, **own, **variety.settings}
 
+    def progress(self, variety: Variety) -> list[Progress]:
+        """How far each source is read."""
+        latest: dict[str, Progress] = {}
+        for record in Observer(self.bootstrap, f"{variety.name}.").records("progress"):
+            found = decode_progress(record.value)
+            if isinstance(found, Progress):
+                latest[found.source] = found
+        return list(latest.values())
+
     def rows(self, variety: Variety, topic: str) -> int:
         """How many rows a topic has."""
         found = Observer(self.bootstrap, f"{variety.name}.").records(topic)
@@ -182,7 +193,11 @@ def _make(name: str) -> None:
             )
         with _broker(folder) as kafka:
             made = Restored(folder, kafka.bootstrap)
-            running = {variety.name: {name: made.start(variety, name) for name in SERVICES} for variety in VARIETIES}
+            # Long enough that no source has ended where its next part is read and ingest killed.
+            running = {
+                variety.name: {name: made.start(variety, name, SETTLE_S="5") for name in SERVICES}
+                for variety in VARIETIES
+            }
             try:
                 _leave_in_the_middle(made, running)
             finally:
@@ -207,6 +222,8 @@ def _leave_in_the_middle(made: Restored, running: Mapping[str, Mapping[str, "sub
             _wait(made, variety, "categorized", splits * rows)
     expected = sum(map(len, expected_files(1).values()))
     wait_until(lambda: _size(made.output(VARIETIES[0])) >= expected, "sink has written all")
+    for variety in VARIETIES:
+        wait_until(partial(_has_receipts, made.output(variety)), "all is delivered so far")
     for parts, service in enumerate(("sink", "split"), start=2):
         _kill(running, service)
         made.write(parts)
@@ -216,6 +233,9 @@ def _leave_in_the_middle(made: Restored, running: Mapping[str, Mapping[str, "sub
             if service == "sink":
                 _wait(made, variety, "categorized", splits * rows)
     _kill(running, "ingest")
+    for variety in VARIETIES:
+        ended = [each for each in made.progress(variety) if each.ended]
+        assert not ended, f"{variety.name}: ingest was not killed in mid-file: {ended}"
     made.write(4)
     for source in HEADERS:
         with (made.folder / "in" / source).open("r+b") as file:
@@ -231,6 +251,10 @@ def _kill(running: Mapping[str, Mapping[str, "subprocess.Popen[bytes]"]], name: 
         assert services[name].poll() is None, f"{name} has ended by itself"
         services[name].kill()
         services[name].wait()
+
+
+def _has_receipts(output: Path) -> bool:
+    return len(list(output.glob("_receipts/**/*.json"))) == len(HEADERS)
 
 
 def _size(folder: Path) -> int:
