@@ -94,7 +94,9 @@ class FolderWriter:
         return is_written
 
     async def run(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        """Call a function in the thread: `close` waits for it."""
+        """Call a function in the thread: `close` waits for it. GivenUpError behind `close`."""
+        if self._closing.is_set():
+            raise GivenUpError
         return await in_thread(self._thread, function, *arguments)
 
     async def _table_of(self, schema: str) -> bytes:
