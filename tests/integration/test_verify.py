@@ -11,7 +11,7 @@ from tests.harness.pipeline import PROJECT, Pipeline
 
 SPLIT_BY = "*,Sex,Rings:int"
 SOURCES = 6
-PIECES = 8
+PIECES = 4
 ROWS = 5_000
 ROLLED = {"ROLL_ROWS": "700", "COMPRESS": "gzip"}
 
