@@ -113,7 +113,7 @@ class Comparison:
 
 
 def _category(key: bytes) -> str:
-    """A category, as it is told."""
+    """The name of a category in a finding."""
     if key == REJECTED_KEY:
         return "rejected"
     _, split, category = parse_file_key(key)

@@ -39,7 +39,7 @@ class File(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name by which it is told: its own if it is open, else its final one."""
+        """The name that findings use: its own if it is open, else its final one."""
         return self.path if self.state is State.OPEN else self.final
 
     @property

@@ -68,10 +68,10 @@ class _Reading:
         tried = replace(source, ended_at=latest.size)
         with closing(Spool()) as spool:
             try:
-                # Without a dialect nothing of it will be compared, which is told then.
+                # The comparison reports a file whose dialect nothing shows, and leaves it out.
                 return not self._reader_into(spool).read(0, tried, has_files=has_files) or _has_sums(tried, latest)
             except FileNotFoundError:
-                # As is this.
+                # The comparison reports a file that has left.
                 return True
             except ConfigurationError:
                 return False

@@ -43,7 +43,7 @@ class Group:
 
 
 class Named(NamedTuple):
-    """A file, as it is told; `path` is "" if it is not there."""
+    """The name of a file in findings; `path` is "" if it is not there."""
 
     name: str
     path: str

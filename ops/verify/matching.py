@@ -19,7 +19,7 @@ def match_files(ledgers: Ledgers, files: Mapping[str, Path], report: Report) -> 
         return {name: (path, True) for name, path in files.items()}
 
     def size_of(file: str) -> int:
-        # One that has left is told as such when it is read.
+        # The reader reports a file that has left.
         try:
             return unpacked_size(files[file])
         except (OSError, ValueError):

@@ -53,9 +53,12 @@ class Beginning:
             await files.pass_over(next_offset)
         # Before any row is written: from now on a missing ledger was removed, and this is no first start.
         await asyncio.to_thread(lock.note_ledger)
+        if self.pipeline.identity.format > 1 and await unless_stopped(stop, self._is_elsewhere(partition)):
+            # Before the first commit of this folder, so that a death in between repeats it.
+            await files.share_all()
         return next_offset
 
-    async def is_elsewhere(self, partition: TopicPartition) -> bool:
+    async def _is_elsewhere(self, partition: TopicPartition) -> bool:
         """Whether this folder is another one than that of the latest commit: then its shares are not in Kafka.
 
         The folder may have been copied, or filled before another one was.

@@ -160,9 +160,6 @@ class Sink:
             try:
                 self._at_rest.discard(partition)
                 position = await self._beginning.open(partition, files, lock, stop)
-                if self._identity.format > 1 and await unless_stopped(stop, self._beginning.is_elsewhere(partition)):
-                    # Before the first commit of this folder, so that a death in between repeats it.
-                    await files.share_all()
                 await files.seal.take_up(is_finite=self._settings.exit_when_done)
                 await unless_stopped(stop, self._beginning.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
@@ -217,7 +214,6 @@ async def _session(
     async with AsyncExitStack() as opened:
         admin = await opened.enter_async_context(open_admin(settings, stop))
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "sink"))
-        topics = pipeline.topics
         group = Groups.under(settings.topic_prefix).sink
         folder = folder_id(settings.output_dir)
         delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder, admin))
@@ -237,21 +233,18 @@ async def _session(
             await delivery.all_issued(consumer, stop)
             await proofs.concluded(consumer, stop)
 
-        finite = done if settings.exit_when_done else None
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
-        subscribed = [topics.categorized, topics.rejected]
-        watches = [
-            partial(watch_topics, admin, settings, pipeline.identity),
-            partial(refuse_another_folder, settings, assignor),
-        ]
         await run_partition_tasks(
             consumer,
-            subscribed,
+            [pipeline.topics.categorized, pipeline.topics.rejected],
             sink.run,
             sink.taken_up,
             readiness,
             stop,
-            watches,
-            finite,
+            [
+                partial(watch_topics, admin, settings, pipeline.identity),
+                partial(refuse_another_folder, settings, assignor),
+            ],
+            done if settings.exit_when_done else None,
             standing_by=lambda: assignor.standing_by,
         )

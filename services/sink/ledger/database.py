@@ -4,8 +4,6 @@ Each partition has one SQLite database, beside the files. A commit costs as much
 there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 """
 
-import errno
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +16,9 @@ from common.errors import ServiceError
 from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST
 from common.protocol.shares import EVERY_SPLIT
-from services.sink.disk.errors import DiskError
 from services.sink.ledger import sql
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry, Sums
+from services.sink.ledger.errors import clear_errors
 from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
 from services.sink.tallies.states import Unshared
@@ -29,19 +27,6 @@ from services.sink.tallies.states import Unshared
 NEXT_OFFSET = "next_offset"
 RULE = "path_template"
 ENDS = "ends"
-
-# SQLite's primary codes for what a person can mend while sink waits. (https://sqlite.org/rescode.html)
-_DISK_FAILURES = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_CANTOPEN: errno.EIO,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_BUSY: errno.EBUSY,
-    sqlite3.SQLITE_PROTOCOL: errno.EBUSY,
-}
-_DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_PRIMARY_CODE = 0xFF
 
 
 class Ledger:
@@ -58,7 +43,7 @@ class Ledger:
         self.keeps_sums = version > 1
         self._is_rejected = is_rejected
         self._turn = Lock()
-        with self._clear_errors():
+        with clear_errors(self._path):
             # `_turn` keeps two threads from using it at once.
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
@@ -96,18 +81,18 @@ class Ledger:
 
     def facts(self) -> dict[str, str]:
         """The facts about the partition."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return dict(self._db.execute(sql.FACTS))
 
     def lengths(self) -> Iterator[tuple[str, int]]:
         """Yield path and length of every open file. No other call may come before the last one is taken."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             yield from self._db.execute(sql.LENGTHS)
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
         """The entries of those of these keys that have a file, or had one."""
         found: dict[bytes, Entry] = {}
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             for at in range(0, len(keys), sql.KEYS_PER_QUERY):
                 some = keys[at : at + sql.KEYS_PER_QUERY]
                 for key, part in self._db.execute(sql.of_keys(sql.FIND_PARTS, len(some)), some):
@@ -119,18 +104,18 @@ class Ledger:
 
     def due(self, begun_by: float, changed_by: float, limit: int) -> list[Entry]:
         """At most `limit` open files that were begun, or last added to, by these times (seconds since 1970)."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return [_entry(columns) for columns in self._db.execute(sql.FIND_DUE, (begun_by, changed_by, limit))]
 
     def latest_begun(self) -> float:
         """When the latest of the open files was begun (seconds since 1970); 0.0 if files are never finished."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             [(at,)] = self._db.execute(sql.LATEST_BEGUN)
             return float(at or 0.0)
 
     def unused(self, limit: int) -> list[Entry]:
         """At most `limit` open files without rows."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return [_entry(columns) for columns in self._db.execute(sql.UNUSED, (limit,))]
 
     def unfinished(self) -> list[Entry]:
@@ -142,7 +127,7 @@ class Ledger:
         return self._finished(sql.READY)
 
     def _finished(self, statement: str) -> list[Entry]:
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return [_entry(columns) for columns in self._db.execute(statement)]
 
     def commit(
@@ -166,7 +151,7 @@ class Ledger:
         """The sources whose shares are to be issued."""
         if self._version == 1:
             return []
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return read_unshared(self._db, int(dict(self._db.execute(sql.FACTS)).get(NEXT_OFFSET, 0)))
 
     def share_all(self) -> None:
@@ -177,7 +162,7 @@ class Ledger:
 
     def knows(self, source: str) -> bool:
         """Whether there is anything of the source."""
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             return self._db.execute(sql.KNOWS, (source,)).fetchone() is not None
 
     def forget(self, sources: Iterable[str]) -> set[str]:
@@ -206,7 +191,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._turn, self._clear_errors():
+        with self._turn, clear_errors(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -215,28 +200,6 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _clear_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            raise ServiceError(
-                f"ledger {self._path}: two categories would share a file ({error}): set a PATH_TEMPLATE that keeps "
-                "split and category apart with /, and another OUTPUT_DIR"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
-            if code in _DISK_FAILURES:
-                number = _DISK_FAILURES[code]
-                reason = f"{os.strerror(number)} ({error})"
-                raise DiskError(number, f"cannot write ledger {self._path}: {reason}") from error
-            if code in _DAMAGES:
-                raise ServiceError(
-                    f"ledger {self._path} is damaged ({error}): begin again with another OUTPUT_DIR, which gets "
-                    "everything that Kafka still has"
-                ) from error
-            raise
 
 
 def _split_of(key: bytes) -> str:

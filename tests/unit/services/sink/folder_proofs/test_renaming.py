@@ -1,19 +1,16 @@
 """Files of the whole folder: in one step, and taken back whoever is in the middle of writing them."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from common.errors import ServiceError
 from services.sink.disk.errors import DiskError
 from services.sink.folder_proofs.renaming import create, is_there, put_in_place, take_back, write, write_in_place
+from tests.harness.system_calls import at_call
 
 NAMES = ["manifest-sha256.txt", "datapackage.json", "_SUCCESS"]
-CALLS = ("unlink", "rename", "fsync", "utime", "open", "stat")
 MOMENT_NS = 1_700_000_000_123_456_789
 
 
@@ -21,30 +18,6 @@ def publish(root: Path) -> bool:
     create(root, NAMES)
     is_written = [write(root, name, [b"a", b"b"], MOMENT_NS) for name in NAMES]
     return all(is_written) and put_in_place(root, NAMES)
-
-
-@contextmanager
-def at_call(monkeypatch: pytest.MonkeyPatch, number: int, happens: Callable[[], object]) -> Iterator[list[bool]]:
-    """Let something happen just before the system call with this number; the result says whether it did."""
-    calls, has_happened = 0, [False]
-
-    def hooked(name: str) -> Callable[..., Any]:
-        real = getattr(os, name)
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == number and not has_happened[0]:
-                has_happened[0] = True
-                happens()
-            return real(*arguments, **named)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, hooked(name))
-        yield has_happened
 
 
 def test_a_file_speaks_of_its_moment_and_another_takes_its_place(tmp_path: Path) -> None:
@@ -62,9 +35,7 @@ def test_a_file_speaks_of_its_moment_and_another_takes_its_place(tmp_path: Path)
 
 
 @pytest.mark.parametrize("number", range(1, 20))
-def test_what_is_taken_back_is_gone_wherever_its_writer_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_what_is_taken_back_is_gone_wherever_its_writer_is(tmp_path: Path, number: int) -> None:
     # Not before it is created: the writer reads the ledgers after that, and sees that nothing is final.
     create(tmp_path, NAMES)
 
@@ -72,7 +43,7 @@ def test_what_is_taken_back_is_gone_wherever_its_writer_is(
         is_written = [write(tmp_path, name, [b"a"], MOMENT_NS) for name in NAMES]
         return all(is_written) and put_in_place(tmp_path, NAMES)
 
-    with at_call(monkeypatch, number, lambda: take_back(tmp_path, NAMES)) as has_happened:
+    with at_call(number, lambda: take_back(tmp_path, NAMES)) as has_happened:
         is_there_now = finish()
     assert is_there_now or has_happened[0]
     if has_happened[0]:
@@ -80,13 +51,11 @@ def test_what_is_taken_back_is_gone_wherever_its_writer_is(
 
 
 @pytest.mark.parametrize("number", range(1, 15))
-def test_what_is_taken_back_is_gone_if_its_writer_comes_in_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_what_is_taken_back_is_gone_if_its_writer_comes_in_between(tmp_path: Path, number: int) -> None:
     create(tmp_path, NAMES)
     for name in NAMES:
         write(tmp_path, name, [b"a"], MOMENT_NS)
-    with at_call(monkeypatch, number, lambda: put_in_place(tmp_path, NAMES)) as has_happened:
+    with at_call(number, lambda: put_in_place(tmp_path, NAMES)) as has_happened:
         take_back(tmp_path, NAMES)
     if has_happened[0]:
         assert list(tmp_path.iterdir()) == []
@@ -97,15 +66,13 @@ class Crashed(BaseException):
 
 
 @pytest.mark.parametrize("number", range(1, 24))
-def test_a_crash_leaves_each_file_whole_or_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_crash_leaves_each_file_whole_or_as_it_was(tmp_path: Path, number: int) -> None:
     (tmp_path / NAMES[0]).write_bytes(b"before")
 
     def crash() -> None:
         raise Crashed
 
-    with suppress(Crashed), at_call(monkeypatch, number, crash):
+    with suppress(Crashed), at_call(number, crash):
         publish(tmp_path)
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith(".tmp")}
     assert found.pop(NAMES[0]) in (b"before", b"ab")

@@ -1,10 +1,8 @@
 """A partition is sealed when all of it is final, and what was written of its files is taken back before it changes."""
 
 import asyncio
-import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,7 @@ from common.protocol.output_folder import OF_THE_FOLDER
 from services.sink.folder_proofs.seal import State, state_of
 from services.sink.folder_proofs.writing import Folder
 from tests.harness.folder import ROLLED, Run, found, ledgers, listed, make_folder, write_of
-
-CALLS = ("unlink", "rename", "fsync", "utime", "open", "stat", "pwrite")
+from tests.harness.system_calls import at_call
 
 
 @pytest.fixture
@@ -90,36 +87,6 @@ async def test_of_files_that_are_finished_by_rolling_the_manifest_stays(folder: 
     assert left(folder.root) == set(OF_THE_FOLDER) - {"_SUCCESS"}
 
 
-@contextmanager
-def at_call(
-    monkeypatch: pytest.MonkeyPatch, number: int, happens: Callable[[], object], of: Callable[[], bool]
-) -> Iterator[list[bool]]:
-    """Let something happen just before the system call with this number, among the calls `of` somebody."""
-    calls, has_happened = 0, [False]
-    turn = threading.Lock()
-
-    def hooked(name: str) -> Callable[..., Any]:
-        real = getattr(os, name)
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal calls
-            if of():
-                with turn:
-                    calls += 1
-                    is_now = calls == number
-                if is_now:
-                    has_happened[0] = True
-                    happens()
-            return real(*arguments, **named)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, hooked(name))
-        yield has_happened
-
-
 def is_writer() -> bool:
     return threading.current_thread().name.startswith("folder-proofs")
 
@@ -131,9 +98,7 @@ def check(root: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 54))
-def test_rows_of_the_next_run_come_at_any_moment_of_writing(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_rows_of_the_next_run_come_at_any_moment_of_writing(folder: Folder, number: int) -> None:
     asyncio.run(run(folder.root, "M", "F"))
 
     def next_run() -> None:
@@ -142,7 +107,7 @@ def test_rows_of_the_next_run_come_at_any_moment_of_writing(
         thread.start()
         thread.join()
 
-    with at_call(monkeypatch, number, next_run, is_writer) as has_happened:
+    with at_call(number, next_run, is_writer) as has_happened:
         is_written = asyncio.run(write_of(folder, is_final=True))
     check(folder.root)
     assert is_written or has_happened[0]
@@ -151,9 +116,7 @@ def test_rows_of_the_next_run_come_at_any_moment_of_writing(
 
 
 @pytest.mark.parametrize("number", range(1, 60, 2))
-def test_a_folder_is_written_of_at_any_moment_of_the_next_run_s_first_rows(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
+def test_a_folder_is_written_of_at_any_moment_of_the_next_run_s_first_rows(folder: Folder, number: int) -> None:
     asyncio.run(run(folder.root, "M", "F"))
 
     def write() -> None:
@@ -165,7 +128,7 @@ def test_a_folder_is_written_of_at_any_moment_of_the_next_run_s_first_rows(
     def is_sink() -> bool:
         return not is_writer() and threading.current_thread().name != "writes"
 
-    with at_call(monkeypatch, number, write, is_sink):
+    with at_call(number, write, is_sink):
         asyncio.run(run(folder.root, "M"))
     check(folder.root)
 
@@ -177,7 +140,7 @@ class Crashed(BaseException):
 @pytest.mark.parametrize("is_finite", [True, False])
 @pytest.mark.parametrize("number", range(1, 60, 3))
 def test_a_crash_at_any_moment_of_the_next_run_s_first_rows_leaves_nothing_that_is_wrong(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, number: int, *, is_finite: bool
+    folder: Folder, number: int, *, is_finite: bool
 ) -> None:
     asyncio.run(run(folder.root, "M", "F"))
     asyncio.run(write_of(folder, is_final=True))
@@ -197,7 +160,7 @@ def test_a_crash_at_any_moment_of_the_next_run_s_first_rows_leaves_nothing_that_
                 # What a crash in it has left open, which the death of a process closes.
                 sink.close()
 
-    with suppress(Crashed), at_call(monkeypatch, number, crash, lambda: True):
+    with suppress(Crashed), at_call(number, crash):
         asyncio.run(append())
     check(folder.root)
     # The next one finds what the dead one has left.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -318,24 +319,6 @@ def test_an_end_of_format_1_is_no_proof() -> None:
         assert find_lack(shares_of(found), MAKERS, 0) == "it was begun in format 1, which has no receipts"
 
 
-def test_what_was_replayed_before_a_source_was_begun_anew_is_void_as_well() -> None:
-    world = World()
-    world.reject(b"M")
-    world.end()
-    with partitions() as found:
-        world.logs[REJECTED].append(Replayed(0, SOURCE, EVERY_SPLIT, "fields", tally([b"M"]), tally([b"M,y"])))
-        for split in SPLITS:
-            world.place(b"M,y", split, 0, is_replay=True)
-        assert consume_all(world, found) is not None
-        world.logs[REJECTED].append(BegunAnew(SOURCE))
-        world.of_ingest = 0
-        world.row(b"M,1", (0, 1))
-        world.end()
-        receipt = consume_all(world, found)
-        assert receipt is not None
-        assert (receipt.number, receipt.rejected, receipt.splits["Sex"].replayed) == (2, Rejections(), 1)
-
-
 def test_very_many_ends_at_once_make_a_small_share() -> None:
     count = 2_000
     with partitions() as found:
@@ -356,11 +339,16 @@ def test_very_many_ends_at_once_make_a_small_share() -> None:
         assert took_s < 5
 
 
-def test_what_was_rejected_before_a_source_was_begun_anew_is_void() -> None:
+@pytest.mark.parametrize("is_replayed", [False, True])
+def test_what_was_rejected_before_a_source_was_begun_anew_is_void_replayed_or_not(*, is_replayed: bool) -> None:
     world = World()
     world.reject(b"M")
     world.end()
     with partitions() as found:
+        if is_replayed:
+            world.logs[REJECTED].append(Replayed(0, SOURCE, EVERY_SPLIT, "fields", tally([b"M"]), tally([b"M,y"])))
+            for split in SPLITS:
+                world.place(b"M,y", split, 0, is_replay=True)
         assert consume_all(world, found) is not None
         world.logs[REJECTED].append(BegunAnew(SOURCE))
         world.of_ingest = 0
@@ -369,6 +357,8 @@ def test_what_was_rejected_before_a_source_was_begun_anew_is_void() -> None:
         receipt = consume_all(world, found)
         assert receipt is not None
         assert (receipt.number, receipt.rejected) == (2, Rejections())
+        # What replays sent has a balance of its own.
+        assert receipt.splits["Sex"].replayed == int(is_replayed)
 
 
 def test_every_copy_of_an_end_has_to_come_before_its_rows_are_whole() -> None:
