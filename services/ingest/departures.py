@@ -29,8 +29,8 @@ log = structlog.get_logger()
 _AGAIN_S = {Choice.LEAVES: 0.0, Choice.WAITS: 1.0, Choice.HINDERED: 30.0}
 
 
-class Delivered(NamedTuple):
-    """The number of a source's end that is delivered, and why its file stays all the same, or ""."""
+class ReceiptNote(NamedTuple):
+    """What is kept of a receipt: the number of its end, and why the file stays all the same, or ""."""
 
     end: int
     reason: str
@@ -49,7 +49,7 @@ class Departures:
         self._passage = Passage(context.settings, scan, sources, commit, self._note_judgement)
         self._strays = Strays(context.settings.topic_prefix, sources)
         # The end up to which each is delivered, and when to look whether its file may leave (time.monotonic).
-        self._delivered: dict[str, Delivered] = {}
+        self._delivered: dict[str, ReceiptNote] = {}
         self._due: dict[str, float] = {}
         # Why files stay, or are not there yet.
         self._kept: dict[str, str] = {}
@@ -82,7 +82,7 @@ class Departures:
         if is_delivered(progress, receipt) and not has_left(progress):
             deletes = self._settings.action.kind == "delete"
             reason = judge_receipt(progress, receipt, self._settings.tolerance, deletes=deletes)
-            self._delivered[receipt.source] = Delivered(receipt.number, reason)
+            self._delivered[receipt.source] = ReceiptNote(receipt.number, reason)
             self._due[receipt.source] = 0.0
 
     def drop(self, source: str) -> None:

@@ -1,11 +1,13 @@
 """The output folder: what is not ours is not touched, and it belongs to one cluster's topics."""
 
+import json
 import shutil
 import signal
 
 import pytest
 
 from ops.kafka.local import LocalKafka
+from tests.harness.chaos.receipts import receipt_path
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
 
@@ -151,6 +153,11 @@ def test_a_copy_of_the_output_folder_shares_no_partitions_with_it(pipeline: Pipe
     # Alone it goes on: its ledgers are valid.
     assert first.stop()[0] == 0
     pipeline.finish(pipeline.start("sink", OUTPUT_DIR=str(copy), EXIT_WHEN_DONE="true"))
+    # It has receipts of its own, although nothing came since it was copied.
+    folders = [json.loads(receipt_path(each, ABALONE_FILE).read_bytes())["folder"] for each in (pipeline.output, copy)]
+    assert folders[0] != folders[1]
+    assert json.loads(pipeline.observer.records("receipts")[-1].value)["folder"] == folders[1]
+    assert (copy / "_SUCCESS").exists()
 
 
 def test_an_output_folder_of_another_prefix_is_refused(pipeline: Pipeline) -> None:

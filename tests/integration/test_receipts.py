@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,17 @@ def rejected(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> bytes:
         timeout=120,
     )
     return done.stdout
+
+
+def replay(pipeline: Pipeline, folder: Path, mended: dict[str, str]) -> None:
+    """Send every rejected row again, as it is mended."""
+    shown = list(csv.DictReader(io.StringIO(rejected(pipeline, "show").decode(), newline="")))
+    path = folder / "mended.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(shown[0]))
+        writer.writeheader()
+        writer.writerows({**row, "row": mended[row["row"]]} for row in shown)
+    rejected(pipeline, "replay", "--from", str(path), "--yes")
 
 
 def forget(pipeline: Pipeline, *sources: Path) -> subprocess.CompletedProcess[str]:
@@ -128,14 +140,7 @@ def test_a_replay_and_a_new_split_supersede_a_receipt(pipeline: Pipeline, tmp_pa
     pipeline.run(source, "Sex,Rings:int", **PERMITTED)
     before = receipt_of(pipeline, source)
     assert before["rejected"]["codes"] == {"fields": 1}
-    shown = list(csv.DictReader(io.StringIO(rejected(pipeline, "show").decode(), newline="")))
-    mended = io.StringIO(newline="")
-    writer = csv.DictWriter(mended, list(shown[0]))
-    writer.writeheader()
-    writer.writerows({**row, "row": {"F,x": "F,2", "I": "I,y"}[row["row"]]} for row in shown)
-    path = tmp_path / "mended.csv"
-    path.write_text(mended.getvalue())
-    rejected(pipeline, "replay", "--from", str(path), "--yes")
+    replay(pipeline, tmp_path, {"F,x": "F,2", "I": "I,y"})
     carry_on(pipeline, "Sex,Rings:int")
     after = receipt_of(pipeline, source)
     assert (after["end"], after["rows"]) == (1, 2)
@@ -162,6 +167,35 @@ def test_a_file_that_grows_has_the_receipt_of_its_latest_end(pipeline: Pipeline,
     assert of_split(receipt_of(pipeline, source), "Sex")[0] == sums([b"M,1", *(b"F,%d" % n for n in range(2, 6))])
     for service in services:
         assert service.stop()[0] == 0
+
+
+def test_a_receipt_waits_for_no_split_that_is_gone(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\nI\n")
+    pipeline.run(source, "Sex,Rings:int", **PERMITTED)
+    assert list(receipt_of(pipeline, source)["splits"]) == ["Sex", "Rings"]
+    carry_on(pipeline, "Sex")
+    replay(pipeline, tmp_path, {"I": "I,7"})
+    carry_on(pipeline, "Sex")
+    receipt = receipt_of(pipeline, source)
+    assert list(receipt["splits"]) == ["Sex"]
+    assert of_split(receipt, "Sex") == (sums([b"M,1", b"I,7"]), {}, 1)
+    assert (pipeline.output / "_SUCCESS").exists()
+
+
+def test_a_source_has_a_receipt_where_order_is_another_one_in_mid_file(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    rows = [b"M,%d" % n for n in range(20_000)]
+    source.write_bytes(HEADER + b"".join(row + b"\n" for row in rows[:-1]))
+    # Rows are spread over all partitions, and the source has not ended.
+    ingest = pipeline.start("ingest", source, ORDER="none", SETTLE_S="3600")
+    in_rows = partial(pipeline.observer.records, "rows")
+    pipeline.wait_until(lambda: sum("nacre" not in each.headers for each in in_rows()) == len(rows) - 1, "all is sent")
+    assert ingest.stop()[0] == 0
+    with source.open("ab") as file:
+        file.write(rows[-1] + b"\n")
+    pipeline.run(source, "Sex", ORDER="source")
+    assert of_split(receipt_of(pipeline, source), "Sex")[0] == sums(rows)
 
 
 def test_another_output_folder_has_receipts_of_its_own(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -219,5 +253,7 @@ def test_a_source_that_is_gone_is_forgotten_and_its_rows_stay(pipeline: Pipeline
     late.write_bytes(HEADER + b"M,3\n")
     pipeline.run(folder, "Sex,Rings:int", **PERMITTED)
     assert of_split(receipt_of(pipeline, late), "Sex")[0] == sums([b"M,3"])
+    # Nothing is asked of what is forgotten.
+    assert (pipeline.output / "_SUCCESS").exists()
     assert not receipt_path(pipeline.output, gone).exists()
     assert kept["rows"] == 1
