@@ -1,6 +1,7 @@
 """The files of a partition's sources: followed while they move, awake while there is something to read."""
 
 import os
+import time
 from dataclasses import replace
 
 import structlog
@@ -20,7 +21,7 @@ class FollowedSources:
     """The files of a partition's sources: followed while they move, awake while there is something to read.
 
     `changed` are those whose progress the next commit has to hold, `departing` those whose files are on their way out
-    of INPUT: they are not followed.
+    of INPUT: they are not followed. `missed` are those whose files the latest look did not find where they are.
     """
 
     def __init__(self, context: IngestContext, scan: Scan, partition: int, known: dict[str, Progress]) -> None:
@@ -38,11 +39,17 @@ class FollowedSources:
         self._waiting: set[str] = set()
         self.changed: set[str] = set()
         self.departing: set[str] = set()
+        self.missed: set[str] = set()
 
     @property
     def finished(self) -> bool:
         """Whether every source is read to its end, or cannot be read."""
         return not self._waiting and all(followed.finished for followed in self.awake.values())
+
+    def is_done(self, source: str) -> bool:
+        """Whether nothing more is to be read of the source for now, or nothing can be."""
+        followed = self.files.get(source)
+        return source not in self.missed if followed is None else followed.finished or bool(followed.trouble)
 
     @property
     def names(self) -> set[str]:
@@ -96,6 +103,13 @@ class FollowedSources:
         seen = await self._scan.look()
         if seen is self._seen:
             return
+        await self._follow(seen)
+        while self.missed and self._context.settings.once:
+            # There will be no other look by itself.
+            await self._scan.refresh(time.monotonic())
+            await self._follow(await self._scan.look())
+
+    async def _follow(self, seen: Seen) -> None:
         # Agree before reading: if a file is renamed again meanwhile, other replicas have to know whose it is.
         while moves := await self._take_up(seen):
             await self._scan.agree(moves)
@@ -107,6 +121,7 @@ class FollowedSources:
     async def _take_up(self, seen: Seen) -> Moves:
         """Take up every source that is at its location; return where the others have moved."""
         moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
+        self.missed.clear()
         for source in sorted(self._catalog.of_partition[self._partition]):
             if source in self.departing:
                 continue
@@ -117,6 +132,8 @@ class FollowedSources:
                 self._see(source, found)
             elif self._catalog.is_ours(source, seen):
                 located = await self._locator.locate(self.progress(source), location, seen)
+                if located.is_missed:
+                    self.missed.add(source)
                 if located.is_lost:
                     self._lose(source, location, overwritten=located.is_overwritten)
                 if located.location != location:

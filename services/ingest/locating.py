@@ -14,9 +14,14 @@ from services.ingest.scan import Scan
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a source is now; `is_lost` if no file is its own any more, `is_overwritten` if another has its path."""
+    """Where a source is now.
+
+    `is_missed`: the next look has to find its file. `is_lost`: no file is its own any more. `is_overwritten`: another
+    has its path.
+    """
 
     location: SourceLocation
+    is_missed: bool = False
     is_lost: bool = False
     is_overwritten: bool = False
 
@@ -44,7 +49,7 @@ class Locator:
         for path, found in find_candidates(source, location, seen, was_read=progress.offset > 0):
             is_this = await _is_this(found, progress)
             if is_this is None:
-                return Located(location)
+                return Located(location, is_missed=True)
             if is_this:
                 return Located(SourceLocation(path, location.file))
             is_another = True
@@ -63,7 +68,7 @@ class Locator:
         )
         verdict = judge_missing(missing)
         if verdict is Verdict.WAITS:
-            return Located(location)
+            return Located(location, is_missed=not missing.is_hidden)
         if verdict is Verdict.TAKES_SUCCESSOR:
             # Reading on shows whether it is the same source, rewritten, or another file.
             return Located(SourceLocation(location.path, successor_file))

@@ -85,9 +85,8 @@ class PartitionSources:
         return moved
 
     def _is_its_turn(self, name: str, followed: FollowedFile) -> bool:
-        before = self._followed.files.get(earlier(name) or "")
         # The rest of a rotated file precedes the rows of the file that took its name.
-        if before is not None and not (before.finished or before.trouble):
+        if (before := earlier(name)) is not None and not self._followed.is_done(before):
             return False
         return not followed.is_packed or self._unpacking.may_unpack(followed)
 

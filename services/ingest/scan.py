@@ -207,7 +207,16 @@ def _look_once(settings: IngestSettings, watch: Watch | None, catalog: Catalog) 
     moved: dict[str, Moved] = {}
     if watch is not None:
         found_moved = find_moved(given, watch.renames, watch.read)
-        moved = {file: each for file, each in found_moved.items() if file not in by_file}
+        # What was listed under the name that it has left since comes before what has left it later.
+        moved = {file: each for file, each in found_moved.items() if by_file.get(file, each.home) == each.home}
+        if unsettled := watch.renames.first_unsettled():
+            # What has the name of such a file now is named after it.
+            files = {
+                path: found
+                for path, found in files.items()
+                if found.path not in unsettled or catalog.locations.source_of(found.file) is not None
+            }
+            watch.names_changed = True
     beside |= {file: (each.path, each.found) for file, each in moved.items()}
     seen = Seen(at, files, beside, by_file, moved, named.aside)
     return seen, named, len(beside.keys() & lost.keys()) < len(lost)

@@ -1,10 +1,11 @@
 """The files that INPUT names, where they are, what they are called in every topic, and which file each is."""
 
+import math
 import os
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import has_magic
 from hashlib import blake2b
 from pathlib import Path
@@ -154,20 +155,28 @@ def _found(path: Path) -> Found | None:
 def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
     """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
 
-    `read` brings `renames` up to date.
+    `read` brings `renames` up to date. Those that were renamed too often meanwhile are `renames.unsettled` from now on;
+    they are left out, and so are those that had the same name after them.
     """
+    files: dict[int, Found | None] = {}
     for _ in range(_MOST_TRIES):
-        origins = dict(renames.origins)
+        origins = {path: origin for path, origin in renames.origins.items() if origin.number not in files}
         found = {path: _found(Path(path)) for path in origins}
-        # If a file was renamed again before its status was read, another would be taken for it.
         read()
-        if origins == renames.origins:
+        # If a file was renamed again before its status was read, another would be taken for it.
+        still = {path: origin for path, origin in origins.items() if renames.origins.get(path) == origin}
+        files |= {origin.number: found[path] for path, origin in still.items()}
+        renames.unsettled = {origin.number for origin in renames.origins.values()} - files.keys()
+        first = renames.first_unsettled()
+        if not first:
             break
     moved = {}
-    for path, origin in sorted(origins.items(), key=lambda each: each[1].number):
-        file, home = found[path], source_name(Path(origin.path))
+    for path, origin in sorted(renames.origins.items(), key=lambda each: each[1].number):
+        file, home = files.get(origin.number), source_name(Path(origin.path))
+        if origin.number >= first.get(origin.path, math.inf):
+            continue
         if file is not None and file.file and may_name(given, home):
-            moved[file.file] = Moved(home, source_name(Path(path)), file)
+            moved[file.file] = Moved(home, source_name(Path(path)), replace(file, path=path))
     return moved
 
 

@@ -48,8 +48,8 @@ class Seen:
     """One look at the input, at an instant of time.monotonic.
 
     `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
-    names that INPUT does not have. `moved` are files that had a name of the input; no look may have seen them there.
-    `aside` are the hidden names of files on their way out.
+    names that INPUT does not have. `moved` are files that had a name of the input, the first renamed first; no look may
+    have seen them there. `aside` are the hidden names of files on their way out.
     """
 
     at: float = 0.0

@@ -1,6 +1,7 @@
 """What happens to names between two looks, from events in their order."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from services.ingest.delivered.names import is_aside
@@ -19,16 +20,18 @@ class Origin:
 class Renames:
     """Files that were renamed out of the input, and files that no look has seen.
 
-    `origins` are the former, by where they are now. `gone` are names of the input whose files were never seen and do
-    not exist any more.
+    `origins` are the former, by where they are now; `unsettled` are the numbers of those of which it is not known which
+    files they are. `gone` are names of the input whose files were never seen and do not exist any more.
     """
 
     is_input: Callable[[str], bool]
     origins: dict[str, Origin] = field(default_factory=dict)
+    unsettled: Collection[int] = ()
     gone: list[str] = field(default_factory=list)
     _new: set[str] = field(default_factory=set)
-    # Between the two events of a renaming, by the cookie that joins them.
+    # Between the two events of a renaming, by the cookie that joins them; `_overdue` were so at the look before, too.
     _leaving: dict[int, Origin] = field(default_factory=dict)
+    _overdue: Collection[int] = ()
     _count: int = 0
 
     def create(self, path: str) -> None:
@@ -69,11 +72,26 @@ class Renames:
         if origin is not None and origin.is_new:
             self.gone.append(origin.path)
 
+    def first_unsettled(self) -> dict[str, int]:
+        """The names of the input that files have left which the next look has to find, with the first's number."""
+        leaving = [origin for cookie, origin in self._leaving.items() if cookie not in self._overdue]
+        waiting = [origin for origin in self.origins.values() if origin.number in self.unsettled]
+        by_number = sorted([*leaving, *waiting], key=lambda origin: origin.number, reverse=True)
+        return {origin.path: origin.number for origin in by_number}
+
     def end_look(self, seen: Callable[[str], bool]) -> list[str]:
-        """A look has `seen` what there is after all events so far. Returns the names that it came too late for."""
-        self.gone += [origin.path for origin in self._leaving.values() if origin.is_new]
-        gone, self.gone = self.gone, []
+        """A look has `seen` what there is after all events so far. Returns the names that it came too late for.
+
+        What is unsettled waits for the next look, and so does the other half of a renaming, once.
+        """
+        first = self.first_unsettled()
+        out = [self._leaving.pop(cookie) for cookie in self._overdue if cookie in self._leaving]
+        gone = [*self.gone, *(origin.path for origin in out if origin.is_new)]
+        self.gone = []
+        self._overdue = frozenset(self._leaving)
         self._new = {path for path in self._new if not seen(path)}
-        self._leaving.clear()
-        self.origins.clear()
+        # Those behind an unsettled one as well: files of one name are named in their order.
+        self.origins = {
+            path: origin for path, origin in self.origins.items() if origin.number >= first.get(origin.path, math.inf)
+        }
         return gone

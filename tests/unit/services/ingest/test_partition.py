@@ -13,8 +13,11 @@ from structlog.testing import capture_logs
 
 from common.protocol.progress import Progress
 from services.ingest import file_reader, followed_file, locating
+from services.ingest.files import finding
+from services.ingest.files.content import is_source_file
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.naming.locations import SourceLocation, SourceLocations, home_and_number
+from services.ingest.files.reading import MovedError
+from services.ingest.naming.locations import Found, SourceLocation, SourceLocations, home_and_number
 from tests.harness.replica import Replica, Topic
 from tests.harness.sources import read_to_its_end
 
@@ -147,6 +150,75 @@ async def test_files_that_were_rotated_between_two_looks_are_sources_in_their_or
         "a.csv//3": "a.csv.1",
         "a.csv//4": "a.csv",
     }
+
+
+@pytest.mark.parametrize("once", [True, False])
+async def test_what_took_the_name_of_a_file_is_not_read_before_it_even_if_that_is_missed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, once: bool
+) -> None:
+    write(folder / "a.csv")
+    replica = Replica(folder, {})
+    await replica.look()
+    (folder / "a.csv").rename(folder / "a.csv.1")
+    write(folder / "a.csv", b"Sex,Length\nI,3\n")
+    await replica.look(2)
+    # It is renamed once more between the look of another replica and its first read.
+    (folder / "a.csv.1").rename(folder / "a.csv.2")
+    replica = Replica(folder, {}, once=once)
+    misses = [FileNotFoundError, MovedError]
+
+    def ask(found: Found, progress: Progress) -> bool:
+        if misses:
+            raise misses.pop()
+        return is_source_file(found, progress)
+
+    monkeypatch.setattr(locating, "is_source_file", ask)
+    for _ in range(4):
+        await replica.scan.refresh(math.inf)
+        await replica.look()
+        await replica.read()
+    assert not misses
+    assert [
+        row
+        for outbox in replica.transactions.committed
+        for batch in outbox.batches["rows", 0]
+        for row, headers in batch.records
+        if not headers
+    ] == [b"M,1", b"F,2", b"I,3"]
+    assert replica.rows == {"a.csv": 2, "a.csv//2": 1}
+
+
+async def test_files_that_are_rotated_while_a_look_asks_for_them_are_sources_in_their_order(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(folder, {})
+    write(folder / "a.csv", b"Sex,Length\nM,0\n")
+    await replica.look()
+    turns = 0
+    found = finding._found  # noqa: SLF001 - where a file is renamed between the event and the question
+
+    def rotate(path: Path) -> Found | None:
+        nonlocal turns
+        if turns < 60 and path.name != "a.csv":
+            turns += 1
+            for number in range(turns, 0, -1):
+                if (folder / f"a.csv.{number}").exists():
+                    (folder / f"a.csv.{number}").rename(folder / f"a.csv.{number + 1}")
+            (folder / "a.csv").rename(folder / "a.csv.1")
+            write(folder / "a.csv", b"Sex,Length\nM,%d\n" % turns)
+        return found(path)
+
+    monkeypatch.setattr(finding, "_found", rotate)
+    (folder / "a.csv").rename(folder / "a.csv.1")
+    write(folder / "a.csv", b"Sex,Length\nM,-1\n")
+    while turns < 60:
+        await replica.look()
+    await replica.look(3)
+    numbers = {home_and_number(source)[1]: path for source, path in replica.paths.items()}
+    assert [numbers[number] for number in sorted(numbers)] == [
+        *(f"a.csv.{number}" for number in range(61, 0, -1)),
+        "a.csv",
+    ]
 
 
 @pytest.mark.parametrize("once", [True, False])

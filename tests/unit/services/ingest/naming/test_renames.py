@@ -58,7 +58,25 @@ def test_a_file_that_was_rotated_and_deleted_unseen_is_reported(tmp_path: Path) 
     (tmp_path / "c.csv").rename(tmp_path.parent / "moved-away.csv")
     assert len(moved_to(tmp_path, watching)) == 2
     gone = watching.renames.end_look(lambda _: False)
-    assert sorted(Path(path).name for path in gone) == ["a.csv", "b.csv", "c.csv"]
+    assert sorted(Path(path).name for path in gone) == ["a.csv", "b.csv"]
+    # The other half of its renaming would have come by the next look.
+    assert [Path(path).name for path in watching.renames.first_unsettled()] == []
+    gone = watching.renames.end_look(lambda _: False)
+    assert [Path(path).name for path in gone] == ["c.csv"]
+
+
+def test_a_renaming_of_which_a_look_reads_only_one_half_is_whole_at_the_next() -> None:
+    renames = Renames(lambda path: path.endswith(".csv"))
+    renames.create("a.csv")
+    renames.leave("a.csv", 1)
+    renames.create("a.csv")
+    assert renames.first_unsettled() == {"a.csv": 1}
+    assert renames.end_look(lambda _: True) == []
+    renames.arrive("a.csv.1", 1)
+    assert {path: origin.path for path, origin in renames.origins.items()} == {"a.csv.1": "a.csv"}
+    assert renames.first_unsettled() == {}
+    assert renames.end_look(lambda _: True) == []
+    assert renames.origins == {}
 
 
 def test_a_file_that_a_look_has_seen_is_not_reported_when_it_goes(tmp_path: Path) -> None:
