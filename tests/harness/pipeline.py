@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from common.protocol.output_folder import is_reserved
 from tests.harness.observer import Observer
+
+T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[2]
 ABALONE_FILE = PROJECT / "data" / "abalone_full.csv"
@@ -178,11 +181,13 @@ class Pipeline:
 
     def output_size(self) -> int:
         """How many bytes all files have now, without reading them."""
-        return sum(path.stat().st_size for path in self._paths())
+        return self._look(lambda: sum(path.stat().st_size for path in self._paths()))
 
     def output_files(self) -> dict[str, bytes]:
         """Every file's content by its path below the output folder."""
-        return {str(path.relative_to(self.output)): path.read_bytes() for path in self._paths()}
+        return self._look(
+            lambda: {str(path.relative_to(self.output)): path.read_bytes() for path in self._paths()},
+        )
 
     def wait_for_size(self, size: int, deadline_s: float = 240.0) -> float:
         """Wait until the files have this many bytes; return how many seconds it took."""
@@ -207,6 +212,12 @@ class Pipeline:
         for service in self.services:
             if service.exit_code is None:
                 service.kill()
+
+    def _look(self, look: Callable[[], T]) -> T:
+        """What is there; looks again if a file gets its last name meanwhile."""
+        while True:
+            with suppress(FileNotFoundError):
+                return look()
 
     def _paths(self) -> Iterator[Path]:
         for path in self.output.rglob("*"):

@@ -143,8 +143,12 @@ class FolderProofs:
             return ""
         if why := describe_undelivered(processed, undelivered):
             return why
+        return "" if await writer.run(self._mark, processed) else _OTHERS
+
+    def _mark(self, processed: Processed) -> bool:
+        """Mark the run as a success, and log it: a rebalance may end the wait for the one, not what comes behind it."""
         content = encode_success(processed, self._folder.id, self._folder.nacre)
-        if not await writer.run(write_in_place, self._root, SUCCESS, content, processed.moment_ns):
-            return _OTHERS
+        if not write_in_place(self._root, SUCCESS, content, processed.moment_ns):
+            return False
         log.info("the run is marked as a success", file=SUCCESS, sources=len(processed.ends))
-        return ""
+        return True

@@ -1,12 +1,14 @@
 """Who writes of the whole folder, and when: also where a rebalance comes in between."""
 
 import asyncio
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from structlog.testing import capture_logs
 
 from common.protocol.identity import NEWEST_FORMATS
 from common.protocol.output_folder import HIDDEN, OF_THE_FOLDER, SUCCESS, ledger_path
@@ -14,6 +16,7 @@ from services.sink.folder_proofs import keeping
 from services.sink.folder_proofs.keeping import FolderProofs
 from services.sink.folder_proofs.renaming import write_in_place
 from services.sink.folder_proofs.success import Processed, Undelivered
+from services.sink.folder_proofs.writing import FolderWriter
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes
 
@@ -41,22 +44,31 @@ def proofs_of(root: Path) -> FolderProofs:
     return FolderProofs(settings, pipeline, "folder", find_undelivered)
 
 
-async def test_a_rebalance_just_behind_success_does_not_take_it_back(
+async def test_a_rebalance_just_behind_success_neither_takes_it_back_nor_keeps_it_out_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proofs, stop, loop = proofs_of(tmp_path), asyncio.Event(), asyncio.get_running_loop()
     await proofs.begin()
     proofs.conclude(Processed(1, {}, 0, ""))
-    real = write_in_place
+    real, given_up = write_in_place, threading.Event()
+
+    class Writer(FolderWriter):
+        def close(self) -> None:
+            given_up.set()
+            super().close()
 
     def write_and_stop(*arguments: Any) -> bool:
         is_written = real(*arguments)
         loop.call_soon_threadsafe(stop.set)
+        assert given_up.wait(20)
         return is_written
 
     monkeypatch.setattr(keeping, "write_in_place", write_and_stop)
-    await proofs.keep(REJECTED, stop)
+    monkeypatch.setattr(keeping, "FolderWriter", Writer)
+    with capture_logs() as logs:
+        await proofs.keep(REJECTED, stop)
     assert (tmp_path / SUCCESS).exists()
+    assert [line["event"] for line in logs] == ["the run is marked as a success"]
     async with asyncio.timeout(20):
         await proofs.keep(REJECTED, asyncio.Event())
     assert (tmp_path / SUCCESS).exists()
