@@ -1,6 +1,7 @@
 """Outboxes, which gather records, and the transactions that commit them one after the other."""
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection
@@ -16,6 +17,7 @@ from common.aiokafka_internals.transaction_markers import Consumed, TransactionM
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
+from common.kafka.pace import Pace
 from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
@@ -103,26 +105,27 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self.batches)
 
-    def is_due(self, now: float, commit_interval_ms: int, max_bytes: int) -> bool:
-        """Whether this is old enough or large enough to commit; never if it is empty. `now` is of time.monotonic."""
-        return bool(self) and (self.size >= max_bytes or now - self.began >= commit_interval_ms / 1000)
-
 
 class Transactions:
     """Commits one outbox while the next is being filled; never two at once.
 
     `partitions` are those that an outbox may have records for; `consumed` is the one whose offset they are committed
-    with. `commit` and `settle` raise the error of the commit before: the caller then abandons the producer, and starts
-    again from what is committed.
+    with; `pace` says how long an outbox gathers, without one not at all. `commit` and `settle` raise the error of the
+    commit before: the caller then abandons the producer, and starts again from what is committed.
     """
 
     def __init__(
-        self, producer: StartedProducer, partitions: Collection[TopicPartition], consumed: Consumed | None = None
+        self,
+        producer: StartedProducer,
+        partitions: Collection[TopicPartition],
+        consumed: Consumed | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._producer = producer
         self._partitions = partitions
         self._group = None if consumed is None else consumed.group
         self._markers = TransactionMarkers(producer.client, consumed)
+        self._pace = pace
         self._in_flight: asyncio.Task[None] | None = None
 
     @property
@@ -136,8 +139,17 @@ class Transactions:
         return self._in_flight
 
     def outbox(self) -> Outbox:
-        """An empty outbox for this producer."""
-        return Outbox(self._producer.new_batch)
+        """An empty outbox for this producer, which gathers from now on."""
+        outbox = Outbox(self._producer.new_batch)
+        if self._pace is not None:
+            self._pace.begin(self, outbox)
+        return outbox
+
+    def left_s(self, outbox: Outbox) -> float:
+        """For how many seconds this outbox is to gather more: for ever while it is empty; 0 or less to commit it."""
+        if not outbox or self._pace is None:
+            return 0.0 if outbox else math.inf
+        return self._pace.left_s(outbox, time.monotonic(), busy=self.busy)
 
     async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
         """Settle the commit before, then begin to commit this outbox."""
@@ -164,6 +176,8 @@ class Transactions:
 
     def give_up(self) -> None:
         """Abandon the commit under way: the next producer with this id settles it."""
+        if self._pace is not None:
+            self._pace.end(self)
         if self._in_flight is not None:
             self._in_flight.cancel()
             self._in_flight.add_done_callback(ignore_failure)

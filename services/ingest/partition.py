@@ -1,7 +1,6 @@
 """The sources of one partition of `progress`: which they are, where their files are, and whose turn it is."""
 
 import asyncio
-import time
 
 from aiokafka import TopicPartition
 
@@ -16,8 +15,6 @@ from services.ingest.naming.locations import earlier
 from services.ingest.outcome import Outcome
 from services.ingest.scan import Scan
 from services.ingest.unpacking_turns import UnpackingTurns
-
-_OUTBOX_BYTES = 4 * 2**20
 
 
 class PartitionSources:
@@ -77,7 +74,7 @@ class PartitionSources:
                 moved = True
                 self._followed.changed.add(name)
             self._followed.note_turn(name)
-            if not self.transactions.busy or self._is_due():
+            if self.transactions.left_s(self._outbox) <= 0:
                 await self.commit()
         if not moved:
             # Rows that came while a commit was under way would otherwise wait until others come.
@@ -89,9 +86,6 @@ class PartitionSources:
         if (before := earlier(name)) is not None and not self._followed.is_done(before):
             return False
         return not followed.is_packed or self._unpacking.may_unpack(followed)
-
-    def _is_due(self) -> bool:
-        return self._outbox.is_due(time.monotonic(), self._context.settings.commit_interval_ms, _OUTBOX_BYTES)
 
     async def commit(self) -> None:
         """Begin to commit the outbox, with the progress of the sources whose rows it has."""

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from common.batches.record_runs import key_of
 from common.errors import ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_producer
+from common.kafka.pace import Pace
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.kafka.reading import read_to_end
 from common.kafka.transaction import Transactions
@@ -65,6 +66,7 @@ class Ingest:
         self._assignor = assignor
         self._scan = Scan(context.settings, Catalog(context.settings, context.topics))
         self.receipts = Receipts(context.settings, context.topics)
+        self._pace = Pace(context.settings.commit_interval_ms / 1000)
         self.opened: set[TopicPartition] = set()
         self.outcome = Outcome()
         self._waiting = Waiting()
@@ -77,7 +79,7 @@ class Ingest:
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
-            transactions = Transactions(producer, [partition, *self._context.writes_to()])
+            transactions = Transactions(producer, [partition, *self._context.writes_to()], pace=self._pace)
             await unless_stopped(stop, transactions.take_over())
             # Not before a predecessor's last transaction is settled: it may still move the progress.
             known = await unless_stopped(stop, self._read_progress(partition))

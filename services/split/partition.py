@@ -1,6 +1,7 @@
 """One partition of `rows`: fetched and categorized, for the splits at its position and for those being filled."""
 
 import asyncio
+import math
 from dataclasses import replace
 
 import structlog
@@ -17,7 +18,7 @@ from services.split.filling import Filling
 
 log = structlog.get_logger()
 
-_FETCH_TIMEOUT_MS = 200
+_FETCH_TIMEOUT_S = 0.2
 
 
 class RowsPartition:
@@ -47,18 +48,21 @@ class RowsPartition:
         self._consumer.seek(self._partition, max(self._categorizer.cursor.read_from, self._beginning))
         self._consumer.resume(self._partition)
 
-    async def process(self, outbox: Outbox, stop: asyncio.Event, sooner: "asyncio.Future[None] | None") -> bool:
+    async def process(
+        self, outbox: Outbox, stop: asyncio.Event, patience_s: float, sooner: "asyncio.Future[None] | None"
+    ) -> bool:
         """Fetch and categorize the next rows, also for splits being filled; return whether there were any."""
+        longest_ms = math.ceil(1000 * min(max(patience_s, 0.0), _FETCH_TIMEOUT_S))
         try:
             # Do not wait for rows while there is something to fill.
-            patience_ms = 0 if self.filling else _FETCH_TIMEOUT_MS
+            patience_ms = 0 if self.filling else longest_ms
             batches = await fetch(self._consumer, self._partition, stop, patience_ms, sooner)
             await self._categorizer.categorize(whole_runs_of(batches), outbox)
             # Reading begins at a mark, which may stand before what is processed already.
             self.position = max(self.position, await self._consumer.position(self._partition))
             if not self.filling:
                 return bool(batches)
-            patience_ms = 0 if batches else _FETCH_TIMEOUT_MS
+            patience_ms = 0 if batches else longest_ms
             moved = await self.filling.process(self.position, outbox, stop, patience_ms, sooner)
             await self._join()
         except ValueError as error:

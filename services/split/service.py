@@ -14,9 +14,10 @@ from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin, open_producer
 from common.kafka.offsets import committed_offsets
+from common.kafka.pace import Pace
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.kafka.reading import find_end
-from common.kafka.transaction import Outbox, Transactions
+from common.kafka.transaction import Transactions
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
 from common.pipeline.partitions import Partitions
@@ -37,8 +38,6 @@ from services.split.rejected_whole import check_rejected
 from services.split.settings import SplitSettings
 
 log = structlog.get_logger()
-
-_OUTBOX_BYTES = 4 * 2**20
 
 
 class Splitter:
@@ -64,6 +63,7 @@ class Splitter:
         self._positions = positions
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
+        self._pace = Pace(settings.commit_interval_ms / 1000)
         self.taken_up: set[TopicPartition] = set()
         self.has_worked = False
 
@@ -73,7 +73,8 @@ class Splitter:
         transactional_id = f"{self._settings.topic_prefix}split-{partition.topic}-{partition.partition}"
         async with open_producer(self._settings, transactional_id, stop) as producer:
             consumed = Consumed(self._group, partition)
-            transactions = Transactions(producer, Partitions.of(self._settings).categorized_and_rejected, consumed)
+            written = Partitions.of(self._settings).categorized_and_rejected
+            transactions = Transactions(producer, written, consumed, self._pace)
             await unless_stopped(stop, transactions.take_over())
             # Not before the predecessor's last transaction is settled: it decides where to go on.
             reading, is_new = await unless_stopped(stop, self._take_up(partition))
@@ -93,11 +94,14 @@ class Splitter:
     async def _process(self, reading: RowsPartition, transactions: Transactions, stop: asyncio.Event) -> None:
         outbox, committed = transactions.outbox(), reading.progress
         while not stop.is_set():
-            has_moved = await reading.process(outbox, stop, transactions.in_flight if outbox else None)
+            if not transactions.busy:
+                await transactions.settle()
+            sooner = transactions.in_flight if outbox else None
+            has_moved = await reading.process(outbox, stop, transactions.left_s(outbox), sooner)
             self.has_worked |= bool(outbox)
             # When idle, commit the transaction markers that were passed in `rows` as well: the lag reads 0.
             idle = not has_moved and not outbox and reading.progress != committed
-            if (outbox or idle) and (not transactions.busy or self._is_due(outbox)):
+            if transactions.left_s(outbox) <= 0 or (idle and not transactions.busy):
                 await transactions.commit(outbox, reading.offsets)
                 outbox, committed = transactions.outbox(), reading.progress
             elif not outbox:
@@ -142,9 +146,6 @@ class Splitter:
         categorizer.begin_at(begun.main)
         categorizer.rows = begun.rows
         return categorizer
-
-    def _is_due(self, outbox: Outbox) -> bool:
-        return outbox.is_due(time.monotonic(), self._settings.commit_interval_ms, _OUTBOX_BYTES)
 
 
 async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:

@@ -54,6 +54,10 @@ class Transactions:
         """An empty outbox."""
         return Outbox(Batch)  # type: ignore[arg-type]  # as much of one as this needs
 
+    def left_s(self, outbox: Outbox) -> float:
+        """Commit what there is, but never wait for another commit."""
+        return math.inf if self.busy or not outbox else 0.0
+
     async def commit(self, outbox: Outbox) -> None:
         """Commit at once."""
         self.committed.append(outbox)

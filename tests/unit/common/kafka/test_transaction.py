@@ -1,6 +1,7 @@
 """Outboxes on their way into Kafka: one transaction after the other, and no commit of undelivered records."""
 
 import asyncio
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +14,7 @@ from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.transaction_markers import Consumed, Unmarked
 from common.kafka import transaction as transaction_module
 from common.kafka.clients import StartedProducer
+from common.kafka.pace import Pace
 from common.kafka.transaction import Outbox, Transactions
 
 ROWS = TopicPartition("rows", 0)
@@ -78,10 +80,12 @@ def markers(monkeypatch: pytest.MonkeyPatch) -> type[Markers]:
     return Own
 
 
-def transactions_of(producer: Producer, *, owes_abort: bool = False, timeout_s: float = 60.0) -> Transactions:
+def transactions_of(
+    producer: Producer, *, owes_abort: bool = False, timeout_s: float = 60.0, pace: Pace | None = None
+) -> Transactions:
     client: Any = producer
     started = StartedProducer(client, "some id", timeout_s, owes_abort, lambda: NewBatch(2**20))
-    return Transactions(started, [ROWS], Consumed("group", ROWS))
+    return Transactions(started, [ROWS], Consumed("group", ROWS), pace)
 
 
 def filled(transactions: Transactions, *topics: str) -> Outbox:
@@ -192,13 +196,19 @@ async def test_nothing_is_ended_where_every_marker_is_there(monkeypatch: pytest.
     assert producer.done == []
 
 
-def test_an_outbox_is_due_by_its_size_or_its_age_and_never_when_it_is_empty() -> None:
-    outbox = Outbox(lambda: NewBatch(2**20))
-    assert not outbox.is_due(outbox.began + 3600, 100, 0)
-    outbox.put("rows", 0, b"key", b"value")
-    assert not outbox.is_due(outbox.began, 100, 2**20)
-    assert outbox.is_due(outbox.began + 0.2, 100, 2**20)
-    assert outbox.is_due(outbox.began, 100, outbox.size)
+@pytest.mark.usefixtures("markers")
+async def test_an_outbox_gathers_at_its_services_pace_and_for_ever_while_it_is_empty() -> None:
+    gathering, at_once = transactions_of(Producer(), pace=Pace(3600.0)), transactions_of(Producer())
+    for transactions in (gathering, at_once):
+        assert transactions.left_s(transactions.outbox()) == math.inf
+    assert at_once.left_s(filled(at_once, "rows")) == 0
+    outbox = filled(gathering, "rows")
+    outbox.size = 2**20
+    assert gathering.left_s(outbox) > 0
+    await gathering.commit(filled(gathering, "rows"))
+    assert gathering.busy
+    assert gathering.left_s(filled(gathering, "rows")) > 3500
+    gathering.give_up()
 
 
 def test_rows_that_find_no_room_go_into_the_next_batch_and_each_goes_once() -> None:
