@@ -6,7 +6,7 @@ from typing import Protocol
 # What comes more slowly than this is not worth waiting for. Each commit costs the broker the same, however large it is.
 _LOAD_BYTES_PER_S = 4 * 2**20
 # Of all outboxes of a service; as much again may be under way to the broker.
-_MOST_BYTES = 16 * 2**20
+_MOST_BYTES = 12 * 2**20
 
 
 class Gathered(Protocol):

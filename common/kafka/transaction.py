@@ -195,7 +195,10 @@ class Transactions:
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
-        sent = [await self._producer.client.send_batch(batch, topic, partition=partition) for batch in batches]
+        sent = []
+        while batches:
+            # Keep none: each is as large as it gets, and is freed once it is delivered.
+            sent.append(await self._producer.client.send_batch(batches.pop(0), topic, partition=partition))
         # Await every delivery: a failed batch does not fail aiokafka's transaction, and the commit would lose its rows.
         try:
             for delivery in sent:
