@@ -26,7 +26,7 @@ from common.kafka.topic_metadata import Topic
 from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registry
 from common.pipeline.start import look_at_pipeline
-from common.pipeline.topics import Found, Groups, Topics, find_losses
+from common.pipeline.topics import FoundTopics, Groups, Topics, find_losses
 from common.protocol.acceptance import Acceptance, encode_acceptance
 from common.protocol.position import Group, Position, PositionError, decode_position, encode_position
 from common.sessions.diagnosis import diagnose
@@ -51,7 +51,7 @@ class Reading:
 
     group: str
     firsts: Mapping[TopicPartition, int]
-    found: Found
+    found: FoundTopics
     has_positions: bool
 
 

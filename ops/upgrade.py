@@ -15,7 +15,7 @@ from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_admin
 from common.pipeline.registry import Registry
 from common.pipeline.start import create_topics, look_at_pipeline
-from common.pipeline.topics import Found, Groups, Topics, find_losses, find_misfits
+from common.pipeline.topics import FoundTopics, Groups, Topics, find_losses, find_misfits
 from common.protocol.identity import NEWEST, Identity
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
@@ -76,7 +76,7 @@ async def _upgrade(settings: ServiceSettings) -> int:
     return begun.format
 
 
-def _check(found: Found, settings: ServiceSettings) -> Identity:
+def _check(found: FoundTopics, settings: ServiceSettings) -> Identity:
     """What the pipeline was begun with. ServiceError, ConfigurationError if it cannot go on as it is."""
     if losses := find_losses(found, settings):
         raise ServiceError("\n".join(losses))

@@ -45,7 +45,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ProbeResult:
     """What a probe of the listener has shown, with TLS as the settings say and, `is_kafka_otherwise`, the other way."""
 
     is_kafka: bool = False
@@ -70,7 +70,7 @@ def needs_a_look(error: BaseException | None) -> bool:
     )
 
 
-def cause_of(error: BaseException | None, access: Access, seen: Seen) -> Cause:
+def cause_of(error: BaseException | None, access: Access, seen: ProbeResult) -> Cause:
     """The cause of a failure to connect, given what a probe of the listener has shown; None as for `needs_a_look`."""
     cause = (
         _of_login(error, access, seen)
@@ -91,7 +91,7 @@ def cause_of(error: BaseException | None, access: Access, seen: Seen) -> Cause:
     return Cause(_text(error))
 
 
-def _of_login(error: BaseException | None, access: Access, seen: Seen) -> Cause | None:
+def _of_login(error: BaseException | None, access: Access, seen: ProbeResult) -> Cause | None:
     setting = f"KAFKA_SASL_MECHANISM={access.mechanism}"
     match type(error).__name__:
         case "SaslAuthenticationFailed" | "AuthenticationFailedError":
@@ -148,7 +148,7 @@ def _of_certificate(error: BaseException | None, access: Access) -> Cause | None
     return Cause(f"the broker's certificate is refused: {found}", may_pass=False)
 
 
-def _of_tls(error: BaseException | None, access: Access, seen: Seen) -> Cause | None:
+def _of_tls(error: BaseException | None, access: Access, seen: ProbeResult) -> Cause | None:
     setting = f"KAFKA_SECURITY_PROTOCOL={access.protocol}"
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
@@ -182,7 +182,7 @@ def _of_first_bytes(error: BaseException | None, access: Access) -> Cause | None
     return None
 
 
-def _closed(access: Access, seen: Seen) -> Cause:
+def _closed(access: Access, seen: ProbeResult) -> Cause:
     if seen.mechanisms and not access.has_sasl:
         return Cause(
             f"the broker asks for a user there ({', '.join(seen.mechanisms)}), but KAFKA_SECURITY_PROTOCOL="

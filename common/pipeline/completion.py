@@ -95,7 +95,7 @@ def caught_up(committed: Mapping[TopicPartition, int], ends: Mapping[TopicPartit
     return all(max(0, committed.get(partition, 0)) >= end for partition, end in ends.items())
 
 
-class Watch:
+class CompletionWatch:
     """Looks at the sources and at the groups' offsets."""
 
     def __init__(self, settings: ServiceSettings, admin: AIOKafkaAdminClient) -> None:
@@ -187,7 +187,7 @@ async def wait_until_done(
     admin: AIOKafkaAdminClient,
     to_pass: Sequence[Stage],
     has_worked: Callable[[], bool],
-) -> Watch:
+) -> CompletionWatch:
     """Wait until ingest has ended and each of these stages, in their order, has processed everything; log how much.
 
     Return the watch, which knows what was read.
@@ -196,7 +196,7 @@ async def wait_until_done(
     look and this service had nothing to do (`has_worked`), an earlier run may have done it: then a new run gets
     15 s to begin.
     """
-    watch, waiting, is_news, began = Watch(settings, admin), Waiting(), False, time.monotonic()
+    watch, waiting, is_news, began = CompletionWatch(settings, admin), Waiting(), False, time.monotonic()
     async with (
         open_reader(settings, "nacre-watch") as consumer,
         open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,
@@ -220,7 +220,7 @@ async def wait_until_done(
             await asyncio.sleep(_LOOK_INTERVAL_S)
 
 
-async def _find_behind(watch: Watch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:
+async def _find_behind(watch: CompletionWatch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:
     for stage in to_pass:
         if (far := await watch.how_far(ends, stage)) is not Far.THROUGH:
             return f"group {stage.group} has not processed all: it is at work, or its service is not running", far

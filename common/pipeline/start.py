@@ -22,7 +22,7 @@ from common.pipeline.topics import (
     MIN_REPLICAS,
     POLICY,
     RETENTION,
-    Found,
+    FoundTopics,
     Topics,
     find_losses,
     find_misfits,
@@ -83,7 +83,7 @@ async def open_pipeline(admin: AIOKafkaAdminClient, settings: ServiceSettings, *
 
 async def create_topics(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
-) -> Found:
+) -> FoundTopics:
     """Create these topics, as far as they do not exist; return what exists once all of them are known."""
     await _create(admin, settings, names)
     return await _look_until_known(admin, settings, registry, names)
@@ -91,13 +91,13 @@ async def create_topics(
 
 async def look_at_pipeline(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, *, settled_s: float = _SETTLED_S
-) -> Found:
+) -> FoundTopics:
     """What exists of the pipeline; a change counts once it has lasted `settled_s`. Creates and writes nothing."""
     names = Topics.under(settings.topic_prefix)
     for_s = 0.0
     while True:
         cluster, topics = await describe_topics(admin, names.names)
-        found = Found(cluster, topics)
+        found = FoundTopics(cluster, topics)
         if topics:
             configs = await find_configs(admin, topics)
             async with open_reader(settings, "nacre-start") as reader:
@@ -112,7 +112,7 @@ async def look_at_pipeline(
             # Not the topic with the identity: a service killed while writing it leaves only an aborted record there.
             used = tuple(name for name in names.names if name in written and name != names.schemas)
             expired = {(topic, number): first for (topic, number), first in beginnings.items() if first > 0}
-            found = Found(cluster, topics, configs, registry.begun, used, expired)
+            found = FoundTopics(cluster, topics, configs, registry.begun, used, expired)
         if for_s >= settled_s or not _is_unsettled(found):
             return found
         await asyncio.sleep(_LOOK_INTERVAL_S)
@@ -121,7 +121,7 @@ async def look_at_pipeline(
 
 async def _look_until_known(
     admin: AIOKafkaAdminClient, settings: ServiceSettings, registry: Registry, names: Sequence[str]
-) -> Found:
+) -> FoundTopics:
     """What exists once these topics are known: metadata spreads only after a creation is answered."""
     for _ in range(_MOST_LOOKS):
         found = await look_at_pipeline(admin, settings, registry)
@@ -131,7 +131,7 @@ async def _look_until_known(
     raise KafkaError("the topics are not known to all brokers yet")
 
 
-def _is_unsettled(found: Found) -> bool:
+def _is_unsettled(found: FoundTopics) -> bool:
     """Whether there is a change that another broker, or the same one in a moment, may deny."""
     return found.begun is not None and bool(find_changes(found.begun, found.identity(found.begun.partitions)))
 
@@ -140,7 +140,7 @@ def _partitions(topics: dict[str, Topic], names: Iterable[str]) -> list[TopicPar
     return [each for name in names if name in topics for each in partitions_of(name, topics[name].partitions)]
 
 
-def _refuse(found: Found, settings: ServiceSettings) -> None:
+def _refuse(found: FoundTopics, settings: ServiceSettings) -> None:
     if losses := find_losses(found, settings):
         raise ServiceError("\n".join(losses))
     if misfits := find_misfits(found, settings):

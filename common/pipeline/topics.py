@@ -87,7 +87,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTopics:
     """What exists of a pipeline: its cluster, its topics and their configuration, and the identity it was begun with.
 
     `used` are the topics, except `schemas`, that were ever written to. `expired` has the first offset that is left in
@@ -127,7 +127,7 @@ def wanted_topics(settings: ServiceSettings) -> dict[str, Wanted]:
     }
 
 
-def find_losses(found: Found, settings: ServiceSettings) -> list[str]:
+def find_losses(found: FoundTopics, settings: ServiceSettings) -> list[str]:
     """One line for each loss of what positions refer to: another cluster, a topic or its first records gone."""
     topics = Topics.under(settings.topic_prefix)
     if found.begun is not None and (changes := find_changes(found.begun, found.identity(found.begun.partitions))):
@@ -148,7 +148,7 @@ def describe_expired(topic: str, partition: int, first: int) -> str:
     )
 
 
-def find_misfits(found: Found, settings: ServiceSettings) -> list[str]:
+def find_misfits(found: FoundTopics, settings: ServiceSettings) -> list[str]:
     """One line for each topic that exists and is not set up as it must be."""
     return [
         *partition_misfits({name: topic.partitions for name, topic in found.topics.items()}, settings, found.begun),

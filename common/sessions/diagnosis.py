@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.aiokafka_internals.connection_failures import connection_failures
-from common.broker_errors.connection_causes import Access, Cause, Seen, cause_of, needs_a_look
+from common.broker_errors.connection_causes import Access, Cause, ProbeResult, cause_of, needs_a_look
 from common.broker_errors.kinds import KINDS, Kind, kind_of, name_of, names_in
 from common.broker_errors.refusals import BOUNDS, refusal
 from common.connection.arguments import connection
@@ -83,7 +83,7 @@ async def _cause(address: _Address, failure: BaseException | None, settings: Ser
     """Why this address cannot be used; None if it can be. `failure` is None if no connection to it has failed."""
     access = _access_of(settings)
     if not needs_a_look(failure):
-        return cause_of(failure, access, Seen())
+        return cause_of(failure, access, ProbeResult())
     listener = await look_at(*address, connection(settings).get("ssl_context"))
     is_used_right = listener.is_kafka and bool(listener.mechanisms) == access.has_sasl
     if failure is None and is_used_right:
@@ -92,7 +92,7 @@ async def _cause(address: _Address, failure: BaseException | None, settings: Ser
     if failure is None or isinstance(failure, TimeoutError):
         # Something other than Kafka may send what aiokafka takes for the beginning of a long answer.
         failure = listener.failure or failure
-    return cause_of(failure, access, Seen(listener.is_kafka, listener.mechanisms, otherwise.is_kafka))
+    return cause_of(failure, access, ProbeResult(listener.is_kafka, listener.mechanisms, otherwise.is_kafka))
 
 
 def _access_of(settings: ServiceSettings) -> Access:

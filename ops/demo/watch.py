@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, f
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.kafka.clients import open_admin, open_reader
 from common.kafka.topic_metadata import describe_topics
-from common.pipeline.completion import Stage, Watch, all_ended, stages
+from common.pipeline.completion import CompletionWatch, Stage, all_ended, stages
 from common.pipeline.topics import Topics
 from common.protocol.output_folder import LEDGERS, REJECTED_PATH
 from common.protocol.position import Position, decode_position
@@ -101,7 +101,7 @@ class Observer:
     async def _session(self, stop: asyncio.Event) -> None:
         async with open_admin(self._settings, stop) as admin, open_reader(self._settings, "nacre-demo") as consumer:
             await self._check_topics(admin)
-            watch = Watch(self._settings, admin)
+            watch = CompletionWatch(self._settings, admin)
             to_split, _ = stages(self._settings)
             while True:
                 last = stop.is_set()
@@ -118,7 +118,7 @@ class Observer:
             raise KafkaError("the topics do not exist yet")
 
     async def _look(
-        self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: Watch, to_split: Stage
+        self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, watch: CompletionWatch, to_split: Stage
     ) -> Standings:
         at_s = time.monotonic()
         # With ONCE nothing follows a source's end, and asking every partition takes longer than anything else here.

@@ -16,7 +16,7 @@ from common.log.client_warnings import keep_last_warning
 from common.pipeline.partitions import partitions_of
 from common.pipeline.registry import Registered, Registry
 from common.pipeline.start import look_at_pipeline
-from common.pipeline.topics import FOR_EVER_MS, RETENTION, Found, Topics, find_losses, find_misfits, wanted_topics
+from common.pipeline.topics import FOR_EVER_MS, RETENTION, FoundTopics, Topics, find_losses, find_misfits, wanted_topics
 from common.protocol.identity import NEWEST
 from common.protocol.progress import Progress, decode_progress
 from common.sessions.diagnosis import diagnose
@@ -31,7 +31,7 @@ _MS_PER_HOUR = 3_600_000
 T = TypeVar("T")
 
 
-_NOTHING = Found("", {})
+_NOTHING = FoundTopics("", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Broker:
     """
 
     brokers: int = 0
-    found: Found = _NOTHING
+    found: FoundTopics = _NOTHING
     schemas: Mapping[str, Registered] = field(default_factory=dict)
     progress: Mapping[str, Progress] = field(default_factory=dict)
     locations: Mapping[str, SourceLocation] = field(default_factory=dict)
@@ -76,18 +76,18 @@ async def _ask(admin: AIOKafkaAdminClient, settings: ServiceSettings) -> Broker:
     return Broker(len(brokers), found, schemas, progress, locations)
 
 
-async def _read_progress(settings: ServiceSettings, topic: str, found: Found) -> dict[str, Progress]:
+async def _read_progress(settings: ServiceSettings, topic: str, found: FoundTopics) -> dict[str, Progress]:
     known = await _read_latest(settings, topic, found, decode_progress)
     return {each.source: each for each in known.values() if isinstance(each, Progress)}
 
 
-async def _read_locations(settings: ServiceSettings, topic: str, found: Found) -> dict[str, SourceLocation]:
+async def _read_locations(settings: ServiceSettings, topic: str, found: FoundTopics) -> dict[str, SourceLocation]:
     known = await _read_latest(settings, topic, found, decode_location)
     return {source.decode(): location for source, location in known.items()}
 
 
 async def _read_latest(
-    settings: ServiceSettings, topic: str, found: Found, decode: Callable[[bytes], T]
+    settings: ServiceSettings, topic: str, found: FoundTopics, decode: Callable[[bytes], T]
 ) -> dict[bytes, T]:
     """The latest value of each key of a compacted topic. Raises ConfigurationError if one is malformed."""
     partitions = partitions_of(topic, found.topics[topic].partitions)
@@ -136,7 +136,7 @@ def _topics(settings: ServiceSettings, missing: int, of: int) -> str:
     return f"{'none' if missing == of else of - missing} of {of} topics {topics} exist; {rest}"
 
 
-def _retention(settings: ServiceSettings, found: Found) -> str:
+def _retention(settings: ServiceSettings, found: FoundTopics) -> str:
     """How far back a new split or a new OUTPUT_DIR gets rows."""
     rows = Topics.under(settings.topic_prefix).rows
     configs = found.configs.get(rows, wanted_topics(settings)[rows].configs)

@@ -17,7 +17,7 @@ from ops.verify.judging import Group, Judge, Named, Task
 from ops.verify.lines import REJECTED, Lines, has_codes
 from ops.verify.others import Allowed, Place
 from ops.verify.report import Finding, Report
-from ops.verify.rows.merging import Expected, Merged, merge, merge_unordered
+from ops.verify.rows.merging import ExpectedRow, Merged, merge, merge_unordered
 
 # So many rows of one category are compared where rows have no order.
 _MOST_UNORDERED = 1_000_000
@@ -90,7 +90,7 @@ class Comparison:
             named = Named(path or f"the category {_category(key)}, which has no file,", path)
             self._judge.judge(named, numbers, merged, group, allowed)
 
-    def _rows_of(self, key: bytes, stream: int) -> Iterator[Expected]:
+    def _rows_of(self, key: bytes, stream: int) -> Iterator[ExpectedRow]:
         return self._task.spool.streams(key)[stream]
 
     def _report_unseen(self) -> None:

@@ -9,7 +9,7 @@ from ops.verify.balance import Balance
 from ops.verify.ledgers import Ledgers
 from ops.verify.others import Allowed, Others, Place
 from ops.verify.report import Finding, Report, shown
-from ops.verify.rows.merging import Expected, Found, Merged
+from ops.verify.rows.merging import ExpectedRow, FoundLine, Merged
 from ops.verify.sources import Source, Streams, text_at
 from ops.verify.spool import Spool
 
@@ -39,7 +39,7 @@ class Group:
     extra: Tally = NOTHING
     unread: int = 0
     is_judged: bool = True
-    first: Found | None = None
+    first: FoundLine | None = None
 
 
 class Named(NamedTuple):
@@ -108,7 +108,7 @@ class Judge:
         number, _ = self._task.streams.of(stream)
         return self._task.sources[number].size <= self._safe_bytes(stream)
 
-    def _difference(self, file: Named, merged: Merged, missing: Mapping[int, Expected]) -> Finding:
+    def _difference(self, file: Named, merged: Merged, missing: Mapping[int, ExpectedRow]) -> Finding:
         """The first line that is not what it has to be, and the row of a source that was next there."""
         odd, fields = merged.odd, dict[str, Any]()
         stream = next(iter(missing), None if odd is None else odd.last)

@@ -9,7 +9,7 @@ from ops.verify.entries import REJECTED_KEY, File
 from ops.verify.files import opened, read_checked
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report, shown
-from ops.verify.rows.merging import Expected, Found
+from ops.verify.rows.merging import ExpectedRow, FoundLine
 from ops.verify.rows.records import Record, Rules, lines_of, records_of, wholes_of
 from ops.verify.spool import digest, rejection_digest
 
@@ -35,8 +35,8 @@ class Lines:
         self.has_hole = False
 
     def read(
-        self, parts: Sequence[File], schema: Schema | None, stand_in: Callable[[], Iterator[Expected]] | None = None
-    ) -> Iterator[Found]:
+        self, parts: Sequence[File], schema: Schema | None, stand_in: Callable[[], Iterator[ExpectedRow]] | None = None
+    ) -> Iterator[FoundLine]:
         """Every line behind the headers; without a schema only the checksums are compared.
 
         Where a part is not there its rows are taken from `stand_in`, which is all rows of the category.
@@ -49,7 +49,7 @@ class Lines:
                     self.has_hole |= stand_in is None and file.rows > 0
                     if stand_in is not None:
                         rows = islice(stand_in(), begun, begun + file.rows)
-                        yield from (Found(row.digest, b"", row.eol, file.name, 0) for row in rows)
+                        yield from (FoundLine(row.digest, b"", row.eol, file.name, 0) for row in rows)
                 elif schema is None:
                     for _ in read_checked(self._ledgers, file, *found, self._report):
                         pass
@@ -57,7 +57,7 @@ class Lines:
                     yield from self._lines(file, *found, schema)
             begun += file.rows
 
-    def _lines(self, file: File, path: str, content: BinaryIO, schema: Schema) -> Iterator[Found]:
+    def _lines(self, file: File, path: str, content: BinaryIO, schema: Schema) -> Iterator[FoundLine]:
         before, count = self._report.differs.count, 0
         chunks = self._behind_header(read_checked(self._ledgers, file, path, content, self._report), path, schema)
         first = 1 if schema.header is None else len((schema.header + b".").splitlines()) + 1
@@ -67,7 +67,7 @@ class Lines:
             found = (_rejection(record, path) for record in records_of(lines, rules))
         else:
             found = (
-                Found(digest(text) if whole is None else whole.digest, text, eol, path, number, whole)
+                FoundLine(digest(text) if whole is None else whole.digest, text, eol, path, number, whole)
                 for text, eol, _, number, _, whole in wholes_of(lines, rules)
             )
         for line in found:
@@ -76,7 +76,7 @@ class Lines:
         if count + 1 == file.rows and len(schema.columns) == 1:
             # An empty row without a line ending is no byte.
             count += 1
-            yield Found(digest(b""), b"", b"", path, first + count)
+            yield FoundLine(digest(b""), b"", b"", path, first + count)
         self._report.count("rows", count)
         if count != file.rows and self._report.differs.count == before:
             text = f"{path} has {count:,} rows, and its ledger says {file.rows:,}"
@@ -108,9 +108,9 @@ def has_codes(ledgers: Ledgers) -> bool:
     return True
 
 
-def _rejection(record: Record, path: str) -> Found:
+def _rejection(record: Record, path: str) -> FoundLine:
     """A line of rejected rows; its text is the row that was rejected."""
     if record.code is not None:
-        return Found(digest(record.text), record.text, record.eol, path, record.line)
+        return FoundLine(digest(record.text), record.text, record.eol, path, record.line)
     source, line, offset, split, code, _, raw = record.fields
-    return Found(rejection_digest(source, line, offset, split, code, raw), raw, record.eol, path, record.line)
+    return FoundLine(rejection_digest(source, line, offset, split, code, raw), raw, record.eol, path, record.line)

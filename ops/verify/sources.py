@@ -14,7 +14,7 @@ from common.rows.reasons import Code
 from common.rows.schema import Schema
 from common.rows.tally import NOTHING, Tally
 from ops.verify.entries import REJECTED_KEY
-from ops.verify.rows.merging import Expected
+from ops.verify.rows.merging import ExpectedRow
 from ops.verify.rows.opening import Beginning, begin, lines_behind
 from ops.verify.rows.records import Record, Rules, cut_at, lines_of, records_of
 from ops.verify.rows.routes import Routed, router
@@ -126,7 +126,7 @@ class SourceReader:
             source.size = source.bytes_read
             routed = route(record)
             is_half = is_last and record.eol == b"\r" != schema.dialect.eol
-            row = Expected(digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)
+            row = ExpectedRow(digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)
             is_row = True
             for split, destination in routed.places:
                 if isinstance(destination, Code):
@@ -150,7 +150,7 @@ class SourceReader:
     def _reject_one(self, number: int, source: Source, record: Record, routed: Routed, split: str, code: Code) -> None:
         raw = routed.text[: self._settings.max_row_bytes] if split == EVERY_SPLIT else routed.text
         place = source.name.encode(), b"%d" % record.line, b"%d" % record.offset, split.encode()
-        row = Expected(rejection_digest(*place, code.encode(), raw), b"\n", record.line, record.offset)
+        row = ExpectedRow(rejection_digest(*place, code.encode(), raw), b"\n", record.line, record.offset)
         self._spool.add(REJECTED_KEY, self.streams.number(number, split), row)
 
 

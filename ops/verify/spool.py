@@ -12,7 +12,7 @@ from itertools import chain
 
 from common.protocol.messages import HALF_CRLF
 from ops.verify.rows.long_lines import DIGEST_BYTES
-from ops.verify.rows.merging import Expected
+from ops.verify.rows.merging import ExpectedRow
 
 _LAYOUT = struct.Struct(">16sBQQ")
 # Blocks of so many bytes at most, which are held in memory up to so many in all.
@@ -55,7 +55,7 @@ class Spool:
         """Drop all."""
         self._db.close()
 
-    def add(self, key: bytes, stream: int, row: Expected) -> None:
+    def add(self, key: bytes, stream: int, row: ExpectedRow) -> None:
         """Add the next row of a stream."""
         place = key, stream
         block = self._held.get(place)
@@ -94,16 +94,16 @@ class Spool:
         [(size,)] = self._db.execute("SELECT sum(length(records)) FROM blocks WHERE key = ?", (key,))
         return int(size or 0) // _LAYOUT.size
 
-    def streams(self, key: bytes) -> dict[int, Iterator[Expected]]:
+    def streams(self, key: bytes) -> dict[int, Iterator[ExpectedRow]]:
         """The streams of a file, each with its rows in their order."""
         found = self._db.execute("SELECT DISTINCT stream FROM blocks WHERE key = ?", (key,)).fetchall()
         return {stream: self._rows(key, stream) for (stream,) in found}
 
-    def _rows(self, key: bytes, stream: int) -> Iterator[Expected]:
+    def _rows(self, key: bytes, stream: int) -> Iterator[ExpectedRow]:
         # One block at a time: a file may have very many streams.
         after = -1
         query = "SELECT rowid, records FROM blocks WHERE key = ? AND stream = ? AND rowid > ? ORDER BY rowid LIMIT 1"
         while (found := self._db.execute(query, (key, stream, after)).fetchone()) is not None:
             after, records = found
             for row, ending, line, offset in _LAYOUT.iter_unpack(records):
-                yield Expected(row, _ENDINGS[ending], line, offset)
+                yield ExpectedRow(row, _ENDINGS[ending], line, offset)

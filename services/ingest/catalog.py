@@ -14,9 +14,9 @@ from common.protocol.partitioner import partition_for
 from services.ingest.after_delivery import excluded_name
 from services.ingest.files.finding import may_name, source_name
 from services.ingest.naming.locations import (
-    Found,
+    FoundFile,
+    InputSnapshot,
     Moves,
-    Seen,
     SourceLocation,
     SourceLocations,
     decode_location,
@@ -62,7 +62,7 @@ class Catalog:
         await self._topic.read()
         self.read_at = at
 
-    async def agree(self, seen: Seen, moves: Moves) -> bool:
+    async def agree(self, seen: InputSnapshot, moves: Moves) -> bool:
         """Agree that these sources have moved, and that new files become sources; return whether any does."""
         self._left = {file: at for file, at in self._left.items() if at >= seen.at}
         if not moves and not self._new_sources(self.locations, seen, set(self._left)):
@@ -72,20 +72,22 @@ class Catalog:
             self._put(key.decode(), decode_location(value))
         return self.locations.of.keys() != known
 
-    def _decide(self, seen: Seen, moves: Moves) -> list[KeyValue]:
+    def _decide(self, seen: InputSnapshot, moves: Moves) -> list[KeyValue]:
         after, moved = self.locations.with_moves(moves)
         leaving = {old.file for old, new in moves.values() if _has_left(old, new)}
         changed = moved | self._new_sources(after, seen, leaving.union(self._left))
         return [(source.encode(), encode_location(location)) for source, location in changed.items()]
 
-    def _new_sources(self, locations: SourceLocations, seen: Seen, left: Collection[str]) -> dict[str, SourceLocation]:
+    def _new_sources(
+        self, locations: SourceLocations, seen: InputSnapshot, left: Collection[str]
+    ) -> dict[str, SourceLocation]:
         """Names for the files of a look that are no source yet, and that have not left since."""
         if not left:
             return locations.new_sources(seen.files, seen.moved)
         files = {path: found for path, found in seen.files.items() if found.file not in left}
         return locations.new_sources(files, {file: each for file, each in seen.moved.items() if file not in left})
 
-    def is_ours(self, source: str, seen: Seen) -> bool:
+    def is_ours(self, source: str, seen: InputSnapshot) -> bool:
         """Whether this INPUT covers the source, which may stem from another INPUT."""
         return source in self.named or self.locations.of[source].file in seen.by_file
 
@@ -93,7 +95,7 @@ class Catalog:
         """Whether INPUT is a file that some source was named after."""
         return source_name(Path(given)) in self.locations.of
 
-    def is_at(self, path: str, found: Found) -> bool:
+    def is_at(self, path: str, found: FoundFile) -> bool:
         """Whether replicas have agreed which source a file is, and that it is at this path."""
         if not found.file:
             return self.locations.holds(path)

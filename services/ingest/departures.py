@@ -18,7 +18,7 @@ from services.ingest.files.leaving import call_each, judge_error, judge_file
 from services.ingest.files.reading import ask_file
 from services.ingest.followed_file import FollowedFile
 from services.ingest.followed_sources import FollowedSources
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 from services.ingest.passage import AT_ONCE, Passage
 from services.ingest.scan import Scan
 from services.ingest.strays import Strays
@@ -98,8 +98,8 @@ class Departures:
         await self._passage.step()
         await self._strays.put_back()
 
-    def _find_ready(self, now: float) -> dict[str, Found]:
-        ready: dict[str, Found] = {}
+    def _find_ready(self, now: float) -> dict[str, FoundFile]:
+        ready: dict[str, FoundFile] = {}
         if not self._is_current:
             return ready
         for source, at in self._due.items():
@@ -113,7 +113,7 @@ class Departures:
                 break
         return ready
 
-    async def _begin(self, ready: Mapping[str, Found]) -> None:
+    async def _begin(self, ready: Mapping[str, FoundFile]) -> None:
         asked = {source: (self._sources.progress(source), found) for source, found in ready.items()}
         judged, failed = await ask_file(call_each, self._judge, asked)
         judged |= {source: judge_error(error) for source, error in failed.items()}
@@ -127,7 +127,7 @@ class Departures:
                 self._note_judgement(source, judgement)
         await self._passage.set_aside(leaving)
 
-    def _judge(self, progress: Progress, found: Found) -> Judgement:
+    def _judge(self, progress: Progress, found: FoundFile) -> Judgement:
         context, delivered = self._context, self._delivered.get(progress.source)
         if delivered is None:
             return UNDELIVERED
@@ -135,7 +135,7 @@ class Departures:
             return Judgement(Choice.STAYS, line)
         return judge_file(progress, found, self._root, self._settings.delivered_folder)
 
-    def _departure(self, source: str, found: Found) -> Departure:
+    def _departure(self, source: str, found: FoundFile) -> Departure:
         path, end = Path(found.path), self._sources.progress(source).ends
         aside = path.with_name(aside_name(self._settings.topic_prefix, source, end, path.name))
         return Departure(Stage.ASIDE, end, found.file, source_name(path), source_name(aside))

@@ -13,7 +13,7 @@ from services.ingest.context import IngestContext
 from services.ingest.file_reader import FileReader, Stage
 from services.ingest.files.finding import source_name
 from services.ingest.files.reading import MovedError, ask_file, check_readable
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 from services.ingest.trouble import Trouble
 
 # How often a file that cannot be read is tried again; the others are read at every turn until they have ended.
@@ -38,13 +38,13 @@ _NOWHERE = {Whereabouts.LOST, Whereabouts.OVERWRITTEN}
 class FollowedFile:
     """A file that is read on whenever it has more."""
 
-    def __init__(self, context: IngestContext, found: Found, progress: Progress) -> None:
+    def __init__(self, context: IngestContext, found: FoundFile, progress: Progress) -> None:
         self._once = context.settings.once
         self._reader = FileReader(context, progress)
         self._trouble = Trouble(progress.source)
         self._next_look = 0.0
         # The file at the last look at the input.
-        self._found: Found | None = None
+        self._found: FoundFile | None = None
         self._whereabouts = Whereabouts.HERE
         self.see(found)
 
@@ -79,7 +79,7 @@ class FollowedFile:
         return self._next_look == math.inf
 
     @property
-    def resting(self) -> Found | None:
+    def resting(self) -> FoundFile | None:
         """The file as a look saw it, if it is there, read to its end and at rest; otherwise None."""
         is_here = self._whereabouts is Whereabouts.HERE
         return self._found if is_here and self.finished and self.is_at_rest and not self.trouble else None
@@ -88,7 +88,7 @@ class FollowedFile:
         """Note how far the file has left INPUT."""
         self._reader.record(departure)
 
-    def see(self, found: Found) -> None:
+    def see(self, found: FoundFile) -> None:
         """Take note of where a look at the input sees the file: read on if it has changed, and take no other for it."""
         if found == self._found and self._whereabouts is Whereabouts.HERE:
             return

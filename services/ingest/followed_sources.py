@@ -11,7 +11,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.finding import path_of
 from services.ingest.followed_file import FollowedFile
 from services.ingest.locating import Locator
-from services.ingest.naming.locations import Found, Moves, Seen, SourceLocation
+from services.ingest.naming.locations import FoundFile, InputSnapshot, Moves, SourceLocation
 from services.ingest.scan import Scan
 
 log = structlog.get_logger()
@@ -31,7 +31,7 @@ class FollowedSources:
         self._partition = partition
         self._known = known
         self._locator = Locator(context, scan)
-        self._seen: Seen | None = None
+        self._seen: InputSnapshot | None = None
         self.files: dict[str, FollowedFile] = {}
         # The files that are not at rest: few of ten thousand.
         self.awake: dict[str, FollowedFile] = {}
@@ -62,7 +62,7 @@ class FollowedSources:
         return self._known
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> InputSnapshot | None:
         """The look at the input that all sources are taken up from."""
         return self._seen
 
@@ -109,7 +109,7 @@ class FollowedSources:
             await self._scan.refresh(time.monotonic())
             await self._follow(await self._scan.look())
 
-    async def _follow(self, seen: Seen) -> None:
+    async def _follow(self, seen: InputSnapshot) -> None:
         # Agree before reading: if a file is renamed again meanwhile, other replicas have to know whose it is.
         while moves := await self._take_up(seen):
             await self._scan.agree(moves)
@@ -118,7 +118,7 @@ class FollowedSources:
                     log.info("source was renamed", source=source, before=old.path, now=new.path)
         self._seen = seen
 
-    async def _take_up(self, seen: Seen) -> Moves:
+    async def _take_up(self, seen: InputSnapshot) -> Moves:
         """Take up every source that is at its location; return where the others have moved."""
         moves: dict[str, tuple[SourceLocation, SourceLocation]] = {}
         self.missed.clear()
@@ -140,7 +140,7 @@ class FollowedSources:
                     moves[source] = location, located.location
         return moves
 
-    def _see(self, source: str, found: Found) -> None:
+    def _see(self, source: str, found: FoundFile) -> None:
         if source in self.files:
             self.files[source].see(found)
             if not self.files[source].is_at_rest:
@@ -156,7 +156,7 @@ class FollowedSources:
         progress = self.progress(source)
         if source not in self.files and progress.offset and not progress.ended:
             # Report the loss of its rest even if this partition has never seen the file.
-            self.files[source] = FollowedFile(self._context, Found(os.fspath(path_of(location.path))), progress)
+            self.files[source] = FollowedFile(self._context, FoundFile(os.fspath(path_of(location.path))), progress)
         if source in self.files:
             self.files[source].lose(overwritten=overwritten)
             self._wake(source)

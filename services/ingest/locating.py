@@ -7,7 +7,7 @@ from common.protocol.progress import Progress
 from services.ingest.context import IngestContext
 from services.ingest.files.content import is_source_file
 from services.ingest.files.reading import MovedError
-from services.ingest.naming.locations import Found, Seen, SourceLocation
+from services.ingest.naming.locations import FoundFile, InputSnapshot, SourceLocation
 from services.ingest.naming.moving import Missing, Verdict, find_candidates, judge_missing
 from services.ingest.scan import Scan
 
@@ -40,7 +40,7 @@ class Locator:
         """Note that the source's file is at its location."""
         self._missed_at.pop(source, None)
 
-    async def locate(self, progress: Progress, location: SourceLocation, seen: Seen) -> Located:
+    async def locate(self, progress: Progress, location: SourceLocation, seen: InputSnapshot) -> Located:
         """Where a source is now that its file has left `location`."""
         source = progress.source
         if not location.file and location.path not in seen.files:
@@ -55,7 +55,7 @@ class Locator:
             is_another = True
         return await self._judge(source, location, seen, is_another=is_another)
 
-    async def _judge(self, source: str, location: SourceLocation, seen: Seen, *, is_another: bool) -> Located:
+    async def _judge(self, source: str, location: SourceLocation, seen: InputSnapshot, *, is_another: bool) -> Located:
         successor = seen.files.get(location.path)
         successor_file = successor.file if successor is not None else ""
         missing = Missing(
@@ -77,7 +77,7 @@ class Locator:
         return Located(SourceLocation(location.path), is_lost=True, is_overwritten=is_overwritten)
 
 
-async def _is_this(found: Found, progress: Progress) -> bool | None:
+async def _is_this(found: FoundFile, progress: Progress) -> bool | None:
     """Whether this file, with the same inode, is the source's; None if it was renamed again: the next look finds it."""
     try:
         return await asyncio.to_thread(is_source_file, found, progress)

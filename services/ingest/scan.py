@@ -19,8 +19,8 @@ from services.ingest.files.finding import (
     may_name,
 )
 from services.ingest.files.input_log import InputLog
-from services.ingest.files.watching import Watch
-from services.ingest.naming.locations import Found, Moved, Moves, Seen
+from services.ingest.files.watching import FolderWatch
+from services.ingest.naming.locations import FoundFile, InputSnapshot, Moved, Moves
 from services.ingest.settings import IngestSettings
 
 log = structlog.get_logger()
@@ -58,10 +58,10 @@ class Scan:
         self.catalog = catalog
         self._pace = pace
         self._lock = asyncio.Lock()
-        self._seen: Seen | None = None
-        self._looking: asyncio.Future[tuple[Seen, Input]] | None = None
+        self._seen: InputSnapshot | None = None
+        self._looking: asyncio.Future[tuple[InputSnapshot, Input]] | None = None
         self._cost = _Cost()
-        self._watch: Watch | None = None if settings.once else Watch(find_filter(settings.input))
+        self._watch: FolderWatch | None = None if settings.once else FolderWatch(find_filter(settings.input))
         # Whether the latest look missed any source's file.
         self._missed = False
         # Links to files elsewhere, where nothing is watched.
@@ -76,7 +76,7 @@ class Scan:
         """The folders that cannot be looked into, and why."""
         return self._input_log.failed
 
-    async def look(self) -> Seen:
+    async def look(self) -> InputSnapshot:
         """The input as a recent look saw it, with every file named as a source."""
         async with self._lock:
             if self._seen is None or self._is_due(self._seen):
@@ -97,7 +97,7 @@ class Scan:
                 self._seen = seen
             return self._seen
 
-    async def _look_once_begun(self) -> tuple[Seen, Input]:
+    async def _look_once_begun(self) -> tuple[InputSnapshot, Input]:
         # A look whose caller was cancelled goes on for the next caller: it alone knows what was renamed before it.
         looking = self._looking = self._looking or asyncio.ensure_future(asyncio.to_thread(self._look))
         try:
@@ -106,7 +106,7 @@ class Scan:
             if looking.done():
                 self._looking = None
 
-    def _is_due(self, seen: Seen) -> bool:
+    def _is_due(self, seen: InputSnapshot) -> bool:
         """Whether to look again."""
         if self._settings.once or self._watch is None:
             return False
@@ -123,7 +123,7 @@ class Scan:
             return True
         return since_s >= least_s and (self._watch.has_other_folders() or self._has_other_links(seen))
 
-    def _has_other_links(self, seen: Seen) -> bool:
+    def _has_other_links(self, seen: InputSnapshot) -> bool:
         now = time.monotonic()
         if now < self._links_asked_at + max(self._pace.interval_s, self._cost.cpu_s / self._pace.looking_share):
             return False
@@ -143,15 +143,15 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
-            has_new = await self.catalog.agree(self._seen or Seen(), moves)
+            has_new = await self.catalog.agree(self._seen or InputSnapshot(), moves)
             if has_new and self._seen is not None:
                 # A new object makes every partition take up sources again: one of the new ones may be theirs.
                 self._seen = replace(self._seen)
 
-    def _is_agreed(self, seen: Seen) -> bool:
+    def _is_agreed(self, seen: InputSnapshot) -> bool:
         return all(self._is_known(path, found) for path, found in seen.files.items())
 
-    def _is_known(self, path: str, found: Found) -> bool:
+    def _is_known(self, path: str, found: FoundFile) -> bool:
         return (path, found.file) in self._second_names or self.catalog.is_at(path, found)
 
     def is_outside(self, path: str) -> bool:
@@ -162,7 +162,7 @@ class Scan:
         """Whether this path is in a folder that cannot be looked into."""
         return any(path.startswith(f"{folder}/") for folder in self.failed)
 
-    def _look(self) -> tuple[Seen, Input]:
+    def _look(self) -> tuple[InputSnapshot, Input]:
         began_at, cpu_s = time.monotonic(), time.thread_time()
         for _ in range(_MOST_LOOKS):
             seen, found, missed = _look_once(self._settings, self._watch, self.catalog)
@@ -174,7 +174,7 @@ class Scan:
             self._input_log.log_watch(self._watch, self._settings.input, {*seen.files, *found.left_out})
         return seen, found
 
-    def _log_second_names(self, seen: Seen) -> None:
+    def _log_second_names(self, seen: InputSnapshot) -> None:
         for path, found in seen.files.items():
             source = self.catalog.locations.source_of(found.file)
             if source is None or (path, found.file) in self._second_names:
@@ -185,7 +185,9 @@ class Scan:
                 log.warning("a second name of one file: it is read once", path=path, source=source)
 
 
-def _look_once(settings: IngestSettings, watch: Watch | None, catalog: Catalog) -> tuple[Seen, Input, bool]:
+def _look_once(
+    settings: IngestSettings, watch: FolderWatch | None, catalog: Catalog
+) -> tuple[InputSnapshot, Input, bool]:
     """What is there now, and whether any source's file is missing."""
     at, given, folder = time.monotonic(), settings.input, settings.delivered_folder
     # A single file may have been delivered, and have left.
@@ -218,5 +220,5 @@ def _look_once(settings: IngestSettings, watch: Watch | None, catalog: Catalog) 
             }
             watch.names_changed = True
     beside |= {file: (each.path, each.found) for file, each in moved.items()}
-    seen = Seen(at, files, beside, by_file, moved, named.aside)
+    seen = InputSnapshot(at, files, beside, by_file, moved, named.aside)
     return seen, named, len(beside.keys() & lost.keys()) < len(lost)

@@ -7,7 +7,7 @@ from services.ingest.files.finding import path_of, source_name
 from services.ingest.files.leaving import call_each, give_name
 from services.ingest.files.reading import ask_file
 from services.ingest.followed_sources import FollowedSources
-from services.ingest.naming.locations import Seen, home_and_number
+from services.ingest.naming.locations import InputSnapshot, home_and_number
 
 log = structlog.get_logger()
 
@@ -18,7 +18,7 @@ class Strays:
     def __init__(self, prefix: str, sources: FollowedSources) -> None:
         self._prefix = prefix
         self._sources = sources
-        self._seen: Seen | None = None
+        self._seen: InputSnapshot | None = None
         self._by_digest: dict[str, str] = {}
 
     async def put_back(self) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from common.protocol.progress import Progress
 from services.ingest.files.finding import look_at, source_name
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 from services.ingest.parsing.fingerprint import Fingerprint
 
 
-def look(path: Path) -> Found:
+def look(path: Path) -> FoundFile:
     """The file as a look at the input sees it."""
     return look_at({"": path})[""]
 

@@ -23,7 +23,7 @@ from ops.verify.rows.long_lines import Whole
 _MODULUS = 2**128
 
 
-class Expected(NamedTuple):
+class ExpectedRow(NamedTuple):
     """A row that has to be in a file: its digest, its line ending, and where it is in its source.
 
     A row without a line ending gets the usual one if another row follows, and one with HALF_CRLF the other half.
@@ -35,7 +35,7 @@ class Expected(NamedTuple):
     offset: int
 
 
-class Found(NamedTuple):
+class FoundLine(NamedTuple):
     """A line of a file: its digest and text, its line ending, the path of the file and its number there.
 
     `whole` is there if the text was shortened.
@@ -52,8 +52,8 @@ class Found(NamedTuple):
 class Odd(NamedTuple):
     """The first line that is no stream's next row; by stream, what was next there, and which stream was taken last."""
 
-    line: Found
-    next: Mapping[int, Expected]
+    line: FoundLine
+    next: Mapping[int, ExpectedRow]
     last: int | None
 
 
@@ -68,8 +68,8 @@ class Merged:
     lines: int = 0
     surplus: int = 0
     odd: Odd | None = None
-    ending: tuple[Found, Expected | None] | None = None
-    left: dict[int, Expected] = field(default_factory=dict)
+    ending: tuple[FoundLine, ExpectedRow | None] | None = None
+    left: dict[int, ExpectedRow] = field(default_factory=dict)
     # Plain numbers, for speed: rows, bytes, sums of CRC-32C and of digests.
     _rows: int = 0
     _size: int = 0
@@ -86,7 +86,7 @@ class Merged:
         """Whether there is a line too many, or one too few."""
         return self._rows != 0 or self._digests % _MODULUS != 0
 
-    def add(self, line: Found, times: int) -> None:
+    def add(self, line: FoundLine, times: int) -> None:
         """Count a line as too many, or with a negative number as too few."""
         self._rows += times
         whole = line.whole
@@ -95,8 +95,8 @@ class Merged:
         self._digests += times * int.from_bytes(line.digest, "big")
 
     def check_ending(
-        self, line: Found, row: Expected, endings: set[bytes], usual: bytes
-    ) -> tuple[Found, Expected] | None:
+        self, line: FoundLine, row: ExpectedRow, endings: set[bytes], usual: bytes
+    ) -> tuple[FoundLine, ExpectedRow] | None:
         """Check the ending of a line with that of its rows; return it if it is right only at the end of the file."""
         if line.eol == b"\r" and endings == {HALF_CRLF}:
             return line, row
@@ -105,7 +105,7 @@ class Merged:
         return None
 
 
-def merge(lines: Iterable[Found], streams: Mapping[int, Iterator[Expected]], usual: bytes) -> Merged:
+def merge(lines: Iterable[FoundLine], streams: Mapping[int, Iterator[ExpectedRow]], usual: bytes) -> Merged:
     """Compare lines with streams; `usual` is the line ending of a row that has none."""
     merged = Merged()
     merged.left = {stream: row for stream, rows in streams.items() if (row := next(rows, None)) is not None}
@@ -113,7 +113,7 @@ def merge(lines: Iterable[Found], streams: Mapping[int, Iterator[Expected]], usu
     for stream, row in merged.left.items():
         heads.setdefault(row.digest, []).append(stream)
     last: int | None = None
-    half: tuple[Found, Expected] | None = None
+    half: tuple[FoundLine, ExpectedRow] | None = None
     for line in lines:
         merged.lines += 1
         if half is not None and merged.ending is None:
@@ -140,7 +140,7 @@ def merge(lines: Iterable[Found], streams: Mapping[int, Iterator[Expected]], usu
 
 
 def merge_unordered(
-    lines: Iterable[Found], streams: Callable[[], Mapping[int, Iterator[Expected]]], usual: bytes
+    lines: Iterable[FoundLine], streams: Callable[[], Mapping[int, Iterator[ExpectedRow]]], usual: bytes
 ) -> Merged:
     """As `merge`, where rows have no order. Memory holds the digests of all rows."""
     merged = Merged()

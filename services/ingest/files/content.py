@@ -8,7 +8,7 @@ from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import source_name
 from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
@@ -172,7 +172,7 @@ def is_misnamed(content: Content) -> bool:
     return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only
 
 
-def is_source_file(found: Found, progress: Progress) -> bool:
+def is_source_file(found: FoundFile, progress: Progress) -> bool:
     """Whether a file with the inode of the source's is the source's, that is, holds what was read.
 
     OSError; MovedError if another file has its name by now.

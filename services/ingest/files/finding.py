@@ -15,7 +15,7 @@ from common.escaping import escaped
 from services.ingest.delivered.names import is_aside
 from services.ingest.files.listing import Listing, is_csv, is_output, special_kind
 from services.ingest.naming.globs import Glob, glob_of
-from services.ingest.naming.locations import Found, Moved
+from services.ingest.naming.locations import FoundFile, Moved
 from services.ingest.naming.renames import Renames
 
 STANDARD_INPUT = "-"
@@ -135,21 +135,21 @@ def find_filter(given: str) -> Callable[[str], bool]:
     return lambda candidate: last.is_whole(last.after(last.begin(), candidate.rpartition("/")[2]))
 
 
-def look_at(files: Mapping[str, Path]) -> dict[str, Found]:
+def look_at(files: Mapping[str, Path]) -> dict[str, FoundFile]:
     """Each file as it is now, without those that have gone since; one whose status cannot be read has only its path."""
     looked_at = ((name, _found(path)) for name, path in files.items())
     return {name: found for name, found in looked_at if found and (found.file or os.path.lexists(found.path))}
 
 
-def _found(path: Path) -> Found | None:
+def _found(path: Path) -> FoundFile | None:
     try:
         status = path.stat()
     except OSError:
-        return Found(os.fspath(path))
+        return FoundFile(os.fspath(path))
     if special_kind(status.st_mode) is not None:
         # It changed since it was listed: the next look leaves it out.
         return None
-    return Found(os.fspath(path), file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return FoundFile(os.fspath(path), file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
@@ -158,7 +158,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
     `read` brings `renames` up to date. Those that were renamed too often meanwhile are `renames.unsettled` from now on;
     they are left out, and so are those that had the same name after them.
     """
-    files: dict[int, Found | None] = {}
+    files: dict[int, FoundFile | None] = {}
     for _ in range(_MOST_TRIES):
         origins = {path: origin for path, origin in renames.origins.items() if origin.number not in files}
         found = {path: _found(Path(path)) for path in origins}
@@ -180,12 +180,12 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
     return moved
 
 
-def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, Found]]:
+def look_beside(lost: Mapping[str, str]) -> dict[str, tuple[str, FoundFile]]:
     """Those of these files, given with their last paths, that are in the same folder under another name, with that.
 
     An editor's backup copy, whose name ends with ~, is not taken for the source, and a file set aside is not followed.
     """
-    beside: dict[str, tuple[str, Found]] = {}
+    beside: dict[str, tuple[str, FoundFile]] = {}
     inodes = {int(file.rpartition(":")[2]) for file in lost}
     for folder in {os.path.dirname(path_of(path)) for path in lost.values()}:  # noqa: PTH120 - of text, thousands at once
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from services.ingest.files.finding import Input, may_name, source_name
-from services.ingest.files.watching import Watch
+from services.ingest.files.watching import FolderWatch
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class InputLog:
             log.info("folder can be read again", folder=folder)
         self.failed = failed
 
-    def log_watch(self, watch: Watch, given: str, seen: Collection[str]) -> None:
+    def log_watch(self, watch: FolderWatch, given: str, seen: Collection[str]) -> None:
         """Log what a watch found, after a look that has `seen` these paths."""
         for path in map(_name, watch.renames.end_look(lambda path: _name(path) in seen)):
             if may_name(given, path):

@@ -25,7 +25,7 @@ from services.ingest.files.content import content_of, is_source_file
 from services.ingest.files.finding import file_of, path_of
 from services.ingest.files.reading import MovedError
 from services.ingest.files.renaming import rename_aside, rename_to_free
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def device_of(path: Path) -> int:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
 
 
-def judge_file(progress: Progress, found: Found, root: Path, folder: Path | None) -> Judgement:
+def judge_file(progress: Progress, found: FoundFile, root: Path, folder: Path | None) -> Judgement:
     """Whether the file of a delivered source may leave the folder `root`, to this folder or to nowhere.
 
     OSError if it cannot be read.
@@ -92,7 +92,7 @@ def judge_file(progress: Progress, found: Found, root: Path, folder: Path | None
         return Judgement(Choice.STAYS, "a symbolic link leads to its folder")
     if folder is not None and device_of(folder) != device_of(path):
         return Judgement(Choice.STAYS, f"it is on another file system than {folder}")
-    if not is_source_file(Found(found.path, facts.file, facts.size, facts.changed_at_ns), progress):
+    if not is_source_file(FoundFile(found.path, facts.file, facts.size, facts.changed_at_ns), progress):
         return CHANGED
     return judge_content(progress, facts.size, is_packed=content_of(path, facts.file).whole_only)
 
@@ -132,7 +132,7 @@ def _holds(path: Path, file: str, progress: Progress, *, may_have_grown: bool = 
     if not may_have_grown and facts.size != progress.size:
         return False
     try:
-        return is_source_file(Found(os.fspath(path), facts.file, facts.size, facts.changed_at_ns), progress)
+        return is_source_file(FoundFile(os.fspath(path), facts.file, facts.size, facts.changed_at_ns), progress)
     except OSError:
         return False
 

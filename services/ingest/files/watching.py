@@ -53,7 +53,7 @@ _IDENTITY_INTERVAL_S = 1.0
 _IDENTITY_SHARE = 0.005
 
 
-class Watch:
+class FolderWatch:
     """The folders that the latest look entered. `trouble` says why some of them are not watched; empty if all are."""
 
     def __init__(self, is_input: Callable[[str], bool]) -> None:

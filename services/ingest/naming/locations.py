@@ -15,7 +15,7 @@ _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file as it was seen: `file` is its device and inode, "" if its status could not be read; `size` is in bytes."""
 
     path: str
@@ -40,11 +40,11 @@ class Moved:
 
     home: str
     path: str
-    found: Found
+    found: FoundFile
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class InputSnapshot:
     """One look at the input, at an instant of time.monotonic.
 
     `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
@@ -53,13 +53,13 @@ class Seen:
     """
 
     at: float = 0.0
-    files: Mapping[str, Found] = field(default_factory=dict)
-    beside: Mapping[str, tuple[str, Found]] = field(default_factory=dict)
+    files: Mapping[str, FoundFile] = field(default_factory=dict)
+    beside: Mapping[str, tuple[str, FoundFile]] = field(default_factory=dict)
     by_file: Mapping[str, str] = field(default_factory=dict)
     moved: Mapping[str, Moved] = field(default_factory=dict)
     aside: Sequence[str] = ()
 
-    def at_location(self, location: SourceLocation) -> Found | None:
+    def at_location(self, location: SourceLocation) -> FoundFile | None:
         """The file at this location, if it is still the same file."""
         found = self.files.get(location.path)
         if found is None and location.file in self.beside:
@@ -67,7 +67,7 @@ class Seen:
             found = beside if path == location.path else None
         return found if found is not None and found.file == location.file else None
 
-    def elsewhere(self, location: SourceLocation) -> Iterator[tuple[str, Found]]:
+    def elsewhere(self, location: SourceLocation) -> Iterator[tuple[str, FoundFile]]:
         """Where this location's file is now, the input first."""
         if location.file in self.by_file:
             path = self.by_file[location.file]
@@ -138,7 +138,7 @@ class SourceLocations:
         """Whether any source is at this path."""
         return bool(self._at.get(path))
 
-    def new_sources(self, files: Mapping[str, Found], moved: Mapping[str, Moved]) -> dict[str, SourceLocation]:
+    def new_sources(self, files: Mapping[str, FoundFile], moved: Mapping[str, Moved]) -> dict[str, SourceLocation]:
         """Names for files that are no source yet and whose path no source has."""
         named: dict[str, SourceLocation] = {}
         taken: set[str] = set()

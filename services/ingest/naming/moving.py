@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from services.ingest.naming.locations import Found, Seen, SourceLocation, home_and_number
+from services.ingest.naming.locations import FoundFile, InputSnapshot, SourceLocation, home_and_number
 
 
 def find_candidates(
-    source: str, location: SourceLocation, seen: Seen, *, was_read: bool
-) -> Iterator[tuple[str, Found]]:
+    source: str, location: SourceLocation, seen: InputSnapshot, *, was_read: bool
+) -> Iterator[tuple[str, FoundFile]]:
     """Where the source's file may be now, the input first.
 
     A file outside INPUT is ours only if we have read from it before, if it was seen to be renamed, or if its name is a

@@ -7,7 +7,7 @@ import ssl
 import pytest
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
-from common.broker_errors.connection_causes import Access, Seen, cause_of, needs_a_look
+from common.broker_errors.connection_causes import Access, ProbeResult, cause_of, needs_a_look
 
 PLAIN = Access("PLAINTEXT", "PLAIN", "", has_authority=False)
 TLS = Access("SSL", "PLAIN", "", has_authority=True)
@@ -29,30 +29,36 @@ def closed(cause: Exception | None = None) -> KafkaConnectionError:
 @pytest.mark.parametrize(
     ("error", "access", "seen", "said", "may_pass"),
     [
-        (socket.gaierror(socket.EAI_NONAME, "x"), PLAIN, Seen(), "the host name is not known", True),
-        (socket.gaierror(socket.EAI_AGAIN, "try again"), PLAIN, Seen(), "cannot be looked up: try again", True),
-        (UnicodeError("label too long"), PLAIN, Seen(), "not a host name", False),
-        (ConnectionRefusedError(111, "x"), PLAIN, Seen(), "refused: nothing listens", True),
-        (OSError(113, "No route to host"), PLAIN, Seen(), "No route to host", True),
-        (TimeoutError(), PLAIN, Seen(), "no answer: the host is down", True),
-        (closed(asyncio.IncompleteReadError(b"", 4)), PLAIN, Seen(), "closed at once, without an answer", True),
-        (closed(asyncio.IncompleteReadError(b"", 0x15030300)), PLAIN, Seen(), "speaks TLS there", False),
-        (closed(asyncio.IncompleteReadError(b"", 0x48545450)), PLAIN, Seen(), "begins with b'HTTP'", False),
-        (None, PLAIN, Seen(is_kafka=True, mechanisms=("PLAIN",)), "try SASL_PLAINTEXT", False),
-        (None, TLS, Seen(is_kafka=True, mechanisms=("PLAIN",)), "try SASL_SSL", False),
-        (closed(), PLAIN, Seen(is_kafka=True), "after its first answer: its connection limit", True),
-        (ConnectionResetError(), TLS, Seen(is_kafka_otherwise=True), "does not speak TLS there", False),
-        (ConnectionResetError(), USER, Seen(is_kafka_otherwise=True), "try SASL_PLAINTEXT", False),
-        (certificate_error(10, "expired"), TLS, Seen(), "has expired", True),
-        (certificate_error(9, "x"), TLS, Seen(), "not valid yet", True),
-        (certificate_error(19, "self-signed"), TLS, Seen(), "known authority (KAFKA_SSL_CA_LOCATION)", False),
-        (certificate_error(62, "Hostname mismatch"), TLS, Seen(), "for another host (Hostname mismatch)", False),
-        (certificate_error(23, "certificate revoked"), TLS, Seen(), "refused: certificate revoked", False),
-        (SaslAuthenticationFailed("no"), USER, Seen(), "user 'ann' is refused with KAFKA_SASL_MECHANISM=SCRAM", False),
-        (UnsupportedSaslMechanismError(object()), USER, Seen(mechanisms=("PLAIN",)), "(enabled: PLAIN)", False),
+        (socket.gaierror(socket.EAI_NONAME, "x"), PLAIN, ProbeResult(), "the host name is not known", True),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), PLAIN, ProbeResult(), "cannot be looked up: try again", True),
+        (UnicodeError("label too long"), PLAIN, ProbeResult(), "not a host name", False),
+        (ConnectionRefusedError(111, "x"), PLAIN, ProbeResult(), "refused: nothing listens", True),
+        (OSError(113, "No route to host"), PLAIN, ProbeResult(), "No route to host", True),
+        (TimeoutError(), PLAIN, ProbeResult(), "no answer: the host is down", True),
+        (closed(asyncio.IncompleteReadError(b"", 4)), PLAIN, ProbeResult(), "closed at once, without an answer", True),
+        (closed(asyncio.IncompleteReadError(b"", 0x15030300)), PLAIN, ProbeResult(), "speaks TLS there", False),
+        (closed(asyncio.IncompleteReadError(b"", 0x48545450)), PLAIN, ProbeResult(), "begins with b'HTTP'", False),
+        (None, PLAIN, ProbeResult(is_kafka=True, mechanisms=("PLAIN",)), "try SASL_PLAINTEXT", False),
+        (None, TLS, ProbeResult(is_kafka=True, mechanisms=("PLAIN",)), "try SASL_SSL", False),
+        (closed(), PLAIN, ProbeResult(is_kafka=True), "after its first answer: its connection limit", True),
+        (ConnectionResetError(), TLS, ProbeResult(is_kafka_otherwise=True), "does not speak TLS there", False),
+        (ConnectionResetError(), USER, ProbeResult(is_kafka_otherwise=True), "try SASL_PLAINTEXT", False),
+        (certificate_error(10, "expired"), TLS, ProbeResult(), "has expired", True),
+        (certificate_error(9, "x"), TLS, ProbeResult(), "not valid yet", True),
+        (certificate_error(19, "self-signed"), TLS, ProbeResult(), "known authority (KAFKA_SSL_CA_LOCATION)", False),
+        (certificate_error(62, "Hostname mismatch"), TLS, ProbeResult(), "for another host (Hostname mismatch)", False),
+        (certificate_error(23, "certificate revoked"), TLS, ProbeResult(), "refused: certificate revoked", False),
+        (
+            SaslAuthenticationFailed("no"),
+            USER,
+            ProbeResult(),
+            "user 'ann' is refused with KAFKA_SASL_MECHANISM=SCRAM",
+            False,
+        ),
+        (UnsupportedSaslMechanismError(object()), USER, ProbeResult(mechanisms=("PLAIN",)), "(enabled: PLAIN)", False),
     ],
 )
-def test_a_cause(error: Exception | None, access: Access, seen: Seen, said: str, may_pass: bool) -> None:  # noqa: FBT001
+def test_a_cause(error: Exception | None, access: Access, seen: ProbeResult, said: str, may_pass: bool) -> None:  # noqa: FBT001
     cause = cause_of(error, access, seen)
     assert said in cause.text
     assert cause.may_pass is may_pass

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.kafka.topic_metadata import Topic
-from common.pipeline.topics import Found, Topics, find_losses, find_misfits, wanted_topics
+from common.pipeline.topics import FoundTopics, Topics, find_losses, find_misfits, wanted_topics
 from common.protocol.identity import (
     Identity,
     check_version,
@@ -38,12 +38,12 @@ def settings(*argv: str) -> ServiceSettings:
     return read_settings(ServiceSettings, argv, program="test")
 
 
-def found(begun: Identity | None = BEGUN, **partitions: int) -> Found:
+def found(begun: Identity | None = BEGUN, **partitions: int) -> FoundTopics:
     """All topics as they have to be, except for these partition counts."""
     wanted = wanted_topics(settings())
     counts = {name: each.partitions for name, each in wanted.items()} | {f"nacre.{k}": v for k, v in partitions.items()}
     topics = {name: Topic(f"id of {name}", count, 1) for name, count in counts.items()}
-    return Found("cluster", topics, {name: dict(each.configs) for name, each in wanted.items()}, begun)
+    return FoundTopics("cluster", topics, {name: dict(each.configs) for name, each in wanted.items()}, begun)
 
 
 @given(IDENTITIES)

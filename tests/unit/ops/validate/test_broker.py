@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from common.kafka.topic_metadata import Topic
-from common.pipeline.topics import Found, Topics
+from common.pipeline.topics import FoundTopics, Topics
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.findings import Finding
@@ -23,9 +23,11 @@ PARTITIONS = {
 }
 
 
-def found(partitions: Mapping[str, int] = PARTITIONS, configs: Mapping[str, Mapping[str, str]] = NO_CONFIGS) -> Found:
+def found(
+    partitions: Mapping[str, int] = PARTITIONS, configs: Mapping[str, Mapping[str, str]] = NO_CONFIGS
+) -> FoundTopics:
     topics = {name: Topic(f"id of {name}", count, 1) for name, count in partitions.items()}
-    return Found("cluster", topics, configs)
+    return FoundTopics("cluster", topics, configs)
 
 
 @pytest.fixture(autouse=True)

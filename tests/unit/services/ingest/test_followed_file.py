@@ -14,7 +14,7 @@ from services.ingest import file_reader
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import source_name
 from services.ingest.followed_file import FollowedFile
-from services.ingest.naming.locations import Found
+from services.ingest.naming.locations import FoundFile
 from services.ingest.settings import IngestSettings
 from tests.harness.reading import Batch, Reader, Schemas, clocked
 from tests.harness.sources import look
@@ -24,7 +24,7 @@ __all__ = ["clocked"]
 CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
 
-def follow(path: Path, found: Found | None = None, **settings: Any) -> FollowedFile:
+def follow(path: Path, found: FoundFile | None = None, **settings: Any) -> FollowedFile:
     given = IngestSettings.model_validate({"input": str(path.parent), "partitions": 1} | settings)
     context = IngestContext(given, Topics.under(""), Schemas())  # type: ignore[arg-type] # as far as it is asked
     return FollowedFile(context, found or look(path), context.new_progress(source_name(path)))
@@ -98,7 +98,7 @@ def test_a_file_that_took_the_name_is_not_read_in_its_place(path: Path) -> None:
 
 
 def test_a_file_without_an_identity_is_missed_as_trouble(path: Path) -> None:
-    followed = follow(path, Found(str(path)))
+    followed = follow(path, FoundFile(str(path)))
     path.unlink()
     read(followed)
     assert followed.trouble == f"cannot read {path}: No such file or directory"

@@ -17,7 +17,7 @@ from services.ingest.files import finding
 from services.ingest.files.content import is_source_file
 from services.ingest.files.finding import look_at, source_name
 from services.ingest.files.reading import MovedError
-from services.ingest.naming.locations import Found, SourceLocation, SourceLocations, home_and_number
+from services.ingest.naming.locations import FoundFile, SourceLocation, SourceLocations, home_and_number
 from tests.harness.replica import Replica, Topic
 from tests.harness.sources import read_to_its_end
 
@@ -167,7 +167,7 @@ async def test_what_took_the_name_of_a_file_is_not_read_before_it_even_if_that_i
     replica = Replica(folder, {}, once=once)
     misses = [FileNotFoundError, MovedError]
 
-    def ask(found: Found, progress: Progress) -> bool:
+    def ask(found: FoundFile, progress: Progress) -> bool:
         if misses:
             raise misses.pop()
         return is_source_file(found, progress)
@@ -197,7 +197,7 @@ async def test_files_that_are_rotated_while_a_look_asks_for_them_are_sources_in_
     turns = 0
     found = finding._found  # noqa: SLF001 - where a file is renamed between the event and the question
 
-    def rotate(path: Path) -> Found | None:
+    def rotate(path: Path) -> FoundFile | None:
         nonlocal turns
         if turns < 60 and path.name != "a.csv":
             turns += 1

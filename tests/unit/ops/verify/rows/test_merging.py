@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.protocol.messages import HALF_CRLF
-from ops.verify.rows.merging import Expected, Found, Merged, merge, merge_unordered
+from ops.verify.rows.merging import ExpectedRow, FoundLine, Merged, merge, merge_unordered
 from ops.verify.spool import digest
 
 Rows = list[bytes]
@@ -20,16 +20,16 @@ UNLIKE = st.lists(st.integers(0, 6), min_size=1, max_size=4).map(
 )
 
 
-def streams(sources: Sequence[Rows], eol: bytes = b"\n") -> dict[int, Iterator[Expected]]:
+def streams(sources: Sequence[Rows], eol: bytes = b"\n") -> dict[int, Iterator[ExpectedRow]]:
     return {
-        number: iter([Expected(digest(row), eol, line, line * 10) for line, row in enumerate(rows, 1)])
+        number: iter([ExpectedRow(digest(row), eol, line, line * 10) for line, row in enumerate(rows, 1)])
         for number, rows in enumerate(sources)
     }
 
 
-def lines(rows: Rows, eol: bytes = b"\n", last: bytes = b"\n") -> list[Found]:
+def lines(rows: Rows, eol: bytes = b"\n", last: bytes = b"\n") -> list[FoundLine]:
     return [
-        Found(digest(row), row, last if number == len(rows) else eol, "f.csv", number)
+        FoundLine(digest(row), row, last if number == len(rows) else eol, "f.csv", number)
         for number, row in enumerate(rows, 1)
     ]
 
@@ -61,7 +61,7 @@ def is_mixture(rows: Rows, sources: Sequence[Rows]) -> bool:
     return tuple(map(len, sources)) in states
 
 
-MERGES: list[Callable[[list[Found], Sequence[Rows]], Merged]] = [
+MERGES: list[Callable[[list[FoundLine], Sequence[Rows]], Merged]] = [
     lambda found, sources: merge(found, streams(sources), b"\n"),
     lambda found, sources: merge_unordered(found, lambda: streams(sources), b"\n"),
 ]
@@ -70,7 +70,7 @@ MERGES: list[Callable[[list[Found], Sequence[Rows]], Merged]] = [
 @pytest.mark.parametrize("compare", MERGES)
 @given(EQUAL | UNLIKE, st.randoms())
 def test_every_mixture_is_right(
-    compare: Callable[[list[Found], Sequence[Rows]], Merged], sources: list[Rows], rng: random.Random
+    compare: Callable[[list[FoundLine], Sequence[Rows]], Merged], sources: list[Rows], rng: random.Random
 ) -> None:
     assert is_right(compare(lines(mixed(sources, rng)), sources))
 

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.naming.locations import (
-    Found,
-    Seen,
+    FoundFile,
+    InputSnapshot,
     SourceLocation,
     SourceLocations,
     decode_location,
@@ -15,15 +15,15 @@ from services.ingest.naming.locations import (
 A, B, C = "/in/a.csv", "/in/b.csv", "/in/c.csv"
 
 
-def files(**inodes: str) -> dict[str, Found]:
+def files(**inodes: str) -> dict[str, FoundFile]:
     """Files by the letter of each name, with their inodes."""
     paths = {name: f"/in/{name}.csv" for name in inodes}
-    return {path: Found(path, inodes[name]) for name, path in paths.items()}
+    return {path: FoundFile(path, inodes[name]) for name, path in paths.items()}
 
 
-def seen(**inodes: str) -> Seen:
+def seen(**inodes: str) -> InputSnapshot:
     found = files(**inodes)
-    return Seen(files=found, by_file={each.file: path for path, each in found.items()})
+    return InputSnapshot(files=found, by_file={each.file: path for path, each in found.items()})
 
 
 def locations(**known: SourceLocation) -> SourceLocations:
@@ -102,8 +102,8 @@ def test_a_chain_of_rotated_files_is_followed_in_any_order() -> None:
 
 
 def test_a_file_under_a_name_that_input_does_not_have_is_found_beside() -> None:
-    rotated = Found("/in/a.csv.1", "1")
-    look = Seen(files=files(a="2"), beside={"1": ("/in/a.csv.1", rotated)}, by_file={"2": A})
+    rotated = FoundFile("/in/a.csv.1", "1")
+    look = InputSnapshot(files=files(a="2"), beside={"1": ("/in/a.csv.1", rotated)}, by_file={"2": A})
     assert list(look.elsewhere(SourceLocation(A, "1"))) == [("/in/a.csv.1", rotated)]
     assert look.at_location(SourceLocation("/in/a.csv.1", "1")) is rotated
     assert look.at_location(SourceLocation(A, "1")) is None

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from services.ingest.naming.locations import Found, Moved, Seen, SourceLocation
+from services.ingest.naming.locations import FoundFile, InputSnapshot, Moved, SourceLocation
 from services.ingest.naming.moving import Missing, Verdict, find_candidates, judge_missing
 
 A, ROTATED, OTHER = "/in/a.csv", "/in/a.csv.1", "/in/other"
@@ -39,35 +39,35 @@ def test_a_source_whose_file_is_nowhere(missing: Missing, alone: Verdict, with_s
     assert judge_missing(succeeded) is with_successor
 
 
-def at(path: str) -> Found:
-    return Found(path, "1")
+def at(path: str) -> FoundFile:
+    return FoundFile(path, "1")
 
 
 @pytest.mark.parametrize(
     ("seen", "unread", "read"),
     [
         # Under a name that INPUT has.
-        (Seen(files={OTHER: at(OTHER)}, by_file={"1": OTHER}), [OTHER], [OTHER]),
+        (InputSnapshot(files={OTHER: at(OTHER)}, by_file={"1": OTHER}), [OTHER], [OTHER]),
         # Under a rotation of its name.
-        (Seen(beside={"1": (ROTATED, at(ROTATED))}), [ROTATED], [ROTATED]),
+        (InputSnapshot(beside={"1": (ROTATED, at(ROTATED))}), [ROTATED], [ROTATED]),
         # Under any other name only if something of it was read, or if it was seen to be renamed.
-        (Seen(beside={"1": (OTHER, at(OTHER))}), [], [OTHER]),
+        (InputSnapshot(beside={"1": (OTHER, at(OTHER))}), [], [OTHER]),
         (
-            Seen(beside={"1": (OTHER, at(OTHER))}, moved={"1": Moved(A, OTHER, at(OTHER))}),
+            InputSnapshot(beside={"1": (OTHER, at(OTHER))}, moved={"1": Moved(A, OTHER, at(OTHER))}),
             [OTHER],
             [OTHER],
         ),
         # The input comes first.
         (
-            Seen(files={OTHER: at(OTHER)}, by_file={"1": OTHER}, beside={"1": (ROTATED, at(ROTATED))}),
+            InputSnapshot(files={OTHER: at(OTHER)}, by_file={"1": OTHER}, beside={"1": (ROTATED, at(ROTATED))}),
             [OTHER, ROTATED],
             [OTHER, ROTATED],
         ),
         # Only another file is there.
-        (Seen(files={A: Found(A, "2")}, by_file={"2": A}), [], []),
+        (InputSnapshot(files={A: FoundFile(A, "2")}, by_file={"2": A}), [], []),
     ],
 )
-def test_where_a_source_s_file_may_be(seen: Seen, unread: list[str], read: list[str]) -> None:
+def test_where_a_source_s_file_may_be(seen: InputSnapshot, unread: list[str], read: list[str]) -> None:
     for was_read, expected in ((False, unread), (True, read)):
         for source in (A, f"{A}//2"):
             found = find_candidates(source, SourceLocation(A, "1"), seen, was_read=was_read)

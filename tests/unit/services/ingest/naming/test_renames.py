@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.files.finding import find_filter, find_moved
-from services.ingest.files.watching import Watch
+from services.ingest.files.watching import FolderWatch
 from services.ingest.naming.renames import Renames
 
 
-def watch(folder: Path, given_input: str | None = None) -> Watch:
+def watch(folder: Path, given_input: str | None = None) -> FolderWatch:
     """A watch of this folder after a look that has seen what is in it."""
-    made = Watch(find_filter(given_input or str(folder)))
+    made = FolderWatch(find_filter(given_input or str(folder)))
     made.begin()
     made.enter(str(folder))
     assert not made.trouble
     return made
 
 
-def moved_to(folder: Path, watching: Watch) -> list[tuple[str, str, bytes]]:
+def moved_to(folder: Path, watching: FolderWatch) -> list[tuple[str, str, bytes]]:
     """The files that were renamed out of the input: old and new name, and content."""
     watching.read()
     moved = find_moved(str(folder), watching.renames, watching.read)
@@ -162,13 +162,13 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
 
 
 def test_a_file_system_that_may_not_report_changes_is_trouble() -> None:
-    watching = Watch(lambda _: True)
+    watching = FolderWatch(lambda _: True)
     watching.enter("/proc")
     assert "file system (proc)" in watching.trouble
 
 
 def test_a_folder_that_cannot_be_watched_is_trouble_until_it_can(tmp_path: Path) -> None:
-    watching = Watch(lambda _: True)
+    watching = FolderWatch(lambda _: True)
     watching.enter(str(tmp_path / "gone"))
     assert watching.trouble
     watching.begin()
