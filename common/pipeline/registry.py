@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import orjson
 import structlog
@@ -55,6 +56,13 @@ def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered
     """The schema with its number: the one that it has among those known, by their ids, or the next."""
     next_number = 1 + max((each.number for each in known.values()), default=0)
     return known.get(schema.id) or Registered(next_number, schema)
+
+
+class Schemas(Protocol):
+    """Where schemas are looked up by their ids."""
+
+    async def find(self, schema_id: str) -> Registered:
+        """The schema with this id."""
 
 
 class Registry:

@@ -20,7 +20,7 @@ _RUN_VERSION = 2
 RUN_KEY = b"run"
 
 
-class Stage(StrEnum):
+class DepartureStage(StrEnum):
     """How far a file has left. Each is committed before its step is taken, and GONE once all is done."""
 
     # It gets a hidden name beside its own.
@@ -38,7 +38,7 @@ class Departure:
     deleted. All three are written as the names of sources are.
     """
 
-    stage: Stage
+    stage: DepartureStage
     end: int
     file: str
     path: str
@@ -134,7 +134,7 @@ def _departure_of(found: Mapping[str, Any] | None) -> Departure | None:
     if found is None:
         return None
     known = {name: found[name] for name in _DEPARTURE_NAMES if name in found}
-    return Departure(**(known | {"stage": Stage(known["stage"])}))
+    return Departure(**(known | {"stage": DepartureStage(known["stage"])}))
 
 
 _NAMES = tuple(field.name for field in fields(Progress))

@@ -22,7 +22,14 @@ from common.settings_reader import read_settings
 from ops.findings import Finding, shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
-from ops.validate.examination import ExaminedSource, ReadPosition, Step, read_on, with_step, wrong_quotes
+from ops.validate.examination import (
+    ExaminedChunk,
+    ExaminedSource,
+    ReadPosition,
+    examine_chunk,
+    with_chunk,
+    wrong_quotes,
+)
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
@@ -153,19 +160,19 @@ def _examine_file(
     """Read a file as ingest does, and count its rows in each split."""
     source, position = ExaminedSource(shown_path(path)), ReadPosition()
     try:
-        for step, waiting_bytes in _steps(content_of(path), source.name, settings):
-            if position.schema is None and step.position.schema is not None:
-                _check_length(source.name, step.position.schema, settings)
-                source = replace(source, notes=wrong_quotes(step.trouble))
-            source, position = with_step(source, step), step.position
+        for chunk, waiting_bytes in _examined_chunks(content_of(path), source.name, settings):
+            if position.schema is None and chunk.position.schema is not None:
+                _check_length(source.name, chunk.position.schema, settings)
+                source = replace(source, notes=wrong_quotes(chunk.trouble))
+            source, position = with_chunk(source, chunk), chunk.position
             if waiting_bytes:
                 waiting = f"its header waits, {waiting_bytes} bytes: ingest needs more to decide how to read it"
                 source = replace(source, notes=(*source.notes, waiting))
             if position.schema is not None:
                 registered = known[position.schema.id] = number_schema(known, position.schema)
                 for tally in tallies:
-                    tally.add(source.name, registered, step)
-            advance(step.used)
+                    tally.add(source.name, registered, chunk)
+            advance(chunk.used)
         lines, skip_lines = position.line - 1, settings.skip_lines
         left = find_skipped_whole(source.name, skip_lines, lines=lines, has_schema=position.schema is not None)
         return replace(source, trouble=left)
@@ -177,20 +184,22 @@ def _examine_file(
         return replace(source, trouble=f"{source.name}: its beginning cannot be read: {error}")
 
 
-def _steps(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[Step, int]]:
-    """Read in chunks, holding one line at most: each step, and how many bytes after the last one wait for more."""
+def _examined_chunks(content: Content, name: str, settings: ValidateSettings) -> Iterator[tuple[ExaminedChunk, int]]:
+    """Read in chunks, holding one line at most: each chunk, and how many bytes after the last one wait for more."""
     position, fingerprint, chunk_bytes = ReadPosition(), Fingerprint(), CHUNK_BYTES
     at_end = False
     while not at_end:
         data = content.read_chunk(position.offset, fingerprint, chunk_bytes)
         is_last = len(data) < chunk_bytes
-        step = read_on(data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes)
-        waits = is_last and not step.used
-        # An opening takes a limited number of blank lines, so the end may take several steps.
-        at_end = waits or (is_last and step.used == len(data))
-        fingerprint, position = fingerprint.after(data[: step.used]), step.position
-        yield step, len(data) if waits else 0
-        chunk_bytes = fit_chunk(chunk_bytes, name, position.line, position.offset, stuck=not step.used and not is_last)
+        chunk = examine_chunk(
+            data, position, settings.read_options, at_end=is_last, max_row_bytes=settings.max_row_bytes
+        )
+        waits = is_last and not chunk.used
+        # An opening takes a limited number of blank lines, so the end may take several chunks.
+        at_end = waits or (is_last and chunk.used == len(data))
+        fingerprint, position = fingerprint.after(data[: chunk.used]), chunk.position
+        yield chunk, len(data) if waits else 0
+        chunk_bytes = fit_chunk(chunk_bytes, name, position.line, position.offset, stuck=not chunk.used and not is_last)
 
 
 def _check_length(source: str, schema: Schema, settings: ServiceSettings) -> None:

@@ -34,7 +34,7 @@ class ReadPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ExaminedChunk:
     """What the next bytes of a source hold: blocks of rows with their records' values, and rejects.
 
     `used` counts the bytes. `trouble` says what is wrong with the header's quotes, if these bytes hold the header.
@@ -46,7 +46,9 @@ class Step:
     trouble: str = ""
 
 
-def read_on(data: bytes, position: ReadPosition, options: ReadOptions, *, at_end: bool, max_row_bytes: int) -> Step:
+def examine_chunk(
+    data: bytes, position: ReadPosition, options: ReadOptions, *, at_end: bool, max_row_bytes: int
+) -> ExaminedChunk:
     """Take the complete records from `data`, which begins at `position`; with `at_end`, all of it.
 
     Raises ValueError, one line, if the source's beginning cannot be read.
@@ -56,7 +58,7 @@ def read_on(data: bytes, position: ReadPosition, options: ReadOptions, *, at_end
     if position.schema is None:
         opening = find_opening(data, options, line=position.line, offset=position.offset, at_end=at_end)
         if opening is None:
-            return Step((), 0, position)
+            return ExaminedChunk((), 0, position)
         used, trouble = opening.consumed, opening.trouble
         parts += opening.rejects
         position = ReadPosition(opening.schema, position.line + opening.lines, position.offset + used)
@@ -74,7 +76,7 @@ def read_on(data: bytes, position: ReadPosition, options: ReadOptions, *, at_end
         parts += encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
         used += framed.consumed
         position = ReadPosition(position.schema, position.line + framed.lines, position.offset + framed.consumed)
-    return Step(tuple(parts), used, position, trouble)
+    return ExaminedChunk(tuple(parts), used, position, trouble)
 
 
 @lru_cache(maxsize=1)
@@ -142,16 +144,16 @@ def wrong_quotes(trouble: str) -> tuple[str, ...]:
     return (f"the header's quotes are wrong ({trouble}): its first line is taken as it stands",) if trouble else ()
 
 
-def with_step(source: ExaminedSource, step: Step) -> ExaminedSource:
+def with_chunk(source: ExaminedSource, chunk: ExaminedChunk) -> ExaminedSource:
     """What is known of a source after its next rows too."""
-    schema = step.position.schema
-    rejects = [(part.reason.text, f"{source.name}:{part.line}") for part in step.parts if isinstance(part, Reject)]
+    schema = chunk.position.schema
+    rejects = [(part.reason.text, f"{source.name}:{part.line}") for part in chunk.parts if isinstance(part, Reject)]
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
     if schema is None:
         return source
     columns = source.columns or (Fields(),) * len(schema.columns)
     rows, longest_bytes, no_text = source.rows, source.longest_bytes, source.no_text
-    for part in step.parts:
+    for part in chunk.parts:
         if isinstance(part, Reject):
             continue
         block, values = part

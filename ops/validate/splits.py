@@ -6,7 +6,7 @@ from heapq import nlargest
 
 from common.pipeline.registry import Registered
 from common.protocol.category_keys import parse_row_key
-from ops.validate.examination import Rejections, Step, lines_of, with_rejects
+from ops.validate.examination import ExaminedChunk, Rejections, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
@@ -48,9 +48,9 @@ class SplitTally:
         self._rows = 0
         self._rejections = Rejections()
 
-    def add(self, source: str, registered: Registered, step: Step) -> None:
+    def add(self, source: str, registered: Registered, chunk: ExaminedChunk) -> None:
         """Count where the rows of a source's next bytes go."""
-        for part in step.parts:
+        for part in chunk.parts:
             if not isinstance(part, Reject):
                 self._add_block(source, self._route_of(registered), *part)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 REJECTED_KEY = b"rejected"
 
 
-class State(IntEnum):
+class FileState(IntEnum):
     """How a file stands, by its ledger."""
 
     # To be finished, with a packed copy that is complete.
@@ -30,7 +30,7 @@ class File(NamedTuple):
     length: int
     rows: int
     checksum: int
-    state: State
+    state: FileState
 
     @property
     def is_rejected(self) -> bool:
@@ -40,23 +40,23 @@ class File(NamedTuple):
     @property
     def name(self) -> str:
         """The name that findings use: its own if it is open, else its final one."""
-        return self.path if self.state is State.OPEN else self.final
+        return self.path if self.state is FileState.OPEN else self.final
 
     @property
     def paths(self) -> Sequence[str]:
         """Where it may be."""
-        if self.state is State.OPEN:
+        if self.state is FileState.OPEN:
             return (self.path,)
-        return (self.final,) if self.state is State.IN_PLACE else (self.path, self.final)
+        return (self.final,) if self.state is FileState.IN_PLACE else (self.path, self.final)
 
     @property
     def all_names(self) -> Sequence[str]:
         """All names that sink may have given it, and to a packed copy of it."""
         names = (*self.paths, self.final) if self.final else self.paths
-        return names if self.state in (State.OPEN, State.IN_PLACE) else (*names, f"{self.final}.tmp")
+        return names if self.state in (FileState.OPEN, FileState.IN_PLACE) else (*names, f"{self.final}.tmp")
 
 
 def file_of(ledger: int, row: Sequence[Any]) -> File:
     """The file in this row of a ledger."""
     key, part, path, final, length, rows, checksum, state = row
-    return File(ledger, key, part, path, final, length, rows, checksum, State(state))
+    return File(ledger, key, part, path, final, length, rows, checksum, FileState(state))

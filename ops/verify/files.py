@@ -13,7 +13,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from common.protocol.output_folder import is_reserved
-from ops.verify.entries import File, State
+from ops.verify.entries import File, FileState
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Finding, Report
 from ops.verify.unpacking import Packing, chunks_of, packing_by_name
@@ -97,7 +97,7 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
     for path in now.paths:
         if _is_file(ledgers.root / path):
             return path
-    if now.state is State.IN_PLACE:
+    if now.state is FileState.IN_PLACE:
         report.count("files_taken")
     elif file.length:
         report.differs.add(Finding("missing", f"{file.name} is not there", file.name))
@@ -106,7 +106,7 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
 
 def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: Report) -> bool:
     """Whether the file has all that its ledger knows, and is no longer than it may be."""
-    if size > file.length and file.state is State.OPEN:
+    if size > file.length and file.state is FileState.OPEN:
         # A sink may have added to it since, even behind what was seen here; or it died before its ledger knew of that,
         # and the next one cuts it off.
         if size <= ledgers.now(file).length:

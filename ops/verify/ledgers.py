@@ -36,7 +36,7 @@ CREATE TABLE passed (source, ledger, split, number, copies, ended, tallies);
 CREATE INDEX passed_of ON passed (source);
 CREATE TABLE sources (source, ledger, safe_ms, PRIMARY KEY (source, ledger)) WITHOUT ROWID;
 """
-# `state` as in State.
+# `state` as in FileState.
 _FILES = """
 SELECT key, part, path, final, length, rows, checksum, 2 FROM files
 UNION ALL SELECT key, part, path, final, length, rows, checksum, in_place FROM finished

@@ -15,7 +15,7 @@ from common.rows.schema import Schema
 from common.rows.tally import NOTHING, Tally
 from ops.verify.entries import REJECTED_KEY
 from ops.verify.rows.merging import ExpectedRow
-from ops.verify.rows.opening import Beginning, begin, lines_behind
+from ops.verify.rows.opening import Beginning, lines_behind, read_beginning
 from ops.verify.rows.records import Record, Rules, cut_at, lines_of, records_of
 from ops.verify.rows.routes import Routed, router
 from ops.verify.settings import SourceSettings
@@ -91,7 +91,7 @@ class SourceReader:
                 # A header may be longer than a row.
                 longest = max(self._settings.max_row_bytes, _LONGEST_HEADER)
                 lines = lines_of(source.counted(chunks), 1, longest, max(source.late, default=0))
-                beginning = begin(cut_at(lines, source.late), self._settings.read_options)
+                beginning = read_beginning(cut_at(lines, source.late), self._settings.read_options)
                 source.schema = self._schema_of(source, beginning, has_files=has_files)
                 if beginning.candidates and source.schema is None:
                     return False

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class SourceBeginning:
     """What to take of a source's beginning, and the settings that it was read with, as `begun_with` gives them.
 
     `is_header_left`: what remains is at most half a header, or half a line to skip.
@@ -55,7 +55,7 @@ class BeginningFinder:
         """The time.monotonic at which the dialect is detected from the complete lines so far."""
         return self._patience.over_at
 
-    async def find(self, data: bytes, progress: Progress, expected: Expected) -> Beginning:
+    async def find(self, data: bytes, progress: Progress, expected: Expected) -> SourceBeginning:
         """What to take of `data`, which begins at `progress`. SourceError if it cannot be read."""
         options = self._context.settings.read_options
         opening = self._find_opening(data, options, progress, expected)
@@ -63,16 +63,18 @@ class BeginningFinder:
             # A header alone shows too little for `auto`, even with its line ending.
             is_header = options.is_auto and options.header == "first" and not self._patience.has_lines
             is_left = expected is Expected.NOTHING or is_header or lacks_header(data, options, progress.line)
-            return Beginning(is_header_left=is_left and expected is not Expected.MORE)
+            return SourceBeginning(is_header_left=is_left and expected is not Expected.MORE)
         left = bytes_left(data, opening)
         used = data[: opening.consumed - left]
         lines = count_breaks(used, 0, len(used)) if left else opening.lines
         schema = None if left else opening.schema
         if schema is None:
-            return Beginning(used, lines, opening.rejects, None, begun_with(options, None), is_header_left=left > 0)
+            return SourceBeginning(
+                used, lines, opening.rejects, None, begun_with(options, None), is_header_left=left > 0
+            )
         registered = await self._register(schema, progress.source)
         self._log_opening(schema, progress.source, opening.trouble)
-        return Beginning(used, lines, opening.rejects, registered, begun_with(options, schema.dialect))
+        return SourceBeginning(used, lines, opening.rejects, registered, begun_with(options, schema.dialect))
 
     def _find_opening(
         self, data: bytes, options: ReadOptions, progress: Progress, expected: Expected

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
-from common.protocol.progress import Departure, Progress, Stage
+from common.protocol.progress import Departure, DepartureStage, Progress
 from common.protocol.receipts import Receipt
 from services.ingest.after_delivery import input_root
 from services.ingest.context import IngestContext
@@ -138,7 +138,7 @@ class Departures:
     def _departure(self, source: str, found: FoundFile) -> Departure:
         path, end = Path(found.path), self._sources.progress(source).ends
         aside = path.with_name(aside_name(self._settings.topic_prefix, source, end, path.name))
-        return Departure(Stage.ASIDE, end, found.file, source_name(path), source_name(aside))
+        return Departure(DepartureStage.ASIDE, end, found.file, source_name(path), source_name(aside))
 
     def _note_judgement(self, source: str, judgement: Judgement) -> None:
         """The file does not leave now: log why, unless it may leave soon or that was logged before."""

@@ -16,7 +16,7 @@ from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, fit_chunk
-from services.ingest.look import EndRules, Look, Stamp, Step
+from services.ingest.look import EndRules, Look, ReadStep, Stamp
 from services.ingest.parsing.expected import Expected
 from services.ingest.resuming import resume_source
 from services.ingest.source import Source
@@ -24,7 +24,7 @@ from services.ingest.source import Source
 log = structlog.get_logger()
 
 
-class Stage(Enum):
+class ReadingStage(Enum):
     """How far a file is read."""
 
     READING = auto()
@@ -35,7 +35,7 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TurnResult:
     """Whether a turn moved the source's progress, and when to look next, by time.monotonic (0: at the next turn)."""
 
     moved: bool = False
@@ -62,7 +62,7 @@ class FileReader:
         # Whether the end of the file is a header without its line ending, which is not read.
         self._holds_header = False
         self._is_misnamed = False
-        self.stage = Stage.READING
+        self.stage = ReadingStage.READING
         self.path, self.expected = Path(), ""
         self._name = ""
 
@@ -94,18 +94,18 @@ class FileReader:
 
     def reopen(self) -> None:
         """The file may have more."""
-        if self.stage is Stage.FINISHED:
-            self.stage = Stage.READING
+        if self.stage is ReadingStage.FINISHED:
+            self.stage = ReadingStage.READING
 
     def finish(self) -> None:
         """No more of the file is read until it is reopened."""
-        self.stage = Stage.FINISHED
+        self.stage = ReadingStage.FINISHED
 
     def retry(self) -> None:
         """The file could not be read: try again at the next look."""
-        self.stage = Stage.READING
+        self.stage = ReadingStage.READING
 
-    async def read(self, outbox: Outbox, now: float) -> Turn:
+    async def read(self, outbox: Outbox, now: float) -> TurnResult:
         """Look at the file, and put what it has into the outbox. OSError, SourceError if it cannot be read."""
         stat = await ask_file(self.path.stat)
         if self.expected not in {"", file_of(stat)}:
@@ -114,19 +114,19 @@ class FileReader:
         content = await self._open(stamp)
         if content.whole_only and not was_packed:
             # Read it at the next turn: the partition decides how many compressed files are read at once.
-            return Turn()
+            return TurnResult()
         source = self._source or await self._resume(content, stamp)
         rest_s, is_packed = now - self._grew_at, content.whole_only
         look = Look(source.progress, stamp, self._known, is_packed, rest_s, self._holds_header, self._end_rules)
         step = look.step
-        if step is Step.WAIT:
-            self.stage = Stage.GROWING
-            return Turn()
-        if self.stage is Stage.GROWING:
-            self.stage = Stage.READING
+        if step is ReadStep.WAIT:
+            self.stage = ReadingStage.GROWING
+            return TurnResult()
+        if self.stage is ReadingStage.GROWING:
+            self.stage = ReadingStage.READING
         if look.is_suspect:
             await ask_file(content.fingerprint, source.progress)
-        if step is Step.REST:
+        if step is ReadStep.REST:
             return self._rest(source, stamp)
         return await self._take_chunk(content, source, look, outbox, now)
 
@@ -149,16 +149,16 @@ class FileReader:
         self._source, self._refusal, self._known = resumed.source, resumed.refusal, stamp
         return resumed.source
 
-    def _rest(self, source: Source, stamp: Stamp) -> Turn:
+    def _rest(self, source: Source, stamp: Stamp) -> TurnResult:
         """Rest until the file is seen to have changed. The turn moves the progress if it has to keep a new time."""
         before, is_other = source.progress, self._known is not None and self._known.file != stamp.file
-        self._known, self.stage = stamp, Stage.FINISHED
+        self._known, self.stage = stamp, ReadingStage.FINISHED
         # Without its new time, a file that was touched and is renamed later would be taken for another one.
         if before.changed_at_ns != stamp.changed_at_ns or is_other:
             source.progress = replace(before, changed_at_ns=stamp.changed_at_ns, is_touched=True)
-        return Turn(source.progress != before, math.inf)
+        return TurnResult(source.progress != before, math.inf)
 
-    async def _take_chunk(self, content: Content, source: Source, look: Look, outbox: Outbox, now: float) -> Turn:
+    async def _take_chunk(self, content: Content, source: Source, look: Look, outbox: Outbox, now: float) -> TurnResult:
         """Read, and let the source frame, encode and pack."""
         before, stamp = source.progress, look.stamp
         data = await ask_file(content.read_chunk, before.offset, source.fingerprint, self._chunk_bytes)
@@ -180,7 +180,7 @@ class FileReader:
             next_look = self._grew_at + self._end_rules.half_row_s
             if now < source.decides_at < next_look:
                 next_look = source.decides_at
-        return Turn(progress != before, next_look)
+        return TurnResult(progress != before, next_look)
 
     def _log_end(self, progress: Progress, before: Progress, left: int) -> None:
         if not progress.ended:

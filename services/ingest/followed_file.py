@@ -10,7 +10,7 @@ from common.errors import SourceError
 from common.kafka.transaction import Outbox
 from common.protocol.progress import Departure, Progress
 from services.ingest.context import IngestContext
-from services.ingest.file_reader import FileReader, Stage
+from services.ingest.file_reader import FileReader, ReadingStage
 from services.ingest.files.finding import source_name
 from services.ingest.files.reading import MovedError, ask_file, check_readable
 from services.ingest.naming.locations import FoundFile
@@ -61,12 +61,12 @@ class FollowedFile:
     @property
     def is_unpacking(self) -> bool:
         """Whether the file, if compressed, is being read: not while it grows, at its end, or in trouble."""
-        return self._reader.stage is Stage.READING and not self.trouble and not self.is_at_rest
+        return self._reader.stage is ReadingStage.READING and not self.trouble and not self.is_at_rest
 
     @property
     def finished(self) -> bool:
         """Whether it is read to its end, or given up."""
-        return self._reader.stage is Stage.FINISHED
+        return self._reader.stage is ReadingStage.FINISHED
 
     @property
     def trouble(self) -> str:

@@ -31,7 +31,7 @@ class EndRules:
         return max(self.settle_s, self.unterminated_s)
 
 
-class Step(Enum):
+class ReadStep(Enum):
     """What to do with the file next."""
 
     # Compressed and still being written to: it can be read only as a whole.
@@ -79,14 +79,14 @@ class Look:
         return self._is_read or self.stamp.file != self.known.file
 
     @property
-    def step(self) -> Step:
+    def step(self) -> ReadStep:
         """What to do next; if the content is suspect, after a check that it is the source's."""
         if self.is_growing:
-            return Step.WAIT
+            return ReadStep.WAIT
         # What is left is a header without its line ending, which may have been rewritten.
         is_left = not self.is_packed and self.progress.offset < self.stamp.size
         is_same_header = self.holds_header and self.stamp == self.known
-        return Step.REST if self._is_read and (not is_left or is_same_header) else Step.READ
+        return ReadStep.REST if self._is_read and (not is_left or is_same_header) else ReadStep.READ
 
     def expected(self, *, to_its_end: bool) -> Expected:
         """How much more of the file is expected once it is read, to its end or not."""

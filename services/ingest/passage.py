@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import structlog
 
-from common.protocol.progress import Departure, Stage
+from common.protocol.progress import Departure, DepartureStage
 from services.ingest.after_delivery import input_root
 from services.ingest.delivered.decisions import (
     CHANGED,
@@ -18,9 +18,9 @@ from services.ingest.delivered.decisions import (
     LEAVES,
     UNREACHABLE,
     Choice,
+    DepartureStep,
     Judgement,
-    Step,
-    next_step,
+    next_departure_step,
 )
 from services.ingest.files.finding import path_of, source_name
 from services.ingest.files.leaving import (
@@ -78,7 +78,7 @@ class Passage:
             departure = progress.departure
             if departure is None or source not in locations:
                 continue
-            is_agreed = departure.stage is Stage.GONE and locations[source].path != departure.path
+            is_agreed = departure.stage is DepartureStage.GONE and locations[source].path != departure.path
             if not is_agreed:
                 self._departures[source] = departure
                 self._enter(source)
@@ -110,26 +110,26 @@ class Passage:
         self._hold({source: judge_error(error) for source, error in failed.items()})
         stays = self._settings.action.keeps
         steps = {
-            source: next_step(self._sources.progress(source), departures[source], sighting, stays=stays)
+            source: next_departure_step(self._sources.progress(source), departures[source], sighting, stays=stays)
             for source, sighting in sighted.items()
         }
 
-        def those_to(step: Step) -> dict[str, Departure]:
+        def those_to(step: DepartureStep) -> dict[str, Departure]:
             return {source: departures[source] for source, its in steps.items() if its is step}
 
-        self._hold(dict.fromkeys(those_to(Step.HOLD), UNREACHABLE))
-        for source in those_to(Step.CANCEL):
+        self._hold(dict.fromkeys(those_to(DepartureStep.HOLD), UNREACHABLE))
+        for source in those_to(DepartureStep.CANCEL):
             self._cancel(source, LEAVES)
-        await self._put_back(dict.fromkeys(those_to(Step.PUT_BACK), KEPT if stays else CHANGED))
-        left = await self._leave(those_to(Step.LEAVE))
-        await self._finish(those_to(Step.FINISH) | left)
+        await self._put_back(dict.fromkeys(those_to(DepartureStep.PUT_BACK), KEPT if stays else CHANGED))
+        left = await self._leave(those_to(DepartureStep.LEAVE))
+        await self._finish(those_to(DepartureStep.FINISH) | left)
 
     async def _put_back(self, judgements: Mapping[str, Judgement]) -> None:
         """Give files their own names again, and follow them."""
         # First, for those that were about to leave: behind that stage a file that has grown is taken for a new one.
         known = {source: self._departures[source] for source in judgements}
-        leaving = {source: each for source, each in known.items() if each.stage is Stage.LEAVING}
-        await self._record({source: replace(each, stage=Stage.ASIDE) for source, each in leaving.items()})
+        leaving = {source: each for source, each in known.items() if each.stage is DepartureStage.LEAVING}
+        await self._record({source: replace(each, stage=DepartureStage.ASIDE) for source, each in leaving.items()})
         asked = {source: (self._departures[source],) for source in judgements}
         done, failed = await ask_file(call_each, put_back, asked)
         for source, path in done.items():
@@ -158,7 +158,8 @@ class Passage:
             found = await ask_file(find_targets, folder, self._root, paths)
             targets = {source: source_name(path) for source, path in found.items()}
         return {
-            source: replace(each, stage=Stage.LEAVING, target=targets[source]) for source, each in departures.items()
+            source: replace(each, stage=DepartureStage.LEAVING, target=targets[source])
+            for source, each in departures.items()
         }
 
     async def _finish(self, departures: Mapping[str, Departure]) -> None:
@@ -166,9 +167,9 @@ class Passage:
         if not departures:
             return
         # Of those that a predecessor has recorded only the agreement is missing.
-        left = {source: each for source, each in departures.items() if each.stage is not Stage.GONE}
+        left = {source: each for source, each in departures.items() if each.stage is not DepartureStage.GONE}
         await ask_file(make_names_durable, list(left.values()))
-        await self._record({source: replace(each, stage=Stage.GONE) for source, each in left.items()})
+        await self._record({source: replace(each, stage=DepartureStage.GONE) for source, each in left.items()})
         for source, each in left.items():
             _log_gone(source, each)
         locations = self._scan.catalog.locations

@@ -29,7 +29,7 @@ _FOLDER_PATIENCE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class StartingOffsets:
     """Finds where the partitions of this replica begin; `group` is sink's consumer group."""
 
     output_dir: Path

@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
-from common.pipeline.registry import Registered
+from common.pipeline.registry import Schemas
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
@@ -19,13 +18,6 @@ from services.sink.memory import CategoryState, Memory
 from services.sink.rendering import Layout, layout_of, rejected_layout
 from services.sink.rolling.limits import Due, Rolling
 from services.sink.threads import in_thread
-
-
-class Schemas(Protocol):
-    """A registry of schemas."""
-
-    async def find(self, schema_id: str) -> Registered:
-        """The schema with this id."""
 
 
 @dataclass(frozen=True, slots=True)

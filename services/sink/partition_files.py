@@ -8,10 +8,11 @@ from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
+from common.pipeline.registry import Schemas
 from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.shares import Share
-from services.sink.categories import Categories, PendingAppend, Schemas
+from services.sink.categories import Categories, PendingAppend
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot

@@ -28,7 +28,7 @@ from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import all_ended, unless_stopped
-from services.sink.beginning import Beginning, refuse_another_folder
+from services.sink.beginning import StartingOffsets, refuse_another_folder
 from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
@@ -69,7 +69,7 @@ class Sink:
         self._consumer = consumer
         self._registry = pipeline.registry
         group = Groups.under(settings.topic_prefix).sink
-        self._beginning = Beginning(settings.output_dir, pipeline, admin, consumer, group)
+        self._starting_offsets = StartingOffsets(settings.output_dir, pipeline, admin, consumer, group)
         self.taken_up: set[TopicPartition] = set()
         # Whether any batch was fetched.
         self.has_worked = False
@@ -159,9 +159,9 @@ class Sink:
             files = self._files_of(partition)
             try:
                 self._at_rest.discard(partition)
-                position = await self._beginning.open(partition, files, lock, stop)
+                position = await self._starting_offsets.open(partition, files, lock, stop)
                 await files.seal.take_up(is_finite=self._settings.exit_when_done)
-                await unless_stopped(stop, self._beginning.seek(partition, position))
+                await unless_stopped(stop, self._starting_offsets.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))

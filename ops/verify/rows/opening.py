@@ -34,7 +34,7 @@ class Beginning:
     candidates: Sequence[Schema]
 
 
-def begin(lines: Iterable[Line], options: ReadOptions) -> Beginning:
+def read_beginning(lines: Iterable[Line], options: ReadOptions) -> Beginning:
     """Read a source's beginning, from its first line on."""
     stream = iter(lines)
     delimiter, skipped = options.delimiter, options.skip_lines

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from common.protocol.progress import Departure, Progress, Stage
+from common.protocol.progress import Departure, DepartureStage, Progress
 from common.protocol.receipts import Receipt
 from common.protocol.tolerance import Tolerance, permits_all
 
@@ -58,7 +58,7 @@ def is_delivered(progress: Progress, receipt: Receipt) -> bool:
 def has_left(progress: Progress) -> bool:
     """Whether the file has left after the source's latest end."""
     departure = progress.departure
-    return departure is not None and departure.stage is Stage.GONE and departure.end == progress.ends
+    return departure is not None and departure.stage is DepartureStage.GONE and departure.end == progress.ends
 
 
 def judge_receipt(progress: Progress, receipt: Receipt, tolerance: Tolerance, *, deletes: bool) -> str:
@@ -99,7 +99,7 @@ def judge_content(progress: Progress, size: int, *, is_packed: bool) -> Judgemen
     return LEAVES
 
 
-class Step(Enum):
+class DepartureStep(Enum):
     """What to do next with a file on its way."""
 
     # It never left, or is back: it is followed as before.
@@ -125,26 +125,26 @@ class Sighting:
     is_reachable: bool = True
 
 
-def next_step(progress: Progress, departure: Departure, sighting: Sighting, *, stays: bool) -> Step:
+def next_departure_step(progress: Progress, departure: Departure, sighting: Sighting, *, stays: bool) -> DepartureStep:
     """What comes next for a file that has waited for SETTLE_S. `stays`: AFTER_DELIVERY is keep by now."""
-    if departure.stage is Stage.GONE:
-        return Step.FINISH
+    if departure.stage is DepartureStage.GONE:
+        return DepartureStep.FINISH
     if sighting.aside is None:
         return _next_without_aside(departure, sighting)
     if stays or not is_unchanged(progress, sighting.aside):
-        return Step.PUT_BACK
-    return Step.LEAVE
+        return DepartureStep.PUT_BACK
+    return DepartureStep.LEAVE
 
 
-def _next_without_aside(departure: Departure, sighting: Sighting) -> Step:
+def _next_without_aside(departure: Departure, sighting: Sighting) -> DepartureStep:
     if sighting.is_at_path:
         # Nothing was done yet, or a replica that was late has put it back.
-        return Step.CANCEL
+        return DepartureStep.CANCEL
     if sighting.is_at_target:
-        return Step.FINISH
+        return DepartureStep.FINISH
     if not sighting.is_reachable:
-        return Step.HOLD
-    return Step.FINISH if departure.stage is Stage.LEAVING else Step.CANCEL
+        return DepartureStep.HOLD
+    return DepartureStep.FINISH if departure.stage is DepartureStage.LEAVING else DepartureStep.CANCEL
 
 
 def is_unchanged(progress: Progress, facts: FileFacts) -> bool:

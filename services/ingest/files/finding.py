@@ -160,20 +160,20 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
     """
     files: dict[int, FoundFile | None] = {}
     for _ in range(_MOST_TRIES):
-        origins = {path: origin for path, origin in renames.origins.items() if origin.number not in files}
-        found = {path: _found(Path(path)) for path in origins}
+        former_names = {path: former for path, former in renames.former_names.items() if former.number not in files}
+        found = {path: _found(Path(path)) for path in former_names}
         read()
         # If a file was renamed again before its status was read, another would be taken for it.
-        still = {path: origin for path, origin in origins.items() if renames.origins.get(path) == origin}
-        files |= {origin.number: found[path] for path, origin in still.items()}
-        renames.unsettled = {origin.number for origin in renames.origins.values()} - files.keys()
+        still = {path: former for path, former in former_names.items() if renames.former_names.get(path) == former}
+        files |= {former.number: found[path] for path, former in still.items()}
+        renames.unsettled = {former.number for former in renames.former_names.values()} - files.keys()
         first = renames.first_unsettled()
         if not first:
             break
     moved = {}
-    for path, origin in sorted(renames.origins.items(), key=lambda each: each[1].number):
-        file, home = files.get(origin.number), source_name(Path(origin.path))
-        if origin.number >= first.get(origin.path, math.inf):
+    for path, former in sorted(renames.former_names.items(), key=lambda each: each[1].number):
+        file, home = files.get(former.number), source_name(Path(former.path))
+        if former.number >= first.get(former.path, math.inf):
             continue
         if file is not None and file.file and may_name(given, home):
             moved[file.file] = Moved(home, source_name(Path(path)), replace(file, path=path))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.protocol.progress import Departure, Progress, Stage
+from common.protocol.progress import Departure, DepartureStage, Progress
 from services.ingest.delivered.decisions import (
     CHANGED,
     MOVED,
@@ -115,7 +115,7 @@ def sight(progress: Progress, departure: Departure) -> Sighting:
     file = departure.file if is_reachable else ""
     is_at_target = target is not None and _holds(target, file, progress)
     # Behind this stage a file that begins as this one did may be a new one, to which the inode was given again.
-    is_at_path = _holds(path, file, progress, may_have_grown=departure.stage is Stage.ASIDE)
+    is_at_path = _holds(path, file, progress, may_have_grown=departure.stage is DepartureStage.ASIDE)
     return Sighting(None, is_at_path, is_at_target, is_reachable)
 
 

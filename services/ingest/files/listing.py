@@ -21,7 +21,7 @@ _SPECIAL = {
 }
 
 # A path if no folder was listed.
-Entry = os.DirEntry[str] | Path
+FolderEntry = os.DirEntry[str] | Path
 # The folders on the way to this one, each as device and inode.
 _Way = tuple[tuple[int, int], ...]
 # A folder to go on with, where in the glob it is, and the way to it.
@@ -97,7 +97,7 @@ class Listing:
         return [onwards for onwards in followed if onwards is not None]
 
     def _follow(
-        self, glob: Glob, entry: Entry, positions: GlobPositions, way: _Way, *, is_named: bool
+        self, glob: Glob, entry: FolderEntry, positions: GlobPositions, way: _Way, *, is_named: bool
     ) -> _Onwards | None:
         if not is_named and not self._may_enter(entry):
             return None
@@ -114,7 +114,7 @@ class Listing:
             return None
         return os.fspath(entry), positions, (*way, here)
 
-    def _candidates(self, glob: Glob, folder: str, positions: GlobPositions) -> Iterator[Entry]:
+    def _candidates(self, glob: Glob, folder: str, positions: GlobPositions) -> Iterator[FolderEntry]:
         """What may be named next. A folder is listed only if it has to be: passing through is more often permitted."""
         known = glob.known_names(positions)
         if glob.needs_listing(positions):
@@ -141,7 +141,7 @@ class Listing:
         except OSError as error:
             self.errors.append(error)
 
-    def _is_folder(self, entry: Entry) -> bool:
+    def _is_folder(self, entry: FolderEntry) -> bool:
         try:
             return entry.is_dir()
         except OSError:
@@ -154,13 +154,13 @@ class Listing:
         found = entry.stat()
         return (found.st_dev, found.st_ino) == self.excluded
 
-    def _may_enter(self, entry: Entry) -> bool:
+    def _may_enter(self, entry: FolderEntry) -> bool:
         if is_output(os.fspath(entry)):
             self.left_out[os.fspath(entry)] = "an output folder: what comes out would go in again"
             return False
         return True
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: FolderEntry) -> None:
         """Take a regular file, or one whose status cannot be read: reading reports what is wrong with it."""
         path = os.fspath(entry)
         try:

@@ -131,7 +131,7 @@ class FolderWatch:
             self.renames.leave(path, event.cookie)
         elif mask & flags.MOVED_TO:
             self.renames.arrive(path, event.cookie)
-        self.names_changed |= self._is_input(path) or path in self.renames.origins
+        self.names_changed |= self._is_input(path) or path in self.renames.former_names
 
     def _leave(self, folder: str) -> None:
         """Stop watching a folder that was moved, and those in it: the next look enters them where they are now."""

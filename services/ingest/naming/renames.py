@@ -8,7 +8,7 @@ from services.ingest.delivered.names import is_aside
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class FormerName:
     """The name that a file had in the input, its number among those that left it, and whether no look has seen it."""
 
     number: int
@@ -20,17 +20,18 @@ class Origin:
 class Renames:
     """Files that were renamed out of the input, and files that no look has seen.
 
-    `origins` are the former, by where they are now; `unsettled` are the numbers of those of which it is not known which
-    files they are. `gone` are names of the input whose files were never seen and do not exist any more.
+    `former_names` are the names of the former, by where they are now; `unsettled` are the numbers of those of which it
+    is not known which files they are. `gone` are names of the input whose files were never seen and do not exist any
+    more.
     """
 
     is_input: Callable[[str], bool]
-    origins: dict[str, Origin] = field(default_factory=dict)
+    former_names: dict[str, FormerName] = field(default_factory=dict)
     unsettled: Collection[int] = ()
     gone: list[str] = field(default_factory=list)
     _new: set[str] = field(default_factory=set)
     # Between the two events of a renaming, by the cookie that joins them; `_overdue` were so at the look before, too.
-    _leaving: dict[int, Origin] = field(default_factory=dict)
+    _leaving: dict[int, FormerName] = field(default_factory=dict)
     _overdue: Collection[int] = ()
     _count: int = 0
 
@@ -48,36 +49,36 @@ class Renames:
 
     def leave(self, path: str, cookie: int) -> None:
         """The first half of a renaming."""
-        origin = self.origins.pop(path, None)
-        if origin is None and self.is_input(path):
+        former = self.former_names.pop(path, None)
+        if former is None and self.is_input(path):
             self._count += 1
-            origin = Origin(self._count, path, path in self._new)
+            former = FormerName(self._count, path, path in self._new)
             self._new.discard(path)
-        if origin is not None:
-            self._leaving[cookie] = origin
+        if former is not None:
+            self._leaving[cookie] = former
 
     def arrive(self, path: str, cookie: int) -> None:
         """The second half of a renaming, or a file from a folder that is not watched."""
-        origin = self._leaving.pop(cookie, None)
+        former = self._leaving.pop(cookie, None)
         self._lose(path)
         if self.is_input(path):
-            if origin is None or origin.is_new:
+            if former is None or former.is_new:
                 self._new.add(path)
         # An editor's backup copy is not taken for the source, and a file that ingest has set aside is not followed.
-        elif origin is not None and not path.endswith("~") and not is_aside(path.rpartition("/")[2]):
-            self.origins[path] = origin
+        elif former is not None and not path.endswith("~") and not is_aside(path.rpartition("/")[2]):
+            self.former_names[path] = former
 
     def _lose(self, path: str) -> None:
-        origin = self.origins.pop(path, None)
-        if origin is not None and origin.is_new:
-            self.gone.append(origin.path)
+        former = self.former_names.pop(path, None)
+        if former is not None and former.is_new:
+            self.gone.append(former.path)
 
     def first_unsettled(self) -> dict[str, int]:
         """The names of the input that files have left which the next look has to find, with the first's number."""
-        leaving = [origin for cookie, origin in self._leaving.items() if cookie not in self._overdue]
-        waiting = [origin for origin in self.origins.values() if origin.number in self.unsettled]
-        by_number = sorted([*leaving, *waiting], key=lambda origin: origin.number, reverse=True)
-        return {origin.path: origin.number for origin in by_number}
+        leaving = [former for cookie, former in self._leaving.items() if cookie not in self._overdue]
+        waiting = [former for former in self.former_names.values() if former.number in self.unsettled]
+        by_number = sorted([*leaving, *waiting], key=lambda former: former.number, reverse=True)
+        return {former.path: former.number for former in by_number}
 
     def end_look(self, seen: Callable[[str], bool]) -> list[str]:
         """A look has `seen` what there is after all events so far. Returns the names that it came too late for.
@@ -86,12 +87,14 @@ class Renames:
         """
         first = self.first_unsettled()
         out = [self._leaving.pop(cookie) for cookie in self._overdue if cookie in self._leaving]
-        gone = [*self.gone, *(origin.path for origin in out if origin.is_new)]
+        gone = [*self.gone, *(former.path for former in out if former.is_new)]
         self.gone = []
         self._overdue = frozenset(self._leaving)
         self._new = {path for path in self._new if not seen(path)}
         # Those behind an unsettled one as well: files of one name are named in their order.
-        self.origins = {
-            path: origin for path, origin in self.origins.items() if origin.number >= first.get(origin.path, math.inf)
+        self.former_names = {
+            path: former
+            for path, former in self.former_names.items()
+            if former.number >= first.get(former.path, math.inf)
         }
         return gone

@@ -13,7 +13,7 @@ from common.protocol.output_folder import OF_THE_FOLDER, SUCCESS, ledger_path
 from common.version import VERSION
 from common.waiting import pause, until_stopped
 from services.sink.folder_proofs.renaming import create, is_there, take_back, write_in_place
-from services.sink.folder_proofs.seal import State
+from services.sink.folder_proofs.seal import SealState
 from services.sink.folder_proofs.success import Processed, Undelivered, describe_undelivered, encode_success
 from services.sink.folder_proofs.writing import Folder, FolderWriter, find_open
 from services.sink.settings import SinkSettings
@@ -75,7 +75,7 @@ class FolderProofs:
         while self._wanted and not (stop.is_set() or self._is_concluded):
             if self._rejected not in consumer.assignment():
                 found = await asyncio.to_thread(find_open, self._folder)
-                if found is None or found[1] is State.SERVICE:
+                if found is None or found[1] is SealState.SERVICE:
                     return
             await pause(stop, _LOOK_INTERVAL_S)
 
@@ -125,7 +125,7 @@ class FolderProofs:
         waiting = Waiting()
         while (found := await writer.run(find_open, self._folder)) is not None and not stop.is_set():
             name, state = found
-            if state is State.SERVICE:
+            if state is SealState.SERVICE:
                 return f"{name} is filled by a sink without EXIT_WHEN_DONE, so its files are not final"
             # If its sink dies, the group gives the partition to another one, perhaps to this one.
             waiting.on(f"not all files are final: a sink still works on {name}")

@@ -14,7 +14,7 @@ Listed = tuple[bytes, str, Sums]
 OF_REJECTED = ""
 
 
-class Listing:
+class ManifestListing:
     """The files that one manifest names. One thread after the other uses it."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from services.sink.threads import in_thread
 _RUN = "run"
 
 
-class State(StrEnum):
+class SealState(StrEnum):
     """How a partition is filled."""
 
     # By a finite run that has not ended.
@@ -31,9 +31,9 @@ class State(StrEnum):
     LIFTING = "lifting"
 
 
-def state_of(ledger: Path) -> State:
+def seal_state_of(ledger: Path) -> SealState:
     """The state in a partition's ledger, which another sink may have open."""
-    return State(facts_of(ledger).get(_RUN, ""))
+    return SealState(facts_of(ledger).get(_RUN, ""))
 
 
 class Seal:
@@ -48,38 +48,38 @@ class Seal:
         self._thread = thread
         self._names = (SUCCESS,) if rolls else OF_THE_FOLDER
         self._is_kept = is_kept
-        self._state = State.OPEN
+        self._state = SealState.OPEN
 
     async def take_up(self, *, is_finite: bool) -> None:
         """Go on from the ledger, in a finite run or as a service. A finite run leaves the seal as it is."""
         if not self._is_kept:
             return
         facts = await in_thread(self._thread, self._ledger.facts)
-        self._state = State(facts.get(_RUN, ""))
+        self._state = SealState(facts.get(_RUN, ""))
         if not is_finite:
-            await self._lift(State.SERVICE)
-        elif self._state is State.SERVICE:
-            await self._enter(State.OPEN)
+            await self._lift(SealState.SERVICE)
+        elif self._state is SealState.SERVICE:
+            await self._enter(SealState.OPEN)
 
     async def seal(self) -> None:
         """Say that everything is final: nothing of it is under way."""
-        if self._is_kept and self._state is not State.SEALED:
-            await self._enter(State.SEALED)
+        if self._is_kept and self._state is not SealState.SEALED:
+            await self._enter(SealState.SEALED)
 
     async def lift(self) -> None:
         """Take back what was written of its files, before anything is appended."""
-        if self._state in (State.SEALED, State.LIFTING):
-            await self._lift(State.OPEN)
+        if self._state in (SealState.SEALED, SealState.LIFTING):
+            await self._lift(SealState.OPEN)
 
-    async def _lift(self, to: State) -> None:
-        if self._state is State.SEALED:
+    async def _lift(self, to: SealState) -> None:
+        if self._state is SealState.SEALED:
             # First: whoever writes of the folder now sees that, or finds its files removed.
-            await self._enter(State.LIFTING)
-        if self._state is State.LIFTING:
+            await self._enter(SealState.LIFTING)
+        if self._state is SealState.LIFTING:
             await in_thread(self._thread, take_back, self._root, self._names)
         if self._state is not to:
             await self._enter(to)
 
-    async def _enter(self, state: State) -> None:
+    async def _enter(self, state: SealState) -> None:
         await in_thread(self._thread, self._ledger.commit, {_RUN: state.value}, Changes([]))
         self._state = state

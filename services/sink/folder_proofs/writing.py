@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Protocol, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from common.errors import ServiceError
-from common.pipeline.registry import Registered
+from common.pipeline.registry import Schemas
 from common.protocol.identity import NEWEST
 from common.protocol.output_folder import MANIFEST, PACKAGE, UNDER_WAY
 from services.sink.disk.open_files import changed
 from services.sink.disk.output_root import OutputRoot
 from services.sink.folder_proofs.descriptor import encode_package, encode_table, rejected_table
-from services.sink.folder_proofs.listing import OF_REJECTED, Listed, Listing
+from services.sink.folder_proofs.listing import OF_REJECTED, Listed, ManifestListing
 from services.sink.folder_proofs.renaming import create, put_in_place, take_back, write
-from services.sink.folder_proofs.seal import State, state_of
+from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.ledger.inventory import count_in_place, files_in_place, files_never_finished
 from services.sink.rendering import rejected_layout
 from services.sink.rolling.finished_files import GivenUpError, chunks_of, sums_of
@@ -30,13 +30,6 @@ from services.sink.threads import in_thread
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 _NS = 10**9
-
-
-class Schemas(Protocol):
-    """A registry of schemas."""
-
-    async def find(self, schema_id: str) -> Registered:
-        """The schema with this id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +43,12 @@ class Folder:
     begun: int = NEWEST
 
 
-def find_open(folder: Folder) -> tuple[str, State] | None:
+def find_open(folder: Folder) -> tuple[str, SealState] | None:
     """The first partition that is not final, by the name of its ledger, those before all that a service fills."""
     with _clear_errors(folder.root):
-        states = [(state_of(ledger), ledger.stem) for ledger in folder.ledgers]
-    found = [(name, state) for state, name in states if state is not State.SEALED]
-    return min(found, key=lambda each: each[1] is not State.SERVICE, default=None)
+        states = [(seal_state_of(ledger), ledger.stem) for ledger in folder.ledgers]
+    found = [(name, state) for state, name in states if state is not SealState.SEALED]
+    return min(found, key=lambda each: each[1] is not SealState.SERVICE, default=None)
 
 
 class FolderWriter:
@@ -67,7 +60,7 @@ class FolderWriter:
         self._schemas = schemas
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="folder-proofs")
         self._closing = Event()
-        self._listing: Listing | None = None
+        self._listing: ManifestListing | None = None
         # How many files of each ledger were in place when they were last written of.
         self._counts: Sequence[int] = ()
 
@@ -120,7 +113,7 @@ class FolderWriter:
             if is_final and find_open(self._folder) is not None:
                 return None
             self._drop_listing()
-            self._listing = Listing()
+            self._listing = ManifestListing()
             for ledger in ledgers:
                 self._listing.add(self._unless_closing(files_in_place(ledger)))
                 if is_final:

@@ -9,14 +9,14 @@ from common.rows.schema import BOM, Dialect, Schema
 from ops.validate.columns import Fields
 from ops.validate.examination import (
     MAX_REASONS,
+    ExaminedChunk,
     ExaminedSource,
     ReadPosition,
     Reason,
     Rejections,
-    Step,
-    read_on,
+    examine_chunk,
+    with_chunk,
     with_rejects,
-    with_step,
 )
 from services.ingest.parsing.framing import Reject, frame
 from services.ingest.parsing.options import ReadOptions
@@ -32,17 +32,19 @@ OPTIONS = st.builds(
 MAX_ROW_BYTES = 12
 
 
-def read(data: bytes, ends: list[int], options: ReadOptions | None = None) -> tuple[ExaminedSource, list[Step]]:
+def read(
+    data: bytes, ends: list[int], options: ReadOptions | None = None
+) -> tuple[ExaminedSource, list[ExaminedChunk]]:
     """Read a source that has grown to each of these ends in turn, then all of it."""
     source, position = ExaminedSource("s"), ReadPosition()
-    steps: list[Step] = []
+    chunks: list[ExaminedChunk] = []
     for end in [*sorted(end % (len(data) + 1) for end in ends), len(data)]:
-        at_end = len(steps) == len(ends)
+        at_end = len(chunks) == len(ends)
         part = data[position.offset : max(end, position.offset)]
-        step = read_on(part, position, options or ReadOptions(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
-        source, position = with_step(source, step), step.position
-        steps.append(step)
-    return source, steps
+        chunk = examine_chunk(part, position, options or ReadOptions(), at_end=at_end, max_row_bytes=MAX_ROW_BYTES)
+        source, position = with_chunk(source, chunk), chunk.position
+        chunks.append(chunk)
+    return source, chunks
 
 
 def judged(data: bytes, options: ReadOptions | None = None) -> ExaminedSource:
@@ -57,12 +59,12 @@ def test_how_a_source_is_cut_makes_no_difference_and_all_of_it_is_used(
     data: bytes, ends: list[int], options: ReadOptions
 ) -> None:
     try:
-        whole, [step] = read(data, [], options)
+        whole, [chunk] = read(data, [], options)
     except ValueError as error:
         with pytest.raises(ValueError, match=re.escape(str(error))):
             read(data, ends, options)
         return
-    assert step.position.offset == len(data)
+    assert chunk.position.offset == len(data)
     in_parts, _ = read(data, ends, options)
     assert in_parts == whole
 
@@ -92,10 +94,10 @@ def test_a_source_is_described_by_its_rows_columns_and_rejections() -> None:
 
 def test_wrong_quotes_of_a_header_are_reported_once_it_is_read() -> None:
     for data in (b'a,"b\n1,2\n', b'a,"b"x\n1,2\n', b'a, "b"\n1,2\n'):
-        _, steps = read(data, [3])
-        assert [bool(step.trouble) for step in steps] == [False, True]
-    _, steps = read(b'a,"b"\n1,2\n', [3])
-    assert not any(step.trouble for step in steps)
+        _, chunks = read(data, [3])
+        assert [bool(chunk.trouble) for chunk in chunks] == [False, True]
+    _, chunks = read(b'a,"b"\n1,2\n', [3])
+    assert not any(chunk.trouble for chunk in chunks)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n"])

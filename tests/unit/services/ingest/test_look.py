@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from common.protocol.progress import Progress
-from services.ingest.look import EndRules, Look, Stamp, Step
+from services.ingest.look import EndRules, Look, ReadStep, Stamp
 from services.ingest.parsing.expected import Expected
 
 STAMP = Stamp("1", 100, 5, 5)
@@ -36,34 +36,34 @@ def look(
     ("given", "step", "is_suspect"),
     [
         # Plain: read until its end, as it grows.
-        (look(), Step.READ, False),
-        (look(known=None), Step.READ, False),
-        (look(stamp=GREW), Step.READ, False),
-        (look(READ), Step.REST, False),
-        (look(READ, known=None), Step.REST, False),
-        (look(READ, stamp=GREW), Step.READ, False),
+        (look(), ReadStep.READ, False),
+        (look(known=None), ReadStep.READ, False),
+        (look(stamp=GREW), ReadStep.READ, False),
+        (look(READ), ReadStep.REST, False),
+        (look(READ, known=None), ReadStep.REST, False),
+        (look(READ, stamp=GREW), ReadStep.READ, False),
         # Touched after it was read, or another file: check that its content is the source's.
-        (look(READ, stamp=TOUCHED), Step.REST, True),
-        (look(READ, stamp=OTHER), Step.REST, True),
-        (look(stamp=TOUCHED), Step.READ, False),
-        (look(stamp=OTHER), Step.READ, True),
+        (look(READ, stamp=TOUCHED), ReadStep.REST, True),
+        (look(READ, stamp=OTHER), ReadStep.REST, True),
+        (look(stamp=TOUCHED), ReadStep.READ, False),
+        (look(stamp=OTHER), ReadStep.READ, True),
         # A header without its line ending is left: read it again only if it may have been rewritten.
-        (look(HEADER_LEFT), Step.READ, False),
-        (look(HEADER_LEFT, header=True), Step.REST, False),
-        (look(HEADER_LEFT, stamp=TOUCHED, header=True), Step.READ, True),
+        (look(HEADER_LEFT), ReadStep.READ, False),
+        (look(HEADER_LEFT, header=True), ReadStep.REST, False),
+        (look(HEADER_LEFT, stamp=TOUCHED, header=True), ReadStep.READ, True),
         # Compressed: read it once nothing is written to it any more.
-        (look(packed=True), Step.WAIT, False),
-        (look(packed=True, rest_s=2), Step.READ, False),
-        (look(packed=True, rules=ONCE), Step.READ, False),
-        (look(READ, packed=True), Step.REST, False),
-        (look(READ, known=None, packed=True), Step.WAIT, False),
-        (look(READ, stamp=TOUCHED, packed=True), Step.WAIT, True),
-        (look(READ, stamp=TOUCHED, packed=True, rest_s=2), Step.REST, True),
+        (look(packed=True), ReadStep.WAIT, False),
+        (look(packed=True, rest_s=2), ReadStep.READ, False),
+        (look(packed=True, rules=ONCE), ReadStep.READ, False),
+        (look(READ, packed=True), ReadStep.REST, False),
+        (look(READ, known=None, packed=True), ReadStep.WAIT, False),
+        (look(READ, stamp=TOUCHED, packed=True), ReadStep.WAIT, True),
+        (look(READ, stamp=TOUCHED, packed=True, rest_s=2), ReadStep.REST, True),
         # Offsets count unpacked bytes, so they say nothing about the end of the file.
-        (look(HEADER_LEFT, packed=True), Step.REST, False),
+        (look(HEADER_LEFT, packed=True), ReadStep.REST, False),
     ],
 )
-def test_a_step_and_whether_the_content_is_suspect(given: Look, step: Step, *, is_suspect: bool) -> None:
+def test_a_step_and_whether_the_content_is_suspect(given: Look, step: ReadStep, *, is_suspect: bool) -> None:
     assert (given.step, given.is_suspect) == (step, is_suspect)
 
 

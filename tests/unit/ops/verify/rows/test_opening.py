@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Schema
-from ops.verify.rows.opening import begin, lines_behind
+from ops.verify.rows.opening import lines_behind, read_beginning
 from ops.verify.rows.records import Rules, lines_of, records_of
 from services.ingest.parsing.framing import RowBlock, frame
 from services.ingest.parsing.opening import Opening, find_opening
@@ -57,7 +57,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 @example(BOM + b"1,2\n3,4", ReadOptions(header="none"))
 def test_header_dialect_and_first_row_are_those_of_ingest(data: bytes, options: ReadOptions) -> None:
     opening = by_ingest(data, options)
-    beginning = begin(lines_of(pieces(data)), options)
+    beginning = read_beginning(lines_of(pieces(data)), options)
     blanks = [(each.line, each.offset, each.text) for each in beginning.blanks]
     assert blanks == [(each.line, each.offset, each.raw) for each in opening.rejects]
     if opening.schema is None:
@@ -79,4 +79,4 @@ def test_a_quote_in_the_header_that_is_not_closed_makes_its_line_the_header(rows
     data = b'"a,b\n' + b"1,2\n" * (rows // 4) + b'"'
     opening = find_opening(data, ReadOptions(), at_end=True)
     assert opening is not None
-    assert begin(lines_of(pieces(data)), ReadOptions()).candidates == [opening.schema]
+    assert read_beginning(lines_of(pieces(data)), ReadOptions()).candidates == [opening.schema]

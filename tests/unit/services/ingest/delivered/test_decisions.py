@@ -4,28 +4,28 @@ from dataclasses import replace
 
 import pytest
 
-from common.protocol.progress import Departure, Progress, Stage, decode_progress, encode_progress
+from common.protocol.progress import Departure, DepartureStage, Progress, decode_progress, encode_progress
 from common.protocol.receipts import Receipt, Rejections
 from common.rows.tally import Tally
 from services.ingest.delivered.decisions import (
     Choice,
+    DepartureStep,
     FileFacts,
     Sighting,
-    Step,
     has_left,
     is_delivered,
     judge_content,
     judge_facts,
-    next_step,
+    next_departure_step,
 )
 
 TALLY = Tally(3, 30, 7)
 PROGRESS = Progress("/in/a.csv", "s", 40, tally=TALLY, ended=True, size=40, changed_at_ns=5, ends=2)
 RECEIPT = Receipt("/in/a.csv", 2, 40, TALLY, "csv", Rejections(), {}, 0, 1, 1, "c", "f", "0")
 FACTS = FileFacts("1:2", 40, 5)
-ASIDE = Departure(Stage.ASIDE, 2, "1:2", "/in/a.csv", "/in/.nacre-x-2-a.csv")
-LEAVING = replace(ASIDE, stage=Stage.LEAVING, target="/in/done/a.csv")
-GONE = replace(LEAVING, stage=Stage.GONE)
+ASIDE = Departure(DepartureStage.ASIDE, 2, "1:2", "/in/a.csv", "/in/.nacre-x-2-a.csv")
+LEAVING = replace(ASIDE, stage=DepartureStage.LEAVING, target="/in/done/a.csv")
+GONE = replace(LEAVING, stage=DepartureStage.GONE)
 
 
 @pytest.mark.parametrize(
@@ -78,33 +78,33 @@ GREW = Sighting(replace(FACTS, size=50))
     ("departure", "sighting", "stays", "step"),
     [
         # It died before the first renaming, or someone took the file.
-        (ASIDE, NOWHERE, False, Step.CANCEL),
-        (ASIDE, Sighting(None, is_at_path=True), False, Step.CANCEL),
-        (ASIDE, Sighting(None, is_at_path=True, is_reachable=False), False, Step.CANCEL),
-        (ASIDE, Sighting(None, is_reachable=False), False, Step.HOLD),
+        (ASIDE, NOWHERE, False, DepartureStep.CANCEL),
+        (ASIDE, Sighting(None, is_at_path=True), False, DepartureStep.CANCEL),
+        (ASIDE, Sighting(None, is_at_path=True, is_reachable=False), False, DepartureStep.CANCEL),
+        (ASIDE, Sighting(None, is_reachable=False), False, DepartureStep.HOLD),
         # It waits with its hidden name.
-        (ASIDE, THERE, False, Step.LEAVE),
-        (ASIDE, GREW, False, Step.PUT_BACK),
-        (ASIDE, Sighting(replace(FACTS, changed_at_ns=6)), False, Step.PUT_BACK),
-        (ASIDE, THERE, True, Step.PUT_BACK),
-        (LEAVING, THERE, False, Step.LEAVE),
-        (LEAVING, GREW, False, Step.PUT_BACK),
-        (LEAVING, THERE, True, Step.PUT_BACK),
+        (ASIDE, THERE, False, DepartureStep.LEAVE),
+        (ASIDE, GREW, False, DepartureStep.PUT_BACK),
+        (ASIDE, Sighting(replace(FACTS, changed_at_ns=6)), False, DepartureStep.PUT_BACK),
+        (ASIDE, THERE, True, DepartureStep.PUT_BACK),
+        (LEAVING, THERE, False, DepartureStep.LEAVE),
+        (LEAVING, GREW, False, DepartureStep.PUT_BACK),
+        (LEAVING, THERE, True, DepartureStep.PUT_BACK),
         # It has left, and the death came before the record.
-        (LEAVING, NOWHERE, False, Step.FINISH),
-        (LEAVING, NOWHERE, True, Step.FINISH),
-        (LEAVING, Sighting(None, is_at_target=True), False, Step.FINISH),
-        (LEAVING, Sighting(None, is_at_target=True, is_reachable=False), False, Step.FINISH),
-        (LEAVING, Sighting(None, is_reachable=False), False, Step.HOLD),
+        (LEAVING, NOWHERE, False, DepartureStep.FINISH),
+        (LEAVING, NOWHERE, True, DepartureStep.FINISH),
+        (LEAVING, Sighting(None, is_at_target=True), False, DepartureStep.FINISH),
+        (LEAVING, Sighting(None, is_at_target=True, is_reachable=False), False, DepartureStep.FINISH),
+        (LEAVING, Sighting(None, is_reachable=False), False, DepartureStep.HOLD),
         # A replica that was late has put it back.
-        (LEAVING, Sighting(None, is_at_path=True), False, Step.CANCEL),
+        (LEAVING, Sighting(None, is_at_path=True), False, DepartureStep.CANCEL),
         # Only the agreement with other replicas is missing.
-        (GONE, NOWHERE, False, Step.FINISH),
-        (GONE, THERE, False, Step.FINISH),
+        (GONE, NOWHERE, False, DepartureStep.FINISH),
+        (GONE, THERE, False, DepartureStep.FINISH),
     ],
 )
-def test_how_a_file_goes_on(departure: Departure, sighting: Sighting, step: Step, *, stays: bool) -> None:
-    assert next_step(PROGRESS, departure, sighting, stays=stays) is step
+def test_how_a_file_goes_on(departure: Departure, sighting: Sighting, step: DepartureStep, *, stays: bool) -> None:
+    assert next_departure_step(PROGRESS, departure, sighting, stays=stays) is step
 
 
 def test_a_file_has_left_only_for_the_end_at_which_it_did() -> None:

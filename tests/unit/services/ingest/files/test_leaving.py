@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.protocol.progress import Departure, Progress, Stage
+from common.protocol.progress import Departure, DepartureStage, Progress
 from services.ingest.delivered.decisions import Choice, Sighting
 from services.ingest.delivered.names import aside_name
 from services.ingest.files import renaming
@@ -47,7 +47,7 @@ def path(tmp_path: Path) -> Path:
 
 def departure_of(path: Path, target: Path | None = None) -> Departure:
     aside = path.with_name(aside_name("", "/in/a.csv", 1, path.name))
-    stage = Stage.ASIDE if target is None else Stage.LEAVING
+    stage = DepartureStage.ASIDE if target is None else DepartureStage.LEAVING
     goes_to = "" if target is None else source_name(target)
     return Departure(stage, 1, look(path).file, source_name(path), source_name(aside), goes_to)
 
@@ -210,7 +210,7 @@ def test_a_file_that_is_at_its_path_is_known_by_its_content(path: Path, *, grew:
         with path.open("ab") as file:
             file.write(b"I,3\n")
     assert sight(progress, departure) == Sighting(None, is_at_path=True)
-    assert sight(progress, replace(departure, stage=Stage.LEAVING)) == Sighting(None, is_at_path=not grew)
+    assert sight(progress, replace(departure, stage=DepartureStage.LEAVING)) == Sighting(None, is_at_path=not grew)
     # The inode of a deleted file is given again.
     path.write_bytes(CONTENT.replace(b"M", b"F"))
     assert sight(progress, departure) == Sighting(None)

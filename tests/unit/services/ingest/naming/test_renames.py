@@ -73,10 +73,10 @@ def test_a_renaming_of_which_a_look_reads_only_one_half_is_whole_at_the_next() -
     assert renames.first_unsettled() == {"a.csv": 1}
     assert renames.end_look(lambda _: True) == []
     renames.arrive("a.csv.1", 1)
-    assert {path: origin.path for path, origin in renames.origins.items()} == {"a.csv.1": "a.csv"}
+    assert {path: former.path for path, former in renames.former_names.items()} == {"a.csv.1": "a.csv"}
     assert renames.first_unsettled() == {}
     assert renames.end_look(lambda _: True) == []
-    assert renames.origins == {}
+    assert renames.former_names == {}
 
 
 def test_a_file_that_a_look_has_seen_is_not_reported_when_it_goes(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_folder_that_was_moved_is_watched_where_it_is(tmp_path: Path) -> None:
         (each / "a.csv").touch()
         (each / "a.csv").rename(each / "a.csv.1")
     watching.read()
-    assert set(watching.renames.origins) == {str(folder / "a.csv.1"), str(folder / "sub" / "a.csv.1")}
+    assert set(watching.renames.former_names) == {str(folder / "a.csv.1"), str(folder / "sub" / "a.csv.1")}
     # Once it is out of the input, none of its events comes.
     folder.rename(tmp_path / "out")
     look(folder.parent)
@@ -211,7 +211,7 @@ def test_no_file_of_the_input_is_lost_in_silence(done: list[tuple[str, str, str]
             gone.append(had[lost])
         had |= {file: path for path, file in there.items() if path.endswith(".csv")}
     out = {path: had[file] for path, file in there.items() if file in had and not path.endswith(".csv")}
-    assert {path: origin.path for path, origin in renames.origins.items()} == out
+    assert {path: former.path for path, former in renames.former_names.items()} == out
     assert renames.end_look(lambda _: False) == gone
 
 

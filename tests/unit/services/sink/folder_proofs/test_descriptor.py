@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.protocol.category_keys import file_key
 from common.rows.schema import Dialect, Schema
 from services.sink.folder_proofs.descriptor import encode_package, encode_table, field_names, rejected_table
-from services.sink.folder_proofs.listing import Listing
+from services.sink.folder_proofs.listing import ManifestListing
 from services.sink.ledger.entries import REJECTED_KEY, Sums
 from services.sink.paths.names import file_path
 from services.sink.rendering import rejected_layout
@@ -26,7 +26,7 @@ texts = awkward | st.text(max_size=8)
 
 
 def package_of(files: dict[str, Schema | None]) -> dict[str, Any]:
-    listing = Listing()
+    listing = ManifestListing()
     listing.add(
         (REJECTED_KEY if schema is None else file_key(schema.id, "s", ("c",)), path, Sums(at, f"{at:064x}"))
         for at, (path, schema) in enumerate(files.items())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.protocol.output_folder import OF_THE_FOLDER
-from services.sink.folder_proofs.seal import State, state_of
+from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.folder_proofs.writing import Folder
 from tests.harness.folder import ROLLED, Run, found, ledgers, listed, make_folder, write_of
 from tests.harness.system_calls import at_call
@@ -33,8 +33,8 @@ async def run(root: Path, *categories: str, **how: Any) -> None:
         sink.close()
 
 
-def states(root: Path) -> list[State]:
-    return [state_of(ledger) for ledger in ledgers(root)]
+def states(root: Path) -> list[SealState]:
+    return [seal_state_of(ledger) for ledger in ledgers(root)]
 
 
 def mark(root: Path) -> None:
@@ -49,16 +49,16 @@ def left(root: Path) -> set[str]:
 
 async def test_a_run_that_adds_nothing_leaves_what_is_written_of_the_folder(folder: Folder) -> None:
     await run(folder.root, "M")
-    assert states(folder.root) == [State.SEALED] * 2
+    assert states(folder.root) == [SealState.SEALED] * 2
     mark(folder.root)
     sink = Run(folder.root)
     await sink.begin()
-    assert states(folder.root) == [State.SEALED] * 2
+    assert states(folder.root) == [SealState.SEALED] * 2
     assert left(folder.root) == set(OF_THE_FOLDER)
     # Only what changes is opened.
     await sink.add("M")
     sink.close()
-    assert states(folder.root) == [State.OPEN, State.SEALED]
+    assert states(folder.root) == [SealState.OPEN, SealState.SEALED]
     assert left(folder.root) == set()
 
 
@@ -68,13 +68,13 @@ async def test_a_service_takes_back_what_is_written_at_once(folder: Folder) -> N
     sink = Run(folder.root, is_finite=False)
     await sink.begin()
     sink.close()
-    assert states(folder.root) == [State.SERVICE] * 2
+    assert states(folder.root) == [SealState.SERVICE] * 2
     assert left(folder.root) == set()
     # A finite run that takes over from it ends some time.
     sink = Run(folder.root)
     await sink.begin()
     sink.close()
-    assert states(folder.root) == [State.OPEN] * 2
+    assert states(folder.root) == [SealState.OPEN] * 2
 
 
 async def test_of_files_that_are_finished_by_rolling_the_manifest_stays(folder: Folder) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import ServiceError
 from common.protocol.output_folder import MANIFEST, PACKAGE
-from services.sink.folder_proofs.seal import State
+from services.sink.folder_proofs.seal import SealState
 from services.sink.folder_proofs.writing import Folder, FolderWriter, find_open
 from services.sink.rolling.finished_files import GivenUpError
 from tests.harness.folder import ROLLED, Run, found, ledgers, listed, make_folder, write_of
@@ -166,9 +166,9 @@ async def test_a_stop_gives_up_what_is_under_way(folder: Folder) -> None:
 async def test_says_which_partition_is_not_final(folder: Folder) -> None:
     sink = Run(folder.root)
     await sink.begin()
-    assert find_open(folder) == ("categorized-0", State.OPEN)
+    assert find_open(folder) == ("categorized-0", SealState.OPEN)
     await sink.partitions[0].seal.seal()
-    assert find_open(folder) == ("categorized-1", State.OPEN)
+    assert find_open(folder) == ("categorized-1", SealState.OPEN)
     await sink.end()
     sink.close()
     assert find_open(folder) is None
@@ -178,4 +178,4 @@ async def test_says_which_partition_is_not_final(folder: Folder) -> None:
     await sink.add("M")
     await sink.partitions[1].seal.take_up(is_finite=False)
     sink.close()
-    assert find_open(folder) == ("categorized-1", State.SERVICE)
+    assert find_open(folder) == ("categorized-1", SealState.SERVICE)
