@@ -27,7 +27,7 @@ from services.ingest.parsing.framing import frame
 from services.sink.grouping import ValueRun, group_by_key
 from services.sink.rendering import csv_runs, layout_of, render
 from services.split.categories.provenance import Cursor, divide
-from services.split.categories.routing import Routed, compile_route
+from services.split.categories.routing import RoutedBatch, compile_route
 from services.split.categories.splits import parse_split_by
 
 RESULTS = Path(__file__).parent / "results" / "instructions.json"
@@ -63,7 +63,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
         batch.put_rows(_TIMESTAMP_MS, key, rows, 0)
         return batch
 
-    def new_route_of_bins() -> Routed:
+    def new_route_of_bins() -> RoutedBatch:
         return compile_route(bins, schema, partitions=6)(rows, True)  # noqa: FBT003 - a route takes it by position
 
     def fetched(batch: NewBatch) -> RecordBatch:

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.broker_errors.missing_permissions import asking_about
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_reader, stop_consumer
@@ -28,7 +28,7 @@ from common.pipeline.registry import Registry
 from common.pipeline.start import look_at_pipeline
 from common.pipeline.topics import FoundTopics, Groups, Topics, find_losses
 from common.protocol.acceptance import Acceptance, encode_acceptance
-from common.protocol.position import Group, Position, PositionError, decode_position, encode_position
+from common.protocol.position import Position, PositionError, SplitGroup, decode_position, encode_position
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
@@ -121,7 +121,7 @@ async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int
         return await _begin(settings, service, accepted)
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
-    if diagnosis.kind in {Kind.REFUSED, Kind.REFUSED_IF_IT_LASTS}:
+    if diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}:
         raise ConfigurationError(diagnosis.reason)
     raise ServiceError(diagnosis.reason)
 
@@ -197,7 +197,7 @@ def _point_of_split(point: OffsetAndMetadata, first: int, topic: Topic) -> Offse
     """The committed position, or one from which nothing was read, with the acceptance in it."""
     if point.offset == NOTHING_COMMITTED:
         ids = {"rows": topic.id} if topic.id else {}
-        position = Position(Group(first, first), partitions=topic.partitions, topics=ids, begin=first)
+        position = Position(SplitGroup(first, first), partitions=topic.partitions, topics=ids, begin=first)
     else:
         position = replace(decode_position(point.metadata, point.offset), begin=first)
     return OffsetAndMetadata(position.main.offset, encode_position(position))

@@ -28,7 +28,7 @@ from services.ingest.files.finding import source_name
 from services.sink.disk.errors import DiskError
 from services.sink.ledger.database import Ledger
 from services.sink.paths.receipts import receipt_path
-from services.sink.receipts.sharing import NewRecord, Sender
+from services.sink.receipts.sharing import KeyedRecord, Sender
 
 _PROGRAM = "nacre forget"
 _ANSWER_DEADLINE_S = 30.0
@@ -105,7 +105,7 @@ async def _forget_records(settings: ServiceSettings, root: Path, sources: Sequen
     """Delete the sources' records in `shares` and `receipts`."""
     topics = Topics.under(settings.topic_prefix)
     names = [path.stem.removeprefix(settings.topic_prefix) for path in sorted((root / HIDDEN).glob("*.ledger"))]
-    shares: list[NewRecord] = [(share_key(name, source), None, []) for source in sources for name in names]
+    shares: list[KeyedRecord] = [(share_key(name, source), None, []) for source in sources for name in names]
     try:
         async with asyncio.timeout(_ANSWER_DEADLINE_S), AsyncExitStack() as opened:
             sender = Sender(settings, opened)

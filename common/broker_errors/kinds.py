@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 
 
-class Kind(Enum):
+class ErrorKind(Enum):
     """What a service does about an error."""
 
     # It reports that it is not ready, and begins new sessions for as long as it takes.
@@ -21,9 +21,9 @@ class Kind(Enum):
     BROKEN_IF_IT_LASTS = auto()
 
 
-_NAMES: dict[Kind, str] = {
+_NAMES: dict[ErrorKind, str] = {
     # The broker, the network, or another member of the group is changing.
-    Kind.WAITS: """
+    ErrorKind.WAITS: """
         NoBrokersAvailable NodeNotReadyError KafkaProtocolError CorrelationIdError Cancelled TooManyInFlightRequests
         StaleMetadata MetadataEmptyBrokerList KafkaUnavailableError KafkaTimeoutError KafkaConnectionError KafkaError
         CommitFailedError QuotaViolationError ProducerFenced UnknownError UnknownTopicOrPartitionError
@@ -38,7 +38,7 @@ _NAMES: dict[Kind, str] = {
         BrokerResponseError
     """,
     # A setting, of ours or of a topic, or a permission has to change.
-    Kind.REFUSED: """
+    ErrorKind.REFUSED: """
         MessageSizeTooLargeError RecordListTooLargeError RecordTooLargeError OffsetMetadataTooLargeError
         InvalidCommitOffsetSizeError InvalidTopicError InvalidGroupIdError InvalidSessionTimeoutError
         InvalidTransactionTimeout InvalidTimestampError TopicAuthorizationFailedError GroupAuthorizationFailedError
@@ -47,7 +47,7 @@ _NAMES: dict[Kind, str] = {
         InvalidRequiredAcksError SecurityDisabled
     """,
     # The same, but passwords are rotated, certificates renewed, brokers added and mechanisms enabled meanwhile.
-    Kind.REFUSED_IF_IT_LASTS: """
+    ErrorKind.REFUSED_IF_IT_LASTS: """
         AuthenticationMethodNotSupported AuthenticationFailedError SaslAuthenticationFailed
         UnsupportedSaslMechanismError IllegalSaslStateError InvalidReplicationFactorError
         InconsistentGroupProtocolError DelegationTokenAuthDisabled
@@ -56,13 +56,13 @@ _NAMES: dict[Kind, str] = {
         UnrecognizedBrokerVersion IncompatibleBrokerVersion UnsupportedCodecError UnsupportedForMessageFormatError
     """,
     # Neither a setting nor waiting helps: the topic's log is damaged, or a client or a broker has a defect.
-    Kind.BROKEN_IF_IT_LASTS: """
+    ErrorKind.BROKEN_IF_IT_LASTS: """
         IllegalStateError IllegalArgumentError NoOffsetForPartitionError OffsetOutOfRangeError CorruptRecordException
         InvalidFetchRequestError InvalidRequestError ProducerClosed ConsumerStoppedError IllegalOperation LogDirNotFound
     """,
 }
 
-KINDS: dict[str, Kind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+KINDS: dict[str, ErrorKind] = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
 _NAME = re.compile(r"[A-Z][A-Za-z]+")
 # It says nothing by itself; the error that it wraps does.
@@ -100,6 +100,6 @@ def names_in(text: str) -> Iterator[str]:
     return (name for name in _NAME.findall(text) if name in KINDS and name != _WRAPPER)
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> ErrorKind:
     """What to do about this error. One that is not Kafka's, as of the network or the disk, is waited for."""
-    return KINDS.get(name_of(error), Kind.WAITS)
+    return KINDS.get(name_of(error), ErrorKind.WAITS)

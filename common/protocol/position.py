@@ -26,7 +26,7 @@ class PositionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldSplit:
     """A split in a position: digests of its name and of its definition, and how many rows it has rejected.
 
     `placed`: at least one row had a category in it.
@@ -39,7 +39,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SplitGroup:
     """Splits that have all rows before `offset`; `mark_offset` is the offset of the last mark before it.
 
     The `gaps` run from one offset to before another (None: no end yet). When the main group passed them, the splits
@@ -48,7 +48,7 @@ class Group:
 
     offset: int = 0
     mark_offset: int = 0
-    splits: tuple[Held, ...] = ()
+    splits: tuple[HeldSplit, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
 
@@ -60,16 +60,16 @@ class Position:
     on, by short name. `begin` permits split, once, to begin at this offset although the records before it are gone.
     """
 
-    main: Group = Group()
-    filling: tuple[Group, ...] = ()
-    resting: tuple[Group, ...] = ()
+    main: SplitGroup = SplitGroup()
+    filling: tuple[SplitGroup, ...] = ()
+    resting: tuple[SplitGroup, ...] = ()
     rows: int = 0
     partitions: int = 0
     topics: Mapping[str, str] = field(default_factory=dict)
     begin: int | None = None
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[SplitGroup, ...]:
         """All groups, the main one first."""
         return self.main, *self.filling, *self.resting
 
@@ -79,7 +79,7 @@ def digest(text: str) -> str:
     return b64encode(blake2b(text.encode(), digest_size=6).digest()).decode()
 
 
-def digest_splits(splits: Iterable[Held]) -> str:
+def digest_splits(splits: Iterable[HeldSplit]) -> str:
     """A digest of these splits' names and definitions: the same in any order, whatever they have rejected."""
     return digest("\n".join(sorted(f"{held.name} {held.definition}" for held in splits)))
 
@@ -142,9 +142,9 @@ def misplaced(remembered: Mapping[str, str], present: Mapping[str, str]) -> list
     return [name for name, known in remembered.items() if known and present.get(name, "") not in ("", known)]
 
 
-def merged(groups: Iterable[Group]) -> tuple[Group, ...]:
+def merged(groups: Iterable[SplitGroup]) -> tuple[SplitGroup, ...]:
     """The groups, sorted by offset; those of the same offset and gaps are merged, those without splits left out."""
-    found: dict[tuple[int, tuple[Gap, ...]], Group] = {}
+    found: dict[tuple[int, tuple[Gap, ...]], SplitGroup] = {}
     for group in groups:
         if group.splits:
             key = group.offset, group.gaps
@@ -154,13 +154,13 @@ def merged(groups: Iterable[Group]) -> tuple[Group, ...]:
     return tuple(sorted(found.values(), key=lambda group: group.offset))
 
 
-def _widest(group: Group) -> Group:
+def _widest(group: SplitGroup) -> SplitGroup:
     splits = tuple(replace(held, rejected=_WIDEST) for held in group.splits)
     gaps = tuple((_WIDEST, _WIDEST) for _ in group.gaps)
-    return Group(_WIDEST, _WIDEST, splits, gaps)
+    return SplitGroup(_WIDEST, _WIDEST, splits, gaps)
 
 
-def _group_fields(group: Group, *, with_offset: bool = True) -> dict[str, Any]:
+def _group_fields(group: SplitGroup, *, with_offset: bool = True) -> dict[str, Any]:
     fields: dict[str, Any] = {"offset": group.offset} if with_offset else {}
     fields |= {
         "mark": group.mark_offset,
@@ -171,8 +171,8 @@ def _group_fields(group: Group, *, with_offset: bool = True) -> dict[str, Any]:
     return fields
 
 
-def _group(fields: Mapping[str, Any]) -> Group:
-    return Group(
+def _group(fields: Mapping[str, Any]) -> SplitGroup:
+    return SplitGroup(
         fields.get("offset", 0),
         fields.get("mark", 0),
         tuple(_held(*held[:4]) for held in fields.get("splits", ())),
@@ -180,6 +180,6 @@ def _group(fields: Mapping[str, Any]) -> Group:
     )
 
 
-def _held(name: str, definition: str, rejected: int = 0, placed: int = 1) -> Held:
+def _held(name: str, definition: str, rejected: int = 0, placed: int = 1) -> HeldSplit:
     # Where a position does not say, assume that rows were placed.
-    return Held(name, definition, rejected, bool(placed))
+    return HeldSplit(name, definition, rejected, bool(placed))

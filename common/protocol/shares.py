@@ -21,7 +21,7 @@ _VERSION = 1
 EVERY_SPLIT = ""
 
 
-class Kind(StrEnum):
+class CountKind(StrEnum):
     """How rows came to be counted."""
 
     # Read from the source, in its order.
@@ -40,7 +40,7 @@ class Counted(NamedTuple):
     """What a tally is of: a kind of rows for one split, or EVERY_SPLIT. `code` is why they were rejected, or ""."""
 
     split: str
-    kind: Kind = Kind.READ
+    kind: CountKind = CountKind.READ
     code: str = ""
 
     @property
@@ -49,7 +49,7 @@ class Counted(NamedTuple):
 
         Not what replays have sent: it has a balance of its own.
         """
-        return self.kind is Kind.READ or (self.kind is Kind.TAKEN and self.split == EVERY_SPLIT)
+        return self.kind is CountKind.READ or (self.kind is CountKind.TAKEN and self.split == EVERY_SPLIT)
 
 
 Tallies = Mapping[Counted, Tally]
@@ -157,7 +157,7 @@ def decode_ended(fields: Mapping[str, Any]) -> Ended:
 _OF_ENDED = tuple(each.name for each in fields_of(Ended))
 
 
-def total(tallies: Tallies, split: str, kind: Kind) -> Tally:
+def total(tallies: Tallies, split: str, kind: CountKind) -> Tally:
     """The sum over all codes."""
     return sum((tally for key, tally in tallies.items() if key.split == split and key.kind == kind), NOTHING)
 
@@ -169,4 +169,4 @@ def list_tallies(tallies: Tallies) -> list[list[Any]]:
 
 def tallies_of(listed: list[list[Any]]) -> dict[Counted, Tally]:
     """What `list_tallies` listed."""
-    return {Counted(split, Kind(kind), code): Tally(*numbers) for split, kind, code, *numbers in listed}
+    return {Counted(split, CountKind(kind), code): Tally(*numbers) for split, kind, code, *numbers in listed}

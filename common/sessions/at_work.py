@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
 from common.sessions.readiness import Readiness
 from common.waiting import pause
@@ -54,7 +54,7 @@ class AtWork:
             if self._is_unsettled():
                 continue
             error = KafkaError("no broker answers")
-            if (await self._readiness.report(error)).kind is not Kind.WAITS:
+            if (await self._readiness.report(error)).kind is not ErrorKind.WAITS:
                 # The session ends: a refusal must not be repeated each second, nor for ever.
                 raise error
             await wait_for_broker(self._consumer, answers=True)

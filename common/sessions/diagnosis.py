@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.aiokafka_internals.connection_failures import connection_failures
 from common.broker_errors.connection_causes import Access, Cause, ProbeResult, cause_of, needs_a_look
-from common.broker_errors.kinds import KINDS, Kind, kind_of, name_of, names_in
+from common.broker_errors.kinds import KINDS, ErrorKind, kind_of, name_of, names_in
 from common.broker_errors.refusals import BOUNDS, refusal
 from common.connection.arguments import connection
 from common.log.client_warnings import last_warning
@@ -37,7 +37,7 @@ _SECRET = "***"  # noqa: S105 - in place of one
 class Diagnosis:
     """What to do about an error, and its reason."""
 
-    kind: Kind
+    kind: ErrorKind
     reason: str
     # The same for all reasons of one cause, such as the many paths on one full disk; "" if the reason identifies it.
     cause: str = ""
@@ -48,11 +48,11 @@ async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis
     name = name_of(error)
     if name in _UNREACHABLE or isinstance(error, ConnectionError):
         diagnosis = await _of_connections(error, settings)
-    elif name in KINDS and kind_of(error) is not Kind.WAITS:
+    elif name in KINDS and kind_of(error) is not ErrorKind.WAITS:
         bounds = await ask_broker_for(BOUNDS.get(name, ()), settings)
         diagnosis = Diagnosis(kind_of(error), refusal(error, settings, bounds))
     else:
-        diagnosis = Diagnosis(Kind.WAITS, _with_hint(_text(error)))
+        diagnosis = Diagnosis(ErrorKind.WAITS, _with_hint(_text(error)))
     reason = _without_secrets(" ".join(diagnosis.reason.split()), settings)
     return Diagnosis(diagnosis.kind, reason, _cause_on_disk(error))
 
@@ -72,11 +72,13 @@ async def _of_connections(error: BaseException, settings: ServiceSettings) -> Di
     if not causes:
         warning = last_warning()
         text = f"{_text(error)}; the client's last warning: {warning}" if warning else _text(error)
-        return Diagnosis(Kind.WAITS, _with_hint(text))
+        return Diagnosis(ErrorKind.WAITS, _with_hint(text))
     # What had not come in time, where that is known.
     waited = f"{error}; " if isinstance(error, TimeoutError) and str(error) else ""
     is_refused = any(not cause.may_pass for cause in causes.values())
-    return Diagnosis(Kind.REFUSED_IF_IT_LASTS if is_refused else Kind.WAITS, waited + _one_line(causes, settings))
+    return Diagnosis(
+        ErrorKind.REFUSED_IF_IT_LASTS if is_refused else ErrorKind.WAITS, waited + _one_line(causes, settings)
+    )
 
 
 async def _cause(address: _Address, failure: BaseException | None, settings: ServiceSettings) -> Cause | None:

@@ -9,7 +9,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 
 from common.aiokafka_internals.connection_failures import forget_connection_failures
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import forget_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
@@ -59,7 +59,7 @@ async def run_sessions(
         readiness.set_not_ready(diagnosis.reason, diagnosis.cause)
         if time.monotonic() - began > _GOOD_SESSION_S:
             pause_s = _FIRST_PAUSE_S
-        await pause(stop, pause_s if diagnosis.kind is Kind.WAITS else _REFUSED_PAUSE_S)
+        await pause(stop, pause_s if diagnosis.kind is ErrorKind.WAITS else _REFUSED_PAUSE_S)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
@@ -83,9 +83,9 @@ class _Patience:
 
     def take(self, diagnosis: Diagnosis) -> None:
         """Go on, or raise the ServiceError that ends the service."""
-        if diagnosis.kind is Kind.REFUSED:
+        if diagnosis.kind is ErrorKind.REFUSED:
             raise ConfigurationError(diagnosis.reason)
-        if diagnosis.kind is Kind.WAITS:
+        if diagnosis.kind is ErrorKind.WAITS:
             self.tries = 0
             return
         self.tries += 1
@@ -95,7 +95,7 @@ class _Patience:
         if self.tries < _LEAST_TRIES or lasted_s < self._patience_s:
             return
         reason = f"{diagnosis.reason} (tried {self.tries} times in {lasted_s:.0f} s)"
-        if diagnosis.kind is Kind.BROKEN_IF_IT_LASTS:
+        if diagnosis.kind is ErrorKind.BROKEN_IF_IT_LASTS:
             raise ServiceError(reason)
         raise ConfigurationError(reason)
 

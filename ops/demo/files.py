@@ -14,8 +14,8 @@ from common.protocol.receipts import decode_receipt
 from ops.demo.proof import (
     BYTES_AS_TEXT,
     CategoryFile,
-    Rejected,
-    Whole,
+    RejectedRow,
+    WholeFile,
     count_rows,
     prove,
     prove_receipt,
@@ -87,12 +87,12 @@ def count_input(path: Path) -> int:
         return count_rows(file).count
 
 
-def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[Rejected]]:
+def read_back(folder: Path, splits: Sequence[Split]) -> tuple[list[CategoryFile], list[RejectedRow]]:
     """Every category's file below the folder, and the rejected rows. Raises DemoError for a file of no split."""
     # The first part of any path of a split is the split's folder.
     folders = {file_path(split.name, ("-",) * len(split.columns), 1).split("/")[0]: split.name for split in splits}
     files = []
-    rejected: list[Rejected] = []
+    rejected: list[RejectedRow] = []
     for path in sorted(folder.rglob("*.csv")):
         relative = path.relative_to(folder).as_posix()
         with path.open(encoding=BYTES_AS_TEXT, newline="") as file:
@@ -127,7 +127,7 @@ def check(
             left_out = [row for row in rejected if row.split in ("", split.name)]
             path = folder / file_path(split.name, (), 1)
             expected = hashlib.sha256(without(data, left_out)).hexdigest()
-            whole = Whole(shown_path(path), _sha256(path), expected)
+            whole = WholeFile(shown_path(path), _sha256(path), expected)
             findings.append(prove_whole(whole, name, len(left_out)))
     path = folder / receipt_path(source)
     receipt = decode_receipt(path.read_bytes()) if path.exists() else None

@@ -43,7 +43,7 @@ class CategoryFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedRow:
     """A rejected row: the split that did not take it ("" for all of them), and its bytes and place in the input."""
 
     split: str
@@ -52,7 +52,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeFile:
     """The one file of a split without columns, with its SHA-256 and the expected one, in hex; None: no file."""
 
     path: str
@@ -73,17 +73,17 @@ def count_rows(lines: Iterable[str]) -> Rows:
     return Rows(tuple(header), count, checksum % _MODULUS)
 
 
-def read_rejected(lines: Iterable[str]) -> list[Rejected]:
+def read_rejected(lines: Iterable[str]) -> list[RejectedRow]:
     """Read the file of rejected rows, opened with BYTES_AS_TEXT."""
     rows = csv.DictReader(lines)
-    return [Rejected(_as_text(row["split"]), int(row["offset"]), row["row"].encode(BYTES_AS_TEXT)) for row in rows]
+    return [RejectedRow(_as_text(row["split"]), int(row["offset"]), row["row"].encode(BYTES_AS_TEXT)) for row in rows]
 
 
 def _as_text(characters: str) -> str:
     return characters.encode(BYTES_AS_TEXT).decode()
 
 
-def without(data: bytes, rejected: Sequence[Rejected]) -> bytes:
+def without(data: bytes, rejected: Sequence[RejectedRow]) -> bytes:
     """The input without these rows and their line endings. Raises ProofError if the input lacks one there."""
     kept = []
     begin = 0
@@ -98,7 +98,7 @@ def without(data: bytes, rejected: Sequence[Rejected]) -> bytes:
 
 
 def prove(
-    data: bytes, name: str, splits: Sequence[str], files: Sequence[CategoryFile], rejected: Sequence[Rejected]
+    data: bytes, name: str, splits: Sequence[str], files: Sequence[CategoryFile], rejected: Sequence[RejectedRow]
 ) -> list[Finding]:
     """Check that all that goes into each split comes out of it, and that every file has the header of input `name`."""
     # Bytes that ingest rejected need not be a row to the csv module, so each rejection counts as one row.
@@ -115,7 +115,7 @@ def prove(
     return [*balances, _headers(taken, name, files)]
 
 
-def _balance(taken: Rows, no_rows: int, files: Sequence[Rows], refused: Sequence[Rejected]) -> Finding:
+def _balance(taken: Rows, no_rows: int, files: Sequence[Rows], refused: Sequence[RejectedRow]) -> Finding:
     """Whether the rows that went in are those in the files and those refused."""
     refused_rows = [_row_checksum(row.raw) for row in refused]
     total_in = taken.count + no_rows
@@ -150,7 +150,7 @@ def _headers(taken: Rows, name: str, files: Sequence[CategoryFile]) -> Finding:
     return Finding(holds=True, text=f"{len(files):,} files, each with the header of {name}")
 
 
-def prove_whole(whole: Whole, name: str, left_out: int) -> Finding:
+def prove_whole(whole: WholeFile, name: str, left_out: int) -> Finding:
     """Check that the one file of a split without columns is the input without its `left_out` rejected rows."""
     but_for = f" without its {left_out:,} rejected rows" if left_out else ""
     if whole.sha256 is None:
@@ -161,7 +161,9 @@ def prove_whole(whole: Whole, name: str, left_out: int) -> Finding:
     return Finding(holds=True, text=equal)
 
 
-def prove_receipt(receipt: Receipt | None, path: str, name: str, data: bytes, no_rows: Sequence[Rejected]) -> Finding:
+def prove_receipt(
+    receipt: Receipt | None, path: str, name: str, data: bytes, no_rows: Sequence[RejectedRow]
+) -> Finding:
     """Check that the input's receipt speaks of all its bytes and rows, and that each of its splits has all of them.
 
     `no_rows` are the input's bytes that were rejected for every split.

@@ -12,7 +12,7 @@ import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
 from common.protocol.rejections import Rejection
@@ -22,7 +22,7 @@ from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.command_line import Parser
 from ops.rejected.rejections import COLUMNS, Mended, RejectionGroups, Selection, read_mended, shown, split_shown, table
-from ops.rejected.replay import Outcome, find_partitions, open_rejected, replay
+from ops.rejected.replay import ReplayOutcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130
@@ -97,7 +97,7 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
         raise
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
-    if diagnosis.kind in {Kind.REFUSED, Kind.REFUSED_IF_IT_LASTS}:
+    if diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}:
         raise ConfigurationError(diagnosis.reason)
     raise ServiceError(f"{diagnosis.reason}; run a replay again to go on with it")
 
@@ -180,7 +180,7 @@ class _RefusalPrinter:
             sys.stderr.write(f"{_PROGRAM}: id {number} ({rejection.source}:{rejection.line}): {why}\n")
 
 
-def _report(outcome: Outcome, *, sent: bool) -> int:
+def _report(outcome: ReplayOutcome, *, sent: bool) -> int:
     """Print what was done or would be done; return the exit code."""
     rows = [
         ("sent" if sent else "would be sent", split_shown(split), source, str(group.rows))

@@ -120,7 +120,7 @@ class Mended:
         )
 
 
-class Judge:
+class ReplayJudge:
     """Judges whether rows can be sent again, by their sources' schemas and, where known, the splits in use."""
 
     def __init__(

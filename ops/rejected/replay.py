@@ -24,7 +24,7 @@ from common.protocol.rejections import BegunAnew, Rejection, Replayed, decode_re
 from common.rows.tally import tally
 from common.settings import ServiceSettings
 from common.waiting import within
-from ops.rejected.rejections import Judge, Mended, OffsetSet, RejectionGroups, Selection, Sending
+from ops.rejected.rejections import Mended, OffsetSet, RejectionGroups, ReplayJudge, Selection, Sending
 from ops.rejected.splits_in_use import find_splits
 from services.ingest.files.finding import source_key
 from services.ingest.outgoing import Address, pack_rows
@@ -35,7 +35,7 @@ _BYTES_PER_TRANSACTION = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedTopic:
     """The topic `rejected` up to its end when it was opened, and which of its rows had been replayed by then.
 
     `begun_anew` holds, by source, the offset of the note that it is read again from its beginning, which voids its
@@ -62,7 +62,7 @@ class Rejected:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayOutcome:
     """What a replay does or would do: rows sent, rows refused by reason, how many were replayed before, unknown ids."""
 
     sent: RejectionGroups = field(default_factory=RejectionGroups)
@@ -84,7 +84,7 @@ async def find_partitions(settings: ServiceSettings) -> int:
 
 
 @asynccontextmanager
-async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
+async def open_rejected(settings: ServiceSettings) -> AsyncIterator[RejectedTopic]:
     """The topic `rejected` as it is now."""
     topics = Topics.under(settings.topic_prefix)
     partition = TopicPartition(topics.rejected, 0)
@@ -103,7 +103,7 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[Rejected]:
                     replayed.add(note.offset)
                 elif isinstance(note, BegunAnew):
                     begun_anew[note.source] = record.offset
-        yield Rejected(consumer, topics, end, replayed, begun_anew)
+        yield RejectedTopic(consumer, topics, end, replayed, begun_anew)
 
 
 async def replay(
@@ -114,7 +114,7 @@ async def replay(
     send: bool,
     split_by: str,
     refuse: Callable[[int, Rejection, str], None],
-) -> Outcome:
+) -> ReplayOutcome:
     """Send the selected rows again or, without `send`, find out what that would do.
 
     With `mended`, only the rows in it are sent, as they are there. Rows of a split that is not in use, or not in a
@@ -157,8 +157,8 @@ async def _replay(
     transactions: Transactions | None,
     splits: Collection[str] | None,
     refuse: Callable[[int, Rejection, str], None],
-) -> Outcome:
-    outcome, outbox, gathered = Outcome(), None if transactions is None else transactions.outbox(), 0
+) -> ReplayOutcome:
+    outcome, outbox, gathered = ReplayOutcome(), None if transactions is None else transactions.outbox(), 0
     unknown = set(mended or ())
     async with open_rejected(settings) as rejected:
         judge, version = await _judge(settings, rejected, splits)
@@ -190,7 +190,7 @@ async def _replay(
     return outcome
 
 
-def _judge_one(judge: Judge, rejection: Rejection, mended: Mended | None) -> Sending:
+def _judge_one(judge: ReplayJudge, rejection: Rejection, mended: Mended | None) -> Sending:
     if mended is not None and not mended.is_of(rejection):
         raise ValueError("its source, line, offset or split differs from that of the rejected row with this id")
     return judge(rejection, rejection.raw if mended is None else mended.row)
@@ -217,7 +217,9 @@ def _pack(
     outbox.put(topics.rejected, 0, address.key, value, headers)
 
 
-async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collection[str] | None) -> tuple[Judge, int]:
+async def _judge(
+    settings: ServiceSettings, rejected: RejectedTopic, splits: Collection[str] | None
+) -> tuple[ReplayJudge, int]:
     """A judge that knows the sources and schemas as they are now, and the pipeline's format."""
     registry = Registry(settings, rejected.topics)
     registered = await registry.known()
@@ -232,4 +234,4 @@ async def _judge(settings: ServiceSettings, rejected: Rejected, splits: Collecti
                 progress = decode_progress(record.value)
                 if isinstance(progress, Progress):
                     schema_ids[progress.source] = progress.schema
-    return Judge(schema_ids, schemas, settings.max_row_bytes, splits), registry.begun.format
+    return ReplayJudge(schema_ids, schemas, settings.max_row_bytes, splits), registry.begun.format

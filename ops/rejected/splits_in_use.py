@@ -8,7 +8,7 @@ from common.pipeline.topics import Groups, Topics
 from common.protocol.position import PositionError, decode_position
 from common.settings import ServiceSettings
 from services.split.categories.splits import parse_split_by
-from services.split.split_names import Names
+from services.split.split_names import SplitNames
 
 
 async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) -> frozenset[str] | None:
@@ -30,7 +30,7 @@ async def find_splits(settings: ServiceSettings, topics: Topics, split_by: str) 
         raise ConfigurationError(f"group {group}: its position cannot be read: {error}") from None
     except ValueError as error:
         raise ConfigurationError(f"SPLIT_BY: {error}") from None
-    names = Names(settings, topics)
+    names = SplitNames(settings, topics)
     await names.read()
     in_use = {
         names.name_of(held)

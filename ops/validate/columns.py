@@ -57,7 +57,7 @@ _FITS = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class ColumnFields:
     """What is known of a column's fields: how many are empty, and the types that all others fit."""
 
     kinds: tuple[str, ...] = tuple(_FITS)
@@ -72,16 +72,16 @@ class Fields:
         return self.kinds[0] if self.kinds else TEXT
 
 
-def with_fields(known: Fields, fields: Sequence[bytes]) -> Fields:
+def with_fields(known: ColumnFields, fields: Sequence[bytes]) -> ColumnFields:
     """What is known after these fields too. An int is what `:int` accepts, and a float what `:float` accepts."""
     empty = fields.count(b"")
     # A type that no longer fits is not tried again, which makes most columns cheap.
     distinct = set(fields) - {b""} if known.kinds else ()
     kinds = tuple([kind for kind in known.kinds if all(map(_FITS[kind], distinct))])
-    return Fields(kinds, known.filled + len(fields) - empty, known.empty + empty)
+    return ColumnFields(kinds, known.filled + len(fields) - empty, known.empty + empty)
 
 
-def merged(one: Fields, other: Fields) -> Fields:
+def merged_fields(one: ColumnFields, other: ColumnFields) -> ColumnFields:
     """What is known of a column across two sources."""
     kinds = tuple([kind for kind in one.kinds if kind in other.kinds])
-    return Fields(kinds, one.filled + other.filled, one.empty + other.empty)
+    return ColumnFields(kinds, one.filled + other.filled, one.empty + other.empty)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
 from common.rows.schema import Schema
-from ops.validate.columns import Fields, with_fields
+from ops.validate.columns import ColumnFields, with_fields
 from services.ingest.outgoing import encode_frames
 from services.ingest.parsing.framing import Reject, RowBlock, frame
 from services.ingest.parsing.opening import find_opening
@@ -88,7 +88,7 @@ def _codec(schema: Schema) -> JsonCodec | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class CountedReason:
     """Why some rows are rejected, how many there are, and where the first ones are: `source:line`."""
 
     text: str
@@ -97,14 +97,14 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejections:
+class RejectionSummary:
     """How many rows are rejected, and the first reasons that came up."""
 
     count: int = 0
-    reasons: tuple[Reason, ...] = ()
+    reasons: tuple[CountedReason, ...] = ()
 
 
-def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejections:
+def with_rejects(known: RejectionSummary, found: Iterable[tuple[str, str]]) -> RejectionSummary:
     """The rejections and these, each a reason and a location."""
     count = known.count
     reasons = {reason.text: (reason.count, reason.locations) for reason in known.reasons}
@@ -113,7 +113,7 @@ def with_rejects(known: Rejections, found: Iterable[tuple[str, str]]) -> Rejecti
         if text in reasons or len(reasons) < MAX_REASONS:
             so_often, locations = reasons.get(text, (0, ()))
             reasons[text] = so_often + 1, locations if len(locations) == _MAX_LOCATIONS else (*locations, location)
-    return Rejections(count, tuple([Reason(text, *rest) for text, rest in reasons.items()]))
+    return RejectionSummary(count, tuple([CountedReason(text, *rest) for text, rest in reasons.items()]))
 
 
 # Sources
@@ -132,9 +132,9 @@ class ExaminedSource:
     schema: Schema | None = None
     rows: int = 0
     longest_bytes: int = 0
-    columns: tuple[Fields, ...] = ()
-    rejections: Rejections = Rejections()
-    no_text: Rejections = Rejections()
+    columns: tuple[ColumnFields, ...] = ()
+    rejections: RejectionSummary = RejectionSummary()
+    no_text: RejectionSummary = RejectionSummary()
     trouble: str = ""
     notes: tuple[str, ...] = ()
 
@@ -151,7 +151,7 @@ def with_chunk(source: ExaminedSource, chunk: ExaminedChunk) -> ExaminedSource:
     source = replace(source, schema=schema, rejections=with_rejects(source.rejections, rejects))
     if schema is None:
         return source
-    columns = source.columns or (Fields(),) * len(schema.columns)
+    columns = source.columns or (ColumnFields(),) * len(schema.columns)
     rows, longest_bytes, no_text = source.rows, source.longest_bytes, source.no_text
     for part in chunk.parts:
         if isinstance(part, Reject):
@@ -164,7 +164,7 @@ def with_chunk(source: ExaminedSource, chunk: ExaminedChunk) -> ExaminedSource:
     return replace(source, rows=rows, longest_bytes=longest_bytes, columns=columns, no_text=no_text)
 
 
-def _with_rows(columns: tuple[Fields, ...], block: RowBlock, schema: Schema) -> tuple[Fields, ...]:
+def _with_rows(columns: tuple[ColumnFields, ...], block: RowBlock, schema: Schema) -> tuple[ColumnFields, ...]:
     for start in range(0, len(block.rows), _ROWS_AT_ONCE):
         rows = block.rows[start : start + _ROWS_AT_ONCE]
         delimiter = schema.dialect.delimiter

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from common.pipeline.registry import Registered
 from common.rows.schema_differences import differences
-from ops.validate.columns import EMPTY, Fields, merged
+from ops.validate.columns import EMPTY, ColumnFields, merged_fields
 from ops.validate.examination import ExaminedSource
 
 
@@ -16,7 +16,7 @@ class SchemaGroup:
 
     registered: Registered
     sources: tuple[ExaminedSource, ...]
-    columns: tuple[Fields, ...]
+    columns: tuple[ColumnFields, ...]
     differences: tuple[str, ...] = ()
 
 
@@ -30,9 +30,9 @@ def group_by_schema(sources: Sequence[ExaminedSource], known: Mapping[str, Regis
     groups = []
     for registered in numbered:
         schema = registered.schema
-        columns = (Fields(),) * len(schema.columns)
+        columns = (ColumnFields(),) * len(schema.columns)
         for source in by_id[schema.id]:
-            columns = tuple(map(merged, columns, source.columns)) if source.columns else columns
+            columns = tuple(map(merged_fields, columns, source.columns)) if source.columns else columns
         first = numbered[0].schema
         groups.append(SchemaGroup(registered, tuple(by_id[schema.id]), columns, tuple(differences(first, schema))))
     return groups

@@ -12,7 +12,7 @@ from rich.text import Text
 from common.rows.schema_differences import dialect_traits, show_name
 from ops.findings import Finding
 from ops.findings_table import findings_table
-from ops.validate.examination import ExaminedSource, Reason, Rejections
+from ops.validate.examination import CountedReason, ExaminedSource, RejectionSummary
 from ops.validate.schemas import SchemaGroup, dissent
 from ops.validate.splits import SplitOutcome
 
@@ -106,7 +106,7 @@ def show(console: Console, validation: Validation, asked: Asked) -> None:
     console.print(findings_table(findings(validation)))
 
 
-def _note(no_text: Reason) -> str:
+def _note(no_text: CountedReason) -> str:
     are = "is" if no_text.count == 1 else "are"
     where = f"{_count(no_text.count, 'row')} {are} {no_text.text}, the first at {no_text.locations[0]}"
     return f"{where}: bytes pass unchanged, but is ENCODING right?"
@@ -187,7 +187,7 @@ def _splits_table(splits: Sequence[SplitOutcome]) -> Table:
     return table
 
 
-def _reasons(validation: Validation) -> Iterator[tuple[str, Reason]]:
+def _reasons(validation: Validation) -> Iterator[tuple[str, CountedReason]]:
     """Why rows would be rejected, and by what: each split's reasons, and those that hold for every split."""
     by_source = ((_EVERY_SPLIT, source.rejections) for source in validation.sources)
     by_split = ((split.name, split.rejections) for split in validation.splits)
@@ -196,14 +196,14 @@ def _reasons(validation: Validation) -> Iterator[tuple[str, Reason]]:
             yield where, reason
         left = _left(rejections)
         if left:
-            yield where, Reason("other reasons", left, ())
+            yield where, CountedReason("other reasons", left, ())
 
 
-def _left(rejections: Rejections) -> int:
+def _left(rejections: RejectionSummary) -> int:
     return rejections.count - sum(reason.count for reason in rejections.reasons)
 
 
-def _reasons_table(reasons: Sequence[tuple[str, Reason]]) -> Table:
+def _reasons_table(reasons: Sequence[tuple[str, CountedReason]]) -> Table:
     table = _table("rejected by", ">rows", "reason", "first lines")
     for where, reason in reasons[:_SHOWN_REASONS]:
         locations = ", ".join(reason.locations) + (", …" if reason.count > len(reason.locations) > 0 else "")

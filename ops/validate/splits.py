@@ -6,7 +6,7 @@ from heapq import nlargest
 
 from common.pipeline.registry import Registered
 from common.protocol.category_keys import parse_row_key
-from ops.validate.examination import ExaminedChunk, Rejections, lines_of, with_rejects
+from ops.validate.examination import ExaminedChunk, RejectionSummary, lines_of, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
@@ -30,7 +30,7 @@ class SplitOutcome:
     files: int
     complete: bool
     samples: tuple[tuple[str, int], ...]
-    rejections: Rejections
+    rejections: RejectionSummary
 
 
 class SplitTally:
@@ -46,7 +46,7 @@ class SplitTally:
         self._keys_bytes = 0
         self._complete = True
         self._rows = 0
-        self._rejections = Rejections()
+        self._rejections = RejectionSummary()
 
     def add(self, source: str, registered: Registered, chunk: ExaminedChunk) -> None:
         """Count where the rows of a source's next bytes go."""

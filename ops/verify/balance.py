@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from common.protocol.messages import Ended
-from common.protocol.shares import EVERY_SPLIT, Kind, Tallies, total
+from common.protocol.shares import EVERY_SPLIT, CountKind, Tallies, total
 from common.rows.tally import NOTHING, Tally
 
 
@@ -117,7 +117,7 @@ def _splits(known: Known) -> set[str]:
 
 def _read(known: Known, split: str) -> int:
     """How many of the rows that were read from the source are safe by now, in files or rejected."""
-    return sum(total(tallies, split, Kind.READ).rows for tallies in known.tallies.values())
+    return sum(total(tallies, split, CountKind.READ).rows for tallies in known.tallies.values())
 
 
 def _rows(safe: Safe) -> int:
@@ -131,14 +131,14 @@ def _safe(known: Known, split: str, ledgers: Collection[int], rejected: int | No
         return None
     if len({each.ended.number for each in at}) > 1:
         return None
-    files = _sum(total(each.tallies, split, Kind.READ) for each in at if each.ledger != rejected)
+    files = _sum(total(each.tallies, split, CountKind.READ) for each in at if each.ledger != rejected)
     [refused] = (each.tallies for each in at if each.ledger == rejected)
     codes = {
         key.code: tally.rows
         for key, tally in refused.items()
-        if (key.split, key.kind) == (split, Kind.READ) and tally.rows
+        if (key.split, key.kind) == (split, CountKind.READ) and tally.rows
     }
-    return Safe(at[0].ended, files, total(refused, split, Kind.READ), codes)
+    return Safe(at[0].ended, files, total(refused, split, CountKind.READ), codes)
 
 
 def _difference(split: str, safe: Safe) -> str:
@@ -162,8 +162,8 @@ def _waiting(missing: Mapping[str, int], rows: int) -> str:
 
 def _unsent(known: Known, split: str) -> bool:
     """Whether rows that were sent again are on their way to this split."""
-    sent = [total(each, of, Kind.SENT) for each in known.tallies.values() for of in (split, EVERY_SPLIT)]
-    return _sum(total(each, split, Kind.REPLAY) for each in known.tallies.values()) != _sum(sent)
+    sent = [total(each, of, CountKind.SENT) for each in known.tallies.values() for of in (split, EVERY_SPLIT)]
+    return _sum(total(each, split, CountKind.REPLAY) for each in known.tallies.values()) != _sum(sent)
 
 
 def _sum(tallies: Iterable[Tally]) -> Tally:

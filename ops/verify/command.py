@@ -8,12 +8,12 @@ from collections.abc import Iterable
 import orjson
 
 from common.errors import ServiceError
-from ops.verify.checks import Names, check_rows, check_sources
+from ops.verify.checks import PathChecker, check_rows, check_sources
 from ops.verify.files import check_length, find_foreign, opened, read_checked
 from ops.verify.given import compare_sources, find_given
 from ops.verify.ledgers import Ledgers
 from ops.verify.receipts import check_receipts
-from ops.verify.report import Finding, Report
+from ops.verify.report import Report, ReportedFinding
 from ops.verify.settings import PROGRAM, Arguments, read_arguments
 from ops.verify.spool import Spool
 from ops.verify.watch import watch
@@ -63,22 +63,22 @@ def verify(arguments: Arguments) -> Report:
         spool.close()
         ledgers.close()
     if unsafe := report.counts.get("bytes_not_safe_yet"):
-        report.not_yet.add(Finding("bytes", f"{unsafe:,} bytes in files are not safe yet"))
+        report.not_yet.add(ReportedFinding("bytes", f"{unsafe:,} bytes in files are not safe yet"))
     return report
 
 
 def _check_files(ledgers: Ledgers, report: Report, *, is_quick: bool) -> None:
     """Compare the files with their ledgers alone."""
-    names = Names(ledgers, report)
+    paths = PathChecker(ledgers, report)
     for file in ledgers.files():
-        names.check(file)
+        paths.check(file)
         if is_quick:
             check_length(ledgers, file, report)
             continue
         with opened(ledgers, file, report) as found:
             for _ in () if found is None else read_checked(ledgers, file, *found, report):
                 pass
-    report.unseen.add(Finding("content", _BY_LENGTH if is_quick else _BY_CHECKSUM))
+    report.unseen.add(ReportedFinding("content", _BY_LENGTH if is_quick else _BY_CHECKSUM))
     if not is_quick:
         for _ in check_sources(ledgers, report):
             pass

@@ -11,12 +11,12 @@ from itertools import groupby
 
 from common.protocol.category_keys import parse_file_key, row_key
 from common.rows.schema import Schema
-from ops.verify.checks import Names
+from ops.verify.checks import PathChecker
 from ops.verify.entries import REJECTED_KEY, File
-from ops.verify.judging import Group, Judge, Named, Task
+from ops.verify.judging import FileGroup, Judge, NamedFile, Task
 from ops.verify.lines import REJECTED, Lines, has_codes
-from ops.verify.others import Allowed, Place
-from ops.verify.report import Finding, Report
+from ops.verify.others import Allowed, LedgerSplit
+from ops.verify.report import Report, ReportedFinding
 from ops.verify.rows.merging import ExpectedRow, Merged, merge, merge_unordered
 
 # So many rows of one category are compared where rows have no order.
@@ -30,10 +30,10 @@ class Comparison:
         self._task = task
         self._report = report
         self._lines = Lines(task.ledgers, task.longest, report)
-        self._names = Names(task.ledgers, report)
+        self._paths = PathChecker(task.ledgers, report)
         self._judge = Judge(task, report)
         self._schemas = {source.schema.id: source.schema for source in task.sources if source.schema is not None}
-        self._groups: dict[Place, Group] = {}
+        self._groups: dict[LedgerSplit, FileGroup] = {}
         self._holes = self._unread = 0
         self._has_codes = has_codes(task.ledgers)
 
@@ -43,21 +43,21 @@ class Comparison:
         for key, _ in groupby(keys):
             parts = self._task.ledgers.parts(key)
             for file in parts:
-                self._names.check(file)
+                self._paths.check(file)
             schema_id, split, _ = (None, None, None) if key == REJECTED_KEY else parse_file_key(key)
             schema = REJECTED if schema_id is None else self._schemas.get(schema_id)
-            place = (parts[0].ledger, split) if parts else None
-            group = Group() if place is None else self._groups.setdefault(place, Group())
+            ledger_split = (parts[0].ledger, split) if parts else None
+            group = FileGroup() if ledger_split is None else self._groups.setdefault(ledger_split, FileGroup())
             if schema is not None and self._is_compared(split):
-                self._compare(key, parts, schema, group, place)
+                self._compare(key, parts, schema, group, ledger_split)
             else:
                 group.unread += sum(file.rows for file in parts)
                 self._unread += len(parts)
                 for _ in self._lines.read(parts, None):
                     pass
-        for place, group in self._groups.items():
-            if self._is_compared(place[1]):
-                self._judge.judge_group(place, group, self._task.others.allowed(place))
+        for ledger_split, group in self._groups.items():
+            if self._is_compared(ledger_split[1]):
+                self._judge.judge_group(ledger_split, group, self._task.others.allowed(ledger_split))
         self._report_unseen()
 
     def _is_compared(self, split: str | None) -> bool:
@@ -66,11 +66,13 @@ class Comparison:
             return self._task.ledgers.formats != {1} and self._has_codes
         return split in self._task.streams.splits
 
-    def _compare(self, key: bytes, parts: Sequence[File], schema: Schema, group: Group, place: Place | None) -> None:
+    def _compare(
+        self, key: bytes, parts: Sequence[File], schema: Schema, group: FileGroup, ledger_split: LedgerSplit | None
+    ) -> None:
         spool = self._task.spool
         streams = spool.streams(key)
         numbers = list(streams)
-        allowed = Allowed() if place is None else self._task.others.allowed(place)
+        allowed = Allowed() if ledger_split is None else self._task.others.allowed(ledger_split)
         # With a single source it is known which rows a part had that is gone.
         is_single = len(streams) == 1 and allowed.is_nothing and self._task.is_ordered
         lines = self._lines.read(parts, schema, partial(self._rows_of, key, *numbers) if is_single else None)
@@ -87,7 +89,7 @@ class Comparison:
             group.is_judged = False
         else:
             path = parts[-1].name if parts else ""
-            named = Named(path or f"the category {_category(key)}, which has no file,", path)
+            named = NamedFile(path or f"the category {_category(key)}, which has no file,", path)
             self._judge.judge(named, numbers, merged, group, allowed)
 
     def _rows_of(self, key: bytes, stream: int) -> Iterator[ExpectedRow]:
@@ -109,7 +111,7 @@ class Comparison:
             (not self._task.is_ordered, "order", "with ORDER=none rows have no order that could be compared"),
         ):
             if is_so:
-                self._report.unseen.add(Finding(what, text))
+                self._report.unseen.add(ReportedFinding(what, text))
 
 
 def _category(key: bytes) -> str:

@@ -15,7 +15,7 @@ from zlib import crc32
 from common.protocol.output_folder import is_reserved
 from ops.verify.entries import File, FileState
 from ops.verify.ledgers import Ledgers
-from ops.verify.report import Finding, Report
+from ops.verify.report import Report, ReportedFinding
 from ops.verify.unpacking import Packing, chunks_of, packing_by_name
 
 # Foreign files are looked for in a newer copy of the ledgers, so many at once.
@@ -53,7 +53,7 @@ def opened(ledgers: Ledgers, file: File, report: Report) -> Iterator[tuple[str, 
             file = ledgers.now(file)
             continue
         except OSError as error:
-            report.differs.add(Finding("unreadable", f"{path} cannot be read: {error.strerror}", path))
+            report.differs.add(ReportedFinding("unreadable", f"{path} cannot be read: {error.strerror}", path))
         break
     try:
         yield found
@@ -78,14 +78,14 @@ def read_checked(ledgers: Ledgers, file: File, path: str, content: BinaryIO, rep
                 size = os.fstat(content.fileno()).st_size
                 break
     except (OSError, ValueError) as error:
-        report.differs.add(Finding("unreadable", f"{path} cannot be read: {error}", path))
+        report.differs.add(ReportedFinding("unreadable", f"{path} cannot be read: {error}", path))
         return
     report.count("files")
     report.count("bytes", file.length - left)
     if _compare_length(ledgers, file, path, size, report) and checksum != file.checksum:
         found, expected = f"{checksum:08x}", f"{file.checksum:08x}"
         text = f"{path}: the CRC-32 of its bytes is {found}, not {expected}"
-        report.differs.add(Finding("checksum", text, path, found=found, expected=expected))
+        report.differs.add(ReportedFinding("checksum", text, path, found=found, expected=expected))
 
 
 def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
@@ -100,7 +100,7 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
     if now.state is FileState.IN_PLACE:
         report.count("files_taken")
     elif file.length:
-        report.differs.add(Finding("missing", f"{file.name} is not there", file.name))
+        report.differs.add(ReportedFinding("missing", f"{file.name} is not there", file.name))
     return None
 
 
@@ -116,7 +116,7 @@ def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: 
             return True
     if size != file.length:
         text = f"{path} has {size:,} bytes, not {file.length:,}"
-        report.differs.add(Finding("length", text, path, found=str(size), expected=str(file.length)))
+        report.differs.add(ReportedFinding("length", text, path, found=str(size), expected=str(file.length)))
     return size == file.length
 
 
@@ -141,7 +141,7 @@ def _report_foreign(root: Path, suspects: Iterable[str], report: Report) -> None
         for path in suspects:
             if not _is_known(ledgers, path) and os.path.lexists(root / path):
                 shown = _shown(path)
-                report.differs.add(Finding("foreign", f"{shown} is no file of these ledgers", shown))
+                report.differs.add(ReportedFinding("foreign", f"{shown} is no file of these ledgers", shown))
     finally:
         ledgers.close()
 
@@ -174,7 +174,7 @@ def _entries(root: Path, folder: str, report: Report) -> Iterator[os.DirEntry[st
     except OSError as error:
         shown = _shown(folder)
         text = f"{shown}/ cannot be listed ({error.strerror}): whether only sink's files are there is not seen"
-        report.unseen.add(Finding("folder", text, shown))
+        report.unseen.add(ReportedFinding("folder", text, shown))
 
 
 def _shown(path: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from common.errors import ConfigurationError
 from common.protocol.identity import NEWEST
 from common.protocol.messages import Ended
-from common.protocol.shares import Kind
+from common.protocol.shares import CountKind
 from common.rows.reasons import Code
 from ops.verify.balance import Balance
 from ops.verify.checks import check_sources
@@ -21,7 +21,7 @@ from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.lines import REJECTED, has_codes
 from ops.verify.matching import left, match_files, unsure
 from ops.verify.others import Others
-from ops.verify.report import Finding, Report
+from ops.verify.report import Report, ReportedFinding
 from ops.verify.rows.records import Rules, lines_of, records_of
 from ops.verify.settings import SourceSettings
 from ops.verify.sources import Source, SourceReader
@@ -85,14 +85,14 @@ class _Reading:
             return
         if not is_read:
             why = "nothing shows how it was read, because none of its rows is in a file: set DELIMITER and QUOTE"
-            self._report.unseen.add(Finding("dialect", f"{source.path}: {why}", source=source.name))
+            self._report.unseen.add(ReportedFinding("dialect", f"{source.path}: {why}", source=source.name))
             return
         self.sources.append(source)
         if ended is not None:
             _compare_sums(source, ended, self._report)
         if latest is not None and source.size > latest.size:
             text = f"{source.path} has {source.size:,} bytes, and {latest.size:,} were read up to its latest end"
-            self._report.not_yet.add(Finding("grown", text, source=source.name))
+            self._report.not_yet.add(ReportedFinding("grown", text, source=source.name))
 
 
 def compare_sources(
@@ -106,7 +106,7 @@ def compare_sources(
         if known.source in found:
             balances[known.source] = how
             in_files = (tallies for ledger, tallies in known.tallies.items() if ledger != ledgers.rejected)
-            if any(key.kind is Kind.READ and tally.rows for tallies in in_files for key, tally in tallies.items()):
+            if any(key.kind is CountKind.READ and tally.rows for tallies in in_files for key, tally in tallies.items()):
                 has_files.add(known.source)
     _check_splits(ledgers, settings, report)
     late = _late_offsets(ledgers, found)
@@ -136,7 +136,7 @@ def _check_splits(ledgers: Ledgers, settings: SourceSettings, report: Report) ->
     for split in settings.splits:
         if split.name not in ledgers.splits:
             text = f"split {split.name}: no ledger knows it: SPLIT_BY is another one, or nothing of it is safe yet"
-            report.not_yet.add(Finding("split", text))
+            report.not_yet.add(ReportedFinding("split", text))
 
 
 def _latest_end(found: Balance | None) -> Ended | None:
@@ -163,7 +163,7 @@ def _compare_sums(source: Source, ended: Ended, report: Report) -> None:
     text = f"{source.path} has {there} in its first {ended.size:,} bytes, and {read}"
     if source.read.rows == ended.tally.rows and source.rejected == ended.rejected:
         text = f"{source.path} has other rows in its first {ended.size:,} bytes than were read"
-    report.differs.add(Finding("source", f"{text}: it has changed, or settings are others", source=source.name))
+    report.differs.add(ReportedFinding("source", f"{text}: it has changed, or settings are others", source=source.name))
 
 
 def _late_offsets(ledgers: Ledgers, names: Iterable[str]) -> dict[str, list[int]]:

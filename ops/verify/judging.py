@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from common.rows.tally import NOTHING, Tally
 from ops.verify.balance import Balance
 from ops.verify.ledgers import Ledgers
-from ops.verify.others import Allowed, Others, Place
-from ops.verify.report import Finding, Report, shown
+from ops.verify.others import Allowed, LedgerSplit, Others
+from ops.verify.report import Report, ReportedFinding, shown
 from ops.verify.rows.merging import ExpectedRow, FoundLine, Merged
 from ops.verify.sources import Source, Streams, text_at
 from ops.verify.spool import Spool
@@ -29,7 +29,7 @@ class Task:
 
 
 @dataclass(slots=True)
-class Group:
+class FileGroup:
     """The files of one ledger and split, whose sums have to be the ledger's: what is of no given source in them.
 
     `unread` are rows of files that are not compared line by line. `is_judged`: nothing keeps the sums from being
@@ -42,7 +42,7 @@ class Group:
     first: FoundLine | None = None
 
 
-class Named(NamedTuple):
+class NamedFile(NamedTuple):
     """The name of a file in findings; `path` is "" if it is not there."""
 
     name: str
@@ -57,7 +57,9 @@ class Judge:
         self._report = report
         self.equal = 0
 
-    def judge(self, file: Named, streams: Iterable[int], merged: Merged, group: Group, allowed: Allowed) -> None:
+    def judge(
+        self, file: NamedFile, streams: Iterable[int], merged: Merged, group: FileGroup, allowed: Allowed
+    ) -> None:
         """Judge the files of one category, the last of which is this one; they have these streams."""
         self.equal += merged.surplus
         missing = {stream: row for stream, row in merged.left.items() if row.offset < self._safe_bytes(stream)}
@@ -70,14 +72,14 @@ class Judge:
             line, row = merged.ending
             text = f"{line.path}, line {line.number}: its line ending is not that of its row"
             self._report.differs.add(
-                Finding("ending", text, line.path, line.number, source_line=row.line if row else 0)
+                ReportedFinding("ending", text, line.path, line.number, source_line=row.line if row else 0)
             )
         group.is_judged = group.is_judged and not is_vague
         group.extra += merged.extra
         if group.first is None and merged.odd is not None:
             group.first = merged.odd.line
 
-    def judge_group(self, place: Place, group: Group, allowed: Allowed) -> None:
+    def judge_group(self, ledger_split: LedgerSplit, group: FileGroup, allowed: Allowed) -> None:
         """Compare the rows of no given source with what the ledger knows of them."""
         rows, expected = group.extra.rows + group.unread, allowed.rows.rows + allowed.void
         # Of rows that were not read one by one, and of void rejections, only the number is known.
@@ -85,7 +87,7 @@ class Judge:
         is_same = allowed.has(rows) if only_number else group.extra == allowed.rows
         if is_same or not group.is_judged or self._task.ledgers.formats == {1}:
             return
-        ledger, split = place
+        ledger, split = ledger_split
         where = f"{self._task.ledgers.name(ledger)}, {'rejected' if split is None else f'split {split}'}"
         sums = "" if rows != expected else ", with other checksums"
         text = f"{where}: {rows:,} rows are of no given source, and the ledger has {expected:,} of other sources{sums}"
@@ -94,7 +96,7 @@ class Judge:
         if first is not None:
             text += f"; the first of them is {first.path}, line {first.number}"
             fields = {"path": first.path, "line": first.number, "found": shown(first.text)}
-        self._report.differs.add(Finding("rows", text, **fields))
+        self._report.differs.add(ReportedFinding("rows", text, **fields))
 
     def _safe_bytes(self, stream: int) -> float:
         """Up to which offset of its source the rows of a stream have to be there."""
@@ -108,7 +110,7 @@ class Judge:
         number, _ = self._task.streams.of(stream)
         return self._task.sources[number].size <= self._safe_bytes(stream)
 
-    def _difference(self, file: Named, merged: Merged, missing: Mapping[int, ExpectedRow]) -> Finding:
+    def _difference(self, file: NamedFile, merged: Merged, missing: Mapping[int, ExpectedRow]) -> ReportedFinding:
         """The first line that is not what it has to be, and the row of a source that was next there."""
         odd, fields = merged.odd, dict[str, Any]()
         stream = next(iter(missing), None if odd is None else odd.last)
@@ -122,9 +124,9 @@ class Judge:
             row = row if stream is None else odd.next.get(stream, row)
             fields = {"path": odd.line.path, "line": odd.line.number, "found": found}
         if stream is None or row is None:
-            return Finding("row", f"{what}, which no source has there", **fields)
+            return ReportedFinding("row", f"{what}, which no source has there", **fields)
         number, _ = self._task.streams.of(stream)
         source = self._task.sources[number]
         expected = shown(text_at(source.path, row.offset))
         fields |= {"source": source.name, "source_line": row.line, "expected": expected}
-        return Finding("row", f'{what}, where {source.name}, line {row.line} has "{expected}"', **fields)
+        return ReportedFinding("row", f'{what}, where {source.name}, line {row.line} has "{expected}"', **fields)

@@ -13,7 +13,7 @@ import orjson
 from common.errors import ConfigurationError, ServiceError
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import LEDGERS
-from common.protocol.shares import Counted, Kind, decode_ended, tallies_of
+from common.protocol.shares import Counted, CountKind, decode_ended, tallies_of
 from common.rows.tally import Tally
 from ops.verify.balance import Known, Passed
 from ops.verify.entries import REJECTED_KEY, File, file_of
@@ -195,7 +195,7 @@ class Ledgers:
         tallies: dict[int, dict[Counted, Tally]] = {}
         query = "SELECT ledger, split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
         for ledger, split, kind, code, rows, size, checksum in self._db.execute(query, (source,)):
-            counted = Counted(split, Kind(kind), code)
+            counted = Counted(split, CountKind(kind), code)
             tallies.setdefault(ledger, {})[counted] = Tally(rows, size, int(checksum, 16))
         query = "SELECT ledger, split, copies, ended, tallies FROM passed WHERE source = ?"
         passed = [
@@ -205,7 +205,7 @@ class Ledgers:
         safe_ms = dict(self._db.execute("SELECT ledger, safe_ms FROM sources WHERE source = ?", (source,)))
         return Known(source, tallies, passed, safe_ms)
 
-    def tallied(self, ledger: int, split: str | None, kinds: Sequence[Kind]) -> Iterator[tuple[str, Tally]]:
+    def tallied(self, ledger: int, split: str | None, kinds: Sequence[CountKind]) -> Iterator[tuple[str, Tally]]:
         """Sources with their rows of these kinds in a ledger, for one split; None: for all."""
         marks = ",".join("?" * len(kinds))
         query = f"SELECT source, split, rows, size, checksum FROM tallies WHERE ledger = ? AND kind IN ({marks})"  # noqa: S608 - only question marks

@@ -8,9 +8,9 @@ from common.rows.schema import Dialect, Schema
 from ops.verify.entries import REJECTED_KEY, File
 from ops.verify.files import opened, read_checked
 from ops.verify.ledgers import Ledgers
-from ops.verify.report import Finding, Report, shown
+from ops.verify.report import Report, ReportedFinding, shown
 from ops.verify.rows.merging import ExpectedRow, FoundLine
-from ops.verify.rows.records import Record, Rules, lines_of, records_of, wholes_of
+from ops.verify.rows.records import CsvRecord, Rules, lines_of, records_of, wholes_of
 from ops.verify.spool import digest, rejection_digest
 
 # How the file of rejected rows is read.
@@ -80,7 +80,7 @@ class Lines:
         self._report.count("rows", count)
         if count != file.rows and self._report.differs.count == before:
             text = f"{path} has {count:,} rows, and its ledger says {file.rows:,}"
-            self._report.differs.add(Finding("rows", text, path, found=str(count), expected=str(file.rows)))
+            self._report.differs.add(ReportedFinding("rows", text, path, found=str(count), expected=str(file.rows)))
 
     def _behind_header(self, chunks: Iterator[bytes], path: str, schema: Schema) -> Iterator[bytes]:
         """What follows the header; that it is the right one is checked."""
@@ -93,7 +93,7 @@ class Lines:
         if data and not data.startswith(header):
             found, expected = shown(data[: len(header)]), shown(header)
             text = f'{path}, line 1: its header is "{found}", not "{expected}"'
-            self._report.differs.add(Finding("header", text, path, 1, found=found, expected=expected))
+            self._report.differs.add(ReportedFinding("header", text, path, 1, found=found, expected=expected))
         if rest := data[len(header) :]:
             yield rest
         yield from chunks
@@ -108,7 +108,7 @@ def has_codes(ledgers: Ledgers) -> bool:
     return True
 
 
-def _rejection(record: Record, path: str) -> FoundLine:
+def _rejection(record: CsvRecord, path: str) -> FoundLine:
     """A line of rejected rows; its text is the row that was rejected."""
     if record.code is not None:
         return FoundLine(digest(record.text), record.text, record.eol, path, record.line)

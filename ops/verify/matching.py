@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ops.verify.ledgers import Ledgers
-from ops.verify.report import Finding, Report
-from ops.verify.rows.source_names import choose, match_names
+from ops.verify.report import Report, ReportedFinding
+from ops.verify.rows.source_names import choose_sources, match_names
 from ops.verify.unpacking import unpacked_size
 
 
@@ -31,14 +31,14 @@ def match_files(ledgers: Ledgers, files: Mapping[str, Path], report: Report) -> 
         return None if latest is None else latest.size
 
     found: dict[str, tuple[Path, bool]] = {}
-    choices = choose(match_names(files, ledgers.sources()), size_of, end_of)
+    choices = choose_sources(match_names(files, ledgers.sources()), size_of, end_of)
     for name, path in files.items():
         choice = choices.get(name)
         if choice is None and not path.exists():
             report.unseen.add(left(path))
         elif choice is None:
             text = f"{path}: no ledger knows it: nothing of it is safe yet, or it has another name since"
-            report.not_yet.add(Finding("unknown", text, source=name))
+            report.not_yet.add(ReportedFinding("unknown", text, source=name))
         elif choice.source is None:
             report.unseen.add(unsure(path))
         else:
@@ -46,12 +46,12 @@ def match_files(ledgers: Ledgers, files: Mapping[str, Path], report: Report) -> 
     return found
 
 
-def unsure(path: Path) -> Finding:
+def unsure(path: Path) -> ReportedFinding:
     """That nothing says for certain which source a file is."""
     text = f"{path}: several files had its name in turn, and which of them it is, is not certain: it is not compared"
-    return Finding("unsure", text, source=str(path))
+    return ReportedFinding("unsure", text, source=str(path))
 
 
-def left(path: Path) -> Finding:
+def left(path: Path) -> ReportedFinding:
     """That a file that was there is not there any more: AFTER_DELIVERY may have moved it."""
-    return Finding("left", f"{path}: it has left meanwhile: its rows are not compared", source=str(path))
+    return ReportedFinding("left", f"{path}: it has left meanwhile: its rows are not compared", source=str(path))

@@ -3,15 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from common.protocol.shares import Kind
+from common.protocol.shares import CountKind
 from common.rows.tally import NOTHING, Tally
 from ops.verify.balance import Known
 from ops.verify.checks import IN_FILES
 from ops.verify.ledgers import Ledgers
-from ops.verify.report import Finding, Report
+from ops.verify.report import Report, ReportedFinding
 
 # A ledger and a split; None for that of rejected rows, where all splits are together.
-Place = tuple[int, str | None]
+LedgerSplit = tuple[int, str | None]
 _NAMED = 3
 
 
@@ -57,31 +57,31 @@ class Others:
         shared = self._shared
         for ledger, tallies in known.tallies.items():
             for counted, tally in tallies.items():
-                place = ledger, None if ledger == self._rejected else counted.split
-                if place not in self._rows or counted.kind not in IN_FILES:
+                ledger_split = ledger, None if ledger == self._rejected else counted.split
+                if ledger_split not in self._rows or counted.kind not in IN_FILES:
                     continue
-                self._tallied[place] += tally.rows
-                if counted.kind is Kind.OLDER:
-                    self._older[place] += tally.rows
+                self._tallied[ledger_split] += tally.rows
+                if counted.kind is CountKind.OLDER:
+                    self._older[ledger_split] += tally.rows
                     continue
-                if counted.kind is Kind.REPLAY:
+                if counted.kind is CountKind.REPLAY:
                     self._replayed += tally.rows
                 elif not is_given:
                     self._shared += tally.rows
                 else:
                     continue
-                self._others[place] += tally
+                self._others[ledger_split] += tally
         if self._shared > shared:
             self._count += 1
             self._sources += [known.source or "forgotten ones"] if len(self._sources) < _NAMED else []
 
-    def allowed(self, place: Place) -> Allowed:
+    def allowed(self, ledger_split: LedgerSplit) -> Allowed:
         """What is allowed there."""
-        if not self._has_tallies or place not in self._rows:
+        if not self._has_tallies or ledger_split not in self._rows:
             return Allowed()
         # Of a source that was begun anew.
-        void = max(0, self._rows[place] - self._tallied[place]) if place[1] is None else 0
-        return Allowed(self._others[place], void, self._older[place])
+        void = max(0, self._rows[ledger_split] - self._tallied[ledger_split]) if ledger_split[1] is None else 0
+        return Allowed(self._others[ledger_split], void, self._older[ledger_split])
 
     def report(self, report: Report) -> None:
         """Say what cannot be seen."""
@@ -91,10 +91,10 @@ class Others:
                 f"{self._shared:,} rows are of sources that were not given ({', '.join(self._sources)}{more}): that "
                 "they add up is seen, not whether each is in the right file, in its order"
             )
-            report.unseen.add(Finding("sources", text))
+            report.unseen.add(ReportedFinding("sources", text))
         if older := sum(self._older.values()):
             text = f"{older:,} rows were written in format 1: those that stand in no given source are not compared"
-            report.unseen.add(Finding("older", text))
+            report.unseen.add(ReportedFinding("older", text))
         if self._replayed:
             text = f"{self._replayed:,} rows were sent again, and stand in no source: that they add up is seen, no more"
-            report.unseen.add(Finding("replays", text))
+            report.unseen.add(ReportedFinding("replays", text))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from common.protocol.output_folder import RECEIPTS
 from common.protocol.receipts import Receipt, Rejections, decode_receipt
-from common.protocol.shares import EVERY_SPLIT, Kind, total
+from common.protocol.shares import EVERY_SPLIT, CountKind, total
 from ops.verify.balance import Balance, Known, Safe, Standing, balance
 from ops.verify.ledgers import Ledgers
-from ops.verify.report import Finding, Report
+from ops.verify.report import Report, ReportedFinding
 
 
 def check_receipts(ledgers: Ledgers, report: Report) -> None:
@@ -30,7 +30,7 @@ def check_receipts(ledgers: Ledgers, report: Report) -> None:
         _report_contradictions(ledgers.root, doubtful, report)
     if (lacking := report.counts.get("sources_delivered", 0) - len(proven)) > 0:
         text = f"{lacking:,} sources that are delivered have no receipt here: PROOFS may leave receipts out"
-        report.unseen.add(Finding("receipts", text))
+        report.unseen.add(ReportedFinding("receipts", text))
 
 
 def _report_contradictions(root: Path, doubtful: Iterable[Path], report: Report) -> None:
@@ -45,9 +45,9 @@ def _report_contradictions(root: Path, doubtful: Iterable[Path], report: Report)
                 known = ledgers.known(receipt.source)
                 how = balance(known, ledgers.numbers, ledgers.rejected)
                 for text in _contradictions(receipt, known, how):
-                    report.differs.add(Finding("receipt", f"{name}: {text}", name, source=receipt.source))
+                    report.differs.add(ReportedFinding("receipt", f"{name}: {text}", name, source=receipt.source))
             elif not isinstance(receipt, FileNotFoundError):
-                report.differs.add(Finding("receipt", f"{name} is no receipt: {receipt}", name))
+                report.differs.add(ReportedFinding("receipt", f"{name} is no receipt: {receipt}", name))
     finally:
         ledgers.close()
 
@@ -88,7 +88,7 @@ def _contradictions(receipt: Receipt, known: Known, found: Balance) -> Iterator[
 
 def _has_replays(replayed: int, known: Known, split: str) -> bool:
     """Whether rows of this split were sent again, by the receipt or by the ledgers: no end says how many then are."""
-    kinds = (Kind.REPLAY, Kind.SENT, Kind.TAKEN)
+    kinds = (CountKind.REPLAY, CountKind.SENT, CountKind.TAKEN)
     tallies = known.tallies.values()
     return replayed > 0 or any(
         total(each, of, kind).rows for each in tallies for of in (split, EVERY_SPLIT) for kind in kinds

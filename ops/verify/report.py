@@ -10,7 +10,7 @@ _MOST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReportedFinding:
     """One thing that was found: a word for programs, one line for people, and what it is about, as far as it has that.
 
     `path` is a file below OUTPUT_DIR and `line` a line of it; `found` is what stands there, and `expected` what the
@@ -37,9 +37,9 @@ class Findings:
     """Findings of one kind: how many, and the first of them."""
 
     count: int = 0
-    first: list[Finding] = field(default_factory=list)
+    first: list[ReportedFinding] = field(default_factory=list)
 
-    def add(self, finding: Finding) -> None:
+    def add(self, finding: ReportedFinding) -> None:
         """Add one."""
         self.count += 1
         if len(self.first) < _MOST_LISTED:

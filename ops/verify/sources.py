@@ -16,8 +16,8 @@ from common.rows.tally import NOTHING, Tally
 from ops.verify.entries import REJECTED_KEY
 from ops.verify.rows.merging import ExpectedRow
 from ops.verify.rows.opening import Beginning, lines_behind, read_beginning
-from ops.verify.rows.records import Record, Rules, cut_at, lines_of, records_of
-from ops.verify.rows.routes import Routed, router
+from ops.verify.rows.records import CsvRecord, Rules, cut_at, lines_of, records_of
+from ops.verify.rows.routes import RoutedRow, router
 from ops.verify.settings import SourceSettings
 from ops.verify.spool import Spool, digest, rejection_digest
 from ops.verify.unpacking import Packing, chunks_of, packing_by_content
@@ -142,12 +142,14 @@ class SourceReader:
                 source.rejected += 1
         source.read = read.tally
 
-    def _reject(self, number: int, source: Source, blanks: Sequence[Record]) -> None:
+    def _reject(self, number: int, source: Source, blanks: Sequence[CsvRecord]) -> None:
         for record in blanks:
-            self._reject_one(number, source, record, Routed(record.text, ()), EVERY_SPLIT, Code.BLANK_LINE)
+            self._reject_one(number, source, record, RoutedRow(record.text, ()), EVERY_SPLIT, Code.BLANK_LINE)
             source.rejected += record.offset < source.ended_at
 
-    def _reject_one(self, number: int, source: Source, record: Record, routed: Routed, split: str, code: Code) -> None:
+    def _reject_one(
+        self, number: int, source: Source, record: CsvRecord, routed: RoutedRow, split: str, code: Code
+    ) -> None:
         raw = routed.text[: self._settings.max_row_bytes] if split == EVERY_SPLIT else routed.text
         place = source.name.encode(), b"%d" % record.line, b"%d" % record.offset, split.encode()
         row = ExpectedRow(rejection_digest(*place, code.encode(), raw), b"\n", record.line, record.offset)
@@ -172,7 +174,7 @@ class _Sums:
         return Tally(self.rows, self.size, self.checksum % 2**64)
 
 
-def _with_last(records: Iterator[Record]) -> Iterator[tuple[Record, bool]]:
+def _with_last(records: Iterator[CsvRecord]) -> Iterator[tuple[CsvRecord, bool]]:
     """Each record, and whether it is the last."""
     previous = next(records, None)
     if previous is None:

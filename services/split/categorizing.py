@@ -11,14 +11,14 @@ from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.messages import EOL, Ended, SourceMark, encode_control
-from common.protocol.position import Gap, Group, Held, digest
+from common.protocol.position import Gap, HeldSplit, SplitGroup, digest
 from common.protocol.rejections import encode_rejection
 from common.rows.codec import JsonCodec
 from common.rows.reasons import Code, Reason
 from common.rows.schema import Schema
 from services.split.categories.columns import doubled_columns, missing_columns, show_names
 from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, rejections
-from services.split.categories.routing import Route, Routed, compile_route
+from services.split.categories.routing import Route, RoutedBatch, compile_route
 from services.split.categories.splits import Split
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class Categorizer:
         # The last one put, as a record: rows of a block go to many places behind the same one.
         self._mark: tuple[SourceMark, NewRecord] | None = None
         self._compiled: dict[str, _Compiled] = {}
-        self._held = {split.name: Held(digest(split.name), digest(split.definition)) for split in splits}
+        self._held = {split.name: HeldSplit(digest(split.name), digest(split.definition)) for split in splits}
         self._gaps: dict[str, Sequence[Gap]] = {}
         self.cursor = Cursor()
         self.rows = 0
@@ -76,11 +76,11 @@ class Categorizer:
                 self._broadcast(part, outbox)
 
     @property
-    def held(self) -> tuple[Held, ...]:
+    def held(self) -> tuple[HeldSplit, ...]:
         """Its splits with what they have rejected."""
         return tuple(self._held.values())
 
-    def begin_at(self, *groups: Group) -> None:
+    def begin_at(self, *groups: SplitGroup) -> None:
         """Go on from the position of these groups of its splits, which all stand at the same one."""
         self.cursor = Cursor(committed=groups[0].offset, mark_offset=groups[0].mark_offset)
         names = {held.name: name for name, held in self._held.items()}
@@ -89,7 +89,7 @@ class Categorizer:
                 self._held[names[held.name]] = held
                 self._gaps[names[held.name]] = group.gaps
 
-    def add(self, split: Split, held: Held) -> None:
+    def add(self, split: Split, held: HeldSplit) -> None:
         """Categorize the rows from here on for one more split."""
         self._splits.append(split)
         self._others = [other for other in self._others if other != split.name]
@@ -121,7 +121,9 @@ class Categorizer:
             self._reject_unknown(marked, compiled, outbox)
         self.rows += len(marked.rows)
 
-    def _put_routed(self, marked: MarkedRows, routed: Routed, split: str, compiled: _Compiled, outbox: Outbox) -> None:
+    def _put_routed(
+        self, marked: MarkedRows, routed: RoutedBatch, split: str, compiled: _Compiled, outbox: Outbox
+    ) -> None:
         mark = marked.mark
         eol = mark.eol if mark.eol != compiled.schema.dialect.eol else None
         if self._version == 1:
@@ -186,7 +188,7 @@ class FillingCategorizer(Categorizer):
         """Leave out what the main categorizer has rejected."""
 
 
-def _put_unmarked(routed: Routed, eol: bytes | None, categorized: str, outbox: Outbox) -> None:
+def _put_unmarked(routed: RoutedBatch, eol: bytes | None, categorized: str, outbox: Outbox) -> None:
     """Put rows as format 1 has them."""
     for (key, partition), rows in routed.groups.items():
         if eol is None:

@@ -14,7 +14,7 @@ from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
 from common.protocol.identity import Formats
-from common.protocol.position import Group, Held, digest, merged
+from common.protocol.position import HeldSplit, SplitGroup, digest, merged
 from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
 from services.split.categories.provenance import up_to
@@ -37,7 +37,7 @@ class Filling:
         registry: Registry,
         splits: Sequence[Split],
         partition: TopicPartition,
-        groups: tuple[Group, ...],
+        groups: tuple[SplitGroup, ...],
         formats: Formats,
     ) -> None:
         self._settings = settings
@@ -81,7 +81,7 @@ class Filling:
             self._categorizer = None
         return bool(batches)
 
-    async def take_arrived(self, passed_offset: int) -> list[tuple[Split, Held]]:
+    async def take_arrived(self, passed_offset: int) -> list[tuple[Split, HeldSplit]]:
         """Remove and return the splits that have reached the main categorizer, which goes on with them."""
         arrived = [held for group in self.groups if group.offset >= passed_offset for held in group.splits]
         if arrived:
@@ -124,5 +124,5 @@ class Filling:
         return self._reader, self._categorizer
 
 
-def _updated(group: Group, held: dict[str, Held]) -> tuple[Held, ...]:
+def _updated(group: SplitGroup, held: dict[str, HeldSplit]) -> tuple[HeldSplit, ...]:
     return tuple(held[each.name] for each in group.splits)

@@ -11,7 +11,7 @@ from aiokafka.structs import OffsetAndMetadata
 from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.errors import ServiceError
 from common.kafka.transaction import Offsets, Outbox
-from common.protocol.position import Group, Position, encode_position
+from common.protocol.position import Position, SplitGroup, encode_position
 from common.sessions.partition_tasks import fetch
 from services.split.categorizing import Categorizer
 from services.split.filling import Filling
@@ -71,14 +71,14 @@ class RowsPartition:
         return moved or bool(batches)
 
     @property
-    def progress(self) -> tuple[int, tuple[Group, ...]]:
+    def progress(self) -> tuple[int, tuple[SplitGroup, ...]]:
         """How far every split has come."""
         return self.position, self.filling.groups
 
     @property
     def offsets(self) -> Offsets:
         """The position to commit with what was put into outboxes."""
-        main = Group(self.position, self._categorizer.cursor.mark_offset, self._categorizer.held)
+        main = SplitGroup(self.position, self._categorizer.cursor.mark_offset, self._categorizer.held)
         position = replace(self._begun, main=main, filling=self.filling.groups, rows=self._categorizer.rows)
         return {self._partition: OffsetAndMetadata(self.position, encode_position(position))}
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from common.protocol.position import Group, Held, Position, PositionError, digest, merged
+from common.protocol.position import HeldSplit, Position, PositionError, SplitGroup, digest, merged
 from services.split.categories.splits import Split
 
 
 class RedefinedError(Exception):
     """A split's name is already in use with another definition, that of `held`."""
 
-    def __init__(self, split: Split, held: Held) -> None:
+    def __init__(self, split: Split, held: HeldSplit) -> None:
         super().__init__(split.name)
         self.split = split
         self.held = held
@@ -19,7 +19,7 @@ class RedefinedError(Exception):
 class ExpiredError(Exception):
     """Retention has deleted the rows from `first` to before `beginning`; `splits` need them, or, when empty, all do."""
 
-    def __init__(self, first: int, beginning: int, splits: Collection[Held]) -> None:
+    def __init__(self, first: int, beginning: int, splits: Collection[HeldSplit]) -> None:
         super().__init__(f"{first} to {beginning}")
         self.first = first
         self.beginning = beginning
@@ -31,9 +31,9 @@ class Plan:
     """The position to begin at; the splits that are new or back, with rows to catch up with; those that are gone."""
 
     position: Position
-    new: tuple[Held, ...] = ()
-    back: tuple[Held, ...] = ()
-    gone: tuple[Held, ...] = ()
+    new: tuple[HeldSplit, ...] = ()
+    back: tuple[HeldSplit, ...] = ()
+    gone: tuple[HeldSplit, ...] = ()
 
 
 def plan(committed: Position | None, splits: Sequence[Split], beginning: int) -> Plan:
@@ -51,9 +51,9 @@ def plan(committed: Position | None, splits: Sequence[Split], beginning: int) ->
     returning, staying = _parted(before.resting, wanted)
     main, *filling = going_on
     known = {held.name for group in before.groups for held in group.splits}
-    new = tuple(Held(name, digest(split.definition)) for name, split in wanted.items() if name not in known)
+    new = tuple(HeldSplit(name, digest(split.definition)) for name, split in wanted.items() if name not in known)
     filling += [_closed(group, here) for group in returning]
-    filling.append(Group(0, 0, new, ((0, here),) if here else ()))
+    filling.append(SplitGroup(0, 0, new, ((0, here),) if here else ()))
     may_begin = before.begin == beginning
     if main.offset < beginning and not may_begin:
         raise ExpiredError(main.offset, beginning, ())
@@ -78,7 +78,7 @@ def plan(committed: Position | None, splits: Sequence[Split], beginning: int) ->
     )
 
 
-def join(position: Position) -> tuple[Position, tuple[Held, ...]]:
+def join(position: Position) -> tuple[Position, tuple[HeldSplit, ...]]:
     """Merge the splits that have reached the main group into it; also return them."""
     main = position.main
     arrived = _splits_of(group for group in position.filling if group.offset >= main.offset)
@@ -88,7 +88,7 @@ def join(position: Position) -> tuple[Position, tuple[Held, ...]]:
     return replace(position, main=replace(main, splits=main.splits + arrived), filling=filling), arrived
 
 
-def passed(group: Group) -> Group:
+def passed(group: SplitGroup) -> SplitGroup:
     """The group without the gaps that it has passed."""
     gaps = tuple((since, until) for since, until in group.gaps if until is None or until > group.offset)
     return replace(group, gaps=gaps)
@@ -101,18 +101,18 @@ def _check_definitions(position: Position, wanted: Mapping[str, Split]) -> None:
             raise RedefinedError(split, held)
 
 
-def _parted(groups: Iterable[Group], wanted: Collection[str]) -> tuple[list[Group], list[Group]]:
+def _parted(groups: Iterable[SplitGroup], wanted: Collection[str]) -> tuple[list[SplitGroup], list[SplitGroup]]:
     """The groups with the wanted splits alone, and the same groups with the others alone."""
     groups = list(groups)
     with_wanted = [_only(group, wanted, is_wanted=True) for group in groups]
     return with_wanted, [_only(group, wanted, is_wanted=False) for group in groups]
 
 
-def _only(group: Group, wanted: Collection[str], *, is_wanted: bool) -> Group:
+def _only(group: SplitGroup, wanted: Collection[str], *, is_wanted: bool) -> SplitGroup:
     return replace(group, splits=tuple(held for held in group.splits if (held.name in wanted) == is_wanted))
 
 
-def _opened(group: Group, here: int) -> Group:
+def _opened(group: SplitGroup, here: int) -> SplitGroup:
     """Put the group to rest, with the main group here."""
     last = group.gaps[-1] if group.gaps else None
     if last is not None and last[1] == here:
@@ -120,16 +120,16 @@ def _opened(group: Group, here: int) -> Group:
     return replace(group, gaps=(*passed(group).gaps, (here, None)))
 
 
-def _closed(group: Group, here: int) -> Group:
+def _closed(group: SplitGroup, here: int) -> SplitGroup:
     """Take the group from its rest, with the main group here."""
     gaps = tuple((since, here if until is None else until) for since, until in group.gaps)
     return replace(group, gaps=tuple(gap for gap in gaps if gap[0] < gap[1]))
 
 
-def _not_before(beginning: int, group: Group) -> Group:
+def _not_before(beginning: int, group: SplitGroup) -> SplitGroup:
     """The group, moved up to the partition's beginning if it was before that."""
     return group if group.offset >= beginning else replace(group, offset=beginning, mark_offset=beginning)
 
 
-def _splits_of(groups: Iterable[Group]) -> tuple[Held, ...]:
+def _splits_of(groups: Iterable[SplitGroup]) -> tuple[HeldSplit, ...]:
     return tuple(held for group in groups for held in group.splits)

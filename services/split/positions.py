@@ -16,12 +16,20 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Groups, Topics
-from common.protocol.position import MOST_BYTES, Held, Position, PositionError, decode_position, misplaced, widest_size
+from common.protocol.position import (
+    MOST_BYTES,
+    HeldSplit,
+    Position,
+    PositionError,
+    decode_position,
+    misplaced,
+    widest_size,
+)
 from common.waiting import unless_stopped
 from services.split.categories.splits import Split
 from services.split.planning import ExpiredError, Plan, RedefinedError, plan
 from services.split.settings import SplitSettings
-from services.split.split_names import Names
+from services.split.split_names import SplitNames
 
 log = structlog.get_logger()
 
@@ -47,7 +55,7 @@ class Positions:
         self._topic_ids = topic_ids
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
-        self._names = Names(settings, topics)
+        self._names = SplitNames(settings, topics)
         self._rows = Partitions.of(settings).rows
         self._logged: set[tuple[str, str]] = set()
 
@@ -152,7 +160,7 @@ class Positions:
             not position.filling and {held.name for held in position.main.splits} == names for position in committed
         )
 
-    def _shown(self, splits: Collection[Held]) -> str:
+    def _shown(self, splits: Collection[HeldSplit]) -> str:
         names = {held: self._names.name_of(held) for held in splits}
         return "split " + ", ".join(names.values()) if len(names) == 1 else "the splits " + ", ".join(names.values())
 
@@ -182,7 +190,7 @@ def _check_size(position: Position, splits: Collection[Split]) -> None:
         )
 
 
-def _redefinition(error: RedefinedError, splits: Collection[Split], names: Names) -> str:
+def _redefinition(error: RedefinedError, splits: Collection[Split], names: SplitNames) -> str:
     taken = {split.name for split in splits}
     candidates = (f"{error.split.name}{number}" for number in range(2, 10**6))
     other = replace(error.split, name=next(name for name in candidates if name not in taken))

@@ -9,7 +9,7 @@ from common.errors import ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.pipeline.topics import Topics
 from common.protocol.identity import check_version
-from common.protocol.position import Held, digest
+from common.protocol.position import HeldSplit, digest
 from common.settings import ServiceSettings
 from services.split.categories.splits import Split
 
@@ -18,7 +18,7 @@ _VERSION = 1
 _KEY_PREFIX = b"split:"
 
 
-class Names:
+class SplitNames:
     """Names and texts of splits, by their digests."""
 
     def __init__(self, settings: ServiceSettings, topics: Topics) -> None:
@@ -37,11 +37,11 @@ class Names:
             await self._topic.append(lambda: self._entries(splits))
             await self._topic.read()
 
-    def name_of(self, held: Held) -> str:
+    def name_of(self, held: HeldSplit) -> str:
         """The split's name, or its digest where the topic does not have it."""
         return self._known.get(_key(held.name, held.definition), (f"with digest {held.name}", ""))[0]
 
-    def text_of(self, held: Held) -> str:
+    def text_of(self, held: HeldSplit) -> str:
         """The split as SPLIT_BY had it."""
         return self._known.get(_key(held.name, held.definition), ("", "another one of this name"))[1]
 

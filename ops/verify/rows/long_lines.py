@@ -8,7 +8,7 @@ from google_crc32c import extend
 DIGEST_BYTES = 16
 
 
-class Whole(NamedTuple):
+class WholeText(NamedTuple):
     """What is known of a text that was shortened: its size, digest and CRC-32C."""
 
     size: int
@@ -16,7 +16,7 @@ class Whole(NamedTuple):
     checksum: int
 
 
-class Held:
+class PartialLine:
     """The pieces of a line whose end has not come; of one longer than `most` bytes little more than those are kept."""
 
     def __init__(self, most: int) -> None:
@@ -57,7 +57,7 @@ class Held:
         return b"".join(self._pieces)
 
     @property
-    def whole(self) -> Whole | None:
+    def whole(self) -> WholeText | None:
         """What the whole line is, if not all of it is kept."""
         is_kept = not self._is_long or self.size == self._most + 1
-        return None if is_kept else Whole(self.size, self._digest.digest(), self._checksum)
+        return None if is_kept else WholeText(self.size, self._digest.digest(), self._checksum)

@@ -18,7 +18,7 @@ from google_crc32c import value as crc32c
 
 from common.protocol.messages import HALF_CRLF
 from common.rows.tally import Tally
-from ops.verify.rows.long_lines import Whole
+from ops.verify.rows.long_lines import WholeText
 
 _MODULUS = 2**128
 
@@ -46,7 +46,7 @@ class FoundLine(NamedTuple):
     eol: bytes
     path: str
     number: int
-    whole: Whole | None = None
+    whole: WholeText | None = None
 
 
 class Odd(NamedTuple):

@@ -17,7 +17,7 @@ _NESTED = "{split}/{category}"
 _WHOLE = "~all"
 
 
-class Named(NamedTuple):
+class NamedCategory(NamedTuple):
     """What a path has to say; `part` is 0 for a file that is never finished."""
 
     split: str
@@ -40,7 +40,7 @@ class _Pattern(NamedTuple):
 _Piece = _Text | _Pattern
 
 
-def numbers_in(path: str, rule: str, named: Named) -> set[int]:
+def numbers_in(path: str, rule: str, named: NamedCategory) -> set[int]:
     """The numbers of the schema that a path may say, if it is of this category by this rule; none if it is not.
 
     The rule is a ledger's: a PATH_TEMPLATE, perhaps with a mark that files are finished. The path is the final one,
@@ -50,7 +50,7 @@ def numbers_in(path: str, rule: str, named: Named) -> set[int]:
     return {int(number.removeprefix("~") or 1) for number in _numbers(path, pieces, "")}
 
 
-def _pieces(template: str, named: Named) -> Sequence[_Piece]:
+def _pieces(template: str, named: NamedCategory) -> Sequence[_Piece]:
     category: list[_Piece] = []
     if named.category:
         for part in named.category:

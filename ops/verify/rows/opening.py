@@ -11,7 +11,7 @@ from itertools import chain, islice, product
 
 from common.rows.reasons import Code
 from common.rows.schema import BOM, Dialect, Schema
-from ops.verify.rows.records import Line, Record, Rules, closing, records_of
+from ops.verify.rows.records import CsvRecord, Line, Rules, closing, records_of
 from services.ingest.parsing.options import ReadOptions
 
 _DELIMITERS = (b",", b";", b"\t", b"|")
@@ -28,7 +28,7 @@ class Beginning:
     `candidates` are the schemas that its rows may have.
     """
 
-    blanks: Sequence[Record]
+    blanks: Sequence[CsvRecord]
     head: Sequence[Line]
     rest: Iterator[Line]
     candidates: Sequence[Schema]
@@ -77,8 +77,8 @@ def _is_blank(line: Line) -> bool:
     return bool(line.eol) and line.text in (b"", BOM)
 
 
-def _blank(line: Line) -> Record:
-    return Record(line.text, line.eol, line.number, line.offset, Code.BLANK_LINE)
+def _blank(line: Line) -> CsvRecord:
+    return CsvRecord(line.text, line.eol, line.number, line.offset, Code.BLANK_LINE)
 
 
 def _schema(head: Sequence[Line], delimiter: bytes, quote: bytes, options: ReadOptions) -> Schema | None:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from common.rows.reasons import Code
-from ops.verify.rows.long_lines import Held, Whole
+from ops.verify.rows.long_lines import PartialLine, WholeText
 
 
 class Line(NamedTuple):
@@ -26,10 +26,10 @@ class Line(NamedTuple):
     offset: int
     number: int
     is_late: bool = False
-    whole: Whole | None = None
+    whole: WholeText | None = None
 
 
-class Record(NamedTuple):
+class CsvRecord(NamedTuple):
     """A record and where it begins; `code` says why it is no row, None if it is one."""
 
     text: bytes
@@ -65,7 +65,7 @@ def lines_of(chunks: Iterable[bytes], number: int = 1, longest: int = sys.maxsiz
     it is held: there `cut_at` may cut it.
     """
     offset = 0
-    held = Held(longest)
+    held = PartialLine(longest)
     # A CR at the end of a chunk may be half of CRLF.
     half = b""
     for chunk in chain(chunks, (b"",)):
@@ -78,7 +78,7 @@ def lines_of(chunks: Iterable[bytes], number: int = 1, longest: int = sys.maxsiz
             if held.size:
                 held.add(text)
                 size, text, whole = held.size + len(eol), held.text, held.whole
-                held = Held(longest)
+                held = PartialLine(longest)
             yield Line(text, eol, offset, number, whole=whole)
             offset += size
             number += 1
@@ -135,7 +135,7 @@ def closing(text: bytes, quote: bytes, at: int) -> int:
     return at
 
 
-def records_of(lines: Iterable[Line], rules: Rules) -> Iterator[Record]:
+def records_of(lines: Iterable[Line], rules: Rules) -> Iterator[CsvRecord]:
     """The records of these lines, and those lines that are none."""
     source = iter(lines)
     # Read ahead within quotes that turned out to be wrong.
@@ -173,7 +173,7 @@ def _next(waiting: deque[Line], source: Iterator[Line]) -> Line | None:
     return waiting.popleft() if waiting else next(source, None)
 
 
-def _quoted(line: Line, waiting: deque[Line], source: Iterator[Line], rules: Rules) -> Record:
+def _quoted(line: Line, waiting: deque[Line], source: Iterator[Line], rules: Rules) -> CsvRecord:
     """The record that begins with a line that holds quotes, from as many lines as it takes."""
     taken, pieces = [line], [line.text]
     size = len(line.text)
@@ -195,10 +195,10 @@ def _quoted(line: Line, waiting: deque[Line], source: Iterator[Line], rules: Rul
     return _record(line, b"".join(pieces), taken[-1].eol, fields, rules)
 
 
-def _record(line: Line, text: bytes, eol: bytes, fields: Sequence[bytes], rules: Rules) -> Record:
+def _record(line: Line, text: bytes, eol: bytes, fields: Sequence[bytes], rules: Rules) -> CsvRecord:
     code = None if len(fields) == rules.columns else Code.FIELDS
-    return Record(text, eol, line.number, line.offset, code, fields)
+    return CsvRecord(text, eol, line.number, line.offset, code, fields)
 
 
-def _refused(line: Line, code: Code) -> Record:
-    return Record(line.text, line.eol, line.number, line.offset, code)
+def _refused(line: Line, code: Code) -> CsvRecord:
+    return CsvRecord(line.text, line.eol, line.number, line.offset, code)

@@ -10,7 +10,7 @@ from common.protocol.shares import EVERY_SPLIT
 from common.rows.reasons import Code
 from common.rows.schema import Schema
 from ops.verify.rows.labels import Label, labeller
-from ops.verify.rows.records import Record
+from ops.verify.rows.records import CsvRecord
 from services.split.categories.splits import Column, Split
 
 _MOST_KEY_BYTES = 65_536
@@ -31,26 +31,26 @@ class Place(NamedTuple):
     destination: Destination
 
 
-class Routed(NamedTuple):
+class RoutedRow(NamedTuple):
     """A row as it is in files, and its places."""
 
     text: bytes
     places: Sequence[Place]
 
 
-def router(splits: Sequence[Split], schema: Schema, version: int, longest: int) -> Callable[[Record], Routed]:
+def router(splits: Sequence[Split], schema: Schema, version: int, longest: int) -> Callable[[CsvRecord], RoutedRow]:
     """The function that says where records of this schema have to be, in a pipeline of this format."""
     routes = [_route(split, schema, version) for split in splits]
     as_written = _as_json_gives(schema, longest) if schema.row_format == "json" else None
 
-    def route(record: Record) -> Routed:
+    def route(record: CsvRecord) -> RoutedRow:
         text, code = record.text, record.code
         if code is None and as_written is not None:
             written = as_written(record)
             text, code = (text, written) if isinstance(written, Code) else (written, None)
         if code is not None:
-            return Routed(text, (Place(EVERY_SPLIT, code),))
-        return Routed(text, [find(record.fields) for find in routes])
+            return RoutedRow(text, (Place(EVERY_SPLIT, code),))
+        return RoutedRow(text, [find(record.fields) for find in routes])
 
     return route
 
@@ -94,12 +94,12 @@ def _destination(split: Split, schema: Schema, version: int, parts: Sequence[Lab
     return key if len(sent) <= _MOST_KEY_BYTES else Code.CATEGORY
 
 
-def _as_json_gives(schema: Schema, longest: int) -> Callable[[Record], bytes | Code]:
+def _as_json_gives(schema: Schema, longest: int) -> Callable[[CsvRecord], bytes | Code]:
     """The function from a record to the CSV that its JSON object gives back, or why it has none."""
     delimiter, quote, encoding = schema.dialect.delimiter, schema.dialect.quote, schema.dialect.encoding
     names = sum(len(_json(key)) + len(b",:") for key in schema.keys) + len(b"}")
 
-    def written(record: Record) -> bytes | Code:
+    def written(record: CsvRecord) -> bytes | Code:
         try:
             texts = [field.decode(encoding) for field in record.fields]
             if encoding != "utf-8" and record.text.decode(encoding).encode(encoding) != record.text:

@@ -22,7 +22,7 @@ class Claim(NamedTuple):
     is_sole: bool
 
 
-class Choice(NamedTuple):
+class SourceChoice(NamedTuple):
     """The source that a file is, None if none fits it; unless it `is_sure`, its rows have to show that."""
 
     source: str | None
@@ -56,18 +56,18 @@ def match_names(files: Iterable[str], known: Iterable[str]) -> list[Claim]:
     return sorted(claims, key=lambda claim: not claim.is_sole)
 
 
-def choose(
+def choose_sources(
     claims: Iterable[Claim], size_of: Callable[[str], int], ends: Callable[[str], int | None]
-) -> dict[str, Choice]:
+) -> dict[str, SourceChoice]:
     """Each file's source; `ends` is the size that a source had at its latest end, None if it has none.
 
     A file that could be none of its sources by size has no choice if it may be a new one.
     """
-    found: dict[str, Choice] = {}
+    found: dict[str, SourceChoice] = {}
     taken: set[str] = set()
     for file, sources, is_sole in claims:
         if is_sole and len(sources) == 1:
-            found[file] = Choice(sources[0], is_sure=True)
+            found[file] = SourceChoice(sources[0], is_sure=True)
             taken.add(sources[0])
             continue
         size = size_of(file)
@@ -77,10 +77,10 @@ def choose(
         if not free and is_sole:
             free = [source for source, end in sizes.items() if end < size]
         if free:
-            found[file] = Choice(free[-1], is_sure=is_sole and len(same) == 1)
+            found[file] = SourceChoice(free[-1], is_sure=is_sole and len(same) == 1)
             taken.add(free[-1])
         elif same or is_sole:
-            found[file] = Choice(None)
+            found[file] = SourceChoice(None)
     return found
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from common.protocol.shares import Counted, Kind, decode_ended, list_tallies, tallies_of
+from common.protocol.shares import Counted, CountKind, decode_ended, list_tallies, tallies_of
 from common.rows.tally import NOTHING, Tally
 from services.sink.ledger import sql
 from services.sink.tallies.additions import Additions
@@ -78,7 +78,7 @@ def forget(db: sqlite3.Connection, source: str) -> bool:
 
 def _read_tallies(db: sqlite3.Connection, source: str) -> dict[Counted, Tally]:
     return {
-        Counted(split, Kind(kind), code): Tally(rows, size, int(checksum, 16))
+        Counted(split, CountKind(kind), code): Tally(rows, size, int(checksum, 16))
         for split, kind, code, rows, size, checksum in db.execute(sql.TALLIES_OF, (source,))
     }
 

@@ -27,7 +27,7 @@ _LITERAL_LIMIT_BYTES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FilePlace:
     """The path of a file while rows are appended, and its `final` path once it is finished, "" if it never is."""
 
     path: str
@@ -47,13 +47,13 @@ class PathRule:
         """What an output folder is bound to: another rule would put other files beside those that are there."""
         return f"{self.template}{' (rolled)' if self.rolls else ''}"
 
-    def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> Place:
+    def place(self, split: str, category: Category, schema_number: int, part: int = 0, date: str = "") -> FilePlace:
         """The place of a category's file. Schemas and parts count from 1; `date` is the day on which it was begun."""
         path = _filled(self.template, split, category, schema_number, part, date)
         first, is_folder, _ = path.partition("/")
         if is_reserved_folder(first) if is_folder else path.lower() == REJECTED_PATH:
             path = escaped_first(path)
-        return Place(path + _OPEN, path + self.packed_suffix) if self.rolls else Place(path)
+        return FilePlace(path + _OPEN, path + self.packed_suffix) if self.rolls else FilePlace(path)
 
 
 DEFAULT_RULE = PathRule()

@@ -13,7 +13,7 @@ from common.kafka.clients import open_sender
 from common.settings import ServiceSettings
 
 # Key, value (None: delete what the topic has under the key), and headers.
-NewRecord = tuple[bytes, bytes | None, Headers]
+KeyedRecord = tuple[bytes, bytes | None, Headers]
 
 
 class Sender:
@@ -25,7 +25,7 @@ class Sender:
         self._client: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
 
-    async def send(self, topic: str, records: Iterable[NewRecord]) -> None:
+    async def send(self, topic: str, records: Iterable[KeyedRecord]) -> None:
         """Send keys, values and headers, and wait until the broker has them."""
         client = await self._open()
         try:

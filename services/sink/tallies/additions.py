@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from common.protocol.messages import Ended, SourceMark
 from common.protocol.rejections import BegunAnew, Rejection, Replayed
-from common.protocol.shares import Counted, Kind
+from common.protocol.shares import Counted, CountKind
 from common.rows.tally import NOTHING, Tally, tally
 
 # How many files of each source and split a ledger names, beside saying that there are more.
@@ -73,7 +73,7 @@ class Tallying:
     def add_rows(self, stretch: Stretch, split: str, path: str, rows: list[bytes]) -> None:
         """Count rows of one source that were appended to a file of this split; call it before `add_ends`."""
         mark, of_source = stretch.mark, self._sources[stretch.mark.source]
-        kind = Kind.REPLAY if mark.is_replay else Kind.READ
+        kind = CountKind.REPLAY if mark.is_replay else CountKind.READ
         of_source.add(Counted(split, kind), tally(rows), len(of_source.ends) + stretch.ends_before)
         if mark.read_ms:
             of_source.read_ms[mark.read_ms] = of_source.read_ms.get(mark.read_ms, 0) + len(rows)
@@ -91,11 +91,11 @@ class Tallying:
             of_source = self._sources[record.source]
             match record:
                 case Rejection():
-                    kind = Kind.REPLAY if record.is_replay else Kind.READ
+                    kind = CountKind.REPLAY if record.is_replay else CountKind.READ
                     of_source.add(Counted(record.split, kind, record.code), tally([record.raw]))
                 case Replayed():
-                    of_source.add(Counted(record.split, Kind.SENT), record.sent)
-                    of_source.add(Counted(record.split, Kind.TAKEN, record.code), record.original)
+                    of_source.add(Counted(record.split, CountKind.SENT), record.sent)
+                    of_source.add(Counted(record.split, CountKind.TAKEN, record.code), record.original)
                 case BegunAnew():
                     kept = {key: rows for key, rows in of_source.rows.items() if not key.is_void_anew}
                     self._sources[record.source] = anew = Additions(is_begun_anew=True)

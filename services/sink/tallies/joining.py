@@ -12,7 +12,7 @@ from functools import reduce
 from common.protocol.messages import Ended
 from common.protocol.position import digest
 from common.protocol.receipts import Delivered, Receipt, Rejections
-from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share, Tallies, total
+from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, FileNames, Share, Tallies, total
 from common.rows.tally import NOTHING, Tally
 from services.sink.tallies.latencies import added, quantile
 
@@ -54,7 +54,7 @@ def join(shares: Sequence[Share], makers: Makers, resting: Collection[str] = ())
             continue
         splits = {split: _delivered(split, at_end, shares) for split in at_end.ended.split_by}
         by_ingest = _outstanding(EVERY_SPLIT, at_end)
-        counted = total(at_end.rejected, EVERY_SPLIT, Kind.READ).rows
+        counted = total(at_end.rejected, EVERY_SPLIT, CountKind.READ).rows
         if by_ingest is None or counted != at_end.ended.rejected or None in splits.values():
             continue
         delivered = {split: each for split, each in splits.items() if each is not None}
@@ -77,7 +77,7 @@ def find_lack(shares: Sequence[Share], makers: Makers, number: int, resting: Col
         if _is_older(at_end.ended):
             return "it was begun in format 1, which has no receipts"
         for split in at_end.ended.split_by:
-            safe = total(at_end.files, split, Kind.READ) + total(at_end.rejected, split, Kind.READ)
+            safe = total(at_end.files, split, CountKind.READ) + total(at_end.rejected, split, CountKind.READ)
             if safe != at_end.ended.tally:
                 return f"split {split} has {safe.rows} rows safe of {at_end.ended.tally.rows}, or others than were read"
     return f"what is safe at its end {number} is not what was read and replayed"
@@ -133,15 +133,15 @@ def _ends(shares: Sequence[Share], rejected: str, resting: Collection[str]) -> I
 
 def _delivered(split: str, at_end: _AtEnd, shares: Iterable[Share]) -> Delivered | None:
     """What is safe of one split; None if anything is missing, or more is there than was read and sent."""
-    in_files, was_rejected = total(at_end.files, split, Kind.READ), total(at_end.rejected, split, Kind.READ)
-    sent = total(at_end.replays, split, Kind.SENT) + total(at_end.replays, EVERY_SPLIT, Kind.SENT)
+    in_files, was_rejected = total(at_end.files, split, CountKind.READ), total(at_end.rejected, split, CountKind.READ)
+    sent = total(at_end.replays, split, CountKind.SENT) + total(at_end.replays, EVERY_SPLIT, CountKind.SENT)
     rejected = _outstanding(split, at_end)
-    is_whole = in_files + was_rejected == at_end.ended.tally and total(at_end.replays, split, Kind.REPLAY) == sent
+    is_whole = in_files + was_rejected == at_end.ended.tally and total(at_end.replays, split, CountKind.REPLAY) == sent
     if not is_whole or rejected is None:
         return None
-    replayed = total(at_end.replays_in_files, split, Kind.REPLAY)
-    again = total(at_end.replays, split, Kind.REPLAY) - replayed
-    left = was_rejected + again - total(at_end.replays, split, Kind.TAKEN)
+    replayed = total(at_end.replays_in_files, split, CountKind.REPLAY)
+    again = total(at_end.replays, split, CountKind.REPLAY) - replayed
+    left = was_rejected + again - total(at_end.replays, split, CountKind.TAKEN)
     names = _names(share.files[split] for share in shares if split in share.files)
     return Delivered(in_files + replayed, rejected, left, sent.rows, names.paths, names.more)
 
@@ -153,9 +153,9 @@ def _outstanding(split: str, at_end: _AtEnd) -> Rejections | None:
     for key, tally in (*at_end.rejected.items(), *at_end.replays.items()):
         if key.split != split or not key.code:
             continue
-        if key.kind is Kind.TAKEN:
+        if key.kind is CountKind.TAKEN:
             taken += tally.rows
-        counts[key.code] = counts.get(key.code, 0) + (-tally.rows if key.kind is Kind.TAKEN else tally.rows)
+        counts[key.code] = counts.get(key.code, 0) + (-tally.rows if key.kind is CountKind.TAKEN else tally.rows)
     if any(count < 0 for count in counts.values()):
         return None
     return Rejections({code: count for code, count in sorted(counts.items()) if count}, taken)

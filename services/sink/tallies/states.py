@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from common.protocol.messages import Ended
-from common.protocol.shares import EVERY_SPLIT, Counted, FileNames, Kind, Share, Snapshot, Tallies
+from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, FileNames, Share, Snapshot, Tallies
 from common.rows.tally import NOTHING, Tally
 from services.sink.tallies.additions import MOST_NAMED, Additions
 from services.sink.tallies.latencies import added, bucket_of
@@ -73,7 +73,7 @@ class SourceState:
         if known is not None and known.ended.number > ended.number:
             return
         copies = 1 if known is None or known.ended.number < ended.number else known.copies + 1
-        keys = {key for key in self.tallies if key.split == split and key.kind is Kind.READ}
+        keys = {key for key in self.tallies if key.split == split and key.kind is CountKind.READ}
         at_end = {key: self.tallies[key] for key in sorted(keys)}
         self.passed[split] = Passed(ended, copies, at_end or {Counted(split): NOTHING})
 
@@ -104,7 +104,7 @@ class SourceState:
             folder,
             offset,
             tuple(snapshots.values()),
-            {key: tally for key, tally in self.tallies.items() if key.kind is not Kind.READ},
+            {key: tally for key, tally in self.tallies.items() if key.kind is not CountKind.READ},
             self.latencies,
             {split: _named(paths) for split, paths in self.files.items()},
             self.safe_ms,

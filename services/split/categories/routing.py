@@ -16,7 +16,7 @@ from services.split.categories.splits import Split
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
+class RoutedBatch:
     """A batch, routed.
 
     `groups` has the rows of each destination, in their order; destinations stand in the order of their first row.
@@ -27,7 +27,7 @@ class Routed:
     rejects: list[tuple[int, Reason]]
 
 
-Route = Callable[[list[bytes], bool], Routed]
+Route = Callable[[list[bytes], bool], RoutedBatch]
 
 # The deciding fields of all rows at once; None where rows have to be read one by one.
 _Take = Callable[[list[bytes]], list[Any] | None]
@@ -61,9 +61,9 @@ def _route_to(decision: Destination | Rejected) -> Route:
     """Make a route that decides alike for every row."""
     match decision:
         case Destination():
-            return lambda rows, _plain: Routed({decision: rows} if rows else {}, [])
+            return lambda rows, _plain: RoutedBatch({decision: rows} if rows else {}, [])
         case Rejected(reason):
-            return lambda rows, _plain: Routed({}, [(index, reason) for index in range(len(rows))])
+            return lambda rows, _plain: RoutedBatch({}, [(index, reason) for index in range(len(rows))])
 
 
 class _Batch(dict[Fields, list[bytes]]):
@@ -92,7 +92,7 @@ class _Batch(dict[Fields, list[bytes]]):
 def _batch_route(take: _Take, read: Callable[[bytes], Fields], decisions: Decisions) -> Route:
     """Make a route that takes the fields of all rows at once where it can, and else reads row by row."""
 
-    def route(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - Route passes it by position
+    def route(rows: list[bytes], plain: bool) -> RoutedBatch:  # noqa: FBT001 - Route passes it by position
         taken = take(rows) if plain else None
         if taken is None:
             return _route_each(rows, read, decisions)
@@ -100,12 +100,12 @@ def _batch_route(take: _Take, read: Callable[[bytes], Fields], decisions: Decisi
         # Distinct fields pass through `_Batch` once; for the rows a plain dictionary is quicker.
         group_rows(taken, rows, {fields: batch[fields] for fields in dict.fromkeys(taken)})
         # `group_rows` knows no index, so a batch with a rejected row is routed again, which costs more but is rare.
-        return _route_each(rows, read, decisions) if batch.rejected else Routed(batch.groups, [])
+        return _route_each(rows, read, decisions) if batch.rejected else RoutedBatch(batch.groups, [])
 
     return route
 
 
-def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: Decisions) -> Routed:
+def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: Decisions) -> RoutedBatch:
     """Route row by row; `read` raises ValueError for a row it cannot read."""
     batch = _Batch(decisions)
     rejects = []
@@ -118,7 +118,7 @@ def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: D
         batch[fields].append(row)
         if fields in batch.rejected:
             rejects.append((index, batch.rejected[fields]))
-    return Routed(batch.groups, rejects)
+    return RoutedBatch(batch.groups, rejects)
 
 
 # The deciding fields

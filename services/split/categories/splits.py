@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-from common.protocol.position import Held, digest, digest_splits
+from common.protocol.position import HeldSplit, digest, digest_splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def parse_split_by(text: str) -> tuple[Split, ...]:
 
 def kind_of_splits(text: str) -> str:
     """A digest that is the same for every SPLIT_BY with the same splits, in any order and spelling."""
-    return digest_splits(Held(digest(split.name), digest(split.definition)) for split in parse_split_by(text))
+    return digest_splits(HeldSplit(digest(split.name), digest(split.definition)) for split in parse_split_by(text))
 
 
 def _split(piece: str) -> tuple[Split, str]:

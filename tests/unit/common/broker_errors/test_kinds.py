@@ -6,7 +6,7 @@ import re
 import pytest
 from aiokafka import errors
 
-from common.broker_errors.kinds import KINDS, Kind, kind_of, name_of, names_in
+from common.broker_errors.kinds import KINDS, ErrorKind, kind_of, name_of, names_in
 
 EVERY = {
     name: found
@@ -28,21 +28,21 @@ def test_none_is_in_the_table_twice() -> None:
 
 def test_what_aiokafka_calls_retriable_waits() -> None:
     retriable = {name for name, found in EVERY.items() if getattr(found, "retriable", False)}
-    assert {name for name in retriable if KINDS[name] is not Kind.WAITS} == set()
+    assert {name for name in retriable if KINDS[name] is not ErrorKind.WAITS} == set()
 
 
 @pytest.mark.parametrize(
     ("error", "name", "kind"),
     [
-        (errors.SaslAuthenticationFailed("no"), "SaslAuthenticationFailed", Kind.REFUSED_IF_IT_LASTS),
-        (errors.KafkaError("InvalidSessionTimeoutError()"), "InvalidSessionTimeoutError", Kind.REFUSED),
-        (errors.KafkaError("Unexpected error during coordination KeyError(1)"), "KafkaError", Kind.WAITS),
-        (errors.CorruptRecordException(), "CorruptRecordException", Kind.BROKEN_IF_IT_LASTS),
-        (OSError(28, "No space left on device"), "OSError", Kind.WAITS),
-        (TimeoutError(), "TimeoutError", Kind.WAITS),
+        (errors.SaslAuthenticationFailed("no"), "SaslAuthenticationFailed", ErrorKind.REFUSED_IF_IT_LASTS),
+        (errors.KafkaError("InvalidSessionTimeoutError()"), "InvalidSessionTimeoutError", ErrorKind.REFUSED),
+        (errors.KafkaError("Unexpected error during coordination KeyError(1)"), "KafkaError", ErrorKind.WAITS),
+        (errors.CorruptRecordException(), "CorruptRecordException", ErrorKind.BROKEN_IF_IT_LASTS),
+        (OSError(28, "No space left on device"), "OSError", ErrorKind.WAITS),
+        (TimeoutError(), "TimeoutError", ErrorKind.WAITS),
     ],
 )
-def test_an_error_is_judged_by_its_name(error: Exception, name: str, kind: Kind) -> None:
+def test_an_error_is_judged_by_its_name(error: Exception, name: str, kind: ErrorKind) -> None:
     assert (name_of(error), kind_of(error)) == (name, kind)
 
 
@@ -50,7 +50,7 @@ def test_a_wrapped_error_is_judged_by_what_it_wraps() -> None:
     wrapped = errors.KafkaError("Unexpected error during batch delivery")
     wrapped.__cause__ = errors.TransactionalIdAuthorizationFailed("nacre.ingest-0")
     assert name_of(wrapped) == "TransactionalIdAuthorizationFailed"
-    assert kind_of(wrapped) is Kind.REFUSED
+    assert kind_of(wrapped) is ErrorKind.REFUSED
 
 
 def test_the_errors_that_a_log_line_names_are_found() -> None:

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from common.protocol.position import (
     MOST_BYTES,
-    Group,
-    Held,
+    HeldSplit,
     Position,
     PositionError,
+    SplitGroup,
     decode_position,
     digest,
     encode_position,
@@ -18,9 +18,9 @@ from common.protocol.position import (
 )
 
 COUNTS = st.integers(0, 10**12)
-HELD = st.builds(Held, st.text(max_size=8), st.text(max_size=8), COUNTS)
+HELD = st.builds(HeldSplit, st.text(max_size=8), st.text(max_size=8), COUNTS)
 GAPS = st.lists(st.tuples(COUNTS, st.none() | COUNTS), max_size=2).map(tuple)
-GROUPS = st.builds(Group, COUNTS, COUNTS, st.lists(HELD, max_size=3).map(tuple), GAPS)
+GROUPS = st.builds(SplitGroup, COUNTS, COUNTS, st.lists(HELD, max_size=3).map(tuple), GAPS)
 SOME_GROUPS = st.lists(GROUPS, max_size=3).map(tuple)
 POSITIONS = st.builds(
     Position,
@@ -35,8 +35,8 @@ POSITIONS = st.builds(
 
 
 def position_of(splits: int) -> Position:
-    held = tuple(Held(digest(f"name {number}"), digest("definition")) for number in range(splits))
-    return Position(Group(splits=held))
+    held = tuple(HeldSplit(digest(f"name {number}"), digest("definition")) for number in range(splits))
+    return Position(SplitGroup(splits=held))
 
 
 @given(POSITIONS)
@@ -55,12 +55,12 @@ def test_fifty_splits_fit_into_a_commit_whatever_they_count() -> None:
 
 def test_fields_of_a_later_version_are_ignored() -> None:
     metadata = '{"version":1,"rows":7,"later":{"x":1},"main":{"mark":3,"later":2,"splits":[["n","d",4,0,"later"]]}}'
-    assert decode_position(metadata, 9) == Position(Group(9, 3, (Held("n", "d", 4),)), rows=7)
+    assert decode_position(metadata, 9) == Position(SplitGroup(9, 3, (HeldSplit("n", "d", 4),)), rows=7)
 
 
 def test_of_a_split_that_does_not_say_it_rows_are_taken_to_be_placed() -> None:
     metadata = '{"version":1,"main":{"splits":[["n","d",4]]}}'
-    assert decode_position(metadata, 0).main.splits == (Held("n", "d", 4, placed=True),)
+    assert decode_position(metadata, 0).main.splits == (HeldSplit("n", "d", 4, placed=True),)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.log import repeats
 from common.log.repeats import drop_repeats
 from common.sessions import readiness as readiness_module
@@ -138,7 +138,7 @@ async def test_a_failure_is_reported_with_its_cause(
 
     async def diagnose(_error: BaseException, _settings: ServiceSettings) -> Diagnosis:
         reason = next(causes)
-        return Diagnosis(Kind.WAITS, reason, reason.partition(":")[0])
+        return Diagnosis(ErrorKind.WAITS, reason, reason.partition(":")[0])
 
     monkeypatch.setattr(readiness_module, "diagnose", diagnose)
     readiness.set_ready(6)

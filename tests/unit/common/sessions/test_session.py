@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka.errors import AuthenticationFailedError, ConsumerStoppedError, KafkaConnectionError
 
-from common.broker_errors.kinds import Kind
+from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.sessions import readiness as readiness_module
 from common.sessions import session as session_module
@@ -49,7 +49,7 @@ async def live(monkeypatch: pytest.MonkeyPatch, works_s: list[float]) -> Life:
     life = Life(works_s)
 
     async def diagnose(_error: Exception, _settings: ServiceSettings) -> Diagnosis:
-        return Diagnosis(Kind.REFUSED_IF_IT_LASTS, "user 'alice' is refused")
+        return Diagnosis(ErrorKind.REFUSED_IF_IT_LASTS, "user 'alice' is refused")
 
     monkeypatch.setattr(session_module, "diagnose", diagnose)
     monkeypatch.setattr(session_module, "pause", life.pause)
@@ -79,7 +79,7 @@ async def test_what_was_refused_before_a_good_session_no_longer_counts(monkeypat
 class Failures:
     """A service whose sessions fail with these errors, one after the other; the next one returns."""
 
-    def __init__(self, *errors: BaseException, kind: Kind = Kind.WAITS) -> None:
+    def __init__(self, *errors: BaseException, kind: ErrorKind = ErrorKind.WAITS) -> None:
         self.errors = list(errors)
         self.kind = kind
         self.pauses_s: list[float] = []
@@ -135,13 +135,13 @@ async def test_the_pauses_grow_up_to_a_limit(begin: Live) -> None:
 
 
 async def test_what_is_refused_is_tried_again_more_seldom(begin: Live) -> None:
-    failures = Failures(*(KafkaConnectionError("refused") for _ in range(2)), kind=Kind.REFUSED_IF_IT_LASTS)
+    failures = Failures(*(KafkaConnectionError("refused") for _ in range(2)), kind=ErrorKind.REFUSED_IF_IT_LASTS)
     await begin(failures)
     assert failures.pauses_s == [4.0, 4.0]
 
 
 async def test_what_no_waiting_mends_ends_the_service_at_once(begin: Live) -> None:
-    failures = Failures(KafkaConnectionError("refused"), kind=Kind.REFUSED)
+    failures = Failures(KafkaConnectionError("refused"), kind=ErrorKind.REFUSED)
     with pytest.raises(ConfigurationError, match="some cause"):
         await begin(failures)
     assert failures.sessions == 1

@@ -7,9 +7,9 @@ import pytest
 from ops.demo.proof import (
     CategoryFile,
     ProofError,
-    Rejected,
+    RejectedRow,
     Rows,
-    Whole,
+    WholeFile,
     categories,
     count_rows,
     prove,
@@ -22,7 +22,7 @@ from ops.findings import Finding
 DATA = b'Sex,Rings\nM,15\nF,"7"\nI\nM,x\n'
 SPLITS = ["all", "Sex", "Rings"]
 # A row of one field is rejected by ingest, and x is no number, so one split rejects it.
-REJECTED = [Rejected("", 21, b"I"), Rejected("Rings", 23, b"M,x")]
+REJECTED = [RejectedRow("", 21, b"I"), RejectedRow("Rings", 23, b"M,x")]
 
 
 def rows(*lines: str) -> Rows:
@@ -78,7 +78,7 @@ def test_a_row_in_place_of_another_is_found() -> None:
 
 
 def test_another_row_rejected_than_missing_is_found() -> None:
-    rejected = [REJECTED[0], Rejected("Rings", 10, b"M,15")]
+    rejected = [REJECTED[0], RejectedRow("Rings", 10, b"M,15")]
     findings = prove(DATA, "in.csv", SPLITS, FILES, rejected)
     assert failed(findings) == ["in 4 = out 2 + rejected 2, NOT the same rows, in split Rings"]
 
@@ -91,31 +91,40 @@ def test_a_file_without_the_header_is_found() -> None:
 def test_an_empty_row_is_a_row() -> None:
     files = [CategoryFile("all", "", count_rows(["a\n", "\n"]))]
     assert not failed(prove(b"a\n\n", "in.csv", ["all"], files, []))
-    assert not failed(prove(b"a\n\n", "in.csv", ["all"], [], [Rejected("all", 2, b"")]))
+    assert not failed(prove(b"a\n\n", "in.csv", ["all"], [], [RejectedRow("all", 2, b"")]))
 
 
 @pytest.mark.parametrize("eol", [b"\n", b"\r\n", b"\r"])
 def test_rejected_rows_are_cut_out_with_their_line_endings(eol: bytes) -> None:
     data = eol.join([b"a", b"1", b"", b"x", b"2", b"y"])
     at = data.index
-    rejected = [Rejected("", at(b"y"), b"y"), Rejected("", at(b"x"), b"x"), Rejected("", at(b"x") - len(eol), b"")]
+    rejected = [
+        RejectedRow("", at(b"y"), b"y"),
+        RejectedRow("", at(b"x"), b"x"),
+        RejectedRow("", at(b"x") - len(eol), b""),
+    ]
     assert without(data, rejected) == eol.join([b"a", b"1", b"2", b""])
 
 
-@pytest.mark.parametrize("row", [Rejected("", 10, b"M,16"), Rejected("", 99, b"M,15"), Rejected("", 26, b"M,x\n?")])
-def test_a_rejected_row_that_is_not_in_the_input_is_an_error(row: Rejected) -> None:
+@pytest.mark.parametrize(
+    "row", [RejectedRow("", 10, b"M,16"), RejectedRow("", 99, b"M,15"), RejectedRow("", 26, b"M,x\n?")]
+)
+def test_a_rejected_row_that_is_not_in_the_input_is_an_error(row: RejectedRow) -> None:
     with pytest.raises(ProofError, match="does not have there"):
         without(DATA, [row])
 
 
 def test_a_row_rejected_twice_is_an_error() -> None:
     with pytest.raises(ProofError, match="at byte 10"):
-        without(DATA, [Rejected("", 10, b"M,15"), Rejected("", 10, b"M,15")])
+        without(DATA, [RejectedRow("", 10, b"M,15"), RejectedRow("", 10, b"M,15")])
 
 
 def test_the_file_of_rejected_rows_is_read_whatever_bytes_are_in_it() -> None:
     text = b'source,line,offset,split,reason,row\ns,2,10,\xc3\xa4,why,"\xff,""q"""\ns,3,20,,why,\n'.decode("latin-1")
-    assert read_rejected(text.splitlines(keepends=True)) == [Rejected("ä", 10, b'\xff,"q"'), Rejected("", 20, b"")]
+    assert read_rejected(text.splitlines(keepends=True)) == [
+        RejectedRow("ä", 10, b'\xff,"q"'),
+        RejectedRow("", 20, b""),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +137,7 @@ def test_the_file_of_rejected_rows_is_read_whatever_bytes_are_in_it() -> None:
     ],
 )
 def test_the_file_of_all_rows_is_the_input(sha256: str | None, left_out: int, *, holds: bool, text: str) -> None:
-    assert prove_whole(Whole("o/all.csv", sha256, "0123456789"), "in.csv", left_out) == Finding(holds, text)
+    assert prove_whole(WholeFile("o/all.csv", sha256, "0123456789"), "in.csv", left_out) == Finding(holds, text)
 
 
 def test_numbers_are_in_their_order_and_other_categories_by_their_rows() -> None:

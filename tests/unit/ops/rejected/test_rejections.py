@@ -34,17 +34,17 @@ from common.protocol.rejections import (
 from common.rows.schema import Dialect, Schema
 from ops.rejected.rejections import (
     COLUMNS,
-    Judge,
     Mended,
     OffsetSet,
     RejectionGroups,
+    ReplayJudge,
     Selection,
     check_row,
     read_mended,
     shown,
     table,
 )
-from ops.rejected.replay import Rejected
+from ops.rejected.replay import RejectedTopic
 from services.sink.grouping import rejection_grouping
 from services.sink.ledger.entries import REJECTED_KEY
 from services.split.categories.splits import parse_split_by
@@ -57,8 +57,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 REJECTIONS = st.builds(Rejection, TEXTS, st.integers(1, 10**9), st.integers(0, 10**12), TEXTS, TEXTS, st.binary())
 
 
-def judge_of(schema: Schema = SCHEMA) -> Judge:
-    return Judge({"/a.csv": "s", "/none.csv": "", "/lost.csv": "gone"}, {"s": schema}, 1_000)
+def judge_of(schema: Schema = SCHEMA) -> ReplayJudge:
+    return ReplayJudge({"/a.csv": "s", "/none.csv": "", "/lost.csv": "gone"}, {"s": schema}, 1_000)
 
 
 def records_of(outbox: Outbox, topic: str) -> list[Any]:
@@ -153,7 +153,7 @@ def test_rejections_before_a_source_was_read_again_count_as_done() -> None:
     nothing: Any = None
     replayed = OffsetSet()
     replayed.add(9)
-    rejected = Rejected(nothing, TOPICS, 20, replayed, {"/a.csv": 7})
+    rejected = RejectedTopic(nothing, TOPICS, 20, replayed, {"/a.csv": 7})
     of_a, of_b = (Rejection(f"/{name}.csv", 1, 0, "", "why", b"x") for name in "ab")
     assert [number for number in range(12) if rejected.is_done(number, of_a)] == [0, 1, 2, 3, 4, 5, 6, 9]
     assert [number for number in range(12) if rejected.is_done(number, of_b)] == [9]
@@ -216,11 +216,11 @@ def test_a_mended_row_is_of_its_own_rejection_alone(rejection: Rejection, other:
 def test_a_row_of_a_split_that_is_not_in_use_is_refused_with_the_splits_there_are() -> None:
     schemas = {"/a.csv": "s"}, {"s": SCHEMA}
     with pytest.raises(ValueError, match=r"split Rings is not in use, .* In use: Sex, all; "):
-        Judge(*schemas, 1_000, {"all", "Sex"})(REJECTION, b"M,8")
-    assert Judge(*schemas, 1_000, {"Rings"})(REJECTION, b"M,8")
-    assert Judge(*schemas, 1_000, None)(REJECTION, b"M,8")
+        ReplayJudge(*schemas, 1_000, {"all", "Sex"})(REJECTION, b"M,8")
+    assert ReplayJudge(*schemas, 1_000, {"Rings"})(REJECTION, b"M,8")
+    assert ReplayJudge(*schemas, 1_000, None)(REJECTION, b"M,8")
     # A row that ingest rejected is for all splits.
-    assert Judge(*schemas, 1_000, {"all"})(replace(REJECTION, split=""), b"M,8")
+    assert ReplayJudge(*schemas, 1_000, {"all"})(replace(REJECTION, split=""), b"M,8")
 
 
 def test_a_row_that_fits_is_sent_with_its_place() -> None:

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.validate.columns import Fields, merged, with_fields
+from ops.validate.columns import ColumnFields, merged_fields, with_fields
 
 SAMPLES = [b"", b"7", b"07", b"-1", b" 3 ", b"0.5", b"1e3", b"2026-01-31", b"2026-01-31T10:00", b"M", b"\xff"]
 FIELDS = st.lists(st.sampled_from(SAMPLES) | st.binary(max_size=4), max_size=12)
 
 
 def guess(*fields: bytes) -> str:
-    return with_fields(Fields(), fields).guess
+    return with_fields(ColumnFields(), fields).guess
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_dates_and_times_that_python_writes_are_recognized(moments: list[dt.date
 
 @given(one=FIELDS, other=FIELDS)
 def test_the_cut_into_batches_and_their_order_make_no_difference(one: list[bytes], other: list[bytes]) -> None:
-    together = with_fields(Fields(), one + other)
-    assert with_fields(with_fields(Fields(), one), other) == together
-    assert with_fields(with_fields(Fields(), other), one) == together
-    assert merged(with_fields(Fields(), one), with_fields(Fields(), other)) == together
+    together = with_fields(ColumnFields(), one + other)
+    assert with_fields(with_fields(ColumnFields(), one), other) == together
+    assert with_fields(with_fields(ColumnFields(), other), one) == together
+    assert merged_fields(with_fields(ColumnFields(), one), with_fields(ColumnFields(), other)) == together
 
 
 @given(FIELDS)
 def test_every_field_is_counted_once(fields: list[bytes]) -> None:
-    known = with_fields(Fields(), fields)
+    known = with_fields(ColumnFields(), fields)
     assert known.empty == fields.count(b"")
     assert known.filled + known.empty == len(fields)

@@ -6,14 +6,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.rows.schema import BOM, Dialect, Schema
-from ops.validate.columns import Fields
+from ops.validate.columns import ColumnFields
 from ops.validate.examination import (
     MAX_REASONS,
+    CountedReason,
     ExaminedChunk,
     ExaminedSource,
     ReadPosition,
-    Reason,
-    Rejections,
+    RejectionSummary,
     examine_chunk,
     with_chunk,
     with_rejects,
@@ -76,7 +76,9 @@ def test_rows_and_bad_rows_are_those_that_ingest_frames(data: bytes) -> None:
     rejects = [part for part in framed.frames if isinstance(part, Reject)]
     source = judged(b"a,b\n" + data)
     assert source.rows == sum(len(part.rows) for part in framed.frames if not isinstance(part, Reject))
-    assert source.rejections == with_rejects(Rejections(), [(part.reason.text, f"s:{part.line}") for part in rejects])
+    assert source.rejections == with_rejects(
+        RejectionSummary(), [(part.reason.text, f"s:{part.line}") for part in rejects]
+    )
     assert all(fields.filled + fields.empty == source.rows for fields in source.columns)
 
 
@@ -84,12 +86,12 @@ def test_a_source_is_described_by_its_rows_columns_and_rejections() -> None:
     source = judged(b'a,b\n1,x\n2,\n\n"3","y\ny"\n4\n5,\xff\n')
     assert source.schema == Schema(b"a,b", ("a", "b"))
     assert (source.rows, source.longest_bytes) == (4, 9)
-    assert source.columns == (Fields(("int", "float"), 4, 0), Fields((), 3, 1))
-    assert source.rejections == Rejections(
-        2, (Reason("blank line", 1, ("s:4",)), Reason("1 field, the header has 2", 1, ("s:7",)))
+    assert source.columns == (ColumnFields(("int", "float"), 4, 0), ColumnFields((), 3, 1))
+    assert source.rejections == RejectionSummary(
+        2, (CountedReason("blank line", 1, ("s:4",)), CountedReason("1 field, the header has 2", 1, ("s:7",)))
     )
     # The line break within quotes counts as a line.
-    assert source.no_text == Rejections(1, (Reason("not UTF-8", 1, ("s:8",)),))
+    assert source.no_text == RejectionSummary(1, (CountedReason("not UTF-8", 1, ("s:8",)),))
 
 
 def test_wrong_quotes_of_a_header_are_reported_once_it_is_read() -> None:
@@ -122,8 +124,8 @@ def test_a_beginning_that_cannot_be_read_is_reported_as_ingest_reports_it() -> N
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 9).map(str)), max_size=40), st.integers(0, 40))
 def test_rejections_count_all_and_keep_the_first(found: list[tuple[str, str]], cut: int) -> None:
-    rejections = with_rejects(Rejections(), found)
-    assert with_rejects(with_rejects(Rejections(), found[:cut]), found[cut:]) == rejections
+    rejections = with_rejects(RejectionSummary(), found)
+    assert with_rejects(with_rejects(RejectionSummary(), found[:cut]), found[cut:]) == rejections
     assert rejections.count == len(found)
     kept = list(dict.fromkeys(reason for reason, _ in found))[:MAX_REASONS]
     assert [reason.text for reason in rejections.reasons] == kept
@@ -134,4 +136,4 @@ def test_rejections_count_all_and_keep_the_first(found: list[tuple[str, str]], c
 
 def test_many_rows_at_once_are_taken_apart_in_parts() -> None:
     source = judged(b"a\n" + b"7\n" * 25_000)
-    assert source == replace(source, rows=25_000, columns=(Fields(("int", "float"), 25_000, 0),))
+    assert source == replace(source, rows=25_000, columns=(ColumnFields(("int", "float"), 25_000, 0),))

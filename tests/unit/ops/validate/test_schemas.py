@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from common.pipeline.registry import Registered, number_schema
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest, list_names, show_name
-from ops.validate.columns import Fields, with_fields
+from ops.validate.columns import ColumnFields, with_fields
 from ops.validate.examination import ExaminedSource
 from ops.validate.schemas import dissent, group_by_schema
 
@@ -56,7 +56,7 @@ def test_schemas_keep_their_number_and_new_ones_get_the_next() -> None:
 
 def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
     one, two = schema("a"), schema("b")
-    ints, words = with_fields(Fields(), [b"1", b""]), with_fields(Fields(), [b"x"])
+    ints, words = with_fields(ColumnFields(), [b"1", b""]), with_fields(ColumnFields(), [b"x"])
     sources = [
         ExaminedSource("1", two, 1, columns=(words,)),
         ExaminedSource("2", one, 2, columns=(ints,)),
@@ -69,7 +69,7 @@ def test_sources_are_grouped_by_schema_and_their_columns_put_together() -> None:
     known = {one.id: Registered(2, one), two.id: Registered(7, two)}
     first, second = group_by_schema(sources, known)
     assert [source.name for source in first.sources] == ["2", "4", "5", "6"]
-    assert first.columns == (Fields((), 3, 2),)
+    assert first.columns == (ColumnFields((), 3, 2),)
     assert dissent(first, 0) == "int except in 4 (text)"
     assert (second.registered.number, second.differences) == (7, ("added b", "missing a"))
     assert dissent(second, 0) == ""

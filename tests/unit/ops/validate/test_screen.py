@@ -7,18 +7,22 @@ from rich.console import Console
 from common.pipeline.registry import Registered
 from common.rows.schema import Dialect, Schema
 from ops.findings import Finding
-from ops.validate.columns import Fields
-from ops.validate.examination import ExaminedSource, Reason, Rejections
+from ops.validate.columns import ColumnFields
+from ops.validate.examination import CountedReason, ExaminedSource, RejectionSummary
 from ops.validate.schemas import SchemaGroup
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitOutcome
 
 SCHEMA = Schema(b"a;b", ("a", "[b]"), Dialect(b";"))
-INTS, EMPTY = Fields(("int", "float"), 3, 1), Fields(empty=4)
-BAD = Rejections(9, (Reason("blank line", 5, ("x.csv:3", "x.csv:4", "x.csv:5")), Reason("1 field", 1, ("x.csv:9",))))
+INTS, EMPTY = ColumnFields(("int", "float"), 3, 1), ColumnFields(empty=4)
+BAD = RejectionSummary(
+    9, (CountedReason("blank line", 5, ("x.csv:3", "x.csv:4", "x.csv:5")), CountedReason("1 field", 1, ("x.csv:9",)))
+)
 GOOD = ExaminedSource("x.csv", SCHEMA, 4, columns=(INTS, EMPTY))
 GROUP = SchemaGroup(Registered(1, SCHEMA), (GOOD,), (INTS, EMPTY))
-OUTCOME = SplitOutcome("a", 4, 2, complete=True, samples=(("a/1.csv", 3), ("a/2.csv", 1)), rejections=Rejections())
+OUTCOME = SplitOutcome(
+    "a", 4, 2, complete=True, samples=(("a/1.csv", 3), ("a/2.csv", 1)), rejections=RejectionSummary()
+)
 
 
 def shown(validation: Validation, asked: Asked | None = None) -> list[str]:
@@ -48,7 +52,7 @@ def test_all_is_well() -> None:
 def test_rejected_rows_are_shown_by_reason_and_location() -> None:
     bad = ExaminedSource("x.csv", SCHEMA, 4, columns=(INTS, EMPTY), rejections=BAD)
     split = SplitOutcome(
-        "a", 3, 2, complete=False, samples=(), rejections=Rejections(1, (Reason("no", 1, ("x.csv:2",)),))
+        "a", 3, 2, complete=False, samples=(), rejections=RejectionSummary(1, (CountedReason("no", 1, ("x.csv:2",)),))
     )
     validation = Validation("in", [bad], [GROUP], [split])
     lines = shown(validation)
@@ -100,13 +104,15 @@ def test_another_schema_is_shown_by_its_differences() -> None:
 
 
 def test_a_type_that_one_source_lacks_is_shown() -> None:
-    word = ExaminedSource("y.csv", SCHEMA, 1, columns=(Fields((), 1), EMPTY))
-    group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (Fields((), 7, 2), EMPTY))
+    word = ExaminedSource("y.csv", SCHEMA, 1, columns=(ColumnFields((), 1), EMPTY))
+    group = SchemaGroup(Registered(1, SCHEMA), (GOOD, GOOD, word), (ColumnFields((), 7, 2), EMPTY))
     assert "1 a text 2 int except in y.csv (text)" in shown(Validation("in", [GOOD], [group], []))
 
 
 def test_rows_that_are_no_text_are_a_note_and_no_fault() -> None:
-    source = ExaminedSource("x.csv", SCHEMA, 4, no_text=Rejections(2, (Reason("not UTF-8", 2, ("x.csv:2",)),)))
+    source = ExaminedSource(
+        "x.csv", SCHEMA, 4, no_text=RejectionSummary(2, (CountedReason("not UTF-8", 2, ("x.csv:2",)),))
+    )
     validation = Validation("in", [source], [GROUP], [], broker=[Finding(holds=True, text="answers")])
     assert any(line.startswith("note: 2 rows are not UTF-8, the first at x.csv:2") for line in shown(validation))
     assert texts(validation) == ["True 4 rows in 1 source can be read", "True answers"]

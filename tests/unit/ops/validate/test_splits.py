@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from common.pipeline.registry import Registered
 from common.rows.schema import Schema
-from ops.validate.examination import ExaminedChunk, ReadPosition, Reason, examine_chunk
+from ops.validate.examination import CountedReason, ExaminedChunk, ReadPosition, examine_chunk
 from ops.validate.splits import SplitTally
 from services.ingest.parsing.options import ReadOptions
 from services.split.categories.splits import parse_split_by
@@ -66,14 +66,14 @@ def test_rejected_rows_are_counted_by_reason_with_their_lines() -> None:
     chunks = chunks_of([('"q\nq"', "no"), ("x", "7"), ("x", "no"), ("x", "-")])
     rejections = tallied("b:int", chunks).outcome(KNOWN).rejections
     assert rejections.reasons == (
-        Reason("b: not an int: 'no'", 2, ("s:2", "s:5")),
-        Reason("b: not an int: '-'", 1, ("s:6",)),
+        CountedReason("b: not an int: 'no'", 2, ("s:2", "s:5")),
+        CountedReason("b: not an int: '-'", 1, ("s:6",)),
     )
 
 
 def test_without_its_column_a_split_rejects_every_row() -> None:
     rejections = tallied("c", chunks_of([("x", "7")] * 5)).outcome(KNOWN).rejections
-    assert rejections.reasons == (Reason('no column c: there are "a", "b"', 5, ("s:2", "s:3", "s:4")),)
+    assert rejections.reasons == (CountedReason('no column c: there are "a", "b"', 5, ("s:2", "s:3", "s:4")),)
 
 
 def test_a_category_too_long_for_a_key_is_rejected_as_split_does() -> None:

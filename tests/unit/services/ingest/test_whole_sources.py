@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.pipeline.topics import Topics
-from common.protocol.position import Group, Held, Position, digest
+from common.protocol.position import HeldSplit, Position, SplitGroup, digest
 from common.protocol.tolerance import parse_tolerance
 from common.rows.schema import Schema
 from services.ingest.context import IngestContext
@@ -21,8 +21,8 @@ from services.split.rejected_whole import RejectedWhole, find_rejected_whole
 SPLITS = parse_split_by("Sex,Rings:int")
 
 
-def held(split: str, rejected: int, *, placed: bool = False) -> Held:
-    return Held(digest(split), "d", rejected, placed)
+def held(split: str, rejected: int, *, placed: bool = False) -> HeldSplit:
+    return HeldSplit(digest(split), "d", rejected, placed)
 
 
 def found(*positions: Position, max_rejected: str = "none") -> list[RejectedWhole]:
@@ -30,20 +30,20 @@ def found(*positions: Position, max_rejected: str = "none") -> list[RejectedWhol
 
 
 def test_a_split_that_placed_no_row_in_any_partition_has_rejected_all() -> None:
-    one = Position(Group(splits=(held("Sex", 0, placed=True), held("Rings", 2))))
-    other = Position(filling=(Group(splits=(held("Rings", 3),)),))
+    one = Position(SplitGroup(splits=(held("Sex", 0, placed=True), held("Rings", 2))))
+    other = Position(filling=(SplitGroup(splits=(held("Rings", 3),)),))
     assert found(one, other) == [RejectedWhole("Rings", 5)]
     assert not found(one, other, max_rejected="100%")
     assert not found(one, other, max_rejected="5")
     assert found(one, other, max_rejected="4")
-    placed = Position(Group(splits=(held("Rings", 0, placed=True),)))
+    placed = Position(SplitGroup(splits=(held("Rings", 0, placed=True),)))
     assert not found(one, other, placed)
 
 
 def test_a_split_without_rows_or_gone_from_split_by_has_not_rejected_all() -> None:
     assert not found()
-    assert not found(Position(Group(splits=(held("Sex", 0), held("Rings", 0)))))
-    assert not found(Position(resting=(Group(splits=(held("Other", 9),)),)))
+    assert not found(Position(SplitGroup(splits=(held("Sex", 0), held("Rings", 0)))))
+    assert not found(Position(resting=(SplitGroup(splits=(held("Other", 9),)),)))
 
 
 class Outbox:

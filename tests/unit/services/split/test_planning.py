@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from common.protocol.messages import Mark
 from common.protocol.position import (
-    Group,
-    Held,
+    HeldSplit,
     Position,
     PositionError,
+    SplitGroup,
     decode_position,
     digest,
     encode_position,
@@ -31,8 +31,8 @@ def splits_of(names: Sequence[str]) -> tuple[Split, ...]:
     return parse_split_by(",".join(names))
 
 
-def held(name: str, definition: str = "") -> Held:
-    return Held(digest(name), digest(definition or name))
+def held(name: str, definition: str = "") -> HeldSplit:
+    return HeldSplit(digest(name), digest(definition or name))
 
 
 class Model:
@@ -75,7 +75,7 @@ class Model:
         moved = [passed(replace(group, offset=end)) for group in moving]
         return replace(position, filling=merged([*moved, *others]))
 
-    def _carry(self, group: Group, offset: int) -> None:
+    def _carry(self, group: SplitGroup, offset: int) -> None:
         for each in group.splits:
             name = next(name for name in NAMES if digest(name) == each.name)
             marked = MarkedRows(replace(MARK, split=self.log[offset]), (), [b"row"], offset)
@@ -107,27 +107,30 @@ def test_whenever_splits_come_and_go_each_has_each_row_once_and_in_order(
 
 def test_with_nothing_committed_all_splits_go_on_together() -> None:
     planned = plan(None, splits_of(["a", "b"]), 0)
-    assert planned == Plan(Position(Group(splits=(held("a"), held("b")))))
+    assert planned == Plan(Position(SplitGroup(splits=(held("a"), held("b")))))
 
 
 def test_a_new_split_is_filled_and_one_that_is_gone_rests_where_it_was() -> None:
-    committed = Position(Group(100, 90, (held("a"), held("b"))))
+    committed = Position(SplitGroup(100, 90, (held("a"), held("b"))))
     planned = plan(committed, splits_of(["b", "c"]), 0)
     assert planned.position == Position(
-        Group(100, 90, (held("b"),)),
-        (Group(0, 0, (held("c"),), ((0, 100),)),),
-        (Group(100, 90, (held("a"),), ((100, None),)),),
+        SplitGroup(100, 90, (held("b"),)),
+        (SplitGroup(0, 0, (held("c"),), ((0, 100),)),),
+        (SplitGroup(100, 90, (held("a"),), ((100, None),)),),
     )
     assert (planned.new, planned.back, planned.gone) == ((held("c"),), (), (held("a"),))
     later = replace(planned.position, main=replace(planned.position.main, offset=150), filling=())
     returned = plan(later, splits_of(["a", "b"]), 0)
-    assert returned.position.filling == (Group(100, 90, (held("a"),), ((100, 150),)),)
+    assert returned.position.filling == (SplitGroup(100, 90, (held("a"),), ((100, 150),)),)
     assert (returned.new, returned.back, returned.gone) == ((), (held("a"),), ())
 
 
 def test_another_definition_under_a_known_name_is_refused_also_for_one_that_is_gone() -> None:
-    known = Held(digest("Rings"), digest("Rings:int"))
-    for committed in (Position(Group(9, 0, (known,))), Position(Group(9), resting=(Group(3, 0, (known,)),))):
+    known = HeldSplit(digest("Rings"), digest("Rings:int"))
+    for committed in (
+        Position(SplitGroup(9, 0, (known,))),
+        Position(SplitGroup(9), resting=(SplitGroup(3, 0, (known,)),)),
+    ):
         with pytest.raises(RedefinedError) as caught:
             plan(committed, parse_split_by("Rings:float"), 0)
         assert caught.value.held == known
@@ -136,7 +139,7 @@ def test_another_definition_under_a_known_name_is_refused_also_for_one_that_is_g
 
 
 def test_rows_that_retention_deleted_are_missed_only_by_splits_that_need_them() -> None:
-    committed = Position(Group(100, 90, (held("a"),)), resting=(Group(10, 0, (held("b"),), ((20, None),)),))
+    committed = Position(SplitGroup(100, 90, (held("a"),)), resting=(SplitGroup(10, 0, (held("b"),), ((20, None),)),))
     assert plan(committed, splits_of(["a"]), 50).position.main.offset == 100
     for names, missing in ((["a", "c"], held("c")), (["a", "b"], held("b"))):
         with pytest.raises(ExpiredError) as caught:
@@ -149,19 +152,19 @@ def test_rows_that_retention_deleted_are_missed_only_by_splits_that_need_them() 
 
 
 def test_an_accepted_beginning_is_used_once_and_only_while_it_is_the_beginning() -> None:
-    committed = Position(Group(100, 90, (held("a"),)), begin=50)
+    committed = Position(SplitGroup(100, 90, (held("a"),)), begin=50)
     position = plan(committed, splits_of(["a", "c"]), 50).position
-    assert position.filling == (Group(50, 50, (held("c"),), ((0, 100),)),)
+    assert position.filling == (SplitGroup(50, 50, (held("c"),), ((0, 100),)),)
     assert position.begin is None
     with pytest.raises(ExpiredError):
         plan(committed, splits_of(["a", "c"]), 60)
-    fresh = plan(Position(Group(50), begin=50), splits_of(["a", "c"]), 50).position
-    assert (fresh.main, fresh.filling) == (Group(50, 0, (held("a"), held("c"))), ())
+    fresh = plan(Position(SplitGroup(50), begin=50), splits_of(["a", "c"]), 50).position
+    assert (fresh.main, fresh.filling) == (SplitGroup(50, 0, (held("a"), held("c"))), ())
     late = plan(replace(committed, begin=120), splits_of(["a"]), 120).position
     assert late.main.offset == 120
 
 
 def test_an_offset_that_was_moved_back_by_hand_is_refused() -> None:
-    committed = Position(Group(5), (Group(7, 0, (held("a"),)),))
+    committed = Position(SplitGroup(5), (SplitGroup(7, 0, (held("a"),)),))
     with pytest.raises(PositionError, match="by hand"):
         plan(committed, splits_of(["a"]), 0)

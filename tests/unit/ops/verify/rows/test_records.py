@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from common.rows.reasons import Code
 from common.rows.schema import Dialect
-from ops.verify.rows.records import Line, Record, Rules, cut_at, lines_of, records_of
+from ops.verify.rows.records import CsvRecord, Line, Rules, cut_at, lines_of, records_of
 from ops.verify.spool import digest
 from services.ingest.parsing.following import find_line_rest
 from services.ingest.parsing.framing import Reject, frame
@@ -29,7 +29,7 @@ def in_chunks(data: bytes, size: int) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
 
 
-def found(data: bytes, rules: Rules, chunk: int = 5) -> list[Record]:
+def found(data: bytes, rules: Rules, chunk: int = 5) -> list[CsvRecord]:
     return list(records_of(lines_of(in_chunks(data, chunk)), rules))
 
 
@@ -37,7 +37,7 @@ def shortened(data: bytes, chunk: int, longest: int, cut: int = 0) -> list[Line]
     return list(lines_of(in_chunks(data, chunk), 1, longest, cut))
 
 
-def items(records: list[Record]) -> list[Item]:
+def items(records: list[CsvRecord]) -> list[Item]:
     return [(each.line, each.offset, each.text, each.eol if each.code is None else each.code) for each in records]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from common.protocol.category_keys import Category
 from common.protocol.output_folder import RESERVED, is_reserved_folder
 from services.sink.paths.names import file_path
-from services.sink.paths.template import DEFAULT_RULE, DEFAULT_TEMPLATE, Place, path_rule
+from services.sink.paths.template import DEFAULT_RULE, DEFAULT_TEMPLATE, FilePlace, path_rule
 
 texts = st.text(max_size=8) | st.sampled_from(["rejected", "M-000001", "a=b", "x.csv", "..", "a" * 300, *RESERVED])
 categories = st.lists(texts | st.none(), max_size=3).map(tuple)
@@ -15,22 +15,22 @@ categories = st.lists(texts | st.none(), max_size=3).map(tuple)
 
 @given(texts, categories, st.integers(1, 12))
 def test_the_default_is_the_rule_of_names(split: str, category: Category, number: int) -> None:
-    assert DEFAULT_RULE.place(split, category, number) == Place(file_path(split, category, number))
+    assert DEFAULT_RULE.place(split, category, number) == FilePlace(file_path(split, category, number))
 
 
 @pytest.mark.parametrize(
     ("template", "suffix", "place"),
     [
-        (DEFAULT_TEMPLATE, "", Place("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv")),
-        (DEFAULT_TEMPLATE, ".gz", Place("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv.gz")),
+        (DEFAULT_TEMPLATE, "", FilePlace("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv")),
+        (DEFAULT_TEMPLATE, ".gz", FilePlace("Sex/M~2-000007.csv.open", "Sex/M~2-000007.csv.gz")),
         (
             "{split}={category}/{date}/part-{part}.csv",
             ".zst",
-            Place("Sex=M~2/2026-11-25/part-000007.csv.open", "Sex=M~2/2026-11-25/part-000007.csv.zst"),
+            FilePlace("Sex=M~2/2026-11-25/part-000007.csv.open", "Sex=M~2/2026-11-25/part-000007.csv.zst"),
         ),
     ],
 )
-def test_a_file_that_will_be_finished_has_two_places(template: str, suffix: str, place: Place) -> None:
+def test_a_file_that_will_be_finished_has_two_places(template: str, suffix: str, place: FilePlace) -> None:
     rule = path_rule(template, rolls=True, packed_suffix=suffix)
     assert rule.place("Sex", ("M",), 2, 7, "2026-11-25") == place
 
