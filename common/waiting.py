@@ -56,7 +56,7 @@ async def until_stopped(
         stopping.cancel()
 
 
-async def all_ended(*waiting: Awaitable[Any]) -> None:
+async def wait_for_all(*waiting: Awaitable[Any]) -> None:
     """Wait until all of these have ended; once one fails, cancel the others, wait for them, and raise its error."""
     futures = [asyncio.ensure_future(each) for each in waiting]
     try:

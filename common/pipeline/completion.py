@@ -20,7 +20,7 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.reading import read_to_end
 from common.pipeline.partitions import Partitions
 from common.pipeline.topics import Groups, describe_expired
-from common.protocol.finite_run import describe_run, find_open
+from common.protocol.finite_run import describe_run, explain_open
 from common.protocol.position import Position, PositionError, decode_position, digest_splits
 from common.protocol.progress import Progress, Run, decode_progress
 from common.settings import ServiceSettings
@@ -108,7 +108,7 @@ class CompletionWatch:
     @property
     def open(self) -> str:
         """Why ingest may not have ended; "" when it has, as far as can be known."""
-        return find_open(self.sources, self.runs, self._count)
+        return explain_open(self.sources, self.runs, self._count)
 
     async def read_sources(self, consumer: AIOKafkaConsumer) -> None:
         """Bring `sources` and `runs` up to date, with a consumer that nothing else uses."""

@@ -11,7 +11,7 @@ _SHOWN = 3
 _LONGEST_SHOWN = 300
 
 
-def find_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitions: int) -> str:
+def explain_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], partitions: int) -> str:
     """Say in one line why ingest may send more; "" when it has ended, as far as can be known.
 
     A finite run is over when every partition is done in the same round: no source is read any further then. If ingest

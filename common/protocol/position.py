@@ -142,7 +142,7 @@ def misplaced(remembered: Mapping[str, str], present: Mapping[str, str]) -> list
     return [name for name, known in remembered.items() if known and present.get(name, "") not in ("", known)]
 
 
-def merged(groups: Iterable[SplitGroup]) -> tuple[SplitGroup, ...]:
+def merged_groups(groups: Iterable[SplitGroup]) -> tuple[SplitGroup, ...]:
     """The groups, sorted by offset; those of the same offset and gaps are merged, those without splits left out."""
     found: dict[tuple[int, tuple[Gap, ...]], SplitGroup] = {}
     for group in groups:

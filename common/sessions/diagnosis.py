@@ -11,7 +11,7 @@ from common.broker_errors.refusals import BOUNDS, refusal
 from common.connection.arguments import connection
 from common.log.client_warnings import last_warning
 from common.sessions.broker_limits import ask_broker_for
-from common.sessions.listener_probe import Listener, look_at
+from common.sessions.listener_probe import Listener, probe_listener
 from common.settings import ServiceSettings
 
 _Address = tuple[str, int]
@@ -86,11 +86,11 @@ async def _cause(address: _Address, failure: BaseException | None, settings: Ser
     access = _access_of(settings)
     if not needs_a_look(failure):
         return cause_of(failure, access, ProbeResult())
-    listener = await look_at(*address, connection(settings).get("ssl_context"))
+    listener = await probe_listener(*address, connection(settings).get("ssl_context"))
     is_used_right = listener.is_kafka and bool(listener.mechanisms) == access.has_sasl
     if failure is None and is_used_right:
         return None
-    otherwise = await look_at(*address, None) if access.has_tls and not listener.is_kafka else Listener()
+    otherwise = await probe_listener(*address, None) if access.has_tls and not listener.is_kafka else Listener()
     if failure is None or isinstance(failure, TimeoutError):
         # Something other than Kafka may send what aiokafka takes for the beginning of a long answer.
         failure = listener.failure or failure

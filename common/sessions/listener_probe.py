@@ -23,7 +23,7 @@ class Listener:
     failure: Exception | None = None
 
 
-async def look_at(host: str, port: int, tls: ssl.SSLContext | None) -> Listener:
+async def probe_listener(host: str, port: int, tls: ssl.SSLContext | None) -> Listener:
     """Ask the listener in Kafka's protocol, with TLS or without, for at most some seconds."""
     writer: asyncio.StreamWriter | None = None
     listener = Listener()

@@ -80,7 +80,7 @@ class LocalKafka:
             raise LocalKafkaError("Kafka is already running")
         self.kill()
         if self._port is not None:
-            kafka_settings.check_free(self._port)
+            kafka_settings.check_port_free(self._port)
         java, classpath = jars.java(), jars.classpath()
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         properties = kafka_settings.broker_properties(self._port or 0, self._config, self._preferences)

@@ -117,7 +117,7 @@ def answers(port: int) -> bool:
     return bool(brokers > 0)
 
 
-def check_free(port: int) -> None:
+def check_port_free(port: int) -> None:
     """Raise LocalKafkaError if a broker cannot listen on the port."""
     with socket.socket() as probe:
         # The broker sets this too, so lingering connections of an earlier broker do not make the port taken.

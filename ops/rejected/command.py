@@ -21,7 +21,16 @@ from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.command_line import Parser
-from ops.rejected.rejections import COLUMNS, Mended, RejectionGroups, Selection, read_mended, shown, split_shown, table
+from ops.rejected.rejections import (
+    COLUMNS,
+    Mended,
+    RejectionGroups,
+    Selection,
+    csv_line_of,
+    read_mended,
+    split_shown,
+    table,
+)
 from ops.rejected.replay import ReplayOutcome, find_partitions, open_rejected, replay
 
 _PROGRAM = "nacre rejected"
@@ -147,7 +156,7 @@ async def _show(settings: ServiceSettings, selection: Selection, limit: int | No
             if limit is not None and count >= limit:
                 break
             if replayed_too or not rejected.is_done(number, rejection):
-                sys.stdout.buffer.write(shown(number, rejection))
+                sys.stdout.buffer.write(csv_line_of(number, rejection))
                 count += 1
     sys.stdout.flush()
     return 0

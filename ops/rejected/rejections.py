@@ -194,7 +194,7 @@ def check_row(row: bytes, schema: Schema, max_row_bytes: int) -> None:
     raise ValueError("not one record: it has a line break outside quotes, or quotes that do not match")
 
 
-def shown(number: int, rejection: Rejection) -> bytes:
+def csv_line_of(number: int, rejection: Rejection) -> bytes:
     """A rejection as a line of CSV, its bytes unchanged."""
     return join_fields((b"%d" % number, *rejection.place, rejection.reason.encode(), rejection.raw), Dialect()) + b"\n"
 

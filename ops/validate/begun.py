@@ -7,7 +7,7 @@ from pathlib import Path
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from ops.findings import Finding
-from services.ingest.changed_settings import find_changes, refusal
+from services.ingest.changed_settings import explain_changed_settings, find_changed_settings
 from services.ingest.files.content import content_of
 from services.ingest.files.finding import look_at
 from services.ingest.naming.locations import SourceLocation, SourceLocations
@@ -49,7 +49,7 @@ def judge_begun(files: Mapping[str, Path], known: Mapping[str, Progress], option
         elif progress.ended and size == progress.size:
             at_rest.append(source)
         else:
-            findings.append(Finding(holds=False, text=refusal(progress, changed)))
+            findings.append(Finding(holds=False, text=explain_changed_settings(progress, changed)))
     if at_rest:
         are = "1 file was" if len(at_rest) == 1 else f"{len(at_rest):,} files were"
         text = f"{are} read to the end under other settings, and no row is sent again: {at_rest[0]}"
@@ -61,7 +61,7 @@ def _changes(path: Path, progress: Progress, options: ReadOptions) -> tuple[tupl
     """The changed settings in words, and the file's size; none if it cannot be read or is another file by now."""
     with suppress(OSError, SourceError):
         content = content_of(path)
-        changed = find_changes(content, progress, options)
+        changed = find_changed_settings(content, progress, options)
         if changed:
             content.fingerprint(progress)
         return changed, path.stat().st_size

@@ -33,7 +33,7 @@ from ops.validate.examination import (
 from ops.validate.schemas import group_by_schema
 from ops.validate.screen import Asked, Validation, findings, show
 from ops.validate.splits import SplitTally
-from services.ingest.after_delivery import find_format_misfit, find_misfits
+from services.ingest.after_delivery import find_format_misfit, find_hindrances
 from services.ingest.context import find_skipped_whole, too_long
 from services.ingest.files.content import Content, content_of
 from services.ingest.files.finding import find_files, is_stream
@@ -121,11 +121,11 @@ def _run(settings: ValidateSettings) -> int:
 def _judge_departures(settings: ValidateSettings, files: Iterable[Path], broker: Broker) -> list[Finding]:
     """Whether files can leave INPUT as AFTER_DELIVERY says."""
     begun = broker.found.begun
-    misfits = find_misfits(settings, files)
-    if begun is not None and (misfit := find_format_misfit(settings, begun.format)):
-        misfits.append(misfit)
-    if misfits or settings.action.keeps:
-        return [Finding(holds=False, text=misfit) for misfit in misfits]
+    hindrances = find_hindrances(settings, files)
+    if begun is not None and (hindrance := find_format_misfit(settings, begun.format)):
+        hindrances.append(hindrance)
+    if hindrances or settings.action.keeps:
+        return [Finding(holds=False, text=hindrance) for hindrance in hindrances]
     return [Finding(holds=True, text=f"files may leave INPUT (AFTER_DELIVERY={settings.after_delivery})")]
 
 

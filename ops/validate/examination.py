@@ -177,7 +177,7 @@ def _no_text(block: RowBlock, encoding: str, source: str) -> Iterator[tuple[str,
     if _is_text(b"\n".join(block.rows), encoding):
         return
     wrong = [index for index, row in enumerate(block.rows) if not _is_text(row, encoding)]
-    for line in lines_of(block, source, wrong):
+    for line in lines_of_rows(block, source, wrong):
         yield f"not {encoding.upper()}", f"{source}:{line}"
 
 
@@ -191,7 +191,7 @@ def _is_text(data: bytes, encoding: str) -> bool:
     return True
 
 
-def lines_of(block: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
+def lines_of_rows(block: RowBlock, source: str, indexes: Iterable[int]) -> Iterator[int]:
     """The lines in which these rows of a block begin, ascending, as split counts them."""
     mark = Mark(source, "", block.line, block.offset, block.eol, block.plain)
     done = 0

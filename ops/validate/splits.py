@@ -6,7 +6,7 @@ from heapq import nlargest
 
 from common.pipeline.registry import Registered
 from common.protocol.category_keys import parse_row_key
-from ops.validate.examination import ExaminedChunk, RejectionSummary, lines_of, with_rejects
+from ops.validate.examination import ExaminedChunk, RejectionSummary, lines_of_rows, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock
 from services.sink.paths.names import file_path
 from services.split.categories.routing import Route, compile_route
@@ -74,7 +74,7 @@ class SplitTally:
             else:
                 self._complete = False
         if routed.rejects:
-            lines = lines_of(block, source, [index for index, _ in routed.rejects])
+            lines = lines_of_rows(block, source, [index for index, _ in routed.rejects])
             found = ((reason.text, f"{source}:{line}") for (_, reason), line in zip(routed.rejects, lines, strict=True))
             self._rejections = with_rejects(self._rejections, found)
 

@@ -9,7 +9,7 @@ import orjson
 
 from common.errors import ServiceError
 from ops.verify.checks import PathChecker, check_rows, check_sources
-from ops.verify.files import check_length, find_foreign, opened, read_checked
+from ops.verify.files import check_length, opened, read_checked, report_foreign_files
 from ops.verify.given import compare_sources, find_given
 from ops.verify.ledgers import Ledgers
 from ops.verify.receipts import check_receipts
@@ -55,7 +55,7 @@ def verify(arguments: Arguments) -> Report:
             compare_sources(ledgers, spool, files, arguments.settings, report)
         else:
             _check_files(ledgers, report, is_quick=arguments.is_quick)
-        find_foreign(ledgers, report)
+        report_foreign_files(ledgers, report)
         if not arguments.is_quick:
             check_rows(ledgers, report)
             check_receipts(ledgers, report)

@@ -56,7 +56,7 @@ class File(NamedTuple):
         return names if self.state in (FileState.OPEN, FileState.IN_PLACE) else (*names, f"{self.final}.tmp")
 
 
-def file_of(ledger: int, row: Sequence[Any]) -> File:
+def file_from_row(ledger: int, row: Sequence[Any]) -> File:
     """The file in this row of a ledger."""
     key, part, path, final, length, rows, checksum, state = row
     return File(ledger, key, part, path, final, length, rows, checksum, FileState(state))

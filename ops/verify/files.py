@@ -16,7 +16,7 @@ from common.protocol.output_folder import is_reserved
 from ops.verify.entries import File, FileState
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Report, ReportedFinding
-from ops.verify.unpacking import Packing, chunks_of, packing_by_name
+from ops.verify.unpacking import Packing, packing_by_name, unpacked_chunks
 
 # Foreign files are looked for in a newer copy of the ledgers, so many at once.
 _SUSPECTS = 1_000
@@ -67,7 +67,7 @@ def read_checked(ledgers: Ledgers, file: File, path: str, content: BinaryIO, rep
     packing = packing_by_name(path)
     left, size, checksum = file.length, 0, 0
     try:
-        for chunk in chunks_of(content, packing):
+        for chunk in unpacked_chunks(content, packing):
             size += len(chunk)
             known = chunk[:left]
             left -= len(known)
@@ -120,7 +120,7 @@ def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: 
     return size == file.length
 
 
-def find_foreign(ledgers: Ledgers, report: Report) -> None:
+def report_foreign_files(ledgers: Ledgers, report: Report) -> None:
     """Report every file that no ledger knows."""
     suspects: list[str] = []
     for path in _files_below(ledgers.root, report):

@@ -16,7 +16,7 @@ from common.protocol.output_folder import LEDGERS
 from common.protocol.shares import Counted, CountKind, decode_ended, tallies_of
 from common.rows.tally import Tally
 from ops.verify.balance import Known, Passed
-from ops.verify.entries import REJECTED_KEY, File, file_of
+from ops.verify.entries import REJECTED_KEY, File, file_from_row
 from services.sink.ledger.reading import read_safely, state_of
 
 # By version of the tables: the pipeline's format.
@@ -127,7 +127,7 @@ class Ledgers:
             self._db.execute(
                 "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (ledger, *row, split, schema)
             )
-            names = file_of(ledger, row).all_names
+            names = file_from_row(ledger, row).all_names
             self._db.executemany("INSERT OR IGNORE INTO names VALUES (?)", ((name,) for name in names))
 
     def _copy_tallies(self, ledger: int, source: sqlite3.Connection) -> None:
@@ -144,7 +144,7 @@ class Ledgers:
     def files(self) -> Iterator[File]:
         """Every file, the parts of a category in their order."""
         for row in self._db.execute(f"{_ONE_FILE} ORDER BY key, part"):
-            yield file_of(row[0], row[1:])
+            yield file_from_row(row[0], row[1:])
 
     def keys(self) -> Iterator[bytes]:
         """The keys of all categories that have files, sorted."""
@@ -157,7 +157,7 @@ class Ledgers:
     def parts(self, key: bytes) -> list[File]:
         """The files of a category."""
         found = self._db.execute(f"{_ONE_FILE} WHERE key = ? ORDER BY part", (key,))
-        return [file_of(row[0], row[1:]) for row in found]
+        return [file_from_row(row[0], row[1:]) for row in found]
 
     def has_name(self, path: str) -> bool:
         """Whether some file may have this name."""
@@ -166,7 +166,7 @@ class Ledgers:
     def now(self, file: File) -> File:
         """The file as its ledger has it now."""
         found = read_safely(self._paths[file.ledger], lambda db: db.execute(_FILE, (file.key, file.part)).fetchone())
-        return file_of(file.ledger, found) if found else file
+        return file_from_row(file.ledger, found) if found else file
 
     def rows_of_files(self) -> Iterator[tuple[int, str | None, int]]:
         """Ledger, split (None: rejected) and the rows of all its files."""

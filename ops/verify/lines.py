@@ -11,7 +11,7 @@ from ops.verify.ledgers import Ledgers
 from ops.verify.report import Report, ReportedFinding, shown
 from ops.verify.rows.merging import ExpectedRow, FoundLine
 from ops.verify.rows.records import CsvRecord, Rules, lines_of, records_of, wholes_of
-from ops.verify.spool import digest, rejection_digest
+from ops.verify.spool import rejection_digest, row_digest
 
 # How the file of rejected rows is read.
 REJECTED = Schema(
@@ -67,7 +67,7 @@ class Lines:
             found = (_rejection(record, path) for record in records_of(lines, rules))
         else:
             found = (
-                FoundLine(digest(text) if whole is None else whole.digest, text, eol, path, number, whole)
+                FoundLine(row_digest(text) if whole is None else whole.digest, text, eol, path, number, whole)
                 for text, eol, _, number, _, whole in wholes_of(lines, rules)
             )
         for line in found:
@@ -76,7 +76,7 @@ class Lines:
         if count + 1 == file.rows and len(schema.columns) == 1:
             # An empty row without a line ending is no byte.
             count += 1
-            yield FoundLine(digest(b""), b"", b"", path, first + count)
+            yield FoundLine(row_digest(b""), b"", b"", path, first + count)
         self._report.count("rows", count)
         if count != file.rows and self._report.differs.count == before:
             text = f"{path} has {count:,} rows, and its ledger says {file.rows:,}"
@@ -111,6 +111,6 @@ def has_codes(ledgers: Ledgers) -> bool:
 def _rejection(record: CsvRecord, path: str) -> FoundLine:
     """A line of rejected rows; its text is the row that was rejected."""
     if record.code is not None:
-        return FoundLine(digest(record.text), record.text, record.eol, path, record.line)
+        return FoundLine(row_digest(record.text), record.text, record.eol, path, record.line)
     source, line, offset, split, code, _, raw = record.fields
     return FoundLine(rejection_digest(source, line, offset, split, code, raw), raw, record.eol, path, record.line)

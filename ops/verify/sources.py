@@ -19,8 +19,8 @@ from ops.verify.rows.opening import Beginning, lines_behind, read_beginning
 from ops.verify.rows.records import CsvRecord, Rules, cut_at, lines_of, records_of
 from ops.verify.rows.routes import RoutedRow, router
 from ops.verify.settings import SourceSettings
-from ops.verify.spool import Spool, digest, rejection_digest
-from ops.verify.unpacking import Packing, chunks_of, packing_by_content
+from ops.verify.spool import Spool, rejection_digest, row_digest
+from ops.verify.unpacking import Packing, packing_by_content, unpacked_chunks
 
 _SHOWN_BYTES = 400
 # No header that ingest takes is longer.
@@ -87,7 +87,7 @@ class SourceReader:
         """
         try:
             with source.path.open("rb") as file:
-                chunks = chunks_of(file, packing_by_content(file))
+                chunks = unpacked_chunks(file, packing_by_content(file))
                 # A header may be longer than a row.
                 longest = max(self._settings.max_row_bytes, _LONGEST_HEADER)
                 lines = lines_of(source.counted(chunks), 1, longest, max(source.late, default=0))
@@ -126,7 +126,7 @@ class SourceReader:
             source.size = source.bytes_read
             routed = route(record)
             is_half = is_last and record.eol == b"\r" != schema.dialect.eol
-            row = ExpectedRow(digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)
+            row = ExpectedRow(row_digest(routed.text), HALF_CRLF if is_half else record.eol, record.line, record.offset)
             is_row = True
             for split, destination in routed.places:
                 if isinstance(destination, Code):
@@ -193,7 +193,7 @@ def text_at(path: Path, offset: int) -> bytes:
             if packing is Packing.NONE:
                 file.seek(offset)
                 offset = 0
-            for chunk in chunks_of(file, packing):
+            for chunk in unpacked_chunks(file, packing):
                 if offset < len(chunk):
                     return (chunk[offset : offset + _SHOWN_BYTES].splitlines() or [b""])[0]
                 offset -= len(chunk)

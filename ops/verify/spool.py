@@ -28,7 +28,7 @@ CREATE TABLE blocks (key BLOB NOT NULL, stream INTEGER NOT NULL, records BLOB NO
 """
 
 
-def digest(text: bytes) -> bytes:
+def row_digest(text: bytes) -> bytes:
     """By which rows are compared."""
     return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
@@ -36,7 +36,7 @@ def digest(text: bytes) -> bytes:
 def rejection_digest(source: bytes, line: bytes, offset: bytes, split: bytes, code: bytes, raw: bytes) -> bytes:
     """By which rejections are compared: by all but the words of their reasons."""
     fields = source, line, offset, split, code, raw
-    return digest(b"".join(b"%d:%b" % (len(each), each) for each in fields))
+    return row_digest(b"".join(b"%d:%b" % (len(each), each) for each in fields))
 
 
 class Spool:

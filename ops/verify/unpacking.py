@@ -46,10 +46,10 @@ def unpacked_size(path: Path) -> int:
         packing = packing_by_content(file)
         if packing is Packing.NONE:
             return os.fstat(file.fileno()).st_size
-        return sum(map(len, chunks_of(file, packing)))
+        return sum(map(len, unpacked_chunks(file, packing)))
 
 
-def chunks_of(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
+def unpacked_chunks(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
     """What a file holds. Raises OSError, and ValueError if it cannot be unpacked."""
     try:
         match packing:

@@ -37,7 +37,7 @@ def excluded_name(settings: IngestSettings) -> str:
     return ""
 
 
-def find_misfits(settings: IngestSettings, files: Iterable[Path]) -> list[str]:
+def find_hindrances(settings: IngestSettings, files: Iterable[Path]) -> list[str]:
     """One line for each reason why these files of INPUT cannot leave it as AFTER_DELIVERY says."""
     if settings.action.keeps:
         return []
@@ -46,13 +46,13 @@ def find_misfits(settings: IngestSettings, files: Iterable[Path]) -> list[str]:
     if folder is not None and (misplaced := _find_misplaced(folder, input_root(settings.input))):
         return [f"{what}: {folder} {misplaced}"]
     folders = sorted({path.parent for path in files}) or _folders_to_come(settings.input)
-    misfits = []
+    hindrances = []
     if fixed := list(_fixed(folders)):
         others = f" (and {len(fixed) - 1} more folders)" if len(fixed) > 1 else ""
-        misfits = [f"{fixed[0]}{others} may not be written to, so no file can leave it: permit that, {_KEEP}"]
+        hindrances = [f"{fixed[0]}{others} may not be written to, so no file can leave it: permit that, {_KEEP}"]
     if folder is not None:
-        misfits += _find_unreachable(folder, folders)
-    return [f"{what}: {misfit}" for misfit in misfits]
+        hindrances += _find_unreachable(folder, folders)
+    return [f"{what}: {hindrance}" for hindrance in hindrances]
 
 
 def check_input(settings: IngestSettings) -> None:
@@ -64,8 +64,8 @@ def check_input(settings: IngestSettings) -> None:
         return
     # A single file that is gone may have left, which only the topic `sources` says.
     found = find_files(settings.input, without=settings.delivered_folder, may_be_gone=not settings.action.keeps)
-    if misfits := find_misfits(settings, found.files.values()):
-        raise ConfigurationError("\n".join(misfits))
+    if hindrances := find_hindrances(settings, found.files.values()):
+        raise ConfigurationError("\n".join(hindrances))
 
 
 def check_gone(settings: IngestSettings, sources: Container[str]) -> None:
@@ -77,8 +77,8 @@ def check_gone(settings: IngestSettings, sources: Container[str]) -> None:
 
 def check_format(settings: IngestSettings, version: int) -> None:
     """ConfigurationError if a pipeline in this format has no receipts, and AFTER_DELIVERY needs them."""
-    if misfit := find_format_misfit(settings, version):
-        raise ConfigurationError(misfit)
+    if hindrance := find_format_misfit(settings, version):
+        raise ConfigurationError(hindrance)
 
 
 def find_format_misfit(settings: IngestSettings, version: int) -> str:

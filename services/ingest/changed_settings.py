@@ -35,7 +35,7 @@ def changes(begun: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]
     return tuple([_in_words(name, then, now[name]) for name, then in begun.items() if not _is_same(then, now[name])])
 
 
-def find_changes(content: Content, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
+def find_changed_settings(content: Content, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
     """Each setting that has changed since the source was begun, in words.
 
     A mark that was given then and is `auto` now is detected: it may be the same. OSError, SourceError if the source's
@@ -59,7 +59,7 @@ def is_void(progress: Progress, options: ReadOptions) -> bool:
     return not progress.tally.rows and bool(changes(progress.begun, begun_with(options, None)))
 
 
-def refusal(progress: Progress, changed: Sequence[str]) -> str:
+def explain_changed_settings(progress: Progress, changed: Sequence[str]) -> str:
     """Say in one line why a source with rows under other settings is not read on, and what to do."""
     rows = f"{progress.tally.rows} row{'' if progress.tally.rows == 1 else 's'}"
     return (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from common.protocol.progress import Progress
-from services.ingest.changed_settings import find_changes, refusal
+from services.ingest.changed_settings import explain_changed_settings, find_changed_settings
 from services.ingest.context import IngestContext
 from services.ingest.files.content import Content
 from services.ingest.files.finding import source_key
@@ -27,7 +27,7 @@ class Resumed:
 
 async def resume_source(context: IngestContext, content: Content, progress: Progress, size: int) -> Resumed:
     """Take up a source whose file has `size` bytes. OSError, SourceError unless it still begins as it was read."""
-    changed = await ask_file(find_changes, content, progress, context.settings.read_options)
+    changed = await ask_file(find_changed_settings, content, progress, context.settings.read_options)
     fingerprint: Fingerprint = await ask_file(content.fingerprint, progress)
     home, _ = home_and_number(progress.source)
     address = context.address(progress.source, source_key(home))
@@ -41,7 +41,7 @@ async def resume_source(context: IngestContext, content: Content, progress: Prog
             "source is read from its beginning again: no row of it went out", source=progress.source, changed=changed
         )
     elif changed:
-        refused = refusal(progress, changed)
+        refused = explain_changed_settings(progress, changed)
         if progress.ended and progress.size == size:
             context.log_at_rest(progress.source, changed)
     log.info("source opened", source=progress.source, offset=progress.offset)

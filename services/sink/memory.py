@@ -27,7 +27,7 @@ class CategoryState:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimits:
-    """Bytes of memory per partition, as `size_of` counts them.
+    """Bytes of memory per partition, as `estimate_bytes` counts them.
 
     A checkpoint is due once the states that changed since the last one began take `changed` bytes; the states that a
     checkpoint under way has taken may be as many again. `kept` limits the states that the ledger has as well, which
@@ -38,7 +38,7 @@ class MemoryLimits:
     kept: int = 16 * 2**20
 
 
-def size_of(entry: Entry) -> int:
+def estimate_bytes(entry: Entry) -> int:
     """Estimate the bytes of memory that an entry takes."""
     return _OBJECT_BYTES + len(entry.key) + len(entry.path) + len(entry.final)
 
@@ -77,14 +77,14 @@ class Memory:
         """Store a category's new state."""
         key = state.entry.key
         if key not in self._changed:
-            self._changed_bytes += size_of(state.entry)
+            self._changed_bytes += estimate_bytes(state.entry)
             if key in self._kept:
-                self._kept_bytes -= size_of(self._kept.pop(key).entry)
+                self._kept_bytes -= estimate_bytes(self._kept.pop(key).entry)
         self._changed[key] = state
 
     def finish(self, state: CategoryState) -> None:
         """Store the last state of a file that is to be finished; the category's next rows go into another file."""
-        self._changed_bytes += size_of(state.entry)
+        self._changed_bytes += estimate_bytes(state.entry)
         self._finished.append(state.entry)
         self.change(CategoryState(state.entry.next_part, state.layout))
 
@@ -100,7 +100,7 @@ class Memory:
             # A state that changed again meanwhile has a newer one in `_changed`.
             if key not in self._changed:
                 self._kept[key] = state
-                self._kept_bytes += size_of(state.entry)
+                self._kept_bytes += estimate_bytes(state.entry)
         self._under_way = {}
         while self._kept_bytes > self._limits.kept:
-            self._kept_bytes -= size_of(self._kept.popitem(last=False)[1].entry)
+            self._kept_bytes -= estimate_bytes(self._kept.popitem(last=False)[1].entry)

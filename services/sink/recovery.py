@@ -11,7 +11,7 @@ from services.sink.disk.open_files import check_room, cut_back, remove_empty
 from services.sink.disk.output_root import OutputRoot
 from services.sink.ledger.database import ENDS, NEXT_OFFSET, RULE, Ledger
 from services.sink.ledger.entries import Changes
-from services.sink.ledger.origin import Origin, refusal, unpinned
+from services.sink.ledger.origin import Origin, explain_other_origin, unpinned
 from services.sink.paths.template import PathRule
 
 # Files without rows that one transaction of the ledger drops.
@@ -51,7 +51,7 @@ def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up
     now, or the reverse.
     """
     facts = ledger.facts()
-    if why := refusal(facts, origin, root):
+    if why := explain_other_origin(facts, origin, root):
         raise ServiceError(why)
     if facts.get(RULE, rule.name) != rule.name:
         raise ConfigurationError(

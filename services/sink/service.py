@@ -27,7 +27,7 @@ from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.waiting import all_ended, unless_stopped
+from common.waiting import unless_stopped, wait_for_all
 from services.sink.beginning import StartingOffsets, refuse_another_folder
 from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
@@ -166,7 +166,7 @@ class Sink:
                 # other records at these offsets.
                 await unless_stopped(stop, confirm_topics(self._admin, self._identity))
                 filling = self._fill(partition, files, position, stop)
-                await all_ended(
+                await wait_for_all(
                     filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
                 )
             finally:

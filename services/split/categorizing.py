@@ -16,7 +16,7 @@ from common.protocol.rejections import encode_rejection
 from common.rows.codec import JsonCodec
 from common.rows.reasons import Code, Reason
 from common.rows.schema import Schema
-from services.split.categories.columns import doubled_columns, missing_columns, show_names
+from services.split.categories.columns import doubled_columns, missing_columns, quote_names
 from services.split.categories.provenance import Cursor, MarkedRows, divide, outside, rejections
 from services.split.categories.routing import Route, RoutedBatch, compile_route
 from services.split.categories.splits import Split
@@ -202,7 +202,7 @@ def _warn_of_columns(schema: Schema, splits: Iterable[Split]) -> None:
     for split in splits:
         for line in missing_columns(split, schema):
             event = "no such column: the split rejects every row of this schema"
-            columns = show_names(schema.columns)
+            columns = quote_names(schema.columns)
             log.warning(event, split=split.name, reason=line, schema=schema.id, columns=columns)
         for line in doubled_columns(split, schema):
             log.warning("two columns of one name", split=split.name, reason=line, schema=schema.id)

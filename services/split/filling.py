@@ -14,7 +14,7 @@ from common.kafka.transaction import Outbox
 from common.pipeline.registry import Registry
 from common.pipeline.topics import Topics
 from common.protocol.identity import Formats
-from common.protocol.position import HeldSplit, SplitGroup, digest, merged
+from common.protocol.position import HeldSplit, SplitGroup, digest, merged_groups
 from common.sessions.partition_tasks import fetch
 from common.settings import ServiceSettings
 from services.split.categories.provenance import up_to
@@ -75,7 +75,7 @@ class Filling:
             replace(group, offset=offset, mark_offset=categorizer.cursor.mark_offset, splits=_updated(group, held))
             for group in moving
         )
-        self.groups = merged((*map(passed, moved), *others))
+        self.groups = merged_groups((*map(passed, moved), *others))
         if offset == limit:
             # What was read beyond it is read again, then also for the splits that stand there.
             self._categorizer = None

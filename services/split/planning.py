@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from common.protocol.position import HeldSplit, Position, PositionError, SplitGroup, digest, merged
+from common.protocol.position import HeldSplit, Position, PositionError, SplitGroup, digest, merged_groups
 from services.split.categories.splits import Split
 
 
@@ -60,12 +60,12 @@ def plan(committed: Position | None, splits: Sequence[Split], beginning: int) ->
     for group in filling:
         if group.splits and group.offset < beginning and not may_begin:
             raise ExpiredError(group.offset, beginning, group.splits)
-    position, _ = join(
+    position, _ = join_main_group(
         replace(
             before,
             main=_not_before(beginning, main),
-            filling=merged(passed(_not_before(beginning, group)) for group in filling),
-            resting=merged([*staying, *(_opened(group, here) for group in leaving)]),
+            filling=merged_groups(passed(_not_before(beginning, group)) for group in filling),
+            resting=merged_groups([*staying, *(_opened(group, here) for group in leaving)]),
             begin=None,
         )
     )
@@ -78,7 +78,7 @@ def plan(committed: Position | None, splits: Sequence[Split], beginning: int) ->
     )
 
 
-def join(position: Position) -> tuple[Position, tuple[HeldSplit, ...]]:
+def join_main_group(position: Position) -> tuple[Position, tuple[HeldSplit, ...]]:
     """Merge the splits that have reached the main group into it; also return them."""
     main = position.main
     arrived = _splits_of(group for group in position.filling if group.offset >= main.offset)

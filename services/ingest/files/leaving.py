@@ -60,7 +60,7 @@ def judge_error(error: OSError) -> Judgement:
     return Judgement(choice, f"{error.strerror or error}: {error.filename2 or error.filename}")
 
 
-def facts_of(path: Path) -> FileFacts | None:
+def file_facts_of(path: Path) -> FileFacts | None:
     """What the folder shows of this name; None if nothing has it."""
     try:
         found = path.lstat()
@@ -84,7 +84,7 @@ def judge_file(progress: Progress, found: FoundFile, root: Path, folder: Path | 
     OSError if it cannot be read.
     """
     path = Path(found.path)
-    facts = facts_of(path)
+    facts = file_facts_of(path)
     judgement = judge_facts(progress, facts, found.file)
     if facts is None or judgement.choice is not Choice.LEAVES:
         return judgement
@@ -103,7 +103,7 @@ def sight(progress: Progress, departure: Departure) -> Sighting:
     OSError if that cannot be seen.
     """
     path, target = path_of(departure.path), path_of(departure.target) if departure.target else None
-    aside = facts_of(path_of(departure.aside))
+    aside = file_facts_of(path_of(departure.aside))
     if aside is not None:
         is_at_path, is_at_target = _is_file(path, aside.file), target is not None and _is_file(target, aside.file)
         if not is_at_path and not is_at_target:
@@ -120,13 +120,13 @@ def sight(progress: Progress, departure: Departure) -> Sighting:
 
 
 def _is_file(path: Path, file: str) -> bool:
-    facts = facts_of(path)
+    facts = file_facts_of(path)
     return facts is not None and facts.file == file
 
 
 def _holds(path: Path, file: str, progress: Progress, *, may_have_grown: bool = False) -> bool:
     """Whether this is the source's file, and `file`, if that is given."""
-    facts = facts_of(path)
+    facts = file_facts_of(path)
     if facts is None or facts.is_link or file not in {"", facts.file}:
         return False
     if not may_have_grown and facts.size != progress.size:
@@ -193,7 +193,7 @@ def leave(departure: Departure, progress: Progress) -> None:
     """
     aside = path_of(departure.aside)
     # Once more: since the last look this step was recorded, which takes as long as a commit.
-    if (facts := facts_of(aside)) is not None and not is_unchanged(progress, facts):
+    if (facts := file_facts_of(aside)) is not None and not is_unchanged(progress, facts):
         raise GrownError(errno.ESTALE, CHANGED.reason, os.fspath(aside))
     if not departure.target:
         aside.unlink()

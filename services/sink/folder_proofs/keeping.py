@@ -15,7 +15,7 @@ from common.waiting import pause, until_stopped
 from services.sink.folder_proofs.renaming import create, is_there, take_back, write_in_place
 from services.sink.folder_proofs.seal import SealState
 from services.sink.folder_proofs.success import Processed, Undelivered, describe_undelivered, encode_success
-from services.sink.folder_proofs.writing import Folder, FolderWriter, find_open
+from services.sink.folder_proofs.writing import Folder, FolderWriter, find_unsealed
 from services.sink.settings import SinkSettings
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ class FolderProofs:
         """
         while self._wanted and not (stop.is_set() or self._is_concluded):
             if self._rejected not in consumer.assignment():
-                found = await asyncio.to_thread(find_open, self._folder)
+                found = await asyncio.to_thread(find_unsealed, self._folder)
                 if found is None or found[1] is SealState.SERVICE:
                     return
             await pause(stop, _LOOK_INTERVAL_S)
@@ -123,7 +123,7 @@ class FolderProofs:
     async def _find_open(self, writer: FolderWriter, stop: asyncio.Event) -> str:
         """Wait until all partitions are final; if one will not be, say which."""
         waiting = Waiting()
-        while (found := await writer.run(find_open, self._folder)) is not None and not stop.is_set():
+        while (found := await writer.run(find_unsealed, self._folder)) is not None and not stop.is_set():
             name, state = found
             if state is SealState.SERVICE:
                 return f"{name} is filled by a sink without EXIT_WHEN_DONE, so its files are not final"

@@ -38,7 +38,7 @@ def write(root: Path, name: str, pieces: Iterable[bytes], moment_ns: int) -> boo
     return True
 
 
-def put_in_place(root: Path, names: Iterable[str]) -> bool:
+def publish(root: Path, names: Iterable[str]) -> bool:
     """Give files that are written their names, durably; False if one was taken back."""
     with OutputRoot(root) as output:
         try:
@@ -52,7 +52,7 @@ def put_in_place(root: Path, names: Iterable[str]) -> bool:
 
 def write_in_place(root: Path, name: str, content: bytes, moment_ns: int) -> bool:
     """Write a file that was created, and give it its name; False if it was taken back."""
-    return write(root, name, [content], moment_ns) and put_in_place(root, [name])
+    return write(root, name, [content], moment_ns) and publish(root, [name])
 
 
 def take_back(root: Path, names: Iterable[str]) -> None:

@@ -20,7 +20,7 @@ from services.sink.disk.open_files import changed
 from services.sink.disk.output_root import OutputRoot
 from services.sink.folder_proofs.descriptor import encode_package, encode_table, rejected_table
 from services.sink.folder_proofs.listing import OF_REJECTED, Listed, ManifestListing
-from services.sink.folder_proofs.renaming import create, put_in_place, take_back, write
+from services.sink.folder_proofs.renaming import create, publish, take_back, write
 from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.ledger.inventory import count_in_place, files_in_place, files_never_finished
 from services.sink.rendering import rejected_layout
@@ -43,7 +43,7 @@ class Folder:
     begun: int = NEWEST
 
 
-def find_open(folder: Folder) -> tuple[str, SealState] | None:
+def find_unsealed(folder: Folder) -> tuple[str, SealState] | None:
     """The first partition that is not final, by the name of its ledger, those before all that a service fills."""
     with _clear_errors(folder.root):
         states = [(seal_state_of(ledger), ledger.stem) for ledger in folder.ledgers]
@@ -110,7 +110,7 @@ class FolderWriter:
         # Before the ledgers are read: see `renaming`.
         create(root, self._names)
         with _clear_errors(root), OutputRoot(root) as output, suppress(_TakenBackError):
-            if is_final and find_open(self._folder) is not None:
+            if is_final and find_unsealed(self._folder) is not None:
                 return None
             self._drop_listing()
             self._listing = ManifestListing()
@@ -150,7 +150,7 @@ class FolderWriter:
             is_written = [
                 write(folder.root, name, self._unless_closing(contents[name]), moment_ns) for name in self._names
             ]
-            return all(is_written) and put_in_place(folder.root, self._names)
+            return all(is_written) and publish(folder.root, self._names)
 
     def _unless_closing(self, items: Iterable[T]) -> Iterator[T]:
         for item in items:

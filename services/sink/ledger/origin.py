@@ -25,7 +25,7 @@ class Origin:
         return {_CLUSTER: self.cluster, _TOPIC_ID: self.topic_id, _SCHEMAS_ID: self.schemas_id}
 
 
-def refusal(facts: Mapping[str, str], present: Origin, root: object) -> str | None:
+def explain_other_origin(facts: Mapping[str, str], present: Origin, root: object) -> str | None:
     """Why files with these facts cannot go on from this origin; None if they can, or if there are none yet."""
     if _CLUSTER not in facts:
         return None

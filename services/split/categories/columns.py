@@ -26,7 +26,7 @@ def find_column(column: Column, schema: Schema) -> int | None:
 
 def missing_columns(split: Split, schema: Schema) -> list[str]:
     """A line for each of the split's columns that the schema lacks: the split then rejects every row."""
-    return [explain_missing(column, schema) for column in split.columns if find_column(column, schema) is None]
+    return [explain_missing_column(column, schema) for column in split.columns if find_column(column, schema) is None]
 
 
 def doubled_columns(split: Split, schema: Schema) -> list[str]:
@@ -43,7 +43,7 @@ def doubled_columns(split: Split, schema: Schema) -> list[str]:
     return lines
 
 
-def explain_missing(column: Column, schema: Schema) -> str:
+def explain_missing_column(column: Column, schema: Schema) -> str:
     """Say in one line that a column is missing, and which one may be meant."""
     missing, names = f"no column {label_of(column)}", schema.columns
     if isinstance(column.ref, int):
@@ -54,17 +54,17 @@ def explain_missing(column: Column, schema: Schema) -> str:
         return f"{missing}: {within}: is DELIMITER right?"
     index, why = _nearest(column.ref, names)
     if index is None:
-        return f"{missing}: there {'is' if len(names) == 1 else 'are'} {show_names(names)}"
-    return f"{missing}: did you mean {show_name(names[index])}{why}, which is #{index + 1}?"
+        return f"{missing}: there {'is' if len(names) == 1 else 'are'} {quote_names(names)}"
+    return f"{missing}: did you mean {quote_name(names[index])}{why}, which is #{index + 1}?"
 
 
-def show_names(names: Sequence[str]) -> str:
+def quote_names(names: Sequence[str]) -> str:
     """Column names in one line."""
     more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
-    return ", ".join(map(show_name, names[:_SHOWN_COLUMNS])) + more
+    return ", ".join(map(quote_name, names[:_SHOWN_COLUMNS])) + more
 
 
-def show_name(name: str) -> str:
+def quote_name(name: str) -> str:
     """A column's name in quotes, with an escape for every character that cannot be seen by itself."""
     text = name if len(name) <= _SHOWN_LENGTH else name[: _SHOWN_LENGTH - 1] + "…"
     return '"' + "".join(map(_shown, text)).replace('"', '""') + '"'
@@ -80,7 +80,7 @@ def _find_within(wanted: str, names: Sequence[str]) -> str:
     for name in names[:_COMPARED_COLUMNS]:
         for mark, marks in _MARKS.items():
             if mark in name and wanted in [part.strip(" \"'") for part in name.split(mark)]:
-                return f"{show_name(name)} has it between {marks}"
+                return f"{quote_name(name)} has it between {marks}"
     return ""
 
 

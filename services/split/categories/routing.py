@@ -10,7 +10,7 @@ from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
 from common.rows.loops import group_rows, take_fields, take_json_fields
 from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
-from services.split.categories.columns import explain_missing, find_column
+from services.split.categories.columns import explain_missing_column, find_column
 from services.split.categories.decisions import Decisions, Destination, Fields, Rejected
 from services.split.categories.splits import Split
 
@@ -46,7 +46,7 @@ def compile_route(split: Split, schema: Schema, partitions: int, formats: Format
     for column in split.columns:
         index = find_column(column, schema)
         if index is None:
-            return _route_to(Rejected(Reason(Code.COLUMN, explain_missing(column, schema))))
+            return _route_to(Rejected(Reason(Code.COLUMN, explain_missing_column(column, schema))))
         indexes.append(index)
     if schema.row_format == "json":
         of_json = _batch_route(_json_taker(schema, indexes), _json_reader(schema, indexes), decisions)

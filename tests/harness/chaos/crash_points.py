@@ -211,7 +211,7 @@ POINTS = (
     Point("taken_back", _SINK, "services.sink.folder_proofs.seal:take_back", reached=False),
     Point("proofs_begun", _SINK, "services.sink.folder_proofs.writing:create", reached=False),
     Point("proofs_written", _SINK, "services.sink.folder_proofs.writing:write", reached=False),
-    Point("proofs_in_place", _SINK, "services.sink.folder_proofs.writing:put_in_place", reached=False),
+    Point("proofs_in_place", _SINK, "services.sink.folder_proofs.writing:publish", reached=False),
     Point("marked", _SINK, "services.sink.folder_proofs.keeping:write_in_place", reached=False),
     Point("replace", _ALL, "os:replace", reached=False),
     # How every service ends, after a signal.

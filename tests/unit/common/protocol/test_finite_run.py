@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from common.protocol.finite_run import describe_run, find_open
+from common.protocol.finite_run import describe_run, explain_open
 from common.protocol.progress import Progress, Run, decode_progress, encode_progress, encode_run
 from common.rows.tally import Tally
 
@@ -50,7 +50,7 @@ def test_why_a_run_left_something_may_name_what_is_not_unicode() -> None:
     ],
 )
 def test_ingest_has_ended(known: list[Progress], said: dict[int, Run]) -> None:
-    assert not find_open(sources(*known), said, 2)
+    assert not explain_open(sources(*known), said, 2)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_ingest_has_ended(known: list[Progress], said: dict[int, Run]) -> None:
     ],
 )
 def test_ingest_may_have_more_to_tell(known: list[Progress], said: dict[int, Run], why: str) -> None:
-    assert why in (find_open(sources(*known), said, 2) or "nothing is open")
+    assert why in (explain_open(sources(*known), said, 2) or "nothing is open")
 
 
 def test_what_is_told_of_a_run_has_what_was_not_read() -> None:

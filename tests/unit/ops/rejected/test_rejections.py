@@ -40,8 +40,8 @@ from ops.rejected.rejections import (
     ReplayJudge,
     Selection,
     check_row,
+    csv_line_of,
     read_mended,
-    shown,
     table,
 )
 from ops.rejected.replay import RejectedTopic
@@ -170,7 +170,7 @@ def test_an_offset_set_holds_what_was_added(some: set[int], others: set[int]) ->
 @given(st.lists(REJECTIONS, max_size=6))
 def test_rows_that_show_prints_are_read_back_byte_for_byte(rejections: list[Rejection]) -> None:
     text = b",".join(column.encode() for column in COLUMNS) + b"\n"
-    text += b"".join(shown(number, each) for number, each in enumerate(rejections))
+    text += b"".join(csv_line_of(number, each) for number, each in enumerate(rejections))
     found = read_mended(io.StringIO(text.decode("latin-1"), newline=""))
     assert found.keys() == set(range(len(rejections)))
     for number, rejection in enumerate(rejections):

@@ -6,7 +6,7 @@ from io import BytesIO
 import pytest
 import zstandard
 
-from ops.verify.unpacking import Packing, chunks_of
+from ops.verify.unpacking import Packing, unpacked_chunks
 
 CONTENT = b"".join(b"row,%d\n" % n for n in range(20_000))
 SKIPPED = b"\x50\x2a\x4d\x18\x03\x00\x00\x00abc"
@@ -17,7 +17,7 @@ def zstd(content: bytes) -> bytes:
 
 
 def unpacked(packed: bytes, packing: Packing = Packing.ZSTD) -> bytes:
-    chunks = list(chunks_of(BytesIO(packed), packing))
+    chunks = list(unpacked_chunks(BytesIO(packed), packing))
     # To readers of lines an empty one is the end.
     assert all(chunks)
     return b"".join(chunks)

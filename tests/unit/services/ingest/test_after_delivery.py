@@ -10,7 +10,7 @@ from services.ingest.after_delivery import (
     check_gone,
     check_input,
     excluded_name,
-    find_misfits,
+    find_hindrances,
     input_root,
 )
 from services.ingest.files.finding import InputError, find_files, look_beside, may_name, source_name
@@ -102,7 +102,7 @@ def test_a_single_file_may_be_gone_if_its_folder_is_not(folder: Path) -> None:
 def test_a_folder_that_cannot_take_the_files_is_refused_in_a_line(folder: Path, after: str, misfit: str) -> None:
     (folder / "out" / ".nacre").mkdir(parents=True)
     settings = settings_for(folder, after.format(folder))
-    found = find_misfits(settings, [folder / "a.csv"])
+    found = find_hindrances(settings, [folder / "a.csv"])
     assert len(found) == bool(misfit)
     assert misfit in "".join(found)
     assert all(line.startswith("AFTER_DELIVERY=") and "\n" not in line for line in found)

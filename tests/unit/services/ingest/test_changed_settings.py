@@ -22,7 +22,7 @@ from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
 from ops.findings import Finding
 from ops.validate.begun import as_sources, judge_begun
-from services.ingest.changed_settings import begun_with, changes, find_changes
+from services.ingest.changed_settings import begun_with, changes, find_changed_settings
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import file_of, look_at, source_name
 from services.ingest.followed_file import FollowedFile
@@ -305,11 +305,11 @@ def test_validate_passes_over_a_known_file_that_cannot_be_read(path: Path, monke
 
     def find_and_delete(content: Any, progress: Progress, options: ReadOptions) -> tuple[str, ...]:
         content.fingerprint(progress)
-        changed = find_changes(content, progress, options)
+        changed = find_changed_settings(content, progress, options)
         monkeypatch.setattr(type(content), "fingerprint", lambda *_: path.unlink(missing_ok=True))
         return changed
 
-    monkeypatch.setattr("ops.validate.begun.find_changes", find_and_delete)
+    monkeypatch.setattr("ops.validate.begun.find_changed_settings", find_and_delete)
     assert judged() == []
     assert not path.exists()
     assert judged() == []

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.sink.ledger.entries import Entry
-from services.sink.memory import CategoryState, Memory, MemoryLimits, size_of
+from services.sink.memory import CategoryState, Memory, MemoryLimits, estimate_bytes
 from services.sink.rendering import rejected_layout
 
-_SIZE = size_of(Entry(b"01", "01.csv"))
+_SIZE = estimate_bytes(Entry(b"01", "01.csv"))
 _ROOM = 5
 _FEW = MemoryLimits(_ROOM * _SIZE, _ROOM * _SIZE)
 

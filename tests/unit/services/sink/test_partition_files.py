@@ -17,7 +17,7 @@ from services.sink.disk.open_files import MAX_OPEN_FILES
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.ledger.origin import Origin
-from services.sink.memory import MemoryLimits, size_of
+from services.sink.memory import MemoryLimits, estimate_bytes
 from services.sink.partition_files import PartitionFiles
 from services.sink.paths.template import DEFAULT_RULE
 from tests.harness.partition_files import LEDGER, SCHEMA, Schemas, row
@@ -29,7 +29,7 @@ def rows(numbers: Sequence[int], value: bytes) -> list[RecordRun]:
     return [row(file_key(SCHEMA.id, "Sex", (f"{number}",)), b"%d,%s" % (number, value)) for number in numbers]
 
 
-SIZE = size_of(Entry(file_key(SCHEMA.id, "Sex", ("10",)), "Sex/10.csv"))
+SIZE = estimate_bytes(Entry(file_key(SCHEMA.id, "Sex", ("10",)), "Sex/10.csv"))
 FEW = MemoryLimits(ROOM * SIZE, ROOM * SIZE)
 
 

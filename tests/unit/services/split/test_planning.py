@@ -17,11 +17,11 @@ from common.protocol.position import (
     decode_position,
     digest,
     encode_position,
-    merged,
+    merged_groups,
 )
 from services.split.categories.provenance import MarkedRows, outside
 from services.split.categories.splits import Split, parse_split_by
-from services.split.planning import ExpiredError, Plan, RedefinedError, join, passed, plan
+from services.split.planning import ExpiredError, Plan, RedefinedError, join_main_group, passed, plan
 
 NAMES = ("a", "b", "c")
 MARK = Mark("s", "schema", 2, 0, b"\n", plain=True)
@@ -49,7 +49,7 @@ class Model:
         position = plan(self.committed, splits_of(wanted), 0).position
         for is_main, rows in steps:
             position = self._pass(position, wanted, rows) if is_main else self._fill(position, rows)
-            position, _ = join(position)
+            position, _ = join_main_group(position)
             self.committed = decode_position(encode_position(position), position.main.offset)
 
     def _pass(self, position: Position, wanted: Sequence[str], rows: int) -> Position:
@@ -73,7 +73,7 @@ class Model:
             for offset in range(first, end):
                 self._carry(group, offset)
         moved = [passed(replace(group, offset=end)) for group in moving]
-        return replace(position, filling=merged([*moved, *others]))
+        return replace(position, filling=merged_groups([*moved, *others]))
 
     def _carry(self, group: SplitGroup, offset: int) -> None:
         for each in group.splits:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.protocol.messages import HALF_CRLF
 from ops.verify.rows.merging import ExpectedRow, FoundLine, Merged, merge, merge_unordered
-from ops.verify.spool import digest
+from ops.verify.spool import row_digest
 
 Rows = list[bytes]
 # Few texts, so that sources have equal rows; and rows that are all different.
@@ -22,14 +22,14 @@ UNLIKE = st.lists(st.integers(0, 6), min_size=1, max_size=4).map(
 
 def streams(sources: Sequence[Rows], eol: bytes = b"\n") -> dict[int, Iterator[ExpectedRow]]:
     return {
-        number: iter([ExpectedRow(digest(row), eol, line, line * 10) for line, row in enumerate(rows, 1)])
+        number: iter([ExpectedRow(row_digest(row), eol, line, line * 10) for line, row in enumerate(rows, 1)])
         for number, rows in enumerate(sources)
     }
 
 
 def lines(rows: Rows, eol: bytes = b"\n", last: bytes = b"\n") -> list[FoundLine]:
     return [
-        FoundLine(digest(row), row, last if number == len(rows) else eol, "f.csv", number)
+        FoundLine(row_digest(row), row, last if number == len(rows) else eol, "f.csv", number)
         for number, row in enumerate(rows, 1)
     ]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from common.rows.reasons import Code
 from common.rows.schema import Dialect
 from ops.verify.rows.records import CsvRecord, Line, Rules, cut_at, lines_of, records_of
-from ops.verify.spool import digest
+from ops.verify.spool import row_digest
 from services.ingest.parsing.following import find_line_rest
 from services.ingest.parsing.framing import Reject, frame
 from services.ingest.parsing.patterns import count_breaks
@@ -104,7 +104,7 @@ def test_of_lines_that_are_too_long_a_beginning_and_sums_are_kept(data: bytes, c
             assert line._replace(text=whole.text, whole=None) == whole
             assert whole.text.startswith(line.text)
             assert len(line.text) > longest
-            assert line.whole == (len(whole.text), digest(whole.text), crc32c(whole.text))
+            assert line.whole == (len(whole.text), row_digest(whole.text), crc32c(whole.text))
 
 
 @given(SOUP, QUOTES, st.integers(1, 3), st.integers(1, 12), st.integers(1, 9), st.data())

@@ -13,7 +13,7 @@ from services.ingest.delivered.names import aside_name
 from services.ingest.files import renaming
 from services.ingest.files.finding import source_name
 from services.ingest.files.leaving import (
-    facts_of,
+    file_facts_of,
     find_targets,
     give_name,
     judge_error,
@@ -75,7 +75,7 @@ def test_a_file_is_set_aside_and_moved_away(path: Path) -> None:
     departure, progress = departure_of(path, target), read_to_its_end(path)
     assert judge_file(progress, look(path), path.parent, path.parent / "done").choice is Choice.LEAVES
     set_aside(departure)
-    assert sight(progress, departure) == Sighting(facts_of(Path(departure.aside)))
+    assert sight(progress, departure) == Sighting(file_facts_of(Path(departure.aside)))
     # Also where a replica that was late has done it.
     set_aside(departure)
     leave(departure, progress)

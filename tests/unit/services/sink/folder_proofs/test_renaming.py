@@ -7,21 +7,21 @@ import pytest
 
 from common.errors import ServiceError
 from services.sink.disk.errors import DiskError
-from services.sink.folder_proofs.renaming import create, is_there, put_in_place, take_back, write, write_in_place
+from services.sink.folder_proofs.renaming import create, is_there, publish, take_back, write, write_in_place
 from tests.harness.system_calls import at_call
 
 NAMES = ["manifest-sha256.txt", "datapackage.json", "_SUCCESS"]
 MOMENT_NS = 1_700_000_000_123_456_789
 
 
-def publish(root: Path) -> bool:
+def write_and_publish(root: Path) -> bool:
     create(root, NAMES)
     is_written = [write(root, name, [b"a", b"b"], MOMENT_NS) for name in NAMES]
-    return all(is_written) and put_in_place(root, NAMES)
+    return all(is_written) and publish(root, NAMES)
 
 
 def test_a_file_speaks_of_its_moment_and_another_takes_its_place(tmp_path: Path) -> None:
-    assert publish(tmp_path)
+    assert write_and_publish(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(NAMES, b"ab")
     assert {path.stat().st_mtime_ns for path in tmp_path.iterdir()} == {MOMENT_NS}
     create(tmp_path, NAMES[:1])
@@ -41,7 +41,7 @@ def test_what_is_taken_back_is_gone_wherever_its_writer_is(tmp_path: Path, numbe
 
     def finish() -> bool:
         is_written = [write(tmp_path, name, [b"a"], MOMENT_NS) for name in NAMES]
-        return all(is_written) and put_in_place(tmp_path, NAMES)
+        return all(is_written) and publish(tmp_path, NAMES)
 
     with at_call(number, lambda: take_back(tmp_path, NAMES)) as has_happened:
         is_there_now = finish()
@@ -55,7 +55,7 @@ def test_what_is_taken_back_is_gone_if_its_writer_comes_in_between(tmp_path: Pat
     create(tmp_path, NAMES)
     for name in NAMES:
         write(tmp_path, name, [b"a"], MOMENT_NS)
-    with at_call(number, lambda: put_in_place(tmp_path, NAMES)) as has_happened:
+    with at_call(number, lambda: publish(tmp_path, NAMES)) as has_happened:
         take_back(tmp_path, NAMES)
     if has_happened[0]:
         assert list(tmp_path.iterdir()) == []
@@ -73,12 +73,12 @@ def test_a_crash_leaves_each_file_whole_or_as_it_was(tmp_path: Path, number: int
         raise Crashed
 
     with suppress(Crashed), at_call(number, crash):
-        publish(tmp_path)
+        write_and_publish(tmp_path)
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if not path.name.endswith(".tmp")}
     assert found.pop(NAMES[0]) in (b"before", b"ab")
     assert set(found.values()) <= {b"ab"}
     # And whatever it left, the next one writes all.
-    assert publish(tmp_path)
+    assert write_and_publish(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(NAMES, b"ab")
 
 
@@ -94,4 +94,4 @@ def test_a_link_is_not_followed_and_a_disk_that_fails_is_named(tmp_path: Path) -
     (out / "datapackage.json").mkdir()
     create(out, ["datapackage.json"])
     with pytest.raises(DiskError, match=r"datapackage\.json"):
-        put_in_place(out, ["datapackage.json"])
+        publish(out, ["datapackage.json"])

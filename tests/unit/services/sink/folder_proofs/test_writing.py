@@ -10,7 +10,7 @@ import pytest
 from common.errors import ServiceError
 from common.protocol.output_folder import MANIFEST, PACKAGE
 from services.sink.folder_proofs.seal import SealState
-from services.sink.folder_proofs.writing import Folder, FolderWriter, find_open
+from services.sink.folder_proofs.writing import Folder, FolderWriter, find_unsealed
 from services.sink.rolling.finished_files import GivenUpError
 from tests.harness.folder import ROLLED, Run, found, ledgers, listed, make_folder, write_of
 from tests.harness.partition_files import Schemas
@@ -166,16 +166,16 @@ async def test_a_stop_gives_up_what_is_under_way(folder: Folder) -> None:
 async def test_says_which_partition_is_not_final(folder: Folder) -> None:
     sink = Run(folder.root)
     await sink.begin()
-    assert find_open(folder) == ("categorized-0", SealState.OPEN)
+    assert find_unsealed(folder) == ("categorized-0", SealState.OPEN)
     await sink.partitions[0].seal.seal()
-    assert find_open(folder) == ("categorized-1", SealState.OPEN)
+    assert find_unsealed(folder) == ("categorized-1", SealState.OPEN)
     await sink.end()
     sink.close()
-    assert find_open(folder) is None
+    assert find_unsealed(folder) is None
     # What a service fills is never final: that comes first.
     sink = Run(folder.root)
     await sink.begin()
     await sink.add("M")
     await sink.partitions[1].seal.take_up(is_finite=False)
     sink.close()
-    assert find_open(folder) == ("categorized-1", SealState.SERVICE)
+    assert find_unsealed(folder) == ("categorized-1", SealState.SERVICE)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.rows.schema import Schema
-from services.split.categories.columns import doubled_columns, explain_missing, find_column, show_name
+from services.split.categories.columns import doubled_columns, explain_missing_column, find_column, quote_name
 from services.split.categories.splits import Column, parse_split_by
 
 NFC = "Größe"
@@ -15,7 +15,7 @@ NFD = unicodedata.normalize("NFD", NFC)
 
 
 def explained(ref: str | int, *names: str) -> str:
-    return explain_missing(Column(ref), Schema(b"header", names))
+    return explain_missing_column(Column(ref), Schema(b"header", names))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_line_on_a_missing_column(ref: str | int, names: tuple[str, ...], li
 
 
 def test_without_a_header_columns_are_named_by_position() -> None:
-    line = explain_missing(Column("Sex"), Schema(None, ("#1", "#2")))
+    line = explain_missing_column(Column("Sex"), Schema(None, ("#1", "#2")))
     assert line == "no column Sex: HEADER=none, so the columns are #1 to #2"
 
 
@@ -77,10 +77,10 @@ def test_a_line_is_one_line_and_may_be_kept_with_every_row(ref: str, names: list
     schema = Schema(b"header", tuple(names))
     column = Column(ref)
     if find_column(column, schema) is None:
-        line = explain_missing(column, schema)
+        line = explain_missing_column(column, schema)
         assert len(line.splitlines()) == 1
         assert line.encode()
-    assert all(show_name(name).isprintable() for name in names)
+    assert all(quote_name(name).isprintable() for name in names)
 
 
 def test_long_names_cost_no_time() -> None:
