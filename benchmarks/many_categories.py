@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from common.batches.record_runs import RecordRun
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.protocol.category_keys import file_key
 from common.protocol.output_folder import HIDDEN, ledger_path
 from common.protocol.partitioner import partition_for

@@ -3,10 +3,9 @@
 import asyncio
 import base64
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import orjson
 import structlog
@@ -15,6 +14,7 @@ from aiokafka import AIOKafkaConsumer
 from common.batches.record_runs import Record, key_of
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError
 from common.kafka.fenced_topic import FencedTopic, KeyValue
+from common.pipeline.schema_numbers import Registered, number_schema
 from common.pipeline.topics import Topics
 from common.protocol.decoding import as_written
 from common.protocol.identity import (
@@ -42,27 +42,6 @@ _MOST_RECORD_BYTES = 1_000_000
 # How many column names are logged, and how many characters of each.
 _MOST_SHOWN = 100
 _SCHEMA_KEY = re.compile(rb"[0-9a-f]{12}")
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A schema and its number, from 1. Files of schema 1 have plain names, later ones a suffix."""
-
-    number: int
-    schema: Schema
-
-
-def number_schema(known: Mapping[str, Registered], schema: Schema) -> Registered:
-    """The schema with its number: the one that it has among those known, by their ids, or the next."""
-    next_number = 1 + max((each.number for each in known.values()), default=0)
-    return known.get(schema.id) or Registered(next_number, schema)
-
-
-class Schemas(Protocol):
-    """Where schemas are looked up by their ids."""
-
-    async def find(self, schema_id: str) -> Registered:
-        """The schema with this id."""
 
 
 class Registry:

@@ -14,7 +14,8 @@ from common.kafka.clients import open_admin, open_reader
 from common.kafka.reading import read_to_end
 from common.log.client_warnings import keep_last_warning
 from common.pipeline.partitions import partitions_of
-from common.pipeline.registry import Registered, Registry
+from common.pipeline.registry import Registry
+from common.pipeline.schema_numbers import Registered
 from common.pipeline.start import look_at_pipeline
 from common.pipeline.topics import FOR_EVER_MS, RETENTION, FoundTopics, Topics, find_losses, find_misfits, wanted_topics
 from common.protocol.identity import NEWEST

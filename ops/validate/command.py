@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from common.errors import ConfigurationError, SourceError
-from common.pipeline.registry import Registered, find_oversize, number_schema
+from common.pipeline.registry import find_oversize
+from common.pipeline.schema_numbers import Registered, number_schema
 from common.rows.schema import Schema
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.rows.schema_differences import differences
 from ops.validate.columns import EMPTY, ColumnFields, merged_fields
 from ops.validate.examination import ExaminedSource

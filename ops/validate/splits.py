@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import nlargest
 
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.protocol.category_keys import parse_row_key
 from ops.validate.examination import ExaminedChunk, RejectionSummary, lines_of_rows, with_rejects
 from services.ingest.parsing.framing import Reject, RowBlock

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from common.errors import RecordTooLargeError, SourceError
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.protocol.progress import Progress
 from common.rows.schema import Schema
 from common.rows.schema_differences import dialect_traits

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.protocol.finite_run import shortened
 from common.protocol.messages import Ended
 from common.protocol.progress import Progress

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.pipeline.registry import Schemas
+from common.pipeline.schema_numbers import Schemas
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
-from common.pipeline.registry import Schemas
+from common.pipeline.schema_numbers import Schemas
 from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.shares import Share

@@ -1,7 +1,7 @@
 """What a partition's files need without Kafka: rows, and a registry that knows one schema."""
 
 from common.batches.record_runs import RecordRun
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.protocol.output_folder import ledger_path
 from common.rows.schema import Schema
 

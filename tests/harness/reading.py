@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import RecordTooLargeError
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.pipeline.topics import Topics
 from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.progress import Progress, decode_progress, encode_progress

@@ -13,7 +13,7 @@ from threading import Event
 from typing import TypeVar, TypeVarTuple
 
 from common.errors import ServiceError
-from common.pipeline.registry import Schemas
+from common.pipeline.schema_numbers import Schemas
 from common.protocol.identity import NEWEST
 from common.protocol.output_folder import MANIFEST, PACKAGE, UNDER_WAY
 from services.sink.disk.open_files import changed

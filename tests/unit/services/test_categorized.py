@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.pipeline.topics import Topics
 from common.protocol.category_keys import file_key, parse_file_key
 from common.protocol.identity import Formats

@@ -47,7 +47,7 @@ def test_when_all_have_gathered_too_much_the_largest_is_due_however_long_the_int
     for number, outbox in enumerate(outboxes):
         pace.begin(number, outbox)
     largest = max(outboxes, key=lambda outbox: outbox.size)
-    assert (pace.left_s(largest, 0.0, busy=True) <= 0) == (sum(sizes) >= 16 * MIB)
+    assert (pace.left_s(largest, 0.0, busy=True) <= 0) == (sum(sizes) >= 12 * MIB)
     for number in range(len(outboxes)):
         pace.end(number)
     pace.begin("another", Gathered(0))

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.batches.record_runs import Headers
-from common.pipeline.registry import Registered, decode_schema, encode_schema
+from common.pipeline.registry import decode_schema, encode_schema
+from common.pipeline.schema_numbers import Registered
 from common.protocol.category_keys import Category, file_key, parse_file_key
 from common.protocol.messages import Control, Ended, Mark, SourceMark, decode_control, encode_control, row_eol
 from common.protocol.progress import Progress, decode_progress, encode_progress

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.pipeline.topics import Topics
 from common.protocol.category_keys import parse_row_key
 from common.protocol.identity import NEWEST_FORMATS

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pipeline.registry import Registered, number_schema
+from common.pipeline.schema_numbers import Registered, number_schema
 from common.rows.schema import Dialect, Schema
 from common.rows.schema_differences import differences, find_closest, list_names, show_name
 from ops.validate.columns import ColumnFields, with_fields

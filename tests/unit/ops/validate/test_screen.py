@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.rows.schema import Dialect, Schema
 from ops.findings import Finding
 from ops.validate.columns import ColumnFields

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.rows.schema import Schema
 from ops.validate.examination import CountedReason, ExaminedChunk, ReadPosition, examine_chunk
 from ops.validate.splits import SplitTally

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.kafka.transaction import Outbox
-from common.pipeline.registry import Registered
+from common.pipeline.schema_numbers import Registered
 from common.pipeline.topics import Topics
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.protocol.rejections import BegunAnew, Rejection, decode_rejection
