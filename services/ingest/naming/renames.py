@@ -33,6 +33,9 @@ class Renames:
     # Between the two events of a renaming, by the cookie that joins them; `_overdue` were so at the look before, too.
     _leaving: dict[int, FormerName] = field(default_factory=dict)
     _overdue: Collection[int] = ()
+    # The names of those that the look before has waited for: where one file after the other leaves, every other look
+    # does not wait.
+    _waited_for: Collection[str] = ()
     _count: int = 0
 
     def create(self, path: str) -> None:
@@ -75,10 +78,17 @@ class Renames:
 
     def first_unsettled(self) -> dict[str, int]:
         """The names of the input that files have left which the next look has to find, with the first's number."""
-        leaving = [former for cookie, former in self._leaving.items() if cookie not in self._overdue]
+        leaving = self._halfway()
         waiting = [former for former in self.former_names.values() if former.number in self.unsettled]
         by_number = sorted([*leaving, *waiting], key=lambda former: former.number, reverse=True)
         return {former.path: former.number for former in by_number}
+
+    def _halfway(self) -> list[FormerName]:
+        return [
+            former
+            for cookie, former in self._leaving.items()
+            if cookie not in self._overdue and former.path not in self._waited_for
+        ]
 
     def end_look(self, seen: Callable[[str], bool]) -> list[str]:
         """A look has `seen` what there is after all events so far. Returns the names that it came too late for.
@@ -89,6 +99,7 @@ class Renames:
         out = [self._leaving.pop(cookie) for cookie in self._overdue if cookie in self._leaving]
         gone = [*self.gone, *(former.path for former in out if former.is_new)]
         self.gone = []
+        self._waited_for = {former.path for former in self._halfway()}
         self._overdue = frozenset(self._leaving)
         self._new = {path for path in self._new if not seen(path)}
         # Those behind an unsettled one as well: files of one name are named in their order.

@@ -65,6 +65,18 @@ def test_a_file_that_was_rotated_and_deleted_unseen_is_reported(tmp_path: Path) 
     assert [Path(path).name for path in gone] == ["c.csv"]
 
 
+def test_a_name_that_one_file_after_the_other_leaves_is_waited_for_at_every_other_look() -> None:
+    renames = Renames(lambda path: path.endswith(".csv"))
+    waited = []
+    for cookie in range(6):
+        renames.create("a.csv")
+        renames.leave("a.csv", cookie)
+        waited.append(bool(renames.first_unsettled()))
+        gone = renames.end_look(lambda _: False)
+        assert len(gone) == min(cookie, 1)
+    assert waited == [True, False] * 3
+
+
 def test_a_renaming_of_which_a_look_reads_only_one_half_is_whole_at_the_next() -> None:
     renames = Renames(lambda path: path.endswith(".csv"))
     renames.create("a.csv")
