@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.sink.ledger.inventory import index_of
-from tests.harness.chaos.feeder import Feeder
+from tests.harness.chaos.feeder import STEADY, Feeder, Rhythm
 from tests.harness.chaos.leftovers import leftovers
 from tests.harness.chaos.reader import Report, check
 from tests.harness.chaos.receipts import is_delivered, wrong_receipts
@@ -45,6 +45,7 @@ class Flow:
         sources: int = 3,
         rows_per_s: int = 8_000,
         broker: str | None = None,
+        rhythm: Rhythm = STEADY,
         **settings: str,
     ) -> None:
         self.pipeline = pipeline
@@ -58,7 +59,7 @@ class Flow:
         }
         self._written = Written(pipeline.output)
         self.running: dict[str, list[Service]] = {name: [] for name in SERVICES}
-        self.feeder = Feeder(pipeline.folder / "in", self._written.all_rows, sources, rows_per_s)
+        self.feeder = Feeder(pipeline.folder / "in", self._written.all_rows, sources, rows_per_s, rhythm)
         pipeline.output.mkdir()
         self._left_by_kills: set[tuple[Path, int]] = set()
         self._report_path = pipeline.folder / "reader.json"
