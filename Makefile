@@ -90,7 +90,10 @@ fuzz: setup ## random bytes for the code that reads files, compared with Python'
 compose-test: setup ## the containers, with a real Docker
 	$(PYTEST) tests/compose
 
-bench: setup $(BENCH)/.ready ## Nacre beside others and a database at the same work; what grows with what; with plots
+bench: setup $(BENCH)/.ready ## Nacre beside others at the same work, what grows with what, plots; or ARGS='--only nacre go'
+ifdef ARGS
+	$(BIN)/python -m benchmarks.throughput $(ARGS)
+else
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.many_categories
 	$(BIN)/python -m benchmarks.many_files
@@ -100,6 +103,7 @@ bench: setup $(BENCH)/.ready ## Nacre beside others and a database at the same w
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.database
 	$(BENCH)/bin/python -m benchmarks.plots
+endif
 
 $(BENCH)/.ready: requirements-bench.txt
 	@$(PYTHON) -m venv $(BENCH)

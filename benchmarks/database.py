@@ -23,8 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from benchmarks.contenders import CONTENDERS, Run, Work, make_work
 from benchmarks.processes import percentile
-from benchmarks.throughput import CONTENDERS, Run, Work, check, make_work, run_all
+from benchmarks.throughput import check, run_all
 from ops.kafka.local import LocalKafka
 
 _COLUMNS = ("Sex", "Length", "Diameter", "Height", "Whole", "Shucked", "Viscera", "Shell", "Rings")
@@ -135,7 +136,7 @@ def measure_nacre(few: Work, work: Work, folder: Path) -> dict[str, float]:
     with LocalKafka() as kafka:
         for each in (few, work):
             run = Run(kafka.bootstrap, f"database-{each.rows}.", each, folder / f"nacre-{each.rows}")
-            seconds.append(run_all(ours, run))
+            seconds.append(run_all(ours, run).took_s)
             check(ours, run)
     return {"files_rows_per_s": (work.rows - few.rows) / (seconds[1] - seconds[0])}
 

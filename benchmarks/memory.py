@@ -16,8 +16,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.contenders import ABALONE
 from benchmarks.processes import Service
-from benchmarks.throughput import ABALONE
 from ops.kafka.local import LocalKafka
 
 _COUNTS = (100_000, 1_000_000)

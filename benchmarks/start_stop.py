@@ -15,9 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
+from benchmarks.contenders import STAGES
 from benchmarks.memory import write_rows
 from benchmarks.processes import Service
-from benchmarks.throughput import STAGES
 from ops.kafka.local import LocalKafka
 
 _ROWS = 2_000_000

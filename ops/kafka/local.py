@@ -102,6 +102,13 @@ class LocalKafka:
             self.kill()
             raise
 
+    @property
+    def supervisor_pid(self) -> int:
+        """The process whose only child is the broker; LocalKafkaError if it is not running."""
+        if self._supervisor is None:
+            raise LocalKafkaError("Kafka is not running")
+        return self._supervisor.pid
+
     def stop(self) -> None:
         """Shut the broker down cleanly; its data stays for the next start."""
         self._end(_STOP)

@@ -1,0 +1,152 @@
+"""Who does the work of `benchmarks.throughput`: Nacre, by its settings, and the peers."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.peers import compiled
+
+STAGES = ("ingest", "split", "sink")
+ALL = "all three"
+ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
+_PARTITIONS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An input, and what has to come out."""
+
+    rows: int
+    path: Path
+    expected: Mapping[str, bytes]
+
+
+def make_work(folder: Path, rows: int) -> Work:
+    """So many abalone rows, again and again."""
+    header, *lines = ABALONE.read_bytes().splitlines(keepends=True)
+    repeated = (lines * (rows // len(lines) + 1))[:rows]
+    path = folder / f"{rows}.csv"
+    path.write_bytes(header + b"".join(repeated))
+    by_sex: dict[str, list[bytes]] = {}
+    for line in repeated:
+        by_sex.setdefault(line[:1].decode(), [header]).append(line)
+    return Work(rows, path, {f"{sex}.csv": b"".join(content) for sex, content in by_sex.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender's one pass over some work."""
+
+    bootstrap: str
+    prefix: str
+    work: Work
+    output: Path
+
+
+# From a stage and a run to a command line, and what it gets in its environment.
+Command = Callable[[str, Run], tuple[list[str], dict[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Somebody at the work.
+
+    `topics` are those that have to be there, with their partitions; `files` is where the categories' files are. `share`
+    of the rows is less for who is slow, and more for who is slow at first, or so fast that a start's noise would show.
+    """
+
+    name: str
+    command: Command
+    topics: Mapping[str, int] = field(default_factory=dict)
+    files: str = ""
+    share: float = 1.0
+    is_checked: bool = True
+    language: compiled.Language | None = None
+
+
+def nacre(row_format: str = "csv", compression: str = "none") -> Command:
+    """Nacre's services, as they are."""
+
+    def command(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
+        arguments = [str(run.work.path), "--once"] if stage == "ingest" else ["--exit-when-done"]
+        settings = {
+            "KAFKA_BOOTSTRAP_SERVERS": run.bootstrap,
+            "TOPIC_PREFIX": run.prefix,
+            "LOG_LEVEL": "warning",
+            "SPLIT_BY": "Sex",
+            "OUTPUT_DIR": str(run.output),
+            "ROW_FORMAT": row_format,
+            "KAFKA_COMPRESSION": compression,
+        }
+        return [sys.executable, "-m", f"services.{stage}", *arguments], settings
+
+    return command
+
+
+def peer(module: str, *arguments: str, python: str = sys.executable) -> Command:
+    """A module of benchmarks.peers."""
+
+    def command(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
+        told = {
+            "bootstrap": run.bootstrap,
+            "prefix": run.prefix,
+            "rows": run.work.rows,
+            "input": run.work.path,
+            "output": run.output,
+        }
+        options = [text for name, value in told.items() for text in (f"--{name}", str(value))]
+        return [python, "-m", f"benchmarks.peers.{module}", stage, *options, *arguments], {}
+
+    return command
+
+
+def by_hand(language: compiled.Language, **settings: str) -> Command:
+    """A peer in a compiled language, which is built by then."""
+
+    def command(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
+        where = f"{run.output}:{run.work.path}" if stage == "sink" else str(run.work.path)
+        binary = str(compiled.path_of(language))
+        return [binary, stage, run.bootstrap, run.prefix, where, str(run.work.rows)], settings
+
+    return command
+
+
+def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]]:
+    """Kafka's own: Connect at both ends of a Streams application."""
+    return peer("kafka_streams" if stage == "split" else "kafka_connect")(stage, run)
+
+
+# The other libraries live in a virtual environment of their own: `make bench` makes it.
+_PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
+_TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
+CONTENDERS = (
+    Contender("nacre", nacre(), files="Sex", share=3.0),
+    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=3.0, language=compiled.GO),
+    Contender(
+        "go, commits of 20 ms",
+        by_hand(compiled.GO, PEER_COMMIT_MS="20"),
+        _TOPICS,
+        share=3.0,
+        language=compiled.GO,
+    ),
+    Contender("rust (librdkafka)", by_hand(compiled.RUST), _TOPICS, share=3.0, language=compiled.RUST),
+    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=3.0),
+    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=3.0),
+    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS),
+    Contender("confluent-kafka, zstd", peer("confluent_loops", "--compression", "zstd"), _TOPICS),
+    Contender("nacre, json", nacre("json"), files="Sex", share=3.0),
+    Contender("confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS),
+    Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.3),
+    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.05),
+    Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.03),
+    Contender(
+        "Kafka Connect and Streams",
+        connect_and_streams,
+        # Connect's source cannot say which partition, and the rows of a file have an order.
+        {"rows": 1, "categorized": _PARTITIONS},
+        share=3.0,
+        is_checked=False,
+    ),
+    Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, is_checked=False),
+)

@@ -1,0 +1,79 @@
+"""What processes spend: time, processor time and memory, their own and the broker's."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+from ops.kafka.local import LocalKafka
+
+_LOOK_INTERVAL_S = 0.05
+
+
+class Spent(NamedTuple):
+    """What a run took: seconds, a core's seconds of its processes and of the broker, and MiB at most."""
+
+    took_s: float
+    cpu_s: float
+    broker_s: float
+    mib: float
+
+
+def run_to_end(command: Sequence[str], settings: Mapping[str, str]) -> Spent:
+    """Run a process, which has to end well; what it says is passed on. The broker's part is 0."""
+    with TemporaryFile() as said:
+        began = time.perf_counter()
+        process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=said, stderr=said)
+        memory = _Memory(process.pid)
+        # Its own and that of what it has started; subprocess does not tell.
+        _, status, usage = os.wait4(process.pid, 0)
+        took_s = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        memory.ended.set()
+        told = os.pread(said.fileno(), os.fstat(said.fileno()).st_size, 0).decode(errors="replace")
+    if process.returncode:
+        sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{told[-3000:]}")
+    sys.stderr.write(told)
+    return Spent(took_s, usage.ru_utime + usage.ru_stime, 0.0, memory.mib)
+
+
+class _Memory:
+    """The most memory that a process and its children have had, looked at now and then."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self.mib = 0.0
+        self.ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self.ended.wait(_LOOK_INTERVAL_S):
+            with suppress(OSError, IndexError):
+                self.mib = max(self.mib, sum(map(_most_mib, [self._pid, *_children(self._pid)])))
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _most_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
+class Broker:
+    """A broker on this machine, and how long it has used a processor."""
+
+    def __init__(self, kafka: LocalKafka) -> None:
+        # Its supervisor has no other child.
+        [self._pid] = _children(kafka.supervisor_pid)
+
+    def cpu_s(self) -> float:
+        """A core's seconds since it began."""
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
