@@ -1,11 +1,12 @@
 """Reading settings: from flags, else from environment variables of the same names."""
 
-from collections.abc import Sequence
-from typing import TypeVar
-
-from pydantic import ValidationError
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from common.errors import ConfigurationError
+from common.setting import Secret, Setting, settings_of, value_of
 from common.settings import ServiceSettings
 
 _MAX_SHOWN = 300
@@ -13,43 +14,84 @@ _MAX_SHOWN = 300
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong argument in one line, with the exit code of a wrong setting."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigurationError."""
+        raise ConfigurationError(message)
+
+
 def read_settings(
     model: type[Settings], argv: Sequence[str], *, program: str, positional: str | None = None
 ) -> Settings:
     """Read settings from `argv`, else from the environment; `positional` names the setting that needs no flag.
 
-    Raises ConfigurationError with one line for each wrong setting. `--help` prints and exits 0.
+    Raises ConfigurationError with one line for all that is wrong. `--help` prints and exits 0.
     """
     arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
+    flags = vars(_parser(model, program).parse_args(arguments))
+    given = {name: value for name, value in flags.items() if value is not None}
+    return make_settings(model, {**from_environment(model), **given})
+
+
+def from_environment(model: type[ServiceSettings]) -> dict[str, str]:
+    """The texts of the settings that the environment has, by name. An empty variable is no setting."""
+    return {each.name: text for each in settings_of(model) if (text := os.environ.get(each.variable))}
+
+
+def make_settings(model: type[Settings], values: Mapping[str, object]) -> Settings:
+    """Settings with these values, or texts of them, by name. Raises ConfigurationError like read_settings."""
+    made: dict[str, Any] = {}
+    wrong = []
+    for each in settings_of(model):
+        if each.name not in values:
+            if each.is_required:
+                wrong.append(f"{each.variable} is not set (or {each.flag}); --help explains it")
+            continue
+        try:
+            made[each.name] = value_of(each, values[each.name])
+        except ValueError as error:
+            wrong.append(_explain(each, values[each.name], str(error)))
+    if wrong:
+        raise ConfigurationError("; ".join(wrong))
     try:
-        # The keyword arguments are pydantic-settings' own and unknown to the model's signature.
-        return model(_cli_parse_args=arguments, _cli_prog_name=program)  # type: ignore[call-arg]
-    except ValidationError as error:
-        lines = [_explain(item["loc"], item["msg"], item.get("input")) for item in error.errors()]
-        raise ConfigurationError("; ".join(lines)) from None
+        return model(**made)
+    except ValueError as error:
+        raise ConfigurationError(_shortened(str(error))) from None
 
 
-def _explain(location: tuple[int | str, ...], message: str, value: object) -> str:
-    name = ".".join(map(str, location)).upper()
-    message = message.removeprefix("Value error, ")
-    if not name:
-        return message
-    if message == "Field required":
-        return f"{name} is not set (or --{name.lower().replace('_', '-')}); --help explains it"
-    shown = "" if "PASSWORD" in name or "SECRET" in name else f" {_shortened(repr(value))}"
-    return f"{name}{shown}: {_shortened(message)}"
+def _explain(given: Setting, value: object, message: str) -> str:
+    shown = "" if given.kind is Secret else f" {_shortened(repr(value))}"
+    return f"{given.variable}{shown}: {_shortened(message)}"
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
+def _parser(model: type[ServiceSettings], program: str) -> Parser:
+    parser = Parser(prog=program, description=model.__doc__, allow_abbrev=False)
+    for each in settings_of(model):
+        default = "required" if each.is_required else f"default: {each.default}"
+        # The parser takes percent signs for its own.
+        text = f"{each.rule.description} ({default})".replace("%", "%%")
+        if each.kind is not bool:
+            metavar = f"{{{','.join(each.choices)}}}" if each.choices else each.kind.__name__.lower()
+            parser.add_argument(each.flag, metavar=metavar, help=text)
+        elif each.rule.is_toggle:
+            parser.add_argument(each.flag, action="store_true", default=None, help=text)
+        else:
+            parser.add_argument(each.flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+    return parser
+
+
 def _name_positional(model: type[ServiceSettings], argv: Sequence[str], positional: str) -> list[str]:
     switches = {
         flag
-        for name, field in model.model_fields.items()
-        if field.annotation is bool
-        for flag in (f"--{name.replace('_', '-')}", f"--no-{name.replace('_', '-')}")
+        for each in settings_of(model)
+        if each.kind is bool
+        for flag in (each.flag, each.flag.replace("--", "--no-", 1))
     }
     named: list[str] = []
     given: str | None = None

@@ -16,8 +16,8 @@ from common.errors import ConfigurationError
 from common.kafka.clients import open_admin
 from common.pipeline.permissions import OPERATIONS, ROLES, Permission, permissions
 from common.settings import ServiceSettings
-from common.settings_reader import read_settings
-from ops.command_line import Parser, keep_clients_quiet
+from common.settings_reader import Parser, read_settings
+from ops.command_line import keep_clients_quiet
 
 _PROGRAM = "nacre acls"
 _OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}

@@ -31,8 +31,8 @@ from common.protocol.acceptance import Acceptance, encode_acceptance
 from common.protocol.position import Position, PositionError, SplitGroup, decode_position, encode_position
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from common.settings_reader import read_settings
-from ops.command_line import Parser, keep_clients_quiet
+from common.settings_reader import Parser, read_settings
+from ops.command_line import keep_clients_quiet
 from ops.groups import check_at_rest
 
 _PROGRAM = "nacre begin"

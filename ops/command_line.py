@@ -1,20 +1,8 @@
 """How the operator's commands read their arguments and keep the clients' logs off the terminal."""
 
-import argparse
 import logging
-from typing import NoReturn
 
 import structlog
-
-from common.errors import ConfigurationError
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a wrong argument in one line, with the exit code of a wrong setting."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigurationError."""
-        raise ConfigurationError(message)
 
 
 def keep_clients_quiet() -> None:

@@ -22,8 +22,8 @@ from common.protocol.output_folder import HIDDEN, is_ledger_of
 from common.protocol.shares import share_key
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from common.settings_reader import read_settings
-from ops.command_line import Parser, keep_clients_quiet
+from common.settings_reader import Parser, read_settings
+from ops.command_line import keep_clients_quiet
 from services.ingest.files.finding import source_name
 from services.sink.disk.errors import DiskError
 from services.sink.ledger.database import Ledger

@@ -5,10 +5,8 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
 
-from pydantic.fields import FieldInfo
-
+from common.setting import Setting, settings_of
 from common.settings import ServiceSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
@@ -34,9 +32,9 @@ def settings_table(models: Models) -> str:
     """One row per setting with the services that have it, the most widely shared first."""
     services_by_row: dict[tuple[str, str, str], list[str]] = {}
     for service, model in models.items():
-        for name, field in model.model_fields.items():
+        for each in settings_of(model):
             # A setting that differs between services gets a row for each of its meanings.
-            services_by_row.setdefault((f"`{name.upper()}`", _default(field), _what(field)), []).append(service)
+            services_by_row.setdefault((f"`{each.variable}`", _default(each), _what(each)), []).append(service)
     rows = [
         (setting, "all" if len(services) == len(models) else ", ".join(services), default, what)
         for (setting, default, what), services in sorted(services_by_row.items(), key=lambda row: -len(row[1]))
@@ -54,22 +52,18 @@ def _lines(rows: list[tuple[str, str, str, str]]) -> Iterator[str]:
             yield f"| {' | '.join(['-' * width for width in widths])} | {'-' * len(row[-1])} |\n"
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default(given: Setting) -> str:
+    if given.is_required:
         return "required"
-    if field.default is None:
+    if given.default is None:
         return "not set"
-    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    return f"`{str(given.default).lower() if isinstance(given.default, bool) else given.default}`"
 
 
-def _what(field: FieldInfo) -> str:
-    assert field.description is not None, "every setting has a description"  # noqa: S101 - a test holds it
-    choices = [choice for choice in _choices(field.annotation) if choice not in field.description]
-    return _escaped(field.description + (f": {', '.join(_choices(field.annotation))}" if choices else ""))
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+def _what(given: Setting) -> str:
+    description = given.rule.description
+    is_complete = all(choice in description for choice in given.choices)
+    return _escaped(description if is_complete else f"{description}: {', '.join(given.choices)}")
 
 
 def _escaped(text: str) -> str:

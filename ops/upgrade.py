@@ -19,8 +19,8 @@ from common.pipeline.topics import FoundTopics, Groups, Topics, find_losses, fin
 from common.protocol.identity import NEWEST, Identity
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from common.settings_reader import read_settings
-from ops.command_line import Parser, keep_clients_quiet
+from common.settings_reader import Parser, read_settings
+from ops.command_line import keep_clients_quiet
 from ops.groups import check_at_rest
 
 _PROGRAM = "nacre upgrade"

@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from common.setting import names_of
 from ops.kafka.local import LocalKafka
 from ops.settings_table import MODELS
 from tests.harness.listeners import Listeners, running_listeners
@@ -29,7 +30,7 @@ hypothesis.settings.load_profile("nacre")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Nor shall a setting of the person who runs the tests reach the services; a broker may be named to them.
-for _name in {name.upper() for model in MODELS.values() for name in model.model_fields}:
+for _name in {name.upper() for model in MODELS.values() for name in names_of(model)}:
     if not _name.startswith("KAFKA_"):
         os.environ.pop(_name, None)
 # A broker of a test lives too briefly for the optimizing compiler to pay: without it, it needs a third less.

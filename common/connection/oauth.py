@@ -19,10 +19,10 @@ from urllib.parse import urlencode
 
 import structlog
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, KafkaError
-from pydantic import SecretStr
 
 from common.connection.secret_files import read_secret
 from common.errors import ConfigurationError
+from common.setting import Secret
 from common.settings import ServiceSettings
 from common.waiting import ignore_failure
 
@@ -51,7 +51,7 @@ class TokenRequest:
 
     endpoint: str
     client_id: str
-    secret: SecretStr | None
+    secret: Secret | None
     secret_file: Path | None
     scope: str | None
     ca_location: Path | None

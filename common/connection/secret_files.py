@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from common.errors import ConfigurationError
+from common.setting import Secret
 
 
-def read_secret(setting: str, value: SecretStr | None, path: Path | None) -> str | None:
+def read_secret(setting: str, value: Secret | None, path: Path | None) -> str | None:
     """The secret as it is now; None where neither is set.
 
     ConfigurationError, which never holds the secret, where it cannot be read.
     """
     if value is not None:
-        return _checked(setting, value.get_secret_value())
+        return _checked(setting, value.reveal())
     if path is None:
         return None
     try:

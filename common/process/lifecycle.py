@@ -38,8 +38,6 @@ def begin() -> None:
     # Where rich is installed, structlog imports it to draw tracebacks: that takes a sixth of the imports' time, and the
     # log would differ from the containers'.
     sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails
-    # pydantic would search every installed package for plugins; the services use none.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Collecting took a fifth of the imports' time. Once the service runs, `collect_by_the_clock` does it.
     gc.disable()
 

@@ -13,6 +13,7 @@ from common.log.setup import set_up_log
 from common.process.lifecycle import linger, run_service
 from common.process.memory import keep_large_blocks
 from common.rows import loops as row_loops
+from common.setting import shown
 from common.settings_reader import Settings, read_settings
 
 log = structlog.get_logger()
@@ -37,5 +38,5 @@ def run(
     # Both kinds if only one of the two modules is compiled.
     loops = "+".join(sorted({batch_loops.KIND, row_loops.KIND}))
     # Secret settings print as asterisks.
-    log.info("starting", loops=loops, **settings.model_dump(mode="json", exclude_none=True))
+    log.info("starting", loops=loops, **shown(settings))
     return run_service(partial(serve, settings), drain_deadline_s=settings.drain_deadline_s)

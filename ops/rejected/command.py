@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -19,8 +20,7 @@ from common.protocol.rejections import Rejection
 from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
-from common.settings_reader import read_settings
-from ops.command_line import Parser
+from common.settings_reader import Parser, read_settings
 from ops.rejected.rejections import (
     COLUMNS,
     Mended,
@@ -113,7 +113,7 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
 
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:
     # The actual number, not the one in PARTITIONS: a row must go to its source's partition.
-    settings = settings.model_copy(update={"partitions": await find_partitions(settings)})
+    settings = replace(settings, partitions=await find_partitions(settings))
     selection = Selection(options.reason, options.code, options.source, options.split, frozenset(options.id))
     if options.command == "list":
         return await _list(settings, selection, by=options.by, as_json=options.json)

@@ -4,13 +4,11 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import structlog
-from pydantic import Field, field_validator
-from pydantic_settings import CliToggleFlag
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
@@ -18,6 +16,7 @@ from common.errors import ConfigurationError, SourceError
 from common.pipeline.registry import find_oversize
 from common.pipeline.schema_numbers import Registered, number_schema
 from common.rows.schema import Schema
+from common.setting import setting
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.findings import Finding, shown_path
@@ -51,22 +50,24 @@ _INTERRUPTED = 130
 _WIDTH = 100_000
 
 
+def _checked_splits(text: str) -> str:
+    if text:
+        parse_split_by(text)
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidateSettings(IngestSettings, SplitSettings):
     """Report what the services would make of some files, before anything is sent: settings as for ingest and split.
 
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
 
-    input: str = Field(description="a file, a folder (as for ingest) or a glob; also positional")
-    split_by: str = Field("", description="the splits, as for split; not set: only the sources are examined")
-    no_broker: CliToggleFlag[bool] = Field(default=False, description="true: ask no broker whether everything fits")
-
-    @field_validator("split_by")
-    @classmethod
-    def _check_split_by(cls, text: str) -> str:
-        if text:
-            parse_split_by(text)
-        return text
+    input: str = setting(description="a file, a folder (as for ingest) or a glob; also positional")
+    split_by: str = setting(
+        "", description="the splits, as for split; not set: only the sources are examined", check=_checked_splits
+    )
+    no_broker: bool = setting(default=False, description="true: ask no broker whether everything fits", is_toggle=True)
 
 
 def main(argv: list[str]) -> int:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field
-
 from common.errors import ConfigurationError
-from common.settings_reader import read_settings
-from ops.command_line import Parser
+from common.setting import setting, settings_of
+from common.settings_reader import Parser, read_settings
 from services.ingest.settings import IngestSettings
 from services.split.categories.splits import Split, parse_split_by
 from services.split.settings import SplitSettings
@@ -37,10 +35,11 @@ read. Exit code 0: all is well. 1: something differs. 75: not all is delivered y
 """
 
 
+@dataclass(frozen=True, kw_only=True)
 class SourceSettings(IngestSettings, SplitSettings):
     """How sources are read and split: settings as for ingest and split."""
 
-    input: str = Field("", description="not used")
+    input: str = setting("", description="not used")
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -78,9 +77,9 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     add("--stuck-s", type=float, default=_STUCK_S, help="seconds without a safe row after which a source is stuck (60)")
     add("--json", action="store_true", help="print JSON, for programs")
     settings = parser.add_argument_group("with --source, as the services have them, else from the environment")
+    described = {each.name: each.rule.description for each in settings_of(SourceSettings)}
     for name in _SETTINGS:
-        described = SourceSettings.model_fields[name].description
-        settings.add_argument(_flag(name), metavar="VALUE", help=(described or "").replace("%", "%%"))
+        settings.add_argument(_flag(name), metavar="VALUE", help=described[name].replace("%", "%%"))
     given = parser.parse_args(argv)
     if given.quick and (given.source or given.watch):
         raise ConfigurationError("--quick reads no file and goes with neither --source nor --watch")

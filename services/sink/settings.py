@@ -1,50 +1,54 @@
 """The settings of sink."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
-
-from pydantic import Field, model_validator
 
 from common.protocol.output_folder import PROOFS
+from common.setting import setting
 from common.settings import ServiceSettings
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
 from services.sink.rolling.finished_files import SUFFIXES, Packing
 from services.sink.rolling.limits import Limits, Rolling
 
 
+@dataclass(frozen=True, kw_only=True)
 class SinkSettings(ServiceSettings):
     """sink reads categorized rows and appends each to its category's file, exactly once."""
 
-    output_dir: Path = Field(
-        default=Path("out"), description="the folder of the files; the ledgers live in a hidden folder inside"
+    output_dir: Path = setting(
+        Path("out"), description="the folder of the files; the ledgers live in a hidden folder inside"
     )
-    exit_when_done: bool = Field(
+    exit_when_done: bool = setting(
         default=False,
         description="true: exit once all that ingest has read, to its end, is split and written",
     )
-    checkpoint_interval_ms: int = Field(
-        1000, ge=1, description="milliseconds after which, at the latest, written rows are fsynced and in the ledger"
+    checkpoint_interval_ms: int = setting(
+        1000,
+        at_least=1,
+        description="milliseconds after which, at the latest, written rows are fsynced and in the ledger",
     )
-    path_template: str = Field(
+    path_template: str = setting(
         DEFAULT_TEMPLATE,
         description="where a category's file is, below OUTPUT_DIR: {split}, {category}, and with ROLL_* {part} (the "
         "file's number) and {date} (UTC, when it was begun)",
     )
-    roll_bytes: int = Field(
-        0, ge=0, description="bytes; a file that has so many is finished, and the next one is begun. 0: never"
+    roll_bytes: int = setting(
+        0, at_least=0, description="bytes; a file that has so many is finished, and the next one is begun. 0: never"
     )
-    roll_rows: int = Field(0, ge=0, description="rows; a file that has so many is finished. 0: never")
-    roll_age_s: float = Field(0, ge=0, description="seconds after its first row at which a file is finished. 0: never")
-    roll_idle_s: float = Field(
-        0, ge=0, description="seconds without a new row after which a file is finished. 0: never"
+    roll_rows: int = setting(0, at_least=0, description="rows; a file that has so many is finished. 0: never")
+    roll_age_s: float = setting(
+        0, at_least=0, description="seconds after its first row at which a file is finished. 0: never"
     )
-    roll_at_end: bool = Field(
+    roll_idle_s: float = setting(
+        0, at_least=0, description="seconds without a new row after which a file is finished. 0: never"
+    )
+    roll_at_end: bool = setting(
         default=False, description="true: when a source ends, every file that has rows by then is finished"
     )
-    compress: Packing = Field("none", description="how finished files are compressed: none, gzip or zstd")
+    compress: Packing = setting("none", description="how finished files are compressed: none, gzip or zstd")
 
-    proofs: str = Field(
+    proofs: str = setting(
         ",".join(PROOFS),
         description="what is written of the output, separated by commas: receipts (a file for each delivered source), "
         "manifest (manifest-sha256.txt), datapackage (datapackage.json), success (_SUCCESS, once a finite run has "
@@ -75,7 +79,7 @@ class SinkSettings(ServiceSettings):
             raise ValueError(f"COMPRESS={self.compress} is for files that are finished: set one of ROLL_* as well")
         return Rolling(rule, limits, self.roll_at_end)
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
+    def __post_init__(self) -> None:
+        """Check what goes together. ValueError says what does not."""
+        super().__post_init__()
         _ = self.rolling, self.proof_files
-        return self

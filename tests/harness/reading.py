@@ -15,6 +15,7 @@ from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.protocol.rejections import Rejection, decode_rejection
 from common.rows.schema import Schema
+from common.settings_reader import make_settings
 from services.ingest import beginning, file_reader, followed_file
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import look_at, source_name
@@ -85,7 +86,7 @@ class Reader:
 
     def start(self) -> None:
         """Start again from what is remembered."""
-        settings = IngestSettings.model_validate({"input": str(self.path), "partitions": 1} | self.settings)
+        settings = make_settings(IngestSettings, {"input": str(self.path), "partitions": 1} | self.settings)
         context = IngestContext(settings, Topics.under(""), self.schemas)  # type: ignore[arg-type] # as far as it is asked
         known = context.new_progress(source_name(self.path)) if self.progress is None else self.progress
         remembered = decode_progress(encode_progress(known))

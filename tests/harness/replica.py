@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.progress import Progress, decode_progress
+from common.settings_reader import make_settings
 from services.ingest.catalog import Catalog
 from services.ingest.context import IngestContext
 from services.ingest.partition import PartitionSources
@@ -72,7 +73,7 @@ class Replica:
     def __init__(
         self, folder: Path, progress: dict[str, Progress], schemas: Schemas | None = None, **settings: object
     ) -> None:
-        given = IngestSettings.model_validate({"input": str(folder), "partitions": 1, "settle_s": 0} | settings)
+        given = make_settings(IngestSettings, {"input": str(folder), "partitions": 1, "settle_s": 0} | settings)
         topics = Topics.under("")
         context = IngestContext(given, topics, schemas or Schemas())  # type: ignore[arg-type] # as far as it is asked
         catalog = Catalog(given, topics, Topic)

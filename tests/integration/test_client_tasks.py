@@ -16,6 +16,7 @@ from common.kafka.clients import new_consumer, open_reader
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 
 pytestmark = pytest.mark.long
 
@@ -31,7 +32,7 @@ def topic(bootstrap: str) -> str:
 @asynccontextmanager
 async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, "asyncio.Task[None]"]]:
     """A member of a group that has its partition and does not fetch, as ingest does, and what it ends with."""
-    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    settings = make_settings(ServiceSettings, {"kafka_bootstrap_servers": bootstrap})
     consumer = new_consumer(settings, "test", f"{topic}-group")
     stop = asyncio.Event()
     begun: set[TopicPartition] = set()
@@ -83,7 +84,7 @@ async def test_an_error_that_aiokafka_keeps_for_the_next_fetch_reaches_a_member_
 
 
 async def test_a_consumer_whose_fetcher_has_ended_is_not_waited_for(bootstrap: str, topic: str) -> None:
-    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    settings = make_settings(ServiceSettings, {"kafka_bootstrap_servers": bootstrap})
     partition = TopicPartition(topic, 0)
     async with open_reader(settings, "test") as consumer:
         consumer.assign([partition])

@@ -17,6 +17,7 @@ from common.kafka.clients import StartedProducer
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 from ops.kafka.local import LocalKafka
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
@@ -114,7 +115,7 @@ async def test_a_successor_completes_a_forgotten_abort_with_an_abort(
 @pytest.mark.parametrize("end", ["", "abort_transaction", "commit_transaction"])
 async def test_an_abort_is_owed_unless_the_predecessor_committed(pipeline: Pipeline, end: str) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
-    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": pipeline.bootstrap})
+    settings = make_settings(ServiceSettings, {"kafka_bootstrap_servers": pipeline.bootstrap})
     transactional_id = f"{pipeline.prefix}predecessor"
     async with clients.open_producer(settings, transactional_id) as first:
         # Nobody has been here before.

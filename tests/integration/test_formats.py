@@ -9,6 +9,7 @@ import pytest
 
 from common.kafka.clients import open_producer
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 from tests.harness.expectation import rejections
 from tests.harness.pipeline import Pipeline
 
@@ -69,8 +70,8 @@ def test_packed_record_batches_change_no_row(
     pipeline.check_files({"all.csv": big_file.read_bytes()})
 
     async def pack() -> bytes:
-        settings = ServiceSettings.model_validate(
-            {"kafka_bootstrap_servers": bootstrap, "kafka_compression": compression}
+        settings = make_settings(
+            ServiceSettings, {"kafka_bootstrap_servers": bootstrap, "kafka_compression": compression}
         )
         async with open_producer(settings, f"packing-{compression}") as producer:
             batch = producer.new_batch()

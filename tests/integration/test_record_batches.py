@@ -13,6 +13,7 @@ from common.aiokafka_internals.fetched_batches import read_on, runs_of
 from common.batches.record_runs import one_by_one
 from common.kafka.clients import open_reader
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 
 Row = tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 
@@ -71,7 +72,7 @@ def test_batches_hold_the_records_that_are_given_one_by_one(
     bootstrap: str, request: pytest.FixtureRequest, most_batches: int | None
 ) -> None:
     partition = TopicPartition(f"batches-{request.node.name.rpartition('[')[2][:-1]}", 0)
-    settings = ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    settings = make_settings(ServiceSettings, {"kafka_bootstrap_servers": bootstrap})
 
     async def compare() -> None:
         await fill_topic(bootstrap, partition)

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from common.aiokafka_internals.fetched_batches import read_on
 from common.kafka.clients import open_reader
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 
 WATCHED_S = 1.5
 MOST_REQUESTS = 25
@@ -46,7 +47,7 @@ async def test_metadata_of_a_partition_without_a_leader_are_not_asked_for_withou
 
 
 def settings_of(bootstrap: str) -> ServiceSettings:
-    return ServiceSettings.model_validate({"kafka_bootstrap_servers": bootstrap})
+    return make_settings(ServiceSettings, {"kafka_bootstrap_servers": bootstrap})
 
 
 def make_topic(admin: AdminClient) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from common.setting import names_of
 from common.settings import ServiceSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
@@ -35,7 +36,7 @@ def run(name: str, *arguments: str, **settings: str) -> subprocess.CompletedProc
 def test_help_names_every_setting(name: str) -> None:
     answer = run(name, "--help")
     assert (answer.returncode, answer.stderr) == (0, "")
-    for setting in MODELS[name].model_fields:
+    for setting in names_of(MODELS[name]):
         assert f"--{setting.replace('_', '-')}" in answer.stdout
 
 

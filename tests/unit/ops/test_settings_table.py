@@ -1,8 +1,10 @@
 """`nacre settings` lists every setting, and docs/settings.md holds what it prints."""
 
-import pytest
-from pydantic import Field
+from dataclasses import dataclass
 
+import pytest
+
+from common.setting import names_of, setting
 from common.settings import ServiceSettings
 from ops.settings_table import MODELS, main, settings_table
 from tests.harness.pipeline import PROJECT
@@ -11,15 +13,17 @@ PAGE = PROJECT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"
 
 
+@dataclass(frozen=True, kw_only=True)
 class One(ServiceSettings):
-    where: str = Field(description="a path | a glob, *.csv")
-    once: bool = Field(default=False, description="read once")
-    commit_ms: int = Field(100, description="when to commit")
+    where: str = setting(description="a path | a glob, *.csv")
+    once: bool = setting(default=False, description="read once")
+    commit_ms: int = setting(100, description="when to commit")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Two(ServiceSettings):
-    once: bool = Field(default=False, description="read once")
-    commit_ms: int = Field(500, description="when to commit")
+    once: bool = setting(default=False, description="read once")
+    commit_ms: int = setting(500, description="when to commit")
 
 
 def cells(table: str) -> list[list[str]]:
@@ -37,12 +41,12 @@ def test_the_page_holds_the_table() -> None:
 def test_every_setting_of_every_service_is_there_once() -> None:
     names = [row[0].strip("`").lower() for row in cells(settings_table(MODELS))[2:]]
     assert len(names) == len(set(names))
-    assert set(names) == {name for model in MODELS.values() for name in model.model_fields}
+    assert set(names) == {name for model in MODELS.values() for name in names_of(model)}
 
 
 def test_shared_settings_come_first_and_one_that_differs_has_a_row_each() -> None:
     rows = cells(settings_table({"one": One, "two": Two}))
-    shared = len(ServiceSettings.model_fields)
+    shared = len(names_of(ServiceSettings))
     assert {row[1] for row in rows[2 : 2 + shared + 1]} == {"all"}
     assert rows[2 + shared :] == [
         ["`ONCE`", "all", "`false`", "read once"],
@@ -66,7 +70,7 @@ def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_compose_hands_on_every_setting_but_those_of_other_brokers() -> None:
     compose = (PROJECT / "compose.yaml").read_text()
-    names = {name.upper() for model in MODELS.values() for name in model.model_fields}
+    names = {name.upper() for model in MODELS.values() for name in names_of(model)}
     # The project's own broker has no security and no second broker, and paths inside a container are fixed.
     names -= {name for name in names if name.startswith("KAFKA_")} | {"REPLICATION_FACTOR", "OUTPUT_DIR"}
     assert {name for name in names if f"\n      {name}: $" not in compose and f"\n  {name}: $" not in compose} == set()

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
-from pydantic import SecretStr
 
 from common.connection.oauth import TokenRequest, Tokens, request_token
+from common.setting import Secret
 from tests.harness.certificates import Authority
 
 SECRET = "a/b+c=é%"  # noqa: S105 - it opens nothing
@@ -58,7 +58,7 @@ class Endpoint:
 
     def request(self, **changes: Any) -> TokenRequest:
         """A request to this server."""
-        fields: dict[str, Any] = {"secret": SecretStr(SECRET), "secret_file": None, "scope": None, **changes}
+        fields: dict[str, Any] = {"secret": Secret(SECRET), "secret_file": None, "scope": None, **changes}
         return TokenRequest(self.url, "me", ca_location=self.ca, **fields)
 
 
@@ -142,7 +142,7 @@ def test_a_refusal_names_the_endpoint_and_not_the_secret(
 def test_an_endpoint_of_an_unknown_authority_is_refused(endpoint: Endpoint, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    request = TokenRequest(endpoint.url, "me", SecretStr(SECRET), None, None, Authority().write(other))
+    request = TokenRequest(endpoint.url, "me", Secret(SECRET), None, None, Authority().write(other))
     with pytest.raises(KafkaConnectionError, match="certificate verify failed"):
         request_token(request)
 

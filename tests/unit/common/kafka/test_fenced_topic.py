@@ -13,8 +13,9 @@ from common.batches.record_runs import Record
 from common.kafka import fenced_topic as module
 from common.kafka.fenced_topic import FencedTopic, KeyValue
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 
-SETTINGS = ServiceSettings.model_validate({})
+SETTINGS = make_settings(ServiceSettings, {})
 
 
 class Log:

@@ -12,6 +12,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from common.kafka import predecessor as predecessor_module
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 
 COORDINATOR = 3
 HELD: list[Slot] = []
@@ -19,7 +20,8 @@ HOLDER = """
 import sys
 from common.kafka.predecessor import Slot
 from common.settings import ServiceSettings
-slot = Slot(ServiceSettings.model_validate({"topic_prefix": sys.argv[1]}), "split")
+from common.settings_reader import make_settings
+slot = Slot(make_settings(ServiceSettings, {"topic_prefix": sys.argv[1]}), "split")
 print(slot.client_id, flush=True)
 sys.stdin.read()
 """
@@ -27,7 +29,7 @@ sys.stdin.read()
 
 def settings() -> ServiceSettings:
     """The settings of a pipeline in which no other process has a slot."""
-    return ServiceSettings.model_validate({"topic_prefix": f"test-{uuid.uuid4().hex[:12]}."})
+    return make_settings(ServiceSettings, {"topic_prefix": f"test-{uuid.uuid4().hex[:12]}."})
 
 
 def hold(pipeline: ServiceSettings, service: str = "split") -> Slot:

@@ -17,6 +17,7 @@ from common.protocol.identity import (
     find_changes,
     with_known_ids,
 )
+from common.setting import names_of
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 
@@ -30,7 +31,7 @@ IDENTITIES = st.builds(
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ServiceSettings.model_fields:
+    for name in names_of(ServiceSettings):
         monkeypatch.delenv(name.upper(), raising=False)
 
 

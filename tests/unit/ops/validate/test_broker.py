@@ -4,6 +4,7 @@ import pytest
 
 from common.kafka.topic_metadata import Topic
 from common.pipeline.topics import FoundTopics, Topics
+from common.setting import names_of
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.findings import Finding
@@ -32,7 +33,7 @@ def found(
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ServiceSettings.model_fields:
+    for name in names_of(ServiceSettings):
         monkeypatch.delenv(name.upper(), raising=False)
 
 

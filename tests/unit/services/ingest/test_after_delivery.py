@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import ConfigurationError
+from common.settings_reader import make_settings
 from services.ingest.after_delivery import (
     check_format,
     check_gone,
@@ -19,7 +20,7 @@ from tests.harness.sources import look
 
 
 def settings_for(given: str | Path, after: str = "keep") -> IngestSettings:
-    return IngestSettings.model_validate({"input": str(given), "after_delivery": after})
+    return make_settings(IngestSettings, {"input": str(given), "after_delivery": after})
 
 
 @pytest.fixture
@@ -125,5 +126,5 @@ def test_the_first_format_has_no_receipts(tmp_path: Path) -> None:
 
 
 def test_anything_else_is_no_setting() -> None:
-    with pytest.raises(ValueError, match="is none of keep, delete and move:DIR"):
+    with pytest.raises(ConfigurationError, match="is none of keep, delete and move:DIR"):
         settings_for("-", "shred")

@@ -20,6 +20,7 @@ from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.protocol.rejections import BegunAnew, Rejection, decode_rejection
 from common.rows.schema import Dialect, Schema
 from common.rows.tally import tally
+from common.settings_reader import make_settings
 from ops.findings import Finding
 from ops.validate.begun import as_sources, judge_begun
 from services.ingest.changed_settings import begun_with, changes, find_changed_settings
@@ -63,7 +64,7 @@ class Run:
         self, path: Path, before: "Run | None" = None, between: Callable[[], None] = lambda: None, /, **settings: str
     ) -> None:
         given = {"input": str(path), "once": "true", **settings}
-        self.settings = IngestSettings.model_validate(given)
+        self.settings = make_settings(IngestSettings, given)
         self.registry = before.registry if before is not None else Registry()
         self.outbox = Outbox(lambda: NewBatch(100_000))
         context = IngestContext(self.settings, TOPICS, self.registry)

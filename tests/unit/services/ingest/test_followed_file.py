@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
+from common.settings_reader import make_settings
 from services.ingest import file_reader
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import source_name
@@ -25,7 +26,7 @@ CONTENT = b"Sex,Length\nM,1\nF,2\n"
 
 
 def follow(path: Path, found: FoundFile | None = None, **settings: Any) -> FollowedFile:
-    given = IngestSettings.model_validate({"input": str(path.parent), "partitions": 1} | settings)
+    given = make_settings(IngestSettings, {"input": str(path.parent), "partitions": 1} | settings)
     context = IngestContext(given, Topics.under(""), Schemas())  # type: ignore[arg-type] # as far as it is asked
     return FollowedFile(context, found or look(path), context.new_progress(source_name(path)))
 

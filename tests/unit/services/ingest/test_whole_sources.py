@@ -10,6 +10,7 @@ from common.pipeline.topics import Topics
 from common.protocol.position import HeldSplit, Position, SplitGroup, digest
 from common.protocol.tolerance import parse_tolerance
 from common.rows.schema import Schema
+from common.settings_reader import make_settings
 from services.ingest.context import IngestContext
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
@@ -72,7 +73,7 @@ async def _register(schema: Schema) -> Any:
     ],
 )
 async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, why: str, cut: int) -> None:
-    settings = IngestSettings.model_validate({"input": "x", "partitions": 1})
+    settings = make_settings(IngestSettings, {"input": "x", "partitions": 1})
     registry: Any = SimpleNamespace(register=_register)
     context = IngestContext(settings, Topics.under(""), registry)
     source = Source(context, context.address("x", b"k"), context.new_progress("x"), Fingerprint(), has_void=False)
@@ -93,7 +94,7 @@ async def test_the_first_reason_is_kept_however_a_source_is_cut(content: bytes, 
 async def test_a_source_that_skip_lines_leaves_nothing_of_is_reported(
     content: bytes, skip_lines: int, *, is_left: bool
 ) -> None:
-    settings = IngestSettings.model_validate({"input": "x", "partitions": 1, "skip_lines": skip_lines})
+    settings = make_settings(IngestSettings, {"input": "x", "partitions": 1, "skip_lines": skip_lines})
     registry: Any = SimpleNamespace(register=_register)
     context = IngestContext(settings, Topics.under(""), registry)
     source = Source(context, context.address("x", b"k"), context.new_progress("x"), Fingerprint(), has_void=False)
