@@ -142,7 +142,9 @@ def _check_number(rule: Rule, number: float) -> None:
         raise ValueError(f"at least {rule.at_least}")
     if rule.above is not None and number <= rule.above:
         raise ValueError(f"more than {rule.above}")
-    at_most = rule.at_most or (_MAX_NUMBER if isinstance(number, float) else _MAX_COUNT)
+    at_most = rule.at_most
+    if at_most is None:
+        at_most = _MAX_NUMBER if isinstance(number, float) else _MAX_COUNT
     if number > at_most:
         raise ValueError(f"at most {at_most}")
 
