@@ -46,7 +46,7 @@ _TYPES = "aiokafka.protocol.types"
 # Classes and module attributes that are replaced.
 REPLACED = (
     Name("aiokafka.client:create_conn", "keeps why a connection failed", "host, port, …"),
-    Name(f"{_CLIENT}.send", "a connection that is lost is a timeout", "self, node_id, request, *, group="),
+    Name(f"{_CLIENT}.send", "lost connections; offsets beside fetches", "self, node_id, request, *, group="),
     Name(f"{_CLIENT}.coordinator_lookup", "fails without brokers", "self, coordinator_type, coordinator_key"),
     Name(f"{_CLIENT}._metadata_update", "does not repeat itself without a pause", "self, cluster_metadata, topics"),
     Name(f"{_CONNECTION}.send", "refused writes, sessions that end", "self, request, expect_response="),
@@ -118,6 +118,7 @@ USED = (
     Name("aiokafka.client:CoordinationType.TRANSACTION", "a transactional id's coordinator"),
     Name("aiokafka.conn:CloseReason.AUTH_FAILURE", "a handshake that failed"),
     Name("aiokafka.conn:CloseReason.CONNECTION_BROKEN", "a write that was refused"),
+    Name(f"{_CONNECTION}._requests", "whether a question would wait behind a fetch"),
     Name(f"{_CONNECTION}._sasl_oauth_token_provider", "the credentials that the settings name"),
     Name(f"{_CONNECTION}._sasl_plain_password", "a password that has changed"),
     Name(f"{_CONNECTION}.close", "closes what is broken", "self, reason=, exc="),
@@ -145,6 +146,7 @@ USED = (
     Name("aiokafka.protocol.group:LeaveGroupRequest", "removes a dead member", "group, member_id"),
     Name("aiokafka.protocol.metadata:MetadataRequest", "brokers from before topic ids", "topics=, …"),
     Name("aiokafka.protocol.metadata:MetadataRequest._topics", "which topics it asks about"),
+    Name("aiokafka.protocol.offset:OffsetRequest", "recognized among other requests"),
     Name("aiokafka.protocol.produce:ProduceRequest", "written in one step"),
     *(
         Name(f"{_TYPES}:{kind}", "the layout of requests of our own")

@@ -26,7 +26,6 @@ async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expect
 
 async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
     """The records that the consumer may see, from its positions to the partitions' present ends."""
-    # All in one request: each waits behind a fetch that waits for records.
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
         # Compare the position, not the last record's offset: a transaction marker takes an offset and is never handed
