@@ -17,7 +17,10 @@ _LOOK_INTERVAL_S = 0.05
 
 
 class Spent(NamedTuple):
-    """What a run took: seconds, a core's seconds of its processes and of the broker, and MiB at most."""
+    """What a run took: seconds, a core's seconds of its processes and of the broker, and MiB of its own at most.
+
+    Files that are mapped do not count.
+    """
 
     took_s: float
     cpu_s: float
@@ -25,20 +28,32 @@ class Spent(NamedTuple):
     mib: float
 
 
+# Those under way: when one fails, the others would wait for its rows for ever.
+_running: set[subprocess.Popen[bytes]] = set()
+
+
 def run_to_end(command: Sequence[str], settings: Mapping[str, str]) -> Spent:
-    """Run a process, which has to end well; what it says is passed on. The broker's part is 0."""
+    """Run a process, which has to end well; what it says is passed on. The broker's part is 0.
+
+    If it fails, all that run meanwhile are killed.
+    """
     with TemporaryFile() as said:
         began = time.perf_counter()
         process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=said, stderr=said)
+        _running.add(process)
         memory = _Memory(process.pid)
         # Its own and that of what it has started; subprocess does not tell.
         _, status, usage = os.wait4(process.pid, 0)
         took_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         memory.ended.set()
+        _running.discard(process)
         told = os.pread(said.fileno(), os.fstat(said.fileno()).st_size, 0).decode(errors="replace")
     if process.returncode:
-        sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{told[-3000:]}")
+        sys.stderr.write(f"{' '.join(command)}: exit {process.returncode}\n{told[-3000:]}")
+        for other in list(_running):
+            other.kill()
+        sys.exit(1)
     sys.stderr.write(told)
     return Spent(took_s, usage.ru_utime + usage.ru_stime, 0.0, memory.mib)
 
@@ -55,15 +70,15 @@ class _Memory:
     def _watch(self) -> None:
         while not self.ended.wait(_LOOK_INTERVAL_S):
             with suppress(OSError, IndexError):
-                self.mib = max(self.mib, sum(map(_most_mib, [self._pid, *_children(self._pid)])))
+                self.mib = max(self.mib, sum(map(_own_mib, [self._pid, *_children(self._pid)])))
 
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _most_mib(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+def _own_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("RssAnon:")[2].split()[0]) / 1024
 
 
 class Broker:

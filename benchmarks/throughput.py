@@ -151,7 +151,7 @@ def shown(results: Mapping[str, Found]) -> str:
             table("Nacre is faster by", others, ratio),
             table("rows/s, median (slowest to fastest)", results, rate),
             table("a core's seconds per million rows: its own + the broker's", results, cost),
-            table("MiB, at most (all three: their sum)", results, memory),
+            table("MiB of its own, at most (all three: their sum)", results, memory),
             table(f"start to end of {_FEW_ROWS:,} rows, s", results, start),
         )
     )
@@ -165,12 +165,16 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="contenders, by name or by how it begins")
     asked = parser.parse_args()
     contenders = [each for each in CONTENDERS if _is_asked_for(each, asked.only)]
+    if not contenders:
+        parser.error(f"--only: there are {', '.join(each.name for each in CONTENDERS)}")
     if min((each.share for each in contenders), default=0) * asked.rows < 2 * _FEW_ROWS:
         parser.error(
             f"--rows {asked.rows}: too few, some do a part of them and it has to be {2 * _FEW_ROWS:,} at least"
         )
     built = {each: compiled.build(each) for each in {each.language for each in contenders} if each is not None}
     contenders = [each for each in contenders if each.language is None or built[each.language]]
+    if not contenders:
+        sys.exit("none of them can be built here")
     results: dict[str, dict[str, dict[int, list[Spent]]]] = {each.name: {} for each in contenders}
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         folder = Path(root)
@@ -186,6 +190,9 @@ def main() -> int:
                         results[contender.name].setdefault(what, {}).setdefault(work.rows, []).append(spent)
                         sys.stderr.write(f"{contender.name}, {what}: {work.rows:,} rows in {spent.took_s:.2f} s\n")
     sys.stdout.write(shown(results))
+    if asked.only:
+        # What the plots are drawn from is of all of them.
+        return 0
     rates = {name: {what: rates_of(each) for what, each in found.items()} for name, found in results.items()}
     _RESULTS.parent.mkdir(exist_ok=True)
     _RESULTS.write_text(json.dumps({"rows": asked.rows, "rates": rates, "spent": results}, indent=1) + "\n")

@@ -40,11 +40,14 @@ OpenTopic = Callable[[IngestSettings, str, Callable[[Sequence[Record]], None]], 
 
 
 class Catalog:
-    """The sources and their locations. `of_partition` has the sources of each partition of `progress`."""
+    """The sources and their locations. `of_partition` has the sources of each partition of `progress`.
+
+    `excluded` is the folder in which nothing is input, or "".
+    """
 
     def __init__(self, settings: IngestSettings, topics: Topics, open_topic: OpenTopic = FencedTopic) -> None:
         self._settings = settings
-        self._excluded = excluded_name(settings)
+        self.excluded = excluded_name(settings)
         self._name = topics.sources
         self._topic = open_topic(settings, topics.sources, self._take)
         self.read_at = -1.0
@@ -113,7 +116,7 @@ class Catalog:
     def _put(self, source: str, location: SourceLocation) -> None:
         if source not in self.locations.of:
             home, _ = home_and_number(source)
-            if may_name(self._settings.input, home, self._excluded):
+            if may_name(self._settings.input, home, self.excluded):
                 self.named.add(source)
             self.of_partition[partition_for(home.encode(), self._settings.partitions)].add(source)
         before = self.locations.of.get(source)

@@ -79,7 +79,8 @@ class Scan:
     async def look(self) -> InputSnapshot:
         """The input as a recent look saw it, with every file named as a source."""
         async with self._lock:
-            if self._seen is None or self._is_due(self._seen):
+            # Not a second one beside one whose caller was cancelled: both would take in what has happened.
+            if self._looking is not None or self._seen is None or self._is_due(self._seen):
                 seen, found = await self._look_once_begun()
                 self._input_log.log_input(found)
                 # Where files leave, none is there whenever all are done.
@@ -96,6 +97,11 @@ class Scan:
                 self._missed |= not self._is_agreed(seen)
                 self._seen = seen
             return self._seen
+
+    async def _let_look_end(self) -> None:
+        """Wait for a look whose caller was cancelled: it reads, in its thread, what is about to change."""
+        if self._looking is not None:
+            await asyncio.wait([self._looking])
 
     async def _look_once_begun(self) -> tuple[InputSnapshot, Input]:
         # A look whose caller was cancelled goes on for the next caller: it alone knows what was renamed before it.
@@ -134,6 +140,7 @@ class Scan:
     async def refresh(self, since: float) -> None:
         """Catch up with what other replicas had agreed on by `since` (time.monotonic)."""
         async with self._lock:
+            await self._let_look_end()
             if self.catalog.read_at < since:
                 await self.catalog.read()
             if self._seen is not None and self._seen.at < since:
@@ -143,6 +150,7 @@ class Scan:
     async def agree(self, moves: Moves) -> None:
         """Agree that these sources have moved; files that this leaves free become sources."""
         async with self._lock:
+            await self._let_look_end()
             has_new = await self.catalog.agree(self._seen or InputSnapshot(), moves)
             if has_new and self._seen is not None:
                 # A new object makes every partition take up sources again: one of the new ones may be theirs.
@@ -208,9 +216,14 @@ def _look_once(
     beside = look_beside(lost)
     moved: dict[str, Moved] = {}
     if watch is not None:
-        found_moved = find_moved(given, watch.renames, watch.read)
-        # What was listed under the name that it has left since comes before what has left it later.
-        moved = {file: each for file, each in found_moved.items() if by_file.get(file, each.home) == each.home}
+        found_moved = find_moved(given, watch.renames, watch.read, catalog.excluded)
+        # What was listed, and has left that name since, is where it was seen to go: other files may follow it there.
+        left = {file: by_file[file] for file in found_moved.keys() & by_file.keys()}
+        still = look_at({path: Path(files[path].path) for path in left.values()})
+        for file, path in left.items():
+            if path not in still or still[path].file != file:
+                del files[path], by_file[file]
+        moved = {file: each for file, each in found_moved.items() if file not in by_file}
         if unsettled := watch.renames.first_unsettled():
             # What has the name of such a file now is named after it.
             files = {

@@ -152,11 +152,11 @@ def _found(path: Path) -> FoundFile | None:
     return FoundFile(os.fspath(path), file_of(status), status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[str, Moved]:
+def find_moved(given: str, renames: Renames, read: Callable[[], None], without: str = "") -> dict[str, Moved]:
     """The files that were renamed out of the input, each as it is now, by `file_of`; the first renamed first.
 
     `read` brings `renames` up to date. Those that were renamed too often meanwhile are `renames.unsettled` from now on;
-    they are left out, and so are those that had the same name after them.
+    they are left out, and so are those that had the same name after them. Nothing in the folder `without` was input.
     """
     files: dict[int, FoundFile | None] = {}
     for _ in range(_MOST_TRIES):
@@ -175,7 +175,7 @@ def find_moved(given: str, renames: Renames, read: Callable[[], None]) -> dict[s
         file, home = files.get(former.number), source_name(Path(former.path))
         if former.number >= first.get(former.path, math.inf):
             continue
-        if file is not None and file.file and may_name(given, home):
+        if file is not None and file.file and may_name(given, home, without):
             moved[file.file] = Moved(home, source_name(Path(path)), replace(file, path=path))
     return moved
 

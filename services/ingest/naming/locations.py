@@ -69,8 +69,8 @@ class InputSnapshot:
 
     def elsewhere(self, location: SourceLocation) -> Iterator[tuple[str, FoundFile]]:
         """Where this location's file is now, the input first."""
-        if location.file in self.by_file:
-            path = self.by_file[location.file]
+        path = self.by_file.get(location.file)
+        if path is not None and path in self.files:
             yield path, self.files[path]
         if location.file in self.beside:
             yield self.beside[location.file]

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.protocol.progress import Progress
-from services.ingest import file_reader, followed_file, locating
+from services.ingest import file_reader, followed_file, locating, scan
 from services.ingest.files import finding
 from services.ingest.files.content import is_source_file
 from services.ingest.files.finding import look_at, source_name
@@ -219,6 +220,33 @@ async def test_files_that_are_rotated_while_a_look_asks_for_them_are_sources_in_
         *(f"a.csv.{number}" for number in range(61, 0, -1)),
         "a.csv",
     ]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("links", [0, 1])
+async def test_a_file_that_is_renamed_behind_the_listing_of_its_folder_is_followed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, begun: bool, links: int
+) -> None:
+    path = write(folder / "a.csv")
+    replica = Replica(folder, read(path) if begun else {})
+    await replica.look()
+    if links:
+        # Another name of it in INPUT, which it keeps.
+        (folder / "link.csv").hardlink_to(path)
+    look_beside, renamed = finding.look_beside, False
+
+    def rename(lost: Mapping[str, str]) -> dict[str, tuple[str, FoundFile]]:
+        nonlocal renamed
+        if not renamed:
+            renamed = True
+            path.rename(folder / "kept")
+            write(path, b"Sex,Length\nI,3\n")
+        return look_beside(lost)
+
+    monkeypatch.setattr(scan, "look_beside", rename)
+    await replica.scan.refresh(math.inf)
+    await replica.look(3)
+    assert replica.paths == {"a.csv": "link.csv" if links else "kept", "a.csv//2": "a.csv"}
 
 
 @pytest.mark.parametrize("once", [True, False])

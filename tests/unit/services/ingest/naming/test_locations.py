@@ -33,6 +33,11 @@ def locations(**known: SourceLocation) -> SourceLocations:
     return made
 
 
+def test_what_a_look_leaves_out_for_now_is_nowhere_else() -> None:
+    held_back = InputSnapshot(by_file={"1": "/in/a.csv"})
+    assert list(held_back.elsewhere(SourceLocation("/in/b.csv", "1"))) == []
+
+
 def test_a_new_file_is_named_after_its_path() -> None:
     assert SourceLocations().new_sources(files(a="1", b="2"), {}) == {
         A: SourceLocation(A, "1"),
