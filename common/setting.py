@@ -129,14 +129,15 @@ def _parsed(given: Setting, text: str) -> object:
         return _BOOLEANS[text.lower()]
     if kind in {int, float}:
         try:
-            return kind(text)
+            # 6.0 is a whole number, as templates write it.
+            return kind(text.removesuffix(".0"))
         except ValueError:
             raise ValueError("it has to be a whole number" if kind is int else "it has to be a number") from None
     return kind(text)
 
 
 def _check_number(rule: Rule, number: float) -> None:
-    if not math.isfinite(number):
+    if isinstance(number, float) and not math.isfinite(number):
         raise ValueError("it has to be a number")
     if rule.at_least is not None and number < rule.at_least:
         raise ValueError(f"at least {rule.at_least}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from common.errors import ConfigurationError
+from common.escaping import escaped
 from common.setting import Secret, Setting, settings_of, value_of
 from common.settings import ServiceSettings
 
@@ -19,7 +20,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigurationError."""
-        raise ConfigurationError(message)
+        # One line, whatever an argument has in it.
+        raise ConfigurationError(" ".join(escaped(message).split()))
 
 
 def read_settings(
@@ -30,8 +32,14 @@ def read_settings(
     Raises ConfigurationError with one line for all that is wrong. `--help` prints and exits 0.
     """
     arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
-    flags = vars(_parser(model, program).parse_args(arguments))
-    given = {name: value for name, value in flags.items() if value is not None}
+    parser = _parser(model, program)
+    flags, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        # Without values: one may be a secret whose flag is misspelt.
+        names = [each.partition("=")[0] for each in unknown if each.startswith("-")]
+        parser.error(f"there is no {' and no '.join(names) or 'argument without a flag'}; --help names all")
+    # Like an empty variable, an empty flag is no setting: a shell makes it of a variable that is not set.
+    given = {name: value for name, value in vars(flags).items() if value not in {None, ""}}
     return make_settings(model, {**from_environment(model), **given})
 
 

@@ -20,7 +20,9 @@ def ask_for_offsets_beside_fetches() -> None:
     ) -> Any:
         if group == ConnectionGroup.DEFAULT and isinstance(request, OffsetRequest):
             connection = client._conns.get((node_id, group))  # noqa: SLF001 - nothing else shows it
-            if connection is not None and connection._requests:  # noqa: SLF001 - same
+            is_busy = connection is not None and connection._requests  # noqa: SLF001 - same
+            # Where there can be no other connection, it waits.
+            if is_busy and await client.ready(node_id, group=ConnectionGroup.COORDINATION):
                 group = ConnectionGroup.COORDINATION
         return await send(client, node_id, request, group=group)
 

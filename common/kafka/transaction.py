@@ -23,6 +23,12 @@ from common.waiting import ignore_failure, within
 log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
+# How large a transaction may be: the first, and the least and the most that others may.
+_FIRST_BYTES = 4 * 2**20
+_LEAST_BYTES = 2**20
+_MOST_BYTES = 12 * 2**20
+# One that takes so much of the time that it has is followed by smaller ones.
+_LONG_SHARE = 0.125
 # Key, value and headers.
 NewRecord = tuple[bytes | None, bytes, Headers]
 
@@ -127,6 +133,7 @@ class Transactions:
         self._markers = TransactionMarkers(producer.client, consumed)
         self._pace = pace
         self._in_flight: asyncio.Task[None] | None = None
+        self._most_bytes = _FIRST_BYTES
 
     @property
     def busy(self) -> bool:
@@ -149,6 +156,8 @@ class Transactions:
         """For how many seconds this outbox is to gather more: for ever while it is empty; 0 or less to commit it."""
         if not outbox or self._pace is None:
             return 0.0 if outbox else math.inf
+        if outbox.size >= self._most_bytes:
+            return 0.0
         return self._pace.left_s(outbox, time.monotonic(), busy=self.busy)
 
     async def commit(self, outbox: Outbox, offsets: Offsets | None = None) -> None:
@@ -184,7 +193,7 @@ class Transactions:
 
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # The broker aborts a transaction that lasts longer.
-        producer = self._producer.client
+        producer, began, size = self._producer.client, time.monotonic(), outbox.size
         async with within(self._producer.timeout_s, f"a transaction of {self._producer.transactional_id} is not done"):
             await producer.begin_transaction()
             await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
@@ -193,6 +202,7 @@ class Transactions:
             await producer.commit_transaction()
             # Before the next transaction begins: see forgotten_commits.
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
+        self._most_bytes = next_most_bytes(self._most_bytes, size, time.monotonic() - began, self._producer.timeout_s)
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = []
@@ -208,3 +218,13 @@ class Transactions:
             if refusal := refusal_of_records(error, topic):
                 raise refusal from error
             raise
+
+
+def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:
+    """How large the next transaction may be, after one of this size that took so long of the time that it had.
+
+    Over a slow network a large one would be aborted each time. One that was small says nothing of a large one.
+    """
+    if took_s > timeout_s * _LONG_SHARE:
+        return max(most_bytes // 2, _LEAST_BYTES)
+    return min(2 * most_bytes, _MOST_BYTES) if 2 * size >= most_bytes else most_bytes

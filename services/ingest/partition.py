@@ -74,7 +74,7 @@ class PartitionSources:
                 moved = True
                 self._followed.changed.add(name)
             self._followed.note_turn(name)
-            if self.transactions.left_s(self._outbox) <= 0:
+            if self.transactions.left_s(self._outbox) <= 0 or not (self._outbox or self.transactions.busy):
                 await self.commit()
         if not moved:
             # Rows that came while a commit was under way would otherwise wait until others come.
@@ -98,9 +98,10 @@ class PartitionSources:
         if self._run is not None:
             self._put(RUN_KEY, encode_run(self._run))
             self._run = None
-        outbox, self._outbox = self._outbox, self.transactions.outbox()
         changed.clear()
-        await self.transactions.commit(outbox)
+        await self.transactions.commit(self._outbox)
+        # Not before that: until it is on its way, it counts as gathered.
+        self._outbox = self.transactions.outbox()
         try:
             for progress in reached:
                 self._context.check_rejected(progress)

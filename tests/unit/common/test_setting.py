@@ -41,6 +41,7 @@ BY_NAME = {each.name: each for each in settings_of(Model)}
     [
         ("needed", "word", "WORD"),
         ("count", "10", 10),
+        ("count", "10.0", 10),
         ("share", "1e-3", 0.001),
         ("share", "7", 7.0),
         ("kind", "b", "b"),
@@ -63,6 +64,7 @@ def test_a_text_becomes_a_value(name: str, text: str, value: object) -> None:
         ("needed", "", "NEEDED '': it is empty"),
         ("count", "-1", "COUNT '-1': at least 0"),
         ("count", "11", "COUNT '11': at most 10"),
+        ("count", "9" * 400, f"COUNT '{'9' * 299}…: at most 10"),
         ("count", "1.5", "COUNT '1.5': it has to be a whole number"),
         ("share", "0", "SHARE '0': more than 0"),
         ("share", "nan", "SHARE 'nan': it has to be a number"),

@@ -46,6 +46,18 @@ def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(mo
     assert ingest("a").topic_prefix == "nacre."
     assert ingest("a").once is True
     assert ingest("a", "--no-once").once is False
+    assert ingest("a", "--partitions=", "--topic-prefix", "").partitions == 3
+    with pytest.raises(ConfigurationError, match="INPUT is not set"):
+        # As of a variable that is not set: not every file of the working directory.
+        ingest("")
+
+
+def test_a_misspelt_flag_is_one_line_without_its_value() -> None:
+    for argv in (("a", "--kafka-sasl-pasword=hunter2"), ("a", "--kafka-sasl-pasword\n=hunter2")):
+        with pytest.raises(ConfigurationError, match=r"there is no --kafka-sasl-pasword") as raised:
+            ingest(*argv)
+        assert "hunter2" not in str(raised.value)
+        assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from common.aiokafka_internals.transaction_markers import Consumed, Unmarked
 from common.kafka import transaction as transaction_module
 from common.kafka.clients import StartedProducer
 from common.kafka.pace import Pace
-from common.kafka.transaction import Outbox, Transactions
+from common.kafka.transaction import Outbox, Transactions, next_most_bytes
 
 ROWS = TopicPartition("rows", 0)
 OFFSETS = {ROWS: OffsetAndMetadata(7, "")}
@@ -209,6 +209,15 @@ async def test_an_outbox_gathers_at_its_services_pace_and_for_ever_while_it_is_e
     assert gathering.busy
     assert gathering.left_s(filled(gathering, "rows")) > 3500
     gathering.give_up()
+
+
+def test_transactions_become_larger_while_they_are_fast_and_smaller_once_they_are_slow() -> None:
+    mib, sizes = 2**20, [4 * 2**20]
+    for took_s in (1, 1, 1, 8, 8, 8, 8, 8, 1):
+        sizes.append(next_most_bytes(sizes[-1], sizes[-1], took_s, 15))
+    assert [size // mib for size in sizes] == [4, 8, 12, 12, 6, 3, 1, 1, 1, 2]
+    # A small one says nothing.
+    assert next_most_bytes(4 * mib, mib, 0.01, 15) == 4 * mib
 
 
 def test_rows_that_find_no_room_go_into_the_next_batch_and_each_goes_once() -> None:
