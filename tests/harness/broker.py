@@ -2,18 +2,17 @@
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ops.kafka.local import LocalKafka
+from tests.harness.chaos.proxy import free_ports
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port that nothing listens on, and that no outgoing connection will take."""
+    return free_ports(1)[0]
 
 
 @contextmanager

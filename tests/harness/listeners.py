@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.kafka.local import LocalKafka
-from tests.harness.broker import free_port
 from tests.harness.certificates import Certificates, make_certificates
+from tests.harness.chaos.proxy import free_ports
 
 USER, PASSWORD = "alice", "correct horse battery staple"
 _JAAS = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}="{PASSWORD}";'
@@ -52,8 +52,8 @@ class Listeners:
 def running_listeners(folder: Path) -> Iterator[Listeners]:
     """The broker, running."""
     certificates = make_certificates(folder)
-    ports = {name: free_port() for name in _PROTOCOLS}
-    lost_port = free_port()
+    lost_port, *free = free_ports(1 + len(_PROTOCOLS))
+    ports = dict(zip(_PROTOCOLS, free, strict=True))
     # Reversed, because LocalKafka waits for the listener that is named last, here the first of `ports`.
     listening = [f"{name}://127.0.0.1:{port}" for name, port in reversed(ports.items())]
     advertised = [f"{name}://127.0.0.1:{port}" for name, port in (ports | {"LOST": lost_port}).items()]
