@@ -198,10 +198,17 @@ POINTS = (
     _request_point("tell_request", _request("OffsetCommit"), _SINK),
     # sink: shares, and receipts, each in a file before it is sent.
     Point("ledger_unshared", _SINK, "services.sink.ledger.database:Ledger.unshared"),
-    Point("send_shares", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("shares")),
-    Point("receipts", _SINK, "services.sink.receipts.issuing:write_receipts"),
-    Point("receipt_rename", _SINK, "os:rename", when=_renames_receipt, repeats=False),
-    Point("send_receipts", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("receipts"), repeats=False),
+    Point("send_shares", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("shares"), needs="end"),
+    Point("receipts", _SINK, "services.sink.receipts.issuing:write_receipts", needs="end"),
+    Point("receipt_rename", _SINK, "os:rename", when=_renames_receipt, repeats=False, needs="end"),
+    Point(
+        "send_receipts",
+        _SINK,
+        "services.sink.receipts.sharing:Sender.send",
+        when=_to("receipts"),
+        repeats=False,
+        needs="end",
+    ),
     # Only if files are finished: tests/integration/test_rolling.py reaches this.
     Point("rename", _SINK, "os:rename", when=_renames_rows, reached=False),
     Point("ready", _SINK, "services.sink.ledger.database:Ledger.set_ready", reached=False),
