@@ -31,7 +31,7 @@ def check_length(ledgers: Ledgers, file: File, report: Report) -> None:
         size = (ledgers.root / path).stat().st_size
     except FileNotFoundError:
         # It has just got its final name.
-        check_length(ledgers, ledgers.now(file), report)
+        check_length(ledgers, ledgers.now(file)[0], report)
         return
     report.count("files")
     report.count("bytes", size)
@@ -50,7 +50,7 @@ def opened(ledgers: Ledgers, file: File, report: Report) -> Iterator[tuple[str, 
             found = path, os.fdopen(os.open(ledgers.root / path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
         except FileNotFoundError:
             # It has just got its final name.
-            file = ledgers.now(file)
+            file, _ = ledgers.now(file)
             continue
         except OSError as error:
             report.differs.add(ReportedFinding("unreadable", f"{path} cannot be read: {error.strerror}", path))
@@ -93,7 +93,7 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
     for path in file.paths:
         if _is_file(ledgers.root / path):
             return path
-    now = ledgers.now(file)
+    now, _ = ledgers.now(file)
     for path in now.paths:
         if _is_file(ledgers.root / path):
             return path
@@ -106,13 +106,24 @@ def _locate(ledgers: Ledgers, file: File, report: Report) -> str | None:
 
 def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: Report) -> bool:
     """Whether the file has all that its ledger knows, and is no longer than it may be."""
-    if size > file.length and file.state is FileState.OPEN:
+    before: File | None = None
+    while size > file.length and file.state is FileState.OPEN:
         # A sink may have added to it since, even behind what was seen here; or it died before its ledger knew of that,
         # and the next one cuts it off.
-        if size <= ledgers.now(file).length:
+        now, may_be_longer = ledgers.now(file)
+        if size <= now.length:
             return True
-        if ledgers.is_in_use(file.ledger):
+        if may_be_longer:
             report.count("bytes_not_safe_yet", size - file.length)
+            return True
+        if now == before:
+            break
+        # This size may be from before a sink cut the file off: only one that is seen between two equal answers counts.
+        before = now
+        try:
+            size = (ledgers.root / path).stat().st_size
+        except FileNotFoundError:
+            # It has just got its final name.
             return True
     if size != file.length:
         text = f"{path} has {size:,} bytes, not {file.length:,}"

@@ -17,7 +17,7 @@ from common.protocol.shares import Counted, CountKind, decode_ended, tallies_of
 from common.rows.tally import Tally
 from ops.verify.balance import Known, Passed
 from ops.verify.entries import REJECTED_KEY, File, file_from_row
-from services.sink.ledger.reading import read_safely, state_of
+from services.sink.ledger.reading import is_closed, read_safely
 
 # By version of the tables: the pipeline's format.
 _FORMATS = {3: 1, 4: 2}
@@ -42,6 +42,9 @@ SELECT key, part, path, final, length, rows, checksum, 2 FROM files
 UNION ALL SELECT key, part, path, final, length, rows, checksum, in_place FROM finished
 """
 _FILE = f"SELECT * FROM ({_FILES}) WHERE key = ? AND part = ?"  # noqa: S608 - of its own text
+# How the files are: a sink of before this fact gives none.
+_HOW = "SELECT value FROM partition WHERE name = 'files'"
+_APPENDED_TO = "appended to"
 _PASSED = """
 SELECT p.source, p.split, p.number, p.copies, e.ended, p.tallies
 FROM passed p JOIN ends e ON e.source = p.source AND e.number = p.number
@@ -87,10 +90,6 @@ class Ledgers:
     def name(self, ledger: int) -> str:
         """A ledger's name."""
         return self._paths[ledger].name
-
-    def is_in_use(self, ledger: int) -> bool:
-        """Whether a sink has the ledger open now, or left it without closing it."""
-        return not state_of(self._paths[ledger])[0]
 
     def _take(self, ledger: int, path: Path) -> None:
         try:
@@ -163,10 +162,19 @@ class Ledgers:
         """Whether some file may have this name."""
         return self._db.execute("SELECT 1 FROM names WHERE path = ?", (path,)).fetchone() is not None
 
-    def now(self, file: File) -> File:
-        """The file as its ledger has it now."""
-        found = read_safely(self._paths[file.ledger], lambda db: db.execute(_FILE, (file.key, file.part)).fetchone())
-        return file_from_row(file.ledger, found) if found else file
+    def now(self, file: File) -> tuple[File, bool]:
+        """The file as its ledger has it now, and whether a sink may have added to it since: it works, or was killed."""
+
+        def query(db: sqlite3.Connection) -> tuple[File, str | None]:
+            db.execute("BEGIN")
+            found = db.execute(_FILE, (file.key, file.part)).fetchone()
+            how = db.execute(_HOW).fetchone()
+            return file_from_row(file.ledger, found) if found else file, None if how is None else how[0]
+
+        path = self._paths[file.ledger]
+        was_closed = is_closed(path)
+        now, how = read_safely(path, query)
+        return now, not was_closed if how is None else how == _APPENDED_TO
 
     def rows_of_files(self) -> Iterator[tuple[int, str | None, int]]:
         """Ledger, split (None: rejected) and the rows of all its files."""

@@ -3,13 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
 from common.pipeline.schema_numbers import Schemas
-from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.shares import Share
 from services.sink.categories import Categories, PendingAppend
@@ -18,8 +17,8 @@ from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
 from services.sink.folder_proofs.seal import Seal
 from services.sink.grouping import Grouping, ValueRun, group_by_key
-from services.sink.ledger.database import ENDS, NEXT_OFFSET
-from services.sink.ledger.entries import Changes, Entry
+from services.sink.ledger.database import APPENDED_TO, ENDS, FILES, LIKE_LEDGER, NEXT_OFFSET
+from services.sink.ledger.entries import Changes, Entry, split_of
 from services.sink.ledger.origin import Origin
 from services.sink.memory import CategoryState, Memory, MemoryLimits
 from services.sink.recovery import open_ledger, recover
@@ -77,11 +76,13 @@ class PartitionFiles:
         self._unshared = dict[str, Unshared]()
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
+        self._may_append = False
 
     async def open(self, origin: Origin) -> int | None:
         """Recover every file and return the next offset, None at the first start. Raises as `recover` does."""
         rule, given_up = self._rolling.rule, self._closing.is_set
         recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
+        self._may_append = recovered.may_append
         await in_thread(self._looking, self._finisher.take_up, recovered.ends)
         self._unshared = {each.source: each for each in await in_thread(self._looking, self._ledger.unshared)}
         if recovered.next_offset is not None:
@@ -91,6 +92,7 @@ class PartitionFiles:
     async def add(self, parts: Iterable[RecordRun | Record]) -> bool:
         """Append the rows of these records to their files; True if a source's end is among the records."""
         await self.seal.lift()
+        await self._note_files(may_append=True)
         now = self._clock() if self._rolling.rule.rolls else 0.0
         grouped = self._group(parts)
         piles = grouped.piles
@@ -114,9 +116,10 @@ class PartitionFiles:
         rendered = render(append.runs, append.layout, empty=entry.length == 0, open_line=entry.open_line)
         self._files.append(output, entry.path, entry.length, rendered.data)
         if self._tallying is not None:
+            split = split_of(entry.key)
             for _, rows, stretch in append.runs:
                 if stretch is not None:
-                    self._tallying.add_rows(stretch, split_of(entry.key), entry.final or entry.path, rows)
+                    self._tallying.add_rows(stretch, split, entry.final or entry.path, rows)
         state = CategoryState(entry.grown(rendered.data, rendered.rows, rendered.open_line, now), append.layout)
         if not entry.length:
             self._finisher.note_begun(entry.began_at)
@@ -135,6 +138,16 @@ class PartitionFiles:
             tallied = NOTHING_TALLIED if self._tallying is None else self._tallying.take_shared()
             await in_thread(self._looking, self._ledger.commit, {NEXT_OFFSET: str(offset)}, Changes([]), tallied)
             self._next_offset = offset
+
+    async def rest(self) -> None:
+        """Enter that the files hold what the ledger knows and no more: everything is durable, and no row comes."""
+        await self._note_files(may_append=False)
+
+    async def _note_files(self, *, may_append: bool) -> None:
+        if may_append != self._may_append:
+            facts = {FILES: APPENDED_TO if may_append else LIKE_LEDGER}
+            await in_thread(self._looking, self._ledger.commit, facts, Changes([]))
+            self._may_append = may_append
 
     async def share_all(self) -> None:
         """Let the shares of all sources be issued again."""
@@ -222,13 +235,6 @@ class PartitionFiles:
         self._finisher.close()
         self._files.close()
         self._ledger.close()
-
-
-@lru_cache(20_000)
-def split_of(key: bytes) -> str:
-    """The split of a file's key."""
-    _, split, _ = parse_file_key(key)
-    return split
 
 
 def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:

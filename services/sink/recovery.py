@@ -9,7 +9,7 @@ from common.protocol.output_folder import HIDDEN
 from services.sink.disk.durability import make_durable
 from services.sink.disk.open_files import check_room, cut_back, remove_empty
 from services.sink.disk.output_root import OutputRoot
-from services.sink.ledger.database import ENDS, NEXT_OFFSET, RULE, Ledger
+from services.sink.ledger.database import APPENDED_TO, ENDS, FILES, NEXT_OFFSET, RULE, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.ledger.origin import Origin, explain_other_origin, unpinned
 from services.sink.paths.template import PathRule
@@ -20,10 +20,14 @@ _AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The next offset in the ledger, None at the first start, and the ends of sources seen so far, as JSON."""
+    """The next offset in the ledger, None at the first start, and the ends of sources seen so far, as JSON.
+
+    `may_append`: the ledger says that files may be longer than it knows.
+    """
 
     next_offset: int | None
     ends: str
+    may_append: bool
 
 
 def check_ledger(output: OutputRoot, path: str) -> None:
@@ -71,7 +75,8 @@ def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up
             cut_back(output, path, length)
         if rule.rolls:
             _remove_unused(output, ledger, given_up)
-    return Recovered(int(facts[NEXT_OFFSET]) if NEXT_OFFSET in facts else None, facts.get(ENDS, "{}"))
+    next_offset = int(facts[NEXT_OFFSET]) if NEXT_OFFSET in facts else None
+    return Recovered(next_offset, facts.get(ENDS, "{}"), facts.get(FILES) == APPENDED_TO)
 
 
 def _remove_unused(output: OutputRoot, ledger: Ledger, given_up: Callable[[], bool]) -> None:

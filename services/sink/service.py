@@ -108,6 +108,7 @@ class Sink:
             await files.begin_checkpoint(position)
         await self._settle(partition, files)
         await self._pass_over(partition, files, position)
+        await files.rest()
 
     async def _settle(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Wait for the checkpoint under way, and share what it made safe.

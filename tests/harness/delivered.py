@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from common.kafka.transaction import Outbox
 from common.pipeline.topics import Topics
 from common.protocol.identity import NEWEST_FORMATS
 from common.protocol.messages import Mark, decode_control, encode_control
-from common.protocol.output_folder import ledger_path
+from common.protocol.output_folder import LEDGERS, ledger_path
 from common.protocol.receipts import encode_receipt
 from common.protocol.shares import Share
 from services.sink.grouping import group_by_key, rejection_grouping
@@ -100,6 +102,7 @@ class Delivery:
                     if not ends or files.at_rest:
                         break
                 shares += files.take_shares(f"{topic}-{number}", "folder")
+                await files.rest()
             finally:
                 files.close()
         self._issue(shares)
@@ -139,6 +142,14 @@ def delivered(
         path.write_bytes(content)
     asyncio.run(delivery.deliver(*paths, ends=ends))
     return delivery
+
+
+def change_ledgers(folder: Path, statement: str) -> None:
+    """Carry a statement out in every ledger of `folder`/out."""
+    for path in (folder / "out").glob(LEDGERS):
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(statement)
+            database.commit()
 
 
 def _pieces(records: list[Raw]) -> Iterator[list[Raw]]:

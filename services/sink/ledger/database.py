@@ -13,11 +13,9 @@ from threading import Lock
 from typing import Any
 
 from common.errors import ServiceError
-from common.protocol.category_keys import parse_file_key
 from common.protocol.identity import NEWEST
-from common.protocol.shares import EVERY_SPLIT
 from services.sink.ledger import sql
-from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry, Sums
+from services.sink.ledger.entries import Changes, Entry, Sums, split_of
 from services.sink.ledger.errors import clear_errors
 from services.sink.ledger.tallies import enter, forget, read_unshared
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallied
@@ -27,6 +25,10 @@ from services.sink.tallies.states import Unshared
 NEXT_OFFSET = "next_offset"
 RULE = "path_template"
 ENDS = "ends"
+# LIKE_LEDGER once everything appended is durable and no sink adds to it, APPENDED_TO as long as files may be longer.
+FILES = "files"
+LIKE_LEDGER = "like the ledger"
+APPENDED_TO = "appended to"
 
 
 class Ledger:
@@ -53,7 +55,7 @@ class Ledger:
                 if self._is_new():
                     self._db.executescript(sql.schema(version))
                 elif self._is_first(version):
-                    self._db.create_function("split_of", 1, _split_of, deterministic=True)
+                    self._db.create_function("split_of", 1, split_of, deterministic=True)
                     self._db.executescript(sql.UPGRADE)
             except (sqlite3.Error, ServiceError):
                 self._db.close()
@@ -200,10 +202,6 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-
-def _split_of(key: bytes) -> str:
-    return EVERY_SPLIT if key == REJECTED_KEY else parse_file_key(key)[1]
 
 
 def _columns(entry: Entry) -> tuple[object, ...]:

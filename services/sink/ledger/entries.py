@@ -4,8 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
+from common.protocol.category_keys import parse_file_key
+from common.protocol.shares import EVERY_SPLIT
+
 # The key of the file of rejected rows. No category has it: their keys are JSON.
 REJECTED_KEY = b"rejected"
+
+
+def split_of(key: bytes) -> str:
+    """The split of a file's key."""
+    return EVERY_SPLIT if key == REJECTED_KEY else parse_file_key(key)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,19 +16,24 @@ def read_safely(ledger: Path, query: Callable[[sqlite3.Connection], T]) -> T:
         # and the state afterwards shows whether a sink opened it meanwhile. A ledger that a sink has open is opened for
         # writing: if the sink closes it first, the last to close removes those other files, which a reader that may not
         # write cannot. (SQLite reads a ledger in a read-only folder all the same.)
-        before = is_quiet, _ = state_of(ledger)
+        before = is_quiet, _ = _state_of(ledger)
         try:
             how = "mode=ro&immutable=1" if is_quiet else "mode=rw"
             with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
                 found = query(database)
         except sqlite3.Error:
-            if state_of(ledger) == before:
+            if _state_of(ledger) == before:
                 raise
         else:
-            if not is_quiet or state_of(ledger) == before:
+            if not is_quiet or _state_of(ledger) == before:
                 return found
 
 
-def state_of(ledger: Path) -> tuple[bool, int]:
-    """Whether a sink has closed the ledger, and when its file was last changed."""
-    return not Path(f"{ledger}-wal").exists(), ledger.stat().st_mtime_ns
+def is_closed(ledger: Path) -> bool:
+    """Whether no process has the ledger open; a reader closes one that a killed sink left open."""
+    return not Path(f"{ledger}-wal").exists()
+
+
+def _state_of(ledger: Path) -> tuple[bool, int]:
+    """Whether it is closed, and when its file was last changed."""
+    return is_closed(ledger), ledger.stat().st_mtime_ns

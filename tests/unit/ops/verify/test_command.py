@@ -28,7 +28,7 @@ from ops.verify.spool import Spool
 from services.sink.ledger.database import Ledger
 from services.sink.paths.template import path_rule
 from services.sink.rolling.limits import Limits, Rolling
-from tests.harness.delivered import delivered
+from tests.harness.delivered import change_ledgers, delivered
 from tests.harness.mutations import KINDS, Mutation, mutated
 from tests.harness.parts import unpacked
 
@@ -330,7 +330,18 @@ def test_what_a_sink_has_not_made_safe_yet_is_told_by_75(tmp_path: Path) -> None
         file.write(b"M,1,30\n")
     assert [verified(tmp_path, *call).exit_code for call in (["--quick"], [])] == [1, 1]
     assert with_sources(tmp_path).exit_code == 1
-    # A sink has the ledgers open.
+    # A sink adds to the files, or was killed then: whoever reads a ledger that it left open closes it.
+    change_ledgers(tmp_path, "UPDATE partition SET value = 'appended to' WHERE name = 'files'")
+    assert [verified(tmp_path, *call).exit_code for call in (["--quick"], [], ["--quick"])] == [75, 75, 75]
+    assert texts(with_sources(tmp_path)) == ["7 bytes in files are not safe yet"]
+
+
+def test_a_ledger_of_an_earlier_sink_shows_that_it_is_open_by_its_second_file(tmp_path: Path) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + rows(0, 30)})
+    change_ledgers(tmp_path, "DELETE FROM partition WHERE name = 'files'")
+    with (tmp_path / "out" / "all.csv").open("ab") as file:
+        file.write(b"M,1,30\n")
+    assert verified(tmp_path).exit_code == 1
     with (
         closing(sqlite3.connect(next(tmp_path.glob("out/.nacre/categorized-0.ledger")))) as one,
         closing(sqlite3.connect(next(tmp_path.glob("out/.nacre/categorized-1.ledger")))) as other,
@@ -338,8 +349,7 @@ def test_what_a_sink_has_not_made_safe_yet_is_told_by_75(tmp_path: Path) -> None
         for database in (one, other):
             database.execute("UPDATE partition SET value = value")
             database.commit()
-        assert [verified(tmp_path, *call).exit_code for call in (["--quick"], [])] == [75, 75]
-        assert texts(with_sources(tmp_path)) == ["7 bytes in files are not safe yet"]
+        assert verified(tmp_path).exit_code == 75
 
 
 def test_a_source_that_has_grown_or_is_new_is_under_way(tmp_path: Path) -> None:

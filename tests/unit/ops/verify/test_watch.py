@@ -3,16 +3,13 @@
 import asyncio
 import json
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from common.protocol.output_folder import LEDGERS
 from ops.verify.command import main
-from tests.harness.delivered import delivered
+from tests.harness.delivered import change_ledgers, delivered
 
 HEADER = b"Sex,Rings\n"
 SPLITS = "*,Sex"
@@ -39,13 +36,6 @@ def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("time.sleep", interrupted)
-
-
-def change(folder: Path, statement: str) -> None:
-    for path in (folder / "out").glob(LEDGERS):
-        with closing(sqlite3.connect(path)) as database:
-            database.execute(statement)
-            database.commit()
 
 
 def test_it_ends_once_all_is_delivered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,8 +76,8 @@ def test_an_end_that_has_not_come_everywhere_is_under_way_and_stuck_after_a_whil
 ) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\nF,2\nI,3\n"})
     # As in ledgers that have none of the rows of this split yet.
-    change(tmp_path, "DELETE FROM passed WHERE split = 'Sex'")
-    change(tmp_path, "DELETE FROM tallies WHERE split = 'Sex'")
+    change_ledgers(tmp_path, "DELETE FROM passed WHERE split = 'Sex'")
+    change_ledgers(tmp_path, "DELETE FROM tallies WHERE split = 'Sex'")
     code, lines = watched(tmp_path, capsys, "--stuck-s", "1000000000")
     assert code == 75
     assert lines[0] == "0 delivered, 1 under way, 0 stuck"
@@ -99,15 +89,32 @@ def test_an_end_that_has_not_come_everywhere_is_under_way_and_stuck_after_a_whil
 @pytest.mark.usefixtures("one_look")
 def test_sums_that_do_not_add_up_end_it_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\nM,2\n"})
-    change(tmp_path, "UPDATE passed SET tallies = replace(tallies, ',2,', ',1,') WHERE split = 'Sex'")
+    change_ledgers(tmp_path, "UPDATE passed SET tallies = replace(tallies, ',2,', ',1,') WHERE split = 'Sex'")
     code, lines = watched(tmp_path, capsys)
     assert (code, lines[0]) == (1, "0 delivered, 0 under way, 1 stuck")
     assert "split Sex: 1 in files + 0 rejected are not 2 rows that were read" in lines[1]
+
+
+@pytest.mark.usefixtures("one_look")
+def test_rejections_that_come_before_the_copy_of_an_earlier_end_are_waited_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\ntoo,many,fields\n"})
+    # As if that line was read behind the end: ingest's own rejections do not wait for split's copy of it.
+    change_ledgers(tmp_path, "UPDATE ends SET ended = json_set(ended, '$.rejected', 0)")
+    code, lines = watched(tmp_path, capsys)
+    assert (code, lines[0]) == (75, "0 delivered, 1 under way, 0 stuck")
+    assert "more rows are rejected for all than before its latest end, and the next end has not come" in lines[1]
+    change_ledgers(tmp_path, "UPDATE ends SET ended = json_set(ended, '$.rejected', 2)")
+    code, lines = watched(tmp_path, capsys)
+    assert (code, lines[0]) == (1, "0 delivered, 0 under way, 1 stuck")
+    assert "1 rejected for all, not 2" in lines[1]
 
 
 def test_sources_that_were_begun_in_format_1_do_not_hold_it_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n", "b.csv": HEADER + b"F,2\n"})
-    change(tmp_path, "UPDATE ends SET ended = json_set(ended, '$.is_older', json('true')) WHERE source LIKE '%/a.csv'")
+    older = "UPDATE ends SET ended = json_set(ended, '$.is_older', json('true')) WHERE source LIKE '%/a.csv'"
+    change_ledgers(tmp_path, older)
     assert watched(tmp_path, capsys) == (0, ["1 delivered, 0 under way, 0 stuck, 1 begun in format 1"])

@@ -16,6 +16,7 @@ from services.sink.disk.errors import DiskError
 from services.sink.disk.open_files import MAX_OPEN_FILES
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes, Entry
+from services.sink.ledger.inventory import facts_of
 from services.sink.ledger.origin import Origin
 from services.sink.memory import MemoryLimits, estimate_bytes
 from services.sink.partition_files import PartitionFiles
@@ -176,3 +177,31 @@ async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None
     with open_partition(root) as partition, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
         await partition.open(Origin("cluster"))
     assert outside.read_bytes() == b"theirs"
+
+
+async def test_the_ledger_says_as_long_as_files_may_be_longer_than_it_knows(root: Path) -> None:
+    def how() -> str | None:
+        return facts_of(root / LEDGER).get("files")
+
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        assert how() is None
+        await partition.add(rows(range(3), b"1"))
+        assert how() == "appended to"
+    # As it was left: by a kill, a failure, or a deadline that passed.
+    assert how() == "appended to"
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(3), b"1"))
+        await partition.begin_checkpoint(3)
+        await partition.settle()
+        assert how() == "appended to"
+        await partition.rest()
+        assert how() == "like the ledger"
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.rest()
+        assert how() == "like the ledger"
+        await partition.add(rows(range(3), b"2"))
+        assert how() == "appended to"
+    assert how() == "appended to"
