@@ -41,10 +41,8 @@ class Delivery:
         self._folder = folder
         self._sender = sender
         self._find_resting = partial(find_resting, admin, settings)
-        # Whether this sink owns `rejected`.
-        self._is_issuer = False
         self._issuing: Issuing | None = None
-        # The files of `rejected`, whose ledger knows each source that has ended.
+        # The files of `rejected`, whose ledger knows each source that has ended; None unless this sink owns them.
         self._rejected: PartitionFiles | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
         self._makers = Makers(tuple(names), names[-1], pipeline.identity.cluster, folder, VERSION)
@@ -60,11 +58,11 @@ class Delivery:
         """Issue receipts until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._has_receipts or partition.topic != self._topics.rejected:
             return
-        self._is_issuer, self._rejected = True, files
+        self._rejected = files
         try:
             await self._issue(stop)
         finally:
-            self._is_issuer, self._rejected, self._issuing = False, None, None
+            self._rejected = self._issuing = None
 
     async def _issue(self, stop: asyncio.Event) -> None:
         async with open_reader(self._settings, "nacre-receipts") as reader:
@@ -80,11 +78,13 @@ class Delivery:
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
-        if not self._is_issuer:
+        if self._rejected is None:
             return
         partition = TopicPartition(self._topics.shares, 0)
         end = (await consumer.end_offsets([partition]))[partition]
-        while not stop.is_set() and self._is_issuer and (self._issuing is None or self._issuing.position < end):
+        while (
+            not stop.is_set() and self._rejected is not None and (self._issuing is None or self._issuing.position < end)
+        ):
             await pause(stop, _LOOK_INTERVAL_S)
 
     async def find_undelivered(

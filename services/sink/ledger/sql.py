@@ -125,9 +125,7 @@ PASSED = "SELECT split, copies, ended, tallies FROM passed JOIN ends USING (sour
 SET_END = "INSERT OR REPLACE INTO ends VALUES (?, ?, ?)"
 SET_PASSED = "INSERT OR REPLACE INTO passed VALUES (?, ?, ?, ?, ?)"
 DROP_PASSED = "DELETE FROM passed WHERE source = ?"
-DROP_ENDS = """
-DELETE FROM ends WHERE source = ?1 AND number NOT IN (SELECT number FROM passed WHERE source = ?1)
-"""
+DROP_ENDS = "DELETE FROM ends WHERE source = ?"
 DROP_TALLIES = "DELETE FROM tallies WHERE source = ?"
 DROP_SOURCE = "DELETE FROM sources WHERE source = ?"
 SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"

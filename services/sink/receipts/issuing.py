@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,6 +21,7 @@ from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
 from common.kafka.reading import read_until
 from common.pipeline.topics import Topics
+from common.protocol.output_folder import UNDER_WAY
 from common.protocol.receipts import Receipt, encode_receipt
 from common.protocol.shares import Share, decode_share
 from common.waiting import until_stopped
@@ -36,7 +37,6 @@ log = structlog.get_logger()
 
 # Shares wake it; only a stop ends the wait sooner.
 _TIMEOUT_MS = 5_000
-_UNDER_WAY = ".tmp"
 _AT_ONCE = 500
 _OFFSET = "shares"
 _FOLDER = "folder"
@@ -135,7 +135,9 @@ class Issuing:
     async def _issue(self, sources: Mapping[str, int]) -> None:
         """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
         found: list[tuple[str, bytes, int]] = []
-        for source, offset in list(sources.items()):
+        for number, (source, offset) in enumerate(list(sources.items())):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             receipt = self._join(source)
             if receipt is None:
                 self._lacking[source] = offset
@@ -166,6 +168,9 @@ class Issuing:
         return find_lack(self._shares_of(source), self._makers, number, self._resting)
 
     def _join(self, source: str) -> Receipt | None:
+        # They come one by one: while some are lacking, none is decoded.
+        if self._shares.count(source) < len(self._makers.partitions):
+            return None
         return join(self._shares_of(source), self._makers, self._resting)
 
     def _shares_of(self, source: str) -> list[Share]:
@@ -217,6 +222,11 @@ class Shares:
         """The shares of a source, as they came."""
         return [value for (value,) in self._db.execute("SELECT value FROM shares WHERE source = ?", (source,))]
 
+    def count(self, source: str) -> int:
+        """How many partitions have a share of a source."""
+        [(count,)] = self._db.execute("SELECT count(*) FROM shares WHERE source = ?", (source,))
+        return int(count)
+
     def close(self) -> None:
         """Drop all."""
         self._db.close()
@@ -226,16 +236,15 @@ def write_receipts(root: Path, receipts: Mapping[str, bytes]) -> None:
     """Write receipts by path, each in one step, and make them durable. Raises DiskError."""
     with OutputRoot(root) as output:
         for path, content in receipts.items():
-            descriptor = output.open(path + _UNDER_WAY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, make_folders=True)
+            descriptor = output.open(path + UNDER_WAY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, make_folders=True)
             with naming(root / path), os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-        make_durable(root, [path + _UNDER_WAY for path in receipts], [], lambda: False)
+        make_durable(root, [path + UNDER_WAY for path in receipts], [], lambda: False)
         for path in receipts:
-            output.rename(path + _UNDER_WAY, path)
+            output.rename(path + UNDER_WAY, path)
     folders = {folder for path in receipts for folder in _folders_above(path)}
     make_durable(root, [], folders, lambda: False)
 
 
 def _folders_above(path: str) -> list[str]:
-    steps = path.split("/")[:-1]
-    return ["/".join(steps[:count]) for count in range(len(steps) + 1)]
+    return ["" if str(folder) == "." else str(folder) for folder in PurePosixPath(path).parents]

@@ -29,8 +29,9 @@ class Stretch:
 class Additions:
     """What has come of one source since a checkpoint began.
 
-    `rows` has a tally for each stretch, by what is counted; `latencies` the rows of each time of reading (ms since
-    1970); `files` the paths of each split. `is_begun_anew`: what the ledger has of it was void before that.
+    `rows` has a tally for each stretch (the index of the end behind it), by what is counted; `read_ms` the rows of
+    each time of reading (ms since 1970); `files` the paths of each split. `is_begun_anew`: what the ledger has of it
+    was void before that.
     """
 
     rows: defaultdict[Counted, dict[int, Tally]] = field(default_factory=lambda: defaultdict(dict))
@@ -43,10 +44,6 @@ class Additions:
         """Add rows to the present stretch, or to another one."""
         stretches, at = self.rows[counted], len(self.ends) if stretch is None else stretch
         stretches[at] = stretches.get(at, NOTHING) + rows
-
-    def between(self, counted: Counted, ends: int) -> Tally:
-        """What came in the stretch before the end with this index; behind the last one, after them all."""
-        return self.rows.get(counted, {}).get(ends, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class SourceState:
 
     def _add(self, additions: Additions, stretch: int) -> None:
         """Add the rows of a stretch."""
-        for key in additions.rows:
-            self.tallies[key] = self.tallies.get(key, NOTHING) + additions.between(key, stretch)
+        for key, stretches in additions.rows.items():
+            self.tallies[key] = self.tallies.get(key, NOTHING) + stretches.get(stretch, NOTHING)
 
     def _pass(self, split: str, ended: Ended) -> None:
         """Take note of one more copy of an end; one that another has overtaken is left out."""
