@@ -1,6 +1,7 @@
 """What processes spend: time, processor time and memory, their own and the broker's."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -28,31 +29,37 @@ class Spent(NamedTuple):
     mib: float
 
 
-# Those under way: when one fails, the others would wait for its rows for ever.
-_running: set[subprocess.Popen[bytes]] = set()
+# Those under way, and whether one has failed: the others would wait for its rows for ever.
+_running: set[int] = set()
+_failed = threading.Event()
 
 
-def run_to_end(command: Sequence[str], settings: Mapping[str, str]) -> Spent:
-    """Run a process, which has to end well; what it says is passed on. The broker's part is 0.
+def run_to_end(command: Sequence[str], settings: Mapping[str, str], folder: Path | None = None) -> Spent:
+    """Run a process, in a folder, which has to end well; what it says is passed on. The broker's part is 0.
 
     If it fails, all that run meanwhile are killed.
     """
     with TemporaryFile() as said:
         began = time.perf_counter()
-        process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=said, stderr=said)
-        _running.add(process)
+        process = subprocess.Popen(command, env={**os.environ, **settings}, cwd=folder, stdout=said, stderr=said)
+        _running.add(process.pid)
+        if _failed.is_set():
+            process.kill()
         memory = _Memory(process.pid)
         # Its own and that of what it has started; subprocess does not tell.
         _, status, usage = os.wait4(process.pid, 0)
         took_s = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         memory.ended.set()
-        _running.discard(process)
+        _running.discard(process.pid)
         told = os.pread(said.fileno(), os.fstat(said.fileno()).st_size, 0).decode(errors="replace")
     if process.returncode:
-        sys.stderr.write(f"{' '.join(command)}: exit {process.returncode}\n{told[-3000:]}")
+        if not _failed.is_set():
+            sys.stderr.write(f"{' '.join(command)}: exit {process.returncode}\n{told[-3000:]}")
+        _failed.set()
         for other in list(_running):
-            other.kill()
+            with suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
         sys.exit(1)
     sys.stderr.write(told)
     return Spent(took_s, usage.ru_utime + usage.ru_stime, 0.0, memory.mib)

@@ -165,9 +165,10 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="contenders, by name or by how it begins")
     asked = parser.parse_args()
     contenders = [each for each in CONTENDERS if _is_asked_for(each, asked.only)]
-    if not contenders:
-        parser.error(f"--only: there are {', '.join(each.name for each in CONTENDERS)}")
-    if min((each.share for each in contenders), default=0) * asked.rows < 2 * _FEW_ROWS:
+    unknown = [name for name in asked.only or () if not any(_is_asked_for(each, [name]) for each in CONTENDERS)]
+    if unknown or not contenders:
+        parser.error(f"--only {' '.join(unknown)}: there are {', '.join(each.name for each in CONTENDERS)}")
+    if min(each.share for each in contenders) * asked.rows < 2 * _FEW_ROWS:
         parser.error(
             f"--rows {asked.rows}: too few, some do a part of them and it has to be {2 * _FEW_ROWS:,} at least"
         )

@@ -130,7 +130,7 @@ def _parsed(given: Setting, text: str) -> object:
     if kind in {int, float}:
         try:
             # 6.0 is a whole number, as templates write it.
-            return kind(text.removesuffix(".0"))
+            return int(text.removesuffix(".0")) if kind is int else float(text)
         except ValueError:
             raise ValueError("it has to be a whole number" if kind is int else "it has to be a number") from None
     return kind(text)

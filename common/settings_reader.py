@@ -33,14 +33,25 @@ def read_settings(
     """
     arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
     parser = _parser(model, program)
-    flags, unknown = parser.parse_known_args(arguments)
+    # Not a flag of the parser's: of a secret that begins so, it would show the rest.
+    flags, unknown = parser.parse_known_args(["--help" if each == "-h" else each for each in arguments])
     if unknown:
-        # Without values: one may be a secret whose flag is misspelt.
-        names = [each.partition("=")[0] for each in unknown if each.startswith("-")]
-        parser.error(f"there is no {' and no '.join(names) or 'argument without a flag'}; --help names all")
+        names = " and no ".join(_flags_in(unknown)) or "argument without a flag"
+        parser.error(f"there is no {names}; --help names all")
     # Like an empty variable, an empty flag is no setting: a shell makes it of a variable that is not set.
     given = {name: value for name, value in vars(flags).items() if value not in {None, ""}}
     return make_settings(model, {**from_environment(model), **given})
+
+
+def _flags_in(arguments: Sequence[str]) -> list[str]:
+    """The flags among these arguments, without values: one may be a secret whose flag is misspelt."""
+    flags: list[str] = []
+    may_be_value = False
+    for each in arguments:
+        if is_flag := each.startswith("-") and not may_be_value:
+            flags.append(each.partition("=")[0])
+        may_be_value = is_flag and "=" not in each
+    return flags
 
 
 def from_environment(model: type[ServiceSettings]) -> dict[str, str]:
@@ -79,7 +90,8 @@ def _shortened(text: str) -> str:
 
 
 def _parser(model: type[ServiceSettings], program: str) -> Parser:
-    parser = Parser(prog=program, description=model.__doc__, allow_abbrev=False)
+    parser = Parser(prog=program, description=model.__doc__, allow_abbrev=False, add_help=False)
+    parser.add_argument("--help", action="help", help="show this help message and exit")
     for each in settings_of(model):
         default = "required" if each.is_required else f"default: {each.default}"
         # The parser takes percent signs for its own.

@@ -1,4 +1,4 @@
-"""How the operator's commands read their arguments and keep the clients' logs off the terminal."""
+"""How the operator's commands keep the clients' logs off the terminal."""
 
 import logging
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 # What comes more slowly than this is not worth waiting for. Each commit costs the broker the same, however large it is.
 _LOAD_BYTES_PER_S = 4 * 2**20
-# Of all outboxes of a service; as much again may be under way to the broker.
+# Of all outboxes of a service. Each partition may have one transaction under way to the broker besides.
 _MOST_BYTES = 12 * 2**20
 
 

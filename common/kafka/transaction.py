@@ -223,7 +223,7 @@ class Transactions:
 def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:
     """How large the next transaction may be, after one of this size that took so long of the time that it had.
 
-    Over a slow network a large one would be aborted each time. One that was small says nothing of a large one.
+    Over a slow network a large one would be aborted each time. That a small one was quick says nothing of a large one.
     """
     if took_s > timeout_s * _LONG_SHARE:
         return max(most_bytes // 2, _LEAST_BYTES)

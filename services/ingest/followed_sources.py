@@ -1,11 +1,13 @@
 """The files of a partition's sources: followed while they move, awake while there is something to read."""
 
+import asyncio
 import os
 import time
 from dataclasses import replace
 
 import structlog
 
+from common.pipeline.completion import Waiting
 from common.protocol.progress import Departure, Progress
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import path_of
@@ -15,6 +17,8 @@ from services.ingest.naming.locations import FoundFile, InputSnapshot, Moves, So
 from services.ingest.scan import Scan
 
 log = structlog.get_logger()
+
+_MISSED_INTERVAL_S = 0.02
 
 
 class FollowedSources:
@@ -104,8 +108,11 @@ class FollowedSources:
         if seen is self._seen:
             return
         await self._follow(seen)
+        waiting = Waiting()
         while self.missed and self._context.settings.once:
             # There will be no other look by itself.
+            waiting.on(f"files have other names each time they are looked at: {min(self.missed)}")
+            await asyncio.sleep(_MISSED_INTERVAL_S)
             await self._scan.refresh(time.monotonic())
             await self._follow(await self._scan.look())
 

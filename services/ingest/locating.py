@@ -61,7 +61,7 @@ class Locator:
         missing = Missing(
             had_file=bool(location.file),
             is_another=is_another,
-            # With ONCE there is no other look.
+            # With ONCE no look comes by itself.
             missed_before=seen.at > self._missed_at.setdefault(source, seen.at) or self._once,
             is_hidden=self._scan.is_blind_to(location.path),
             may_take_successor=self._locations.may_take(source, location.path, successor_file),

@@ -51,7 +51,10 @@ class _Cost:
 
 
 class Scan:
-    """The files that INPUT names and the sources that they are; with ONCE it looks a single time."""
+    """The files that INPUT names and the sources that they are.
+
+    With ONCE nothing is watched, and behind the first look others come only when they are asked for.
+    """
 
     def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = LookPace()) -> None:
         self._settings = settings
@@ -217,12 +220,7 @@ def _look_once(
     moved: dict[str, Moved] = {}
     if watch is not None:
         found_moved = find_moved(given, watch.renames, watch.read, catalog.excluded)
-        # What was listed, and has left that name since, is where it was seen to go: other files may follow it there.
-        left = {file: by_file[file] for file in found_moved.keys() & by_file.keys()}
-        still = look_at({path: Path(files[path].path) for path in left.values()})
-        for file, path in left.items():
-            if path not in still or still[path].file != file:
-                del files[path], by_file[file]
+        _drop_left(files, by_file, found_moved)
         moved = {file: each for file, each in found_moved.items() if file not in by_file}
         if unsettled := watch.renames.first_unsettled():
             # What has the name of such a file now is named after it.
@@ -235,3 +233,12 @@ def _look_once(
     beside |= {file: (each.path, each.found) for file, each in moved.items()}
     seen = InputSnapshot(at, files, beside, by_file, moved, named.aside)
     return seen, named, len(beside.keys() & lost.keys()) < len(lost)
+
+
+def _drop_left(files: dict[str, FoundFile], by_file: dict[str, str], moved: Mapping[str, Moved]) -> None:
+    """Drop what was listed and has left its name since: it is where it was seen to go, and others may be there now."""
+    left = {file: by_file[file] for file in moved.keys() & by_file.keys()}
+    still = look_at({path: Path(files[path].path) for path in left.values()})
+    for file, path in left.items():
+        if path not in still or still[path].file != file:
+            del files[path], by_file[file]

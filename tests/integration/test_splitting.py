@@ -54,6 +54,21 @@ def test_sources_with_one_header_share_files_and_another_header_gets_its_own(
     assert (told["files"], told["differs"]) == ("*~2.csv", ["added Note"])
 
 
+def test_of_schemas_unlike_any_before_the_first_is_named_and_then_they_are_counted(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(12):
+        folder.joinpath(f"{number:02}.csv").write_text(",".join(f"{number}-{name}" for name in "abcd") + "\n1,2,3,4\n")
+    ingest = pipeline.start("ingest", "--once", folder)
+    pipeline.finish(ingest)
+    [first] = ingest.events("another schema, kept apart")
+    assert first["files"] == "*~2.csv"
+    [counted] = ingest.events("schemas unlike any before, each kept apart")
+    assert (counted["count"], counted["files"]) == (10, "*~11.csv")
+
+
 def test_standard_input_is_a_source(pipeline: Pipeline) -> None:
     split = pipeline.start("split", SPLIT_BY="*,Sex", EXIT_WHEN_DONE="true")
     sink = pipeline.start("sink", EXIT_WHEN_DONE="true")

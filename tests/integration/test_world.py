@@ -1,10 +1,12 @@
 """What the world does to topics between and during runs: refused in a line that names it, no row lost in silence."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -17,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
     ResourceType,
 )
 
+from common.protocol.output_folder import ledger_path
 from common.protocol.progress import RUN_KEY
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.observer import Record
@@ -142,7 +145,17 @@ def test_all_topics_created_again_give_every_row_again_and_a_used_output_folder_
 
 
 @pytest.mark.parametrize(
-    ("topic", "again"), [("rows", False), ("categorized", True), ("progress", True), ("schemas", False)]
+    ("topic", "again"),
+    [
+        ("rows", False),
+        ("categorized", True),
+        ("progress", True),
+        ("schemas", False),
+        ("rejected", True),
+        ("sources", False),
+        ("shares", True),
+        ("receipts", False),
+    ],
 )
 def test_a_topic_that_goes_while_the_services_run_ends_them_in_seconds(
     pipeline: Pipeline,
@@ -198,8 +211,6 @@ def test_rows_that_expired_before_split_began_are_told_and_accepted_once(pipelin
     assert (wrong.returncode, wrong.stdout) == (78, "")
     assert f"begins at offset {first}, not {first - 1}" in wrong.stderr
     assert nacre(pipeline, "begin", "split", place).returncode == 0
-    # More than was accepted is gone by now: that was not accepted.
-    (pipeline.folder / "more.csv").write_bytes(ABALONE_FILE.read_bytes())
     split, sink = start_each(pipeline, ["split", "sink"])
     pipeline.finish(split, sink)
     assert pipeline.output_files() == {}
@@ -225,6 +236,57 @@ def test_rows_that_expired_before_an_output_folder_was_filled_are_told_and_accep
     # It was for once.
     [reason] = refusals(pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(pipeline.folder / "another")})))
     assert "nacre begin sink" in reason
+
+
+def test_rows_that_expire_before_split_comes_to_them_are_told_by_their_offsets(pipeline: Pipeline) -> None:
+    source = pipeline.folder / "a.csv"
+    source.write_bytes(ABALONE_FILE.read_bytes())
+    pipeline.run(source, "Sex")
+    ends = pipeline.observer.ends("rows", committed=True)
+    with source.open("ab") as file:
+        file.write(b"M,1,1,1,1,1,1,1,1\n")
+    pipeline.finish(pipeline.start("ingest", "--once", source))
+    [(partition, first)] = [(number, first) for number, first in expire(pipeline, "rows").items() if first]
+    [reason] = refusals(pipeline.start("split", **ALL))
+    where = f"topic {pipeline.prefix}rows, partition {partition}"
+    assert f"{where}: the records from {ends[partition]} to {first - 1} were deleted before they were read" in reason
+    pipeline.check_files(EXPECTED)
+
+
+def test_rows_that_expire_before_sink_comes_to_them_are_told_by_their_offsets(pipeline: Pipeline) -> None:
+    source = pipeline.folder / "a.csv"
+    source.write_bytes(ABALONE_FILE.read_bytes())
+    pipeline.run(source, "Sex")
+    ends = pipeline.observer.ends("categorized", committed=True)
+    source.write_bytes(source.read_bytes() + b"M,1,1,1,1,1,1,1,1\n")
+    pipeline.finish(pipeline.start("ingest", "--once", source))
+    split = pipeline.start("split", SPLIT_BY="Sex")
+    pipeline.wait_until(
+        lambda: all(map(int.__lt__, ends, pipeline.observer.ends("categorized", committed=True))),
+        "the end is everywhere",
+    )
+    split.stop()
+    firsts = expire(pipeline, "categorized")
+    [reason] = refusals(pipeline.start("sink", **ALL))
+    assert reason in [
+        f"topic {pipeline.prefix}categorized, partition {number}: the records from {end} to {firsts[number] - 1} were "
+        "deleted before they were read (the topic's retention is too short): begin again with another TOPIC_PREFIX "
+        "and another OUTPUT_DIR"
+        for number, end in enumerate(ends)
+    ]
+    pipeline.check_files(EXPECTED)
+
+
+def test_a_ledger_beyond_the_end_of_its_partition_is_refused(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    end = pipeline.observer.ends("categorized")[0]
+    with closing(sqlite3.connect(pipeline.output / ledger_path("categorized", 0))) as ledger:
+        ledger.execute("UPDATE partition SET value = ? WHERE name = 'next_offset'", (str(end + 10),))
+        ledger.commit()
+    [reason] = refusals(pipeline.start("sink", **ALL))
+    where = f"topic {pipeline.prefix}categorized, partition 0"
+    assert f"{where} ends at offset {end}, and the ledger in {pipeline.output} goes on at {end + 10}" in reason
+    pipeline.check_files(EXPECTED)
 
 
 def test_nothing_is_accepted_while_the_service_runs(pipeline: Pipeline) -> None:
@@ -324,14 +386,14 @@ def test_partitions_that_were_added_are_refused_with_all_positions_as_they_are(p
     names = [NewPartitions(pipeline.prefix + topic, 12) for topic in PARTITIONED]
     for added in pipeline.observer.admin.create_partitions(names).values():
         added.result(10)
+    told = [
+        f"topic {pipeline.prefix}{topic} has 12 partitions, and the pipeline was begun with 6" for topic in PARTITIONED
+    ]
     for partitions in ("6", "12"):
         for service in start_each(pipeline, PARTITIONS=partitions):
             reasons = refusals(service, 78)
-            assert len(reasons) == 3
-            for topic, reason in zip(PARTITIONED, sorted(reasons, reverse=True), strict=False):
-                assert "has 12 partitions, and the pipeline was begun with 6" in reason
-                assert "PARTITIONS=12" not in reason
-                assert topic
+            assert sorted(reason.partition(":")[0] for reason in reasons) == sorted(told)
+            assert "PARTITIONS=12" not in service.log().partition("cannot go on")[2]
     for topic, before in ends.items():
         assert pipeline.observer.ends(topic)[: len(before)] == before
     pipeline.check_files(EXPECTED)
@@ -432,6 +494,17 @@ def test_a_split_s_name_of_another_version_is_refused_in_one_line(pipeline: Pipe
     append_version_of(pipeline, "schemas", named, 99)
     [reason] = refusals(pipeline.start("split", **(ALL | {"SPLIT_BY": "Rings"})))
     assert f"topic {pipeline.prefix}schemas: a split's name is of format 99" in reason
+
+
+def test_a_ledger_of_another_version_is_refused_in_one_line(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    path = pipeline.output / ledger_path("categorized", 0)
+    with closing(sqlite3.connect(path)) as ledger:
+        ledger.execute("PRAGMA user_version = 99")
+        ledger.commit()
+    [reason] = refusals(pipeline.start("sink", **ALL))
+    assert reason.startswith(f"ledger {path} is of version 99, and this version of sink reads 4: ")
+    pipeline.check_files(EXPECTED)
 
 
 @pytest.mark.parametrize("topic", ["progress", "rows", "categorized"])

@@ -68,8 +68,9 @@ class Ledger:
         if self._db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
             return True
         raise ServiceError(
-            f"ledger {self._path} is of another version of sink: begin again with another OUTPUT_DIR, which gets "
-            "everything that Kafka still has"
+            f"ledger {self._path} is of version {version}, and this version of sink reads "
+            f"{sql.VERSIONS[self._version]}: use the one that wrote it, or another OUTPUT_DIR, which gets everything "
+            "that Kafka still has"
         )
 
     def _is_first(self, version: int) -> bool:

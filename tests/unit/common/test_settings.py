@@ -53,7 +53,12 @@ def test_a_flag_wins_over_the_environment_and_an_empty_variable_is_no_setting(mo
 
 
 def test_a_misspelt_flag_is_one_line_without_its_value() -> None:
-    for argv in (("a", "--kafka-sasl-pasword=hunter2"), ("a", "--kafka-sasl-pasword\n=hunter2")):
+    for argv in (
+        ("a", "--kafka-sasl-pasword=hunter2"),
+        ("a", "--kafka-sasl-pasword\n=hunter2"),
+        ("a", "--kafka-sasl-pasword", "-hunter2"),
+        ("a", "--kafka-sasl-pasword", "--hunter2"),
+    ):
         with pytest.raises(ConfigurationError, match=r"there is no --kafka-sasl-pasword") as raised:
             ingest(*argv)
         assert "hunter2" not in str(raised.value)

@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_one_that_has_gone_is_nothing
     assert "of packed files only that they are there" in told["content"]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 15))])
 def test_every_mutation_is_named(tmp_path: Path, seed: int) -> None:
     sources = {"a.csv": HEADER + rows(0, 90) + b"bad\nM,x,9\n", "b.csv": HEADER + rows(90, 80)}
     delivered(tmp_path, SPLITS, sources)

@@ -16,11 +16,11 @@ from common.protocol.messages import Ended, SourceMark
 from common.protocol.position import digest
 from common.protocol.receipts import Receipt, Rejections, decode_receipt, encode_receipt
 from common.protocol.rejections import BegunAnew, Note, Rejection, Replayed
-from common.protocol.shares import EVERY_SPLIT, Share, decode_share, encode_share
+from common.protocol.shares import EVERY_SPLIT, FileNames, Share, decode_share, encode_share
 from common.rows.tally import NOTHING, Tally, tally
 from services.sink.ledger.database import NEXT_OFFSET, Ledger
 from services.sink.ledger.entries import Changes
-from services.sink.tallies.additions import Stretch, Tallying
+from services.sink.tallies.additions import MOST_NAMED, Stretch, Tallying
 from services.sink.tallies.joining import Makers, find_lack, join
 from services.sink.tallies.states import Unshared
 
@@ -218,6 +218,45 @@ def consume_all(world: World, found: dict[str, Partition]) -> Receipt | None:
             partition.consume(record)
         partition.checkpoint()
     return receipt_of(found)
+
+
+@pytest.mark.parametrize(("count", "named", "has_more"), [(50, 100, False), (51, 100, True)])
+def test_of_many_files_a_receipt_names_some_and_says_that_there_are_more(
+    count: int, named: int, *, has_more: bool
+) -> None:
+    world = World()
+    world.row(b"M,1", (0, 0))
+    world.end()
+    with partitions() as found:
+        consume_all(world, found)
+        shares = [
+            replace(share, files={"Sex": FileNames(tuple(f"Sex/{share.partition}-{n:02}.csv" for n in range(count)))})
+            if share.partition in FILES
+            else share
+            for share in shares_of(found)
+        ]
+    receipt = join(shares, MAKERS)
+    assert receipt is not None
+    of_split = receipt.splits["Sex"]
+    assert (len(of_split.paths), of_split.has_more_paths) == (named, has_more)
+    assert (
+        list(of_split.paths)
+        == sorted(name for share in shares if share.files for name in share.files["Sex"].paths)[:named]
+    )
+
+
+def test_of_many_files_a_share_names_a_few_and_says_that_there_are_more() -> None:
+    with partitions() as found:
+        partition = found[FILES[0]]
+        for number in range(MOST_NAMED + 1):
+            mark = SourceMark(SOURCE, "schema")
+            partition.tallying.add_rows(Stretch(mark), "Sex", f"Sex/{number:02}.csv", [b"M,1"])
+            if number + 1 >= MOST_NAMED:
+                partition.tallying.add_ends([Ended(SOURCE, NOTHING, 0, 1, number, 9, "csv", SPLITS, SPLITS)])
+                partition.checkpoint()
+                assert partition.share is not None
+                names = partition.share.files["Sex"]
+                assert names == FileNames(tuple(f"Sex/{n:02}.csv" for n in range(MOST_NAMED)), number >= MOST_NAMED)
 
 
 def test_a_replay_supersedes_a_receipt_once_its_rows_are_safe() -> None:
