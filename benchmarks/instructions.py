@@ -1,8 +1,8 @@
 """`python -m benchmarks.instructions`: processor instructions that each row costs in the pure hot functions.
 
 Counted by valgrind (callgrind), so that neither other work nor the processor's speed makes a difference. A count is of
-one build of Python: benchmarks/results/instructions.json has a table for each that it was run with. `make test` counts
-again and fails where a function costs more than a tenth more (`tests/integration/test_instructions.py`).
+one build of Python: benchmarks/results/instructions.json has a table for each that it was run with. `make long-test`
+counts again and fails where a function costs more than a tenth more (`tests/integration/test_instructions.py`).
 """
 
 import gc

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
+from benchmarks.spending import cpu_s, memory_mib
 from ops.kafka.local import LocalKafka
 
 
@@ -63,13 +64,11 @@ class Service:
 
     def processor_s(self) -> float:
         """How long it has used a processor."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self._process.pid)
 
     def memory_mib(self, kind: str) -> float:
         """Its memory: RssAnon is its own, VmRSS all that is in use now, VmHWM the most that ever was."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.partition(f"{kind}:")[2].split()[0]) / 1024
+        return memory_mib(self._process.pid, kind)
 
     def stop(self) -> float:
         """End it with SIGTERM; return the seconds that took."""

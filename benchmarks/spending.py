@@ -77,15 +77,22 @@ class _Memory:
     def _watch(self) -> None:
         while not self.ended.wait(_LOOK_INTERVAL_S):
             with suppress(OSError, IndexError):
-                self.mib = max(self.mib, sum(map(_own_mib, [self._pid, *_children(self._pid)])))
+                self.mib = max(self.mib, sum(memory_mib(pid, "RssAnon") for pid in (self._pid, *_children(self._pid))))
 
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _own_mib(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/status").read_text().partition("RssAnon:")[2].split()[0]) / 1024
+def memory_mib(pid: int, kind: str) -> float:
+    """A process's memory: RssAnon is its own, VmRSS all that is in use now, VmHWM the most that ever was."""
+    return int(Path(f"/proc/{pid}/status").read_text().partition(f"{kind}:")[2].split()[0]) / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """How many of a core's seconds a process has used since it began."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Broker:
@@ -97,5 +104,4 @@ class Broker:
 
     def cpu_s(self) -> float:
         """A core's seconds since it began."""
-        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self._pid)

@@ -11,13 +11,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from common.setting import names_of
 from ops.kafka.local import LocalKafka
 from ops.settings_table import MODELS
 from tests.harness.listeners import Listeners, running_listeners
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
 from tests.harness.processes import kill_services_of
 from tests.harness.running_brokers import KAFKAS_OWN_DEFAULTS, running, running_kafka
+from tests.harness.setting_names import names_of
 from tests.harness.workload import Workload
 
 # Every test has a deadline of its own; one for each example would tell how busy the machine is.

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from common.setting import names_of
 from common.settings import ServiceSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline
+from tests.harness.setting_names import names_of
 
 SECRET = "correct horse battery staple"  # noqa: S105 - it opens nothing
 MODELS: dict[str, type[ServiceSettings]] = {"ingest": IngestSettings, "split": SplitSettings, "sink": SinkSettings}

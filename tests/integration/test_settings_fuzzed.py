@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
 from common.log.setup import _to_json
-from common.setting import names_of, shown
+from common.setting import shown
 from common.settings import ServiceSettings
 from common.settings_reader import from_environment, make_settings, read_settings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.categories.splits import parse_split_by
 from services.split.settings import SplitSettings
+from tests.harness.setting_names import names_of
 
 pytestmark = pytest.mark.long
 

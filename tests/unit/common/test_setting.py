@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigurationError
-from common.setting import Secret, names_of, setting, settings_of, shown, value_of
+from common.setting import Secret, setting, settings_of, shown, value_of
 from common.settings import ServiceSettings
 from common.settings_reader import make_settings
+from tests.harness.setting_names import names_of
 
 
 def _upper(text: str) -> str:

@@ -5,12 +5,13 @@ import pytest
 
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
-from common.setting import names_of, shown
+from common.setting import shown
 from common.settings_reader import read_settings
 from services.ingest.parsing.options import ReadOptions
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
+from tests.harness.setting_names import names_of
 
 OAUTH = ("a", "--kafka-security-protocol", "SASL_SSL", "--kafka-sasl-mechanism", "OAUTHBEARER")
 CLIENT = ("--kafka-oauth-client-id", "me", "--kafka-oauth-client-secret", "hunter2")

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from common.setting import names_of, setting
+from common.setting import setting
 from common.settings import ServiceSettings
 from ops.settings_table import MODELS, main, settings_table
 from tests.harness.pipeline import PROJECT
+from tests.harness.setting_names import names_of
 
 PAGE = PROJECT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings -->", "<!-- /settings -->"

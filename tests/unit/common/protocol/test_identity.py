@@ -17,9 +17,9 @@ from common.protocol.identity import (
     find_changes,
     with_known_ids,
 )
-from common.setting import names_of
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
+from tests.harness.setting_names import names_of
 
 TOPICS = Topics.under("nacre.")
 BEGUN = Identity("cluster", 6, {name: f"id of {name}" for name in TOPICS.names})

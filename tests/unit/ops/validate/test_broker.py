@@ -4,11 +4,11 @@ import pytest
 
 from common.kafka.topic_metadata import Topic
 from common.pipeline.topics import FoundTopics, Topics
-from common.setting import names_of
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.findings import Finding
 from ops.validate.broker import Broker, judge_broker
+from tests.harness.setting_names import names_of
 
 TOPICS = Topics.under("nacre.")
 NO_CONFIGS: Mapping[str, Mapping[str, str]] = {}
