@@ -150,6 +150,19 @@ def test_rows_of_one_block_stand_behind_one_mark_in_each_batch() -> None:
     assert {record.key for record in batch} == {None, b"Sex=M", b"Sex=F", b"all"}
 
 
+def test_a_row_of_a_full_batch_costs_twelve_bytes_beside_its_own() -> None:
+    rows = [
+        b"%c,0.455,0.365,0.095,0.514,0.2245,0.101,%04d,15" % (b"MFI"[number % 3], number) for number in range(4_000)
+    ]
+    mark, headers = encode_control(Mark("/data/abalone.csv", LF.id, 2, 0, b"\n", plain=True, read_ms=1_795_000_000_000))
+    outbox = Outbox(lambda: NewBatch(1_000_000))
+    registry: Any = SimpleNamespace(find=find)
+    categorizer = Categorizer(TOPICS, 1, parse_split_by("#1"), registry)
+    asyncio.run(categorizer.categorize([Record(0, None, mark, headers), RecordRun(1, None, rows)], outbox))
+    # Its number in the batch, lengths, and its key.
+    assert outbox.size < (len(rows[0]) + 13) * len(rows)
+
+
 def test_a_row_that_does_not_fit_beside_its_mark_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="a row of 3 bytes does not fit into a record batch beside its mark"):
         categorized([Block("a", LF.id, b"\n", [b"M,1"])], 80, 2)
