@@ -36,7 +36,10 @@ def explain_open(sources: Mapping[str, Progress], runs: Mapping[int, Run], parti
 def describe_run(sources: Mapping[str, Progress], runs: Mapping[int, Run]) -> dict[str, Any]:
     """What all runs so far have read, as fields of a log line: sources, rows, rejected rows, and sources not read."""
     unread = sum(run.unread for run in runs.values())
-    why = next((run.why for run in runs.values() if run.unread), "")
+    skipped = sum(run.skipped for run in runs.values())
+    # Where other sources have rows, it is a line in ingest's log; else the setting is wrong.
+    unread += skipped if skipped == len(sources) else 0
+    why = max(runs.values(), key=lambda run: (run.unread > 0, run.skipped > 0)).why if runs else ""
     unended = [progress.source for progress in sources.values() if not progress.ended]
     fields: dict[str, Any] = {
         "sources": len(sources),

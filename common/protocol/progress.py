@@ -93,8 +93,8 @@ class Run:
 
     As a service, ingest `follows` its input. With ONCE, it `reads` the input until all of it is read and the partition
     is `done`. `round` names the group's assignment that this belongs to: a finite run has ended when all partitions are
-    done in one round. `unread` is how many sources and folders were not read to their ends, `why` the first one's
-    reason.
+    done in one round. `unread` is how many sources and folders were not read to their ends, `skipped` how many sources
+    SKIP_LINES leaves nothing of, `why` the first one's reason.
     """
 
     partition: int
@@ -102,6 +102,7 @@ class Run:
     state: Literal["follows", "reads", "done"]
     unread: int = 0
     why: str = ""
+    skipped: int = 0
 
 
 def encode_run(run: Run) -> bytes:

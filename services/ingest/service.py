@@ -145,8 +145,8 @@ class Ingest:
     def _done(self, run: Run, outcome: Outcome) -> Run:
         # Folders belong to no partition: the first one reports them.
         failed = {**outcome.failed, **(self._scan.failed if run.partition == 0 else {})}
-        why = shortened(next(iter(failed.values()), ""))
-        return replace(run, state="done", unread=len(failed), why=why)
+        why = shortened(next(iter((*failed.values(), *sorted(outcome.skipped_whole))), ""))
+        return replace(run, state="done", unread=len(failed), why=why, skipped=len(outcome.skipped_whole))
 
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
         if first := (await self._consumer.beginning_offsets([partition]))[partition]:

@@ -67,6 +67,23 @@ def test_a_run_ends_beside_a_source_that_cannot_be_read_and_one_that_was_left(
     assert "a zip archive" in line["first_unread"]
 
 
+def test_a_run_ends_beside_an_ingest_that_ended_with_78(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(CONTENT)
+    services = behind(pipeline)
+    ingest = pipeline.start("ingest", "--once", folder, SKIP_LINES="5")
+    assert ingest.wait_for_exit() == 78
+    pipeline.finish(*services)
+    [line] = services[1].events("all is processed")
+    assert (line["rows"], line["unread"]) == (0, 1)
+    assert "SKIP_LINES=5" in line["first_unread"]
+    assert not (pipeline.output / "_SUCCESS").exists()
+    # Nothing of it went out: the mended setting reads it.
+    pipeline.finish(pipeline.start("ingest", "--once", folder), *behind(pipeline))
+    assert pipeline.output_files() == {"all.csv": CONTENT}
+
+
 def test_several_replicas_end_and_one_that_is_killed_is_waited_for(pipeline: Pipeline, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -1,5 +1,6 @@
 """Whether ingest has ended, judged by the topic `progress`."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -77,3 +78,10 @@ def test_what_is_told_of_a_run_has_what_was_not_read() -> None:
     assert describe_run(sources(ENDED), runs("done")) == {"sources": 1, "rows": 3, "rejected_by_ingest": 0}
     said = describe_run(sources(ENDED, BEGUN), {0: Run(0, "1", "done", 1, "cannot read /b")})
     assert (said["unread"], said["first_unread"]) == (1, "cannot read /b")
+
+
+def test_sources_that_are_skipped_whole_are_not_read_unless_others_have_rows() -> None:
+    skipped = {0: Run(0, "1", "done"), 1: Run(1, "1", "done", why="/a: SKIP_LINES", skipped=1)}
+    said = describe_run(sources(ENDED), skipped)
+    assert (said["unread"], said["first_unread"]) == (1, "/a: SKIP_LINES")
+    assert "unread" not in describe_run(sources(ENDED, replace(ENDED, source="/b")), skipped)
