@@ -5,6 +5,7 @@ aiokafka's builder takes one record a call: 0.17 µs a row instead of 0.02. No u
 """
 
 import struct
+from collections.abc import Sequence
 
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -64,7 +65,7 @@ class NewBatch(BatchBuilder):  # type: ignore[misc]  # aiokafka has no types
         self._last_ms = max(self._last_ms, timestamp)
         return True
 
-    def put_rows(self, timestamp_ms: int, key: bytes | None, rows: list[bytes], start: int) -> int:
+    def put_rows(self, timestamp_ms: int, key: bytes | None, rows: Sequence[bytes], start: int) -> int:
         """Put rows from `start` on under one key until the batch is full; return the index of the first left out."""
         if self._closed:
             return start

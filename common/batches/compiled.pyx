@@ -6,14 +6,16 @@
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from cpython.list cimport PyList_Append, PyList_GET_ITEM
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from aiokafka.errors import CorruptRecordException
 
 from common.batches.compression import decompress
 from common.batches.record_runs import Record, RecordRun
+from common.batches.row_spans import RowSpans
 
 cdef extern from "Python.h":
     ctypedef struct PyByteArrayObject:
@@ -255,26 +257,58 @@ cdef inline Py_ssize_t record_size(Py_ssize_t same_size, int64_t number, Py_ssiz
     return same_size + varint_size(zigzag_of(number)) + varint_size(zigzag_of(value_size)) + value_size
 
 
+# Where a row begins and ends, as RowSpans has it.
+cdef struct Span:
+    uint32_t begin
+    uint32_t end
+
+
+cdef struct Row:
+    const uint8_t* begin
+    Py_ssize_t size
+
+
+cdef struct Rows:
+    # Either a list's objects, or the bytes of RowSpans.
+    PyObject* items
+    const uint8_t* data
+    const Span* spans
+
+
+cdef inline Row row_at(const Rows* rows, Py_ssize_t index) noexcept:
+    cdef Row row
+    if rows.items != NULL:
+        item = <bytes>PyList_GET_ITEM(<list>rows.items, index)
+        row.begin = <const uint8_t*>PyBytes_AS_STRING(item)
+        row.size = PyBytes_GET_SIZE(item)
+    else:
+        row.begin = rows.data + rows.spans[index].begin
+        row.size = rows.spans[index].end - rows.spans[index].begin
+    return row
+
+
 cdef uint8_t* write_records(
     uint8_t* to,
     Py_ssize_t same_size,
     int64_t number,
     uint64_t later,
     bytes key,
-    list rows,
+    const Rows* rows,
     Py_ssize_t start,
     Py_ssize_t stop,
 ) noexcept:
     cdef Py_ssize_t index
-    cdef bytes row
+    cdef Row row
     for index in range(start, stop):
-        row = <bytes>PyList_GET_ITEM(rows, index)
-        to = write_varint(to, zigzag_of(record_size(same_size, number, PyBytes_GET_SIZE(row))))
+        row = row_at(rows, index)
+        to = write_varint(to, zigzag_of(record_size(same_size, number, row.size)))
         to[0] = NO_ATTRIBUTES
         to = write_varint(to + ATTRIBUTES_SIZE, later)
         to = write_varint(to, zigzag_of(number))
         to = write_bytes(to, key)
-        to = write_bytes(to, row)
+        to = write_varint(to, zigzag_of(row.size))
+        memcpy(to, row.begin, row.size)
+        to += row.size
         to[0] = NO_HEADERS
         to += 1
         number += 1
@@ -287,10 +321,21 @@ def append_rows(
     int64_t number,
     int64_t later_ms,
     bytes key,
-    list rows not None,
+    rows not None,
     Py_ssize_t start,
 ):
-    cdef Py_ssize_t before = len(batch), after = before, index, size, stop = PyList_GET_SIZE(rows)
+    cdef bytes data, bounds
+    cdef list items
+    cdef Rows these
+    if type(rows) is RowSpans:
+        data, bounds = rows.data, rows.bounds
+        these.items = NULL
+        these.data = <const uint8_t*>PyBytes_AS_STRING(data)
+        these.spans = <const Span*>PyBytes_AS_STRING(bounds)
+    else:
+        items = rows
+        these.items = <PyObject*>items
+    cdef Py_ssize_t before = len(batch), after = before, index, size, stop = len(rows)
     cdef Py_ssize_t key_size = NOT_THERE if key is None else PyBytes_GET_SIZE(key)
     cdef uint64_t later = zigzag_of(later_ms)
     cdef Py_ssize_t same_size = (
@@ -305,7 +350,10 @@ def append_rows(
         raise IndexError("rows are counted from 0")
     # Count first how many rows fit, so that the batch is resized once.
     for index in range(start, stop):
-        size = record_size(same_size, number, len(<bytes?><object>PyList_GET_ITEM(rows, index)))
+        if these.items != NULL:
+            # TypeError unless it is bytes: `row_at` relies on it.
+            <bytes?><object>PyList_GET_ITEM(items, index)
+        size = record_size(same_size, number, row_at(&these, index).size)
         size += varint_size(zigzag_of(size))
         if after + size > limit and number:
             stop = index
@@ -316,5 +364,5 @@ def append_rows(
         # Double the room: each time the batch grows, all of it may be copied.
         PyByteArray_Resize(batch, max(after, min(2 * after, limit)))
     PyByteArray_Resize(batch, after)
-    write_records(<uint8_t*>PyByteArray_AS_STRING(batch) + before, same_size, first, later, key, rows, start, stop)
+    write_records(<uint8_t*>PyByteArray_AS_STRING(batch) + before, same_size, first, later, key, &these, start, stop)
     return stop

@@ -51,7 +51,7 @@ def _runs(key: bytes | None, records: Sequence[Any]) -> list[RecordRun]:
 
 
 def append_rows(
-    batch: bytearray, limit: int, number: int, later_ms: int, key: bytes | None, rows: list[bytes], start: int
+    batch: bytearray, limit: int, number: int, later_ms: int, key: bytes | None, rows: Sequence[bytes], start: int
 ) -> int:
     """Append a record for each row from `start` on while the batch has at most `limit` bytes.
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 from aiokafka import TopicPartition
@@ -75,7 +75,12 @@ class Outbox:
             done = self.fill(self.begin_batch(topic, partition), key, rows, done)
 
     def put_marked_rows(
-        self, topic: str, partition: int, key: bytes | None, rows: list[bytes], mark_before: Callable[[int], NewRecord]
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        rows: Sequence[bytes],
+        mark_before: Callable[[int], NewRecord],
     ) -> None:
         """Put many rows with one key behind marks: `mark_before(n)` is the record before row n. This is the hot path.
 
@@ -98,7 +103,7 @@ class Outbox:
                 raise ValueError(f"a row of {len(rows[done])} bytes does not fit into a record batch beside its mark")
             batch = None
 
-    def fill(self, batch: NewBatch, key: bytes | None, rows: list[bytes], start: int = 0) -> int:
+    def fill(self, batch: NewBatch, key: bytes | None, rows: Sequence[bytes], start: int = 0) -> int:
         """Put rows from `start` on into a batch until it is full; return the index of the first left out.
 
         An empty batch takes a first row of any size, so a loop over this always ends.

@@ -5,6 +5,7 @@ other record is a row. In format 1 rows of `categorized` have no marks before th
 the header `eol` has their line ending where it is not their schema's.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ class Mark:
     read_ms: int = 0
     is_replay: bool = False
 
-    def passed(self, rows: list[bytes]) -> "Mark":
+    def passed(self, rows: Sequence[bytes]) -> "Mark":
         """The mark as it would be after these rows, given as CSV."""
         breaks = sum(map(line_breaks, rows)) if not self.plain else 0
         return Mark(

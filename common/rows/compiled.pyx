@@ -11,6 +11,8 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy
 
+from common.batches.row_spans import RowSpans
+
 cdef enum:
     LF = 0x0A
     CR = 0x0D
@@ -30,9 +32,17 @@ cdef enum:
     # The bit that makes a capital letter small.
     SMALL = 0x20
     ABOVE_ASCII = 0x80
+    # What 32 bits can count.
+    MOST_SPANNED = 0x7FFFFFFF
     # The polynomial of CRC-32C, its lowest term first.
     CASTAGNOLI = 0x82F63B78
     NO_BYTE = -1
+
+
+# Where a row begins and ends, as RowSpans has it.
+cdef struct Span:
+    uint32_t begin
+    uint32_t end
 
 
 # Arguments
@@ -140,14 +150,40 @@ cdef uint32_t crc_by_tables(const uint8_t* data, Py_ssize_t size) noexcept:
     return value ^ 0xFFFFFFFF
 
 
-def size_of(list rows not None):
-    return total_size(rows)
+cdef Py_ssize_t size_of_spans(bytes bounds) noexcept:
+    cdef const Span* spans = <const Span*>PyBytes_AS_STRING(bounds)
+    cdef Py_ssize_t index, size = 0
+    for index in range(PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)):
+        size += spans[index].end - spans[index].begin
+    return size
 
 
-def sums(list rows not None, bint by_tables=False):
+def size_of(rows not None):
+    return size_of_spans(rows.bounds) if type(rows) is RowSpans else total_size(rows)
+
+
+cdef uint64_t sum_of_spans(bytes data, bytes bounds, bint by_instruction) noexcept:
+    cdef const uint8_t* rows = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef const Span* spans = <const Span*>PyBytes_AS_STRING(bounds)
+    cdef uint64_t checksum = 0
+    cdef Py_ssize_t index
+    cdef Span row
+    for index in range(PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)):
+        row = spans[index]
+        checksum += (crc_by_instruction if by_instruction else crc_by_tables)(rows + row.begin, row.end - row.begin)
+    return checksum
+
+
+def sums(rows not None, bint by_tables=False):
+    cdef bint by_instruction = has_crc_instruction() and not by_tables
+    if type(rows) is RowSpans:
+        return size_of_spans(rows.bounds), sum_of_spans(rows.data, rows.bounds, by_instruction)
+    return sums_of_list(rows, by_instruction)
+
+
+cdef sums_of_list(list rows, bint by_instruction):
     cdef uint64_t checksum = 0
     cdef Py_ssize_t index, size = 0
-    cdef bint by_instruction = has_crc_instruction() and not by_tables
     cdef const uint8_t* begin
     for index in range(PyList_GET_SIZE(rows)):
         row = <bytes?><object>PyList_GET_ITEM(rows, index)
@@ -162,6 +198,16 @@ def sums(list rows not None, bint by_tables=False):
 
 cdef inline Py_ssize_t occurrences(const uint8_t* data, Py_ssize_t size, uint8_t byte) noexcept:
     cdef Py_ssize_t index, found = 0
+    cdef uint64_t eight, wanted = <uint64_t>0x0101010101010101 * byte
+    # Eight bytes a step: of a byte that is the wanted one, `eight` has the lowest bit in the end, of others none.
+    while size >= 8:
+        memcpy(&eight, data, 8)
+        eight ^= wanted
+        eight = ~((eight & <uint64_t>0x7F7F7F7F7F7F7F7F) + <uint64_t>0x7F7F7F7F7F7F7F7F | eight)
+        eight = eight >> 7 & <uint64_t>0x0101010101010101
+        found += <Py_ssize_t>(eight * <uint64_t>0x0101010101010101 >> 56)
+        data += 8
+        size -= 8
     for index in range(size):
         found += data[index] == byte
     return found
@@ -175,19 +221,26 @@ def split_uniform_lines(
     Py_ssize_t columns,
     Py_ssize_t max_row_bytes,
 ):
-    cdef const uint8_t* row = <const uint8_t*>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef const uint8_t* row = begin
+    cdef Py_ssize_t left = PyBytes_GET_SIZE(data), size, count = 0
     cdef Py_ssize_t before_lf = PyBytes_GET_SIZE(eol) - 1
     cdef uint8_t mark = <uint8_t>byte_of(delimiter)
     cdef int quote_mark = byte_if_any(quote)
     cdef const uint8_t* lf
-    cdef list rows = []
+    cdef bytes bounds
+    cdef Span* spans
     if eol != b"\n" and eol != b"\r\n":
         raise ValueError(f"neither LF nor CRLF: {eol!r}")
     if quote_mark != NO_BYTE and memchr(row, quote_mark, left) != NULL:
         return None
     if not before_lf and memchr(row, CR, left) != NULL:
         return None
+    if left > MOST_SPANNED or columns < 1:
+        return None
+    # A row with its line ending has at least so many bytes.
+    bounds = PyBytes_FromStringAndSize(NULL, left // (columns + before_lf) * <Py_ssize_t>sizeof(Span))
+    spans = <Span*>PyBytes_AS_STRING(bounds)
     while left:
         lf = <const uint8_t*>memchr(row, LF, left)
         if lf == NULL:
@@ -197,10 +250,12 @@ def split_uniform_lines(
             return None
         if occurrences(row, size, mark) != columns - 1 or (before_lf and memchr(row, CR, size) != NULL):
             return None
-        PyList_Append(rows, PyBytes_FromStringAndSize(<const char*>row, size))
+        spans[count].begin = <uint32_t>(row - begin)
+        spans[count].end = <uint32_t>(row + size - begin)
+        count += 1
         left -= lf + 1 - row
         row = lf + 1
-    return rows
+    return RowSpans(data, bounds[:count * <Py_ssize_t>sizeof(Span)])
 
 
 def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column):

@@ -3,27 +3,28 @@
 `tests/unit/common/rows/test_compiled.py` compares the two.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from google_crc32c import value as crc32c
 
 
-def size_of(rows: list[bytes]) -> int:
+def size_of(rows: Sequence[bytes]) -> int:
     """The rows' bytes."""
     return sum(map(len, rows))
 
 
-def sums(rows: list[bytes]) -> tuple[int, int]:
+def sums(rows: Sequence[bytes]) -> tuple[int, int]:
     """The rows' bytes, and the sum of their CRC-32C modulo 2**64."""
     return sum(map(len, rows)), sum(map(crc32c, rows)) % 2**64
 
 
 def split_uniform_lines(
     data: bytes, delimiter: bytes, quote: bytes, eol: bytes, columns: int, max_row_bytes: int
-) -> list[bytes] | None:
+) -> Sequence[bytes] | None:
     """Split lines that all end with `eol`, hold no quote and have `columns` fields; None for any other data.
 
-    ValueError unless `eol` is LF or CRLF.
+    Compiled, it gives RowSpans. ValueError unless `eol` is LF or CRLF.
     """
     if eol not in {b"\n", b"\r\n"}:
         raise ValueError(f"neither LF nor CRLF: {eol!r}")

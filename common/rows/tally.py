@@ -1,5 +1,6 @@
 """How many rows there were, and which: counts and checksums that can be added."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.rows.loops import sums
@@ -26,7 +27,7 @@ class Tally:
         return Tally(self.rows - other.rows, self.size - other.size, (self.checksum - other.checksum) % _MODULUS)
 
 
-def tally(rows: list[bytes]) -> Tally:
+def tally(rows: Sequence[bytes]) -> Tally:
     """The tally of these rows."""
     return Tally(len(rows), *sums(rows))
 

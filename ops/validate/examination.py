@@ -73,7 +73,8 @@ def examine_chunk(
             at_end=at_end,
             max_row_bytes=max_row_bytes,
         )
-        parts += encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
+        encoded = encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
+        parts += (each if isinstance(each, Reject) else (each[0], list(each[1])) for each in encoded)
         used += framed.consumed
         position = ReadPosition(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return ExaminedChunk(tuple(parts), used, position, trouble)

@@ -1,6 +1,6 @@
 """Framed rows, rejects and ends of a source → records in an outbox: encoded, then packed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from common.kafka.transaction import NewRecord, Outbox
@@ -12,7 +12,7 @@ from common.rows.codec import JsonCodec
 from common.rows.reasons import Code, Reason, reason_of
 from services.ingest.parsing.framing import Reject, RowBlock
 
-Encoded = tuple[RowBlock, list[bytes]] | Reject
+Encoded = tuple[RowBlock, Sequence[bytes]] | Reject
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,15 @@ def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_
 
 def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Iterator[Encoded]:
     """A block's rows as JSON objects; a row that has no JSON form is rejected, and ends the block before it."""
-    usual = codec.encode_usual(block.rows)
+    given = list(block.rows)
+    usual = codec.encode_usual(given)
     if block.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
         yield block, [value for value in usual if value is not None]
         return
     rows: list[bytes] = []
     values: list[bytes] = []
     line, offset = first_line, first_offset = block.line, block.offset
-    for row, quick in zip(block.rows, usual, strict=True):
+    for row, quick in zip(given, usual, strict=True):
         value, problem = (quick, None) if quick is not None else _encode_unusual(row, codec)
         if len(value) > max_row_bytes:
             problem = Reason(Code.TOO_LONG, f"{len(value)} bytes as JSON, at most {max_row_bytes}")
@@ -89,7 +90,7 @@ def pack_rows(
     address: Address,
     schema_id: str,
     block: RowBlock,
-    values: list[bytes],
+    values: Sequence[bytes],
     partition: int,
     *,
     read_ms: int,

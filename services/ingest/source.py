@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -173,9 +174,9 @@ class Source:
                 line=self.progress.line + framed.lines - 1,
             )
 
-    def _as_written(self, block: RowBlock, values: list[bytes]) -> list[bytes]:
+    def _as_written(self, block: RowBlock, values: Sequence[bytes]) -> Sequence[bytes]:
         """The rows as sink writes them: what JSON gives back differs where there are quotes."""
-        return block.rows if self._codec is None or block.plain else self._codec.decode_all(values)
+        return block.rows if self._codec is None or block.plain else self._codec.decode_all(list(values))
 
     def _use(self, registered: Registered) -> None:
         self._registered = registered

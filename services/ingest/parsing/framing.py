@@ -13,7 +13,7 @@ point is found once and kept (`_Beyond`), and each line is then judged by itself
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -49,7 +49,7 @@ class RowBlock:
     line ending. `plain`: no row has a quote byte.
     """
 
-    rows: list[bytes]
+    rows: Sequence[bytes]
     eol: bytes
     line: int
     offset: int

@@ -44,7 +44,7 @@ def by_services(data: bytes, split_by: str, schema: Schema, version: int, longes
             continue
         block, values = encoded
         for split in parse_split_by(split_by):
-            routed = compile_route(split, schema, 3, Formats(version, version))(values, block.plain)
+            routed = compile_route(split, schema, 3, Formats(version, version))(list(values), block.plain)
             for (key, _), rows in routed.groups.items():
                 of_file = key if version == 1 else file_key(schema.id, *parse_row_key(key))
                 yield from ((split.name, of_file, row if codec is None else codec.decode(row)) for row in rows)
