@@ -70,6 +70,16 @@ cdef enum:
     NO_HEADERS = 0
     # The size of a key or value that is null.
     NOT_THERE = -1
+    # A record's size, attributes, time, offset, sizes of key and value, and number of headers.
+    LEAST_RECORD_SIZE = 7
+    # Fewer rows than these cost less as objects.
+    FEW_ROWS = 16
+
+
+# Where a row begins and ends, as RowSpans has it.
+cdef struct Span:
+    uint32_t begin
+    uint32_t end
 
 
 # Reading
@@ -158,12 +168,41 @@ cdef list read_headers(int64_t count, const uint8_t** at, const uint8_t* end):
     return headers
 
 
-cdef list parse_records(const uint8_t* at, const uint8_t* end, int32_t count, int64_t base_offset, int64_t start):
-    cdef int64_t size, offset, headers, next_offset = -1
+cdef object rows_of(bytes data, const Span* spans, Py_ssize_t count):
+    """The values of a run: as spans, or if they are few, or if one is absent, as objects."""
+    cdef const char* begin = PyBytes_AS_STRING(data)
+    cdef Py_ssize_t index
+    cdef bint is_whole = count >= FEW_ROWS
+    cdef list rows
+    for index in range(count):
+        is_whole = is_whole and spans[index].begin <= spans[index].end
+    if is_whole:
+        return RowSpans(data, PyBytes_FromStringAndSize(<const char*>spans, count * <Py_ssize_t>sizeof(Span)))
+    rows = []
+    for index in range(count):
+        if spans[index].begin > spans[index].end:
+            PyList_Append(rows, None)
+        else:
+            PyList_Append(
+                rows, PyBytes_FromStringAndSize(begin + spans[index].begin, spans[index].end - spans[index].begin)
+            )
+    return rows
+
+
+cdef list parse_records(bytes data, int32_t count, int64_t base_offset, int64_t start):
+    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+    cdef const uint8_t* at = begin
+    cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
+    cdef int64_t size, offset, headers, first = 0, next_offset = -1
     cdef const uint8_t* record_end
+    cdef const uint8_t* value
     cdef int32_t _number
-    cdef bytes key = None, value
-    cdef list rows = None, runs = []
+    cdef bytes key = None
+    cdef list runs = []
+    # The rows of the present run: so many, and room for as many as there can be records.
+    cdef Py_ssize_t rows = 0, most = max(0, min(<Py_ssize_t>count, (end - at) // LEAST_RECORD_SIZE + 1))
+    cdef bytes room = PyBytes_FromStringAndSize(NULL, most * <Py_ssize_t>sizeof(Span))
+    cdef Span* spans = <Span*>PyBytes_AS_STRING(room)
     for _number in range(count):
         size = read_size(&at, end)
         if size < ATTRIBUTES_SIZE:
@@ -176,46 +215,51 @@ cdef list parse_records(const uint8_t* at, const uint8_t* end, int32_t count, in
         if offset < start:
             at = record_end
             continue
-        if rows is None or offset != next_offset or not skip_key(&at, record_end, key):
+        if not rows or offset != next_offset or not skip_key(&at, record_end, key):
+            if rows:
+                runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
+                rows = 0
             key = read_bytes(&at, record_end)
-            rows = None
-        value = read_bytes(&at, record_end)
+        size = read_size(&at, record_end)
+        value = at
+        at += max(size, 0)
         headers = read_varint(&at, record_end)
         if headers:
-            runs.append(Record(offset, key, value, read_headers(headers, &at, record_end)))
-            rows = None
+            if rows:
+                runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
+                rows = 0
+            content = None if size < 0 else PyBytes_FromStringAndSize(<const char*>value, size)
+            runs.append(Record(offset, key, content, read_headers(headers, &at, record_end)))
         else:
-            if rows is None:
-                rows = []
-                runs.append(RecordRun(offset, key, rows))
-            PyList_Append(rows, value)
+            if not rows:
+                first = offset
+            spans[rows].begin = <uint32_t>(value - begin) if size >= 0 else 1
+            spans[rows].end = <uint32_t>(value - begin + size) if size >= 0 else 0
+            rows += 1
             next_offset = <int64_t>(<uint64_t>offset + 1)
         if at != record_end:
             raise CorruptRecordException("a record of another size than it says")
     if at != end:
         raise CorruptRecordException("more in a record batch than its records")
+    if rows:
+        runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
     return runs
 
 
 def parse_batch(const uint8_t[::1] batch not None, int64_t start):
     cdef int32_t count
     cdef int codec
-    cdef Py_ssize_t size
-    cdef const uint8_t* begin
     if batch.shape[0] < HEAD_SIZE:
         raise CorruptRecordException("a record batch without its head")
     count = <int32_t>big_endian(&batch[COUNT_AT], 4)
     codec = batch[CODEC_AT] & CODEC_BITS
-    cdef const uint8_t[::1] records = batch[HEAD_SIZE:]
-    if codec:
-        records = decompress(codec, records)
-    size = records.shape[0]
-    if not size:
+    # Bytes of its own: its rows stay there, and the answer with all its batches need not.
+    cdef bytes records = bytes(decompress(codec, batch[HEAD_SIZE:]) if codec else batch[HEAD_SIZE:])
+    if not records:
         if count:
             raise CorruptRecordException("a record batch without its records")
         return []
-    begin = &records[0]
-    return parse_records(begin, begin + size, count, big_endian(&batch[BASE_OFFSET_AT], 8), start)
+    return parse_records(records, count, big_endian(&batch[BASE_OFFSET_AT], 8), start)
 
 
 # Writing
@@ -255,12 +299,6 @@ cdef inline uint8_t* write_bytes(uint8_t* to, bytes content) noexcept:
 cdef inline Py_ssize_t record_size(Py_ssize_t same_size, int64_t number, Py_ssize_t value_size) noexcept:
     """The size to write before a record; `same_size` is the size of what all records of one call have in common."""
     return same_size + varint_size(zigzag_of(number)) + varint_size(zigzag_of(value_size)) + value_size
-
-
-# Where a row begins and ends, as RowSpans has it.
-cdef struct Span:
-    uint32_t begin
-    uint32_t end
 
 
 cdef struct Row:

@@ -1,6 +1,6 @@
 """The records of a batch, in as few pieces as possible."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 # A list, because aiokafka takes no other sequence.
@@ -21,7 +21,7 @@ class RecordRun(NamedTuple):
 
     offset: int
     key: bytes | None
-    rows: list[bytes]
+    rows: Sequence[bytes]
 
 
 def key_of(record: Record) -> bytes:

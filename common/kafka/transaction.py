@@ -66,7 +66,7 @@ class Outbox:
         self.size += batch.size() - before
         return added
 
-    def put_rows(self, topic: str, partition: int, key: bytes, rows: list[bytes]) -> None:
+    def put_rows(self, topic: str, partition: int, key: bytes, rows: Sequence[bytes]) -> None:
         """Put many rows with one key. This is the hot path."""
         batches = self.batches[topic, partition]
         batch = batches[-1] if batches else self.begin_batch(topic, partition)

@@ -1,6 +1,9 @@
 from common.rows.plain import csv_rows as csv_rows
 from common.rows.plain import group_rows as group_rows
+from common.rows.plain import join_rows as join_rows
 from common.rows.plain import json_rows as json_rows
+from common.rows.plain import number_fields as number_fields
+from common.rows.plain import number_items as number_items
 from common.rows.plain import size_of as size_of
 from common.rows.plain import split_uniform_lines as split_uniform_lines
 from common.rows.plain import sums as sums

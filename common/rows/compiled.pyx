@@ -8,8 +8,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.list cimport PyList_Append, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from common.batches.row_spans import RowSpans
 
@@ -34,6 +34,9 @@ cdef enum:
     ABOVE_ASCII = 0x80
     # What 32 bits can count.
     MOST_SPANNED = 0x7FFFFFFF
+    PLACE_BITS = 9
+    # A large odd number (2**32 divided by the golden ratio).
+    HASH_FACTOR = 0x9E3779B1
     # The polynomial of CRC-32C, its lowest term first.
     CASTAGNOLI = 0x82F63B78
     NO_BYTE = -1
@@ -258,43 +261,185 @@ def split_uniform_lines(
     return RowSpans(data, bounds[:count * <Py_ssize_t>sizeof(Span)])
 
 
-def take_fields(list rows not None, bytes delimiter not None, Py_ssize_t column):
-    cdef int mark = byte_of(delimiter)
-    cdef Py_ssize_t index, _passed
-    cdef const char* at
-    cdef const char* end
+def join_rows(rows not None, bytes ending not None):
+    cdef Py_ssize_t index, count, ending_size = PyBytes_GET_SIZE(ending)
+    cdef bytes bounds, data, joined
+    cdef const Span* spans
+    cdef uint8_t* to
+    if type(rows) is not RowSpans:
+        return ending.join(rows) + ending if rows else b""
+    bounds, data = rows.bounds, rows.data
+    spans = <const Span*>PyBytes_AS_STRING(bounds)
+    count = PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)
+    joined = PyBytes_FromStringAndSize(NULL, size_of_spans(bounds) + count * ending_size)
+    to = <uint8_t*>PyBytes_AS_STRING(joined)
+    for index in range(count):
+        memcpy(to, PyBytes_AS_STRING(data) + spans[index].begin, spans[index].end - spans[index].begin)
+        to += spans[index].end - spans[index].begin
+        memcpy(to, PyBytes_AS_STRING(ending), ending_size)
+        to += ending_size
+    return joined
+
+
+cdef inline Span field_at(const char* row, Py_ssize_t size, int mark, Py_ssize_t column) noexcept:
+    """Where in a row the field begins and ends; it begins behind its end if there are too few."""
+    cdef Span field
+    cdef Py_ssize_t at = 0, _passed
     cdef const char* stop
+    for _passed in range(column):
+        stop = <const char*>memchr(row + at, mark, size - at)
+        if stop == NULL:
+            field.begin, field.end = 1, 0
+            return field
+        at = stop + 1 - row
+    stop = <const char*>memchr(row + at, mark, size - at)
+    field.begin = <uint32_t>at
+    field.end = <uint32_t>(size if stop == NULL else stop - row)
+    return field
+
+
+cdef bytes take_field(const char* row, Py_ssize_t size, int mark, Py_ssize_t column):
+    cdef Span field = field_at(row, size, mark, column)
+    if field.begin > field.end:
+        raise IndexError("a row has too few fields")
+    return PyBytes_FromStringAndSize(row + field.begin, field.end - field.begin)
+
+
+def take_fields(rows not None, bytes delimiter not None, Py_ssize_t column):
+    cdef int mark = byte_of(delimiter)
     cdef list fields = []
+    cdef const Span* spans
+    cdef Py_ssize_t index
+    cdef bytes row, bounds, data
     if column < 0:
         raise IndexError("columns are counted from 0")
-    for index in range(PyList_GET_SIZE(rows)):
-        row = <bytes?><object>PyList_GET_ITEM(rows, index)
-        at = PyBytes_AS_STRING(row)
-        end = at + PyBytes_GET_SIZE(row)
-        for _passed in range(column):
-            at = <const char*>memchr(at, mark, end - at)
-            if at == NULL:
-                raise IndexError("a row has too few fields")
-            at += 1
-        stop = <const char*>memchr(at, mark, end - at)
-        PyList_Append(fields, PyBytes_FromStringAndSize(at, (end if stop == NULL else stop) - at))
+    if type(rows) is RowSpans:
+        bounds, data = rows.bounds, rows.data
+        spans = <const Span*>PyBytes_AS_STRING(bounds)
+        for index in range(PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)):
+            row_size = spans[index].end - spans[index].begin
+            PyList_Append(fields, take_field(PyBytes_AS_STRING(data) + spans[index].begin, row_size, mark, column))
+        return fields
+    for item in rows:
+        row = <bytes?>item
+        PyList_Append(fields, take_field(PyBytes_AS_STRING(row), PyBytes_GET_SIZE(row), mark, column))
     return fields
 
 
-def group_rows(list keys not None, list rows not None, dict groups not None):
+# Fields of a call that were seen last, by their hash, so that most rows need no object to know which they have.
+cdef struct Known:
+    const char* begin
+    Py_ssize_t size
+    uint32_t number
+
+
+cdef inline Py_ssize_t place_of(const char* field, Py_ssize_t size) noexcept:
+    """By a field's size, its first and its last bytes: fields that share a place only take more time."""
+    cdef uint32_t first = 0, last = 0
+    memcpy(&first, field, min(size, 4))
+    memcpy(&last, field + max(size - 4, 0), min(size, 4))
+    return ((first ^ last << 7 ^ <uint32_t>size) * <uint32_t>HASH_FACTOR) >> (32 - PLACE_BITS)
+
+
+def number_fields(rows not None, bytes delimiter not None, Py_ssize_t column):
+    cdef int mark = byte_of(delimiter)
+    cdef dict numbers = {}
+    cdef Known[1 << PLACE_BITS] known
+    cdef Py_ssize_t index, size, at, count
+    cdef uint32_t number
+    cdef bytes bounds, data, field, found
+    cdef const Span* spans
+    cdef const char* begin
+    cdef Span place
+    cdef uint32_t* to
+    if type(rows) is not RowSpans:
+        return number_items(take_fields(rows, delimiter, column))
+    if column < 0:
+        raise IndexError("columns are counted from 0")
+    bounds, data = rows.bounds, rows.data
+    spans = <const Span*>PyBytes_AS_STRING(bounds)
+    memset(known, 0, sizeof(known))
+    count = PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)
+    found = PyBytes_FromStringAndSize(NULL, count * <Py_ssize_t>sizeof(uint32_t))
+    to = <uint32_t*>PyBytes_AS_STRING(found)
+    for index in range(count):
+        begin = PyBytes_AS_STRING(data) + spans[index].begin
+        place = field_at(begin, spans[index].end - spans[index].begin, mark, column)
+        if place.begin > place.end:
+            raise IndexError("a row has too few fields")
+        begin += place.begin
+        size = place.end - place.begin
+        at = place_of(begin, size)
+        if known[at].begin == NULL or known[at].size != size or memcmp(known[at].begin, begin, size):
+            field = PyBytes_FromStringAndSize(begin, size)
+            number = numbers.setdefault(field, <uint32_t>len(numbers))
+            known[at].begin, known[at].size, known[at].number = begin, size, number
+        to[index] = known[at].number
+    return list(numbers), found
+
+
+def number_items(list items not None):
+    cdef dict numbers = {}
     cdef Py_ssize_t index = 0
-    cdef object group
-    if PyList_GET_SIZE(keys) != PyList_GET_SIZE(rows):
-        raise ValueError("not as many keys as rows")
-    # A key's own `__hash__` or `__eq__` may change the lists: hold the key, and check each list's size before taking an
-    # item.
-    while index < PyList_GET_SIZE(keys):
-        key = <object>PyList_GET_ITEM(keys, index)
-        group = groups[key]
-        if index >= PyList_GET_SIZE(rows):
-            break
-        PyList_Append(<list?>group, <object>PyList_GET_ITEM(rows, index))
+    cdef bytes found = PyBytes_FromStringAndSize(NULL, PyList_GET_SIZE(items) * <Py_ssize_t>sizeof(uint32_t))
+    cdef uint32_t* to = <uint32_t*>PyBytes_AS_STRING(found)
+    cdef Py_ssize_t count = PyList_GET_SIZE(items)
+    # An item's own `__hash__` may change the list.
+    for item in items:
+        if index < count:
+            to[index] = numbers.setdefault(item, <uint32_t>len(numbers))
         index += 1
+    if index != count:
+        raise ValueError("the items changed meanwhile")
+    return list(numbers), found
+
+
+def group_rows(rows not None, bytes numbers not None, list targets not None, Py_ssize_t count):
+    cdef const uint32_t* number = <const uint32_t*>PyBytes_AS_STRING(numbers)
+    cdef Py_ssize_t index, rows_count = len(rows), target, targets_count = PyList_GET_SIZE(targets)
+    cdef list groups = [], bounds
+    cdef bytes given, sizes, room
+    cdef const Span* spans
+    cdef uint32_t* size
+    cdef Span** to
+    cdef bytes places
+    cdef int32_t* target_of
+    if PyBytes_GET_SIZE(numbers) != rows_count * <Py_ssize_t>sizeof(uint32_t):
+        raise ValueError("not as many numbers as rows")
+    places = PyBytes_FromStringAndSize(NULL, targets_count * <Py_ssize_t>sizeof(int32_t))
+    target_of = <int32_t*>PyBytes_AS_STRING(places)
+    for index in range(targets_count):
+        target = <object>PyList_GET_ITEM(targets, index)
+        if not -1 <= target < count:
+            raise ValueError("there is no such group")
+        target_of[index] = <int32_t>target
+    # How many rows each group gets.
+    sizes = bytes(count * sizeof(uint32_t))
+    size = <uint32_t*>PyBytes_AS_STRING(sizes)
+    for index in range(rows_count):
+        if number[index] >= <size_t>targets_count:
+            raise ValueError("a number without a target")
+        if target_of[number[index]] >= 0:
+            size[target_of[number[index]]] += 1
+    if type(rows) is not RowSpans:
+        groups = [[] for _ in range(count)]
+        for index in range(rows_count):
+            if target_of[number[index]] >= 0:
+                groups[target_of[number[index]]].append(rows[index])
+        return groups
+    given = rows.bounds
+    spans = <const Span*>PyBytes_AS_STRING(given)
+    bounds = [PyBytes_FromStringAndSize(NULL, size[index] * <Py_ssize_t>sizeof(Span)) for index in range(count)]
+    room = PyBytes_FromStringAndSize(NULL, count * <Py_ssize_t>sizeof(void*))
+    to = <Span**>PyBytes_AS_STRING(room)
+    for index in range(count):
+        to[index] = <Span*>PyBytes_AS_STRING(<bytes>PyList_GET_ITEM(bounds, index))
+    for index in range(rows_count):
+        target = target_of[number[index]]
+        if target >= 0:
+            to[target][0] = spans[index]
+            to[target] += 1
+    return [RowSpans(rows.data, each) for each in bounds]
 
 
 # JSON

@@ -3,10 +3,13 @@
 `tests/unit/common/rows/test_compiled.py` compares the two.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from array import array
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 from google_crc32c import value as crc32c
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 def size_of(rows: Sequence[bytes]) -> int:
@@ -36,17 +39,48 @@ def split_uniform_lines(
     return rows
 
 
-def take_fields(rows: list[bytes], delimiter: bytes, column: int) -> list[bytes]:
+def join_rows(rows: Sequence[bytes], ending: bytes) -> bytes:
+    """The rows, each with this ending."""
+    return ending.join(rows) + ending if rows else b""
+
+
+def take_fields(rows: Sequence[bytes], delimiter: bytes, column: int) -> list[bytes]:
     """Take one field of each row, counted from 0. IndexError where there are too few."""
     if column < 0:
         raise IndexError("columns are counted from 0")
     return [row.split(delimiter, column + 1)[column] for row in rows]
 
 
-def group_rows(keys: list[Any], rows: list[bytes], groups: dict[Any, list[bytes]]) -> None:
-    """Append each row to the group of its key. ValueError unless there are as many keys as rows."""
-    for key, row in zip(keys, rows, strict=True):
-        groups[key].append(row)
+def number_fields(rows: Sequence[bytes], delimiter: bytes, column: int) -> tuple[list[bytes], bytes]:
+    """The distinct fields of a column in the order of their first rows; which of them each row has, as native uint32.
+
+    IndexError as in `take_fields`.
+    """
+    return number_items(take_fields(rows, delimiter, column))
+
+
+def number_items(items: list[Item]) -> tuple[list[Item], bytes]:
+    """The distinct items in the order of their first ones; which of them each is, as native uint32."""
+    numbers: dict[Item, int] = {}
+    found = array("I", [numbers.setdefault(item, len(numbers)) for item in items])
+    return list(numbers), found.tobytes()
+
+
+def group_rows(rows: Sequence[bytes], numbers: bytes, targets: list[int], count: int) -> list[Sequence[bytes]]:
+    """Group rows: row n goes to the group `targets[numbers[n]]` of `count`, or, where that is -1, to none.
+
+    `numbers` are native uint32, one for each row. ValueError for numbers and targets that there are not.
+    """
+    groups: list[list[bytes]] = [[] for _ in range(count)]
+    if any(not -1 <= target < count for target in targets):
+        raise ValueError("there is no such group")
+    numbered = array("I", numbers)
+    if any(number >= len(targets) for number in numbered):
+        raise ValueError("a number without a target")
+    for row, number in zip(rows, numbered, strict=True):
+        if targets[number] >= 0:
+            groups[targets[number]].append(row)
+    return list(groups)
 
 
 # JSON: None for what `JsonCodec` has to do itself, which here is everything

@@ -31,7 +31,7 @@ class ValueRun(NamedTuple):
     """
 
     eol: bytes | None
-    rows: list[bytes]
+    rows: Sequence[bytes]
     stretch: Stretch | None = None
 
 
@@ -39,7 +39,7 @@ class CsvRun(NamedTuple):
     """CSV rows that share a line ending, and where they come from."""
 
     eol: bytes
-    rows: list[bytes]
+    rows: Sequence[bytes]
     stretch: Stretch | None = None
 
 
@@ -144,13 +144,16 @@ class _Stretches:
         self._ends_before[ended.source] += 1
 
 
-def _add(piles: Piles, key: bytes, eol: bytes | None, rows: list[bytes], stretch: Stretch | None = None) -> None:
+def _add(piles: Piles, key: bytes, eol: bytes | None, rows: Sequence[bytes], stretch: Stretch | None = None) -> None:
     pile = piles.setdefault(key, [])
     if eol in _OPEN_ENDINGS:
         # Each row by itself: what it lacks comes before the next.
         pile += [ValueRun(eol, [row], stretch) for row in rows]
-    elif pile and pile[-1].eol == eol and pile[-1].stretch is stretch:
-        pile[-1].rows.extend(rows)
+        return
+    before = pile[-1] if pile else None
+    # Few rows are a list, which takes more; many stay where they lie.
+    if before and isinstance(before.rows, list) and before.eol == eol and before.stretch is stretch:
+        before.rows.extend(rows)
     else:
         pile.append(ValueRun(eol, rows, stretch))
 

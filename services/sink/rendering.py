@@ -7,6 +7,7 @@ from enum import IntEnum
 from common.protocol.identity import NEWEST
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import JsonCodec
+from common.rows.loops import join_rows
 from common.rows.schema import Schema
 from services.sink.grouping import CsvRun, ValueRun
 
@@ -66,7 +67,7 @@ def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
     return [
         CsvRun(
             layout.eol if eol is None else eol,
-            values if layout.to_rows is None else layout.to_rows(values),
+            values if layout.to_rows is None else layout.to_rows(list(values)),
             stretch,
         )
         for eol, values, stretch in runs
@@ -88,6 +89,6 @@ def render(runs: Sequence[CsvRun], layout: Layout, *, empty: bool, open_line: in
         lacks = OpenLine.NOTHING if ending else OpenLine.ENDING
         if ending == HALF_CRLF:
             ending, lacks = b"\r", OpenLine.LF
-        pieces.append(ending.join(rows) + ending)
+        pieces.append(join_rows(rows, ending))
         total += len(rows)
     return Rendered(b"".join(pieces), total, lacks)

@@ -13,6 +13,7 @@ def to_runs(records: Iterable[Record]) -> list[RecordRun | Record]:
             runs.append(record)
         elif (
             isinstance(before, RecordRun)
+            and isinstance(before.rows, list)
             and before.key == record.key
             and before.offset + len(before.rows) == record.offset
         ):

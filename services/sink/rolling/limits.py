@@ -78,8 +78,8 @@ def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, he
         yield Portion(runs, full=False)
         return
     adding: list[CsvRun] = []
-    for eol, values, stretch in runs:
-        begin = 0
+    for eol, given, stretch in runs:
+        begin, values = 0, list(given)
         for at, row in enumerate(values, start=1):
             size += len(row) + len(eol)
             rows += 1

@@ -67,7 +67,7 @@ class Tallying:
     def __bool__(self) -> bool:
         return bool(self._sources)
 
-    def add_rows(self, stretch: Stretch, split: str, path: str, rows: list[bytes]) -> None:
+    def add_rows(self, stretch: Stretch, split: str, path: str, rows: Sequence[bytes]) -> None:
         """Count rows of one source that were appended to a file of this split; call it before `add_ends`."""
         mark, of_source = stretch.mark, self._sources[stretch.mark.source]
         kind = CountKind.REPLAY if mark.is_replay else CountKind.READ

@@ -18,7 +18,7 @@ class MarkedRows:
 
     mark: Mark
     before: Sequence[Sequence[bytes]]
-    rows: list[bytes]
+    rows: Sequence[bytes]
     offset: int
 
 
@@ -87,7 +87,7 @@ def rejections(
     """
     rows, before = marked.rows, list(chain.from_iterable(marked.before))
     if codec is not None:
-        rows, before = codec.decode_all(rows), codec.decode_all(before)
+        rows, before = codec.decode_all(list(rows)), codec.decode_all(before)
     mark = marked.mark.passed(before)
     done = 0
     for index, reason in rejects:

@@ -1,13 +1,14 @@
 """Rows → destinations: which rows of a batch share a category, and which are rejected. Pure."""
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
-from common.rows.loops import group_rows, take_fields, take_json_fields
+from common.rows.loops import group_rows, number_fields, number_items, take_fields, take_json_fields
 from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
 from services.split.categories.columns import explain_missing_column, find_column
@@ -23,21 +24,22 @@ class RoutedBatch:
     `rejects` has the index of each row without a destination and the reason; ascending.
     """
 
-    groups: dict[Destination, list[bytes]]
+    groups: Mapping[Destination, Sequence[bytes]]
     rejects: list[tuple[int, Reason]]
 
 
-Route = Callable[[list[bytes], bool], RoutedBatch]
+Route = Callable[[Sequence[bytes], bool], RoutedBatch]
 
-# The deciding fields of all rows at once; None where rows have to be read one by one.
-_Take = Callable[[list[bytes]], list[Any] | None]
+# The distinct deciding fields of all rows at once, and which of them each row has, as `number_items` gives them; None
+# where rows have to be read one by one.
+_Take = Callable[[Sequence[bytes]], tuple[list[Any], bytes] | None]
 
 
 def compile_route(split: Split, schema: Schema, partitions: int, formats: Formats = NEWEST_FORMATS) -> Route:
     """Make the function that routes batches of this schema's rows by this split, to so many partitions.
 
     The route takes `(rows, plain)`. `plain` promises that no row holds the quote; it means nothing for JSON rows.
-    Rows have as many fields as the schema has columns. The identity hands the list of rows back, not a copy.
+    Rows have as many fields as the schema has columns. The identity hands the rows back, not a copy.
     """
     decisions = Decisions(split, schema, partitions, formats)
     if not split.columns:
@@ -66,59 +68,44 @@ def _route_to(decision: Destination | Rejected) -> Route:
             return lambda rows, _plain: RoutedBatch({}, [(index, reason) for index in range(len(rows))])
 
 
-class _Batch(dict[Fields, list[bytes]]):
-    """The rows of one batch by their deciding fields.
-
-    Different spellings of one category share one list, which keeps the category's order.
-    """
-
-    def __init__(self, decisions: Decisions) -> None:
-        super().__init__()
-        self._decisions = decisions
-        self.groups: dict[Destination, list[bytes]] = {}
-        self.rejected: dict[Fields, Reason] = {}
-
-    def __missing__(self, key: Fields) -> list[bytes]:
-        decision = self._decisions[key]
-        if isinstance(decision, Rejected):
-            self.rejected[key] = decision.reason
-            rows = []
-        else:
-            rows = self.groups.setdefault(decision, [])
-        self[key] = rows
-        return rows
-
-
 def _batch_route(take: _Take, read: Callable[[bytes], Fields], decisions: Decisions) -> Route:
     """Make a route that takes the fields of all rows at once where it can, and else reads row by row."""
 
-    def route(rows: list[bytes], plain: bool) -> RoutedBatch:  # noqa: FBT001 - Route passes it by position
+    def route(rows: Sequence[bytes], plain: bool) -> RoutedBatch:  # noqa: FBT001 - Route passes it by position
         taken = take(rows) if plain else None
         if taken is None:
             return _route_each(rows, read, decisions)
-        batch = _Batch(decisions)
-        # Distinct fields pass through `_Batch` once; for the rows a plain dictionary is quicker.
-        group_rows(taken, rows, {fields: batch[fields] for fields in dict.fromkeys(taken)})
-        # `group_rows` knows no index, so a batch with a rejected row is routed again, which costs more but is rare.
-        return _route_each(rows, read, decisions) if batch.rejected else RoutedBatch(batch.groups, [])
+        fields, numbers = taken
+        # Distinct fields are decided once. Different spellings of one category share a destination.
+        decided = [decisions[each] for each in fields]
+        places: dict[Destination, int] = {}
+        targets = [-1 if isinstance(each, Rejected) else places.setdefault(each, len(places)) for each in decided]
+        groups = group_rows(rows, numbers, targets, len(places))
+        reasons = {number: each.reason for number, each in enumerate(decided) if isinstance(each, Rejected)}
+        rejects = []
+        if reasons:
+            numbered = enumerate(array("I", numbers))
+            rejects = [(index, reasons[number]) for index, number in numbered if number in reasons]
+        return RoutedBatch(dict(zip(places, groups, strict=True)), rejects)
 
     return route
 
 
-def _route_each(rows: list[bytes], read: Callable[[bytes], Fields], decisions: Decisions) -> RoutedBatch:
+def _route_each(rows: Sequence[bytes], read: Callable[[bytes], Fields], decisions: Decisions) -> RoutedBatch:
     """Route row by row; `read` raises ValueError for a row it cannot read."""
-    batch = _Batch(decisions)
+    groups: dict[Destination, list[bytes]] = {}
     rejects = []
     for index, row in enumerate(rows):
         try:
-            fields = read(row)
+            decision = decisions[read(row)]
         except ValueError as error:
             rejects.append((index, reason_of(error)))
             continue
-        batch[fields].append(row)
-        if fields in batch.rejected:
-            rejects.append((index, batch.rejected[fields]))
-    return RoutedBatch(batch.groups, rejects)
+        if isinstance(decision, Rejected):
+            rejects.append((index, decision.reason))
+        else:
+            groups.setdefault(decision, []).append(row)
+    return RoutedBatch(groups, rejects)
 
 
 # The deciding fields
@@ -128,12 +115,14 @@ def _csv_taker(schema: Schema, indexes: list[int]) -> _Take:
     """Make the function that takes the fields out of CSV rows without quotes; None where a row lacks one."""
     delimiter = schema.dialect.delimiter
 
-    def take(rows: list[bytes]) -> list[Any] | None:
+    def take(rows: Sequence[bytes]) -> tuple[list[Any], bytes] | None:
         try:
+            if len(indexes) == 1:
+                return number_fields(rows, delimiter, indexes[0])
             columns = [take_fields(rows, delimiter, index) for index in indexes]
         except IndexError:
             return None
-        return _by_row(columns)
+        return _numbered(columns)
 
     return take
 
@@ -142,16 +131,17 @@ def _json_taker(schema: Schema, indexes: list[int]) -> _Take:
     """Make the function that takes the fields out of JSON rows as ingest writes them; None where a row is not one."""
     names = JsonCodec(schema).names
 
-    def take(rows: list[bytes]) -> list[Any] | None:
-        found = [take_json_fields(rows, names, index) for index in indexes]
+    def take(rows: Sequence[bytes]) -> tuple[list[Any], bytes] | None:
+        given = list(rows)
+        found = [take_json_fields(given, names, index) for index in indexes]
         columns = [[field for field in column if field is not None] for column in found]
-        return _by_row(columns) if all(len(column) == len(rows) for column in columns) else None
+        return _numbered(columns) if all(len(column) == len(rows) for column in columns) else None
 
     return take
 
 
-def _by_row(columns: list[list[bytes]]) -> list[Any]:
-    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+def _numbered(columns: list[list[bytes]]) -> tuple[list[Any], bytes]:
+    return number_items(columns[0] if len(columns) == 1 else list(zip(*columns, strict=True)))
 
 
 def _csv_reader(schema: Schema, indexes: list[int]) -> Callable[[bytes], Fields]:

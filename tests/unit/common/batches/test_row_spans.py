@@ -1,25 +1,14 @@
 """Rows that lie in one piece of bytes: whoever takes them as a sequence, and the compiled loops, see a list of them."""
 
-import array
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.batches import plain as plain_batches
-from common.batches.row_spans import RowSpans
 from common.rows import plain as plain_rows
+from tests.harness.row_spans import spans_of
 
 ROWS = st.lists(st.binary(max_size=70), max_size=8)
-
-
-def spans_of(rows: list[bytes], gap: int, before: bytes = b"") -> RowSpans:
-    bounds = array.array("I")
-    data = before
-    for row in rows:
-        bounds.extend((len(data), len(data) + len(row)))
-        data += row + b"|" * gap
-    return RowSpans(data, bounds.tobytes())
 
 
 @given(ROWS, st.integers(1, 2), st.binary(max_size=3), st.data())
@@ -50,6 +39,9 @@ def test_the_compiled_loops_take_them_like_a_list(
     spans, rows = spans_of(rows, gap, before)[first:], rows[first:]
     assert compiled_rows.sums(spans) == compiled_rows.sums(spans, by_tables=True) == plain_rows.sums(rows)
     assert compiled_rows.size_of(spans) == plain_rows.size_of(rows) == plain_rows.size_of(spans)
+    ending = b"\r\n"[-gap:]
+    assert compiled_rows.join_rows(spans, ending) == compiled_rows.join_rows(rows, ending)
+    assert compiled_rows.join_rows(spans, ending) == plain_rows.join_rows(rows, ending)
     key = data.draw(st.none() | st.binary(max_size=70))
     number, later_ms = data.draw(st.integers(0, 200)), data.draw(st.integers(-200, 2**40))
     limit, start = data.draw(st.integers(0, 600)), data.draw(st.integers(0, len(rows)))

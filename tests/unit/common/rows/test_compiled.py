@@ -1,5 +1,6 @@
 """The compiled loops over rows, compared with their plain twins and with the slow paths that they replace."""
 
+from array import array
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from common.rows import plain
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
+from tests.harness.row_spans import spans_of
 
 compiled = pytest.importorskip("common.rows.compiled", reason="no compiler")
 
@@ -112,34 +114,63 @@ def test_lines_that_end_neither_with_lf_nor_with_crlf_are_a_value_error(eol: byt
             loops.split_uniform_lines(b"a\n", b",", b"", eol, 1, 9)
 
 
-@given(st.lists(st.tuples(st.sampled_from([b"M", b"F"]), st.binary(max_size=2))))
-def test_rows_are_grouped_alike(pairs: list[tuple[bytes, bytes]]) -> None:
-    keys, rows = [key for key, _ in pairs], [row for _, row in pairs]
-    groups: list[dict[bytes, list[bytes]]] = [{b"M": [], b"F": []} for _ in range(2)]
-    compiled.group_rows(keys, rows, groups[0])
-    plain.group_rows(keys, rows, groups[1])
-    assert groups[0] == groups[1]
-    with pytest.raises(ValueError, match="keys"):
-        compiled.group_rows([*keys, b"M"], rows, groups[0])
-    with pytest.raises(KeyError):
-        compiled.group_rows([b"I"], [b""], groups[0])
+ROWS = st.lists(
+    st.sampled_from([b"M,1", b"F,22", b"I,333", b"M,4", b",", b"5", b"M,,", *(b"%d,x" % n for n in range(20))])
+)
 
 
-def test_rows_that_vanish_while_they_are_grouped_are_not_read() -> None:
-    keys: list[object] = []
-    rows = [b"%d" % number for number in range(100)]
+@given(ROWS, st.integers(0, 1), st.data())
+def test_rows_are_grouped_by_their_fields_alike(rows: list[bytes], column: int, data: st.DataObject) -> None:
+    try:
+        expected = [row.split(b",")[column] for row in rows]
+    except IndexError:
+        for loops, given_rows in ((compiled, rows), (compiled, spans_of(rows)), (plain, rows)):
+            with pytest.raises(IndexError):
+                loops.number_fields(given_rows, b",", column)
+        return
+    fields, numbers = plain.number_fields(rows, b",", column)
+    assert [fields[number] for number in array("I", numbers)] == expected
+    assert compiled.number_fields(rows, b",", column) == (fields, numbers)
+    assert compiled.number_fields(spans_of(rows), b",", column) == (fields, numbers)
+    assert compiled.number_items(expected) == plain.number_items(expected) == (fields, numbers)
+    targets = [data.draw(st.integers(-1, 2)) for _ in fields]
+    groups = plain.group_rows(rows, numbers, targets, 3)
+    assert [row for group in groups for row in group] == [
+        row
+        for target in range(3)
+        for row, number in zip(rows, array("I", numbers), strict=True)
+        if targets[number] == target
+    ]
+    assert compiled.group_rows(rows, numbers, targets, 3) == groups
+    assert compiled.group_rows(spans_of(rows), numbers, targets, 3) == groups
 
-    class Emptying:
+
+def test_numbers_and_targets_that_there_are_not_are_a_value_error() -> None:
+    one = array("I", [0]).tobytes()
+    for loops in (compiled, plain):
+        for given_rows in ([b"a"], spans_of([b"a"])):
+            for numbers, targets, count in (
+                (one * 2, [0], 1),
+                (one, [1], 1),
+                (one, [-2], 1),
+                (one, [], 1),
+                (b"", [0], 1),
+            ):
+                with pytest.raises(ValueError, match=r"number|group|zip"):
+                    loops.group_rows(given_rows, numbers, targets, count)
+
+
+def test_items_that_change_their_list_are_a_value_error() -> None:
+    items: list[object] = []
+
+    class Growing:
         def __hash__(self) -> int:
-            keys.clear()
-            rows.clear()
+            items.append(1)
             return 1
 
-    keys += [1] + [Emptying()] * 99
-    groups: dict[object, list[bytes]] = {1: []}
-    with pytest.raises(KeyError):
-        compiled.group_rows(keys, rows, groups)
-    assert groups == {1: [b"0"]}
+    items += [1, Growing(), 2]
+    with pytest.raises(ValueError, match="changed"):
+        compiled.number_items(items)
 
 
 # JSON: what the compiled loop returns, if not None, is what the codec returns.

@@ -88,5 +88,5 @@ def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
     database = sqlite3.connect(tmp_path / "ledger")
     database.execute("PRAGMA user_version = 1")
     database.close()
-    with pytest.raises(ServiceError, match="ledger is of another version"):
+    with pytest.raises(ServiceError, match="ledger is of version 1, and this version of sink reads 4"):
         Ledger(tmp_path / "ledger")

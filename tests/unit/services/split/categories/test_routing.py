@@ -20,6 +20,7 @@ from services.split.categories import decisions
 from services.split.categories.routing import compile_route
 from services.split.categories.splits import Column, Float, Int, Kind, Split, Text, parse_split_by
 from tests.harness.pipeline import PROJECT
+from tests.harness.row_spans import spans_of
 from tests.harness.schemas import ABALONE
 
 PLAIN, MIXED = True, False
@@ -47,13 +48,14 @@ def _route(split: Split, schema: Schema) -> Callable[[list[bytes], bool], Routed
 
     def checked(rows: list[bytes], plain: bool) -> Routed:  # noqa: FBT001 - as a route takes it
         routed = route(rows, plain)
+        assert route(spans_of(rows), plain) == routed
         groups = {}
         for (key, partition), group in routed.groups.items():
             split_name, category = parse_row_key(key)
             assert split_name == split.name
             assert partition == partition_for(key, PARTITIONS)
             assert category not in groups
-            groups[category] = group
+            groups[category] = list(group)
         return Routed(groups, [(index, reason.text) for index, reason in routed.rejects])
 
     return checked
@@ -377,7 +379,8 @@ def test_long_fields_and_keys_are_routed_without_being_remembered(monkeypatch: p
     rows = [b"a" * size, b"b" * size, b"a" * size]
     for _ in range(3):
         assert route(rows, PLAIN).groups == {("a" * size,): [rows[0], rows[2]], ("b" * size,): [rows[1]]}
-    assert len(keys) == (2 if size < 1_000 else 6)
+    # Each batch is routed as a list and as spans.
+    assert len(keys) == (2 if size < 1_000 else 2 * 6)
 
 
 @pytest.mark.parametrize("text", ["Sex", "Rings:int", "Sex+Rings:int", "Length:float/0.1", "Sex+Height:float+#9"])
