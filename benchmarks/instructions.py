@@ -23,7 +23,7 @@ from common.protocol.category_keys import row_key
 from common.protocol.messages import Mark, SourceMark, encode_control
 from common.rows.schema import Schema
 from common.rows.tally import tally
-from services.ingest.parsing.framing import frame
+from services.ingest.parsing.framing import Framed, RowBlock, frame
 from services.sink.grouping import ValueRun, group_by_key
 from services.sink.rendering import csv_runs, layout_of, render
 from services.split.categories.provenance import Cursor, divide
@@ -43,9 +43,23 @@ _COUNTED = "functools_reduce"
 def make_cases() -> Mapping[str, Callable[[], object]]:
     """Each function with its work for so many rows."""
     header, *lines = _ABALONE.read_bytes().splitlines()
-    rows = lines[:_ROWS]
-    data = b"".join(row + b"\n" for row in rows)
+    data = b"".join(row + b"\n" for row in lines[:_ROWS])
     schema = Schema(header, tuple(header.decode().split(",")))
+
+    def framed() -> Framed:
+        return frame(
+            data,
+            dialect=schema.dialect,
+            columns=len(schema.columns),
+            line=2,
+            offset=0,
+            at_end=False,
+            max_row_bytes=_BATCH_BYTES,
+        )
+
+    [block] = framed().frames
+    assert isinstance(block, RowBlock)  # noqa: S101 - for mypy
+    rows = block.rows
     [split] = parse_split_by("Sex")
     route = compile_route(split, schema, partitions=1)
     # Most weights are there once: a new route meets nearly as many spellings as rows, in few bins.
@@ -75,15 +89,7 @@ def make_cases() -> Mapping[str, Callable[[], object]]:
     of_rows, of_categorized = fetched(marked), fetched(put())
     return MappingProxyType(
         {
-            "ingest: frame": lambda: frame(
-                data,
-                dialect=schema.dialect,
-                columns=len(schema.columns),
-                line=2,
-                offset=0,
-                at_end=False,
-                max_row_bytes=_BATCH_BYTES,
-            ),
+            "ingest: frame": framed,
             "ingest: tally": lambda: tally(rows),
             "ingest, split: put rows": put,
             "split: divide": lambda: list(divide(of_rows.runs(), Cursor())),
