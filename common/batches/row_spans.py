@@ -35,9 +35,8 @@ class RowSpans(Sequence[bytes]):
         return row
 
     def __iter__(self) -> Iterator[bytes]:
-        bounds, data = iter(array("I", self.bounds)), self.data
-        for begin in bounds:
-            yield data[begin : next(bounds)]
+        bounds = array("I", self.bounds)
+        return map(self.data.__getitem__, map(slice, bounds[::2], bounds[1::2]))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, list | RowSpans) and list(self) == list(other)
