@@ -9,3 +9,4 @@ from common.rows.plain import split_uniform_lines as split_uniform_lines
 from common.rows.plain import sums as sums
 from common.rows.plain import take_fields as take_fields
 from common.rows.plain import take_json_fields as take_json_fields
+from common.rows.plain import take_out as take_out

@@ -261,6 +261,21 @@ def split_uniform_lines(
     return RowSpans(data, bounds[:count * <Py_ssize_t>sizeof(Span)])
 
 
+def take_out(rows not None):
+    cdef Py_ssize_t index
+    cdef bytes bounds, data
+    cdef const Span* spans
+    cdef list taken = []
+    if type(rows) is not RowSpans:
+        return list(rows)
+    bounds, data = rows.bounds, rows.data
+    spans = <const Span*>PyBytes_AS_STRING(bounds)
+    for index in range(PyBytes_GET_SIZE(bounds) // <Py_ssize_t>sizeof(Span)):
+        begin = PyBytes_AS_STRING(data) + spans[index].begin
+        PyList_Append(taken, PyBytes_FromStringAndSize(begin, spans[index].end - spans[index].begin))
+    return taken
+
+
 def join_rows(rows not None, bytes ending not None):
     cdef Py_ssize_t index, count, ending_size = PyBytes_GET_SIZE(ending)
     cdef bytes bounds, data, joined

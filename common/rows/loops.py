@@ -19,6 +19,7 @@ try:
         sums,
         take_fields,
         take_json_fields,
+        take_out,
     )
 
     KIND = "compiled"
@@ -35,6 +36,7 @@ except ImportError:
         sums,
         take_fields,
         take_json_fields,
+        take_out,
     )
 
     KIND = "plain"
@@ -52,4 +54,5 @@ __all__ = [
     "sums",
     "take_fields",
     "take_json_fields",
+    "take_out",
 ]

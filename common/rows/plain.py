@@ -39,6 +39,11 @@ def split_uniform_lines(
     return rows
 
 
+def take_out(rows: Sequence[bytes]) -> list[bytes]:
+    """The rows as objects."""
+    return list(rows)
+
+
 def join_rows(rows: Sequence[bytes], ending: bytes) -> bytes:
     """The rows, each with this ending."""
     return ending.join(rows) + ending if rows else b""

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
+from common.rows.loops import take_out
 from common.rows.schema import Schema
 from ops.validate.columns import ColumnFields, with_fields
 from services.ingest.outgoing import encode_frames
@@ -74,7 +75,7 @@ def examine_chunk(
             max_row_bytes=max_row_bytes,
         )
         encoded = encode_frames(framed.frames, _codec(position.schema), max_row_bytes)
-        parts += (each if isinstance(each, Reject) else (each[0], list(each[1])) for each in encoded)
+        parts += (each if isinstance(each, Reject) else (each[0], take_out(each[1])) for each in encoded)
         used += framed.consumed
         position = ReadPosition(position.schema, position.line + framed.lines, position.offset + framed.consumed)
     return ExaminedChunk(tuple(parts), used, position, trouble)

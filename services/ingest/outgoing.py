@@ -9,6 +9,7 @@ from common.protocol.identity import NEWEST
 from common.protocol.messages import Ended, Mark, encode_control, line_breaks
 from common.protocol.rejections import BegunAnew, Rejection, encode_begun_anew, encode_rejection
 from common.rows.codec import JsonCodec
+from common.rows.loops import take_out
 from common.rows.reasons import Code, Reason, reason_of
 from services.ingest.parsing.framing import Reject, RowBlock
 
@@ -46,7 +47,7 @@ def encode_frames(frames: list[RowBlock | Reject], codec: JsonCodec | None, max_
 
 def _encode_json(block: RowBlock, codec: JsonCodec, max_row_bytes: int) -> Iterator[Encoded]:
     """A block's rows as JSON objects; a row that has no JSON form is rejected, and ends the block before it."""
-    given = list(block.rows)
+    given = take_out(block.rows)
     usual = codec.encode_usual(given)
     if block.plain and all(value is not None and len(value) <= max_row_bytes for value in usual):
         yield block, [value for value in usual if value is not None]

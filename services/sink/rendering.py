@@ -7,7 +7,7 @@ from enum import IntEnum
 from common.protocol.identity import NEWEST
 from common.protocol.messages import HALF_CRLF
 from common.rows.codec import JsonCodec
-from common.rows.loops import join_rows
+from common.rows.loops import join_rows, take_out
 from common.rows.schema import Schema
 from services.sink.grouping import CsvRun, ValueRun
 
@@ -67,7 +67,7 @@ def csv_runs(runs: Sequence[ValueRun], layout: Layout) -> list[CsvRun]:
     return [
         CsvRun(
             layout.eol if eol is None else eol,
-            values if layout.to_rows is None else layout.to_rows(list(values)),
+            values if layout.to_rows is None else layout.to_rows(take_out(values)),
             stretch,
         )
         for eol, values, stretch in runs

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from common.protocol.messages import Ended
-from common.rows.loops import size_of
+from common.rows.loops import size_of, take_out
 from services.sink.grouping import CsvRun
 from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
@@ -79,7 +79,7 @@ def portions(runs: Sequence[CsvRun], limits: Limits, *, size: int, rows: int, he
         return
     adding: list[CsvRun] = []
     for eol, given, stretch in runs:
-        begin, values = 0, list(given)
+        begin, values = 0, take_out(given)
         for at, row in enumerate(values, start=1):
             size += len(row) + len(eol)
             rows += 1

@@ -9,6 +9,7 @@ from common.protocol.messages import Ended, Mark, decode_control
 from common.protocol.position import Gap
 from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec
+from common.rows.loops import take_out
 from common.rows.reasons import Reason
 
 
@@ -87,7 +88,7 @@ def rejections(
     """
     rows, before = marked.rows, list(chain.from_iterable(marked.before))
     if codec is not None:
-        rows, before = codec.decode_all(list(rows)), codec.decode_all(before)
+        rows, before = codec.decode_all(take_out(rows)), codec.decode_all(before)
     mark = marked.mark.passed(before)
     done = 0
     for index, reason in rejects:

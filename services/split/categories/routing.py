@@ -8,7 +8,7 @@ from typing import Any
 
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
-from common.rows.loops import group_rows, number_fields, number_items, take_fields, take_json_fields
+from common.rows.loops import group_rows, number_fields, number_items, take_fields, take_json_fields, take_out
 from common.rows.reasons import Code, Reason, RowError, reason_of
 from common.rows.schema import Schema
 from services.split.categories.columns import explain_missing_column, find_column
@@ -132,7 +132,7 @@ def _json_taker(schema: Schema, indexes: list[int]) -> _Take:
     names = JsonCodec(schema).names
 
     def take(rows: Sequence[bytes]) -> tuple[list[Any], bytes] | None:
-        given = list(rows)
+        given = take_out(rows)
         found = [take_json_fields(given, names, index) for index in indexes]
         columns = [[field for field in column if field is not None] for column in found]
         return _numbered(columns) if all(len(column) == len(rows) for column in columns) else None

@@ -38,6 +38,7 @@ def test_the_compiled_loops_take_them_like_a_list(
     compiled_batches = pytest.importorskip("common.batches.compiled", reason="no compiler")
     spans, rows = spans_of(rows, gap, before)[first:], rows[first:]
     assert compiled_rows.sums(spans) == compiled_rows.sums(spans, by_tables=True) == plain_rows.sums(rows)
+    assert compiled_rows.take_out(spans) == compiled_rows.take_out(rows) == plain_rows.take_out(spans) == rows
     assert compiled_rows.size_of(spans) == plain_rows.size_of(rows) == plain_rows.size_of(spans)
     ending = b"\r\n"[-gap:]
     assert compiled_rows.join_rows(spans, ending) == compiled_rows.join_rows(rows, ending)
