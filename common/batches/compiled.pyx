@@ -74,6 +74,8 @@ cdef enum:
     LEAST_RECORD_SIZE = 7
     # Fewer rows than these cost less as objects.
     FEW_ROWS = 16
+    # What 32 bits can count.
+    MOST_SPANNED = 0x7FFFFFFF
 
 
 # Where a row begins and ends, as RowSpans has it.
@@ -168,17 +170,19 @@ cdef list read_headers(int64_t count, const uint8_t** at, const uint8_t* end):
     return headers
 
 
-cdef object rows_of(bytes data, const Span* spans, Py_ssize_t count):
-    """The values of a run: as spans, or if they are few, or if one is absent, as objects."""
-    cdef const char* begin = PyBytes_AS_STRING(data)
+cdef bint are_spanned(const Span* spans, Py_ssize_t count) noexcept:
+    """Whether the values of a run stay where they are: not if they are few, nor if one is absent."""
     cdef Py_ssize_t index
-    cdef bint is_whole = count >= FEW_ROWS
-    cdef list rows
     for index in range(count):
-        is_whole = is_whole and spans[index].begin <= spans[index].end
-    if is_whole:
-        return RowSpans(data, PyBytes_FromStringAndSize(<const char*>spans, count * <Py_ssize_t>sizeof(Span)))
-    rows = []
+        if spans[index].begin > spans[index].end:
+            return False
+    return count >= FEW_ROWS
+
+
+cdef list take_out(const char* begin, const Span* spans, Py_ssize_t count):
+    """The values of a run as objects."""
+    cdef Py_ssize_t index
+    cdef list rows = []
     for index in range(count):
         if spans[index].begin > spans[index].end:
             PyList_Append(rows, None)
@@ -189,15 +193,37 @@ cdef object rows_of(bytes data, const Span* spans, Py_ssize_t count):
     return rows
 
 
-cdef list parse_records(bytes data, int32_t count, int64_t base_offset, int64_t start):
-    cdef const uint8_t* begin = <const uint8_t*>PyBytes_AS_STRING(data)
+cdef bytes add_run(
+    list runs,
+    int64_t first,
+    bytes key,
+    const uint8_t* begin,
+    const uint8_t* end,
+    bytes data,
+    const Span* spans,
+    Py_ssize_t count,
+):
+    """Add a run; return `data`, the records in bytes of their own, once there are any: spanned rows stay there."""
+    if not are_spanned(spans, count):
+        runs.append(RecordRun(first, key, take_out(<const char*>begin, spans, count)))
+        return data
+    # So the answer, with all its batches, need not stay.
+    if data is None:
+        data = PyBytes_FromStringAndSize(<const char*>begin, end - begin)
+    bounds = PyBytes_FromStringAndSize(<const char*>spans, count * <Py_ssize_t>sizeof(Span))
+    runs.append(RecordRun(first, key, RowSpans(data, bounds)))
+    return data
+
+
+cdef list parse_records(
+    const uint8_t* begin, const uint8_t* end, int32_t count, int64_t base_offset, int64_t start
+):
     cdef const uint8_t* at = begin
-    cdef const uint8_t* end = begin + PyBytes_GET_SIZE(data)
     cdef int64_t size, offset, headers, first = 0, next_offset = -1
     cdef const uint8_t* record_end
     cdef const uint8_t* value
     cdef int32_t _number
-    cdef bytes key = None
+    cdef bytes key = None, data = None
     cdef list runs = []
     # The rows of the present run: so many, and room for as many as there can be records.
     cdef Py_ssize_t rows = 0, most = max(0, min(<Py_ssize_t>count, (end - at) // LEAST_RECORD_SIZE + 1))
@@ -217,7 +243,7 @@ cdef list parse_records(bytes data, int32_t count, int64_t base_offset, int64_t 
             continue
         if not rows or offset != next_offset or not skip_key(&at, record_end, key):
             if rows:
-                runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
+                data = add_run(runs, first, key, begin, end, data, spans, rows)
                 rows = 0
             key = read_bytes(&at, record_end)
         size = read_size(&at, record_end)
@@ -226,7 +252,7 @@ cdef list parse_records(bytes data, int32_t count, int64_t base_offset, int64_t 
         headers = read_varint(&at, record_end)
         if headers:
             if rows:
-                runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
+                data = add_run(runs, first, key, begin, end, data, spans, rows)
                 rows = 0
             content = None if size < 0 else PyBytes_FromStringAndSize(<const char*>value, size)
             runs.append(Record(offset, key, content, read_headers(headers, &at, record_end)))
@@ -242,24 +268,29 @@ cdef list parse_records(bytes data, int32_t count, int64_t base_offset, int64_t 
     if at != end:
         raise CorruptRecordException("more in a record batch than its records")
     if rows:
-        runs.append(RecordRun(first, key, rows_of(data, spans, rows)))
+        add_run(runs, first, key, begin, end, data, spans, rows)
     return runs
 
 
 def parse_batch(const uint8_t[::1] batch not None, int64_t start):
     cdef int32_t count
     cdef int codec
+    cdef Py_ssize_t size
     if batch.shape[0] < HEAD_SIZE:
         raise CorruptRecordException("a record batch without its head")
     count = <int32_t>big_endian(&batch[COUNT_AT], 4)
     codec = batch[CODEC_AT] & CODEC_BITS
-    # Bytes of its own: its rows stay there, and the answer with all its batches need not.
-    cdef bytes records = bytes(decompress(codec, batch[HEAD_SIZE:]) if codec else batch[HEAD_SIZE:])
-    if not records:
+    cdef const uint8_t[::1] records = batch[HEAD_SIZE:]
+    if codec:
+        records = decompress(codec, records)
+    size = records.shape[0]
+    if not size:
         if count:
             raise CorruptRecordException("a record batch without its records")
         return []
-    return parse_records(records, count, big_endian(&batch[BASE_OFFSET_AT], 8), start)
+    if size > MOST_SPANNED:
+        raise CorruptRecordException("a record batch of more than 2 GiB")
+    return parse_records(&records[0], &records[0] + size, count, big_endian(&batch[BASE_OFFSET_AT], 8), start)
 
 
 # Writing

@@ -1,15 +1,16 @@
 """Rows as they lie in a piece of bytes: a row is an object only once someone takes it out."""
 
+import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import overload
 
-_BOUND_BYTES = 4
-_ROW_BYTES = 2 * _BOUND_BYTES
+_BOUNDS = struct.Struct("=II")
+_ROW_BYTES = _BOUNDS.size
 
 
 class RowSpans(Sequence[bytes]):
-    """Rows of `data`. `bounds` has where each begins and ends, as native uint32, which the compiled loops read."""
+    """Rows of `data`. `bounds` has where each begins and ends, as native uint32: the compiled loops rely on it."""
 
     __slots__ = ("bounds", "data")
 
@@ -30,9 +31,8 @@ class RowSpans(Sequence[bytes]):
             if step != 1:
                 raise ValueError("rows are taken one after the other")
             return RowSpans(self.data, self.bounds[first * _ROW_BYTES : stop * _ROW_BYTES])
-        at = range(len(self))[index]
-        [row] = self[at : at + 1]
-        return row
+        begin, end = _BOUNDS.unpack_from(self.bounds, range(len(self))[index] * _ROW_BYTES)
+        return self.data[begin:end]
 
     def __iter__(self) -> Iterator[bytes]:
         bounds = array("I", self.bounds)

@@ -35,6 +35,8 @@ cdef enum:
     # What 32 bits can count.
     MOST_SPANNED = 0x7FFFFFFF
     PLACE_BITS = 9
+    # Fewer rows than these cost less as objects.
+    FEW_ROWS = 16
     # A large odd number (2**32 divided by the golden ratio).
     HASH_FACTOR = 0x9E3779B1
     # The polynomial of CRC-32C, its lowest term first.
@@ -413,7 +415,7 @@ def group_rows(rows not None, bytes numbers not None, list targets not None, Py_
     cdef const uint32_t* number = <const uint32_t*>PyBytes_AS_STRING(numbers)
     cdef Py_ssize_t index, rows_count = len(rows), target, targets_count = PyList_GET_SIZE(targets)
     cdef list groups = [], bounds
-    cdef bytes given, sizes, room
+    cdef bytes given, data, sizes, room
     cdef const Span* spans
     cdef uint32_t* size
     cdef Span** to
@@ -442,7 +444,7 @@ def group_rows(rows not None, bytes numbers not None, list targets not None, Py_
             if target_of[number[index]] >= 0:
                 groups[target_of[number[index]]].append(rows[index])
         return groups
-    given = rows.bounds
+    given, data = rows.bounds, rows.data
     spans = <const Span*>PyBytes_AS_STRING(given)
     bounds = [PyBytes_FromStringAndSize(NULL, size[index] * <Py_ssize_t>sizeof(Span)) for index in range(count)]
     room = PyBytes_FromStringAndSize(NULL, count * <Py_ssize_t>sizeof(void*))
@@ -454,7 +456,10 @@ def group_rows(rows not None, bytes numbers not None, list targets not None, Py_
         if target >= 0:
             to[target][0] = spans[index]
             to[target] += 1
-    return [RowSpans(rows.data, each) for each in bounds]
+    for index in range(count):
+        group = RowSpans(data, bounds[index])
+        groups.append(group if size[index] >= FEW_ROWS else take_out(group))
+    return groups
 
 
 # JSON

@@ -150,8 +150,8 @@ def _add(piles: Piles, key: bytes, eol: bytes | None, rows: Sequence[bytes], str
         # Each row by itself: what it lacks comes before the next.
         pile += [ValueRun(eol, [row], stretch) for row in rows]
         return
-    before = pile[-1] if pile else None
-    # Few rows are a list, which takes more; many stay where they lie.
+    # Few rows are a list, which takes more of them; many stay where they lie.
+    before = pile[-1] if pile and isinstance(rows, list) else None
     if before and isinstance(before.rows, list) and before.eol == eol and before.stretch is stretch:
         before.rows.extend(rows)
     else:

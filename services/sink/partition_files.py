@@ -99,7 +99,7 @@ class PartitionFiles:
         known = await self._categories.find(piles)
         appends: list[PendingAppend] = []
         for key in list(piles):
-            # Pop each pile, so that its values are freed once they are CSV rows: memory never holds both of a batch.
+            # Pop each pile, so that its values are freed once they are CSV rows, at the latest with their batch's last.
             appends += _cut(*known[key], piles.pop(key), self._rolling.limits)
         appends = await self._categories.claim(appends, now)
         with OutputRoot(self._root) as output:

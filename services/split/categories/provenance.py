@@ -86,9 +86,9 @@ def rejections(
 
     The codec gives JSON rows as the CSV that their source has; None for rows that are CSV.
     """
-    rows, before = marked.rows, list(chain.from_iterable(marked.before))
+    rows, before = take_out(marked.rows), list(chain.from_iterable(map(take_out, marked.before)))
     if codec is not None:
-        rows, before = codec.decode_all(take_out(rows)), codec.decode_all(before)
+        rows, before = codec.decode_all(rows), codec.decode_all(before)
     mark = marked.mark.passed(before)
     done = 0
     for index, reason in rejects:

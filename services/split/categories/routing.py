@@ -95,7 +95,7 @@ def _route_each(rows: Sequence[bytes], read: Callable[[bytes], Fields], decision
     """Route row by row; `read` raises ValueError for a row it cannot read."""
     groups: dict[Destination, list[bytes]] = {}
     rejects = []
-    for index, row in enumerate(rows):
+    for index, row in enumerate(take_out(rows)):
         try:
             decision = decisions[read(row)]
         except ValueError as error:

@@ -28,11 +28,20 @@ def batch_of(records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]],
     return bytes(batch._build())  # noqa: SLF001 - what is sent
 
 
-@given(st.lists(st.tuples(KEYS, VALUES, HEADERS), min_size=1, max_size=30), CODECS, st.integers(0, 35))
+# Records by themselves, and such that follow one another under one key, few or many, and perhaps without a value.
+SINGLE = st.tuples(KEYS, VALUES, HEADERS).map(lambda record: [record])
+ALIKE: st.SearchStrategy[Any] = st.builds(
+    lambda key, values: [(key, value, []) for value in values],
+    KEYS,
+    st.lists(VALUES, min_size=14, max_size=40) | st.lists(st.binary(max_size=2) | st.none(), min_size=14, max_size=18),
+)
+
+
+@given(st.lists(SINGLE | ALIKE, min_size=1, max_size=8), CODECS, st.integers(0, 90))
 def test_a_batch_is_taken_apart_alike(
-    records: list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]], codec: str, start: int
+    blocks: list[list[tuple[bytes | None, bytes, list[tuple[str, bytes]]]]], codec: str, start: int
 ) -> None:
-    batch = batch_of(records, codec)
+    batch = batch_of([record for block in blocks for record in block], codec)
     runs = compiled.parse_batch(batch, start)
     assert runs == plain.parse_batch(batch, start)
     assert compiled.parse_batch(memoryview(batch), start) == runs
@@ -60,6 +69,7 @@ def runs_or_corrupt(loops: Any, batch: memoryview) -> list[RecordRun | Record] |
 @given(CODECS, st.data())
 def test_a_damaged_batch_is_corrupt_or_gives_runs(codec: str, data: st.DataObject) -> None:
     records = [(b"key", b"value" * 9, [("eol", b"\r\n")]), (b"key", b"x", []), (b"key", b"y" * 99, []), (None, b"", [])]
+    records += [(b"key", b"z" * number, []) for number in range(data.draw(st.sampled_from([0, 20])))]
     batch = bytearray(batch_of(records, codec))
     for _ in range(data.draw(st.integers(1, 4))):
         # More damage near the head, the batch's and the codec's own, less in the values.
