@@ -280,7 +280,7 @@ def test_rows_that_expire_before_sink_comes_to_them_are_told_by_their_offsets(pi
 def test_a_ledger_beyond_the_end_of_its_partition_is_refused(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     end = pipeline.observer.ends("categorized")[0]
-    with closing(sqlite3.connect(pipeline.output / ledger_path("categorized", 0))) as ledger:
+    with closing(sqlite3.connect(pipeline.output / ledger_path(f"{pipeline.prefix}categorized", 0))) as ledger:
         ledger.execute("UPDATE partition SET value = ? WHERE name = 'next_offset'", (str(end + 10),))
         ledger.commit()
     [reason] = refusals(pipeline.start("sink", **ALL))
@@ -498,7 +498,7 @@ def test_a_split_s_name_of_another_version_is_refused_in_one_line(pipeline: Pipe
 
 def test_a_ledger_of_another_version_is_refused_in_one_line(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
-    path = pipeline.output / ledger_path("categorized", 0)
+    path = pipeline.output / ledger_path(f"{pipeline.prefix}categorized", 0)
     with closing(sqlite3.connect(path)) as ledger:
         ledger.execute("PRAGMA user_version = 99")
         ledger.commit()
