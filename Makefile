@@ -102,6 +102,7 @@ else
 	$(BIN)/python -m benchmarks.start_stop
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.database
+	$(BIN)/python -m benchmarks.file_to_file
 	$(BENCH)/bin/python -m benchmarks.plots
 endif
 
