@@ -33,7 +33,7 @@ def read_settings(
     """
     arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
     parser = _parser(model, program)
-    # Not a flag of the parser's: of a secret that begins so, it would show the rest.
+    # The parser must not know -h: it would print the rest of a secret that begins with it.
     flags, unknown = parser.parse_known_args(["--help" if each == "-h" else each for each in arguments])
     if unknown:
         names = " and no ".join(_flags_in(unknown)) or "argument without a flag"

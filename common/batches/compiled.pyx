@@ -207,7 +207,7 @@ cdef bytes add_run(
     if not are_spanned(spans, count):
         runs.append(RecordRun(first, key, take_out(<const char*>begin, spans, count)))
         return data
-    # So the answer, with all its batches, need not stay.
+    # A copy, so that the response with its other batches can be freed.
     if data is None:
         data = PyBytes_FromStringAndSize(<const char*>begin, end - begin)
     bounds = PyBytes_FromStringAndSize(<const char*>spans, count * <Py_ssize_t>sizeof(Span))

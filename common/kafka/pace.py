@@ -6,7 +6,7 @@ from typing import Protocol
 # What comes more slowly than this is not worth waiting for. Each commit costs the broker the same, however large it is.
 _LOAD_BYTES_PER_S = 4 * 2**20
 # Of all outboxes of a service. Each partition may have one transaction under way to the broker besides.
-_MOST_BYTES = 12 * 2**20
+MOST_BYTES = 12 * 2**20
 
 
 class Gathered(Protocol):
@@ -38,7 +38,7 @@ class Pace:
         """
         total = sum(each.size for each in self._gathered.values())
         # One of them has at least an equal share.
-        if total >= _MOST_BYTES and outbox.size * len(self._gathered) >= total:
+        if total >= MOST_BYTES and outbox.size * len(self._gathered) >= total:
             return 0.0
         patience_s = self._interval_s if busy else min(self._interval_s, total / _LOAD_BYTES_PER_S)
         return patience_s - (now - outbox.began)

@@ -17,16 +17,15 @@ from common.aiokafka_internals.transaction_markers import Consumed, TransactionM
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
-from common.kafka.pace import Pace
+from common.kafka.pace import MOST_BYTES, Pace
 from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
-# How large a transaction may be: the first, and the least and the most that others may.
+# How large the first transaction may be, and the least that others may.
 _FIRST_BYTES = 4 * 2**20
 _LEAST_BYTES = 2**20
-_MOST_BYTES = 12 * 2**20
 # One that takes so much of the time that it has is followed by smaller ones.
 _LONG_SHARE = 0.125
 # Key, value and headers.
@@ -232,4 +231,4 @@ def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float)
     """
     if took_s > timeout_s * _LONG_SHARE:
         return max(most_bytes // 2, _LEAST_BYTES)
-    return min(2 * most_bytes, _MOST_BYTES) if 2 * size >= most_bytes else most_bytes
+    return min(2 * most_bytes, MOST_BYTES) if 2 * size >= most_bytes else most_bytes

@@ -37,7 +37,7 @@ def describe_run(sources: Mapping[str, Progress], runs: Mapping[int, Run]) -> di
     """What all runs so far have read, as fields of a log line: sources, rows, rejected rows, and sources not read."""
     unread = sum(run.unread for run in runs.values())
     skipped = sum(run.skipped for run in runs.values())
-    # Where other sources have rows, it is a line in ingest's log; else the setting is wrong.
+    # If other sources have rows, the line in ingest's log is enough. Otherwise the setting is wrong.
     unread += skipped if skipped == len(sources) else 0
     why = max(runs.values(), key=lambda run: (run.unread > 0, run.skipped > 0)).why if runs else ""
     unended = [progress.source for progress in sources.values() if not progress.ended]

@@ -93,7 +93,7 @@ def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Bal
     missing = {split: max(0, ended.tally.rows - _read(known, split)) for split in wanted}
     late = [split for split in (*wanted, EVERY_SPLIT) if split not in safe or safe[split].ended.number < ended.number]
     behind = [split for split in wanted if split in safe and _read(known, split) > _rows(safe[split])]
-    # Ingest writes them itself: those behind an end may come before split's copy of that end.
+    # Ingest writes these rejections itself. One from behind an end may arrive before split's copy of that end.
     has_later = EVERY_SPLIT in safe and safe[EVERY_SPLIT].rejected.rows > ended.rejected
     sent = [split for split in wanted if _unsent(known, split)]
     standing, reason = Standing.UNDER_WAY, ""

@@ -118,7 +118,7 @@ def _compare_length(ledgers: Ledgers, file: File, path: str, size: int, report: 
             return True
         if now == before:
             break
-        # This size may be from before a sink cut the file off: only one that is seen between two equal answers counts.
+        # A sink may have cut the file off since. Only a size that is read between two equal answers counts.
         before = now
         try:
             size = (ledgers.root / path).stat().st_size

@@ -111,7 +111,7 @@ class FollowedSources:
         waiting = Waiting()
         while self.missed and self._context.settings.once:
             # There will be no other look by itself.
-            waiting.on(f"files have other names each time they are looked at: {min(self.missed)}")
+            waiting.on(f"files are renamed each time they are looked at: {min(self.missed)}")
             await asyncio.sleep(_MISSED_INTERVAL_S)
             await self._scan.refresh(time.monotonic())
             await self._follow(await self._scan.look())

@@ -71,7 +71,6 @@ class Sink:
         group = Groups.under(settings.topic_prefix).sink
         self._starting_offsets = StartingOffsets(settings.output_dir, pipeline, admin, consumer, group)
         self.taken_up: set[TopicPartition] = set()
-        # Whether any batch was fetched.
         self.has_worked = False
         # Set once no more rows will come; then `_at_rest` gets the partitions whose files are finished.
         self._all_is_done = asyncio.Event()

@@ -67,7 +67,7 @@ def test_beside_sinks_that_work_and_die_it_tells_of_nothing_but_what_is_not_ther
         told.append(verify(pipeline, *calls[piece % len(calls)]))
         if piece % 3 == 1:
             sinks.pop(0).kill()
-            # Whoever reads a ledger that nobody has open closes it: nothing shows any more that a sink was killed.
+            # The first reader closes the ledgers that the dead sink left open. The second has to know all the same.
             told += [verify(pipeline), verify(pipeline)]
             sinks.append(pipeline.start("sink", **settings))
     with begin_verify(pipeline, "--watch", "--source", given) as watching:

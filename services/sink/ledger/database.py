@@ -25,7 +25,7 @@ from services.sink.tallies.states import Unshared
 NEXT_OFFSET = "next_offset"
 RULE = "path_template"
 ENDS = "ends"
-# LIKE_LEDGER once everything appended is durable and no sink adds to it, APPENDED_TO as long as files may be longer.
+# APPENDED_TO while files may be longer than the ledger knows, LIKE_LEDGER once all is durable and no sink adds to them.
 FILES = "files"
 LIKE_LEDGER = "like the ledger"
 APPENDED_TO = "appended to"

@@ -168,7 +168,7 @@ class Issuing:
         return find_lack(self._shares_of(source), self._makers, number, self._resting)
 
     def _join(self, source: str) -> Receipt | None:
-        # They come one by one: while some are lacking, none is decoded.
+        # Shares arrive one by one. None is decoded until all are there.
         if self._shares.count(source) < len(self._makers.partitions):
             return None
         return join(self._shares_of(source), self._makers, self._resting)

@@ -1,4 +1,4 @@
-"""Rows that lie in one piece of bytes: whoever takes them as a sequence, and the compiled loops, see a list of them."""
+"""Spans of rows behave like a list of rows, in Python and in the compiled loops."""
 
 import pytest
 from hypothesis import given

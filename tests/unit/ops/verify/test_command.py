@@ -330,7 +330,7 @@ def test_what_a_sink_has_not_made_safe_yet_is_told_by_75(tmp_path: Path) -> None
         file.write(b"M,1,30\n")
     assert [verified(tmp_path, *call).exit_code for call in (["--quick"], [])] == [1, 1]
     assert with_sources(tmp_path).exit_code == 1
-    # A sink adds to the files, or was killed then: whoever reads a ledger that it left open closes it.
+    # A sink is adding to the files, or was killed while it did. Each reader closes the ledgers that it left open.
     change_ledgers(tmp_path, "UPDATE partition SET value = 'appended to' WHERE name = 'files'")
     assert [verified(tmp_path, *call).exit_code for call in (["--quick"], [], ["--quick"])] == [75, 75, 75]
     assert texts(with_sources(tmp_path)) == ["7 bytes in files are not safe yet"]
