@@ -36,6 +36,8 @@ class Standing(Enum):
     # It was begun before the pipeline was upgraded: no ledger has all of its rows.
     OLDER = auto()
     UNDER_WAY = auto()
+    # All that was read has come, and its file has grown since.
+    GROWN = auto()
     # All that was read has come, and does not add up: waiting mends nothing.
     OFF = auto()
 

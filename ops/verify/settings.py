@@ -85,7 +85,7 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
         raise ConfigurationError("--quick reads no file and goes with neither --source nor --watch")
     found = {name: getattr(given, name) for name in _SETTINGS}
     flags = [f"{_flag(name)}={value}" for name, value in found.items() if value is not None]
-    # With --watch a source is only a name.
+    # With --watch a source is only a name and a size.
     needs_settings = given.source and not given.watch
     read = read_settings(SourceSettings, flags, program=PROGRAM) if needs_settings else None
     return Arguments(given.output_dir, given.source, read, given.quick, given.watch, given.stuck_s, given.json)

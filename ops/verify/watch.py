@@ -1,4 +1,4 @@
-"""`nacre verify OUT --watch`: which sources are delivered, under way or stuck, by the ledgers alone.
+"""`nacre verify OUT --watch`: which sources are delivered, under way or stuck, by the ledgers and the sizes of files.
 
 A ledger does not have rows that are not safe yet. What is known of those of a source is how many they are, once its end
 has come to any ledger, and that they were read before that.
@@ -6,8 +6,8 @@ has come to any ledger, and that they were read before that.
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ops.verify.balance import Balance, Standing, balance
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import DIFFERS, NOT_YET, WELL
 from ops.verify.rows.source_names import match_names, newest
+from ops.verify.unpacking import Packing, packing_by_content
 
 _INTERVAL_S = 1.0
 _MOST_SHOWN = 10
@@ -70,13 +71,16 @@ class Survey:
             yield f"under way: {name}: no row of it is safe yet"
 
 
-def survey(ledgers: Ledgers, files: Collection[str], now_ms: int, stuck_s: float) -> Survey:
+def survey(ledgers: Ledgers, files: Mapping[str, Path], now_ms: int, stuck_s: float) -> Survey:
     """How all sources stand, or those that are given as `files`; the oldest first."""
     found = Survey()
     names = newest(match_names(files, ledgers.sources()))
     found.unknown = [name for name in files if name not in names]
-    for source in sorted(names.values()) if files else ledgers.sources():
+    paths = {source: files[name] for name, source in names.items()}
+    for source in sorted(paths) if files else ledgers.sources():
         each = balance(ledgers.known(source), ledgers.numbers, ledgers.rejected)
+        if source in paths:
+            each = _grown(each, paths[source])
         found.missing += each.missing
         if each.standing is Standing.DELIVERED:
             found.delivered += 1
@@ -91,7 +95,27 @@ def survey(ledgers: Ledgers, files: Collection[str], now_ms: int, stuck_s: float
     return found
 
 
-def watch(root: Path, files: Collection[str], stuck_s: float, *, as_json: bool) -> int:
+def _grown(known: Balance, path: Path) -> Balance:
+    """A delivered source whose file may have grown behind its latest end; of a packed file that cannot be seen."""
+    if known.standing is not Standing.DELIVERED or known.ended is None:
+        return known
+    read = known.ended.size
+    try:
+        stat = path.stat()
+        if stat.st_size <= read:
+            return known
+        with path.open("rb") as file:
+            if packing_by_content(file) is not Packing.NONE:
+                return known
+    except OSError:
+        # It has left, as delivered files may.
+        return known
+    reason = f"it has {stat.st_size:,} bytes, and {read:,} were read up to its latest end"
+    written_ms = max(known.latest_ms, stat.st_mtime_ns // 1_000_000)
+    return replace(known, standing=Standing.GROWN, reason=reason, since_ms=written_ms, latest_ms=written_ms)
+
+
+def watch(root: Path, files: Mapping[str, Path], stuck_s: float, *, as_json: bool) -> int:
     """Print how the sources stand whenever that changes, until all are delivered, or one can never be."""
     before: object = None
     code = NOT_YET
@@ -112,7 +136,7 @@ def watch(root: Path, files: Collection[str], stuck_s: float, *, as_json: bool) 
 
 
 def _look(
-    root: Path, files: Collection[str], stuck_s: float, clock: Callable[[], float] = time.time
+    root: Path, files: Mapping[str, Path], stuck_s: float, clock: Callable[[], float] = time.time
 ) -> tuple[Survey, int]:
     ledgers = Ledgers(root, with_files=False)
     try:
@@ -135,4 +159,6 @@ def _fields(found: Balance, now_ms: int) -> dict[str, Any]:
 
 def _age(found: Balance, now_ms: int) -> str:
     age = max(0, now_ms - found.since_ms) / 1000
+    if found.standing is Standing.GROWN:
+        return f"it was written {age:,.0f} s ago"
     return f"the last {age:,.0f} s ago" if found.ended is None else f"the oldest was read at least {age:,.0f} s ago"

@@ -1,6 +1,7 @@
 """`nacre verify --watch`: what is delivered, under way and stuck, by the ledgers alone."""
 
 import asyncio
+import gzip
 import json
 import os
 from pathlib import Path
@@ -68,6 +69,33 @@ def test_it_looks_again_until_what_is_under_way_has_come(
         f"under way: {other}: no row of it is safe yet",
         "2 delivered, 0 under way, 0 stuck",
     ]
+
+
+@pytest.mark.usefixtures("one_look")
+def test_a_given_file_that_has_grown_since_is_under_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n", "b.csv": HEADER + b"F,2\n"})
+    given = "--source", str(tmp_path / "in")
+    assert watched(tmp_path, capsys, *given) == (0, ["2 delivered, 0 under way, 0 stuck"])
+    grown = tmp_path / "in" / "b.csv"
+    with grown.open("ab") as file:
+        file.write(b"F,3\n")
+    code, lines = watched(tmp_path, capsys, *given)
+    assert (code, lines[0]) == (75, "1 delivered, 1 under way, 0 stuck")
+    assert lines[1].startswith(f"under way: {grown}: it has 18 bytes, and 14 were read up to its latest end; it was ")
+    assert watched(tmp_path, capsys, "--source", str(tmp_path / "in" / "a.csv"))[0] == 0
+    os.utime(grown, (0, 0))
+    # Its last row became safe just now.
+    assert watched(tmp_path, capsys, *given)[1][0] == "1 delivered, 1 under way, 0 stuck"
+    assert watched(tmp_path, capsys, *given, "--stuck-s", "0")[1][0] == "1 delivered, 0 under way, 1 stuck"
+
+
+def test_of_a_packed_file_it_is_not_asked_whether_it_has_grown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = gzip.compress(HEADER + b"M,1\n")
+    delivered(tmp_path, SPLITS, {"a.csv.gz": packed})
+    assert len(packed) > len(HEADER + b"M,1\n")
+    assert watched(tmp_path, capsys, "--source", str(tmp_path / "in")) == (0, ["1 delivered, 0 under way, 0 stuck"])
 
 
 @pytest.mark.usefixtures("one_look")
