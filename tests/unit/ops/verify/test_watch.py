@@ -1,4 +1,4 @@
-"""`nacre verify --watch`: what is delivered, under way and stuck, by the ledgers alone."""
+"""`nacre verify --watch`: what is delivered, under way and stuck, by the ledgers and the sizes of given files."""
 
 import asyncio
 import gzip
