@@ -7,10 +7,12 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
+
+from msgspec import Struct
 
 # Some 30 years in seconds, and the largest number in a ledger: Python accepts larger ones, timers and SQLite do not.
 _MAX_NUMBER = 10**9
@@ -36,8 +38,7 @@ class Secret:
         return "**********"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """What a setting is for, and what it may be.
 
     `at_least`, `above` and `at_most` are of numbers, `pattern` of the whole of a text. `check` returns the text as it
@@ -53,8 +54,7 @@ class Rule:
     is_toggle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """A setting of a model. `kind` is the type of its value; `is_optional`: None is one too."""
 
     name: str

@@ -10,12 +10,13 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.broker_errors.kinds import ErrorKind
 from common.broker_errors.missing_permissions import asking_about
@@ -42,8 +43,7 @@ _OFFSET = re.compile(r"(?P<topic>[A-Za-z0-9._-]+):(?P<partition>[0-9]{1,9}):(?P<
 Firsts = dict[TopicPartition, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What a service reads: its group, and the first offset that is left in each of its partitions.
 
     `has_positions`: split has committed a position in each partition, so none may be missing.

@@ -1,12 +1,12 @@
 """What a command has found, line by line, and file paths as it shows them."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+
+class Finding(Struct, frozen=True):
     """One thing that a command has checked: whether it holds, and one line that says so."""
 
     holds: bool

@@ -4,7 +4,6 @@ Without these a missing permission shows only when it is used, a dead predecesso
 times out, and `nacre acls --apply` cannot set any. https://kafka.apache.org/protocol. No upstream issue known.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -13,10 +12,10 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct
 from aiokafka.protocol.group import LeaveGroupRequest
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Acl:
+class Acl(Struct, frozen=True):
     """What one principal is allowed to do, in the protocol's numbers."""
 
     resource_type: int

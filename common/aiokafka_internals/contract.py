@@ -5,9 +5,8 @@ Private is whatever its documentation does not promise: names with an underscore
 the source.
 """
 
-from dataclasses import dataclass
-
 import aiokafka
+from msgspec import Struct
 
 from common.errors import ConfigurationError
 
@@ -23,8 +22,7 @@ def check_aiokafka_version() -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Struct, frozen=True):
     """A private name: its path, as `module`, `module:class` or `module:class.attribute`, and what it is used for.
 
     `signature` has the parameters of a function that is called or replaced: `=` marks a default, and more may follow

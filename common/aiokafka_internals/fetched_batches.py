@@ -7,11 +7,11 @@ upstream issue known.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
+from msgspec import Struct
 
 from common.aiokafka_internals.consumer_state import check_fetcher
 from common.batches.crc32c import crc32c
@@ -29,8 +29,7 @@ def in_batches(_value: bytes) -> bytes:
     raise TypeError("not for single values: this consumer's records come in batches")
 
 
-@dataclass(frozen=True, slots=True)
-class RecordBatch:
+class RecordBatch(Struct, frozen=True):
     """A batch as it was fetched; it may begin before `start`, the offset from which its records are wanted."""
 
     content: memoryview
@@ -81,8 +80,7 @@ class _Fetched(fetcher.MemoryRecords):  # type: ignore[misc]  # aiokafka has no 
         self.content = memoryview(content)
 
 
-@dataclass(frozen=True, slots=True)
-class _Whole:
+class _Whole(Struct, frozen=True):
     """A batch, under the offset of its last record."""
 
     content: memoryview

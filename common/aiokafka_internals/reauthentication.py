@@ -17,13 +17,13 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from aiokafka.conn import AIOKafkaConnection, CloseReason, OAuthAuthenticator
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError
 from aiokafka.protocol.admin import SaslAuthenticateRequest
+from msgspec import Struct
 
 from common.connection.credentials import Credentials
 
@@ -43,8 +43,7 @@ _send = AIOKafkaConnection.send
 _shake_hands = AIOKafkaConnection._do_sasl_handshake  # noqa: SLF001 - it offers no other place
 
 
-@dataclass(eq=False, slots=True)
-class _Session:
+class _Session(Struct, eq=False):
     """How long a connection's user is authenticated (time.monotonic), and the handshake that is under way."""
 
     began: float

@@ -5,7 +5,6 @@ https://kafka.apache.org/protocol. No upstream issue known.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -23,14 +22,14 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+from msgspec import Struct
 
 NO_TOPIC_ID = bytes(16)
 _NO_TAGS: dict[int, bytes] = {}
 _TAGS = ("tags", TaggedFields)
 
 
-@dataclass(frozen=True, slots=True)
-class TopicsAnswer:
+class TopicsAnswer(Struct, frozen=True):
     """The cluster's id, and for each topic the answer's fields by name, because versions order them differently.
 
     A broker from before topic ids leaves out `topic_id` and `operations`.

@@ -8,7 +8,6 @@ them twice, see forgotten_commits. https://kafka.apache.org/protocol. No upstrea
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+from msgspec import Struct
 
 from common.broker_errors.missing_permissions import asking_about, error_for
 
@@ -51,8 +51,7 @@ class Consumed(NamedTuple):
     partition: TopicPartition
 
 
-@dataclass(frozen=True, slots=True)
-class Unmarked:
+class Unmarked(Struct, frozen=True):
     """Where a transaction still waits for its marker: in these partitions, and in the group's offsets."""
 
     partitions: tuple[TopicPartition, ...] = ()

@@ -3,7 +3,8 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.broker_errors.kinds import causes_of
 
@@ -17,8 +18,7 @@ _ASKS_FOR_CERTIFICATE = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT
 _NAME_NOT_KNOWN = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How the settings say to connect to the brokers."""
 
     protocol: str
@@ -44,8 +44,7 @@ class Access:
         return ("SASL_SSL" if tls else "SASL_PLAINTEXT") if sasl else ("SSL" if tls else "PLAINTEXT")
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
+class ProbeResult(Struct, frozen=True):
     """What a probe of the listener has shown, with TLS as the settings say and, `is_kafka_otherwise`, the other way."""
 
     is_kafka: bool = False
@@ -53,8 +52,7 @@ class ProbeResult:
     is_kafka_otherwise: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Struct, frozen=True):
     """Why a connection failed; `may_pass`: waiting may mend it, without a change of settings."""
 
     text: str

@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,8 @@ from urllib.parse import urlencode
 
 import structlog
 from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, KafkaError
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.connection.secret_files import read_secret
 from common.errors import ConfigurationError
@@ -45,8 +46,7 @@ _REFUSALS = frozenset({400, 401, 403})
 _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """What to request tokens with."""
 
     endpoint: str
@@ -57,8 +57,7 @@ class TokenRequest:
     ca_location: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     """A token, when to renew it and when it ends (time.monotonic)."""
 
     text: str

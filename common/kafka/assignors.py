@@ -9,19 +9,19 @@ partition, and learn why.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 
 import orjson
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 _SHOWN_LENGTH_LIMIT = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """What a member states when it joins: `shown` is the setting's value, `since` its start in seconds since 1970."""
 
     kind: str
@@ -31,8 +31,7 @@ class Member:
     at_work: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """What the leader states in an assignment: its number, and the kind that gets the partitions."""
 
     turn: int
@@ -61,7 +60,7 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """What this member states when it joins."""
-        return ConsumerProtocolMemberMetadata(0, list(topics), orjson.dumps(asdict(self._said)))
+        return ConsumerProtocolMemberMetadata(0, list(topics), orjson.dumps(to_builtins(self._said)))
 
     def assign(
         self, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
@@ -71,7 +70,7 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
         turn = choose(said)
         having = {each: metadata for each, metadata in members.items() if said[each].kind == turn.kind}
         given = RoundRobinPartitionAssignor.assign(cluster, having)
-        user_data = orjson.dumps(asdict(turn))
+        user_data = orjson.dumps(to_builtins(turn))
         return {
             each: ConsumerProtocolMemberAssignment(0, given[each].assignment if each in given else [], user_data)
             for each in members
@@ -90,4 +89,4 @@ class KindAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokafka
 
 def _decode(user_data: bytes) -> Member:
     said = orjson.loads(user_data)
-    return Member(**{field.name: said[field.name] for field in fields(Member) if field.name in said})
+    return Member(**{name: said[name] for name in Member.__struct_fields__ if name in said})

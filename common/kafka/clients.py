@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import KafkaError, TransactionalIdAuthorizationFailed
+from msgspec import Struct
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.consumer_state import close_connections
@@ -111,8 +111,7 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
     await within_deadline(close_connections(consumer), "consumer")
 
 
-@dataclass(frozen=True, slots=True)
-class StartedProducer:
+class StartedProducer(Struct, frozen=True):
     """A started transactional producer; `new_batch` makes the batches that it sends, `timeout_s` bounds a transaction.
 
     `owes_abort`: its predecessor's last transaction was open or aborted, so no record in it may be committed.

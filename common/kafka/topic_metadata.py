@@ -6,7 +6,6 @@ that it is another topic.
 
 import base64
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +16,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
     for_code,
 )
+from msgspec import Struct
 
 from common.aiokafka_internals.topic_requests import NO_TOPIC_ID, ask_for_topics
 from common.broker_errors.refusals import TOPIC, not_allowed
@@ -25,8 +25,7 @@ from common.errors import ConfigurationError
 _NOT_SAID = -(2**31)
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(Struct, frozen=True):
     """A topic that exists. `id` is as Kafka's tools print it, "" where the broker has none.
 
     `operations` has a bit for each thing that this user may do with it (KIP-430), and is negative where the broker does
@@ -39,8 +38,7 @@ class Topic:
     operations: int = _NOT_SAID
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """The cluster's id, the topics that exist, and those that this user may not see."""
 
     cluster: str

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 import orjson
@@ -13,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import for_code
 from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
 
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
@@ -55,8 +55,7 @@ class Far(Enum):
     UNSETTLED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Struct, frozen=True):
     """A consumer group and the partitions that it reads.
 
     `is_filled` judges split's positions, `is_ours` whether an offset counts. With `asks_members`, the group is through

@@ -1,8 +1,7 @@
 """The partitions of a pipeline's topics."""
 
-from dataclasses import dataclass
-
 from aiokafka import TopicPartition
+from msgspec import Struct
 
 from common.pipeline.topics import Topics
 from common.settings import ServiceSettings
@@ -13,8 +12,7 @@ def partitions_of(topic: str, count: int) -> tuple[TopicPartition, ...]:
     return tuple(TopicPartition(topic, number) for number in range(count))
 
 
-@dataclass(frozen=True, slots=True)
-class Partitions:
+class Partitions(Struct, frozen=True):
     """The partitions that a pipeline begins with; every rejection goes to the one of `rejected`."""
 
     rows: tuple[TopicPartition, ...]

@@ -4,7 +4,8 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.broker_errors.refusals import GROUP, TOPIC, TRANSACTIONAL_ID, not_allowed
 from common.pipeline.topics import Topics
@@ -16,8 +17,7 @@ OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfig
 BEGINNERS = frozenset({"ingest", "split"})
 
 
-@dataclass(frozen=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True):
     """An operation on the resource with this name, or with `is_prefix` on all whose names begin with it."""
 
     resource: str
@@ -29,8 +29,7 @@ class Permission:
         return f"{self.operation} {self.resource} {self.name}{'*' if self.is_prefix else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Role:
+class _Role(Struct, frozen=True):
     """What a role does besides reading every topic and its configuration. All names come after the prefix."""
 
     writes: tuple[str, ...] = ()

@@ -4,12 +4,12 @@ import asyncio
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer
+from msgspec.structs import replace
 
 from common.batches.record_runs import Record, key_of
 from common.errors import ConfigurationError, RecordTooLargeError, ServiceError

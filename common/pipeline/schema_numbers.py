@@ -1,14 +1,14 @@
 """Schemas by their numbers, which a pipeline gives them as they come."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from common.rows.schema import Schema
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     """A schema and its number, from 1. Files of schema 1 have plain names, later ones a suffix."""
 
     number: int

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from msgspec import Struct
 
 from common.aiokafka_internals.consumer_state import know_topics
 from common.broker_errors.refusals import TOPIC, creation_error, not_allowed
@@ -42,8 +42,7 @@ _KNOWN_INTERVAL_S = 0.1
 _MOST_LOOKS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True):
     """A pipeline that is begun: its topics, their ids, and the schemas known so far."""
 
     topics: Topics
@@ -53,7 +52,7 @@ class Pipeline:
     @property
     def ids(self) -> dict[str, str]:
         """The ids of the topics that positions depend on, by short name."""
-        names = {getattr(self.topics, field.name): field.name for field in fields(Topics)}
+        names = {getattr(self.topics, name): name for name in Topics.__struct_fields__}
         return {names[name]: self.identity.topics[name] for name in self.topics.first}
 
 

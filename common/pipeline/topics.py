@@ -1,7 +1,9 @@
 """The topics and groups of a pipeline: their names, how the topics must be set up, and what is wrong with them."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field, fields
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from common.errors import ConfigurationError
 from common.kafka.topic_metadata import Topic
@@ -26,8 +28,7 @@ FOR_EVER_MS = -1
 _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
-@dataclass(frozen=True, slots=True)
-class Topics:
+class Topics(Struct, frozen=True):
     """The topics' full names."""
 
     rows: str
@@ -42,7 +43,7 @@ class Topics:
     @classmethod
     def under(cls, prefix: str) -> "Topics":
         """The names under a prefix."""
-        return cls(*(prefix + each.name for each in fields(cls)))
+        return cls(*(prefix + name for name in cls.__struct_fields__))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,8 +65,7 @@ class Topics:
         return self.schemas, self.progress, self.sources
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
+class Groups(Struct, frozen=True):
     """The consumer groups' full names: each service's replicas are one group."""
 
     ingest: str
@@ -78,16 +78,14 @@ class Groups:
         return cls(*(prefix + name for name in ("ingest", "split", "sink")))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """What a topic is created with."""
 
     partitions: int
     configs: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class FoundTopics:
+class FoundTopics(Struct, frozen=True):
     """What exists of a pipeline: its cluster, its topics and their configuration, and the identity it was begun with.
 
     `used` are the topics, except `schemas`, that were ever written to. `expired` has the first offset that is left in

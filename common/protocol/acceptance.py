@@ -3,9 +3,8 @@
 An acceptance names the topic's id and the offset. The service's first commit replaces it, and so uses it up.
 """
 
-from dataclasses import dataclass
-
 import orjson
+from msgspec import Struct
 
 from common.protocol.identity import is_other
 
@@ -13,8 +12,7 @@ from common.protocol.identity import is_other
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True):
     """The topic's id, and the first offset that was left when the loss was accepted."""
 
     topic_id: str

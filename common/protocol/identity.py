@@ -6,10 +6,11 @@ topics were written to, it was lost, and with it the meaning of every position.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.decoding import as_written
 
@@ -34,8 +35,7 @@ NEWEST_FORMATS = Formats()
 _BEGIN_AGAIN = "begin again with another TOPIC_PREFIX and another OUTPUT_DIR"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """`topics` are ids by full name, "" where the broker gave none; such an id is filled in once it gives one."""
 
     cluster: str

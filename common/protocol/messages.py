@@ -6,10 +6,10 @@ the header `eol` has their line ending where it is not their schema's.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
+from msgspec import Struct, to_builtins
 
 from common.batches.record_runs import Headers
 from common.protocol.decoding import as_written
@@ -28,8 +28,7 @@ def line_breaks(row: bytes) -> int:
     return row.count(b"\n") + row.count(b"\r") - row.count(b"\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """Where the rows behind it come from, up to the next mark. Every record batch of `rows` begins with one.
 
     `line` (from 1) and `offset` (bytes) are the next row's; `eol` is the rows' line ending; `plain`: none of them holds
@@ -64,8 +63,7 @@ class Mark:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class SourceMark:
+class SourceMark(Struct, frozen=True):
     """Which source and schema the rows behind it are of, up to the next; in `categorized`, from format 2 on.
 
     Every record batch with rows begins with one. `eol` is their line ending, None where it is their schema's; the rest
@@ -79,8 +77,7 @@ class SourceMark:
     is_replay: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A source has ended, with these rows. `parts` is the number of partitions of `rows` that hold this end.
 
     From format 2 on: a source that grows has many ends, of which this is the one with this `number`, from 1. It had
@@ -115,7 +112,7 @@ _FIRST = {
 
 def encode_control(control: Control, version: int = NEWEST) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
-    fields: dict[str, Any] = asdict(control)
+    fields: dict[str, Any] = to_builtins(control, builtin_types=(bytes,))
     # What stands for nothing is left out: it does in nearly every mark, and the first split knew no field `split`.
     left_out = {name for name in _OPTIONAL if not fields.get(name)}
     if version == 1:

@@ -6,11 +6,12 @@ it, because their splits are new or back; resting groups have the splits that SP
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 VERSION = 1
 # A broker accepts 4,096 bytes by default (offset.metadata.max.bytes); the rest is for later fields.
@@ -25,8 +26,7 @@ class PositionError(Exception):
     """A position from which this version cannot go on; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSplit:
+class HeldSplit(Struct, frozen=True):
     """A split in a position: digests of its name and of its definition, and how many rows it has rejected.
 
     `placed`: at least one row had a category in it.
@@ -38,8 +38,7 @@ class HeldSplit:
     placed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SplitGroup:
+class SplitGroup(Struct, frozen=True):
     """Splits that have all rows before `offset`; `mark_offset` is the offset of the last mark before it.
 
     The `gaps` run from one offset to before another (None: no end yet). When the main group passed them, the splits
@@ -52,8 +51,7 @@ class SplitGroup:
     gaps: tuple[Gap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """How far one of `partitions` partitions of `rows` is processed.
 
     `rows` counts the rows that the main group has passed. `topics` are the ids of the topics that the position depends

@@ -1,11 +1,11 @@
 """What ingest keeps in the compacted topic `progress`: how far each source is read, and each partition's run. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Literal
 
 import orjson
+from msgspec import Struct, field, to_builtins
 
 from common.escaping import escaped
 from common.protocol.decoding import as_written
@@ -30,8 +30,7 @@ class DepartureStage(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
+class Departure(Struct, frozen=True):
     """How a source's file leaves INPUT once everything up to the end with this number is delivered.
 
     `file` is its device and inode. It was at `path` and waits as `aside`; `target` is where it goes, "" if it is
@@ -46,8 +45,7 @@ class Departure:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a source is read, always to a record boundary.
 
     `offset` (bytes) and `line` (from 1) are where the next record begins; `tally` counts the rows that were sent and
@@ -87,8 +85,7 @@ class Progress:
     departure: Departure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What ingest does with a partition of `progress`, recorded even if the partition has no source.
 
     As a service, ingest `follows` its input. With ONCE, it `reads` the input until all of it is read and the partition
@@ -107,12 +104,12 @@ class Run:
 
 def encode_run(run: Run) -> bytes:
     """As JSON."""
-    return orjson.dumps({"version": _RUN_VERSION, "run": asdict(run) | {"why": escaped(run.why)}})
+    return orjson.dumps({"version": _RUN_VERSION, "run": to_builtins(run) | {"why": escaped(run.why)}})
 
 
 def encode_progress(progress: Progress) -> bytes:
     """As JSON."""
-    values = asdict(progress)
+    values = to_builtins(progress)
     if progress.departure is None:
         del values["departure"]
     return orjson.dumps({"version": _VERSION, **values})
@@ -138,6 +135,6 @@ def _departure_of(found: Mapping[str, Any] | None) -> Departure | None:
     return Departure(**(known | {"stage": DepartureStage(known["stage"])}))
 
 
-_NAMES = tuple(field.name for field in fields(Progress))
-_RUN_NAMES = tuple(field.name for field in fields(Run))
-_DEPARTURE_NAMES = tuple(field.name for field in fields(Departure))
+_NAMES = Progress.__struct_fields__
+_RUN_NAMES = Run.__struct_fields__
+_DEPARTURE_NAMES = Departure.__struct_fields__

@@ -4,11 +4,11 @@ docs/receipts.md says what its fields are.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime  # noqa: TID251 - texts of given times, no clock
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
 
 from common.protocol.decoding import as_written
 from common.protocol.identity import check_version
@@ -17,8 +17,7 @@ from common.rows.tally import NOTHING, Tally
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rejections:
+class Rejections(Struct, frozen=True):
     """Rows that are rejected and were not sent again, by code, and how many others were."""
 
     codes: Mapping[str, int] = field(default_factory=dict)
@@ -30,8 +29,7 @@ class Rejections:
         return sum(self.codes.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """A source's rows in one split: in files, and rejected. `replayed` is how many rows replays have sent for it."""
 
     files: Tally
@@ -42,8 +40,7 @@ class Delivered:
     has_more_paths: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Every row of a source, up to the end with this number, is safe.
 
     `size` is in bytes, `safe_ms` in ms since 1970, latencies in ms from ingest's read to the fsync; None where no row

@@ -1,9 +1,9 @@
 """What travels through the topic `rejected`: rejections, and notes about them. Pure."""
 
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
+from msgspec import Struct, to_builtins
 
 from common.batches.record_runs import Headers
 from common.protocol.decoding import as_written
@@ -15,8 +15,7 @@ _BEGUN_ANEW = "begun anew"
 _IS_REPLAY = "replay"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(Struct, frozen=True):
     """Bytes that went into no category file, and why: for one split, or with `split` "" for every one.
 
     `code` is one of `Code`, a newer one, or "" in format 1; `reason` is one line. `is_replay`: it was rejected before,
@@ -38,8 +37,7 @@ class Rejection:
         return self.source.encode(), b"%d" % self.line, b"%d" % self.offset, self.split.encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """A note: the row rejected at this Kafka offset was sent again, in the same transaction.
 
     From format 2 on it says what was sent: one row of `source` for `split`, which had been rejected with `code`, with
@@ -54,8 +52,7 @@ class Replayed:
     sent: Tally = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class BegunAnew:
+class BegunAnew(Struct, frozen=True):
     """A note: this source is read again from its beginning, so its earlier rejections are void."""
 
     source: str
@@ -79,7 +76,7 @@ def encode_rejection(rejection: Rejection) -> tuple[bytes, Headers]:
 
 def encode_replayed(note: Replayed) -> tuple[bytes, Headers]:
     """Value and headers of a note that a rejected row was replayed; in format 1 it has no value."""
-    fields: dict[str, Any] = asdict(note)
+    fields: dict[str, Any] = to_builtins(note)
     offset = fields.pop("offset")
     return orjson.dumps(fields) if note.source else b"", [(_REPLAYED, b"%d" % offset)]
 

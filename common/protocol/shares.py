@@ -4,12 +4,12 @@ A share is issued after the commit of the ledger that it is read from. The share
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from dataclasses import fields as fields_of
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
+from msgspec import Struct, field, to_builtins
+from msgspec.structs import replace
 
 from common.protocol.decoding import as_written
 from common.protocol.identity import check_version
@@ -55,8 +55,7 @@ class Counted(NamedTuple):
 Tallies = Mapping[Counted, Tally]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """The rows of kind READ that a partition had at an end of the source, for each split that the end speaks of."""
 
     ended: Ended
@@ -73,16 +72,14 @@ def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one, *other)))
 
 
-@dataclass(frozen=True, slots=True)
-class FileNames:
+class FileNames(Struct, frozen=True):
     """Some of the files that hold rows of a source, by their final paths below OUTPUT_DIR; `more`: there are others."""
 
     paths: tuple[str, ...] = ()
     more: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """A partition's share of a source in the output folder with this id.
 
     `partition` is its topic's short name and its number. `offset` is the ledger's next one: of two shares the one with
@@ -120,7 +117,9 @@ def encode_share(share: Share) -> bytes:
             "partition": share.partition,
             "folder": share.folder,
             "offset": share.offset,
-            "ends": [{"ended": each.ended, "tallies": list_tallies(each.tallies)} for each in share.snapshots],
+            "ends": [
+                {"ended": to_builtins(each.ended), "tallies": list_tallies(each.tallies)} for each in share.snapshots
+            ],
             "tallies": list_tallies(share.tallies),
             "latencies": list(share.latencies.items()),
             "files": {split: [list(names.paths), names.more] for split, names in share.files.items()},
@@ -148,13 +147,10 @@ def decode_share(value: bytes) -> Share:
 
 
 def decode_ended(fields: Mapping[str, Any]) -> Ended:
-    """The end in these fields, as `asdict` gives them. A newer version of the same format may have more of them."""
-    known = {name: fields[name] for name in _OF_ENDED if name in fields}
+    """The end in these fields, as JSON has them. A newer version of the same format may have more of them."""
+    known = {name: fields[name] for name in Ended.__struct_fields__ if name in fields}
     splits = {name: tuple(fields[name]) for name in ("splits", "split_by")}
     return Ended(**{**known, **splits, "tally": Tally(**fields["tally"])})
-
-
-_OF_ENDED = tuple(each.name for each in fields_of(Ended))
 
 
 def total(tallies: Tallies, split: str, kind: CountKind) -> Tally:

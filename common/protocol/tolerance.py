@@ -1,8 +1,9 @@
 """How many records may be rejected: MAX_REJECTED as a value."""
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 from common.protocol.progress import Progress
 
@@ -21,8 +22,7 @@ _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(%?)")
 _NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Tolerance:
+class Tolerance(Struct, frozen=True):
     """The most records of a source that may be rejected, or the largest share of them. `text` is how it was written."""
 
     text: str

@@ -1,16 +1,16 @@
 """A source's header and dialect, with which its rows must be read."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
+
+from msgspec import Struct
 
 RowFormat = Literal["csv", "json"]
 
 BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """How records and fields are separated. `delimiter` and `quote` are one byte each; an empty quote quotes nothing.
 
     `eol` is the usual line ending. `encoding` is Python's name for the encoding of fields: in it the delimiter, the
@@ -23,8 +23,7 @@ class Dialect:
     encoding: str = "utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """What rows of a source have in common.
 
     `header` is the header record's exact bytes without its line ending, None where a source has none.

@@ -1,15 +1,15 @@
 """How many rows there were, and which: counts and checksums that can be added."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.rows.loops import sums
 
 _MODULUS = 2**64
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """Rows counted: how many, their bytes without line endings, and an order-independent checksum.
 
     The checksum is the sum of the rows' CRC-32C modulo 2**64: equal for the same rows in any order and any grouping,

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.aiokafka_internals.connection_failures import connection_failures
 from common.broker_errors.connection_causes import Access, Cause, ProbeResult, cause_of, needs_a_look
@@ -33,8 +34,7 @@ _COORDINATOR_HINT = (
 _SECRET = "***"  # noqa: S105 - in place of one
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """What to do about an error, and its reason."""
 
     kind: ErrorKind

@@ -3,7 +3,9 @@
 import asyncio
 import ssl
 import struct
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _DEADLINE_S = 3.0
 _CLIENT_ID = b"nacre"
@@ -14,8 +16,7 @@ _UNSUPPORTED_SASL_MECHANISM = 33
 _NO_MECHANISM = b"NONE"
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(Struct, frozen=True):
     """What listens: Kafka or not, the SASL mechanisms that are enabled there, and the error that ended the probe."""
 
     is_kafka: bool = False

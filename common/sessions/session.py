@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
+from msgspec import Struct
 
 from common.aiokafka_internals.connection_failures import forget_connection_failures
 from common.aiokafka_internals.outages import client_failures_as_outages
@@ -73,8 +73,7 @@ async def _failure_of(session: Awaitable[None]) -> Exception | None:
     return None
 
 
-@dataclass(slots=True)
-class _Patience:
+class _Patience(Struct):
     """Counts refusals in a row, and how long they last."""
 
     settings: ServiceSettings

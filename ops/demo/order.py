@@ -2,8 +2,9 @@
 
 import argparse
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ops.demo.files import DemoError, count_input, repeat_rows
 from ops.findings import shown_path
@@ -15,8 +16,7 @@ _SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
 BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What the demo sends, how it is split, and where it goes."""
 
     input: Path

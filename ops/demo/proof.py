@@ -4,7 +4,8 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.receipts import Receipt
 from ops.findings import Finding
@@ -21,8 +22,7 @@ class ProofError(Exception):
     """The output contradicts the input in a way that leaves nothing to count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """CSV rows below a header: how many, and a checksum that is the same for the same rows in any order.
 
     The checksum holds within this process only.
@@ -33,8 +33,7 @@ class Rows:
     checksum: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryFile:
+class CategoryFile(Struct, frozen=True):
     """A category's file as it was read back."""
 
     split: str
@@ -42,8 +41,7 @@ class CategoryFile:
     rows: Rows
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
+class RejectedRow(Struct, frozen=True):
     """A rejected row: the split that did not take it ("" for all of them), and its bytes and place in the input."""
 
     split: str
@@ -51,8 +49,7 @@ class RejectedRow:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class WholeFile:
+class WholeFile(Struct, frozen=True):
     """The one file of a split without columns, with its SHA-256 and the expected one, in hex; None: no file."""
 
     path: str

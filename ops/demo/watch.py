@@ -4,12 +4,12 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, NoError, UnknownTopicOrPartitionError, for_code
+from msgspec import Struct
 
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.kafka.clients import open_admin, open_reader
@@ -25,16 +25,14 @@ from services.sink.ledger.inventory import index_of
 _LOOK_INTERVAL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Stood:
+class Stood(Struct, frozen=True):
     """How many rows a stage has passed on, and how many it will."""
 
     done: int = 0
     total: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Standings:
+class Standings(Struct, frozen=True):
     """All three stages at a moment: `at_s`, of time.monotonic.
 
     A row counts once for ingest and split, and once for each split at sink.

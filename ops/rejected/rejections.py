@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec, join_fields
@@ -37,8 +38,7 @@ class OffsetSet:
         return len(self._bits) > offset >> 3 and bool(self._bits[offset >> 3] & (1 << (offset & 7)))
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Which rejections to select; None means any. `reason` is a part of the reason; `split` "" selects ingest's own."""
 
     reason: str = ""
@@ -58,8 +58,7 @@ class Selection:
         )
 
 
-@dataclass(slots=True)
-class RejectionGroup:
+class RejectionGroup(Struct):
     """Rejections with one reason or code, split and source: how many, how many replayed, first and last line."""
 
     rows: int = 0
@@ -90,8 +89,7 @@ class RejectionGroups:
         self.groups.setdefault(key, RejectionGroup()).add(rejection.line, replayed=replayed)
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(Struct, frozen=True):
     """A row that can be sent again: the CSV row, what the record in `rows` holds, and the row that sink makes of it."""
 
     schema_id: str
@@ -100,8 +98,7 @@ class Sending:
     written: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(Struct, frozen=True):
     """A row of a file that `show` printed, with the source, line, offset and split beside it."""
 
     source: bytes

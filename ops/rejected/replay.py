@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
+from msgspec import Struct, field
 
 from common.errors import ConfigurationError
 from common.kafka.clients import open_admin, open_producer, open_reader
@@ -34,8 +34,7 @@ _ROWS_PER_TRANSACTION = 500
 _BYTES_PER_TRANSACTION = 4 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedTopic:
+class RejectedTopic(Struct, frozen=True):
     """The topic `rejected` up to its end when it was opened, and which of its rows had been replayed by then.
 
     `begun_anew` holds, by source, the offset of the note that it is read again from its beginning, which voids its
@@ -61,8 +60,7 @@ class RejectedTopic:
                     yield record.offset, found
 
 
-@dataclass(slots=True)
-class ReplayOutcome:
+class ReplayOutcome(Struct):
     """What a replay does or would do: rows sent, rows refused by reason, how many were replayed before, unknown ids."""
 
     sent: RejectionGroups = field(default_factory=RejectionGroups)

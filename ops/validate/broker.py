@@ -1,11 +1,11 @@
 """Whether the broker and its topics would accept what the services send. Nothing is created or written."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from msgspec import Struct, field
 
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.batches.record_runs import key_of
@@ -35,8 +35,7 @@ T = TypeVar("T")
 _NOTHING = FoundTopics("", {})
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(Struct, frozen=True):
     """What the broker says: how many brokers there are, and what exists of the pipeline.
 
     `schemas` are those of earlier runs; by source, `progress` says how far it was read and `locations` which file it

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from services.split.categories.labels import converter
 from services.split.categories.splits import Column, Float, Int, Kind
@@ -56,8 +57,7 @@ _FITS = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnFields:
+class ColumnFields(Struct, frozen=True):
     """What is known of a column's fields: how many are empty, and the types that all others fit."""
 
     kinds: tuple[str, ...] = tuple(_FITS)

@@ -1,8 +1,10 @@
 """What a source holds, by its bytes alone, as ingest would read them. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec, parse_fields
@@ -25,8 +27,7 @@ Part = tuple[RowBlock, list[bytes]] | Reject
 # Bytes to rows
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPosition:
+class ReadPosition(Struct, frozen=True):
     """How far a source is read: `line` from 1, `offset` in bytes. Without a schema, no row has been reached."""
 
     schema: Schema | None = None
@@ -34,8 +35,7 @@ class ReadPosition:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ExaminedChunk:
+class ExaminedChunk(Struct, frozen=True):
     """What the next bytes of a source hold: blocks of rows with their records' values, and rejects.
 
     `used` counts the bytes. `trouble` says what is wrong with the header's quotes, if these bytes hold the header.
@@ -89,8 +89,7 @@ def _codec(schema: Schema) -> JsonCodec | None:
 # Rejections
 
 
-@dataclass(frozen=True, slots=True)
-class CountedReason:
+class CountedReason(Struct, frozen=True):
     """Why some rows are rejected, how many there are, and where the first ones are: `source:line`."""
 
     text: str
@@ -98,8 +97,7 @@ class CountedReason:
     locations: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RejectionSummary:
+class RejectionSummary(Struct, frozen=True):
     """How many rows are rejected, and the first reasons that came up."""
 
     count: int = 0
@@ -121,8 +119,7 @@ def with_rejects(known: RejectionSummary, found: Iterable[tuple[str, str]]) -> R
 # Sources
 
 
-@dataclass(frozen=True, slots=True)
-class ExaminedSource:
+class ExaminedSource(Struct, frozen=True):
     """What is known of a source so far.
 
     `longest_bytes` is its longest record. `no_text` are rows that are not text in their encoding: they pass, but their

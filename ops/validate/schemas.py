@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.pipeline.schema_numbers import Registered
 from common.rows.schema_differences import differences
@@ -10,8 +11,7 @@ from ops.validate.columns import EMPTY, ColumnFields, merged_fields
 from ops.validate.examination import ExaminedSource
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaGroup:
+class SchemaGroup(Struct, frozen=True):
     """The sources of one schema, what their columns hold, and how it differs from the first schema."""
 
     registered: Registered

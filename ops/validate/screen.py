@@ -1,9 +1,9 @@
 """What `nacre validate` shows: the sources, their schemas, the splits, what would be rejected, and the verdict."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 
+from msgspec import Struct
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -24,8 +24,7 @@ _SHOWN_TROUBLES = 10
 _EVERY_SPLIT = "every split"
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Struct, frozen=True):
     """What `nacre validate` has found.
 
     `unread` has a line for each folder that cannot be listed, `left_out` one for each file that is not a source.
@@ -44,8 +43,7 @@ class Validation:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What `auto` had to detect, in words, and the ids of the schemas that earlier runs have left on the broker."""
 
     found_out: Sequence[str] = ()

@@ -1,8 +1,9 @@
 """Where the rows would go in a split: how many files, their names, and which rows have none. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from heapq import nlargest
+
+from msgspec import Struct
 
 from common.pipeline.schema_numbers import Registered
 from common.protocol.category_keys import parse_row_key
@@ -18,8 +19,7 @@ _MAX_KEYS_BYTES = 64 * 2**20
 _MAX_SAMPLES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SplitOutcome:
+class SplitOutcome(Struct, frozen=True):
     """Where a split puts rows: how many files there are, and samples of them with their rows, the largest first.
 
     Without `complete`, there are more files than were counted.

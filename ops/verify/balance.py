@@ -1,9 +1,10 @@
 """Whether what the ledgers have of a source adds up: for each split, files + rejected = what was read. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from common.protocol.messages import Ended
 from common.protocol.shares import EVERY_SPLIT, CountKind, Tallies, total
@@ -54,8 +55,7 @@ class Safe(NamedTuple):
     codes: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """How a source stands, and in one line why it is not delivered.
 
     `ended` is its latest end that any ledger knows. By split, `safe` is what has come whole, `missing` how many rows of

@@ -1,8 +1,9 @@
 """What follows from how the lines of files fit the rows of sources: which differ, and where."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from msgspec import Struct
 
 from common.rows.tally import NOTHING, Tally
 from ops.verify.balance import Balance
@@ -14,8 +15,7 @@ from ops.verify.sources import Source, Streams, text_at
 from ops.verify.spool import Spool
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """What is compared: the sources' rows in the spool with the files; how much of each has to be there."""
 
     ledgers: Ledgers
@@ -28,8 +28,7 @@ class Task:
     longest: int
 
 
-@dataclass(slots=True)
-class FileGroup:
+class FileGroup(Struct):
     """The files of one ledger and split, whose sums have to be the ledger's: what is of no given source in them.
 
     `unread` are rows of files that are not compared line by line. `is_judged`: nothing keeps the sums from being

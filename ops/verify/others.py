@@ -1,7 +1,8 @@
 """What files hold beside the rows of the sources that are given, by the ledgers' tallies."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.shares import CountKind
 from common.rows.tally import NOTHING, Tally
@@ -15,8 +16,7 @@ LedgerSplit = tuple[int, str | None]
 _NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(Struct, frozen=True):
     """Rows of other sources, and those that were sent again; `void` is how many rejections do not count any more.
 
     `older` is how many rows were written in format 1: they may be of the given sources, or of others.

@@ -1,16 +1,16 @@
 """What `nacre verify` has found: what differs, what is not delivered yet, and what it could not see."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from msgspec import Struct, field, to_builtins
 
 WELL, DIFFERS, NOT_YET = 0, 1, 75
 _MOST_LISTED = 100
 _MOST_SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedFinding:
+class ReportedFinding(Struct, frozen=True):
     """One thing that was found: a word for programs, one line for people, and what it is about, as far as it has that.
 
     `path` is a file below OUTPUT_DIR and `line` a line of it; `found` is what stands there, and `expected` what the
@@ -29,11 +29,10 @@ class ReportedFinding:
     @property
     def fields(self) -> dict[str, Any]:
         """As JSON has it, without what it does not have."""
-        return {name: value for name, value in asdict(self).items() if value}
+        return {name: value for name, value in to_builtins(self).items() if value}
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """Findings of one kind: how many, and the first of them."""
 
     count: int = 0
@@ -51,8 +50,7 @@ class Findings:
         return {"count": self.count, "first": [finding.fields for finding in self.first]}
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """All that was found. `counts` has what was looked at, by name."""
 
     differs: Findings = field(default_factory=Findings)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from common.errors import ConfigurationError
 from common.setting import setting, settings_of
 from common.settings_reader import Parser, read_settings
@@ -47,8 +49,7 @@ class SourceSettings(IngestSettings, SplitSettings):
         return parse_split_by(self.split_by)
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(Struct, frozen=True):
     """What is asked: `settings` are there if sources are given."""
 
     output_dir: Path

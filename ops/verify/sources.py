@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from google_crc32c import value as crc32c
+from msgspec import Struct
 
 from common.errors import ConfigurationError
 from common.protocol.messages import HALF_CRLF
@@ -27,8 +27,7 @@ _SHOWN_BYTES = 400
 _LONGEST_HEADER = 10_000_000
 
 
-@dataclass(slots=True)
-class Source:
+class Source(Struct):
     """A source that is given: its name in the ledgers, its file, and what has been read of it.
 
     `read` and `rejected` are its rows, and how many are none, before `ended_at`, an offset. `late` are the offsets at
@@ -53,8 +52,7 @@ class Source:
             yield chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Streams:
+class Streams(Struct, frozen=True):
     """The numbers of streams: each source has one for each split, and one for what is rejected for every split."""
 
     splits: Sequence[str]
@@ -156,8 +154,7 @@ class SourceReader:
         self._spool.add(REJECTED_KEY, self.streams.number(number, split), row)
 
 
-@dataclass(slots=True)
-class _Sums:
+class _Sums(Struct):
     """What rows add up to, in plain numbers: this runs for each row."""
 
     rows: int = 0

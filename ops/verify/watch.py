@@ -7,11 +7,12 @@ has come to any ledger, and that they were read before that.
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.errors import ConfigurationError
 from ops.verify.balance import Balance, Standing, balance
@@ -24,8 +25,7 @@ _INTERVAL_S = 1.0
 _MOST_SHOWN = 10
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(Struct):
     """How the sources stand: how many are delivered, and the others; `unknown` are those that no ledger knows yet.
 
     `older` is how many were begun in format 1: no ledger knows whether all of them is there.

@@ -1,9 +1,9 @@
 """The beginning of a source: wait until there is enough of it, then register its schema."""
 
 import time
-from dataclasses import dataclass, field
 
 import structlog
+from msgspec import Struct, field
 
 from common.errors import RecordTooLargeError, SourceError
 from common.pipeline.schema_numbers import Registered
@@ -23,8 +23,7 @@ from services.ingest.parsing.patterns import count_breaks
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceBeginning:
+class SourceBeginning(Struct, frozen=True):
     """What to take of a source's beginning, and the settings that it was read with, as `begun_with` gives them.
 
     `is_header_left`: what remains is at most half a header, or half a line to skip.

@@ -1,9 +1,9 @@
 """What all sources of an ingest share, and what is reported of a source without rows."""
 
-from dataclasses import dataclass, field, replace
-
 import structlog
 from aiokafka import TopicPartition
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.errors import ServiceError, TooManyRejectedError
 from common.pipeline.partitions import Partitions
@@ -20,8 +20,7 @@ from services.ingest.settings import IngestSettings
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class IngestContext:
+class IngestContext(Struct, frozen=True):
     """What every source is read and written with: settings, topics, schemas, the id of the topic `rows`, the format."""
 
     settings: IngestSettings

@@ -3,11 +3,12 @@
 import math
 import os
 import time
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.errors import SourceError
 from common.kafka.transaction import Outbox
@@ -34,8 +35,7 @@ class ReadingStage(Enum):
     FINISHED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
+class TurnResult(Struct, frozen=True):
     """Whether a turn moved the source's progress, and when to look next, by time.monotonic (0: at the next turn)."""
 
     moved: bool = False

@@ -3,9 +3,9 @@
 import asyncio
 import os
 import time
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from common.pipeline.completion import Waiting
 from common.protocol.progress import Departure, Progress

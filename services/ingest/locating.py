@@ -1,7 +1,8 @@
 """Finding a source's file again once it has left its location: what the disk is asked."""
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.progress import Progress
 from services.ingest.context import IngestContext
@@ -12,8 +13,7 @@ from services.ingest.naming.moving import Missing, Verdict, find_candidates, jud
 from services.ingest.scan import Scan
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Struct, frozen=True):
     """Where a source is now.
 
     `is_missed`: the next look has to find its file. `is_lost`: no file is its own any more. `is_overwritten`: another

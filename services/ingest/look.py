@@ -1,14 +1,14 @@
 """What to do with a followed file at one look, from its size and times and how far it is read."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from common.protocol.progress import Progress
 from services.ingest.parsing.expected import Expected
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """What shows that a file changed: which file it is, its size, and when its content, or anything of it, changed."""
 
     file: str
@@ -17,8 +17,7 @@ class Stamp:
     touched_at_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndRules:
+class EndRules(Struct, frozen=True):
     """When a file that does not grow has ended, and when its half row is taken, in seconds after it last grew."""
 
     once: bool
@@ -41,8 +40,7 @@ class ReadStep(Enum):
     READ = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """A file as it is now, `rest_s` after it grew.
 
     `known` is its stamp when its content was last seen to be the source's. `holds_header`: the unread end of it is a

@@ -1,15 +1,15 @@
 """What a finished run reports of its sources, and the error that it ends with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from common.errors import AllRejectedError, ConfigurationError, SourceError
 
 _MOST_REPORTED = 10
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """The names of the sources; those that cannot be read, and why; and a line for each that has no row.
 
     `rejected_whole` are sources with every row rejected where MAX_REJECTED forbids it, `skipped_whole` those that

@@ -1,7 +1,8 @@
 """Framed rows, rejects and ends of a source → records in an outbox: encoded, then packed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.kafka.transaction import NewRecord, Outbox
 from common.pipeline.topics import Topics
@@ -16,8 +17,7 @@ from services.ingest.parsing.framing import Reject, RowBlock
 Encoded = tuple[RowBlock, Sequence[bytes]] | Reject
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """Where the records of one source go: its name and key, and the partitions of `rows` that they take in turn.
 
     `version` is the format in which they are written.

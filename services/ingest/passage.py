@@ -6,9 +6,9 @@ back. Whatever a death interrupts, the next owner of the partition finds by the 
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from common.protocol.progress import Departure, DepartureStage
 from services.ingest.after_delivery import input_root

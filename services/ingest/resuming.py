@@ -1,8 +1,8 @@
 """A source taken up where its progress says: read on, refused, or read from its beginning."""
 
-from dataclasses import dataclass, replace
-
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.progress import Progress
 from services.ingest.changed_settings import explain_changed_settings, find_changed_settings
@@ -17,8 +17,7 @@ from services.ingest.source import Source
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True):
     """A source, and why no further row of it may be read; empty if it may."""
 
     source: Source

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.ingest.catalog import Catalog
 from services.ingest.files.finding import (
@@ -29,8 +30,7 @@ log = structlog.get_logger()
 _MOST_LOOKS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class LookPace:
+class LookPace(Struct, frozen=True):
     """How often to look at the input, in seconds, and what share of the time looking may take at most."""
 
     interval_s: float = 1.0
@@ -42,12 +42,14 @@ class LookPace:
     looking_share: float = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class _Cost:
+class _Cost(Struct, frozen=True):
     """What a look took, by the clock and of a core: other processes' load is no reason to look less often."""
 
     took_s: float = 0.0
     cpu_s: float = 0.0
+
+
+_PACE = LookPace()
 
 
 class Scan:
@@ -56,7 +58,7 @@ class Scan:
     With ONCE nothing is watched, and behind the first look others come only when they are asked for.
     """
 
-    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = LookPace()) -> None:
+    def __init__(self, settings: IngestSettings, catalog: Catalog, pace: LookPace = _PACE) -> None:
         self._settings = settings
         self.catalog = catalog
         self._pace = pace

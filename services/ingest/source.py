@@ -3,11 +3,11 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 
 from common.kafka.transaction import Outbox
 from common.pipeline.schema_numbers import Registered

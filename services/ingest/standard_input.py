@@ -6,12 +6,12 @@ import select
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from typing import NoReturn
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError

@@ -1,13 +1,13 @@
 """Where a partition's files go on: the ledger's next offset, or the first for a new ledger, checked against Kafka."""
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from msgspec import Struct
 
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.assignors import KindAssignor
@@ -28,8 +28,7 @@ _LOOK_INTERVAL_S = 0.2
 _FOLDER_PATIENCE_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class StartingOffsets:
+class StartingOffsets(Struct, frozen=True):
     """Finds where the partitions of this replica begin; `group` is sink's consumer group."""
 
     output_dir: Path

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.pipeline.schema_numbers import Schemas
 from common.protocol.category_keys import parse_file_key
@@ -20,8 +22,7 @@ from services.sink.rolling.limits import Due, Rolling
 from services.sink.threads import in_thread
 
 
-@dataclass(frozen=True, slots=True)
-class PendingAppend:
+class PendingAppend(Struct, frozen=True):
     """CSV rows to append to an entry's file, and whether they fill it. An entry without a path has no file yet."""
 
     entry: Entry

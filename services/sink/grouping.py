@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from common.batches.record_runs import Record, RecordRun, one_by_one
 from common.protocol.category_keys import file_key, parse_row_key
@@ -46,8 +47,7 @@ class CsvRun(NamedTuple):
 Piles = dict[bytes, list[ValueRun]]
 
 
-@dataclass(frozen=True, slots=True)
-class Grouped:
+class Grouped(Struct, frozen=True):
     """The rows of each key, the ends of sources among the records, and what was rejected."""
 
     piles: Piles

@@ -5,7 +5,8 @@ ledger. Only after that does the ledger have them as well, and memory may drop t
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from services.sink.ledger.entries import Changes, Entry
 from services.sink.rendering import Layout
@@ -14,8 +15,7 @@ from services.sink.rendering import Layout
 _OBJECT_BYTES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class CategoryState:
+class CategoryState(Struct, frozen=True):
     """A category's open file, as the next checkpoint enters it in the ledger, and its layout.
 
     `layout` is None until this process looks it up for a row: a timer may finish a file that an earlier process wrote.
@@ -25,8 +25,7 @@ class CategoryState:
     layout: Layout | None
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryLimits:
+class MemoryLimits(Struct, frozen=True):
     """Bytes of memory per partition, as `estimate_bytes` counts them.
 
     A checkpoint is due once the states that changed since the last one began take `changed` bytes; the states that a

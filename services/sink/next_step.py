@@ -1,7 +1,8 @@
 """What the loop does with a partition's files after each fetch. Pure."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 
 class Step(Enum):
@@ -17,8 +18,7 @@ class Step(Enum):
     PASS_OVER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """Where a partition stands after a fetch.
 
     `ended`: the fetch brought a source's end. `busy`: a checkpoint is under way. `dirty`: something was written since

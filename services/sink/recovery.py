@@ -1,8 +1,9 @@
 """Recovery of a partition's files at the start: each is cut back to its length in the ledger."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from common.errors import ConfigurationError, ServiceError
 from common.protocol.output_folder import HIDDEN
@@ -18,8 +19,7 @@ from services.sink.paths.template import PathRule
 _AT_ONCE = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Struct, frozen=True):
     """The next offset in the ledger, None at the first start, and the ends of sources seen so far, as JSON.
 
     `may_append`: the ledger says that files may be longer than it knows.

@@ -1,8 +1,9 @@
 """Values of a category's records → CSV rows → the bytes that are appended to its file."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from common.protocol.identity import NEWEST
 from common.protocol.messages import HALF_CRLF
@@ -14,8 +15,7 @@ from services.sink.grouping import CsvRun, ValueRun
 _REJECTED_HEADERS = {1: b"source,line,offset,split,reason,row", 2: b"source,line,offset,split,code,reason,row"}
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How a file is written.
 
     `header` is None if the source has none, `eol` ends each row that has no line ending of its own, and `to_rows` turns
@@ -41,8 +41,7 @@ class OpenLine(IntEnum):
     LF = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """The bytes to append to a file, the number of rows in them, and what its last line lacks after them."""
 
     data: bytes

@@ -1,9 +1,10 @@
 """Rows of one partition → an outbox of categorized rows and rejections."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.batches.record_runs import Record, RecordRun
 from common.kafka.transaction import NewRecord, Outbox
@@ -24,8 +25,7 @@ from services.split.categories.splits import Split
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(Struct, frozen=True):
     """What rows of one schema need: the route of each split, by its name, and for JSON rows the way back to CSV."""
 
     schema: Schema

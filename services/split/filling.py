@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec.structs import replace
 
 from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.errors import LostRecordsError

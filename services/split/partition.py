@@ -2,11 +2,11 @@
 
 import asyncio
 import math
-from dataclasses import replace
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from msgspec.structs import replace
 
 from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.errors import ServiceError

@@ -1,7 +1,9 @@
 """Planning a start from what is committed: which splits of SPLIT_BY go on, which are filled, which rest. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.position import HeldSplit, Position, PositionError, SplitGroup, digest, merged_groups
 from services.split.categories.splits import Split
@@ -26,8 +28,7 @@ class ExpiredError(Exception):
         self.splits = splits
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The position to begin at; the splits that are new or back, with rows to catch up with; those that are gone."""
 
     position: Position

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
+from msgspec.structs import replace
 
 from common.aiokafka_internals.consumer_state import know_topics
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError

@@ -1,9 +1,9 @@
 """Which splits have rejected every row: by the committed positions, so exactly, whichever replica did it."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
+from msgspec import Struct
 
 from common.errors import AllRejectedError
 from common.kafka.clients import open_reader
@@ -18,8 +18,7 @@ from common.settings import ServiceSettings
 from services.split.categories.splits import Split
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedWhole:
+class RejectedWhole(Struct, frozen=True):
     """A split that has rejected all its rows, and how many those are."""
 
     split: str

@@ -3,9 +3,9 @@
 import runpy
 import sys
 from collections.abc import Collection
-from dataclasses import replace
 
 from aiokafka.admin import AIOKafkaAdminClient
+from msgspec.structs import replace
 
 from common.kafka import topic_metadata
 from common.kafka.topic_metadata import Topic

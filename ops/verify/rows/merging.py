@@ -11,10 +11,10 @@ sources a, b and a, b in a file as a, b, b, a. Without equal rows this is exact.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from google_crc32c import value as crc32c
+from msgspec import Struct, field
 
 from common.protocol.messages import HALF_CRLF
 from common.rows.tally import Tally
@@ -57,8 +57,7 @@ class Odd(NamedTuple):
     last: int | None
 
 
-@dataclass(slots=True)
-class Merged:
+class Merged(Struct):
     """How lines and streams fit.
 
     `left` is, by stream, the first row that no line has taken. `surplus` counts how often a line was taken once more.

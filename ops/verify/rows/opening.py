@@ -6,8 +6,9 @@ the one whose schema a ledger knows is the source's.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice, product
+
+from msgspec import Struct
 
 from common.rows.reasons import Code
 from common.rows.schema import BOM, Dialect, Schema
@@ -21,8 +22,7 @@ _LONGEST_BROKEN = 65_536
 _SEP_LINE = re.compile(rb'"?sep=(.)"?', re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(Struct, frozen=True):
     """A source behind what is skipped: blank lines before its header, its first lines, and all that follow.
 
     `candidates` are the schemas that its rows may have.

@@ -1,13 +1,13 @@
 """The setting AFTER_DELIVERY."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 _MOVE = "move:"
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """What becomes of a file; `folder` is where it is moved to, as it was given."""
 
     kind: Literal["keep", "delete", "move"]

@@ -1,15 +1,15 @@
 """Whether a source's file may leave, and what comes next for one that is on its way, from what the disk shows."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from common.protocol.progress import Departure, DepartureStage, Progress
 from common.protocol.receipts import Receipt
 from common.protocol.tolerance import Tolerance, permits_all
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True):
     """A name as its folder shows it, links not followed: device and inode, size, change, and how many names it has."""
 
     file: str
@@ -30,8 +30,7 @@ class Choice(Enum):
     STAYS = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """The choice, and why the file does not leave."""
 
     choice: Choice
@@ -112,8 +111,7 @@ class DepartureStep(Enum):
     HOLD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True):
     """Where a file on its way is: `aside` is what has its hidden name; if nothing has, it may be at one of two others.
 
     `is_reachable`: its folder is the one in which it was.

@@ -1,8 +1,9 @@
 """What a file holds: its bytes as they are, or unpacked. Offsets count unpacked bytes."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
+
+from msgspec import Struct
 
 from common.errors import SourceError
 from common.protocol.progress import Progress
@@ -39,8 +40,7 @@ class Content(Protocol):
         """Forget what precedes this offset: it will not be read again."""
 
 
-@dataclass(slots=True)
-class PlainFile:
+class PlainFile(Struct):
     """A file as it is."""
 
     path: Path

@@ -5,10 +5,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from glob import has_magic
 from hashlib import blake2b
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.errors import ConfigurationError
 from common.escaping import escaped
@@ -35,8 +37,7 @@ class InputError(ConfigurationError, OSError):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Struct, frozen=True):
     """What INPUT names now: files, the errors of folders, and what is left out, by name, with the reason."""
 
     files: Mapping[str, Path]

@@ -3,8 +3,9 @@
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from common.protocol.output_folder import HIDDEN
 from services.ingest.delivered.names import is_aside
@@ -46,8 +47,7 @@ def is_output(folder: str | os.PathLike[str]) -> bool:
         return False
 
 
-@dataclass(slots=True)
-class Listing:
+class Listing(Struct):
     """The paths of the files that were found, the errors of folders, and what was left out, with the reason.
 
     `links` are the files that lie elsewhere, `aside` the hidden ones that are on their way out. `enter` is called with

@@ -5,9 +5,10 @@ matches a hidden name.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import has_magic
+
+from msgspec import Struct
 
 _ANY_DEPTH = "**"
 
@@ -15,8 +16,7 @@ _ANY_DEPTH = "**"
 GlobPositions = frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Glob:
+class Glob(Struct, frozen=True):
     """A pattern of files by its segments, from the root on. See `glob_of`."""
 
     segments: tuple[str, ...]

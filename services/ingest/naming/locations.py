@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
 
 import orjson
+from msgspec import Struct, field, to_builtins
 
 from common.protocol.identity import check_version
 
@@ -14,8 +14,7 @@ _VERSION = 1
 _NUMBERED = re.compile(r"(.+)//([0-9]+)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(Struct, frozen=True):
     """A file as it was seen: `file` is its device and inode, "" if its status could not be read; `size` is in bytes."""
 
     path: str
@@ -26,16 +25,14 @@ class FoundFile:
     touched_at_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLocation:
+class SourceLocation(Struct, frozen=True):
     """Where a source's file was seen last, and which file that was; "" if none is known to be it any more."""
 
     path: str
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True):
     """A file that was renamed out of the input: its name there, its name now, and the file."""
 
     home: str
@@ -43,8 +40,7 @@ class Moved:
     found: FoundFile
 
 
-@dataclass(frozen=True, slots=True)
-class InputSnapshot:
+class InputSnapshot(Struct, frozen=True):
     """One look at the input, at an instant of time.monotonic.
 
     `files` are INPUT's, by path, and `by_file` their paths. `beside` are files of sources, in the same folder under
@@ -175,11 +171,11 @@ def earlier(source: str) -> str | None:
 
 def encode_location(location: SourceLocation) -> bytes:
     """The location as JSON."""
-    return orjson.dumps({"version": _VERSION, **asdict(location)})
+    return orjson.dumps({"version": _VERSION, **to_builtins(location)})
 
 
 def decode_location(value: bytes) -> SourceLocation:
     """The location that `encode_location` wrote. ValueError if its version is unknown."""
     found = orjson.loads(value)
     check_version(found, _VERSION)
-    return SourceLocation(**{each.name: found[each.name] for each in fields(SourceLocation) if each.name in found})
+    return SourceLocation(**{name: found[name] for name in SourceLocation.__struct_fields__ if name in found})

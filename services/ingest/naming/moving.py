@@ -1,8 +1,9 @@
 """Where a source is once its file has left its location."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from services.ingest.naming.locations import FoundFile, InputSnapshot, SourceLocation, home_and_number
 
@@ -32,8 +33,7 @@ class Verdict(Enum):
     LOST = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """What is known of a source whose file was found nowhere.
 
     `had_file`: a file was known to be the source's. `is_another`: a file with its inode exists and is another one.

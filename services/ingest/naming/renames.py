@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from services.ingest.delivered.names import is_aside
 
 
-@dataclass(frozen=True, slots=True)
-class FormerName:
+class FormerName(Struct, frozen=True):
     """The name that a file had in the input, its number among those that left it, and whether no look has seen it."""
 
     number: int
@@ -16,8 +16,7 @@ class FormerName:
     is_new: bool
 
 
-@dataclass(slots=True)
-class Renames:
+class Renames(Struct):
     """Files that were renamed out of the input, and files that no look has seen.
 
     `former_names` are the names of the former, by where they are now; `unsettled` are the numbers of those of which it

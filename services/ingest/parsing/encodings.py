@@ -1,14 +1,14 @@
 """Encodings in which rows can be framed without decoding them: ASCII's bytes stand for themselves."""
 
 import codecs
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 _ASCII = bytes(range(0x80))
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """An encoding by Python's name, and the ASCII bytes that also occur within other characters."""
 
     name: str

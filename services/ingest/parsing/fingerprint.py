@@ -1,14 +1,14 @@
 """The fingerprint by which a source is recognised."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
+
+from msgspec import Struct
 
 # How much is kept of each end of what was read.
 FINGERPRINT_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """The first and the last bytes of what was read of a source: a changed file does not have both."""
 
     head: bytes = b""

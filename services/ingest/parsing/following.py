@@ -1,8 +1,10 @@
 """The records of a source that may still grow: the rules of framing, and what is known of the source's end."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.messages import HALF_CRLF
 from common.rows.reasons import Code, Reason
@@ -18,8 +20,7 @@ _LATE = Reason(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LineRest:
+class LineRest(Struct, frozen=True):
     """What belongs to the line that was taken last: so many bytes, and those of them that come too late.
 
     `unterminated`: the line still has no ending.

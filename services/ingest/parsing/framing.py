@@ -14,10 +14,11 @@ point is found once and kept (`_Beyond`), and each line is then judged by itself
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Literal
+
+from msgspec import Struct
 
 from common.rows.codec import misfit, parse_fields
 from common.rows.loops import split_uniform_lines
@@ -41,8 +42,7 @@ _How = Literal["ends", "breaks", "open"]
 _NOT_CLOSED = Reason(Code.QUOTES, NOT_CLOSED)
 
 
-@dataclass(frozen=True, slots=True)
-class RowBlock:
+class RowBlock(Struct, frozen=True):
     """Consecutive rows of a source with the same line ending.
 
     The first row begins at `line` (from 1, physical) and `offset` (bytes). `eol` is empty for a last row without a
@@ -56,8 +56,7 @@ class RowBlock:
     plain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(Struct, frozen=True):
     """Bytes at `line` and `offset` that are no row, without their line ending."""
 
     raw: bytes
@@ -66,8 +65,7 @@ class Reject:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(Struct, frozen=True):
     """The complete records of some data, and how many bytes and physical lines they take."""
 
     frames: list[RowBlock | Reject]
@@ -109,8 +107,7 @@ def frame(
     return Framed([block, *tail.frames], cut + tail.consumed, len(rows) + tail.lines)
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
+class _Rules(Struct, frozen=True):
     """What stays the same while data is framed."""
 
     dialect: Dialect
@@ -120,8 +117,7 @@ class _Rules:
     most_rejects: float = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class _Beyond:
+class _Beyond(Struct, frozen=True):
     """Where the quotes of a line that ends within them lead.
 
     At `stop` the record ends, or breaks because text follows a closing quote, or the data ends with the quotes open.

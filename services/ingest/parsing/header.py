@@ -1,6 +1,6 @@
 """A source's first record: its header and its usual line ending."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from common.rows.codec import parse_fields
 from common.rows.schema import BOM, Dialect
@@ -17,8 +17,7 @@ from services.ingest.parsing.patterns import (
 LONGEST_BROKEN_BYTES = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """A source's first record, with its byte order mark if it has one, and the line ending after it.
 
     `trouble` says what is wrong with its quotes. The record is then the first physical line, and names whose quotes

@@ -1,8 +1,10 @@
 """The beginning of a source: lines to skip, its dialect, its header, and so the schema of its rows."""
 
 import re
-from dataclasses import dataclass, replace
 from itertools import islice
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.rows.schema import BOM, Dialect, Schema
 from services.ingest.parsing.framing import Reject
@@ -22,8 +24,7 @@ _BLANK_LINE = re.compile(rb"((?:%b)?+)(?:\r\n|[\r\n])" % BOM)
 _BLANK_LINES = re.compile(rb"(?:(?:%b)?+(?:\r\n|[\r\n]))*+" % BOM)
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """What a source begins with: the bytes and physical lines before its first row, and the schema of its rows.
 
     `schema` is None if the source ended before any header or row. `rejects` are blank lines before the header;
@@ -71,8 +72,7 @@ def find_opening(
     return _open_with_header(before, first, dialect, options)
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
+class _Before(Struct, frozen=True):
     """What precedes the first record: `skipped` lines up to `start`, and blank lines up to `end`.
 
     `blanks` are the blank lines that are rejected now. `is_full`: they are enough for one call.

@@ -1,13 +1,13 @@
 """How sources are to be read."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from common.rows.schema import RowFormat
 
 
-@dataclass(frozen=True, slots=True)
-class ReadOptions:
+class ReadOptions(Struct, frozen=True):
     """The settings that decide what a source's rows are; `delimiter` and `quote` are None for `auto`."""
 
     header: Literal["first", "none"] = "first"

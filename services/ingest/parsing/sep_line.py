@@ -1,7 +1,8 @@
 """Excel's first line, `sep=;`, which names the delimiter: Excel writes and obeys it, and nothing else does."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from common.rows.schema import BOM
 from services.ingest.parsing.encodings import check_mark, find_encoding

@@ -9,46 +9,46 @@ from enum import Enum, auto
 
 from common.rows.schema import BOM
 
+# Patterns are compiled with the first file that is looked at: a service with nothing to read does not pay for them.
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-_ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_ZSTD_SKIPPED = rb"[\x50-\x5f]\x2a\x4d\x18"
 # The longest of these.
 MAGIC_BYTES = 4
 
 _OTHERS = (
-    (re.compile(rb"PK(?:\x03\x04|\x05\x06|\x07\x08)"), "a zip archive or an Excel workbook (.xlsx)"),
-    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old Excel workbook (.xls)"),
-    (re.compile(rb"PAR1[\0-\x08\x0b\x0c\x0e-\x1f]"), "a Parquet file"),
-    (re.compile(rb"ORC[\0-\x08\x0b\x0c\x0e-\x1f]"), "an ORC file"),
-    (re.compile(rb"Obj\x01"), "an Avro file"),
-    (re.compile(rb"ARROW1\0\0"), "an Arrow file"),
-    (re.compile(rb"SQLite format 3\0"), "a SQLite database"),
-    (re.compile(rb"%PDF-\d\.\d[ \t]*[\r\n]"), "a PDF document"),
-    (re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a[^\r\n]{0,9}\0"), "an image"),
-    (re.compile(rb"\x7fELF"), "a program"),
-    (re.compile(rb"\x89HDF\r\n\x1a\n"), "an HDF5 file"),
-    (re.compile(rb"[^\r\n]{257}ustar(?:\0| {2}\0)"), "a tar archive"),
-    (re.compile(rb"BZh[1-9]1AY&SY"), "compressed by bzip2, which is not read"),
-    (re.compile(rb"\xfd7zXZ\0"), "compressed by xz, which is not read"),
-    (re.compile(rb"7z\xbc\xaf\x27\x1c"), "a 7z archive"),
-    (re.compile(rb"Rar!\x1a\x07"), "a RAR archive"),
-    (re.compile(rb"\x04\x22\x4d\x18"), "compressed by lz4, which is not read"),
+    (rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", "a zip archive or an Excel workbook (.xlsx)"),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)"),
+    (rb"PAR1[\0-\x08\x0b\x0c\x0e-\x1f]", "a Parquet file"),
+    (rb"ORC[\0-\x08\x0b\x0c\x0e-\x1f]", "an ORC file"),
+    (rb"Obj\x01", "an Avro file"),
+    (rb"ARROW1\0\0", "an Arrow file"),
+    (rb"SQLite format 3\0", "a SQLite database"),
+    (rb"%PDF-\d\.\d[ \t]*[\r\n]", "a PDF document"),
+    (rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a[^\r\n]{0,9}\0", "an image"),
+    (rb"\x7fELF", "a program"),
+    (rb"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (rb"[^\r\n]{257}ustar(?:\0| {2}\0)", "a tar archive"),
+    (rb"BZh[1-9]1AY&SY", "compressed by bzip2, which is not read"),
+    (rb"\xfd7zXZ\0", "compressed by xz, which is not read"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (rb"Rar!\x1a\x07", "a RAR archive"),
+    (rb"\x04\x22\x4d\x18", "compressed by lz4, which is not read"),
 )
 # A checkout has this in place of a file that was not fetched.
-_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\r?\n|/annex/objects/[^\r\n,]*+\r?\n")
+_POINTER = rb"version https://git-lfs\.github\.com/spec/v1\r?\n|/annex/objects/[^\r\n,]*+\r?\n"
 _MARKED = ((b"\xff\xfe\0\0", "UTF-32"), (b"\0\0\xfe\xff", "UTF-32"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"))
 # A first line that is nothing else; or one with another tag after it, or a next line with a tag that is usual there.
-_HTML = re.compile(
+_HTML = (
     rb"\s*+(?:<!doctype\s++html(?:\s*+>[ \t]*+[\r\n<]|\s++(?:public|system)\s[^\r\n]*+[\r\n])"
     rb"|<html(?:\s[^>]*+)?>(?:[ \t]*+<[a-z]|\s*+<(?:head|body|title|meta|!--)[\s>-])"
-    rb"|<\?xml\s++version=[^>?\r\n]*+\?>[ \t]*+[\r\n<])",
-    re.IGNORECASE,
+    rb"|<\?xml\s++version=[^>?\r\n]*+\?>[ \t]*+[\r\n<])"
 )
 # May still become HTML: the first line alone does not show it.
-_MAYBE_HTML = re.compile(rb"\s*+<html(?:\s[^>]*+)?>\s*+(?:<[a-z!-]{0,5}+)?\Z", re.IGNORECASE)
+_MAYBE_HTML = rb"\s*+<html(?:\s[^>]*+)?>\s*+(?:<[a-z!-]{0,5}+)?\Z"
 # An object, or a list of them, with its first name and the colon after it.
-_JSON = re.compile(rb'\s*+(?:\[\s*+)?\{\s*+"(?:[^"\\\r\n]|\\.)*+"\s*+:')
-_MAYBE_JSON = re.compile(rb'\s*+(?:\[\s*+)?(?:\{\s*+(?:"(?:[^"\\\r\n]|\\.)*+(?:"\s*+)?)?)?\Z')
+_JSON = rb'\s*+(?:\[\s*+)?\{\s*+"(?:[^"\\\r\n]|\\.)*+"\s*+:'
+_MAYBE_JSON = rb'\s*+(?:\[\s*+)?(?:\{\s*+(?:"(?:[^"\\\r\n]|\\.)*+(?:"\s*+)?)?)?\Z'
 # An encoding, how wide a code unit is, and where in it the byte of an ASCII character is.
 _WIDE = (("UTF-32LE", 4, 0), ("UTF-32BE", 4, 3), ("UTF-16LE", 2, 0), ("UTF-16BE", 2, 1))
 _MOST_LOOKED_AT = 4096
@@ -65,7 +65,7 @@ def find_packed(first: bytes) -> Packed | None:
     """How a file with these first bytes, MAGIC_BYTES or all that there are, is compressed; None if it is not."""
     if first.startswith(_GZIP):
         return Packed.GZIP
-    if first.startswith(_ZSTD) or _ZSTD_SKIPPED.match(first):
+    if first.startswith(_ZSTD) or re.match(_ZSTD_SKIPPED, first):
         return Packed.ZSTD
     return None
 
@@ -80,7 +80,7 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
     beginning = data[:_MOST_LOOKED_AT]
     if reason := _find_signature(beginning):
         return reason
-    if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_HTML.match(beginning.removeprefix(BOM)):
+    if not at_end and len(data) < _MOST_LOOKED_AT and re.match(_MAYBE_HTML, beginning.removeprefix(BOM), re.IGNORECASE):
         return None
     return _wide_unmarked(data, at_end=at_end)
 
@@ -88,9 +88,9 @@ def find_foreign(data: bytes, *, at_end: bool) -> str | None:
 def find_json(data: bytes, *, at_end: bool) -> str | None:
     """As find_foreign, for JSON, which may be rows but no header: ask only where a header is expected."""
     beginning = data[:_MOST_LOOKED_AT].removeprefix(BOM)
-    if _JSON.match(beginning):
+    if re.match(_JSON, beginning):
         return "it is JSON, perhaps an error message: fetch it again, or export it to CSV; HEADER=none takes it as rows"
-    return None if not at_end and len(data) < _MOST_LOOKED_AT and _MAYBE_JSON.match(beginning) else ""
+    return None if not at_end and len(data) < _MOST_LOOKED_AT and re.match(_MAYBE_JSON, beginning) else ""
 
 
 def _find_signature(beginning: bytes) -> str:
@@ -100,11 +100,11 @@ def _find_signature(beginning: bytes) -> str:
     if find_packed(beginning) is not None:
         return "it is compressed twice: unpack it once"
     for signature, what in _OTHERS:
-        if signature.match(beginning):
+        if re.match(signature, beginning):
             return f"it is {what}: export or unpack it to CSV"
-    if _POINTER.match(beginning):
+    if re.match(_POINTER, beginning):
         return "it is a pointer of Git LFS or git-annex, not the file that it stands for: fetch that"
-    if _HTML.match(beginning.removeprefix(BOM)):
+    if re.match(_HTML, beginning.removeprefix(BOM), re.IGNORECASE):
         return "it is HTML or XML, perhaps the page of an error or a log-in: fetch it again, or export it to CSV"
     return ""
 

@@ -7,7 +7,9 @@ times and addresses, blanks in names and bytes within other characters are never
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.rows.codec import parse_fields
 from common.rows.schema import Dialect
@@ -33,8 +35,7 @@ _LOOKED_AT = 50
 _LEAST_QUOTED = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """The result of reading a sample with a dialect.
 
     `columns` are the header's. `agreement` is the share of records that become rows; a row whose fields seem to be in
@@ -126,8 +127,7 @@ def _may_be_quote(mark: bytes, text: bytes) -> bool:
     return (mark or _QUOTES[0]) in text
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
+class _Records(Struct, frozen=True):
     """A sample read with a dialect: its rows, and the bytes of each record that is none.
 
     `is_cut`: a quote that is opened and not closed within the sample leaves its rest unread.

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
 import orjson
+from msgspec import Struct
 
 from common.rows.schema import Dialect, Schema
 from services.sink.ledger.entries import Sums
@@ -23,8 +23,7 @@ _CP125X = re.compile(r"cp(125[0-9])")
 _DIGEST_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """A file of the folder. `table` is what `encode_table` gives."""
 
     name: str

@@ -1,10 +1,10 @@
 """`_SUCCESS`: when a finite run is one, and what the file says. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
+from msgspec import Struct
 
 from common.protocol.finite_run import describe_run
 from common.protocol.progress import Progress, Run
@@ -13,8 +13,7 @@ _VERSION = 1
 _NS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Processed:
+class Processed(Struct, frozen=True):
     """A finite run of which all is processed, at `moment_ns`.
 
     `ends` are the sources that have ended, with the number of the last end of each; `rows` is how many rows were read.
@@ -28,8 +27,7 @@ class Processed:
     older: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Undelivered:
+class Undelivered(Struct, frozen=True):
     """How many sources are not delivered; the first one, and what it lacks."""
 
     count: int = 0

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import TypeVar, TypeVarTuple
+
+from msgspec import Struct
 
 from common.errors import ServiceError
 from common.pipeline.schema_numbers import Schemas
@@ -32,8 +33,7 @@ Ts = TypeVarTuple("Ts")
 _NS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """An output folder: its id, the ledgers of its partitions, the version of sink, and the format it was begun in."""
 
     root: Path

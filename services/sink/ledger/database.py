@@ -7,10 +7,11 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+from msgspec.structs import astuple
 
 from common.errors import ServiceError
 from common.protocol.identity import NEWEST

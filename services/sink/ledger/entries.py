@@ -1,8 +1,9 @@
 """What a ledger has of each file, and what a checkpoint enters in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from zlib import crc32
+
+from msgspec import Struct
 
 from common.protocol.category_keys import parse_file_key
 from common.protocol.shares import EVERY_SPLIT
@@ -16,8 +17,7 @@ def split_of(key: bytes) -> str:
     return EVERY_SPLIT if key == REJECTED_KEY else parse_file_key(key)[1]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A category's open file: its `length` in bytes, the number of its rows, the CRC-32 of its bytes.
 
     `path` is relative to OUTPUT_DIR, "" if no file is open. A file that will be finished is the category's `part`,
@@ -58,16 +58,14 @@ class Entry:
         return Entry(self.key, "", part=self.part + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
+class Sums(Struct, frozen=True):
     """The size of a finished file in bytes, packed or not, and the SHA-256 of these bytes in hex."""
 
     size: int
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What a checkpoint makes durable: the open files that changed, and those that are to be finished."""
 
     open: Sequence[Entry]

@@ -1,7 +1,8 @@
 """What a partition's files were made from, kept in its ledger: offsets and schema numbers mean nothing elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.identity import describe_other, is_other
 
@@ -10,8 +11,7 @@ _TOPIC_ID = "topic_id"
 _SCHEMAS_ID = "schemas_id"
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The cluster, and the names and ids of the partition's topic and of `schemas`; "" if the broker gives no id."""
 
     cluster: str

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 
 import orjson
+from msgspec import to_builtins
 
 from common.protocol.shares import Counted, CountKind, decode_ended, list_tallies, tallies_of
 from common.rows.tally import NOTHING, Tally
@@ -92,7 +93,7 @@ def _row(source: str, key: Counted, tally: Tally) -> tuple[object, ...]:
 
 
 def _ends(source: str, state: SourceState) -> Iterator[tuple[object, ...]]:
-    return ((source, ended.number, orjson.dumps(ended).decode()) for ended in state.ends())
+    return ((source, ended.number, orjson.dumps(to_builtins(ended)).decode()) for ended in state.ends())
 
 
 def _passed(source: str, state: SourceState) -> Iterator[tuple[object, ...]]:

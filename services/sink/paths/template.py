@@ -5,7 +5,8 @@ called `….csv.open` until it is finished, then `….csv`, or with compression 
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.category_keys import Category
 from common.protocol.output_folder import REJECTED_PATH, is_reserved_folder
@@ -26,16 +27,14 @@ _LITERAL = re.compile(r"[A-Za-z0-9 +\-_.,=@()\[\]#&'!/]*")
 _LITERAL_LIMIT_BYTES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class FilePlace:
+class FilePlace(Struct, frozen=True):
     """The path of a file while rows are appended, and its `final` path once it is finished, "" if it never is."""
 
     path: str
     final: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PathRule:
+class PathRule(Struct, frozen=True):
     """A template that `path_rule` has checked."""
 
     template: str = DEFAULT_TEMPLATE

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from common.protocol.messages import Ended
 from common.rows.loops import size_of, take_out
@@ -13,8 +14,7 @@ from services.sink.paths.template import DEFAULT_RULE, PathRule
 NEVER = -math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What finishes a file: its bytes, its rows, seconds since it was begun or last added to; 0 is never."""
 
     size: int = 0
@@ -35,8 +35,7 @@ class Limits:
 _NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Rolling:
+class Rolling(Struct, frozen=True):
     """How files are named and when they are finished; by default, never."""
 
     rule: PathRule = DEFAULT_RULE
@@ -47,8 +46,7 @@ class Rolling:
 NOTHING_FINISHED = Rolling()
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True):
     """The files that were begun, or last added to, by these times (seconds since 1970)."""
 
     begun_by: float
@@ -59,8 +57,7 @@ class Due:
         return entry.began_at <= self.begun_by or entry.changed_at <= self.changed_by
 
 
-@dataclass(frozen=True, slots=True)
-class Portion:
+class Portion(Struct, frozen=True):
     """Rows for one file, and whether they fill it."""
 
     runs: Sequence[CsvRun]

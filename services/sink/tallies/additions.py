@@ -6,7 +6,8 @@ checkpoint began. So what a source had at each end is the sum of the stretches u
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from common.protocol.messages import Ended, SourceMark
 from common.protocol.rejections import BegunAnew, Rejection, Replayed
@@ -17,16 +18,14 @@ from common.rows.tally import NOTHING, Tally, tally
 MOST_NAMED = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """Where rows come from: a mark, and how many ends of its source came before them in the same call."""
 
     mark: SourceMark
     ends_before: int = 0
 
 
-@dataclass(slots=True)
-class Additions:
+class Additions(Struct):
     """What has come of one source since a checkpoint began.
 
     `rows` has a tally for each stretch (the index of the end behind it), by what is counted; `read_ms` the rows of
@@ -46,8 +45,7 @@ class Additions:
         stretches[at] = stretches.get(at, NOTHING) + rows
 
 
-@dataclass(frozen=True, slots=True)
-class Tallied:
+class Tallied(Struct, frozen=True):
     """What a checkpoint adds, by source; and the sources whose shares were issued since the last one."""
 
     additions: Mapping[str, Additions] = field(default_factory=dict)

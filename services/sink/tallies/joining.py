@@ -6,8 +6,10 @@ were read, with the same checksum. What replays send comes behind the end and ha
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import reduce
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.messages import Ended
 from common.protocol.position import digest
@@ -20,8 +22,7 @@ from services.sink.tallies.latencies import added, quantile
 MOST_FILES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Makers:
+class Makers(Struct, frozen=True):
     """What makes a pipeline's receipts: the partitions that hold its rows, with `rejected` among them, and the rest."""
 
     partitions: tuple[str, ...]
@@ -31,8 +32,7 @@ class Makers:
     nacre: str
 
 
-@dataclass(frozen=True, slots=True)
-class _AtEnd:
+class _AtEnd(Struct, frozen=True):
     """What the partitions have safe at one end: in files, rejected, and what came later from replays."""
 
     ended: Ended

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from common.protocol.messages import Ended
 from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, FileNames, Share, Snapshot, Tallies
@@ -15,8 +17,7 @@ from services.sink.tallies.latencies import added, bucket_of
 MOST_SNAPSHOTS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(Struct, frozen=True):
     """The latest end that a split has passed: how many copies of it came, and what was there of the split then."""
 
     ended: Ended
@@ -29,8 +30,7 @@ class Passed:
         return self.copies >= self.ended.parts
 
 
-@dataclass(slots=True)
-class SourceState:
+class SourceState(Struct):
     """A source in one ledger: its tallies, the ends that its splits have passed, and what a share says besides.
 
     `files` has the paths of each split, one more than are named if there are more. `safe_ms` is when the latest of it
@@ -111,8 +111,7 @@ class SourceState:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Unshared:
+class Unshared(Struct, frozen=True):
     """A source that has ended, whose share is to be issued: its state before `offset`, and snapshots beside it."""
 
     source: str

@@ -4,8 +4,9 @@ A category has one part for each column of the split: its text or number as a la
 The identity's only category is `()`.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from common.protocol.category_keys import Category, file_key, row_key
 from common.protocol.identity import Formats
@@ -33,8 +34,7 @@ class Destination(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The decision that rows with these fields have no destination."""
 
     reason: Reason

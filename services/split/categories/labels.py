@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+
+from msgspec import Struct
 
 from common.rows.reasons import Code, RowError
 from services.split.categories.splits import Column, Float, Int, Kind, Text
@@ -72,8 +73,7 @@ def _int(field: bytes) -> str:
     return "-" + digits if match[1] == b"-" and digits != "0" else digits
 
 
-@dataclass(frozen=True, slots=True)
-class _Number:
+class _Number(Struct, frozen=True):
     """`sign` 0.`digits` times 10^`point`, digits without zeros at either end; zero has none."""
 
     sign: str

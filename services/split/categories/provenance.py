@@ -1,8 +1,9 @@
 """Records of `rows` → rows behind the mark that says where they come from. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, groupby
+
+from msgspec import Struct
 
 from common.batches.record_runs import Record, RecordRun
 from common.protocol.messages import Ended, Mark, decode_control
@@ -13,8 +14,7 @@ from common.rows.loops import take_out
 from common.rows.reasons import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class MarkedRows:
+class MarkedRows(Struct, frozen=True):
     """Consecutive rows behind one mark, from a Kafka offset on; `before` are the rows between the mark and them."""
 
     mark: Mark
@@ -23,8 +23,7 @@ class MarkedRows:
     offset: int
 
 
-@dataclass(slots=True)
-class Cursor:
+class Cursor(Struct):
     """Where reading of `rows` stands: the last mark, its Kafka offset, and the rows read since.
 
     `committed` is the Kafka offset of the first record that is not processed yet. Reading begins at the mark before it,

@@ -2,9 +2,10 @@
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
+
+from msgspec import Struct
 
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.rows.codec import JsonCodec, json_field_reader, misfit, parse_fields
@@ -16,8 +17,7 @@ from services.split.categories.decisions import Decisions, Destination, Fields, 
 from services.split.categories.splits import Split
 
 
-@dataclass(frozen=True, slots=True)
-class RoutedBatch:
+class RoutedBatch(Struct, frozen=True):
     """A batch, routed.
 
     `groups` has the rows of each destination, in their order; destinations stand in the order of their first row.

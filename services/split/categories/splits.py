@@ -6,24 +6,22 @@ Double quotes go around a name that holds one of `, + : = "`, or that looks like
 """
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from common.protocol.position import HeldSplit, digest, digest_splits
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """The field as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Int:
+class Int(Struct, frozen=True):
     """A whole number: 7, 07 and +7 are one category."""
 
 
-@dataclass(frozen=True, slots=True)
-class Float:
+class Float(Struct, frozen=True):
     """A decimal number: 0.5 and 5e-1 are one category; with a step, all of a bin are."""
 
     step: Decimal | None = None
@@ -32,8 +30,7 @@ class Float:
 Kind = Text | Int | Float
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column of a split. `ref` is its name, or its position counted from 1."""
 
     ref: str | int
@@ -45,8 +42,7 @@ class Column:
         return f"#{self.ref}" if isinstance(self.ref, int) else self.ref
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Struct, frozen=True):
     """One way to split the rows. Without columns it is the identity: all rows in one file."""
 
     name: str

@@ -1,9 +1,9 @@
 """Whether ingest has ended, judged by the topic `progress`."""
 
-from dataclasses import replace
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from common.protocol.finite_run import describe_run, explain_open
 from common.protocol.progress import Progress, Run, decode_progress, encode_progress, encode_run

@@ -1,11 +1,11 @@
 """What a pipeline was begun with, compared with what exists: which differences are refused, and in which words."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.kafka.topic_metadata import Topic
 from common.pipeline.topics import FoundTopics, Topics, find_losses, find_misfits, wanted_topics

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.batches.record_runs import Headers
 from common.pipeline.registry import decode_schema, encode_schema

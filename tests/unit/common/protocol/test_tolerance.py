@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.protocol.progress import Progress
 from common.protocol.tolerance import find_excess, parse_tolerance, rejected_whole

@@ -1,8 +1,7 @@
 """The demo's proof holds for the right output, and fails for each kind of wrong output."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ops.demo.proof import (
     CategoryFile,

@@ -3,7 +3,6 @@
 import asyncio
 import csv
 import io
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.batches.record_runs import Record, RecordRun

@@ -1,9 +1,9 @@
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from common.rows.schema import BOM, Dialect, Schema
 from ops.validate.columns import ColumnFields

@@ -4,12 +4,12 @@ import asyncio
 import gzip
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka.record.memory_records import MemoryRecords
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from common.aiokafka_internals.batch_builder import NewBatch

@@ -1,8 +1,7 @@
 """One look at a followed file, case by case."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from common.protocol.progress import Progress
 from services.ingest.look import EndRules, Look, ReadStep, Stamp

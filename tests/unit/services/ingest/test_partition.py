@@ -5,11 +5,11 @@ import gzip
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from common.protocol.progress import Progress

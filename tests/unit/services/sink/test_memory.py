@@ -1,7 +1,6 @@
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.sink.ledger.entries import Entry
 from services.sink.memory import CategoryState, Memory, MemoryLimits, estimate_bytes

@@ -1,8 +1,7 @@
 """What sink's loop does next, case by case."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from services.sink.next_step import Situation, Step, next_step
 

@@ -1,8 +1,7 @@
 """Whether a file may leave, and how it goes on, as tables."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from common.protocol.progress import Departure, DepartureStage, Progress, decode_progress, encode_progress
 from common.protocol.receipts import Receipt, Rejections

@@ -2,10 +2,10 @@
 
 import errno
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from common.protocol.progress import Departure, DepartureStage, Progress
 from services.ingest.delivered.decisions import Choice, Sighting

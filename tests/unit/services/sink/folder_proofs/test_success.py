@@ -1,7 +1,8 @@
 """When a finite run is a success, and what is said of it."""
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from common.protocol.progress import Progress, Run
 from common.rows.tally import Tally

@@ -4,13 +4,15 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import replace
 
 from common.protocol.messages import Ended, SourceMark
 from common.protocol.position import digest
@@ -31,8 +33,7 @@ REJECTED = "rejected-0"
 MAKERS = Makers((*FILES, REJECTED), REJECTED, "cluster", "folder", "1")
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Rows for one split."""
 
     split: str
