@@ -37,11 +37,12 @@ _MAX_REQUEST_BYTES = 100 * 2**20
 # For all partitions together; a larger batch comes alone. Several copies are in memory at once, and larger fetches are
 # no faster.
 _FETCH_BYTES = 2**20
-# A member counts as dead once so many heartbeats in a row are lost.
-_HEARTBEATS_PER_SESSION = 4
 # By then a member has ended what it had under way. Shorter than a request's timeout, because a join is a request that
 # waits for the others.
 _REBALANCE_TIMEOUT_MS = 6_000
+# A member counts as dead once so many heartbeats in a row are lost. With the answer to one it also learns that others
+# want to join. Were it to ask less often than the group waits for it, it would be left out, and then leave out others.
+_HEARTBEATS = 4
 _STOP_DEADLINE_S = 1.5
 # No limit: heartbeats show which members live, and one that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
@@ -71,7 +72,7 @@ def new_consumer(
         fetch_max_wait_ms=max_wait_ms,
         fetch_max_bytes=_FETCH_BYTES,
         session_timeout_ms=session_timeout_ms,
-        heartbeat_interval_ms=session_timeout_ms // _HEARTBEATS_PER_SESSION,
+        heartbeat_interval_ms=min(session_timeout_ms, _REBALANCE_TIMEOUT_MS) // _HEARTBEATS,
         rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         **connection(settings),

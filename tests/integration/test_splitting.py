@@ -4,6 +4,8 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.harness.expectation import ABALONE, expected_files, rows_of
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
@@ -77,3 +79,19 @@ def test_standard_input_is_a_source(pipeline: Pipeline) -> None:
         ingest = pipeline.start_ingest_of(cat.stdout)
     pipeline.finish(ingest, split, sink)
     pipeline.check_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["*"], ABALONE["Sex"]]))
+
+
+@pytest.mark.parametrize("service", ["ingest", "split", "sink"])
+def test_replicas_share_the_partitions_however_long_a_session_may_be(pipeline: Pipeline, service: str) -> None:
+    # A member learns with its heartbeats that another one wants to join, and the group does not wait for long.
+    settings = {"SESSION_TIMEOUT_S": "120", "SPLIT_BY": "Sex", "INPUT": str(pipeline.folder)}
+    first = pipeline.start(service, **settings)
+    pipeline.wait_for_event(first, "ready")
+    second = pipeline.start(service, **settings)
+
+    def shares() -> list[int]:
+        assigned = [replica.events("partitions assigned")[-1:] for replica in (first, second)]
+        return [len(event["partitions"]) for events in assigned for event in events]
+
+    expected = 7 if service == "sink" else 6
+    pipeline.wait_until(lambda: len(shares()) == 2 and sum(shares()) == expected, "each has some of them", 30)
