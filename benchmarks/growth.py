@@ -1,9 +1,9 @@
 """`python -m benchmarks.growth [--only NAME …]`: what a row costs as one thing grows.
 
 The three services at once, from start to exit, as one thing grows: the rows; the bytes of a row, with as many in all;
-the partitions; the replicas of each service. Where partitions and replicas grow, the input is many files, because one
-source is in one partition. A figure is of the time that the rows take more than a few do, as in throughput.py, and of
-three runs the one in the middle. Also written to benchmarks/results/growth.json.
+the partitions. Where these grow, the input is many files, because one source is in one partition. A figure is of the
+time that the rows take more than a few do, and of three runs the one in the middle. Also written to
+benchmarks/results/growth.json.
 """
 
 import argparse
@@ -32,22 +32,20 @@ _RESULTS = Path(__file__).parent / "results" / "growth.json"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done, and by how many."""
+    """What is to be done."""
 
     rows: int = 3_000_000
     row_bytes: int = 46
     files: int = 1
     partitions: int = 6
-    replicas: int = 1
 
 
 _SPREAD = Work(files=24)
 # By what grows: the works that differ in it alone, but for the rows that make up the same bytes.
 _CURVES: Mapping[str, list[Work]] = {
-    "rows": [Work(rows) for rows in (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)],
+    "rows": [Work(rows) for rows in (1_000_000, 3_000_000, 10_000_000)],
     "row_bytes": [Work(_BYTES // width, width) for width in (20, 200, 2_000, 20_000)],
-    "partitions": [replace(_SPREAD, partitions=count) for count in (1, 3, 6, 12, 24)],
-    "replicas": [replace(_SPREAD, replicas=count) for count in (1, 2, 4)],
+    "partitions": [replace(_SPREAD, partitions=count) for count in (1, 6, 24)],
 }
 
 
@@ -73,13 +71,11 @@ def run(kafka: LocalKafka, work: Work) -> float:
         expected_bytes = write_input(source, work)
         start = partial(_start, stack, kafka, prefix, PARTITIONS=str(work.partitions), LOG_LEVEL="warning")
         began = time.perf_counter()
-        services = []
-        for _ in range(work.replicas):
-            services += [
-                start("ingest", source, "--once"),
-                start("split", "--exit-when-done", SPLIT_BY="Sex"),
-                start("sink", "--exit-when-done", OUTPUT_DIR=str(output)),
-            ]
+        services = [
+            start("ingest", source, "--once"),
+            start("split", "--exit-when-done", SPLIT_BY="Sex"),
+            start("sink", "--exit-when-done", OUTPUT_DIR=str(output)),
+        ]
         for service in services:
             service.wait_for_exit()
         took_s = time.perf_counter() - began

@@ -65,7 +65,6 @@ _FIGURES = {
         Panel("rows", "a row", "µs", _COST),
         Panel("row_bytes", "bytes", "MB/s", {"mb_per_s": "all three services"}),
         Panel("partitions", "a row", "µs", _COST),
-        Panel("replicas", "a row", "µs", _COST),
     ),
 }
 # What a count is called, where that is not its name.

@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.contenders import STAGES
@@ -110,7 +110,11 @@ class Replicas:
         running = docker("inspect", "--format", "{{.State.Running}}", *self._ids)
         if "false" in running:
             sys.exit(f"a replica has ended:\n{docker('logs', self._ids[running.split().index('false')])}")
-        group = self._admin.describe_consumer_groups([self._group])[self._group].result()
+        try:
+            group = self._admin.describe_consumer_groups([self._group])[self._group].result()
+        except KafkaException:
+            # There is none yet, or its coordinator is still being found.
+            return False
         shares = [len(member.assignment.topic_partitions) for member in group.members]
         return group.state is ConsumerGroupState.STABLE and len(shares) == len(self._ids) and all(shares)
 
