@@ -17,6 +17,7 @@ _COMMANDS = {
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
     "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
+    "tap": ("ops.tap.command", "print the newest rows of the topics, or follow them as they come"),
     "upgrade": ("ops.upgrade", "let a pipeline that an older version began go on in the newest format"),
     "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),
     "verify": ("ops.verify.command", "say whether the files of an output folder are what they have to be"),

@@ -22,6 +22,8 @@ _SIZE_AT = 8
 _BEHIND_SIZE_AT = 12
 _CRC_AT = 17
 _CHECKED_FROM = 21
+_LATEST_AT = 35
+_BEHIND_LATEST_AT = 43
 
 
 def in_batches(_value: bytes) -> bytes:
@@ -39,6 +41,11 @@ class RecordBatch(Struct, frozen=True):
     def is_cut(self) -> bool:
         """Whether there are records before `start`."""
         return self.start > int.from_bytes(self.content[:_SIZE_AT], "big")
+
+    @property
+    def latest_ms(self) -> int:
+        """The time of its latest record, in ms since 1970."""
+        return int.from_bytes(self.content[_LATEST_AT:_BEHIND_LATEST_AT], "big", signed=True)
 
     def runs(self) -> list[RecordRun | Record]:
         """Decode its records from `start` on. CorruptRecordException where it is damaged."""
@@ -70,6 +77,13 @@ async def read_on(
         partition, timeout_ms=timeout_ms, max_records=most_batches
     )
     return fetched.get(partition, [])
+
+
+async def read_on_any(consumer: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, list[RecordBatch]]:
+    """The next batches of any partition that the consumer has, as soon as there are any; none after the timeout."""
+    check_fetcher(consumer)
+    fetched: dict[TopicPartition, list[RecordBatch]] = await consumer.getmany(timeout_ms=timeout_ms)
+    return fetched
 
 
 class _Fetched(fetcher.MemoryRecords):  # type: ignore[misc]  # aiokafka has no types

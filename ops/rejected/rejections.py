@@ -9,6 +9,7 @@ from msgspec import Struct
 from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
+from ops.printable import printable
 from ops.rejected.foreign_files import explain_foreign
 from services.ingest.parsing.framing import Reject, RowBlock, frame
 
@@ -226,7 +227,7 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Rows in aligned columns; control characters are escaped, because a terminal would obey them."""
-    cells = [[_printable(cell) for cell in row] for row in (headings, *rows)]
+    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines) + "\n"
@@ -235,7 +236,3 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def split_shown(split: str) -> str:
     """A rejection's split as people read it."""
     return split or _EVERY
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

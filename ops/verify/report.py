@@ -5,6 +5,8 @@ from typing import Any
 
 from msgspec import Struct, field, to_builtins
 
+from ops.printable import printable
+
 WELL, DIFFERS, NOT_YET = 0, 1, 75
 _MOST_LISTED = 100
 _MOST_SHOWN = 80
@@ -105,4 +107,4 @@ def shown(text: bytes) -> str:
     found = text[: 4 * _MOST_SHOWN].decode(errors="backslashreplace")
     if len(found) > _MOST_SHOWN or len(text) > 4 * _MOST_SHOWN:
         found = found[: _MOST_SHOWN - 1] + "…"
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in found)
+    return printable(found)

@@ -17,6 +17,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "kafka",
         "rejected",
         "settings",
+        "tap",
         "upgrade",
         "validate",
         "verify",
@@ -25,7 +26,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    names = "acls, begin, demo, forget, index, kafka, rejected, settings, upgrade, validate, verify"
+    names = "acls, begin, demo, forget, index, kafka, rejected, settings, tap, upgrade, validate, verify"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 
