@@ -12,5 +12,14 @@ def escaped(text: str) -> str:
     return _SURROGATE.sub(lambda match: _shown(ord(match[0])), text)
 
 
+def printable(text: str) -> str:
+    """The text with an escape for every character that is not printable: a line break, one that a terminal obeys."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape", "surrogatepass").decode()
+
+
 def _shown(code: int) -> str:
     return f"\\x{code - 0xDC00:02x}" if _FIRST_BYTE <= code <= _LAST_BYTE else f"\\u{code:04x}"

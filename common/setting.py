@@ -22,6 +22,9 @@ _BOOLEANS = {
     **dict.fromkeys(("false", "0", "no", "n", "off", "f"), False),
 }
 _RULE = "rule"
+# What may hold a password in an address, as https://user:password@host has it.
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*@")
+_HIDDEN = "**********"
 
 
 class Secret:
@@ -35,7 +38,7 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        return "**********"
+        return _HIDDEN
 
 
 class Rule(Struct, frozen=True):
@@ -148,8 +151,9 @@ def _check_number(rule: Rule, number: float) -> None:
 def shown(settings: Any) -> dict[str, Any]:
     """The settings that have a value, as JSON has them; of secrets, asterisks."""
     values = {each.name: getattr(settings, each.name) for each in settings_of(settings)}
-    return {
-        name: value if isinstance(value, str | int | float) else str(value)
-        for name, value in values.items()
-        if value is not None
-    }
+    return {name: shown_value(value) for name, value in values.items() if value is not None}
+
+
+def shown_value(value: object) -> str | int | float:
+    """A setting's value as JSON has it; asterisks for a secret, and for user and password in an address."""
+    return value if isinstance(value, int | float) else _USER_IN_ADDRESS.sub(f"{_HIDDEN}@", str(value))

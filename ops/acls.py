@@ -135,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Print a script for kafka-acls.sh that allows each service what it needs, and nothing more. The "
         "topics are those of the setting TOPIC_PREFIX in the environment.",
+        examples=(
+            "nacre acls --ingest User:nacre-ingest --split User:nacre-split --sink User:nacre-sink > acls.sh",
+            "nacre acls --sink User:nacre-sink --apply",
+        ),
     )
     for role in ROLES:
         does = "runs nacre validate and rejected" if role == "operator" else f"{role} connects as"

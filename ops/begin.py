@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Accept, once, that the first records of a topic are gone, and begin with what is left. The broker "
         "and the topics are those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",
+        examples=("nacre begin split", "nacre begin split nacre.rows:0:1200"),
     )
     parser.add_argument("service", choices=["split", "sink"], help="the service that is to begin; stop it first")
     parser.add_argument(

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Drop what is kept of sources that are gone: their tallies, shares and receipts, not their rows. "
         "Stop every sink first. A source that grows after that gets no receipt any more. The broker and the topics are "
         "those of the settings KAFKA_* and TOPIC_PREFIX in the environment.",
+        examples=("nacre forget data/2024.csv --output-dir out",),
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a source's path, or stdin-NAME")
     folder = Path(os.environ.get("OUTPUT_DIR") or "out")

@@ -4,7 +4,6 @@ File names cut long categories off, so paths cannot be read back: this command m
 even while sinks run; rows and bytes are as of each file's last checkpoint.
 """
 
-import argparse
 import os
 import sqlite3
 import sys
@@ -13,16 +12,18 @@ from pathlib import Path
 import orjson
 
 from common.protocol.output_folder import LEDGERS
+from common.settings_reader import ParserWithExamples
 from services.sink.ledger.inventory import index_of
 
 
 def main(argv: list[str]) -> int:
     """Print a line for every file."""
-    parser = argparse.ArgumentParser(
+    parser = ParserWithExamples(
         prog="nacre index",
         description="Print, for every file that sink has made, a JSON object: path (below OUTPUT_DIR), split, category "
         "(null for an empty field), schema, rows, bytes (as of the last checkpoint; for a finished file, before "
         "compression), finished.",
+        examples=("nacre index out",),
     )
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
     output_dir: Path = parser.parse_args(argv).output_dir

@@ -1,6 +1,5 @@
 """`nacre settings`: every setting of the three services as one Markdown table, generated from their models."""
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,7 @@ from types import MappingProxyType
 
 from common.setting import Setting, settings_of
 from common.settings import ServiceSettings
+from common.settings_reader import ParserWithExamples
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
@@ -21,8 +21,10 @@ _HEADINGS = ("setting", "services", "default", "what")
 
 def main(argv: list[str]) -> int:
     """Print the table."""
-    argparse.ArgumentParser(
-        prog="nacre settings", description="Print every setting of the three services, as a Markdown table."
+    ParserWithExamples(
+        prog="nacre settings",
+        description="Print every setting of the three services, as a Markdown table.",
+        examples=("nacre settings",),
     ).parse_args(argv)
     sys.stdout.write(settings_table(MODELS))
     return 0

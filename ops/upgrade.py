@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Let the pipeline of TOPIC_PREFIX go on in the newest format. Stop all services first, and start "
         "none of an older version after that: it refuses. Sources that are new have receipts from then on.",
+        examples=("nacre upgrade",),
     )
 
 

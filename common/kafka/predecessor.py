@@ -29,7 +29,9 @@ class Slot:
         self._held: socket.socket | None = None
         number = self._take(f"{settings.kafka_bootstrap_servers} {settings.topic_prefix} {service}")
         host = socket.gethostname()
-        self.client_id = f"nacre-{service}.{host}" if number is None else f"nacre-{service}.{host}.{number}"
+        # What the log calls this process.
+        self.replica = host if number is None else f"{host}.{number}"
+        self.client_id = f"nacre-{service}.{self.replica}"
 
     @property
     def is_held(self) -> bool:

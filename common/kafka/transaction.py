@@ -1,10 +1,12 @@
 """Outboxes, which gather records, and the transactions that commit them one after the other."""
 
 import asyncio
+import logging
 import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -18,6 +20,7 @@ from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import StartedProducer
 from common.kafka.pace import MOST_BYTES, Pace
+from common.kafka.partition_names import partition_names
 from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
@@ -177,7 +180,8 @@ class Transactions:
             if unmarked := await self._markers.find_missing(self._partitions):
                 is_abort = producer.owes_abort
                 ended = "an abort" if is_abort else "a commit"
-                log.warning("completing what the broker forgot", ended_by=ended, partitions=len(unmarked.partitions))
+                names = partition_names(unmarked.partitions)
+                log.warning("completing what the broker forgot", ended_by=ended, unmarked=names)
                 await complete_forgotten_end(producer.client, unmarked, self._group, is_abort=is_abort)
                 await self._markers.wait(self._partitions)
 
@@ -198,6 +202,8 @@ class Transactions:
     async def _transact(self, outbox: Outbox, offsets: Offsets | None) -> None:
         # The broker aborts a transaction that lasts longer.
         producer, began, size = self._producer.client, time.monotonic(), outbox.size
+        # Before the batches are sent, which takes them out of the outbox.
+        described = _describe(outbox, offsets) if log.is_enabled_for(logging.DEBUG) else None
         async with within(self._producer.timeout_s, f"a transaction of {self._producer.transactional_id} is not done"):
             await producer.begin_transaction()
             await asyncio.gather(*(self._send(*place, batches) for place, batches in outbox.batches.items()))
@@ -206,7 +212,10 @@ class Transactions:
             await producer.commit_transaction()
             # Before the next transaction begins: see forgotten_commits.
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
-        self._most_bytes = next_most_bytes(self._most_bytes, size, time.monotonic() - began, self._producer.timeout_s)
+        took_s = time.monotonic() - began
+        self._most_bytes = next_most_bytes(self._most_bytes, size, took_s, self._producer.timeout_s)
+        if described is not None:
+            log.debug("committed", **described, took_s=round(took_s, 3))
 
     async def _send(self, topic: str, partition: int, batches: list[NewBatch]) -> None:
         sent = []
@@ -222,6 +231,13 @@ class Transactions:
             if refusal := refusal_of_records(error, topic):
                 raise refusal from error
             raise
+
+
+def _describe(outbox: Outbox, offsets: Offsets | None) -> dict[str, Any]:
+    """An outbox as fields of a log line: records, bytes, where they go, and the offset that is committed with them."""
+    records = sum(batch.record_count() for batches in outbox.batches.values() for batch in batches)
+    offset = {"offset": max(each.offset for each in offsets.values())} if offsets else {}
+    return {"records": records, "bytes": outbox.size, "to": partition_names(outbox.batches), **offset}
 
 
 def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:

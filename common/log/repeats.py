@@ -43,6 +43,9 @@ def end_trouble() -> None:
 
 def drop_repeats(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """As a processor of structlog, drop a repeated line."""
+    if "library" in fields:
+        # Thousands a second, and long.
+        return fields
     event = fields.get("event", "")
     line = (event, *(str(fields.get(name, "")) for name in _DISTINGUISHING))
     is_known = line == _repeats.partitions if event == _ASSIGNED else line in _repeats.written

@@ -2,13 +2,14 @@
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 
 from common.batches import loops as batch_loops
 from common.errors import ConfigurationError
+from common.kafka.predecessor import Slot
 from common.log.setup import set_up_log
 from common.process.lifecycle import linger, run_service
 from common.process.memory import keep_large_blocks
@@ -22,21 +23,23 @@ log = structlog.get_logger()
 def run(
     service: str,
     model: type[Settings],
-    serve: Callable[[Settings, asyncio.Event], Awaitable[None]],
+    serve: Callable[[Settings, Slot, asyncio.Event], Awaitable[None]],
+    argv: Sequence[str],
     *,
+    program: str,
     positional: str | None = None,
 ) -> int:
-    """Read the settings, set up the log, run the service; return its exit code."""
-    program = f"python -m services.{service}"
+    """Read the settings, set up the log, run the service; return its exit code. `program` is what it was called as."""
     try:
-        settings = read_settings(model, sys.argv[1:], program=program, positional=positional)
+        settings = read_settings(model, argv, program=program, positional=positional)
     except ConfigurationError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return linger(error.exit_code, lambda line: sys.stderr.write(f"{program}: {line}\n"))
     keep_large_blocks()
-    set_up_log(settings, service)
+    slot = Slot(settings, service)
+    set_up_log(settings, service, slot.replica)
     # Both kinds if only one of the two modules is compiled.
     loops = "+".join(sorted({batch_loops.KIND, row_loops.KIND}))
     # Secret settings print as asterisks.
     log.info("starting", loops=loops, **shown(settings))
-    return run_service(partial(serve, settings), drain_deadline_s=settings.drain_deadline_s)
+    return run_service(partial(serve, settings, slot), drain_deadline_s=settings.drain_deadline_s)

@@ -43,7 +43,7 @@ def parse_row_key(key: bytes) -> tuple[str, Category]:
     category = tuple(map(_decode_part, rest.split("+"))) if has_parts else ()
     split = _ESCAPE.sub(_unescaped, name)
     if row_key(split, category) != key:
-        raise ValueError(f"{key!r} is no key of a category: split did not write it")
+        raise ValueError(f"a key of {len(key)} bytes is no key of a category: split did not write it")
     return split, category
 
 

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from common.broker_errors.kinds import ErrorKind
+from common.kafka.partition_names import partition_names
 from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
 from common.sessions.readiness import Readiness
 from common.waiting import pause
@@ -49,7 +50,7 @@ class AtWork:
                 self._readiness.set_not_ready(reason)
                 await pause(stop, _LOOK_INTERVAL_S)
                 continue
-            self._readiness.set_ready(len(self._consumer.assignment()))
+            self._readiness.set_ready(partition_names(self._consumer.assignment()))
             await wait_for_broker(self._consumer, answers=False, unless=self._is_unsettled)
             if self._is_unsettled():
                 continue

@@ -7,10 +7,12 @@ from typing import Any, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from structlog.contextvars import bind_contextvars
 
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on
 from common.aiokafka_internals.outages import ClientFailedError
 from common.kafka.clients import stop_consumer
+from common.kafka.partition_names import partition_names
 from common.sessions.at_work import AtWork
 from common.sessions.client_watch import watch_client
 from common.sessions.readiness import Readiness
@@ -54,10 +56,10 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._consumer.pause(*assigned)
             for partition in sorted(assigned):
                 stop = asyncio.Event()
-                task = asyncio.create_task(self._run(partition, stop))
+                task = asyncio.create_task(self._run_named(partition, stop))
                 task.add_done_callback(partial(self._on_done, stop))
                 self._tasks[partition] = (task, stop)
-            log.info("partitions assigned", partitions=_names(assigned))
+            log.info("partitions assigned", partitions=partition_names(assigned))
             self.assigned.set()
         except Exception as error:  # noqa: BLE001 - aiokafka would only log it
             self._fail(error)
@@ -66,7 +68,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         """End every task: it commits what is in flight, or is cancelled at the deadline."""
         try:
             if revoked:
-                log.info("partitions revoked", partitions=_names(revoked))
+                log.info("partitions revoked", partitions=partition_names(revoked))
             await self.close()
         except Exception as error:  # noqa: BLE001 - aiokafka would only log it
             self._fail(error)
@@ -83,7 +85,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for _, stop in ending.values():
             stop.set()
         if tasks := [task for task, _ in ending.values()]:
-            await _end(tasks)
+            await _end(tasks, partition_names(ending))
         # A partition that comes back is taken up only by its next task.
         self._taken_up.clear()
 
@@ -103,6 +105,11 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         for ended in await first_ended(asyncio.shield(self._failed), *reasons):
             ended.result()
 
+    async def _run_named(self, partition: TopicPartition, stop: asyncio.Event) -> None:
+        # Of this task alone, and of the tasks that it creates.
+        bind_contextvars(partitions=partition_names([partition]))
+        await self._run(partition, stop)
+
     def _on_done(self, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             if not stop.is_set():
@@ -121,12 +128,12 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._failed.exception()
 
 
-async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+async def _end(tasks: Collection[asyncio.Task[None]], partitions: Sequence[str]) -> None:
     _, late = await asyncio.wait(tasks, timeout=_REVOKE_DEADLINE_S)
     for task in late:
         task.cancel()
     if late:
-        log.warning("partition tasks cancelled", count=len(late))
+        log.warning("partition tasks cancelled", count=len(late), partitions=partitions)
         await asyncio.wait(late, timeout=_REVOKE_DEADLINE_S)
 
 
@@ -185,7 +192,3 @@ async def fetch(
     # aiokafka awaits nothing between taking batches from its fetcher and returning them: a cancellation loses none.
     fetching = read_on(consumer, partition, timeout_ms, _MOST_BATCHES)
     return await until_stopped(stop, fetching, sooner=sooner) or []
-
-
-def _names(partitions: Collection[TopicPartition]) -> list[str]:
-    return [f"{partition.topic}-{partition.partition}" for partition in sorted(partitions)]

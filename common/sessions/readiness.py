@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+from collections.abc import Sequence
 from time import monotonic
 
 import structlog
@@ -37,8 +38,8 @@ class Readiness:
         self._waiting: asyncio.TimerHandle | None = None
         self.is_ready = False
 
-    def set_ready(self, partitions: int) -> None:
-        """Note that this replica is at work, on so many partitions."""
+    def set_ready(self, partitions: Sequence[str]) -> None:
+        """Note that this replica is at work, on these partitions."""
         if self.is_ready or self._waiting is not None:
             return
         self._ready_at = monotonic()
@@ -78,7 +79,7 @@ class Readiness:
         self._logged_at[kind] = now
         self.is_ready = False
 
-    def _report_ready(self, partitions: int) -> None:
+    def _report_ready(self, partitions: Sequence[str]) -> None:
         self._waiting = None
         self.is_ready = True
         self._logged_at.clear()

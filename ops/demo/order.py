@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from common.settings_reader import ParserWithExamples
 from ops.demo.files import DemoError, count_input, repeat_rows
 from ops.findings import shown_path
 from services.split.categories.splits import parse_split_by
@@ -28,10 +29,11 @@ class Order(Struct, frozen=True):
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse the command line; exit with 2 if it is wrong."""
-    parser = argparse.ArgumentParser(
+    parser = ParserWithExamples(
         prog="nacre demo",
         description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
         f"lost or doubled. It starts its own Kafka, unless {BOOTSTRAP} names one.",
+        examples=("nacre demo", "nacre demo --rows 1000000 --split-by Sex,Rings:int"),
     )
     parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
     parser.add_argument(

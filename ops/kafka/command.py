@@ -5,6 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
+from common.settings_reader import ParserWithExamples
 from ops.kafka import jars
 from ops.kafka.jars import KAFKA_VERSION, LocalKafkaError
 from ops.kafka.local import LocalKafka
@@ -31,7 +32,11 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="nacre kafka", description="Run a real Apache Kafka on this machine.")
+    parser = ParserWithExamples(
+        prog="nacre kafka",
+        description="Run a real Apache Kafka on this machine.",
+        examples=("nacre kafka --port 9092", "nacre kafka --port 9092 --data-dir kafka-data --config num.partitions=3"),
+    )
     parser.add_argument("--port", type=int, help="default: a free port")
     parser.add_argument("--data-dir", type=Path, help="keep the data in this folder, and continue with what is there")
     parser.add_argument(

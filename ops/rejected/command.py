@@ -29,9 +29,9 @@ from ops.rejected.rejections import (
     csv_line_of,
     read_mended,
     split_shown,
-    table,
 )
 from ops.rejected.replay import ReplayOutcome, find_partitions, open_rejected, replay
+from ops.text_table import text_table
 
 _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130
@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         prog=_PROGRAM,
         description="Look at rejected rows and send them again. The broker and the topics are those of the settings "
         "KAFKA_* and TOPIC_PREFIX in the environment.",
+        examples=(
+            "nacre rejected list --by code",
+            "nacre rejected show --split Rings > mend.csv",
+            "nacre rejected replay --from mend.csv --yes",
+        ),
     )
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", parents=[filters], help="count rejected rows by reason, split and source")
@@ -141,7 +146,7 @@ async def _list(settings: ServiceSettings, selection: Selection, *, by: str, as_
         for row in rows:
             sys.stdout.buffer.write(orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
     elif rows:
-        sys.stdout.write(table(headings, [(row[0], split_shown(row[1]), *map(str, row[2:])) for row in rows]))
+        sys.stdout.write(text_table(headings, [(row[0], split_shown(row[1]), *map(str, row[2:])) for row in rows]))
     else:
         sys.stdout.write("no rejected rows\n")
     sys.stdout.flush()
@@ -200,7 +205,7 @@ def _report(outcome: ReplayOutcome, *, sent: bool) -> int:
         for (why, split, source), group in outcome.refused.groups.items()
     ]
     if rows:
-        sys.stdout.write(table(("what", "split", "source", "rows"), rows))
+        sys.stdout.write(text_table(("what", "split", "source", "rows"), rows))
     if outcome.done_before:
         sys.stdout.write(f"{outcome.done_before} rows were replayed before\n")
     if not rows and not outcome.done_before:

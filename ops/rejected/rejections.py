@@ -1,7 +1,7 @@
 """What `nacre rejected` decides: which rejected rows are selected, which can be sent again, and as what. Pure."""
 
 import csv
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 
 from msgspec import Struct
@@ -9,7 +9,6 @@ from msgspec import Struct
 from common.protocol.rejections import Rejection
 from common.rows.codec import JsonCodec, join_fields
 from common.rows.schema import Dialect, Schema
-from ops.printable import printable
 from ops.rejected.foreign_files import explain_foreign
 from services.ingest.parsing.framing import Reject, RowBlock, frame
 
@@ -223,14 +222,6 @@ def read_mended(lines: Iterable[str]) -> dict[int, Mended]:
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num}: {error}") from None
     return found
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows in aligned columns; control characters are escaped, because a terminal would obey them."""
-    cells = [[printable(cell) for cell in row] for row in (headings, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join(lines) + "\n"
 
 
 def split_shown(split: str) -> str:

@@ -28,13 +28,12 @@ _DESCRIPTION = """\
 Print the newest rows that are committed, or follow those that come. It joins no
 group, creates and commits nothing. The broker and the topics are those of the
 settings KAFKA_* and TOPIC_PREFIX in the environment."""
-_EXAMPLE = """\
-examples:
-  nacre tap                                     the newest 10 rows that ingest wrote
-  nacre tap categorized --split Sex --category M -n 3
-  nacre tap rejected -f                         rejected rows as they come, until Ctrl-C
-  nacre tap -f --source orders.csv --json | jq .row
-"""
+_EXAMPLES = (
+    "nacre tap",
+    "nacre tap categorized --split Sex --category M -n 3",
+    "nacre tap rejected -f",
+    "nacre tap -f --source orders.csv --json | jq .row",
+)
 
 
 def main(argv: list[str]) -> int:
@@ -64,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=PROGRAM,
         description=_DESCRIPTION,
-        epilog=_EXAMPLE,
+        examples=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(

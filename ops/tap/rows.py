@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 import orjson
 from msgspec import Struct
 
-from common.escaping import escaped
+from common.escaping import escaped, printable
 from common.protocol.messages import Mark
 from common.rows.codec import JsonCodec
 from common.rows.loops import take_out
 from common.rows.schema import Schema
-from ops.printable import printable
 from ops.tap.origins import Origin, OriginRun, Stage
 
 # As text, so many characters of a row or a name are shown, and so many bytes of a row are kept.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import structlog
 from msgspec.structs import replace
@@ -63,6 +64,8 @@ class ValidateSettings(IngestSettings, SplitSettings):
 
     Exit code 0: all is well. 1: something would be rejected, cannot be read or does not fit. 78: a setting is wrong.
     """
+
+    examples: ClassVar[tuple[str, ...]] = ("data/ --split-by Sex,Rings:int", "data/ --delimiter auto --no-broker")
 
     input: str = setting(description="a file, a folder (as for ingest) or a glob; also positional")
     split_by: str = setting(

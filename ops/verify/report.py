@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, field, to_builtins
 
-from ops.printable import printable
+from common.escaping import printable
 
 WELL, DIFFERS, NOT_YET = 0, 1, 75
 _MOST_LISTED = 100

@@ -35,6 +35,11 @@ Say whether the files in OUTPUT_DIR are what they have to be, without Kafka, als
 Without an option it reads all files: their checksums, and whether for each split files + rejected are what was
 read. Exit code 0: all is well. 1: something differs. 75: not all is delivered yet. 78: a setting or a path is wrong.
 """
+_EXAMPLES = (
+    "nacre verify out --quick",
+    "nacre verify out --source data/ --split-by Sex,Rings:int",
+    "nacre verify out --watch",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +68,9 @@ class Arguments(Struct, frozen=True):
 
 def read_arguments(argv: Sequence[str]) -> Arguments:
     """Read them, and settings that are not among them from the environment. Raises ConfigurationError."""
-    parser = Parser(prog=PROGRAM, description=_DESCRIPTION, formatter_class=RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog=PROGRAM, description=_DESCRIPTION, formatter_class=RawDescriptionHelpFormatter, examples=_EXAMPLES
+    )
     parser.add_argument("output_dir", nargs="?", type=Path, default=Path(os.environ.get("OUTPUT_DIR") or "out"))
     add = parser.add_argument
     add("--quick", action="store_true", help="read no file: compare lengths, and look for files that are not sink's")

@@ -165,14 +165,14 @@ class Ingest:
         return {each.source: self._context.check_progress(each) for each in records if isinstance(each, Progress)}
 
 
-async def serve(settings: IngestSettings, stop: asyncio.Event) -> None:
+async def serve(settings: IngestSettings, slot: Slot, stop: asyncio.Event) -> None:
     """Read INPUT into Kafka until `stop`, or, with ONCE, to its end.
 
     ServiceError, once everything else is done, if ONCE could not read some source, or rejected every row of one.
     """
     # Report a path that is not there, and files that cannot leave, before connecting to any broker.
     check_input(settings)
-    await run_sessions(settings, partial(_session, settings, Slot(settings, "ingest")), stop)
+    await run_sessions(settings, partial(_session, settings, slot), stop)
 
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.rows.schema import RowFormat
@@ -31,6 +31,11 @@ def _checked_quote(text: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class IngestSettings(ServiceSettings):
     """ingest reads CSV files and writes each row as a Kafka record, exactly once."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "data/",
+        "'data/*.csv' --once --delimiter auto --kafka-bootstrap-servers broker:9092",
+    )
 
     input: str = setting(
         description="a file, a folder (its *.csv, *.csv.gz and *.csv.zst files, recursive), a glob, or - for standard "

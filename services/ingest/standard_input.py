@@ -57,7 +57,7 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
     log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
         transactions = Transactions(producer, [TopicPartition(context.topics.progress, home), *context.writes_to()])
-        readiness.set_ready(1)
+        readiness.set_ready(())
         try:
             with client_failures_as_outages():
                 await _read_to_end(_StreamReader(context, source, transactions, home), stop)

@@ -1,17 +1,21 @@
 """A partition's checkpoint: a thread makes the written rows durable while more are written."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import structlog
+
 from services.sink.disk.durability import make_durable
-from services.sink.ledger.database import Ledger
+from services.sink.ledger.database import NEXT_OFFSET, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.rolling.finisher import Finisher
 from services.sink.tallies.additions import Tallied
 from services.sink.tallies.states import Unshared
-from services.sink.threads import in_thread
+from services.sink.threads import in_thread, new_thread
+
+log = structlog.get_logger()
 
 
 class Checkpoint:
@@ -33,7 +37,7 @@ class Checkpoint:
         self._finisher = finisher
         self._clock = clock
         self._is_closing = is_closing
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"{name}-checkpoint")
+        self._thread = new_thread(f"{name}-checkpoint")
 
     @property
     def busy(self) -> bool:
@@ -47,12 +51,20 @@ class Checkpoint:
     def _sync_and_commit(
         self, facts: dict[str, str], changes: Changes, folders: Collection[str], tallied: Tallied
     ) -> list[Unshared]:
+        began = time.monotonic()
         # Files first: the ledger must never know of bytes that a power cut could take. A checkpoint that `close` gives
         # up leaves the ledger as it was.
         if make_durable(self._root, changes.paths, folders, self._is_closing):
             unshared = self._ledger.commit(facts, changes, tallied, self._clock())
             # After the commit: a start must not cut back a file that has its final name, nor append to it.
             self._finisher.begin(changes.finished)
+            log.debug(
+                "checkpoint committed",
+                offset=int(facts[NEXT_OFFSET]),
+                files=len(changes.open) + len(changes.finished),
+                finished=len(changes.finished),
+                took_s=round(time.monotonic() - began, 3),
+            )
             return unshared
         return []
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -27,7 +26,7 @@ from services.sink.rolling.finisher import Finisher
 from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallying
 from services.sink.tallies.states import Unshared
-from services.sink.threads import in_thread
+from services.sink.threads import in_thread, new_thread
 
 _MEMORY_LIMITS = MemoryLimits()
 
@@ -61,7 +60,7 @@ class PartitionFiles:
         # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
         # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
         name = ledger_path.rpartition("/")[2]
-        self._looking = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._looking = new_thread(name)
         self._closing = Event()
         # The finisher has its own thread as well, because packing takes long.
         self._finisher = Finisher(root, self._ledger, rolling, clock, self._closing.is_set)

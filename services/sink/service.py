@@ -201,11 +201,11 @@ async def _add(partition: TopicPartition, files: PartitionFiles, batches: Sequen
         raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
 
 
-async def serve(settings: SinkSettings, stop: asyncio.Event) -> None:
+async def serve(settings: SinkSettings, slot: Slot, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
     check_root(settings.output_dir)
     check_pipeline(settings.output_dir, settings.topic_prefix)
-    await run_sessions(settings, partial(_session, settings, Slot(settings, "sink"), time.time()), stop)
+    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop)
 
 
 async def _session(

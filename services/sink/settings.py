@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from common.protocol.output_folder import PROOFS
 from common.setting import setting
@@ -15,6 +16,11 @@ from services.sink.rolling.limits import Limits, Rolling
 @dataclass(frozen=True, kw_only=True)
 class SinkSettings(ServiceSettings):
     """sink reads categorized rows and appends each to its category's file, exactly once."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "--output-dir out",
+        "--output-dir out --roll-at-end --compress zstd --kafka-bootstrap-servers broker:9092",
+    )
 
     output_dir: Path = setting(
         Path("out"), description="the folder of the files; the ledgers live in a hidden folder inside"

@@ -3,10 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar, TypeVarTuple
+
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+
+def new_thread(name: str) -> ThreadPoolExecutor:
+    """One thread, whose log lines name the partition that the caller's do."""
+    binding = partial(bind_contextvars, **get_contextvars())
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=name, initializer=binding)
 
 
 def in_thread(thread: ThreadPoolExecutor, function: Callable[[*Ts], T], *arguments: *Ts) -> "asyncio.Future[T]":

@@ -1,22 +1,24 @@
 """`python -m services.split`."""
 
 import sys
+from collections.abc import Sequence
 
 from common.process.library_check import refuse_other_aiokafka
 from common.process.lifecycle import begin
 
 
-def main() -> int:
-    """Run split and return the exit code."""
+def main(argv: Sequence[str] | None = None, program: str = "python -m services.split") -> int:
+    """Run split and return the exit code. `program` is what it was called as."""
     begin()
-    if code := refuse_other_aiokafka("python -m services.split"):
+    if code := refuse_other_aiokafka(program):
         return code
     # Signals must be handled before these imports, which take most of a second.
     from common.process.main import run  # noqa: PLC0415
     from services.split.service import serve  # noqa: PLC0415
     from services.split.settings import SplitSettings  # noqa: PLC0415
 
-    return run("split", SplitSettings, serve)
+    arguments = sys.argv[1:] if argv is None else argv
+    return run("split", SplitSettings, serve, arguments, program=program)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from common.protocol.position import Position, decode_position, digest
 from common.protocol.rejections import Rejection, decode_rejection
 from common.protocol.tolerance import Tolerance, permits_all
 from common.settings import ServiceSettings
+from services.split.categories.labels import without_value
 from services.split.categories.splits import Split
 
 
@@ -74,7 +75,7 @@ async def _first_reasons(settings: ServiceSettings, splits: Collection[str]) -> 
             for record in records:
                 found = decode_rejection(record.headers, record.value)
                 if isinstance(found, Rejection) and found.split in splits:
-                    reasons.setdefault(found.split, found.reason)
+                    reasons.setdefault(found.split, without_value(found.reason))
             if len(reasons) == len(splits):
                 break
     return reasons

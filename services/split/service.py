@@ -148,9 +148,9 @@ class Splitter:
         return categorizer
 
 
-async def serve(settings: SplitSettings, stop: asyncio.Event) -> None:
+async def serve(settings: SplitSettings, slot: Slot, stop: asyncio.Event) -> None:
     """Split rows until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(settings, partial(_session, settings, Slot(settings, "split"), time.time()), stop)
+    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop)
 
 
 async def _session(

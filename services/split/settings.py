@@ -1,6 +1,7 @@
 """The settings of split."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from common.protocol.tolerance import MAX_REJECTED, Tolerance, parse_tolerance
 from common.setting import setting
@@ -16,6 +17,11 @@ def _checked_splits(text: str) -> str:
 @dataclass(frozen=True, kw_only=True)
 class SplitSettings(ServiceSettings):
     """split reads rows and writes each to its category, exactly once, for several splits at the same time."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "--split-by Sex,Rings:int",
+        "--split-by 'Sex+Rings,size=Length:float/0.1' --exit-when-done --kafka-bootstrap-servers broker:9092",
+    )
 
     split_by: str = setting(
         description="the splits, separated by commas: Sex,Rings | two columns: Sex+Rings | typed: Rings:int, "

@@ -120,6 +120,10 @@ class Pipeline:
         """Start a service through a module of the tests that changes something in it."""
         return self._start(name, [launcher, f"services.{name}"], settings, subprocess.DEVNULL)
 
+    def start_command(self, name: str, *arguments: str | Path, **settings: str) -> Service:
+        """Start a service as `nacre NAME`."""
+        return self._start(name, ["ops", name, *arguments], settings, subprocess.DEVNULL)
+
     def start_ingest_of(self, standard_input: IO[bytes], given: str = "-", **settings: str) -> Service:
         """Start an ingest that reads its standard input, named by `given`."""
         return self._start("ingest", ["services.ingest", given], settings, standard_input)

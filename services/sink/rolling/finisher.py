@@ -5,7 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 
 import orjson
@@ -16,6 +16,7 @@ from services.sink.ledger.entries import Entry
 from services.sink.memory import CategoryState
 from services.sink.rolling.finished_files import prepare, put_in_place, remove_copies
 from services.sink.rolling.limits import NEVER, Due, Rolling, with_end
+from services.sink.threads import new_thread
 
 # How late a timer may finish a file.
 _DUE_INTERVAL_S = 0.5
@@ -38,8 +39,8 @@ class Finisher:
         self._rolling = rolling
         self._clock = clock
         self._is_closing = is_closing
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finisher")
-        self._under_way: deque[Future[None]] = deque()
+        self._thread = new_thread("finisher")
+        self._under_way = deque[Future[None]]()
         self._ends: dict[str, int] = {}
         # Files begun by then are finished, because every row for them has arrived.
         self._ended_at = NEVER

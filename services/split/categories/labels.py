@@ -141,6 +141,12 @@ def label_of(column: Column) -> str:
     return column.label if column.label.isprintable() else _shown(column.label)
 
 
+def without_value(reason: str) -> str:
+    """A reason without the field's value that it may end with, for the log: that shows no row's content."""
+    before, begins, _ = reason.partition(": '")
+    return before if begins and reason.endswith("'") else reason
+
+
 def _shown(value: bytes | str) -> str:
     """Quote a value for a one-line reason, shortened."""
     text = value if isinstance(value, str) else value[: 4 * _SHOWN_LENGTH_LIMIT + 4].decode(errors="backslashreplace")

@@ -120,3 +120,17 @@ def test_any_text_is_a_value_or_a_wrong_one(name: str, text: str) -> None:
         return
     if isinstance(value, float):
         assert math.isfinite(value)
+
+
+@pytest.mark.parametrize(
+    ("given_text", "seen"),
+    [
+        ("https://me:hunter2@login.example/token?a=b@c", "https://**********@login.example/token?a=b@c"),
+        ("https://login.example/a@b", "https://login.example/a@b"),
+        ("me@example", "me@example"),
+    ],
+)
+def test_user_and_password_in_an_address_are_not_shown(given_text: str, seen: str) -> None:
+    settings = make_settings(ServiceSettings, {"kafka_oauth_token_endpoint": given_text})
+    assert shown(settings)["kafka_oauth_token_endpoint"] == seen
+    assert settings.kafka_oauth_token_endpoint == given_text

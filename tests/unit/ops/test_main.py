@@ -9,8 +9,12 @@ from ops.demo import command as demo
 def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")] == [
+        "ingest",
+        "split",
+        "sink",
         "acls",
         "begin",
+        "config",
         "demo",
         "forget",
         "index",
@@ -26,7 +30,8 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    names = "acls, begin, demo, forget, index, kafka, rejected, settings, tap, upgrade, validate, verify"
+    services, others = "ingest, split, sink", "acls, begin, config, demo, forget, index, kafka, rejected, settings"
+    names = f"{services}, {others}, tap, upgrade, validate, verify"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 

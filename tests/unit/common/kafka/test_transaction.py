@@ -1,14 +1,17 @@
 """Outboxes on their way into Kafka: one transaction after the other, and no commit of undelivered records."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Collection
 from typing import Any
 
 import pytest
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, NotLeaderForPartitionError
 from aiokafka.structs import OffsetAndMetadata
+from structlog.testing import LogCapture
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.transaction_markers import Consumed, Unmarked
@@ -104,6 +107,39 @@ async def test_all_is_delivered_before_the_offsets_go_and_the_markers_are_waited
     assert producer.done[0] == "begin"
     assert sorted(producer.done[1:5]) == ["delivered", "delivered", "send 1 to a-0", "send 1 to b-0"]
     assert producer.done[5:] == ["offsets [7] of group", "commit", "markers ['a-0', 'b-0']"]
+
+
+def log_at(level: int, monkeypatch: pytest.MonkeyPatch) -> LogCapture:
+    """What transactions log from here on, at this level or above."""
+    capture = LogCapture()
+    wrapper = structlog.make_filtering_bound_logger(level)
+    monkeypatch.setattr(transaction_module, "log", structlog.wrap_logger(None, [capture], wrapper_class=wrapper))
+    return capture
+
+
+@pytest.mark.usefixtures("markers")
+async def test_each_commit_is_a_line_at_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = log_at(logging.DEBUG, monkeypatch)
+    transactions = transactions_of(Producer())
+    outbox = filled(transactions, "b", "a", "a")
+    size = outbox.size
+    await transactions.commit(outbox, OFFSETS)
+    await transactions.settle()
+    [line] = capture.entries
+    assert line.pop("took_s") >= 0
+    assert line == {
+        "event": "committed", "log_level": "debug", "records": 3, "bytes": size, "to": ["a-0", "b-0"], "offset": 7
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("markers")
+async def test_at_info_a_commit_is_not_even_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = log_at(logging.INFO, monkeypatch)
+    monkeypatch.setattr(transaction_module, "_describe", None)
+    transactions = transactions_of(Producer())
+    await transactions.commit(filled(transactions, "a"), OFFSETS)
+    await transactions.settle()
+    assert capture.entries == []
 
 
 @pytest.mark.usefixtures("markers")

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka import TopicPartition
+from structlog.contextvars import get_contextvars
 
 from common.aiokafka_internals.outages import ClientFailedError
 from common.sessions.partition_tasks import PartitionTasks
@@ -29,6 +30,7 @@ class Work:
     def __init__(self) -> None:
         self.consumer = Consumer()
         self.begun: list[TopicPartition] = []
+        self.logged_as: dict[TopicPartition, object] = {}
         self.running: set[TopicPartition] = set()
         self.taken_up: set[TopicPartition] = set()
         self.ends: dict[TopicPartition, asyncio.Future[None]] = {}
@@ -37,6 +39,7 @@ class Work:
     async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """One partition's task."""
         self.begun.append(partition)
+        self.logged_as[partition] = get_contextvars()
         # Paused before: otherwise records could come from before the offset where it begins.
         assert partition in self.consumer.paused
         self.taken_up.add(partition)
@@ -54,6 +57,14 @@ class Work:
 @pytest.fixture
 async def work() -> Work:
     return Work()
+
+
+async def test_what_a_task_logs_names_its_partition_alone(work: Work) -> None:
+    work.tasks.on_partitions_assigned([_FIRST, _SECOND])
+    await asyncio.sleep(0)
+    assert work.logged_as == {_FIRST: {"partitions": ["rows-0"]}, _SECOND: {"partitions": ["rows-1"]}}
+    assert get_contextvars() == {}
+    await work.tasks.close()
 
 
 async def test_no_task_begins_once_its_session_is_over(work: Work) -> None:

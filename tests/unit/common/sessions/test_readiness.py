@@ -16,6 +16,8 @@ from common.sessions.readiness import Readiness
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 
+SIX = [f"rows-{number}" for number in range(6)]
+
 
 class Clock:
     now = 1000.0
@@ -78,10 +80,10 @@ def test_a_cause_that_changes_is_said_again_and_two_in_turn_are_no_flood(
 
 def test_after_it_was_ready_the_same_cause_is_news(said: list[str], readiness: Readiness, clock: Clock) -> None:
     readiness.set_not_ready("refused")
-    readiness.set_ready(6)
+    readiness.set_ready(SIX)
     clock.now += 30
     readiness.set_not_ready("refused")
-    assert said == ["not ready refused", "ready 6", "not ready refused"]
+    assert said == ["not ready refused", f"ready {SIX}", "not ready refused"]
 
 
 async def test_who_fails_again_and_again_right_after_being_ready_is_ready_only_when_it_lasts(
@@ -89,15 +91,15 @@ async def test_who_fails_again_and_again_right_after_being_ready_is_ready_only_w
 ) -> None:
     monkeypatch.setattr(readiness_module, "_STEADY_S", 0.01)
     for _ in range(50):
-        readiness.set_ready(6)
+        readiness.set_ready(SIX)
         clock.now += 1
         readiness.set_not_ready("refused")
         clock.now += 1
-    assert said == ["ready 6", "not ready refused"] * 5
-    readiness.set_ready(6)
+    assert said == [f"ready {SIX}", "not ready refused"] * 5
+    readiness.set_ready(SIX)
     while len(said) == 10:  # noqa: ASYNC110 - it offers no event
         await asyncio.sleep(0.01)
-    assert said[10:] == ["ready 6"]
+    assert said[10:] == [f"ready {SIX}"]
     assert readiness.is_ready
 
 
@@ -114,7 +116,7 @@ def test_lines_of_a_session_that_fails_are_written_once(said: list[str], readine
         ["not", "ready"],
         ["partition", "taken"],
     ]
-    readiness.set_ready(2)
+    readiness.set_ready(["rows-0", "rows-1"])
     log.info("partitions assigned", partitions=["rows-0", "rows-1"])
     log.info("partitions assigned", partitions=["rows-0", "rows-1"])
     assert [line.split()[0] for line in said[4:]] == ["ready", "partitions", "partitions"]
@@ -141,22 +143,22 @@ async def test_a_failure_is_reported_with_its_cause(
         return Diagnosis(ErrorKind.WAITS, reason, reason.partition(":")[0])
 
     monkeypatch.setattr(readiness_module, "diagnose", diagnose)
-    readiness.set_ready(6)
+    readiness.set_ready(SIX)
     assert (await readiness.report(OSError())).reason == "disk full: a.csv"
     assert not readiness.is_ready
     # One cause is logged with its first reason, another with its own.
     await readiness.report(OSError())
     await readiness.report(OSError())
-    assert said == ["ready 6", "not ready disk full: a.csv", "not ready disk failing: b.csv"]
+    assert said == [f"ready {SIX}", "not ready disk full: a.csv", "not ready disk failing: b.csv"]
 
 
 def test_it_was_steady_once_it_was_ready_for_a_while(readiness: Readiness, clock: Clock) -> None:
     began = clock.now
-    readiness.set_ready(6)
+    readiness.set_ready(SIX)
     clock.now += 1
     assert not readiness.was_steady_since(began)
     readiness.set_not_ready("refused")
-    readiness.set_ready(6)
+    readiness.set_ready(SIX)
     clock.now += 30
     assert readiness.was_steady_since(began)
     readiness.set_not_ready("refused")
@@ -172,7 +174,7 @@ async def test_a_failure_while_it_waits_to_be_steady_keeps_it_from_being_ready(
 ) -> None:
     monkeypatch.setattr(readiness_module, "_STEADY_S", 0.01)
     for _ in range(6):
-        readiness.set_ready(6)
+        readiness.set_ready(SIX)
         clock.now += 1
         readiness.set_not_ready("refused")
     await asyncio.sleep(0.05)

@@ -36,7 +36,7 @@ class Life:
         if works_s is None:
             return
         if works_s:
-            readiness.set_ready(1)
+            readiness.set_ready(["rows-0"])
         self.now += works_s
         raise AuthenticationFailedError
 

@@ -42,9 +42,9 @@ from ops.rejected.rejections import (
     check_row,
     csv_line_of,
     read_mended,
-    table,
 )
 from ops.rejected.replay import RejectedTopic
+from ops.text_table import text_table
 from services.sink.grouping import rejection_grouping
 from services.sink.ledger.entries import REJECTED_KEY
 from services.split.categories.splits import parse_split_by
@@ -297,4 +297,4 @@ def test_groups_beyond_the_limit_are_counted_together() -> None:
 
 
 def test_a_table_holds_nothing_that_a_terminal_obeys() -> None:
-    assert table(("a", "b"), [("x\x1b[2J", "1")]) == "a         b\nx\\x1b[2J  1\n"
+    assert text_table(("a", "b"), [("x\x1b[2J", "1")]) == "a         b\nx\\x1b[2J  1\n"

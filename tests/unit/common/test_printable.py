@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.printable import printable
+from common.escaping import printable
 
 
 @given(st.text())
