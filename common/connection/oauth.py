@@ -5,15 +5,12 @@ import base64
 import json
 import re
 import ssl
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import structlog
@@ -21,6 +18,7 @@ from aiokafka.errors import AuthenticationFailedError, KafkaConnectionError, Kaf
 from msgspec import Struct
 from msgspec.structs import replace
 
+from common.connection.http import in_daemon_thread, opener
 from common.connection.secret_files import read_secret
 from common.errors import ConfigurationError
 from common.setting import Secret
@@ -28,8 +26,6 @@ from common.settings import ServiceSettings
 from common.waiting import ignore_failure
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 _ANSWER_DEADLINE_S = 5.0
 _MOST_BYTES = 2**20
@@ -105,7 +101,7 @@ class Tokens:
 
     async def _ask(self) -> None:
         asked_at = time.monotonic()
-        text, lifetime_s = await _in_daemon_thread(lambda: request_token(self._request))
+        text, lifetime_s = await in_daemon_thread("token", lambda: request_token(self._request))
         certain_s = max(0.0, lifetime_s - _ROUNDED_S)
         self._token = _Token(text, asked_at + _RENEW_AT * certain_s, asked_at + certain_s)
 
@@ -143,7 +139,7 @@ def request_token(request: TokenRequest) -> tuple[str, float]:
         # An outage, not a refusal: a file may be missing for an instant while it is replaced.
         raise KafkaConnectionError(str(error)) from None
     try:
-        with _opener(context).open(_http_request(request, secret), timeout=_ANSWER_DEADLINE_S) as answer:
+        with opener(context).open(_http_request(request, secret), timeout=_ANSWER_DEADLINE_S) as answer:
             return _read_answer(answer.read(_MOST_BYTES))
     except urllib.error.HTTPError as error:
         with error:
@@ -164,17 +160,6 @@ def _http_request(request: TokenRequest, secret: str) -> urllib.request.Request:
         urlencode(form).encode(),
         {"Authorization": f"Basic {credentials}", "Accept": "application/json"},
     )
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would take the secret to another server."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none, so that the answer is an HTTPError."""
-
-
-def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
-    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
 
 
 def _read_answer(body: bytes) -> tuple[str, float]:
@@ -224,25 +209,3 @@ def _context(request: TokenRequest) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=request.ca_location)
     except OSError as error:
         raise ConfigurationError(f"KAFKA_OAUTH_CA_LOCATION {request.ca_location}: {error.strerror or error}") from None
-
-
-async def _in_daemon_thread(work: Callable[[], T]) -> T:
-    """Return `work()`. Not in one of the loop's own threads: a process that ends waits for those, even if they hang."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def resolve(set_outcome: Callable[[Any], None], value: object) -> None:
-        if not done.done():
-            set_outcome(value)
-
-    def run() -> None:
-        try:
-            outcome: tuple[Callable[[Any], None], object] = (done.set_result, work())
-        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
-            outcome = (done.set_exception, error)
-        # The loop may be closed by now.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(resolve, *outcome)
-
-    threading.Thread(target=run, name="token", daemon=True).start()
-    return await done

@@ -8,6 +8,8 @@ HIDDEN = ".nacre"
 # The ledgers of all partitions, as a glob.
 LEDGERS = f"{HIDDEN}/*.ledger"
 FOLDER_LOCK = f"{HIDDEN}/folder.lock"
+# How far receipts are posted to ON_DELIVERY.
+POSTED = f"{HIDDEN}/posted.json"
 # The rejected rows.
 REJECTED_PATH = "rejected.csv"
 # The folder of receipts, and what is written of the whole folder.

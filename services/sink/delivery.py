@@ -1,10 +1,13 @@
 """What a sink does for receipts: it shares what its partitions have safe, and the owner of `rejected` issues them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -13,7 +16,7 @@ from common.pipeline.start import Pipeline
 from common.protocol.output_folder import RECEIPTS
 from common.protocol.shares import encode_share
 from common.version import VERSION
-from common.waiting import pause
+from common.waiting import pause, wait_for_all
 from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
 from services.sink.receipts.issuing import Issuing, read_joined, withdraw
@@ -21,6 +24,11 @@ from services.sink.receipts.resting import find_resting
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
 from services.sink.tallies.joining import Makers
+
+if TYPE_CHECKING:
+    from services.sink.receipts.posting import Posting
+
+log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.02
 # A broker answers at once when a share comes.
@@ -42,6 +50,8 @@ class Delivery:
         self._sender = sender
         self._find_resting = partial(find_resting, admin, settings)
         self._issuing: Issuing | None = None
+        self._posting: Posting | None = None
+        self._receipts_id = pipeline.identity.topics[pipeline.topics.receipts]
         # The files of `rejected`, whose ledger knows each source that has ended; None unless this sink owns them.
         self._rejected: PartitionFiles | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
@@ -62,19 +72,41 @@ class Delivery:
         try:
             await self._issue(stop)
         finally:
-            self._rejected = self._issuing = None
+            self._rejected = self._issuing = self._posting = None
 
     async def _issue(self, stop: asyncio.Event) -> None:
         async with open_reader(self._settings, "nacre-receipts") as reader:
             joined = await read_joined(reader, self._topics, self._folder)
         # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
         await withdraw(self._sender, self._topics, joined)
-        async with open_reader(self._settings, "nacre-shares", max_wait_ms=_MAX_WAIT_MS) as consumer:
+        async with AsyncExitStack() as opened:
+            # Before any is issued: it posts those that come from now on.
+            posting = await self._open_posting(opened)
+            consumer = await opened.enter_async_context(self._open_reader("nacre-shares"))
             root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
             self._issuing = Issuing(
                 root, self._topics, self._makers, consumer, self._sender, joined, self._find_resting
             )
-            await self._issuing.run(stop)
+            await wait_for_all(self._issuing.run(stop), *(each.run(stop) for each in posting))
+
+    async def _open_posting(self, opened: AsyncExitStack) -> "list[Posting]":
+        """What posts receipts to ON_DELIVERY, if that is set."""
+        url = self._settings.on_delivery
+        if url is None:
+            return []
+        # An HTTP client is loaded only where it is asked for.
+        from services.sink.receipts.posting import Posting  # noqa: PLC0415
+
+        partition = TopicPartition(self._topics.receipts, 0)
+        consumer = await opened.enter_async_context(self._open_reader("nacre-on-delivery"))
+        self._posting = Posting(
+            self._settings.output_dir, url.reveal(), partition, self._receipts_id, self._folder, consumer
+        )
+        await self._posting.begin()
+        return [self._posting]
+
+    def _open_reader(self, client_id: str) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+        return open_reader(self._settings, client_id, max_wait_ms=_MAX_WAIT_MS)
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
@@ -85,6 +117,19 @@ class Delivery:
         while (
             not stop.is_set() and self._rejected is not None and (self._issuing is None or self._issuing.position < end)
         ):
+            await pause(stop, _LOOK_INTERVAL_S)
+
+    async def all_posted(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        """Wait until every receipt that is there now is posted; no longer than DRAIN_DEADLINE_S, or until `stop`."""
+        if self._posting is None:
+            return
+        partition = TopicPartition(self._topics.receipts, 0)
+        end = (await consumer.end_offsets([partition]))[partition]
+        given_up_at = time.monotonic() + self._settings.drain_deadline_s
+        while not stop.is_set() and self._posting is not None and self._posting.position < end:
+            if time.monotonic() > given_up_at:
+                log.warning("ON_DELIVERY has not taken all receipts: the next start goes on with them")
+                return
             await pause(stop, _LOOK_INTERVAL_S)
 
     async def find_undelivered(

@@ -175,13 +175,12 @@ class Sink:
             lock.release()
 
     def _files_of(self, partition: TopicPartition) -> PartitionFiles:
-        root, ledger = self._settings.output_dir, ledger_path(partition.topic, partition.partition)
-        formats = self._identity.formats
+        ledger, formats = ledger_path(partition.topic, partition.partition), self._identity.formats
+        make = partial(PartitionFiles, self._settings.output_dir, ledger, self._registry, formats=formats)
         if partition.topic == self._topics.rejected:
             # The file of rejected rows is never finished.
-            group = rejection_grouping(formats)
-            return PartitionFiles(root, ledger, self._registry, NOTHING_FINISHED, group=group, formats=formats)
-        return PartitionFiles(root, ledger, self._registry, self._settings.rolling, formats=formats)
+            return make(NOTHING_FINISHED, group=rejection_grouping(formats))
+        return make(self._settings.rolling)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
@@ -232,6 +231,7 @@ async def _session(
             await sink.finish_files(stop)
             await delivery.all_issued(consumer, stop)
             await proofs.concluded(consumer, stop)
+            await delivery.all_posted(consumer, stop)
 
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
         await run_partition_tasks(

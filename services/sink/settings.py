@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from common.protocol.output_folder import PROOFS
-from common.setting import setting
+from common.setting import Secret, setting
 from common.settings import ServiceSettings
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
 from services.sink.rolling.finished_files import SUFFIXES, Packing
@@ -59,6 +59,12 @@ class SinkSettings(ServiceSettings):
         description="what is written of the output, separated by commas: receipts (a file for each delivered source), "
         "manifest (manifest-sha256.txt), datapackage (datapackage.json), success (_SUCCESS, once a finite run has "
         "delivered all); or none",
+    )
+
+    on_delivery: Secret | None = setting(
+        None,
+        pattern=r"https?://[A-Za-z0-9.\-:\[\]]+([/?][!-~]*)?",
+        description="http or https URL to which each receipt is posted as JSON, at least once; never logged",
     )
 
     @cached_property

@@ -20,11 +20,11 @@ from common.protocol.messages import Mark, decode_control, encode_control
 from common.protocol.output_folder import LEDGERS, ledger_path
 from common.protocol.receipts import encode_receipt
 from common.protocol.shares import Share
+from services.sink.disk.writing import write_whole
 from services.sink.grouping import group_by_key, rejection_grouping
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
 from services.sink.paths.receipts import receipt_path
-from services.sink.receipts.issuing import write_receipts
 from services.sink.rolling.limits import NOTHING_FINISHED, Rolling
 from services.sink.tallies.joining import Makers, join
 from services.split.categories.splits import parse_split_by
@@ -121,7 +121,7 @@ class Delivery:
         for share in shares:
             by_source.setdefault(share.source, []).append(share)
         receipts = {source: join(found, makers) for source, found in by_source.items()}
-        write_receipts(
+        write_whole(
             self.root,
             {
                 receipt_path(source): encode_receipt(receipt)

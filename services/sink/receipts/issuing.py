@@ -6,12 +6,11 @@ joined again.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,13 +20,10 @@ from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
 from common.kafka.reading import read_until
 from common.pipeline.topics import Topics
-from common.protocol.output_folder import UNDER_WAY
 from common.protocol.receipts import Receipt, encode_receipt
 from common.protocol.shares import Share, decode_share
 from common.waiting import until_stopped
-from services.sink.disk.durability import make_durable
-from services.sink.disk.errors import naming
-from services.sink.disk.output_root import OutputRoot
+from services.sink.disk.writing import write_whole
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import Sender
 from services.sink.tallies.joining import Makers, find_lack, join
@@ -154,7 +150,7 @@ class Issuing:
             return
         if self._root is not None:
             receipts = {receipt_path(source): value for source, value, _ in found}
-            await in_thread(self._thread, write_receipts, self._root, receipts)
+            await in_thread(self._thread, write_whole, self._root, receipts)
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [
@@ -230,21 +226,3 @@ class Shares:
     def close(self) -> None:
         """Drop all."""
         self._db.close()
-
-
-def write_receipts(root: Path, receipts: Mapping[str, bytes]) -> None:
-    """Write receipts by path, each in one step, and make them durable. Raises DiskError."""
-    with OutputRoot(root) as output:
-        for path, content in receipts.items():
-            descriptor = output.open(path + UNDER_WAY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, make_folders=True)
-            with naming(root / path), os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-        make_durable(root, [path + UNDER_WAY for path in receipts], [], lambda: False)
-        for path in receipts:
-            output.rename(path + UNDER_WAY, path)
-    folders = {folder for path in receipts for folder in _folders_above(path)}
-    make_durable(root, [], folders, lambda: False)
-
-
-def _folders_above(path: str) -> list[str]:
-    return ["" if str(folder) == "." else str(folder) for folder in PurePosixPath(path).parents]

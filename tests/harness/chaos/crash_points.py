@@ -199,7 +199,7 @@ POINTS = (
     # sink: shares, and receipts, each in a file before it is sent.
     Point("ledger_unshared", _SINK, "services.sink.ledger.database:Ledger.unshared"),
     Point("send_shares", _SINK, "services.sink.receipts.sharing:Sender.send", when=_to("shares"), needs="end"),
-    Point("receipts", _SINK, "services.sink.receipts.issuing:write_receipts", needs="end"),
+    Point("receipts", _SINK, "services.sink.receipts.issuing:write_whole", needs="end"),
     Point("receipt_rename", _SINK, "os:rename", when=_renames_receipt, repeats=False, needs="end"),
     Point(
         "send_receipts",
