@@ -84,7 +84,7 @@ class Sink:
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
         clock = asyncio.get_running_loop().time
-        checkpointed_at = clock()
+        checkpointed_at, begun = clock(), position
         while not stop.is_set():
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, files.checkpoint.under_way)
             self.has_worked = self.has_worked or bool(batches)
@@ -98,9 +98,12 @@ class Sink:
             if step is Step.FETCH:
                 continue
             await self._settle(partition, files)
+            # Under load something is always written meanwhile, and no offset is passed over: the lag would only grow.
+            if begun > committed and await self._commit(partition, begun):
+                committed = begun
             if step is Step.CHECKPOINT:
                 await files.begin_checkpoint(position)
-                checkpointed_at = clock()
+                checkpointed_at, begun = clock(), position
             elif step is Step.PASS_OVER and await self._pass_over(partition, files, position):
                 committed = position
         if files.dirty:

@@ -49,6 +49,11 @@ def count_in_place(ledger: Path) -> int:
     return sum(count for (count,) in read_safely(ledger, partial(_rows, statement=sql.COUNT_IN_PLACE)))
 
 
+def count_rows(ledger: Path) -> int:
+    """How many rows the files of a ledger have."""
+    return sum(rows or 0 for (rows,) in read_safely(ledger, partial(_rows, statement=sql.SUM_ROWS)))
+
+
 def facts_of(ledger: Path) -> dict[str, str]:
     """The facts of a ledger; none while a sink is just creating it."""
     return dict(read_safely(ledger, partial(_rows, statement=sql.FACTS)))

@@ -154,6 +154,7 @@ SELECT key, part, path, length FROM files
 WHERE final = '' AND length > 0 AND (key, part) > (:key, :part) ORDER BY 1, 2 LIMIT :count
 """
 COUNT_IN_PLACE = "SELECT count(*) FROM finished WHERE in_place = 1"
+SUM_ROWS = "SELECT sum(rows) FROM files UNION ALL SELECT sum(rows) FROM finished"
 
 # Every version of SQLite takes 999 parameters.
 KEYS_PER_QUERY = 900

@@ -1,0 +1,203 @@
+"""`nacre status`: how far each source and stage is, and whether it goes on, once or again and again."""
+
+import asyncio
+import os
+import sys
+import time
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NoReturn
+
+import orjson
+from aiokafka.errors import KafkaError
+from msgspec import Struct
+
+from common.aiokafka_internals.outages import client_failures_as_outages
+from common.broker_errors.kinds import ErrorKind
+from common.errors import ConfigurationError, ServiceError
+from common.log.client_warnings import keep_last_warning
+from common.sessions.diagnosis import Diagnosis, diagnose
+from common.settings import ServiceSettings
+from common.settings_reader import Parser, read_settings
+from common.waiting import within
+from ops.command_line import keep_clients_quiet
+from ops.status.figures import Figures, figures, recent
+from ops.status.observation import Observation
+from ops.status.observing import NotBegunError, Observer
+from ops.status.report import fields_of, lines_of, trouble_fields
+
+_PROGRAM = "nacre status"
+_INTERVAL_S = 2.0
+_LONGEST_INTERVAL_S = 3600.0
+_BETWEEN_TWO_LOOKS_S = 1.0
+# The first look reads compacted topics from their beginning.
+_FIRST_DEADLINE_S = 60.0
+_DEADLINE_S = 10.0
+_HOME_AND_CLEAR = "\x1b[H\x1b[J"
+_GOES_ON, _STANDS_STILL, _INTERRUPTED = 0, 75, 130
+_DESCRIPTION = """\
+Say how far each source and each stage is, how fast it goes on, and a verdict: ok, behind, stalled or stopped.
+
+It looks twice, a second apart, or for 5 s where something seems to stand still. It asks Kafka for the topics and groups
+of TOPIC_PREFIX and joins no group, writes nothing and creates nothing. The broker and the topics are those of the
+settings KAFKA_* and TOPIC_PREFIX in the environment. Files of the input are looked at where they are on this machine.
+
+Exit code 0: all goes on, or is done (ok, behind). 75: a stage is stalled or stopped. 78: a setting is wrong, or nothing
+is begun yet. 1: no broker answers. With --watch it ends with 0, on Ctrl-C.
+"""
+_EXAMPLES = ("nacre status --watch", "nacre status --json --output-dir out")
+
+
+class Options(Struct, frozen=True):
+    """What is asked for."""
+
+    output_dir: Path
+    watches: bool
+    as_json: bool
+    shows_all: bool
+    interval_s: float
+
+
+class _Screen:
+    """Where figures are printed."""
+
+    def __init__(self, options: Options, settings: ServiceSettings) -> None:
+        self._options = options
+        self._prefix = settings.topic_prefix
+        self._where = f"{settings.topic_prefix}* at {settings.kafka_bootstrap_servers}"
+        self._clears = options.watches and not options.as_json and sys.stdout.isatty()
+        self._trouble = ""
+
+    def show(self, found: Figures) -> None:
+        """Print the figures."""
+        self._trouble = ""
+        if self._options.as_json:
+            self._print([orjson.dumps(fields_of(found, self._prefix, shows_all=self._options.shows_all)).decode()])
+            return
+        lines = [*lines_of(found, self._where, shows_all=self._options.shows_all)]
+        if self._clears:
+            lines[0] = _HOME_AND_CLEAR + lines[0]
+        elif self._options.watches:
+            lines.append("")
+        self._print(lines)
+
+    def show_trouble(self, trouble: str) -> None:
+        """Print why there are no figures, once for each reason."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if self._options.as_json:
+            fields = trouble_fields(trouble, self._prefix, round(time.time() * 1000))
+            self._print([orjson.dumps(fields).decode()])
+        else:
+            self._print([f"{self._where}: {trouble}"])
+
+    def _print(self, lines: Iterable[str]) -> None:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+
+
+def main(argv: list[str]) -> int:
+    """Print the status; return 0, 75 if a stage is stalled or stopped, 78 for a wrong setting, 1 without a broker."""
+    keep_clients_quiet()
+    keep_last_warning(quiet=True)
+    watches = False
+    try:
+        options = _read_options(argv)
+        watches = options.watches
+        settings = read_settings(ServiceSettings, [], program=_PROGRAM)
+        screen, observer = _Screen(options, settings), Observer(settings, options.output_dir)
+        if watches:
+            asyncio.run(_watch(settings, observer, screen, options.interval_s))
+        found = asyncio.run(_look_once(settings, observer))
+        screen.show(found)
+    except ServiceError as error:
+        sys.stderr.write("".join(f"{_PROGRAM}: {line}\n" for line in str(error).splitlines()))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return _GOES_ON if watches else _INTERRUPTED
+    except BrokenPipeError:
+        # The reader closed the pipe: without this, the flush at exit would fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _GOES_ON
+    return _GOES_ON if found.verdict.goes_on else _STANDS_STILL
+
+
+def _read_options(argv: Sequence[str]) -> Options:
+    parser = Parser(
+        prog=_PROGRAM, description=_DESCRIPTION, examples=_EXAMPLES, formatter_class=RawDescriptionHelpFormatter
+    )
+    folder = Path(os.environ.get("OUTPUT_DIR") or "out")
+    add = parser.add_argument
+    add("--watch", action="store_true", help="look again and again, also while no broker answers, until Ctrl-C")
+    add("--json", action="store_true", help="print a JSON object for each look, for programs")
+    add("--all", action="store_true", help="list all sources, not only the first that are under way")
+    add("--interval-s", type=float, default=_INTERVAL_S, help="seconds between two looks, with --watch (2)")
+    add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")
+    given = parser.parse_args(argv)
+    if not 0 < given.interval_s <= _LONGEST_INTERVAL_S:
+        raise ConfigurationError(f"--interval-s {given.interval_s:g}: more than 0, at most an hour")
+    return Options(given.output_dir, given.watch, given.json, given.all, given.interval_s)
+
+
+async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
+    """Figures from two looks, or from more where it takes longer to tell whether something goes on."""
+    try:
+        with client_failures_as_outages():
+            async with within(_FIRST_DEADLINE_S, "no answer"), observer.connected():
+                first = await observer.look()
+                while True:
+                    await asyncio.sleep(_BETWEEN_TWO_LOOKS_S)
+                    found = figures(await observer.look(), first)
+                    if not found.is_early:
+                        return found
+    except (KafkaError, OSError) as error:
+        diagnosis = await diagnose(error, settings)
+    raise _refusal(diagnosis)
+
+
+async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
+    """Show figures again and again, whatever becomes of the broker. Raises ServiceError for what waiting won't mend."""
+    while True:
+        try:
+            with client_failures_as_outages():
+                await _session(observer, screen, interval_s)
+        except NotBegunError as error:
+            screen.show_trouble(str(error))
+        except (KafkaError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            diagnosis = await diagnose(error, settings)
+            if diagnosis.kind is ErrorKind.REFUSED:
+                raise ConfigurationError(diagnosis.reason) from error
+            screen.show_trouble(f"no figures: {diagnosis.reason}")
+        await asyncio.sleep(interval_s)
+
+
+async def _session(observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
+    """Show figures until a look fails."""
+    deadline_s = _FIRST_DEADLINE_S
+    async with AsyncExitStack() as opened:
+        async with within(_DEADLINE_S, "no answer"):
+            await opened.enter_async_context(observer.connected())
+        looks: Sequence[Observation] = ()
+        while True:
+            async with within(deadline_s, "no answer"):
+                now = await observer.look()
+            deadline_s = _DEADLINE_S
+            looks = _show_next(screen, looks, now)
+            await asyncio.sleep(interval_s)
+
+
+def _show_next(screen: _Screen, looks: Sequence[Observation], now: Observation) -> Sequence[Observation]:
+    """Show the figures of this look, and return those that the next is compared with."""
+    kept = recent(looks, now.at_s)
+    screen.show(figures(now, kept[0] if kept else None))
+    return [*kept, now]
+
+
+def _refusal(diagnosis: Diagnosis) -> ServiceError:
+    is_refused = diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}
+    return ConfigurationError(diagnosis.reason) if is_refused else ServiceError(diagnosis.reason)

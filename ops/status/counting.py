@@ -1,0 +1,89 @@
+"""How many rows there are between two offsets of a partition.
+
+Offsets do not say so: transaction markers, marks and ends of sources take offsets too, and at rest such a marker is the
+last that a partition has. What is left behind a position is therefore read, up to a limit for each look; of more than
+that the number is an estimate, by the share of rows in what was read. A position that stands still is counted on from
+one look to the next, so that its number becomes exact.
+"""
+
+from collections.abc import Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from msgspec import Struct
+
+from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.batches.record_runs import Record, RecordRun
+from common.errors import ServiceError
+from common.protocol.messages import CONTROL
+from common.protocol.rejections import Rejection, decode_rejection
+
+_TIMEOUT_MS = 200
+# For all partitions of a stage together: brokers have it in memory, and it takes some milliseconds.
+_MOST_BYTES = 2 * 2**20
+
+
+class _Count(Struct):
+    """The rows from `begin` to before `to`."""
+
+    begin: int
+    to: int
+    rows: int = 0
+
+
+class RowCounter:
+    """Counts the rows of some partitions. `row_share`: of the offsets that were read last, so many are rows'."""
+
+    def __init__(self, rejected: str) -> None:
+        self._rejected = rejected
+        self._counts: dict[TopicPartition, _Count] = {}
+        self.row_share = 1.0
+
+    async def count(
+        self, reader: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
+    ) -> dict[TopicPartition, tuple[int, bool]]:
+        """The rows in each span, from an offset to before another, and whether that is exact.
+
+        The reader is used by nothing else meanwhile.
+        """
+        for partition, (begin, _) in spans.items():
+            if partition not in self._counts or self._counts[partition].begin != begin:
+                self._counts[partition] = _Count(begin, begin)
+        ends = {partition: end for partition, (_, end) in spans.items() if self._counts[partition].to < end}
+        if ends:
+            await self._read(reader, ends)
+        return {partition: self._counted(partition, end) for partition, (_, end) in spans.items()}
+
+    def _counted(self, partition: TopicPartition, end: int) -> tuple[int, bool]:
+        count = self._counts[partition]
+        unread = max(0, end - count.to)
+        return count.rows + round(unread * self.row_share), not unread
+
+    async def _read(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        reader.assign(list(ends))
+        for partition in ends:
+            reader.seek(partition, self._counts[partition].to)
+        left, offsets, rows = _MOST_BYTES, 0, 0
+        for partition, end in ends.items():
+            count = self._counts[partition]
+            before = _Count(count.begin, count.to, count.rows)
+            while left > 0 and count.to < end:
+                batches = await read_on(reader, partition, _TIMEOUT_MS)
+                left -= sum(len(batch.content) for batch in batches)
+                found = sum(self._rows_in(partition, run) for run in runs_of(batches))
+                to = await reader.position(partition)
+                # In one step: a look may be cut short at any await.
+                count.rows, count.to = count.rows + found, to
+            offsets, rows = offsets + count.to - before.to, rows + count.rows - before.rows
+        if rows:
+            self.row_share = rows / offsets
+        reader.pause(*ends)
+
+    def _rows_in(self, partition: TopicPartition, run: Record | RecordRun) -> int:
+        if not isinstance(run, Record):
+            return len(run.rows)
+        if partition.topic != self._rejected:
+            return not any(name == CONTROL for name, _ in run.headers)
+        try:
+            return isinstance(decode_rejection(run.headers, run.value), Rejection)
+        except ValueError as error:
+            raise ServiceError(f"topic {partition.topic}: a record is {error}") from None

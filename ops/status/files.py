@@ -1,0 +1,77 @@
+"""What is at hand on this machine: the sources' files, by their inodes, and sink's ledgers."""
+
+import sqlite3
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from common.protocol.identity import is_other
+from common.protocol.output_folder import LEDGERS, is_ledger_of
+from common.protocol.progress import Progress
+from ops.status.observation import SeenFile
+from ops.status.verdict import PATIENCE_S
+from ops.verify.unpacking import Packing, packing_by_content
+from services.ingest.files.finding import file_of, path_of
+from services.ingest.naming.locations import SourceLocation
+from services.sink.ledger.inventory import count_rows, facts_of
+
+# A longer rest is no half row, or ingest rejects it.
+_LONGEST_HALF_ROW = 2**16
+
+
+def look_at_files(
+    sources: Mapping[str, Progress], locations: Mapping[str, SourceLocation], now_s: float
+) -> dict[str, SeenFile]:
+    """The files of these sources that are at hand, at `now_s` (seconds since 1970)."""
+    found: dict[str, SeenFile] = {}
+    for source, progress in sources.items():
+        location = locations.get(source)
+        # Without a file it has left, or another one has its path.
+        if location is not None and location.file:
+            seen = _look_at(path_of(location.path), location.file, progress, now_s)
+            if seen is not None:
+                found[source] = seen
+    return found
+
+
+def _look_at(path: Path, file: str, progress: Progress, now_s: float) -> SeenFile | None:
+    try:
+        status = path.stat()
+        if file_of(status) != file or not stat.S_ISREG(status.st_mode):
+            return None
+        size = status.st_size
+        if (progress.ended and progress.size == size) or not size:
+            return SeenFile(size, 0)
+        with path.open("rb") as content:
+            if packing_by_content(content) is not Packing.NONE:
+                # ingest reads it once nothing is written to it any more.
+                return SeenFile(size, None, may_wait=now_s - status.st_mtime >= PATIENCE_S)
+            left = max(0, size - progress.offset)
+            if left <= _LONGEST_HALF_ROW:
+                content.seek(progress.offset)
+                rest = content.read(left)
+                # Half a row waits for its rest, not for ingest.
+                left = left if b"\n" in rest or b"\r" in rest else 0
+            return SeenFile(size, left)
+    except OSError:
+        return None
+
+
+def count_written(root: Path, prefix: str, topic_ids: Mapping[str, str]) -> tuple[int, int] | None:
+    """The rows in the categories' files and the rejected ones, by the ledgers of the topics with these ids.
+
+    None where there are no such ledgers at hand.
+    """
+    written: dict[bool, int] = {}
+    try:
+        for path in sorted(root.glob(LEDGERS)):
+            if is_ledger_of(path.name, prefix):
+                topic = path.name.rpartition("-")[0]
+                if is_other(facts_of(path).get("topic_id", ""), topic_ids.get(topic, "")):
+                    return None
+                is_rejected = topic == f"{prefix}rejected"
+                written[is_rejected] = written.get(is_rejected, 0) + count_rows(path)
+    except (OSError, sqlite3.Error):
+        # A ledger that cannot be read is not at hand: verify says what is wrong with it.
+        return None
+    return (written.get(False, 0), written.get(True, 0)) if written else None

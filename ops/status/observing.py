@@ -1,0 +1,204 @@
+"""Looking at a pipeline: what Kafka says of it, and what is at hand of its files.
+
+A look joins no group, writes nothing, creates no topic, and asks for Nacre's own topics under one TOPIC_PREFIX alone:
+
+- `progress`, `sources` and `receipts`, read on from the last look: how far each source is, where its file is, and
+  whether it is delivered. `shares` are not read: they are many, and what they prove is in the receipts;
+- what the groups split and sink have committed, and the ends of the committed records in the topics that they read.
+  Split's positions have counts of rows, so that neither `rows` nor `rejected` has to be read for them;
+- the members of the three groups, with their partitions;
+- of `rows`, `categorized` and `rejected` what lies behind a committed offset, up to a limit (ops/status/counting.py).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+from msgspec import Struct
+
+from common.aiokafka_internals.consumer_state import know_topics
+from common.errors import ConfigurationError
+from common.kafka.clients import open_admin, open_reader
+from common.kafka.offsets import committed_offsets
+from common.kafka.topic_metadata import Topic, describe_topics
+from common.pipeline.partitions import partitions_of
+from common.pipeline.topics import Groups, Topics
+from common.protocol.identity import NEWEST
+from common.protocol.position import Position, PositionError, SplitGroup, decode_position
+from common.protocol.progress import Progress, Run, decode_progress
+from common.protocol.receipts import decode_receipt
+from common.settings import ServiceSettings
+from ops.groups import describe_group
+from ops.status.counting import RowCounter
+from ops.status.files import count_written, look_at_files
+from ops.status.latest import LatestValues
+from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenPartition
+from services.ingest.naming.locations import SourceLocation, decode_location
+
+
+class NotBegunError(ConfigurationError):
+    """No service has begun this pipeline yet."""
+
+
+class _Known:
+    """What earlier looks have read: all of it is of the topics with these ids."""
+
+    def __init__(self, topics: Topics, ids: Mapping[str, str]) -> None:
+        self.ids = dict(ids)
+        self.progress: LatestValues[Progress | Run] = LatestValues(topics.progress, decode_progress)
+        self.locations: LatestValues[SourceLocation] = LatestValues(topics.sources, decode_location)
+        self.receipts: LatestValues[int] = LatestValues(topics.receipts, _end_of)
+        self.counters = {stage: RowCounter(topics.rejected) for stage in (SPLIT, SINK)}
+
+
+class _Clients(Struct, frozen=True):
+    """The clients of a session."""
+
+    admin: AIOKafkaAdminClient
+    reader: AIOKafkaConsumer
+
+
+class Observer:
+    """Looks at one pipeline again and again. What is known survives a broker that is away."""
+
+    def __init__(self, settings: ServiceSettings, output_dir: Path) -> None:
+        self._settings = settings
+        self._output_dir = output_dir
+        self._topics = Topics.under(settings.topic_prefix)
+        self._groups = Groups.under(settings.topic_prefix)
+        self._known = _Known(self._topics, {})
+        self._clients: _Clients | None = None
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """Looks need to be within this block. KafkaError, OSError when no broker answers."""
+        async with open_admin(self._settings) as admin, open_reader(self._settings, "nacre-status") as reader:
+            self._clients = _Clients(admin, reader)
+            yield
+
+    async def look(self) -> Observation:
+        """One look. KafkaError, OSError when no broker answers; NotBegunError; ServiceError for a malformed record."""
+        assert self._clients is not None  # noqa: S101 - it is connected
+        admin, reader = self._clients.admin, self._clients.reader
+        existing = await self._find_topics(admin)
+        known = self._known
+        for values, topic in (
+            (known.progress, self._topics.progress),
+            (known.locations, self._topics.sources),
+            (known.receipts, self._topics.receipts),
+        ):
+            if topic in existing:
+                await know_topics(reader, known.ids)
+                await values.read(reader, partitions_of(topic, existing[topic].partitions))
+        sources, runs = self._sources()
+        at_s, at_ms = time.monotonic(), round(time.time() * 1000)
+        to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
+        to_sink = (
+            *partitions_of(self._topics.categorized, existing[self._topics.categorized].partitions),
+            *partitions_of(self._topics.rejected, existing[self._topics.rejected].partitions),
+        )
+        at_split = await committed_offsets(admin, self._groups.split, to_split)
+        at_sink = await committed_offsets(admin, self._groups.sink, to_sink)
+        positions = {partition: _position_of(point) for partition, point in at_split.items()}
+        in_split = {partition: _farthest_back(position) for partition, position in positions.items()}
+        in_sink = {partition: point.offset for partition, point in at_sink.items()}
+        replicas = {stage: await self._replicas(admin, stage) for stage in STAGES}
+        seen = {
+            SPLIT: await self._count(reader, SPLIT, in_split),
+            SINK: await self._count(reader, SINK, in_sink),
+        }
+        locations = {source: where for (_, source), where in known.locations.values.items() if where is not None}
+        files = await asyncio.to_thread(look_at_files, sources, locations, at_ms / 1000)
+        ids = {name: topic.id for name, topic in existing.items()}
+        written = await asyncio.to_thread(count_written, self._output_dir, self._settings.topic_prefix, ids)
+        return Observation(
+            at_s,
+            at_ms,
+            sources,
+            files,
+            {source: end for (_, source), end in known.receipts.values.items()},
+            runs,
+            replicas,
+            seen,
+            existing[self._topics.progress].partitions,
+            sum(position.rows for position in positions.values()),
+            sum(held.rejected for each in positions.values() for group in each.groups for held in group.splits),
+            known.counters[SINK].row_share,
+            *(written or (None, None)),
+        )
+
+    async def _find_topics(self, admin: AIOKafkaAdminClient) -> dict[str, Topic]:
+        _, existing = await describe_topics(admin, self._topics.names)
+        if any(name not in existing for name in self._topics.first):
+            raise NotBegunError(f"nothing is begun under TOPIC_PREFIX={self._settings.topic_prefix}: is it right?")
+        ids = {name: topic.id for name, topic in existing.items()}
+        if self._known.ids != ids:
+            # They were deleted and created again: what was read of the former ones says nothing about these.
+            self._known = _Known(self._topics, ids)
+        return existing
+
+    def _sources(self) -> tuple[dict[str, Progress], dict[int, Run]]:
+        """How far each source is read; one of which nothing is read yet is in `sources` alone."""
+        found = [each for each in self._known.progress.values.values() if each is not None]
+        sources = {each.source: each for each in found if isinstance(each, Progress)}
+        for (_, source), location in self._known.locations.values.items():
+            # A file that has gone before anything of it was read is no source.
+            if source not in sources and location is not None and location.file:
+                sources[source] = Progress(source, format=NEWEST)
+        return sources, {each.partition: each for each in found if isinstance(each, Run)}
+
+    async def _replicas(self, admin: AIOKafkaAdminClient, stage: str) -> tuple[Replica, ...]:
+        group = await describe_group(admin, getattr(self._groups, stage))
+        prefix, client_prefix = self._settings.topic_prefix, f"nacre-{stage}."
+        return tuple(
+            sorted(
+                (
+                    Replica(
+                        member.client.removeprefix(client_prefix),
+                        {topic.removeprefix(prefix): numbers for topic, numbers in member.partitions.items()},
+                    )
+                    for member in group.members
+                ),
+                key=lambda replica: replica.client,
+            )
+        )
+
+    async def _count(
+        self, reader: AIOKafkaConsumer, stage: str, committed: Mapping[TopicPartition, int]
+    ) -> tuple[SeenPartition, ...]:
+        """What a stage has left behind these offsets. What retention has taken is not left."""
+        partitions: Sequence[TopicPartition] = list(committed)
+        # All of them each time: aiokafka takes 0.1 s for a topic that it does not know yet, or no longer.
+        await know_topics(reader, self._known.ids)
+        ends = await reader.end_offsets(partitions)
+        behind = [each for each in partitions if committed[each] < ends[each]]
+        firsts = await reader.beginning_offsets(behind) if behind else {}
+        spans = {each: (max(committed[each], firsts.get(each, 0)), ends[each]) for each in partitions}
+        counted = await self._known.counters[stage].count(reader, spans)
+        prefix = self._settings.topic_prefix
+        return tuple(
+            SeenPartition(each.topic.removeprefix(prefix), each.partition, *spans[each], *counted[each])
+            for each in partitions
+        )
+
+
+def _end_of(receipt: bytes) -> int:
+    return decode_receipt(receipt).number
+
+
+def _position_of(point: OffsetAndMetadata) -> Position:
+    """What split has committed. Of a position that this version cannot read, the offset alone."""
+    try:
+        return decode_position(point.metadata, point.offset)
+    except PositionError:
+        return Position(SplitGroup(point.offset))
+
+
+def _farthest_back(position: Position) -> int:
+    """The offset before which no split has anything left: those that are being filled are behind the others."""
+    return min(group.offset for group in (position.main, *position.filling))

@@ -1,0 +1,84 @@
+"""What is at hand: how much of a file waits, and how many rows sink's ledgers have."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from common.protocol.progress import Progress
+from ops.status.files import count_written, look_at_files
+from ops.status.observation import SeenFile
+from services.ingest.files.finding import file_of, source_name
+from services.ingest.naming.locations import SourceLocation
+from tests.harness.delivered import change_ledgers, delivered
+
+ROWS = b"Sex,Rings\nM,1\nF,2\n"
+NOW_S = 2e9
+
+
+def look(path: Path, progress: Progress, location: SourceLocation | None = None) -> SeenFile | None:
+    source = source_name(path)
+    known = location or SourceLocation(source, file_of(path.stat()))
+    return look_at_files({source: progress}, {source: known}, NOW_S).get(source)
+
+
+@pytest.mark.parametrize(
+    ("content", "progress", "seen"),
+    [
+        (ROWS, Progress(""), SeenFile(18, 18)),
+        (ROWS, Progress("", offset=10), SeenFile(18, 8)),
+        (ROWS, Progress("", offset=18), SeenFile(18, 0)),
+        (ROWS, Progress("", offset=18, ended=True, size=18), SeenFile(18, 0)),
+        # A header that waits for its line ending is not read, and the source has ended.
+        (ROWS, Progress("", offset=10, ended=True, size=18), SeenFile(18, 0)),
+        (ROWS, Progress("", offset=10, ended=True, size=10), SeenFile(18, 8)),
+        # Half a row waits for its rest.
+        (ROWS + b"I,", Progress("", offset=18), SeenFile(20, 0)),
+        (ROWS + b"I,3\rM", Progress("", offset=18), SeenFile(23, 5)),
+        (b"", Progress(""), SeenFile(0, 0)),
+        (gzip.compress(ROWS), Progress("", offset=18), SeenFile(len(gzip.compress(ROWS)), None, may_wait=True)),
+        (
+            gzip.compress(ROWS),
+            Progress("", offset=18, ended=True, size=len(gzip.compress(ROWS))),
+            SeenFile(len(gzip.compress(ROWS)), 0),
+        ),
+    ],
+)
+def test_what_waits_of_a_file(tmp_path: Path, content: bytes, progress: Progress, seen: SeenFile) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    assert look(path, progress) == seen
+
+
+def test_a_packed_file_that_is_being_written_does_not_wait(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(ROWS))
+    os.utime(path, (NOW_S - 1, NOW_S - 1))
+    seen = look(path, Progress(""))
+    assert seen is not None
+    assert (seen.waiting, seen.may_wait) == (None, False)
+
+
+def test_another_file_at_a_source_s_path_is_not_at_hand(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(ROWS)
+    name = source_name(path)
+    assert look(path, Progress(""), SourceLocation(name, "1:1")) is None
+    assert look(path, Progress(""), SourceLocation(name)) is None
+    assert look(path, Progress(""), SourceLocation(f"{name}.1", file_of(path.stat()))) is None
+
+
+def test_rows_are_counted_by_the_ledgers_of_these_topics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    delivered(tmp_path, "*,Sex", {"a.csv": ROWS + b"too,many,fields\n"})
+    ledgers = sorted((tmp_path / "out" / ".nacre").glob("*.ledger"))
+    prefix, rejected = ledgers[0].name.partition("categorized")[0], 1
+    assert count_written(tmp_path / "out", prefix, {}) == (4, rejected)
+    assert count_written(tmp_path / "out", "other.", {}) is None
+    assert count_written(tmp_path / "none", prefix, {}) is None
+    topic = f"{prefix}categorized"
+    assert count_written(tmp_path / "out", prefix, {topic: "another"}) == (4, rejected)
+    change_ledgers(tmp_path, "INSERT OR REPLACE INTO partition VALUES ('topic_id', 'one')")
+    assert count_written(tmp_path / "out", prefix, {topic: "one", f"{prefix}rejected": "one"}) == (4, rejected)
+    assert count_written(tmp_path / "out", prefix, {topic: "another"}) is None
