@@ -42,6 +42,8 @@ COPY --from=build /app/services/__init__.py /app/services/
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # So that relative paths read as in a checkout: data and out are mounted at /data and /out.
 WORKDIR /
+# /livez, /readyz and /metrics, with HTTP_PORT=9000.
+EXPOSE 9000
 # A number, so that Kubernetes can see that it is not root. Any other works too: nothing in the image belongs to it.
 USER 10001:10001
 

@@ -112,6 +112,17 @@ class ServiceSettings:
     drain_deadline_s: float = setting(
         8, above=0, at_most=86_400, description="seconds within which a service exits after the first signal"
     )
+    http_port: int = setting(
+        0,
+        at_least=0,
+        at_most=65_535,
+        description="port of /livez, /readyz and /metrics, which anyone who reaches it may read. 0: none",
+    )
+    http_host: str = setting(
+        "0.0.0.0",  # noqa: S104 - health checks and Prometheus come from outside the container
+        description="address of that port: 0.0.0.0 for every one, :: for those of IPv6 as well, 127.0.0.1 for this "
+        "machine alone",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", description="the lowest level that is logged"
     )

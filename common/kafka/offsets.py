@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
@@ -10,6 +10,14 @@ from aiokafka.structs import OffsetAndMetadata
 from common.broker_errors.missing_permissions import asking_about
 
 NOTHING_COMMITTED = -1
+
+
+def records_behind(consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> int:
+    """How many records lie behind the position of an assigned partition, as its latest fetch has shown.
+
+    0 once the position is behind the marker of the last transaction, which counts as a record until then.
+    """
+    return max(0, (consumer.highwater(partition) or 0) - position)
 
 
 async def committed_offsets(

@@ -7,6 +7,11 @@ from typing import Protocol
 _LOAD_BYTES_PER_S = 4 * 2**20
 # Of all outboxes of a service. Each partition may have one transaction under way to the broker besides.
 MOST_BYTES = 12 * 2**20
+# How large the first transaction may be, and the least that others may.
+FIRST_BYTES = 4 * 2**20
+_LEAST_BYTES = 2**20
+# One that takes so much of the time that it has is followed by smaller ones.
+_LONG_SHARE = 0.125
 
 
 class Gathered(Protocol):
@@ -42,3 +47,13 @@ class Pace:
             return 0.0
         patience_s = self._interval_s if busy else min(self._interval_s, total / _LOAD_BYTES_PER_S)
         return patience_s - (now - outbox.began)
+
+
+def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:
+    """How large the next transaction may be, after one of this size that took so long of the time that it had.
+
+    Over a slow network a large one would be aborted each time. That a small one was quick says nothing of a large one.
+    """
+    if took_s > timeout_s * _LONG_SHARE:
+        return max(most_bytes // 2, _LEAST_BYTES)
+    return min(2 * most_bytes, MOST_BYTES) if 2 * size >= most_bytes else most_bytes

@@ -18,25 +18,24 @@ from common.aiokafka_internals.forgotten_commits import complete_forgotten_end
 from common.aiokafka_internals.transaction_markers import Consumed, TransactionMarkers
 from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
+from common.counts import Counts, RowCounts
 from common.kafka.clients import StartedProducer
-from common.kafka.pace import MOST_BYTES, Pace
+from common.kafka.pace import FIRST_BYTES, Pace, next_most_bytes
 from common.kafka.partition_names import partition_names
 from common.waiting import ignore_failure, within
 
 log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
-# How large the first transaction may be, and the least that others may.
-_FIRST_BYTES = 4 * 2**20
-_LEAST_BYTES = 2**20
-# One that takes so much of the time that it has is followed by smaller ones.
-_LONG_SHARE = 0.125
 # Key, value and headers.
 NewRecord = tuple[bytes | None, bytes, Headers]
 
 
 class Outbox:
-    """The record batches of a future transaction, in their order per partition. `size` is in bytes."""
+    """The record batches of a future transaction, in their order per partition. `size` is in bytes.
+
+    `rows` counts what they hold, as those who fill it say.
+    """
 
     def __init__(self, new_batch: Callable[[], NewBatch]) -> None:
         self._new_batch = new_batch
@@ -45,6 +44,7 @@ class Outbox:
         # The mark that the last rows of a partition's last batch stand behind.
         self._marks: dict[tuple[str, int], NewRecord] = {}
         self.size = 0
+        self.rows = RowCounts()
         self.began = time.monotonic()
 
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
@@ -123,8 +123,9 @@ class Transactions:
     """Commits one outbox while the next is being filled; never two at once.
 
     `partitions` are those that an outbox may have records for; `consumed` is the one whose offset they are committed
-    with; `pace` says how long an outbox gathers, without one not at all. `commit` and `settle` raise the error of the
-    commit before: the caller then abandons the producer, and starts again from what is committed.
+    with; `pace` says how long an outbox gathers, without one not at all; `counts` gets what is committed. `commit` and
+    `settle` raise the error of the commit before: the caller then abandons the producer, and starts again from what is
+    committed.
     """
 
     def __init__(
@@ -133,14 +134,16 @@ class Transactions:
         partitions: Collection[TopicPartition],
         consumed: Consumed | None = None,
         pace: Pace | None = None,
+        counts: Counts | None = None,
     ) -> None:
         self._producer = producer
         self._partitions = partitions
         self._group = None if consumed is None else consumed.group
         self._markers = TransactionMarkers(producer.client, consumed)
         self._pace = pace
+        self._counts = Counts() if counts is None else counts
         self._in_flight: asyncio.Task[None] | None = None
-        self._most_bytes = _FIRST_BYTES
+        self._most_bytes = FIRST_BYTES
 
     @property
     def busy(self) -> bool:
@@ -210,9 +213,11 @@ class Transactions:
             if offsets:
                 await producer.send_offsets_to_transaction(offsets, self._group)
             await producer.commit_transaction()
+            self._counts.rows.add_all(outbox.rows)
             # Before the next transaction begins: see forgotten_commits.
             await self._markers.wait([TopicPartition(*place) for place in outbox.batches])
         took_s = time.monotonic() - began
+        self._counts.transactions.add(took_s)
         self._most_bytes = next_most_bytes(self._most_bytes, size, took_s, self._producer.timeout_s)
         if described is not None:
             log.debug("committed", **described, took_s=round(took_s, 3))
@@ -238,13 +243,3 @@ def _describe(outbox: Outbox, offsets: Offsets | None) -> dict[str, Any]:
     records = sum(batch.record_count() for batches in outbox.batches.values() for batch in batches)
     offset = {"offset": max(each.offset for each in offsets.values())} if offsets else {}
     return {"records": records, "bytes": outbox.size, "to": partition_names(outbox.batches), **offset}
-
-
-def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:
-    """How large the next transaction may be, after one of this size that took so long of the time that it had.
-
-    Over a slow network a large one would be aborted each time. That a small one was quick says nothing of a large one.
-    """
-    if took_s > timeout_s * _LONG_SHARE:
-        return max(most_bytes // 2, _LEAST_BYTES)
-    return min(2 * most_bytes, MOST_BYTES) if 2 * size >= most_bytes else most_bytes

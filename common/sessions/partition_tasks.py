@@ -11,6 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on
 from common.aiokafka_internals.outages import ClientFailedError
+from common.counts import Counts
 from common.kafka.clients import stop_consumer
 from common.kafka.partition_names import partition_names
 from common.sessions.at_work import AtWork
@@ -37,7 +38,14 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     only log, ends the session: `wait` raises it.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, run: PartitionTask, taken_up: set[TopicPartition]) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        run: PartitionTask,
+        taken_up: set[TopicPartition],
+        counts: Counts | None = None,
+    ) -> None:
+        self._counts = Counts() if counts is None else counts
         self._consumer = consumer
         self._run = run
         self._taken_up = taken_up
@@ -54,6 +62,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         try:
             # Before anything else: getmany could hand out records before a task has sought where to begin.
             self._consumer.pause(*assigned)
+            self._counts.assign(assigned)
             for partition in sorted(assigned):
                 stop = asyncio.Event()
                 task = asyncio.create_task(self._run_named(partition, stop))
@@ -156,7 +165,7 @@ async def run_partition_tasks(
     broker answers, also through a short rebalance, unless `standing_by` gives a reason. `watches` end the session by
     raising. With `until_returned` it ends when this member's tasks have all returned by themselves.
     """
-    tasks = PartitionTasks(consumer, run, taken_up)
+    tasks = PartitionTasks(consumer, run, taken_up, readiness.counts)
     at_work = AtWork(consumer, tasks.assigned, taken_up, readiness, standing_by)
     consumer.subscribe(topics, listener=tasks)
 

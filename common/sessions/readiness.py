@@ -8,6 +8,7 @@ from time import monotonic
 
 import structlog
 
+from common.counts import Counts
 from common.log.repeats import begin_trouble, end_trouble
 from common.sessions.diagnosis import Diagnosis, diagnose
 from common.settings import ServiceSettings
@@ -27,10 +28,14 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\b\d+\b")
 
 
 class Readiness:
-    """`ready` once every partition of this replica is taken up; `not ready` from the first failure on."""
+    """`ready` once every partition of this replica is taken up; `not ready` from the first failure on.
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    `counts` is what this replica counts of its work; it always has the present reason.
+    """
+
+    def __init__(self, settings: ServiceSettings, counts: Counts | None = None) -> None:
         self._settings = settings
+        self.counts = Counts() if counts is None else counts
         self._logged_at: dict[str, float] = {}
         self._ready_at: float | None = None
         self._short_times = 0
@@ -78,10 +83,12 @@ class Readiness:
         # Also when it is not logged: a cause that lasts is not logged again.
         self._logged_at[kind] = now
         self.is_ready = False
+        self.counts.not_ready = reason
 
     def _report_ready(self, partitions: Sequence[str]) -> None:
         self._waiting = None
         self.is_ready = True
+        self.counts.not_ready = ""
         self._logged_at.clear()
         end_trouble()
         log.info("ready", partitions=partitions)

@@ -10,6 +10,7 @@ from msgspec import Struct
 from common.aiokafka_internals.connection_failures import forget_connection_failures
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import ErrorKind
+from common.counts import Counts
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import forget_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
@@ -33,13 +34,14 @@ async def run_sessions(
     settings: ServiceSettings,
     session: Callable[[Readiness, asyncio.Event], Awaitable[None]],
     stop: asyncio.Event,
+    counts: Counts | None = None,
 ) -> None:
     """Run `session(readiness, stop)` until it returns; begin again when Kafka, the network or the disk fails it.
 
     Raises ServiceError for what waiting does not mend: at once, or once it has lasted. Raises any other exception,
     which is a defect, or something that a person has to mend.
     """
-    readiness, patience = Readiness(settings), _Patience(settings)
+    readiness, patience = Readiness(settings, counts), _Patience(settings)
     pause_s = _FIRST_PAUSE_S
     while not stop.is_set():
         began = time.monotonic()

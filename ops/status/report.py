@@ -6,9 +6,11 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from common.escaping import printable
 from ops.status.figures import Figures, StageFigures
 from ops.status.observation import INGEST, SPLIT, Replica
 from ops.status.source_figures import Delivery, SourceFigures
+from ops.text_table import text_table
 
 # Raised with every change that a program must not ignore.
 VERSION = 1
@@ -24,19 +26,19 @@ _SOURCE_HEADINGS = ("read", "rows", "time left", "delivery", "source")
 def lines_of(found: Figures, where: str, *, shows_all: bool = False) -> Iterator[str]:
     """A table of the stages, and one of the sources, the first that are under way or all of them."""
     yield f"{where}: {found.verdict}"
-    yield from _table(_STAGE_HEADINGS, [_stage_cells(stage) for stage in found.stages])
+    yield from text_table(_STAGE_HEADINGS, [_stage_cells(stage) for stage in found.stages]).splitlines()
     for stage in found.stages:
         if stage.reason:
-            yield _printable(f"{stage.name}: {stage.reason}")
+            yield printable(f"{stage.name}: {stage.reason}")
     if found.note:
-        yield _printable(f"more may come: {found.note}")
+        yield printable(f"more may come: {found.note}")
     yield ""
     counts = ", ".join(f"{count:,} {delivery}" for delivery in Delivery if (count := found.count(delivery)))
     plural = "" if len(found.sources) == 1 else "s"
     yield f"{len(found.sources):,} source{plural}{': ' if counts else ''}{counts}; {_sums(found)}"
     shown = _shown(found, shows_all=shows_all)
     if shown:
-        yield from _table(_SOURCE_HEADINGS, [_source_cells(each) for each in shown])
+        yield from text_table(_SOURCE_HEADINGS, [_source_cells(each) for each in shown]).splitlines()
     if shown and (left := len(found.sources) - len(shown)):
         yield f"and {left:,} more (--all)"
 
@@ -157,16 +159,3 @@ def _duration(seconds: float | None) -> str:
     if seconds < _MINUTE_S:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / _MINUTE_S:.0f} min" if seconds < _HOUR_S else f"{seconds / _HOUR_S:.1f} h"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as their widest cell; the last one may be longer than a line."""
-    printable = [headings, *([_printable(cell) for cell in cells] for cells in rows)]
-    widths = [max(map(len, column)) for column in zip(*printable, strict=True)]
-    for cells in printable:
-        yield "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _printable(text: str) -> str:
-    """A file's name may hold what moves a terminal's cursor."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -5,6 +5,7 @@ from aiokafka import TopicPartition
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from common.counts import Counts
 from common.errors import ServiceError, TooManyRejectedError
 from common.pipeline.partitions import Partitions
 from common.pipeline.registry import Registry
@@ -21,13 +22,17 @@ log = structlog.get_logger()
 
 
 class IngestContext(Struct, frozen=True):
-    """What every source is read and written with: settings, topics, schemas, the id of the topic `rows`, the format."""
+    """What every source is read and written with: settings, topics, schemas, the id of the topic `rows`, the format.
+
+    `counts` gets what is read and committed.
+    """
 
     settings: IngestSettings
     topics: Topics
     registry: Registry
     rows_id: str = ""
     version: int = NEWEST
+    counts: Counts = field(default_factory=Counts)
     _logged: set[tuple[str, ...]] = field(default_factory=set)
 
     def address(self, source: str, key: bytes) -> Address:

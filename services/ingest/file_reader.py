@@ -72,6 +72,17 @@ class FileReader:
         return self._content is not None and self._content.whole_only
 
     @property
+    def read_bytes(self) -> int:
+        """How many bytes of the file are read: of a compressed one, compressed ones."""
+        offset = self.progress.offset
+        return offset if self._content is None else self._content.bytes_before(offset)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file had when it was last read; 0 if it was not."""
+        return 0 if self._seen is None else self._seen.size
+
+    @property
     def progress(self) -> Progress:
         """How far the file is read, the current outbox included."""
         return self._begun_at if self._source is None else self._source.progress

@@ -54,6 +54,17 @@ class FollowedFile:
         return self._reader.progress
 
     @property
+    def read_bytes(self) -> int:
+        """How many bytes of the file are read: of a compressed one, compressed ones."""
+        return self._reader.read_bytes
+
+    @property
+    def size(self) -> int:
+        """How many bytes the file had when it was last looked at."""
+        found = 0 if self._found is None else self._found.size
+        return max(self._reader.size, found, 0)
+
+    @property
     def is_packed(self) -> bool:
         """Whether the file is compressed."""
         return self._reader.is_packed

@@ -76,6 +76,11 @@ class FollowedSources:
             return self.files[source].progress
         return self._known.get(source) or self._context.new_progress(source)
 
+    def count_bytes(self) -> tuple[int, int]:
+        """How many bytes are read of the files that are under way, and how many they have. Any thread may ask."""
+        under_way = [followed for followed in list(self.awake.values()) if not followed.finished]
+        return sum(min(each.read_bytes, each.size) for each in under_way), sum(each.size for each in under_way)
+
     def record(self, source: str, departure: Departure | None) -> None:
         """Let the next commit hold how far the source's file has left."""
         if source in self.files:

@@ -36,6 +36,7 @@ class PartitionSources:
         self.transactions = transactions
         self._outbox = transactions.outbox()
         self.departures = Departures(context, scan, self._followed, self._commit_all)
+        context.counts.of(partition).source_bytes = self._followed.count_bytes
 
     @property
     def finished(self) -> bool:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec.structs import replace
 
 from common.batches.record_runs import key_of
+from common.counts import Counts
 from common.errors import ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_producer
 from common.kafka.pace import Pace
@@ -79,7 +80,9 @@ class Ingest:
         run = Run(partition.partition, self._assignor.round, "reads" if self._settings.once else "follows")
         prefix = self._settings.topic_prefix
         async with open_producer(self._settings, f"{prefix}ingest-{partition.partition}", stop) as producer:
-            transactions = Transactions(producer, [partition, *self._context.writes_to()], pace=self._pace)
+            transactions = Transactions(
+                producer, [partition, *self._context.writes_to()], pace=self._pace, counts=self._context.counts
+            )
             await unless_stopped(stop, transactions.take_over())
             # Not before a predecessor's last transaction is settled: it may still move the progress.
             known = await unless_stopped(stop, self._read_progress(partition))
@@ -165,14 +168,14 @@ class Ingest:
         return {each.source: self._context.check_progress(each) for each in records if isinstance(each, Progress)}
 
 
-async def serve(settings: IngestSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def serve(settings: IngestSettings, slot: Slot, counts: Counts, stop: asyncio.Event) -> None:
     """Read INPUT into Kafka until `stop`, or, with ONCE, to its end.
 
     ServiceError, once everything else is done, if ONCE could not read some source, or rejected every row of one.
     """
     # Report a path that is not there, and files that cannot leave, before connecting to any broker.
     check_input(settings)
-    await run_sessions(settings, partial(_session, settings, slot), stop)
+    await run_sessions(settings, partial(_session, settings, slot), stop, counts)
 
 
 async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
@@ -180,9 +183,8 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
         check_format(settings, pipeline.identity.format)
-        context = IngestContext(
-            settings, topics, pipeline.registry, pipeline.identity.topics[topics.rows], pipeline.identity.format
-        )
+        rows_id, version = pipeline.identity.topics[topics.rows], pipeline.identity.format
+        context = IngestContext(settings, topics, pipeline.registry, rows_id, version, readiness.counts)
         watch = partial(watch_topics, admin, settings, pipeline.identity)
         if is_stream(settings.input):
             await ingest_standard_input(context, readiness, watch, stop)

@@ -83,6 +83,8 @@ class Source:
             else:
                 block, values = encoded
                 total += tally(self._as_written(block, values))
+                outbox.rows.received += len(values)
+                outbox.rows.sent += len(values)
                 packed = schema.id, block, values, partition
                 pack_rows(outbox, self._context.topics, self._address, *packed, read_ms=read_ms)
         is_at_end = expected is Expected.NOTHING and framed.consumed == len(data)
@@ -190,6 +192,8 @@ class Source:
         if len(reject.raw) > max_raw_bytes:
             self.progress = replace(self.progress, cut=self.progress.cut + 1)
         pack_reject(outbox, self._context.topics, self._address, reject, max_raw_bytes)
+        outbox.rows.received += 1
+        outbox.rows.reject("", reject.reason.code)
 
     def _move(self, used: bytes, *, lines: int, **changes: Any) -> None:
         self.fingerprint = self.fingerprint.after(used)

@@ -56,7 +56,8 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
     what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
     log.info("source opened", source=name, input=what)
     async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
-        transactions = Transactions(producer, [TopicPartition(context.topics.progress, home), *context.writes_to()])
+        written = [TopicPartition(context.topics.progress, home), *context.writes_to()]
+        transactions = Transactions(producer, written, counts=context.counts)
         readiness.set_ready(())
         try:
             with client_failures_as_outages():

@@ -9,23 +9,42 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from msgspec import Struct
 
+from common.counts import Counts
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.offsets import committed_offsets
 from common.kafka.reading import find_end
 from common.pipeline.start import Pipeline
 from common.protocol.acceptance import decode_acceptance
+from common.protocol.output_folder import ledger_path
 from common.waiting import unless_stopped
 from services.sink.disk.folder import decode_folder, folder_id
 from services.sink.disk.lock import Lock
+from services.sink.grouping import group_by_key, rejection_grouping
 from services.sink.ledger.origin import Origin
 from services.sink.partition_files import PartitionFiles
+from services.sink.rolling.limits import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
 
 log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.2
 _FOLDER_PATIENCE_S = 2.0
+
+
+def files_of(settings: SinkSettings, pipeline: Pipeline, partition: TopicPartition, counts: Counts) -> PartitionFiles:
+    """The files of a partition of `categorized`, or the one of rejected rows, which is never finished."""
+    formats, is_rejected = pipeline.identity.formats, partition.topic == pipeline.topics.rejected
+    return PartitionFiles(
+        settings.output_dir,
+        ledger_path(partition.topic, partition.partition),
+        pipeline.registry,
+        NOTHING_FINISHED if is_rejected else settings.rolling,
+        group=rejection_grouping(formats) if is_rejected else group_by_key,
+        formats=formats,
+        counts=counts,
+        held=counts.of(partition),
+    )
 
 
 class StartingOffsets(Struct, frozen=True):

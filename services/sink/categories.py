@@ -1,6 +1,6 @@
 """Finding the file that a category's rows go into: one known from memory or from the ledger, or a new one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,12 @@ from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
 from services.sink.disk.output_root import OutputRoot
-from services.sink.grouping import CsvRun
+from services.sink.grouping import CsvRun, ValueRun
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
 from services.sink.memory import CategoryState, Memory
-from services.sink.rendering import Layout, layout_of, rejected_layout
-from services.sink.rolling.limits import Due, Rolling
+from services.sink.rendering import Layout, csv_runs, layout_of, rejected_layout
+from services.sink.rolling.limits import Due, Limits, Rolling, portions
 from services.sink.threads import in_thread
 
 
@@ -115,3 +115,16 @@ class Categories:
     def current(self, known: Entry) -> CategoryState:
         """The current state of the category that has this entry in the ledger."""
         return self._memory.find(known.key) or CategoryState(known, None)
+
+
+def portioned(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:
+    """Divide a pile's rows between the category's open file and those that follow once it is full."""
+    runs = csv_runs(pile, layout)
+    if not (limits.size or limits.rows):
+        yield PendingAppend(entry, layout, runs)
+        return
+    header = len(layout.header_line)
+    size = entry.length if entry.path else header
+    for number, portion in enumerate(portions(runs, limits, size=size, rows=entry.rows, header=header)):
+        into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
+        yield PendingAppend(into, layout, portion.runs, portion.full)

@@ -12,16 +12,21 @@ from services.sink.ledger.database import NEXT_OFFSET, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.rolling.finisher import Finisher
 from services.sink.tallies.additions import Tallied
+from services.sink.tallies.latencies import durations_of
 from services.sink.tallies.states import Unshared
 from services.sink.threads import in_thread, new_thread
+from services.sink.unsafe_rows import Safe
 
 log = structlog.get_logger()
+
+# What `Ledger.commit` returns, and what there is to count.
+Result = tuple[list[Unshared], Safe]
 
 
 class Checkpoint:
     """The checkpoints of one partition, of which at most one is under way."""
 
-    under_way: asyncio.Future[list[Unshared]] | None = None
+    under_way: asyncio.Future[Result] | None = None
 
     def __init__(
         self,
@@ -50,12 +55,13 @@ class Checkpoint:
 
     def _sync_and_commit(
         self, facts: dict[str, str], changes: Changes, folders: Collection[str], tallied: Tallied
-    ) -> list[Unshared]:
+    ) -> Result:
         began = time.monotonic()
         # Files first: the ledger must never know of bytes that a power cut could take. A checkpoint that `close` gives
         # up leaves the ledger as it was.
         if make_durable(self._root, changes.paths, folders, self._is_closing):
-            unshared = self._ledger.commit(facts, changes, tallied, self._clock())
+            now = self._clock()
+            unshared = self._ledger.commit(facts, changes, tallied, now)
             # After the commit: a start must not cut back a file that has its final name, nor append to it.
             self._finisher.begin(changes.finished)
             log.debug(
@@ -65,19 +71,17 @@ class Checkpoint:
                 finished=len(changes.finished),
                 took_s=round(time.monotonic() - began, 3),
             )
-            return unshared
-        return []
+            read_ms = [additions.read_ms for additions in tallied.additions.values()]
+            return unshared, Safe(time.monotonic() - began, durations_of(read_ms, round(now * 1000)))
+        return [], Safe()
 
-    async def settle(self) -> list[Unshared] | None:
-        """Wait for the checkpoint under way, and raise what it failed with; None if there is none.
-
-        Return what `Ledger.commit` does.
-        """
+    async def settle(self) -> Result | None:
+        """Wait for the checkpoint under way, and raise what it failed with; None if there is none."""
         if self.under_way is None:
             return None
-        unshared = await self.under_way
+        ended = await self.under_way
         self.under_way = None
-        return unshared
+        return ended
 
     def close(self) -> None:
         """Wait for the thread."""

@@ -48,11 +48,15 @@ Piles = dict[bytes, list[ValueRun]]
 
 
 class Grouped(Struct, frozen=True):
-    """The rows of each key, the ends of sources among the records, and what was rejected."""
+    """The rows of each key, the ends of sources among the records, and what was rejected.
+
+    `since_ms`: when the oldest of the rows was read, in ms since 1970; 0 if that is not known.
+    """
 
     piles: Piles
     ends: list[Ended]
     rejected: Sequence[Rejection | Note] = ()
+    since_ms: int = 0
 
     @property
     def has_end(self) -> bool:
@@ -110,7 +114,7 @@ def group_by_key(parts: Iterable[RecordRun | Record]) -> Grouped:
                 stretch = None if stretch is None else stretches.behind(stretch.mark)
             case _:
                 _add(piles, _key_of_file(None, part.key), row_eol(part.headers), [part.value])
-    return Grouped(piles, stretches.ends)
+    return Grouped(piles, stretches.ends, since_ms=stretches.since_ms if piles else 0)
 
 
 class _Stretches:
@@ -137,6 +141,11 @@ class _Stretches:
         if found is None or found.ends_before != ends_before:
             found = self._stretches[mark] = Stretch(mark, ends_before)
         return found
+
+    @property
+    def since_ms(self) -> int:
+        """When the oldest rows were read; 0 if no mark says it."""
+        return min((mark.read_ms for mark in self._marks.values() if mark.read_ms), default=0)
 
     def end(self, ended: Ended) -> None:
         """Note an end."""

@@ -1,32 +1,34 @@
 """The files of one partition: rows are appended to them, and a checkpoint makes the rows durable."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 from common.batches.record_runs import Record, RecordRun
+from common.counts import Counts, PartitionCounts
 from common.pipeline.schema_numbers import Schemas
 from common.protocol.identity import NEWEST_FORMATS, Formats
 from common.protocol.shares import Share
-from services.sink.categories import Categories, PendingAppend
+from services.sink.categories import Categories, PendingAppend, portioned
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
 from services.sink.folder_proofs.seal import Seal
-from services.sink.grouping import Grouping, ValueRun, group_by_key
+from services.sink.grouping import Grouping, group_by_key
 from services.sink.ledger.database import APPENDED_TO, ENDS, FILES, LIKE_LEDGER, NEXT_OFFSET
-from services.sink.ledger.entries import Changes, Entry, split_of
+from services.sink.ledger.entries import Changes, split_of
 from services.sink.ledger.origin import Origin
 from services.sink.memory import CategoryState, Memory, MemoryLimits
 from services.sink.recovery import open_ledger, recover
-from services.sink.rendering import Layout, csv_runs, render
+from services.sink.rendering import render
 from services.sink.rolling.finisher import Finisher
-from services.sink.rolling.limits import NOTHING_FINISHED, Limits, Rolling, portions
+from services.sink.rolling.limits import NOTHING_FINISHED, Rolling
 from services.sink.tallies.additions import NOTHING_TALLIED, Tallying
 from services.sink.tallies.states import Unshared
 from services.sink.threads import in_thread, new_thread
+from services.sink.unsafe_rows import UnsafeRows
 
 _MEMORY_LIMITS = MemoryLimits()
 
@@ -50,6 +52,8 @@ class PartitionFiles:
         formats: Formats = NEWEST_FORMATS,
         memory_limits: MemoryLimits = _MEMORY_LIMITS,
         due_at_once: int = 10_000,
+        counts: Counts | None = None,
+        held: PartitionCounts | None = None,
     ) -> None:
         self._root = root
         self._rolling = rolling
@@ -76,6 +80,8 @@ class PartitionFiles:
         # The ledger's next offset once the checkpoint under way is committed, -1 if there is none yet.
         self._next_offset = -1
         self._may_append = False
+        self._held = held or PartitionCounts()
+        self._unsafe = UnsafeRows(counts or Counts(), self._held, are_rejections=group is not group_by_key)
 
     async def open(self, origin: Origin) -> int | None:
         """Recover every file and return the next offset, None at the first start. Raises as `recover` does."""
@@ -94,12 +100,13 @@ class PartitionFiles:
         await self._note_files(may_append=True)
         now = self._clock() if self._rolling.rule.rolls else 0.0
         grouped = self._group(parts)
+        self._unsafe.expect(grouped.since_ms)
         piles = grouped.piles
         known = await self._categories.find(piles)
         appends: list[PendingAppend] = []
         for key in list(piles):
             # Pop each pile, so that its values are freed once they are CSV rows, at the latest with their batch's last.
-            appends += _cut(*known[key], piles.pop(key), self._rolling.limits)
+            appends += portioned(*known[key], piles.pop(key), self._rolling.limits)
         appends = await self._categories.claim(appends, now)
         with OutputRoot(self._root) as output:
             for append in appends:
@@ -108,12 +115,14 @@ class PartitionFiles:
             self._tallying.add_ends(grouped.ends)
             self._tallying.add_rejected(grouped.rejected)
         self._finisher.take_ends([ended for ended in grouped.ends if not ended.is_filling])
+        self._held.open_files = len(self._files)
         return grouped.has_end
 
     def _write(self, output: OutputRoot, append: PendingAppend, now: float) -> None:
         entry = append.entry
         rendered = render(append.runs, append.layout, empty=entry.length == 0, open_line=entry.open_line)
         self._files.append(output, entry.path, entry.length, rendered.data)
+        self._unsafe.append(rendered.rows)
         if self._tallying is not None:
             split = split_of(entry.key)
             for _, rows, stretch in append.runs:
@@ -211,13 +220,16 @@ class PartitionFiles:
         if (ends := self._finisher.ends) is not None:
             facts[ENDS] = ends
         self._next_offset = next_offset
+        self._unsafe.begin_checkpoint()
         tallied = NOTHING_TALLIED if self._tallying is None else self._tallying.take()
         self.checkpoint.begin(facts, changes, folders, tallied)
 
     async def settle(self) -> None:
         """Wait for the checkpoint under way, if there is one, and raise what it failed with."""
-        if (unshared := await self.checkpoint.settle()) is not None:
+        if (ended := await self.checkpoint.settle()) is not None:
+            unshared, safe = ended
             self._memory.end_checkpoint()
+            self._unsafe.end_checkpoint(safe)
             for each in unshared:
                 self._unshared[each.source] = each.after(self._unshared.get(each.source))
 
@@ -233,17 +245,5 @@ class PartitionFiles:
         # After the checkpoint's thread, which hands files to the finisher's.
         self._finisher.close()
         self._files.close()
+        self._held.open_files = 0
         self._ledger.close()
-
-
-def _cut(entry: Entry, layout: Layout, pile: Sequence[ValueRun], limits: Limits) -> Iterator[PendingAppend]:
-    """Divide a pile's rows between the category's open file and those that follow once it is full."""
-    runs = csv_runs(pile, layout)
-    if not (limits.size or limits.rows):
-        yield PendingAppend(entry, layout, runs)
-        return
-    header = len(layout.header_line)
-    size = entry.length if entry.path else header
-    for number, portion in enumerate(portions(runs, limits, size=size, rows=entry.rows, header=header)):
-        into = entry if number == 0 else Entry(entry.key, "", part=entry.part + number)
-        yield PendingAppend(into, layout, portion.runs, portion.full)

@@ -13,32 +13,33 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.aiokafka_internals.fetched_batches import RecordBatch
+from common.counts import Counts
 from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin
+from common.kafka.offsets import records_behind
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
 from common.pipeline.start import Pipeline
 from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, check_partition
-from common.protocol.output_folder import ledger_path, lock_path
+from common.protocol.output_folder import lock_path
 from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import fetch, run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import unless_stopped, wait_for_all
-from services.sink.beginning import StartingOffsets, refuse_another_folder
+from services.sink.beginning import StartingOffsets, files_of, refuse_another_folder
 from services.sink.delivery import Delivery, open_delivery
 from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
 from services.sink.folder_proofs.keeping import FolderProofs
 from services.sink.folder_proofs.success import processed_of
-from services.sink.grouping import marked, rejection_grouping
+from services.sink.grouping import marked
 from services.sink.next_step import Situation, Step, next_step
 from services.sink.partition_files import PartitionFiles
-from services.sink.rolling.limits import NOTHING_FINISHED
 from services.sink.settings import SinkSettings
 
 log = structlog.get_logger()
@@ -58,16 +59,16 @@ class Sink:
         folder: str,
         delivery: Delivery,
         proofs: FolderProofs,
+        counts: Counts,
     ) -> None:
         self._settings = settings
+        self._counts = counts
         self._proofs = proofs
         self._folder = folder
         self._delivery = delivery
-        self._topics = pipeline.topics
-        self._identity = pipeline.identity
+        self._pipeline = pipeline
         self._admin = admin
         self._consumer = consumer
-        self._registry = pipeline.registry
         group = Groups.under(settings.topic_prefix).sink
         self._starting_offsets = StartingOffsets(settings.output_dir, pipeline, admin, consumer, group)
         self.taken_up: set[TopicPartition] = set()
@@ -83,6 +84,8 @@ class Sink:
         # Commit at once: the offset that Kafka has may be of an OUTPUT_DIR that is gone.
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
+        # Of an earlier session: what was not safe then comes again.
+        self._counts.of(partition).unsafe_since_ms = 0
         clock = asyncio.get_running_loop().time
         checkpointed_at, begun = clock(), position
         while not stop.is_set():
@@ -90,6 +93,7 @@ class Sink:
             self.has_worked = self.has_worked or bool(batches)
             ended = bool(batches) and await _add(partition, files, batches)
             position = await self._consumer.position(partition)
+            self._counts.of(partition).lag_rows = records_behind(self._consumer, partition, position)
             await self._finish(partition, files)
             situation = Situation(
                 ended, files.checkpoint.busy, files.dirty, files.full, checkpointed_at, position, committed
@@ -159,7 +163,7 @@ class Sink:
             if not await lock.take(stop):
                 return
             # Under the lock: ledger and files change as long as another sink holds it.
-            files = self._files_of(partition)
+            files = files_of(self._settings, self._pipeline, partition, self._counts)
             try:
                 self._at_rest.discard(partition)
                 position = await self._starting_offsets.open(partition, files, lock, stop)
@@ -167,7 +171,7 @@ class Sink:
                 await unless_stopped(stop, self._starting_offsets.seek(partition, position))
                 # After the offsets were looked up, before anything is fetched: a topic that was created again has
                 # other records at these offsets.
-                await unless_stopped(stop, confirm_topics(self._admin, self._identity))
+                await unless_stopped(stop, confirm_topics(self._admin, self._pipeline.identity))
                 filling = self._fill(partition, files, position, stop)
                 await wait_for_all(
                     filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
@@ -176,14 +180,6 @@ class Sink:
                 files.close()
         finally:
             lock.release()
-
-    def _files_of(self, partition: TopicPartition) -> PartitionFiles:
-        ledger, formats = ledger_path(partition.topic, partition.partition), self._identity.formats
-        make = partial(PartitionFiles, self._settings.output_dir, ledger, self._registry, formats=formats)
-        if partition.topic == self._topics.rejected:
-            # The file of rejected rows is never finished.
-            return make(NOTHING_FINISHED, group=rejection_grouping(formats))
-        return make(self._settings.rolling)
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
@@ -203,11 +199,11 @@ async def _add(partition: TopicPartition, files: PartitionFiles, batches: Sequen
         raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
 
 
-async def serve(settings: SinkSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def serve(settings: SinkSettings, slot: Slot, counts: Counts, stop: asyncio.Event) -> None:
     """Write files until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
     check_root(settings.output_dir)
     check_pipeline(settings.output_dir, settings.topic_prefix)
-    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop)
+    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop, counts)
 
 
 async def _session(
@@ -223,7 +219,7 @@ async def _session(
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         proofs = FolderProofs(settings, pipeline, folder, partial(delivery.find_undelivered, consumer))
         await proofs.begin()
-        sink = Sink(settings, pipeline, admin, consumer, folder, delivery, proofs)
+        sink = Sink(settings, pipeline, admin, consumer, folder, delivery, proofs, readiness.counts)
         # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 

@@ -120,6 +120,7 @@ class Categorizer:
         if only and only not in self._held and only not in self._others:
             self._reject_unknown(marked, compiled, outbox)
         self.rows += len(marked.rows)
+        outbox.rows.received += len(marked.rows)
 
     def _put_routed(
         self, marked: MarkedRows, routed: RoutedBatch, split: str, compiled: _Compiled, outbox: Outbox
@@ -132,6 +133,7 @@ class Categorizer:
             record = self._record_of(SourceMark(mark.source, mark.schema, eol, mark.read_ms, mark.is_replay))
             for (key, partition), rows in routed.groups.items():
                 outbox.put_marked_rows(self._topics.categorized, partition, key, rows, lambda _row: record)
+        outbox.rows.sent += len(marked.rows) - len(routed.rejects)
         held = self._held[split]
         if routed.rejects:
             self._reject(marked, routed.rejects, split, compiled, outbox)
@@ -157,6 +159,7 @@ class Categorizer:
         for rejection in rejections(marked, compiled.codec, split, rejects):
             value, headers = encode_rejection(rejection)
             outbox.put(self._topics.rejected, 0, None, value, headers)
+            outbox.rows.reject(split, rejection.code)
 
     def _reject_unknown(self, marked: MarkedRows, compiled: _Compiled, outbox: Outbox) -> None:
         split = marked.mark.split

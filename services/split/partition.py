@@ -9,7 +9,9 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec.structs import replace
 
 from common.aiokafka_internals.fetched_batches import whole_runs_of
+from common.counts import PartitionCounts
 from common.errors import ServiceError
+from common.kafka.offsets import records_behind
 from common.kafka.transaction import Offsets, Outbox
 from common.protocol.position import Position, SplitGroup, encode_position
 from common.sessions.partition_tasks import fetch
@@ -32,12 +34,14 @@ class RowsPartition:
         begun: Position,
         categorizer: Categorizer,
         filling: Filling,
+        counts: PartitionCounts,
     ) -> None:
         self._consumer = consumer
         self._partition = partition
         self._beginning = beginning
         self._begun = begun
         self._categorizer = categorizer
+        self._counts = counts
         self.filling = filling
         self.position = begun.main.offset
 
@@ -60,6 +64,9 @@ class RowsPartition:
             await self._categorizer.categorize(whole_runs_of(batches), outbox)
             # Reading begins at a mark, which may stand before what is processed already.
             self.position = max(self.position, await self._consumer.position(self._partition))
+            # Of the split that is furthest behind.
+            furthest = min([self.position, *(group.offset for group in self.filling.groups)])
+            self._counts.lag_rows = records_behind(self._consumer, self._partition, furthest)
             if not self.filling:
                 return bool(batches)
             patience_ms = 0 if batches else longest_ms

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from common.aiokafka_internals.transaction_markers import Consumed
+from common.counts import Counts
 from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import new_consumer, open_admin, open_producer
@@ -52,8 +53,10 @@ class Splitter:
         positions: Positions,
         splits: Sequence[Split],
         confirm: Callable[[], Awaitable[None]],
+        counts: Counts,
     ) -> None:
         self._settings = settings
+        self._counts = counts
         self._confirm = confirm
         self._topics = pipeline.topics
         self._admin = admin
@@ -74,7 +77,7 @@ class Splitter:
         async with open_producer(self._settings, transactional_id, stop) as producer:
             consumed = Consumed(self._group, partition)
             written = Partitions.of(self._settings).categorized_and_rejected
-            transactions = Transactions(producer, written, consumed, self._pace)
+            transactions = Transactions(producer, written, consumed, self._pace, self._counts)
             await unless_stopped(stop, transactions.take_over())
             # Not before the predecessor's last transaction is settled: it decides where to go on.
             reading, is_new = await unless_stopped(stop, self._take_up(partition))
@@ -125,7 +128,8 @@ class Splitter:
         filling = Filling(
             self._settings, self._topics, self._registry, self._splits, partition, begun.filling, self._formats
         )
-        reading = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling)
+        counts = self._counts.of(partition)
+        reading = RowsPartition(self._consumer, partition, beginning, begun, self._categorizer(begun), filling, counts)
         return reading, encode_position(begun) != point.metadata
 
     async def _check_end(self, partition: TopicPartition, offset: int) -> None:
@@ -148,9 +152,9 @@ class Splitter:
         return categorizer
 
 
-async def serve(settings: SplitSettings, slot: Slot, stop: asyncio.Event) -> None:
+async def serve(settings: SplitSettings, slot: Slot, counts: Counts, stop: asyncio.Event) -> None:
     """Split rows until `stop`, or, with EXIT_WHEN_DONE, until all sources are done."""
-    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop)
+    await run_sessions(settings, partial(_session, settings, slot, time.time()), stop, counts)
 
 
 async def _session(
@@ -165,7 +169,7 @@ async def _session(
         consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
         positions = Positions(settings, topics, admin, splits, pipeline.ids, pipeline.registry)
         confirm = partial(confirm_topics, admin, pipeline.identity)
-        splitter = Splitter(settings, pipeline, admin, consumer, positions, splits, confirm)
+        splitter = Splitter(settings, pipeline, admin, consumer, positions, splits, confirm, readiness.counts)
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, positions.are_filled)[:1]
 

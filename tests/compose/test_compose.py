@@ -1,5 +1,6 @@
 """`docker compose` as a user runs it: up, scaled, stopped, begun again; and single images with `docker run`."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.timeout(400)
 ABALONE = (ROOT / "data" / "abalone_full.csv").read_bytes()
 PARTITIONS = 6
 SOMEBODY = 12345
+# What a container that has no curl prints its metrics with.
+METRICS = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9000/metrics').read().decode())"
 
 Record = Callable[[str, object], None]
 # By file, by source: the rows.
@@ -150,6 +153,24 @@ def assert_shared(project: Project, service: str, replicas: int, partitions: int
         return all(given) and len(every) == len(set(every)) == partitions
 
     wait_until(shared, f"{replicas} {service} share {partitions} partitions")
+
+
+def test_a_service_is_healthy_while_it_is_ready_and_its_health_check_says_why_it_is_not(project: Project) -> None:
+    def healths() -> dict[str, str]:
+        return {container.name: container.health for container in project.containers(*SERVICES)}
+
+    # Each has a port of its own, which is the same one.
+    project.compose("up", "--detach", "--wait", "--scale", "split=2", "--scale", "sink=2")
+    assert list(healths().values()) == ["healthy"] * 5
+    project.compose("stop", "kafka")
+    wait_until(lambda: set(healths().values()) == {"unhealthy"}, "none is healthy without a broker")
+    for container in project.containers(*SERVICES):
+        told = json.loads(container.health_log)
+        assert (told["ready"], bool(told["reason"])) == (False, True), container.name
+    project.compose("start", "kafka")
+    wait_until(lambda: set(healths().values()) == {"healthy"}, "all are healthy again")
+    printed = project.compose("exec", "--no-TTY", "sink", "python", "-c", METRICS)
+    assert "nacre_ready 1.0" in printed
 
 
 def test_run_of_single_images_against_any_broker(project: Project) -> None:

@@ -31,6 +31,9 @@ class Container:
     exit_code: int
     finished_at: float
     user: str
+    # As its health check found it, and what that printed last.
+    health: str
+    health_log: str
 
 
 class Project:
@@ -112,10 +115,13 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = 60)
 
 def _container(described: dict[str, Any]) -> Container:
     state = described["State"]
+    health = state.get("Health") or {"Status": "", "Log": []}
     return Container(
         name=described["Name"],
         running=state["Running"],
         exit_code=state["ExitCode"],
         finished_at=datetime.fromisoformat(state["FinishedAt"]).timestamp(),
         user=described["Config"]["User"],
+        health=health["Status"],
+        health_log=health["Log"][-1]["Output"] if health["Log"] else "",
     )

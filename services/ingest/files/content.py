@@ -39,6 +39,9 @@ class Content(Protocol):
     def keep_from(self, offset: int) -> None:
         """Forget what precedes this offset: it will not be read again."""
 
+    def bytes_before(self, offset: int) -> int:
+        """How many bytes of the file itself hold what precedes the offset that was read last."""
+
 
 class PlainFile(Struct):
     """A file as it is."""
@@ -55,6 +58,9 @@ class PlainFile(Struct):
 
     def keep_from(self, offset: int) -> None:  # noqa: D102 - same
         pass
+
+    def bytes_before(self, offset: int) -> int:  # noqa: D102 - same
+        return offset
 
 
 class PackedFile:
@@ -96,6 +102,9 @@ class PackedFile:
     def keep_from(self, offset: int) -> None:  # noqa: D102 - same
         self._kept = self._kept[offset - self._kept_from :]
         self._kept_from = offset
+
+    def bytes_before(self, offset: int) -> int:  # noqa: ARG002, D102 - same
+        return self._packed_offset
 
     def _has_changed(self) -> bool:
         found = self.path.stat()

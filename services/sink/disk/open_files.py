@@ -78,6 +78,9 @@ class OpenFiles:
         self._open: OrderedDict[str, int] = OrderedDict()
         self._new_folders: set[str] = set()
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def append(self, output: OutputRoot, path: str, length: int, data: bytes) -> None:
         """Write after the first `length` bytes. A DiskError leaves the file as it was, if the disk can still cut it."""
         descriptor = self._descriptor(output, path, length)

@@ -1,7 +1,9 @@
 """How long rows take from ingest's read to the fsync, counted in buckets whose bounds grow by a half each. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from common.counts import Durations
 
 _GROWTH = 1.5
 
@@ -25,6 +27,15 @@ def quantile(counts: Mapping[int, int], share: float) -> int | None:
         if passed and passed >= rank:
             return bound_of(bucket)
     return None
+
+
+def durations_of(read_ms: Iterable[Mapping[int, int]], safe_ms: int) -> Durations:
+    """How long rows took that are safe at `safe_ms`: `read_ms` has the rows of each time of reading (ms since 1970)."""
+    durations = Durations()
+    for counts in read_ms:
+        for moment, rows in counts.items():
+            durations.add((safe_ms - moment) / 1000, rows)
+    return durations
 
 
 def added(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:

@@ -15,10 +15,11 @@ from structlog.testing import LogCapture
 
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.transaction_markers import Consumed, Unmarked
+from common.counts import Counts
 from common.kafka import transaction as transaction_module
 from common.kafka.clients import StartedProducer
-from common.kafka.pace import Pace
-from common.kafka.transaction import Outbox, Transactions, next_most_bytes
+from common.kafka.pace import Pace, next_most_bytes
+from common.kafka.transaction import Outbox, Transactions
 
 ROWS = TopicPartition("rows", 0)
 OFFSETS = {ROWS: OffsetAndMetadata(7, "")}
@@ -84,11 +85,16 @@ def markers(monkeypatch: pytest.MonkeyPatch) -> type[Markers]:
 
 
 def transactions_of(
-    producer: Producer, *, owes_abort: bool = False, timeout_s: float = 60.0, pace: Pace | None = None
+    producer: Producer,
+    *,
+    owes_abort: bool = False,
+    timeout_s: float = 60.0,
+    pace: Pace | None = None,
+    counts: Counts | None = None,
 ) -> Transactions:
     client: Any = producer
     started = StartedProducer(client, "some id", timeout_s, owes_abort, lambda: NewBatch(2**20))
-    return Transactions(started, [ROWS], Consumed("group", ROWS), pace)
+    return Transactions(started, [ROWS], Consumed("group", ROWS), pace, counts)
 
 
 def filled(transactions: Transactions, *topics: str) -> Outbox:
@@ -169,6 +175,24 @@ async def test_what_is_not_delivered_is_not_committed_and_the_error_is_raised() 
         await transactions.settle()
     assert "commit" not in producer.done
     assert not any(call.startswith("offsets") for call in producer.done)
+
+
+@pytest.mark.usefixtures("markers")
+async def test_rows_are_counted_once_they_are_committed_and_not_before() -> None:
+    producer, counts = Producer(), Counts()
+    transactions = transactions_of(producer, counts=counts)
+    for failure in (NotLeaderForPartitionError(), None):
+        assert (counts.rows.received, sum(counts.transactions.counts)) == (0, 0)
+        producer.failure = failure
+        outbox = filled(transactions, "a")
+        outbox.rows.received = 3
+        await transactions.commit(outbox)
+        if failure:
+            with pytest.raises(NotLeaderForPartitionError):
+                await transactions.settle()
+            transactions = transactions_of(producer, counts=counts)
+    await transactions.settle()
+    assert (counts.rows.received, sum(counts.transactions.counts)) == (3, 1)
 
 
 @pytest.mark.usefixtures("markers")

@@ -78,6 +78,19 @@ def test_a_cause_that_changes_is_said_again_and_two_in_turn_are_no_flood(
     assert said[2:] == ["not ready refused"]
 
 
+def test_the_present_reason_is_counted_whether_it_is_said_or_not(
+    said: list[str], readiness: Readiness, clock: Clock
+) -> None:
+    assert readiness.counts.not_ready == "starting"
+    for reason in ("refused", "closed by 17", "closed by 18"):
+        readiness.set_not_ready(reason)
+        assert readiness.counts.not_ready == reason
+        clock.now += 1
+    assert len(said) == 2
+    readiness.set_ready(6)
+    assert readiness.counts.not_ready == ""
+
+
 def test_after_it_was_ready_the_same_cause_is_news(said: list[str], readiness: Readiness, clock: Clock) -> None:
     readiness.set_not_ready("refused")
     readiness.set_ready(SIX)

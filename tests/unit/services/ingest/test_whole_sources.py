@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from common.counts import RowCounts
 from common.pipeline.topics import Topics
 from common.protocol.position import HeldSplit, Position, SplitGroup, digest
 from common.protocol.tolerance import parse_tolerance
@@ -49,6 +50,9 @@ def test_a_split_without_rows_or_gone_from_split_by_has_not_rejected_all() -> No
 
 class Outbox:
     """Takes anything and keeps nothing."""
+
+    def __init__(self) -> None:
+        self.rows = RowCounts()
 
     def put(self, *_: object) -> None:
         """A record."""

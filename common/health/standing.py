@@ -1,0 +1,43 @@
+"""How a service stands: whether its loop turns, and whether it is at work."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from common.counts import Counts
+
+_TURN_INTERVAL_S = 1.0
+# Longer than anything that a loop which is well does at once.
+HUNG_S = 10.0
+_DRAINING = "draining"
+
+
+class Standing(Struct):
+    """One service as it stands; `turned_at` is when its loop has last turned, by time.monotonic."""
+
+    service: str
+    counts: Counts
+    is_stopping: Callable[[], bool]
+    turned_at: float
+
+    async def note_turns(self) -> None:
+        """Note each second that the loop turns; never return."""
+        while True:
+            self.turned_at = time.monotonic()
+            await asyncio.sleep(_TURN_INTERVAL_S)
+
+    def why_not_live(self, now: float) -> str:
+        """Why it does not live, at this time.monotonic; "" if it does."""
+        still_s = now - self.turned_at
+        return f"the event loop has not turned for {still_s:.0f} s" if still_s > HUNG_S else ""
+
+    def why_not_ready(self, now: float) -> str:
+        """Why it is not at work; "" if it is."""
+        return self.why_not_live(now) or (_DRAINING if self.is_stopping() else self.counts.not_ready)
+
+    @property
+    def partitions(self) -> list[str]:
+        """The partitions that its group has given it, by name."""
+        return [f"{topic}-{partition}" for topic, partition in sorted(self.counts.partitions)]
