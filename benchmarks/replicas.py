@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -141,7 +142,7 @@ def _image(stage: str) -> str:
 
 def measure(kafka: LocalKafka, stage: str, count: int, root: Path, files: Input) -> float:
     """Return what so many replicas do per second: rows that are committed, or bytes that are written."""
-    prefix = f"replicas-{stage}-{count}."
+    prefix = f"replicas-{uuid.uuid4().hex[:8]}."
     with TemporaryDirectory(dir=root) as output, ExitStack() as stack:
         stack.callback(files.remove)
         settings = {"INPUT": files.pattern, "OUTPUT_DIR": output}
@@ -171,6 +172,8 @@ def _progress_of(kafka: LocalKafka, prefix: str, stage: str, output: Path) -> Ca
     topic = topics.rows if stage == "ingest" else topics.categorized
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "none", "isolation.level": "read_committed"})
     partitions = [TopicPartition(topic, number) for number in range(_PARTITIONS)]
+    # Until it has asked for a topic, it knows none of its partitions.
+    consumer.list_topics(topic, timeout=10)
 
     def committed() -> int:
         return sum(consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions)

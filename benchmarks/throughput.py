@@ -33,6 +33,7 @@ _RESULTS = Path(__file__).parent / "results" / "throughput.json"
 _FEW_ROWS = 1_000
 # What all rows take is compared with what a third of them takes.
 _PARTS = 3
+_LOST = "lost in the noise"
 
 
 def run_stage(contender: Contender, stage: str, run: Run) -> Spent:
@@ -126,12 +127,15 @@ def shown(results: Mapping[str, Found]) -> str:
     rates = {name: {stage: rates_of(each) for stage, each in found.items()} for name, found in results.items()}
 
     def ratio(name: str, stage: str) -> str:
-        ours = rates["nacre, json" if "json" in name else "nacre"]
-        return f"{statistics.median(ours[stage]) / statistics.median(rates[name][stage]):.2f} x"
+        ours, theirs = rates["nacre, json" if "json" in name else "nacre"][stage], rates[name][stage]
+        return _LOST if min(theirs) <= 0 else f"{statistics.median(ours) / statistics.median(theirs):.2f} x"
 
     def rate(name: str, stage: str) -> str:
         each = rates[name][stage]
-        return f"{statistics.median(each):,.0f} ({min(each):,.0f} to {max(each):,.0f})"
+        if min(each) <= 0:
+            return _LOST
+        spread = f" ({min(each):,.0f} to {max(each):,.0f})" if len(each) > 1 else ""
+        return f"{statistics.median(each):,.0f}{spread}"
 
     def cost(name: str, stage: str) -> str:
         return "{:.2f} + {:.2f}".format(*cost_of(results[name][stage]))
