@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on_any
 from common.errors import ServiceError
 from common.kafka.clients import open_admin, open_reader
+from common.kafka.partition_names import partition_names
 from common.kafka.topic_metadata import describe_topics
 from common.protocol.identity import Identity, find_changes
 from common.sessions.client_watch import wait_for_broker, watch_client
@@ -92,7 +93,7 @@ class Following:
             consumer.assign(tapped.partitions)
             for partition, position in self._positions.items():
                 consumer.seek(partition, position)
-            readiness.set_ready(len(tapped.partitions))
+            readiness.set_ready(partition_names(tapped.partitions))
             names = " and ".join(tapped.stages)
             note(f"following {names} from now on" if is_first else f"following {names} again, from where it was")
             for ended in await first_ended(

@@ -35,7 +35,7 @@ def counts() -> Counts:
     first, second = found.of(("categorized", 0)), found.of(("categorized", 1))
     first.lag_rows, second.lag_rows = 3, 4
     first.open_files, second.open_files = 1, 2
-    first.unsafe_since_ms, second.unsafe_since_ms = 0, round(1000 * time.time()) - 60_000
+    first.unsafe_since_ms, second.unsafe_since_ms = 0, int(1000 * time.time()) - 60_000
     first.source_bytes = lambda: (5, 10)
     second.source_bytes = lambda: (7, 20)
     return found

@@ -87,7 +87,7 @@ def test_the_present_reason_is_counted_whether_it_is_said_or_not(
         assert readiness.counts.not_ready == reason
         clock.now += 1
     assert len(said) == 2
-    readiness.set_ready(6)
+    readiness.set_ready(["rows-0"])
     assert readiness.counts.not_ready == ""
 
 
