@@ -169,7 +169,7 @@ class ServiceSettings:
                 "KAFKA_SASL_MECHANISM=OAUTHBEARER needs KAFKA_OAUTH_TOKEN_ENDPOINT, KAFKA_OAUTH_CLIENT_ID and "
                 "KAFKA_OAUTH_CLIENT_SECRET (or KAFKA_OAUTH_CLIENT_SECRET_FILE)"
             )
-        if not _is_endpoint(self.kafka_oauth_token_endpoint):
+        if not is_endpoint(self.kafka_oauth_token_endpoint):
             # Do not show it: the mistake may be a password in it.
             raise ValueError("KAFKA_OAUTH_TOKEN_ENDPOINT is not https://host/path, without a user name or a fragment")
 
@@ -178,7 +178,8 @@ class ServiceSettings:
             raise ValueError("KAFKA_SSL_KEY_LOCATION needs KAFKA_SSL_CERTIFICATE_LOCATION, the certificate of that key")
 
 
-def _is_endpoint(address: str) -> bool:
+def is_endpoint(address: str) -> bool:
+    """Whether this is the http or https URL of a server, without a user name or a fragment."""
     try:
         parts = urlsplit(address)
         port = parts.port

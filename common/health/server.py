@@ -5,6 +5,7 @@ anything; what is under way when the process ends ends with it.
 """
 
 import asyncio
+import math
 import socket
 import sys
 import threading
@@ -60,12 +61,14 @@ def with_health(serve: Serve, settings: ServiceSettings, service: str, loops: st
         turning = asyncio.create_task(standing.note_turns())
         try:
             await serve(stop)
-        except ServiceError as error:
+        except Exception as error:
             # A service that is refused again and again waits before it exits.
-            counts.not_ready = str(error)
+            counts.not_ready = str(error) if isinstance(error, ServiceError) else "crashed"
             raise
         finally:
             turning.cancel()
+            # The loop ends by intention.
+            standing.turned_at = math.inf
 
     return serve_and_answer
 

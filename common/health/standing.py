@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from common.counts import Counts
+from common.kafka.partition_names import partition_names
 
 _TURN_INTERVAL_S = 1.0
 # Longer than anything that a loop which is well does at once.
@@ -40,4 +41,4 @@ class Standing(Struct):
     @property
     def partitions(self) -> list[str]:
         """The partitions that its group has given it, by name."""
-        return [f"{topic}-{partition}" for topic, partition in sorted(self.counts.partitions)]
+        return partition_names(self.counts.partitions)

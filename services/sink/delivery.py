@@ -51,7 +51,8 @@ class Delivery:
         self._find_resting = partial(find_resting, admin, settings)
         self._issuing: Issuing | None = None
         self._posting: Posting | None = None
-        self._receipts_id = pipeline.identity.topics[pipeline.topics.receipts]
+        self._has_posted = False
+        self._topic_ids = pipeline.identity.topics
         # The files of `rejected`, whose ledger knows each source that has ended; None unless this sink owns them.
         self._rejected: PartitionFiles | None = None
         names = [*(f"categorized-{number}" for number in range(settings.partitions)), "rejected-0"]
@@ -97,11 +98,11 @@ class Delivery:
         # An HTTP client is loaded only where it is asked for.
         from services.sink.receipts.posting import Posting  # noqa: PLC0415
 
-        partition = TopicPartition(self._topics.receipts, 0)
+        partition, topic_id = TopicPartition(self._topics.receipts, 0), self._topic_ids[self._topics.receipts]
         consumer = await opened.enter_async_context(self._open_reader("nacre-on-delivery"))
-        self._posting = Posting(
-            self._settings.output_dir, url.reveal(), partition, self._receipts_id, self._folder, consumer
-        )
+        self._posting = Posting(self._settings.output_dir, url.reveal(), partition, topic_id, self._folder, consumer)
+        self._has_posted = True
+        opened.callback(self._posting.close)
         await self._posting.begin()
         return [self._posting]
 
@@ -121,12 +122,15 @@ class Delivery:
 
     async def all_posted(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         """Wait until every receipt that is there now is posted; no longer than DRAIN_DEADLINE_S, or until `stop`."""
-        if self._posting is None:
+        if not self._has_posted:
             return
-        partition = TopicPartition(self._topics.receipts, 0)
+        partition, rejected = TopicPartition(self._topics.receipts, 0), TopicPartition(self._topics.rejected, 0)
         end = (await consumer.end_offsets([partition]))[partition]
         given_up_at = time.monotonic() + self._settings.drain_deadline_s
-        while not stop.is_set() and self._posting is not None and self._posting.position < end:
+        while not stop.is_set() and (self._posting is None or self._posting.position < end):
+            # While the group rebalances, because another sink has ended, nobody posts; then this one goes on, or not.
+            if (assigned := consumer.assignment()) and rejected not in assigned:
+                return
             if time.monotonic() > given_up_at:
                 log.warning("ON_DELIVERY has not taken all receipts: the next start goes on with them")
                 return

@@ -102,14 +102,16 @@ class Sink:
             if step is Step.FETCH:
                 continue
             await self._settle(partition, files)
-            # Under load something is always written meanwhile, and no offset is passed over: the lag would only grow.
-            if begun > committed and await self._commit(partition, begun):
-                committed = begun
+            if step is Step.PASS_OVER:
+                committed = position if await self._pass_over(partition, files, position) else committed
+                continue
+            done = begun
             if step is Step.CHECKPOINT:
                 await files.begin_checkpoint(position)
                 checkpointed_at, begun = clock(), position
-            elif step is Step.PASS_OVER and await self._pass_over(partition, files, position):
-                committed = position
+            # Under load something is always written meanwhile, and no offset is passed over: the lag would only grow.
+            if done > committed and await self._commit(partition, done):
+                committed = done
         if files.dirty:
             await files.begin_checkpoint(position)
         await self._settle(partition, files)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from common.protocol.output_folder import PROOFS
 from common.setting import Secret, setting
-from common.settings import ServiceSettings
+from common.settings import ServiceSettings, is_endpoint
 from services.sink.paths.template import DEFAULT_TEMPLATE, path_rule
 from services.sink.rolling.finished_files import SUFFIXES, Packing
 from services.sink.rolling.limits import Limits, Rolling
@@ -63,7 +63,7 @@ class SinkSettings(ServiceSettings):
 
     on_delivery: Secret | None = setting(
         None,
-        pattern=r"https?://[A-Za-z0-9.\-:\[\]]+([/?][!-~]*)?",
+        pattern="[!-~]+",
         description="http or https URL to which each receipt is posted as JSON, at least once; never logged",
     )
 
@@ -95,3 +95,5 @@ class SinkSettings(ServiceSettings):
         """Check what goes together. ValueError says what does not."""
         super().__post_init__()
         _ = self.rolling, self.proof_files
+        if self.on_delivery is not None and not is_endpoint(self.on_delivery.reveal()):
+            raise ValueError("ON_DELIVERY is not https://host/path, without a user name or a fragment")

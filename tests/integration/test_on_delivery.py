@@ -60,7 +60,7 @@ def test_what_is_not_taken_is_posted_again_in_order_and_rows_do_not_wait(pipelin
 def test_a_receipt_that_is_refused_for_good_costs_that_receipt_alone(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "in"
     with Hook() as hook:
-        hook.status = 302
+        hook.status = 422
         first = write(source, "a.csv")
         start(pipeline, source, hook)
         sink = pipeline.services[-1]
@@ -68,11 +68,36 @@ def test_a_receipt_that_is_refused_for_good_costs_that_receipt_alone(pipeline: P
         hook.status = 204
         second = write(source, "b.csv")
         pipeline.wait_until(lambda: hook.sources() == first + second, "the second receipt is posted")
-    # The redirect was not followed, and neither receipt came twice.
+
+
+def test_a_redirect_is_not_followed_and_the_receipt_is_posted_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    with Hook() as hook:
+        hook.status = 302
+        sources = write(tmp_path / "in", "a.csv")
+        start(pipeline, tmp_path / "in", hook)
+        pipeline.wait_for_event(pipeline.services[-1], "ON_DELIVERY has not taken a receipt yet")
+        hook.status = 200
+        pipeline.wait_for_event(pipeline.services[-1], "ON_DELIVERY takes receipts again")
+    assert set(hook.sources()) == set(sources)
     assert {posted.path for posted in hook.posted} == {"/in?token=hidden"}
 
 
-def test_a_sink_that_is_killed_before_the_answer_posts_again_and_nothing_else(
+def test_of_two_finite_sinks_the_one_that_posts_waits_for_all_its_receipts(pipeline: Pipeline, tmp_path: Path) -> None:
+    with Hook() as hook:
+        hook.answers.clear()
+        sources = write(tmp_path / "in", *(f"{number}.csv" for number in range(5)))
+        pipeline.start("ingest", "--once", str(tmp_path / "in"))
+        pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true")
+        settings = {"EXIT_WHEN_DONE": "true", "DRAIN_DEADLINE_S": "60", "ON_DELIVERY": hook.url}
+        sinks = [pipeline.start("sink", **settings) for _ in range(2)]
+        # The one without `rejected` ends, and the group gives its partitions to the other, which still posts.
+        pipeline.wait_until(lambda: any(sink.exit_code == 0 for sink in sinks), "one sink has ended")
+        hook.answers.set()
+        pipeline.finish(*sinks)
+    assert set(hook.sources()) == set(sources)
+
+
+def test_a_sink_that_is_killed_before_the_answer_posts_again_with_the_same_key(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     source = tmp_path / "in"
@@ -88,11 +113,11 @@ def test_a_sink_that_is_killed_before_the_answer_posts_again_and_nothing_else(
         pipeline.services[-1].kill()
         hook.answers.set()
         pipeline.start("sink", ON_DELIVERY=hook.url)
-        pipeline.wait_until(lambda: hook.sources() == first + second * 2, "the second receipt is posted again")
+        pipeline.wait_until(lambda: hook.sources()[2:].count(*second), "the second receipt is posted again")
         third = write(source, "c.csv")
-        pipeline.wait_until(lambda: hook.sources() == first + second * 2 + third, "the third receipt is posted")
-    [key] = {posted.key for posted in hook.posted if posted.receipt["source"] == second[0]}
-    assert key
+        pipeline.wait_until(lambda: hook.sources()[-1:] == third, "the third receipt is posted")
+    # A restart may issue a receipt again, which is then the same one.
+    assert len({posted.key for posted in hook.posted}) == len(first + second + third)
 
 
 def test_a_server_that_does_not_answer_does_not_hold_up_a_stop(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -118,17 +143,20 @@ def test_a_finite_run_waits_for_a_server_no_longer_than_a_drain_may_take(pipelin
         hook.status = 200
         before = len(hook.posted)
         pipeline.finish(pipeline.start("sink", **settings | {"DRAIN_DEADLINE_S": "60"}))
-    assert hook.sources()[before:] == sources
+    assert set(hook.sources()[before:]) == set(sources)
 
 
-def test_receipts_from_before_it_was_set_are_not_posted(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_of_what_was_delivered_before_it_was_set_little_is_posted(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "in"
-    write(source, "a.csv")
-    pipeline.run(source, "Sex")
+    for number in range(2):
+        write(source, f"{number}.csv")
+        pipeline.run(source, "Sex")
     with Hook() as hook:
-        second = write(source, "b.csv")
+        last = write(source, "last.csv")
         pipeline.run(source, "Sex", ON_DELIVERY=hook.url)
-        assert hook.sources() == second
+    # The restart issues the latest ones again.
+    assert hook.sources()[-1:] == last
+    assert str(source / "0.csv") not in hook.sources()
 
 
 def test_rows_are_as_quick_beside_a_server_that_hangs(pipeline: Pipeline, tmp_path: Path) -> None:

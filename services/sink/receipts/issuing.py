@@ -35,7 +35,7 @@ log = structlog.get_logger()
 _TIMEOUT_MS = 5_000
 _AT_ONCE = 500
 _OFFSET = "shares"
-_FOLDER = "folder"
+FOLDER = "folder"
 _OF_ANOTHER = -1
 
 
@@ -50,7 +50,7 @@ async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -
                 joined.pop(key_of(record).decode(), None)
                 continue
             headers = dict(record.headers)
-            is_ours = headers.get(_FOLDER) == folder.encode()
+            is_ours = headers.get(FOLDER) == folder.encode()
             joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else _OF_ANOTHER
     return joined
 
@@ -154,7 +154,7 @@ class Issuing:
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [
-            (source.encode(), value, [(_FOLDER, folder), (_OFFSET, b"%d" % offset)]) for source, value, offset in found
+            (source.encode(), value, [(FOLDER, folder), (_OFFSET, b"%d" % offset)]) for source, value, offset in found
         ]
         await self._sender.send(self._topics.receipts, records)
         log.info("delivered", sources=len(found), first=found[0][0])

@@ -5,11 +5,13 @@ from enum import Enum, auto
 import orjson
 from msgspec import Struct
 
+from common.protocol.identity import is_other
+
 _VERSION = 1
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
-# Of the answers that refuse a request: too slow, too early, too many. Those pass.
-_PASSING = frozenset({408, 425, 429})
+# What these answers say is of the request itself. The others may be mended: by a new token, or another route.
+_REFUSALS = frozenset({400, 405, 409, 410, 413, 415, 422})
 
 
 class Place(Struct, frozen=True):
@@ -39,16 +41,19 @@ def decode_place(value: bytes, topic_id: str) -> Place | None:
         fields = orjson.loads(value)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(fields, dict) or (fields.get("version"), fields.get("topic_id")) != (_VERSION, topic_id):
+    if not isinstance(fields, dict) or fields.get("version") != _VERSION:
         return None
-    return Place(topic_id, int(fields["offset"]))
+    known, offset = fields.get("topic_id"), fields.get("offset")
+    if not isinstance(known, str) or not isinstance(offset, int) or is_other(known, topic_id):
+        return None
+    return Place(topic_id, offset)
 
 
 def taken(status: int) -> Taken:
-    """What an answer with this HTTP status means. A redirect is not followed: it refuses."""
+    """What an answer with this HTTP status means. A redirect is not followed."""
     if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110
         return Taken.YES
-    return Taken.NO if 300 <= status < 500 and status not in _PASSING else Taken.NOT_YET  # noqa: PLR2004 - RFC 9110
+    return Taken.NO if status in _REFUSALS else Taken.NOT_YET
 
 
 def pause_before_next_s(failures: int) -> float:

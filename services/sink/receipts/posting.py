@@ -8,7 +8,8 @@ import os
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
+from hashlib import blake2b
 from pathlib import Path
 
 import structlog
@@ -21,8 +22,10 @@ from common.connection.http import in_daemon_thread, opener
 from common.protocol.output_folder import POSTED
 from common.version import VERSION
 from common.waiting import pause, until_stopped
+from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot
 from services.sink.disk.writing import write_whole
+from services.sink.receipts.issuing import FOLDER
 from services.sink.receipts.places import Place, Taken, decode_place, encode_place, pause_before_next_s, taken
 from services.sink.threads import in_thread
 
@@ -30,7 +33,8 @@ log = structlog.get_logger()
 
 _TIMEOUT_MS = 5_000
 _ANSWER_DEADLINE_S = 10.0
-_FOLDER = "folder"
+# The first try and each tenth one after it: once every ten minutes in the end.
+_TOLD_EVERY = 10
 
 
 class Answer(Struct, frozen=True):
@@ -38,6 +42,9 @@ class Answer(Struct, frozen=True):
 
     taken: Taken
     reason: str
+
+
+_NO_ANSWER = Answer(Taken.NOT_YET, "no answer")
 
 
 class Posting:
@@ -67,36 +74,42 @@ class Posting:
         end = (await self._consumer.end_offsets([self._partition]))[self._partition]
         known = await in_thread(self._thread, _read, self._root, self._topic_id)
         self.position = end if known is None else min(max(first, known.offset), end)
-        if known is None:
-            await self._note(end)
+        if known is None or known.offset > end:
+            # Beyond the end there is nothing: the topic has lost records. What comes there now is to be posted.
+            await self._note(self.position)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Post receipts until `stop`. Raises DiskError and KafkaError."""
-        try:
-            self._consumer.assign([self._partition])
-            self._consumer.seek(self._partition, self.position)
-            while not stop.is_set():
-                batches = await until_stopped(stop, read_on(self._consumer, self._partition, _TIMEOUT_MS)) or []
-                for record in one_by_one(runs_of(batches)):
-                    is_ours = dict(record.headers).get(_FOLDER) == self._folder
-                    if is_ours and not is_deletion(record):
-                        if not await self._post(key_of(record).decode(), bytes(record.value), record.offset, stop):
-                            return
-                        await self._note(record.offset + 1)
-                    self.position = record.offset + 1
-        finally:
-            # A cancelled task leaves its call running: the partition's lock is released after this.
-            self._thread.shutdown(wait=True)
+        self._consumer.assign([self._partition])
+        self._consumer.seek(self._partition, self.position)
+        while not stop.is_set():
+            batches = await until_stopped(stop, read_on(self._consumer, self._partition, _TIMEOUT_MS)) or []
+            for record in one_by_one(runs_of(batches)):
+                is_ours = dict(record.headers).get(FOLDER) == self._folder
+                if is_ours and not is_deletion(record):
+                    if not await self._post(key_of(record).decode(), bytes(record.value), stop):
+                        return
+                    await self._note(record.offset + 1)
+                self.position = record.offset + 1
+            # Behind the last record there may be offsets whose records are gone.
+            self.position = await self._consumer.position(self._partition)
 
-    async def _post(self, source: str, receipt: bytes, offset: int, stop: asyncio.Event) -> bool:
+    def close(self) -> None:
+        """Wait for the thread: a cancelled task leaves its call running, and the lock is released after this."""
+        self._thread.shutdown(wait=True)
+
+    async def _post(self, source: str, receipt: bytes, stop: asyncio.Event) -> bool:
         """Post one until it is taken, or refused for good; False if stopped before that."""
-        call = partial(post, self._url, receipt, f"{self._topic_id}-{offset}")
+        call = partial(post, self._url, receipt)
         failures = 0
-        while (answer := await until_stopped(stop, in_daemon_thread("on-delivery", call))) is not None:
+        while not stop.is_set():
+            posting = in_daemon_thread("on-delivery", call)
+            # urllib's deadline is for each piece of an answer, however small.
+            answer = await until_stopped(stop, posting, timeout_s=2 * _ANSWER_DEADLINE_S) or _NO_ANSWER
             if answer.taken is Taken.NOT_YET:
-                failures += 1
-                if failures == 1:
+                if failures % _TOLD_EVERY == 0 and not stop.is_set():
                     log.warning("ON_DELIVERY has not taken a receipt yet", source=source, reason=answer.reason)
+                failures += 1
                 await pause(stop, pause_before_next_s(failures))
                 continue
             if answer.taken is Taken.NO:
@@ -115,16 +128,23 @@ def _read(root: Path, topic_id: str) -> Place | None:
     with OutputRoot(root) as output:
         if output.status(POSTED) is None:
             return None
-        with os.fdopen(output.open(POSTED, os.O_RDONLY), "rb") as file:
+        with naming(root / POSTED), os.fdopen(output.open(POSTED, os.O_RDONLY), "rb") as file:
             return decode_place(file.read(), topic_id)
 
 
-def post(url: str, receipt: bytes, key: str) -> Answer:
-    """Post a receipt, blocking. It has the same `key` whenever it is posted: the other side can tell it is the same."""
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """One for all: making it reads the system's authorities."""
+    return opener()
+
+
+def post(url: str, receipt: bytes) -> Answer:
+    """Post a receipt, blocking. Its key is of its content: the same receipt has the same key whenever it is posted."""
+    key = blake2b(receipt, digest_size=16).hexdigest()
     headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": f"nacre/{VERSION}"}
     request = urllib.request.Request(url, receipt, headers)  # noqa: S310 - the setting's pattern permits http and https
     try:
-        with opener().open(request, timeout=_ANSWER_DEADLINE_S) as answer:
+        with _opener().open(request, timeout=_ANSWER_DEADLINE_S) as answer:
             return Answer(taken(answer.status), f"HTTP {answer.status}")
     except urllib.error.HTTPError as error:
         with error:
