@@ -22,8 +22,9 @@ _BOOLEANS = {
     **dict.fromkeys(("false", "0", "no", "n", "off", "f"), False),
 }
 _RULE = "rule"
-# What may hold a password in an address, as https://user:password@host has it.
-_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*@")
+# What may hold a password in an address, as https://user:password@host has it, up to the last @: one that is mistyped
+# may lack its scheme, or have any sign in its password.
+_USER_IN_ADDRESS = re.compile(r"\A(?:([A-Za-z][A-Za-z0-9+.-]*://).*|.*:.*)@", re.DOTALL)
 _HIDDEN = "**********"
 
 
@@ -156,4 +157,6 @@ def shown(settings: Any) -> dict[str, Any]:
 
 def shown_value(value: object) -> str | int | float:
     """A setting's value as JSON has it; asterisks for a secret, and for user and password in an address."""
-    return value if isinstance(value, int | float) else _USER_IN_ADDRESS.sub(f"{_HIDDEN}@", str(value))
+    if isinstance(value, int | float):
+        return value
+    return _USER_IN_ADDRESS.sub(lambda found: f"{found[1] or ''}{_HIDDEN}@", str(value))

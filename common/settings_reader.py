@@ -7,7 +7,7 @@ from typing import Any, NoReturn, TypeVar
 
 from common.errors import ConfigurationError
 from common.escaping import escaped
-from common.setting import Secret, Setting, settings_of, value_of
+from common.setting import Secret, Setting, settings_of, shown_value, value_of
 from common.settings import ServiceSettings
 
 _MAX_SHOWN = 300
@@ -107,7 +107,7 @@ def parse_values(model: type[ServiceSettings], values: Mapping[str, object]) -> 
 
 
 def _explain(given: Setting, value: object, message: str) -> str:
-    shown = "" if given.kind is Secret else f" {_shortened(repr(value))}"
+    shown = "" if given.kind is Secret else f" {_shortened(repr(shown_value(value)))}"
     return f"{given.variable}{shown}: {_shortened(message)}"
 
 

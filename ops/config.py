@@ -45,9 +45,9 @@ class Config(Struct, frozen=True):
 
 def main(argv: list[str]) -> int:
     """Print the settings; return 0, or 78 if a service would refuse them."""
-    own, flags = _divide(argv)
     program = _PROGRAM
     try:
+        own, flags = _divide(argv)
         options = _parser().parse_args(own)
         program = f"nacre {options.service}" if options.service else _PROGRAM
         services = [options.service] if options.service else list(MODELS)
@@ -69,8 +69,13 @@ def main(argv: list[str]) -> int:
 
 
 def _divide(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments of this command, also where they stand last, and the flags of the service that it names."""
+    """The arguments of this command, also where they stand last, and the flags of the service that it names.
+
+    ConfigurationError where flags stand before the service; it quotes none, because a secret may be among them.
+    """
     named = next((index for index, each in enumerate(argv) if not each.startswith("-")), len(argv)) + 1
+    if not _OWN_FLAGS.issuperset(argv[: named - 1]):
+        raise ConfigurationError(f"name the service before its flags, as in {_PROGRAM} split --split-by Sex")
     own = [each for each in argv[named:] if each in _OWN_FLAGS]
     return [*argv[:named], *own], [each for each in argv[named:] if each not in _OWN_FLAGS]
 

@@ -125,8 +125,13 @@ def test_any_text_is_a_value_or_a_wrong_one(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("given_text", "seen"),
     [
-        ("https://me:hunter2@login.example/token?a=b@c", "https://**********@login.example/token?a=b@c"),
-        ("https://login.example/a@b", "https://login.example/a@b"),
+        ("https://me:hunter2@login.example/token", "https://**********@login.example/token"),
+        ("https://me:hun/ter#2?@login.example/token", "https://**********@login.example/token"),
+        ("https://me:hun@ter2@login.example/token", "https://**********@login.example/token"),
+        ("https://me:hunter2@login.example/token?a=b@c", "https://**********@c"),
+        ("me:hunter2@login.example/token", "**********@login.example/token"),
+        ("me:hun ter\n2@login.example/token", "**********@login.example/token"),
+        ("https://login.example/token?a=b", "https://login.example/token?a=b"),
         ("me@example", "me@example"),
     ],
 )

@@ -12,6 +12,7 @@ from ops.settings_table import MODELS
 from tests.harness.setting_names import names_of
 
 SECRET = "hunter2"  # noqa: S105 - it opens nothing
+BEFORE = "name the service before its flags, as in nacre config split --split-by Sex"
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +109,17 @@ def test_no_secret_is_shown(
     assert "file /run/secret" in shown.out
 
 
+@pytest.mark.parametrize("endpoint", [f"me:{SECRET}@idp/token", f"https://me:{SECRET[:3]}/{SECRET}@idp/token"])
+def test_a_password_in_an_address_that_is_none_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], endpoint: str
+) -> None:
+    monkeypatch.setenv("KAFKA_OAUTH_TOKEN_ENDPOINT", endpoint)
+    assert main(["sink"]) == 0
+    shown = capsys.readouterr()
+    assert SECRET not in shown.out + shown.err
+    assert rows(shown.out)["KAFKA_OAUTH_TOKEN_ENDPOINT"][0].endswith("**********@idp/token")
+
+
 def test_json_has_the_values_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PARTITIONS", "3")
     monkeypatch.setenv("OUTPUT_DIR", os.fsdecode(b"caf\xe9"))
@@ -126,7 +138,11 @@ def test_json_has_the_values_as_they_are(monkeypatch: pytest.MonkeyPatch, capsys
     ("argv", "line"),
     [
         (["split", "--split-bye", SECRET], "nacre split: there is no --split-bye; --help names all\n"),
-        (["--jsn"], "nacre config: unrecognized arguments: --jsn\n"),
+        (["--jsn"], f"nacre config: {BEFORE}\n"),
+        (["--kafka-sasl-password", SECRET, "split"], f"nacre config: {BEFORE}\n"),
+        ([f"--kafka-sasl-password={SECRET}", "split"], f"nacre config: {BEFORE}\n"),
+        (["--json", f"--kafka-sasl-password={SECRET}"], f"nacre config: {BEFORE}\n"),
+        ([f"--json={SECRET}", "split"], f"nacre config: {BEFORE}\n"),
         (["spilt"], "nacre config: argument service: invalid choice"),
     ],
 )
@@ -136,6 +152,7 @@ def test_a_wrong_argument_is_one_line(argv: list[str], line: str, capsys: pytest
     assert shown.out == ""
     assert shown.err.startswith(line)
     assert shown.err.count("\n") == 1
+    assert SECRET not in shown.err
 
 
 @pytest.mark.parametrize(
