@@ -23,6 +23,8 @@ from ops.tap.selection import Selection
 
 _INTERRUPTED = 130
 _ROWS = 10
+# Without -f they are all in memory, each at most MOST_BYTES long unless it is printed as JSON.
+_MOST_ROWS = 100_000
 _RATE = 50
 _DESCRIPTION = """\
 Print the newest rows that are committed, or follow those that come. It joins no
@@ -75,7 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         "has what is asked for",
     )
     parser.add_argument(
-        "-n", type=_count, dest="rows", metavar="ROWS", help=f"print so many rows (default: {_ROWS}; with -f, no end)"
+        "-n",
+        type=_count,
+        dest="rows",
+        metavar="ROWS",
+        help=f"print so many rows, at most {_MOST_ROWS:,} (default: {_ROWS}; with -f, no end)",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="print rows as they come, from now on")
     parser.add_argument("--source", help="only rows of this source: its path, or the end of it, as orders.csv")
@@ -107,6 +113,8 @@ def _count(text: str) -> int:
 def _request(options: argparse.Namespace) -> TapRequest:
     if options.rate and not options.follow:
         raise ConfigurationError("--rate is for -f: without it, -n says how many rows come")
+    if options.rows and options.rows > _MOST_ROWS and not options.follow:
+        raise ConfigurationError(f"-n: at most {_MOST_ROWS:,} rows, unless -f follows them")
     selection = Selection(options.source, options.split, options.category, options.code)
     try:
         stages = selection.stages(options.stages)

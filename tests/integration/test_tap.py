@@ -157,7 +157,7 @@ def test_the_newest_rows_are_printed_each_with_its_place(done: Pipeline) -> None
 
 
 def test_more_rows_than_there_are_are_all_rows(done: Pipeline) -> None:
-    found = objects(tap(done, "rows", "categorized", "-n", "1000000", "--json").stdout)
+    found = objects(tap(done, "rows", "categorized", "-n", "100000", "--json").stdout)
     by_source = defaultdict[str, list[bytes]](list)
     for row in found:
         if row["stage"] == "rows":
@@ -224,6 +224,8 @@ def test_what_cannot_be_asked_for_is_one_line(done: Pipeline) -> None:
     for arguments, told in (
         (["rows", "--category", "M"], "--category: rows of rows have none; those of categorized do"),
         (["-n", "0"], "argument -n: '0' is not a number from 1 on"),
+        (["-n", "100001"], "-n: at most 100,000 rows, unless -f follows them"),
+        (["-n", "100000000000000000000"], "-n: at most 100,000 rows, unless -f follows them"),
         (["receipts"], "argument STAGE: 'receipts' is none of rows, categorized, rejected"),
         (["--rate", "5"], "--rate is for -f: without it, -n says how many rows come"),
     ):
