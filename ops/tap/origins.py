@@ -74,12 +74,17 @@ def origin_runs(stage: Stage, batch: Iterable[RecordRun | Record]) -> Iterator[O
             mark, before = control, ()
         if control is not None:
             continue
-        rows = part.rows if isinstance(part, RecordRun) else [part.value]
+        rows = _rows_of(part)
         if isinstance(mark, Mark):
             yield OriginRun(part.offset, rows, Origin(mark.source, mark.schema, mark.split or None), mark, before)
             before = (*before, rows)
         else:
             yield OriginRun(part.offset, rows, _categorized(mark, part.key))
+
+
+def _rows_of(part: RecordRun | Record) -> list[bytes]:
+    """The values; empty where a record, which is then not Nacre's, has none."""
+    return [row or b"" for row in (part.rows if isinstance(part, RecordRun) else [part.value])]
 
 
 def _control_of(part: RecordRun | Record) -> Control | None:
@@ -121,14 +126,14 @@ def _read_key(key: bytes, *, is_marked: bool) -> tuple[str, str, str]:
 def _rejections(part: RecordRun | Record) -> Iterator[OriginRun]:
     """The rejection that a record is; none where it is a note or an end."""
     if isinstance(part, RecordRun):
-        yield OriginRun(part.offset, part.rows, Origin())
+        yield OriginRun(part.offset, _rows_of(part), Origin())
         return
     try:
         found = decode_rejection(part.headers, part.value)
     except ValueError:
-        yield OriginRun(part.offset, [part.value], Origin())
+        yield OriginRun(part.offset, _rows_of(part), Origin())
         return
     if isinstance(found, Rejection):
         origin = Origin(found.source, split=found.split, code=found.code, reason=found.reason)
         mark = Mark(found.source, "", found.line, found.offset, b"", plain=True)
-        yield OriginRun(part.offset, [found.raw], origin, mark)
+        yield OriginRun(part.offset, _rows_of(part), origin, mark)

@@ -36,8 +36,16 @@ class Layout(Struct, frozen=True):
 
     @classmethod
     def of(cls, schema: Schema) -> "Layout":
-        """That of this schema."""
-        return cls(codec=JsonCodec(schema)) if schema.row_format == "json" else cls(schema.dialect.encoding)
+        """That of this schema; UTF-8 where it names an encoding in which bytes are no text, as Nacre never does."""
+        if schema.row_format == "json":
+            return cls(codec=JsonCodec(schema))
+        encoding = schema.dialect.encoding
+        try:
+            # Not without bytes, of which Python makes a text whatever the encoding.
+            b"a\xff".decode(encoding, "backslashreplace")
+        except (LookupError, TypeError, ValueError):
+            return cls()
+        return cls(encoding)
 
 
 class Row(Struct, frozen=True):
@@ -64,8 +72,7 @@ def rows_of(
     for rows in (*run.before, run.rows[:first]):
         mark = _passed(mark, rows, layout.codec)
     for index in range(first, last):
-        # A record that is not Nacre's may have no value.
-        value = run.rows[index] or b""
+        value = run.rows[index]
         yield Row(
             place,
             run.offset + index,

@@ -159,15 +159,46 @@ def test_of_rejected_the_rejections_are_found_and_not_the_notes() -> None:
 
 
 HEADERS = st.lists(st.tuples(st.sampled_from(["nacre", "source", "eol", "x"]), st.binary(max_size=8)), max_size=2)
-FOREIGN = st.builds(Record, st.just(0), st.none() | st.binary(max_size=9), st.binary(max_size=9), HEADERS) | st.builds(
-    RecordRun, st.just(0), st.none() | st.binary(max_size=9), st.lists(st.binary(max_size=9), min_size=1, max_size=3)
+ANY_VALUE: st.SearchStrategy[Any] = st.none() | st.binary(max_size=9)
+FOREIGN = st.builds(Record, st.just(0), st.none() | st.binary(max_size=9), ANY_VALUE, HEADERS) | st.builds(
+    RecordRun, st.just(0), st.none() | st.binary(max_size=9), st.lists(ANY_VALUE, min_size=1, max_size=3)
 )
 
 
 @given(st.sampled_from(Stage), FOREIGN)
 def test_what_nacre_did_not_write_is_shown_all_the_same(stage: Stage, part: Record | RecordRun) -> None:
     rows = part.rows if isinstance(part, RecordRun) else [part.value]
-    assert [row.value for row in tapped(stage, [part], Layout(), 0)] == list(rows)
+    assert [row.value for row in tapped(stage, [part], Layout(), 0)] == [row or b"" for row in rows]
+
+
+def valueless(offset: int, headers: list[tuple[str, bytes]]) -> Record:
+    nothing: Any = None
+    return Record(offset, b"key", nothing, headers)
+
+
+@pytest.mark.parametrize("schema", [CSV, JSON], ids=["csv", "json"])
+@pytest.mark.parametrize("start", range(5))
+def test_records_without_values_behind_a_mark_are_empty_rows(schema: Schema, start: int) -> None:
+    value, headers = encode_control(Mark("/a.csv", schema.id, 2, 9, b"\n", plain=True))
+    nothing: Any = [None, None]
+    batch: list[Record | RecordRun] = [
+        Record(0, b"key", value, headers),
+        valueless(1, [("x", b"")]),
+        RecordRun(2, b"key", nothing),
+        RecordRun(4, b"key", [b"M,1"]),
+    ]
+    rows = tapped(Stage.ROWS, batch, Layout.of(schema), start)
+    assert [(row.kafka_offset, row.value) for row in rows] == [
+        each for each in ((1, b""), (2, b""), (3, b""), (4, b"M,1")) if each[0] >= start
+    ]
+    assert [row.origin.source for row in rows] == ["/a.csv"] * len(rows)
+
+
+@pytest.mark.parametrize("header", ["source", "nacre", "x"])
+def test_a_record_of_rejected_without_a_value_is_an_empty_row(header: str) -> None:
+    rejection = Rejection("/a.csv", 7, 99, "Sex", "no text", b"", "encoding")
+    headers = encode_rejection(rejection)[1] if header == "source" else [(header, b"1")]
+    assert [row.value for row in tapped(Stage.REJECTED, [valueless(0, headers)], Layout(), 0)] == [b""]
 
 
 def test_a_row_that_is_no_json_leaves_the_places_behind_it_unknown() -> None:

@@ -1,12 +1,14 @@
 """A row as text and as JSON, whatever is in it."""
 
 import base64
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.rows.schema import Dialect, Schema
 from ops.tap.origins import Origin, Stage
 from ops.tap.rows import MOST_BYTES, MOST_SHOWN, Layout, Place, Row, as_json, as_text
 
@@ -115,6 +117,17 @@ def test_a_long_row_is_cut_as_text_and_whole_as_json(sign: str) -> None:
 
 def test_a_row_of_just_the_most_is_not_cut() -> None:
     assert as_text(row_of(b"x" * MOST_SHOWN)).endswith(f"  {'x' * MOST_SHOWN}\n")
+
+
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "zlib", "no such", "", "\0", "undefined", "idna", "punycode", 5])
+def test_an_encoding_that_is_none_of_text_is_taken_as_utf_8(encoding: Any) -> None:
+    schema = Schema(None, ("#1",), Dialect(encoding=encoding))
+    assert Layout.of(schema) == Layout("utf-8", None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "shift_jis", "gb18030"])
+def test_rows_are_text_in_their_schemas_encoding(encoding: str) -> None:
+    assert Layout.of(Schema(None, ("#1",), Dialect(encoding=encoding))) == Layout(encoding, None)
 
 
 def test_rows_without_a_schema_are_utf_8() -> None:
