@@ -18,7 +18,6 @@ from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 from msgspec.structs import replace
 
-from common.broker_errors.kinds import ErrorKind
 from common.broker_errors.missing_permissions import asking_about
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_reader, stop_consumer
@@ -33,7 +32,7 @@ from common.protocol.position import Position, PositionError, SplitGroup, decode
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet
+from ops.command_line import keep_clients_quiet, refusal_of
 from ops.groups import check_at_rest
 
 _PROGRAM = "nacre begin"
@@ -122,9 +121,7 @@ async def _run(settings: ServiceSettings, service: str, accepted: Firsts) -> int
         return await _begin(settings, service, accepted)
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
-    if diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}:
-        raise ConfigurationError(diagnosis.reason)
-    raise ServiceError(diagnosis.reason)
+    raise refusal_of(diagnosis)
 
 
 async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> int:

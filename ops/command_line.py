@@ -1,8 +1,18 @@
-"""How the operator's commands keep the clients' logs off the terminal."""
+"""What the operator's commands have in common: how they keep quiet, how they end."""
 
 import logging
+import os
+import sys
+from typing import TYPE_CHECKING
 
 import structlog
+
+from common.broker_errors.kinds import ErrorKind
+from common.errors import ConfigurationError, ServiceError
+
+if TYPE_CHECKING:
+    # Some commands ask no broker, and begin sooner without aiokafka.
+    from common.sessions.diagnosis import Diagnosis
 
 
 def keep_clients_quiet() -> None:
@@ -12,3 +22,15 @@ def keep_clients_quiet() -> None:
     # Without a handler, Python would print warnings to stderr.
     client_log.addHandler(logging.NullHandler())
     client_log.propagate = False
+
+
+def discard_output() -> None:
+    """Send nowhere what is written from now on: the reader closed the pipe, and the flush at exit would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refusal_of(diagnosis: "Diagnosis", hint: str = "") -> ServiceError:
+    """What a command ends with: a ConfigurationError where the broker refuses; if not, `hint` follows the reason."""
+    if diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}:
+        return ConfigurationError(diagnosis.reason)
+    return ServiceError(f"{diagnosis.reason}{hint}")

@@ -14,6 +14,7 @@ from common.errors import ConfigurationError
 from common.escaping import escaped
 from common.setting import Secret, Setting, settings_of, shown_value
 from common.settings_reader import Parser, from_environment, from_flags, make_settings, parse_values
+from ops.command_line import discard_output
 from ops.settings_table import MODELS
 from ops.text_table import text_table
 
@@ -56,16 +57,23 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{program}: {error}\n")
         return error.exit_code
     meant = misspelt(os.environ)
-    if options.json:
-        sys.stdout.buffer.write(orjson.dumps(_as_json(configs, meant), option=orjson.OPT_INDENT_2))
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(_as_table(configs))
-    sys.stdout.flush()
+    try:
+        _print(configs, meant, as_json=options.json)
+    except BrokenPipeError:
+        discard_output()
     errors = {service: config.error for service, config in configs.items() if config.error}
     sys.stderr.write("".join(f"nacre {service}: {error}\n" for service, error in errors.items()))
     sys.stderr.write("".join(f"{_PROGRAM}: {name} is no setting: did you mean {of}?\n" for name, of in meant.items()))
     return ConfigurationError.exit_code if errors else 0
+
+
+def _print(configs: dict[str, Config], meant: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        sys.stdout.buffer.write(orjson.dumps(_as_json(configs, meant), option=options))
+    else:
+        sys.stdout.write(_as_table(configs))
+    sys.stdout.flush()
 
 
 def _divide(argv: Sequence[str]) -> tuple[list[str], list[str]]:

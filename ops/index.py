@@ -13,6 +13,7 @@ import orjson
 
 from common.protocol.output_folder import LEDGERS
 from common.settings_reader import ParserWithExamples
+from ops.command_line import discard_output
 from services.sink.ledger.inventory import index_of
 
 
@@ -40,6 +41,5 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"nacre index: cannot read ledger {path}: {error}\n")
         return 1
     except BrokenPipeError:
-        # The reader closed the pipe: without this, the flush at exit would fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
     return 0

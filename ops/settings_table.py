@@ -8,6 +8,7 @@ from types import MappingProxyType
 from common.setting import Setting, settings_of
 from common.settings import ServiceSettings
 from common.settings_reader import ParserWithExamples
+from ops.command_line import discard_output
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 from services.split.settings import SplitSettings
@@ -26,7 +27,11 @@ def main(argv: list[str]) -> int:
         description="Print every setting of the three services, as a Markdown table.",
         examples=("nacre settings",),
     ).parse_args(argv)
-    sys.stdout.write(settings_table(MODELS))
+    try:
+        sys.stdout.write(settings_table(MODELS))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
     return 0
 
 

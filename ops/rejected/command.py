@@ -13,7 +13,6 @@ import structlog
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
 from common.protocol.rejections import Rejection
@@ -21,6 +20,7 @@ from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
+from ops.command_line import discard_output, refusal_of
 from ops.rejected.rejections import (
     COLUMNS,
     Mended,
@@ -53,8 +53,7 @@ def main(argv: list[str]) -> int:
             sys.stderr.write(f"{_PROGRAM}: {line}\n")
         return error.exit_code
     except BrokenPipeError:
-        # The reader closed the pipe: without this, the flush at exit would fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 0
     except KeyboardInterrupt:
         sys.stderr.write(f"{_PROGRAM}: interrupted; run a replay again to go on with it\n")
@@ -111,9 +110,7 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
         raise
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
-    if diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}:
-        raise ConfigurationError(diagnosis.reason)
-    raise ServiceError(f"{diagnosis.reason}; run a replay again to go on with it")
+    raise refusal_of(diagnosis, "; run a replay again to go on with it")
 
 
 async def _run(settings: ServiceSettings, options: argparse.Namespace) -> int:

@@ -6,13 +6,13 @@ import asyncio
 from aiokafka.errors import KafkaError
 
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.log.client_warnings import keep_last_warning
 from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
+from ops.command_line import refusal_of
 from ops.tap.follow import Following, report_outages
 from ops.tap.origins import Stage
 from ops.tap.output import PROGRAM, Output, note
@@ -129,9 +129,7 @@ async def _print_newest(settings: ServiceSettings, reader: Reader, output: Outpu
         tapped = await reader.begin()
         found = await find_newest(settings, reader, tapped, count)
     except (KafkaError, OSError) as error:
-        diagnosis = await diagnose(error, settings)
-        is_refused = diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}
-        raise (ConfigurationError if is_refused else ServiceError)(diagnosis.reason) from error
+        raise refusal_of(await diagnose(error, settings)) from error
     output.write(found)
     if not found:
         note(f"no such row in {' and '.join(tapped.stages)}")

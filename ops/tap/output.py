@@ -1,11 +1,11 @@
 """Where rows and notes go: standard output, until its reader has left, and standard error."""
 
-import os
 import select
 import sys
 from collections.abc import Sequence
 
 from common.errors import ServiceError
+from ops.command_line import discard_output
 from ops.tap.rows import Row, as_json, as_text
 
 PROGRAM = "nacre tap"
@@ -34,8 +34,7 @@ class Output:
                 sys.stdout.buffer.write(as_json(row) if self._as_json_lines else as_text(row).encode())
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            # The reader closed the pipe: without this, the flush at exit would fail.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()
             self._is_closed = True
         except OSError as error:
             raise ServiceError(f"cannot write to standard output: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """`nacre verify OUT`: whether the files of an output folder are what they have to be."""
 
-import os
 import sqlite3
 import sys
 from collections.abc import Iterable
@@ -8,6 +7,7 @@ from collections.abc import Iterable
 import orjson
 
 from common.errors import ServiceError
+from ops.command_line import discard_output
 from ops.verify.checks import PathChecker, check_rows, check_sources
 from ops.verify.files import check_length, opened, read_checked, report_foreign_files
 from ops.verify.given import compare_sources, find_given
@@ -90,5 +90,4 @@ def _print(lines: Iterable[str]) -> None:
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader closed the pipe: without this, the flush at exit would fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
