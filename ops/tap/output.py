@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from common.errors import ServiceError
+from common.escaping import printable
 from ops.command_line import discard_output
 from ops.tap.rows import Row, as_json, as_text
 
@@ -41,6 +42,6 @@ class Output:
 
 
 def note(text: str) -> None:
-    """Print a line to standard error."""
-    sys.stderr.write(f"{PROGRAM}: {text}\n")
+    """Print a line to standard error; what a terminal would obey in it, such as a broker's words, is escaped."""
+    sys.stderr.write(f"{PROGRAM}: {printable(text)}\n")
     sys.stderr.flush()
