@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on_any
 from common.errors import ServiceError
+from common.escaping import printable
 from common.kafka.clients import open_admin, open_reader
 from common.kafka.partition_names import partition_names
 from common.kafka.topic_metadata import describe_topics
@@ -47,7 +48,7 @@ def report_outages() -> None:
 def _as_line(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> str:
     if fields.get("event") != "not ready":
         raise structlog.DropEvent
-    return f"{PROGRAM}: waiting for the broker: {fields['reason']}"
+    return f"{PROGRAM}: waiting for the broker: {printable(fields['reason'])}"
 
 
 class Following:
@@ -71,8 +72,15 @@ class Following:
         """Follow until enough rows are shown or nobody reads them. Raises ServiceError."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._leave)
-        await run_sessions(self._settings, self._session, asyncio.Event())
+        following = run_sessions(self._settings, self._session, asyncio.Event())
+        for ended in await first_ended(following, self._wait_until_closed()):
+            ended.result()
         self._note_left_out()
+
+    async def _wait_until_closed(self) -> None:
+        """Return once nobody reads the rows any more: while no broker can be reached, nothing else notices."""
+        while not self._output.is_closed:  # noqa: ASYNC110 - a pipe tells nobody that its reader is gone
+            await asyncio.sleep(_LOOK_INTERVAL_S)
 
     def _leave(self, _number: int, _frame: FrameType | None) -> None:
         """End at once, also while a write waits for its reader: a tap holds nothing that has to be given back."""

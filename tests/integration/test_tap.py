@@ -24,6 +24,7 @@ from confluent_kafka import Producer
 
 from ops.kafka.local import LocalKafka
 from tests.harness import formats
+from tests.harness.broker import free_port
 from tests.harness.formats import VARIETIES, restored
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline, wait_until
 
@@ -488,3 +489,26 @@ def test_rows_of_every_format_are_found_at_their_places(name: str, tmp_path: Pat
             assert {row["row"].startswith("one,field,too,many") for row in rejected} == {True}
             by_source = read("categorized", "--source", "a.csv", "--json")
             assert (by_source.returncode, bool(by_source.stdout)) == ((78, False) if name == "1" else (0, True))
+
+
+def test_it_ends_when_its_reader_leaves_while_no_broker_can_be_reached(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    reader, writer = os.pipe()
+    with notes.open("wb") as err:
+        process = subprocess.Popen(
+            [*COMMAND, "-f"],
+            cwd=PROJECT,
+            env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"},
+            stdout=writer,
+            stderr=err,
+        )
+    os.close(writer)
+    try:
+        wait_until(lambda: "waiting for the broker" in notes.read_text(), "tap waits", 60)
+        assert process.poll() is None
+        os.close(reader)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert len(notes.read_text().splitlines()) == 1
