@@ -117,7 +117,7 @@ METRICS = (
         "nacre_source_size_bytes",
         "gauge",
         (_INGEST,),
-        "Bytes that the files under way have, those that are read to their ends not among them.",
+        "Size of the files being read, without those already read to their end.",
         lambda counts, _now: _source_bytes(counts, 1),
     ),
     Described(
