@@ -59,7 +59,7 @@ class Figures(Struct, frozen=True):
     @property
     def is_early(self) -> bool:
         """Whether a later look is needed to tell if something that waits goes on."""
-        return any(each.still_s and each.verdict is Verdict.OK for each in self.stages)
+        return any(each.still_s and each.verdict.goes_on for each in self.stages)
 
 
 def figures(now: Observation, earlier: Observation | None = None) -> Figures:

@@ -149,6 +149,15 @@ def test_one_partition_that_stands_still_is_enough() -> None:
     assert stage(found, SPLIT).reason.startswith("8 rows wait, the first in rows-1, and nothing has gone on for 5 s")
 
 
+def test_a_partition_that_stands_still_beside_a_long_backlog_is_looked_at_until_it_is_stalled() -> None:
+    before = look(partitions=partitions(500_000, 9_000), split_rows=0)
+    still = SeenPartition("rows", 0, 0, 1_000, 500_000)
+    for at_s, verdict, is_early in ((1.0, Verdict.BEHIND, True), (PATIENCE_S, Verdict.STALLED, False)):
+        moved = SeenPartition("rows", 1, 5, 1_000, 8_000)
+        found = figures(look(at_s, partitions={SPLIT: (still, moved)}, split_rows=round(1_000 * at_s)), before)
+        assert (stage(found, SPLIT).verdict, found.is_early) == (verdict, is_early)
+
+
 def test_what_came_only_since_the_look_before_does_not_stand_still() -> None:
     assert verdict_of(SPLIT, look(PATIENCE_S, partitions=partitions(5)), look(partitions=partitions(0))) is Verdict.OK
 
