@@ -145,14 +145,18 @@ def _first_waiting(seen: Observation) -> str:
 
 
 def _split(now: Observation, before: Observation) -> StageFigures:
-    return _group(SPLIT, now, before, now.split_rows, now.split_rows - before.split_rows)
+    done: float = now.split_rows - before.split_rows
+    if now.is_filling or before.is_filling:
+        # What waits is counted from the split that is farthest back, and `split_rows` stands still until it is there.
+        done = max(done, (now.offset_of(SPLIT) - before.offset_of(SPLIT)) * now.split_row_share)
+    return _group(SPLIT, now, before, now.split_rows, done)
 
 
 def _sink(now: Observation, before: Observation) -> StageFigures:
     written, earlier = _rows_written(now), _rows_written(before)
     if written is None or earlier is None:
         # Without ledgers, offsets are all that is known.
-        return _group(SINK, now, before, written, (now.sink_offset - before.sink_offset) * now.row_share)
+        return _group(SINK, now, before, written, (now.offset_of(SINK) - before.offset_of(SINK)) * now.row_share)
     return _group(SINK, now, before, written, written - earlier)
 
 

@@ -49,8 +49,9 @@ class Observation(Struct, frozen=True):
 
     By source: how far it is read, its file, and the number of the end up to which it is delivered, which is None where
     its receipt was withdrawn. `split_rows` and `split_rejected` are what split has processed and rejected in all its
-    partitions, `offsets` the sum of sink's offsets, of which `row_share` are rows, as far as is known. `rows_in_files`
-    and `rows_rejected` are what sink's ledgers have, None where they are not at hand.
+    partitions; while it `is_filling`, a split is behind what `split_rows` counts. Of the offsets that split and sink
+    pass, `split_row_share` and `row_share` are rows, as far as is known. `rows_in_files` and `rows_rejected` are what
+    sink's ledgers have, None where they are not at hand.
     """
 
     at_s: float
@@ -64,11 +65,12 @@ class Observation(Struct, frozen=True):
     progress_partitions: int = 0
     split_rows: int = 0
     split_rejected: int = 0
+    split_row_share: float = 1.0
+    is_filling: bool = False
     row_share: float = 1.0
     rows_in_files: int | None = None
     rows_rejected: int | None = None
 
-    @property
-    def sink_offset(self) -> int:
-        """The sum of sink's offsets."""
-        return sum(each.position for each in self.partitions.get(SINK, ()))
+    def offset_of(self, stage: str) -> int:
+        """The sum of the offsets that a stage goes on at."""
+        return sum(each.position for each in self.partitions.get(stage, ()))

@@ -128,6 +128,8 @@ class Observer:
             existing[self._topics.progress].partitions,
             sum(position.rows for position in positions.values()),
             sum(held.rejected for each in positions.values() for group in each.groups for held in group.splits),
+            known.counters[SPLIT].row_share,
+            any(position.filling for position in positions.values()),
             known.counters[SINK].row_share,
             *(written or (None, None)),
         )

@@ -83,6 +83,23 @@ def test_sink_s_pace_is_of_its_ledgers_and_without_them_of_its_offsets() -> None
     assert (sink.rows, sink.rows_per_s) == (None, 50.0)
 
 
+@pytest.mark.parametrize(("was_filling", "is_filling"), [(True, True), (True, False), (False, True)])
+def test_while_a_split_is_filled_split_s_pace_is_of_its_offsets(was_filling: bool, is_filling: bool) -> None:  # noqa: FBT001
+    # The main group, whose rows are counted, waits for the one that is filling.
+    def seen(at_s: float, position: int, *, fills: bool) -> Observation:
+        left = partitions(9_000, position=position)
+        return look(at_s, partitions=left, split_rows=9_500, split_row_share=0.5, is_filling=fills)
+
+    split = stage(figures(seen(2.0, 500, fills=is_filling), seen(0.0, 100, fills=was_filling)), SPLIT)
+    assert (split.rows, split.rows_per_s, split.eta_s, split.verdict) == (9_500, 100.0, 90.0, Verdict.BEHIND)
+
+
+def test_without_one_split_s_pace_is_of_the_rows_that_it_has_counted() -> None:
+    before = look(partitions=partitions(9_000, position=100), split_rows=100)
+    now = look(2.0, partitions=partitions(8_000, position=500), split_rows=300)
+    assert stage(figures(now, before), SPLIT).rows_per_s == 100.0
+
+
 @pytest.mark.parametrize(
     ("known", "end", "file", "delivery"),
     [
