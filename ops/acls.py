@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     for role in ROLES:
-        does = "runs nacre validate and rejected" if role == "operator" else f"{role} connects as"
+        does = "runs nacre validate, rejected and status" if role == "operator" else f"{role} connects as"
         parser.add_argument(f"--{role}", type=_principal, metavar="User:NAME", help=f"the user that {does}")
     parser.add_argument("--no-create", action="store_true", help="leave out Create: somebody else creates the topics")
     parser.add_argument(

@@ -54,8 +54,10 @@ _ROLES = {
     ),
     # With EXIT_WHEN_DONE it checks whether split has processed everything.
     "sink": _Role(writes=("shares", "receipts"), joins=("sink",), looks_at=("split",)),
-    # The user of `nacre validate` and `nacre rejected`, which look up the splits in use.
-    "operator": _Role(writes=("rows", "rejected"), producer=("replay",), looks_at=("split",), creates=False),
+    # The user of `nacre validate` and `nacre rejected`, which look up the splits in use, and of `nacre status`.
+    "operator": _Role(
+        writes=("rows", "rejected"), producer=("replay",), looks_at=("ingest", "split", "sink"), creates=False
+    ),
 }
 ROLES = tuple(_ROLES)
 

@@ -118,7 +118,7 @@ def test_create_is_not_needed_where_the_topics_are_there(
 
 
 @pytest.mark.timeout(300)
-def test_an_operator_may_validate_and_replay_with_what_is_granted(
+def test_an_operator_may_validate_replay_and_see_the_status_with_what_is_granted(
     secured: SecuredKafka, make_pipeline: Callable[[str], Pipeline], tmp_path: Path
 ) -> None:
     source = tmp_path / "source.csv"
@@ -138,8 +138,9 @@ def test_an_operator_may_validate_and_replay_with_what_is_granted(
             check=False,
         )
 
-    # Both give a broker five seconds to answer, which a machine at its limit does not always keep to.
+    # Two of them give a broker five seconds to answer, which a machine at its limit does not always keep to.
     wait_until(lambda: "all 8 topics" in nacre("validate", source).stdout, "it may validate", DEADLINE_S)
+    wait_until(lambda: nacre("status").returncode == 0, "it may see the status", DEADLINE_S)
     wait_until(lambda: nacre("rejected", "replay", "--yes").returncode == 0, "it may replay", DEADLINE_S)
 
 

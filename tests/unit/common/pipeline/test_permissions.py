@@ -1,6 +1,6 @@
 """Which permissions are needed, which are missing, and how they are granted."""
 
-from common.broker_errors.refusals import TOPIC
+from common.broker_errors.refusals import GROUP, TOPIC
 from common.pipeline.permissions import (
     OPERATIONS,
     ROLES,
@@ -63,6 +63,11 @@ def test_a_sink_may_write_what_it_has_safe_alone_and_no_service_what_another_doe
     }
     assert written["sink"] == {"shares", "receipts"}
     assert written["ingest"] & written["split"] == {"rejected", "schemas"}
+
+
+def test_an_operator_may_look_at_every_group_and_join_none() -> None:
+    on_groups = [str(each) for each in permissions("operator", "p.") if each.resource == GROUP]
+    assert on_groups == ["Describe Group p.ingest", "Describe Group p.split", "Describe Group p.sink"]
 
 
 def test_the_page_on_security_names_every_resource() -> None:
