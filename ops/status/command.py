@@ -14,11 +14,13 @@ import orjson
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from common.aiokafka_internals.connection_failures import forget_connection_failures
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
-from common.log.client_warnings import keep_last_warning
+from common.log.client_warnings import forget_last_warning, keep_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
+from common.sessions.patience import REFUSED_PAUSE_S, Patience
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from common.waiting import within
@@ -160,23 +162,28 @@ async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
 
 async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
     """Show figures again and again, whatever becomes of the broker. Raises ServiceError for what waiting won't mend."""
+    patience = Patience(settings)
     while True:
+        pause_s = interval_s
+        forget_connection_failures()
+        forget_last_warning()
         try:
             with client_failures_as_outages():
-                await _session(observer, screen, interval_s)
+                await _session(observer, screen, patience, interval_s)
         except NotBegunError as error:
             screen.show_trouble(str(error))
         except (KafkaError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
             diagnosis = await diagnose(error, settings)
-            if diagnosis.kind is ErrorKind.REFUSED:
-                raise ConfigurationError(diagnosis.reason) from error
+            patience.take(diagnosis, time.monotonic())
             screen.show_trouble(f"no figures: {diagnosis.reason}")
-        await asyncio.sleep(interval_s)
+            if diagnosis.kind is not ErrorKind.WAITS:
+                pause_s = max(interval_s, REFUSED_PAUSE_S)
+        await asyncio.sleep(pause_s)
 
 
-async def _session(observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
+async def _session(observer: Observer, screen: _Screen, patience: Patience, interval_s: float) -> NoReturn:
     """Show figures until a look fails."""
     deadline_s = _FIRST_DEADLINE_S
     async with AsyncExitStack() as opened:
@@ -187,6 +194,7 @@ async def _session(observer: Observer, screen: _Screen, interval_s: float) -> No
             async with within(deadline_s, "no answer"):
                 now = await observer.look()
             deadline_s = _DEADLINE_S
+            patience.tries = 0
             looks = _show_next(screen, looks, now)
             await asyncio.sleep(interval_s)
 

@@ -142,6 +142,26 @@ def test_what_only_a_setting_mends_is_exit_78_after_a_while(
         assert PASSWORD not in service.log()
 
 
+def test_a_watch_of_the_status_ends_as_a_service_does(
+    listeners: Listeners, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    settings, text = REFUSED["password"]
+    given = settings(listeners)
+    watched = subprocess.run(
+        [sys.executable, "-m", "ops", "status", "--watch", "--interval-s", "0.1"],
+        cwd=PROJECT,
+        env={**make_pipeline(given["KAFKA_BOOTSTRAP_SERVERS"]).environment, **given},
+        capture_output=True,
+        text=True,
+        timeout=GIVES_UP_S,
+        check=False,
+    )
+    assert (watched.returncode, watched.stdout.count("\n"), watched.stderr.count("\n")) == (78, 1, 1)
+    assert text in watched.stdout
+    assert text in watched.stderr
+    assert " times in " in watched.stderr
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n"])
 def test_what_is_no_kafka_is_named_by_the_first_bytes_of_its_answer(
     make_pipeline: Callable[[str], Pipeline], answer: bytes
