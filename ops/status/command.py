@@ -149,6 +149,8 @@ async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
     try:
         with client_failures_as_outages():
             async with within(_FIRST_DEADLINE_S, "no answer"), observer.connected():
+                # It reads what is there, and takes longer than those that are compared.
+                await observer.look()
                 first = await observer.look()
                 while True:
                     await asyncio.sleep(_BETWEEN_TWO_LOOKS_S)
@@ -185,15 +187,16 @@ async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen,
 
 async def _session(observer: Observer, screen: _Screen, patience: Patience, interval_s: float) -> NoReturn:
     """Show figures until a look fails."""
-    deadline_s = _FIRST_DEADLINE_S
     async with AsyncExitStack() as opened:
         async with within(_DEADLINE_S, "no answer"):
             await opened.enter_async_context(observer.connected())
+        async with within(_FIRST_DEADLINE_S, "no answer"):
+            # It reads what is there, and takes longer than those that are compared.
+            await observer.look()
         looks: Sequence[Observation] = ()
         while True:
-            async with within(deadline_s, "no answer"):
+            async with within(_DEADLINE_S, "no answer"):
                 now = await observer.look()
-            deadline_s = _DEADLINE_S
             patience.tries = 0
             looks = _show_next(screen, looks, now)
             await asyncio.sleep(interval_s)

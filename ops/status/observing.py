@@ -96,6 +96,9 @@ class Observer:
                 await know_topics(reader, known.ids)
                 await values.read(reader, partitions_of(topic, existing[topic].partitions))
         sources, runs = self._sources()
+        ids = {name: topic.id for name, topic in existing.items()}
+        # Paces divide by the time between two looks: all that they are of is read right beside this moment.
+        written = await asyncio.to_thread(count_written, self._output_dir, self._settings.topic_prefix, ids)
         at_s, at_ms = time.monotonic(), round(time.time() * 1000)
         to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
         to_sink = (
@@ -114,8 +117,6 @@ class Observer:
         }
         locations = {source: where for (_, source), where in known.locations.values.items() if where is not None}
         files = await asyncio.to_thread(look_at_files, sources, locations, at_ms / 1000)
-        ids = {name: topic.id for name, topic in existing.items()}
-        written = await asyncio.to_thread(count_written, self._output_dir, self._settings.topic_prefix, ids)
         return Observation(
             at_s,
             at_ms,
