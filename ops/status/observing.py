@@ -10,7 +10,6 @@ A look joins no group, writes nothing, creates no topic, and asks for Nacre's ow
 - of `rows`, `categorized` and `rejected` what lies behind a committed offset, up to a limit (ops/status/counting.py).
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,9 +34,10 @@ from common.protocol.receipts import decode_receipt
 from common.settings import ServiceSettings
 from ops.groups import describe_group
 from ops.status.counting import RowCounter
+from ops.status.disk import DiskReads
 from ops.status.files import count_written, look_at_files
 from ops.status.latest import LatestValues
-from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenPartition
+from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenFile, SeenPartition
 from services.ingest.naming.locations import SourceLocation, decode_location
 
 
@@ -73,6 +73,8 @@ class Observer:
         self._groups = Groups.under(settings.topic_prefix)
         self._known = _Known(self._topics, {})
         self._clients: _Clients | None = None
+        self._files = DiskReads[dict[str, SeenFile]]("files")
+        self._ledgers = DiskReads[tuple[int, int] | None]("ledgers")
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -98,7 +100,9 @@ class Observer:
         sources, runs = self._sources()
         ids = {name: topic.id for name, topic in existing.items()}
         # Paces divide by the time between two looks: all that they are of is read right beside this moment.
-        written = await asyncio.to_thread(count_written, self._output_dir, self._settings.topic_prefix, ids)
+        written = await self._ledgers.read(
+            lambda: count_written(self._output_dir, self._settings.topic_prefix, ids), None
+        )
         at_s, at_ms = time.monotonic(), round(time.time() * 1000)
         to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
         to_sink = (
@@ -116,7 +120,7 @@ class Observer:
             SINK: await self._count(reader, SINK, in_sink),
         }
         locations = {source: where for (_, source), where in known.locations.values.items() if where is not None}
-        files = await asyncio.to_thread(look_at_files, sources, locations, at_ms / 1000)
+        files = await self._files.read(lambda: look_at_files(sources, locations, at_ms / 1000), {})
         return Observation(
             at_s,
             at_ms,
