@@ -1,15 +1,17 @@
 """The latest value of each key of a compacted topic, read on from where the last look ended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.batches.record_runs import is_deletion, key_of
+from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
-from common.kafka.reading import read_to_end
 
 T = TypeVar("T")
+
+_TIMEOUT_MS = 200
 
 
 class LatestValues(Generic[T]):
@@ -36,18 +38,21 @@ class LatestValues(Generic[T]):
         reader.assign(behind)
         for partition in behind:
             reader.seek(partition, self._positions[partition])
-        # Most records are outdated: only the latest of each key is decoded.
-        latest: dict[tuple[int, bytes], bytes | None] = {}
         for partition in behind:
-            async for record in read_to_end(reader, partition):
-                latest[partition.partition, key_of(record)] = None if is_deletion(record) else record.value
-        try:
-            for (number, key), value in latest.items():
-                self.values[number, key.decode()] = None if value is None else self._decode(value)
-        except ValueError as error:
-            raise ServiceError(f"topic {self._topic}: a record is {error}") from None
-        # Last: what a failure has cut short is read again.
-        for partition in behind:
-            self._positions[partition] = await reader.position(partition)
+            while self._positions[partition] < ends[partition]:
+                batches = await read_on(reader, partition, _TIMEOUT_MS)
+                position = await reader.position(partition)
+                # After each fetch: a look that is cut short has got on, and no more than a fetch is in memory.
+                self._take(partition, one_by_one(runs_of(batches)))
+                self._positions[partition] = position
         # Otherwise the reader would go on to fetch.
         reader.pause(*behind)
+
+    def _take(self, partition: TopicPartition, records: Iterable[Record]) -> None:
+        # Many records are outdated: only the latest of each key is decoded.
+        latest = {key_of(record): None if is_deletion(record) else record.value for record in records}
+        try:
+            for key, value in latest.items():
+                self.values[partition.partition, key.decode()] = None if value is None else self._decode(value)
+        except ValueError as error:
+            raise ServiceError(f"topic {self._topic}: a record is {error}") from None
