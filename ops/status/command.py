@@ -60,6 +60,7 @@ class Options(Struct, frozen=True):
     as_json: bool
     shows_all: bool
     interval_s: float
+    settle_s: float
 
 
 class _Screen:
@@ -110,7 +111,7 @@ def main(argv: list[str]) -> int:
         options = _read_options(argv)
         watches = options.watches
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
-        screen, observer = _Screen(options, settings), Observer(settings, options.output_dir)
+        screen, observer = _Screen(options, settings), Observer(settings, options.output_dir, options.settle_s)
         if watches:
             asyncio.run(_watch(settings, observer, screen, options.interval_s))
         found = asyncio.run(_look_once(settings, observer))
@@ -138,10 +139,18 @@ def _read_options(argv: Sequence[str]) -> Options:
     add("--all", action="store_true", help="list all sources, not only the first that are under way")
     add("--interval-s", type=float, default=_INTERVAL_S, help="seconds between two looks, with --watch (2)")
     add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")
+    # As a text, so that it is checked like one that is given.
+    settle_s = os.environ.get("SETTLE_S") or "2"
+    add(
+        "--settle-s",
+        type=float,
+        default=settle_s,
+        help="ingest's SETTLE_S: a compressed file waits so long (SETTLE_S, or 2)",
+    )
     given = parser.parse_args(argv)
     if not 0 < given.interval_s <= _LONGEST_INTERVAL_S:
         raise ConfigurationError(f"--interval-s {given.interval_s:g}: more than 0, at most an hour")
-    return Options(given.output_dir, given.watch, given.json, given.all, given.interval_s)
+    return Options(given.output_dir, given.watch, given.json, given.all, given.interval_s, given.settle_s)
 
 
 async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:

@@ -20,21 +20,22 @@ _LONGEST_HALF_ROW = 2**16
 
 
 def look_at_files(
-    sources: Mapping[str, Progress], locations: Mapping[str, SourceLocation], now_s: float
+    sources: Mapping[str, Progress], locations: Mapping[str, SourceLocation], now_s: float, settle_s: float
 ) -> dict[str, SeenFile]:
-    """The files of these sources that are at hand, at `now_s` (seconds since 1970)."""
+    """The files of these sources that are at hand, at `now_s` (seconds since 1970). `settle_s` is ingest's SETTLE_S."""
     found: dict[str, SeenFile] = {}
+    rested_at_s = now_s - max(PATIENCE_S, settle_s)
     for source, progress in sources.items():
         location = locations.get(source)
         # Without a file it has left, or another one has its path.
         if location is not None and location.file:
-            seen = _look_at(path_of(location.path), location.file, progress, now_s)
+            seen = _look_at(path_of(location.path), location.file, progress, rested_at_s)
             if seen is not None:
                 found[source] = seen
     return found
 
 
-def _look_at(path: Path, file: str, progress: Progress, now_s: float) -> SeenFile | None:
+def _look_at(path: Path, file: str, progress: Progress, rested_at_s: float) -> SeenFile | None:
     try:
         status = path.stat()
         if file_of(status) != file or not stat.S_ISREG(status.st_mode):
@@ -45,7 +46,7 @@ def _look_at(path: Path, file: str, progress: Progress, now_s: float) -> SeenFil
         with path.open("rb") as content:
             if packing_by_content(content) is not Packing.NONE:
                 # ingest reads it once nothing is written to it any more.
-                return SeenFile(size, None, may_wait=now_s - status.st_mtime >= PATIENCE_S)
+                return SeenFile(size, None, may_wait=status.st_mtime <= rested_at_s)
             left = max(0, size - progress.offset)
             if left <= _LONGEST_HALF_ROW:
                 content.seek(progress.offset)

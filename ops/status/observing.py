@@ -66,8 +66,9 @@ class _Clients(Struct, frozen=True):
 class Observer:
     """Looks at one pipeline again and again. What is known survives a broker that is away."""
 
-    def __init__(self, settings: ServiceSettings, output_dir: Path) -> None:
+    def __init__(self, settings: ServiceSettings, output_dir: Path, settle_s: float) -> None:
         self._settings = settings
+        self._settle_s = settle_s
         self._output_dir = output_dir
         self._topics = Topics.under(settings.topic_prefix)
         self._groups = Groups.under(settings.topic_prefix)
@@ -120,7 +121,7 @@ class Observer:
             SINK: await self._count(reader, SINK, in_sink),
         }
         locations = {source: where for (_, source), where in known.locations.values.items() if where is not None}
-        files = await self._files.read(lambda: look_at_files(sources, locations, at_ms / 1000), {})
+        files = await self._files.read(lambda: look_at_files(sources, locations, at_ms / 1000, self._settle_s), {})
         return Observation(
             at_s,
             at_ms,

@@ -17,10 +17,12 @@ ROWS = b"Sex,Rings\nM,1\nF,2\n"
 NOW_S = 2e9
 
 
-def look(path: Path, progress: Progress, location: SourceLocation | None = None) -> SeenFile | None:
+def look(
+    path: Path, progress: Progress, location: SourceLocation | None = None, settle_s: float = 2
+) -> SeenFile | None:
     source = source_name(path)
     known = location or SourceLocation(source, file_of(path.stat()))
-    return look_at_files({source: progress}, {source: known}, NOW_S).get(source)
+    return look_at_files({source: progress}, {source: known}, NOW_S, settle_s).get(source)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +53,18 @@ def test_what_waits_of_a_file(tmp_path: Path, content: bytes, progress: Progress
     assert look(path, progress) == seen
 
 
-def test_a_packed_file_that_is_being_written_does_not_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settle_s", "rest_s", "may_wait"), [(2, 1, False), (2, 4, False), (2, 5, True), (60, 59, False), (60, 60, True)]
+)
+def test_a_packed_file_waits_once_ingest_takes_it_for_whole(
+    tmp_path: Path, settle_s: float, rest_s: float, *, may_wait: bool
+) -> None:
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(ROWS))
-    os.utime(path, (NOW_S - 1, NOW_S - 1))
-    seen = look(path, Progress(""))
+    os.utime(path, (NOW_S - rest_s, NOW_S - rest_s))
+    seen = look(path, Progress(""), settle_s=settle_s)
     assert seen is not None
-    assert (seen.waiting, seen.may_wait) == (None, False)
+    assert (seen.waiting, seen.may_wait) == (None, may_wait)
 
 
 def test_another_file_at_a_source_s_path_is_not_at_hand(tmp_path: Path) -> None:
