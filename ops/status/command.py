@@ -18,6 +18,7 @@ from common.aiokafka_internals.connection_failures import forget_connection_fail
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
+from common.escaping import printable
 from common.log.client_warnings import forget_last_warning, keep_last_warning
 from common.sessions.diagnosis import Diagnosis, diagnose
 from common.sessions.patience import REFUSED_PAUSE_S, Patience
@@ -95,7 +96,7 @@ class _Screen:
             fields = trouble_fields(trouble, self._prefix, round(time.time() * 1000))
             self._print([orjson.dumps(fields).decode()])
         else:
-            self._print([f"{self._where}: {trouble}"])
+            self._print([printable(f"{self._where}: {trouble}")])
 
     def _print(self, lines: Iterable[str]) -> None:
         sys.stdout.write("".join(f"{line}\n" for line in lines))
@@ -117,7 +118,7 @@ def main(argv: list[str]) -> int:
         found = asyncio.run(_look_once(settings, observer))
         screen.show(found)
     except ServiceError as error:
-        sys.stderr.write("".join(f"{_PROGRAM}: {line}\n" for line in str(error).splitlines()))
+        sys.stderr.write("".join(f"{_PROGRAM}: {printable(line)}\n" for line in str(error).splitlines()))
         return error.exit_code
     except KeyboardInterrupt:
         return _GOES_ON if watches else _INTERRUPTED
