@@ -25,7 +25,10 @@ _COMMANDS = {
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
     "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
-    "status": ("ops.status.command", "say how far each source and stage is, and whether it goes on"),
+    "status": (
+        "ops.status.command",
+        "show how far each source and stage has come, how fast, and whether it is still moving",
+    ),
     "tap": ("ops.tap.command", "print the newest rows of the topics, or follow them as they come"),
     "upgrade": ("ops.upgrade", "let a pipeline that an older version began go on in the newest format"),
     "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),

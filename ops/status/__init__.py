@@ -1,1 +1,1 @@
-"""`nacre status`: how far each source and stage is, and whether it goes on."""
+"""`nacre status`: how far each source and stage has come, how fast, and whether it is still moving."""

@@ -1,4 +1,4 @@
-"""`nacre status`: how far each source and stage is, and whether it goes on, once or again and again."""
+"""`nacre status`: how far each source and stage has come, and whether it is still moving, once or again and again."""
 
 import asyncio
 import os
@@ -41,14 +41,16 @@ _DEADLINE_S = 10.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 _GOES_ON, _STANDS_STILL, _INTERRUPTED = 0, 75, 130
 _DESCRIPTION = """\
-Say how far each source and each stage is, how fast it goes on, and a verdict: ok, behind, stalled or stopped.
+Show how far each source and stage has come, how fast, and whether it is still moving: ok, behind, stalled or stopped.
 
 It looks twice, a second apart, or for 5 s where something seems to stand still. It asks Kafka for the topics and groups
-of TOPIC_PREFIX and joins no group, writes nothing and creates nothing. The broker and the topics are those of the
-settings KAFKA_* and TOPIC_PREFIX in the environment. Files of the input are looked at where they are on this machine.
+of TOPIC_PREFIX and joins no group, writes nothing and creates nothing. It takes the broker and the topics from the
+services' environment variables, KAFKA_* and TOPIC_PREFIX. Files of the input are looked at where they are on this
+machine.
 
-Exit code 0: all goes on, or is done (ok, behind). 75: a stage is stalled or stopped. 78: a setting is wrong, or nothing
-is begun yet. 1: no broker answers. With --watch it ends with 0, on Ctrl-C.
+Exit code 0: all is moving, or is done (ok, behind). 75: a stage is stalled or stopped. 78: a setting or a permission is
+wrong, or nothing is begun yet. 1: no broker answers, or a record is malformed. 130: Ctrl-C. With --watch it waits for a
+broker and for a beginning, and Ctrl-C is 0.
 """
 _EXAMPLES = ("nacre status --watch", "nacre status --json --output-dir out")
 

@@ -176,7 +176,8 @@ def _group(name: str, now: Observation, before: Observation, rows: int | None, d
     still = [each for each in partitions if _is_still(each, known.get((each.topic, each.number)))]
     still_s = over_s if still else 0.0
     verdict = judge(Work(lag > 0, len(replicas), still_s, eta_s))
-    what = f"{lag:,} rows wait" if lag > 1 else "a row waits"
+    is_exact = all(each.is_exact for each in partitions)
+    what = _rows_wait(lag, is_exact=is_exact)
     if verdict is Verdict.STALLED:
         what += f", the first in {still[0].topic}-{still[0].number}"
     return StageFigures(
@@ -186,7 +187,7 @@ def _group(name: str, now: Observation, before: Observation, rows: int | None, d
         rows,
         pace,
         lag_rows=lag,
-        is_exact=all(each.is_exact for each in partitions),
+        is_exact=is_exact,
         lag_bytes=None,
         eta_s=eta_s,
         still_s=still_s,
@@ -199,12 +200,18 @@ def _is_still(now: SeenPartition, before: SeenPartition | None) -> bool:
     return before is not None and before.position == now.position and before.rows > 0 and now.rows > 0
 
 
+def _rows_wait(rows: int, *, is_exact: bool) -> str:
+    if rows == 1 and is_exact:
+        return "a row waits"
+    return f"{'' if is_exact else '~'}{rows:,} {'row waits' if rows == 1 else 'rows wait'}"
+
+
 def _reason(verdict: Verdict, what: str, still_s: float, eta_s: float | None) -> str:
     match verdict:
         case Verdict.STOPPED:
-            return f"{what}, and no replica is there: start one"
+            return f"{what}, and no replica is running: start one"
         case Verdict.STALLED:
-            return f"{what}, and nothing has gone on for {still_s:.0f} s: see the log of its replicas"
+            return f"{what}, and nothing has moved for {still_s:.0f} s: see the log of its replicas"
         case Verdict.BEHIND:
             return f"{what}, which takes {eta_s:,.0f} s at this pace"
         case Verdict.OK:

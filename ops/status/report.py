@@ -95,7 +95,7 @@ def _stage_fields(stage: StageFigures) -> dict[str, Any]:
 
 def _stage_cells(stage: StageFigures) -> Sequence[str]:
     if stage.lag_rows is None:
-        waits = f"{stage.lag_bytes or 0:,} bytes"
+        waits = f"{stage.lag_bytes or 0:,} byte{'' if stage.lag_bytes == 1 else 's'}"
     else:
         waits = f"{'' if stage.is_exact else '~'}{stage.lag_rows:,} row{'' if stage.lag_rows == 1 else 's'}"
     pace = _UNKNOWN if stage.rows_per_s is None else f"{stage.rows_per_s:,.0f}"

@@ -154,7 +154,22 @@ def test_rows_wait_and_no_replica_is_there() -> None:
     gone = {INGEST: ONE, SINK: ONE}
     found = figures(look(1.0, partitions=partitions(7), replicas=gone), look(partitions=partitions(7)))
     assert (found.verdict, stage(found, SPLIT).verdict) == (Verdict.STOPPED, Verdict.STOPPED)
-    assert stage(found, SPLIT).reason == "7 rows wait, and no replica is there: start one"
+    assert stage(found, SPLIT).reason == "7 rows wait, and no replica is running: start one"
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_exact", "what"),
+    [
+        (1, True, "a row waits"),
+        (2, True, "2 rows wait"),
+        (1, False, "~1 row waits"),
+        (2_000, False, "~2,000 rows wait"),
+    ],
+)
+def test_a_reason_says_whether_its_number_is_an_estimate(rows: int, what: str, *, is_exact: bool) -> None:
+    waiting = {SPLIT: (SeenPartition("rows", 0, 0, 9_000, rows, is_exact),)}
+    found = figures(look(1.0, partitions=waiting, replicas={}), look(partitions=waiting, replicas={}))
+    assert stage(found, SPLIT).reason == f"{what}, and no replica is running: start one"
 
 
 def test_one_partition_that_stands_still_is_enough() -> None:
@@ -163,7 +178,7 @@ def test_one_partition_that_stands_still_is_enough() -> None:
     for at_s, verdict, is_early in ((1.0, Verdict.OK, True), (PATIENCE_S, Verdict.STALLED, False)):
         found = figures(look(at_s, partitions={SPLIT: moved}, split_rows=5_000), before)
         assert (stage(found, SPLIT).verdict, found.is_early) == (verdict, is_early)
-    assert stage(found, SPLIT).reason.startswith("8 rows wait, the first in rows-1, and nothing has gone on for 5 s")
+    assert stage(found, SPLIT).reason.startswith("8 rows wait, the first in rows-1, and nothing has moved for 5 s")
 
 
 def test_a_partition_that_stands_still_beside_a_long_backlog_is_looked_at_until_it_is_stalled() -> None:
