@@ -1,5 +1,6 @@
 """`nacre status` beside a real Kafka: its figures are those of the ledgers, its verdicts those of what is there."""
 
+import asyncio
 import json
 import shutil
 import signal
@@ -15,7 +16,13 @@ import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 
 from common.pipeline.topics import Topics
+from common.settings import ServiceSettings
+from common.settings_reader import make_settings
 from ops.kafka.local import LocalKafka
+from ops.status.figures import Figures, figures
+from ops.status.observing import Observer
+from ops.status.verdict import Verdict
+from tests.harness.committed import commit, committed
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline, Service
 
 SPLIT_BY = "*,Sex,Rings:int"
@@ -170,6 +177,31 @@ def test_a_sink_that_stands_still_is_stalled_and_goes_on_by_itself(pipeline: Pip
     assert (stage(fields, "split")["verdict"], stage(fields, "ingest")["verdict"]) == ("ok", "ok")
     services["sink"].send(signal.SIGCONT)
     pipeline.wait_until(partial(is_at_rest, pipeline), "all is delivered")
+
+
+def test_while_a_split_is_filled_what_waits_for_it_has_a_pace(pipeline: Pipeline) -> None:
+    pipeline.run(ABALONE_FILE, "Sex")
+    [point] = [each for each in committed(pipeline) if each.offset > 1_000]
+
+    def fill_from(offset: int) -> None:
+        filling = {"offset": offset, "splits": [["new", "new"]]}
+        commit(pipeline, point._replace(metadata=json.dumps({**point.fields, "filling": [filling]})))
+
+    async def look_twice() -> Figures:
+        settings = {"kafka_bootstrap_servers": pipeline.bootstrap, "topic_prefix": pipeline.prefix}
+        observer = Observer(make_settings(ServiceSettings, settings), pipeline.output, 2)
+        async with observer.connected():
+            await asyncio.to_thread(fill_from, 0)
+            first = await observer.look()
+            await asyncio.to_thread(fill_from, 1_000)
+            return figures(await observer.look(), first)
+
+    found = asyncio.run(look_twice())
+    split = found.stages[1]
+    assert (split.name, split.rows, split.verdict) == ("split", ROWS, Verdict.STOPPED)
+    # The mark that begins the source is no row.
+    assert split.lag_rows == ROWS - 999
+    assert split.rows_per_s == pytest.approx(1_000 / found.over_s, rel=0.01)
 
 
 def test_an_ingest_that_is_gone_leaves_a_file_that_waits(pipeline: Pipeline, tmp_path: Path) -> None:
