@@ -20,12 +20,12 @@ from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.escaping import printable
 from common.log.client_warnings import forget_last_warning, keep_last_warning
-from common.sessions.diagnosis import Diagnosis, diagnose
+from common.sessions.diagnosis import diagnose
 from common.sessions.patience import REFUSED_PAUSE_S, Patience
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from common.waiting import within
-from ops.command_line import keep_clients_quiet
+from ops.command_line import discard_output, keep_clients_quiet, refusal_of
 from ops.status.figures import Figures, figures, recent
 from ops.status.observation import Observation
 from ops.status.observing import NotBegunError, Observer
@@ -125,8 +125,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _GOES_ON if watches else _INTERRUPTED
     except BrokenPipeError:
-        # The reader closed the pipe: without this, the flush at exit would fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return _GOES_ON
     return _GOES_ON if found.verdict.goes_on else _STANDS_STILL
 
@@ -171,7 +170,7 @@ async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
                         return found
     except (KafkaError, OSError) as error:
         diagnosis = await diagnose(error, settings)
-    raise _refusal(diagnosis)
+    raise refusal_of(diagnosis)
 
 
 async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
@@ -219,8 +218,3 @@ def _show_next(screen: _Screen, looks: Sequence[Observation], now: Observation) 
     kept = recent(looks, now.at_s)
     screen.show(figures(now, kept[0] if kept else None))
     return [*kept, now]
-
-
-def _refusal(diagnosis: Diagnosis) -> ServiceError:
-    is_refused = diagnosis.kind in {ErrorKind.REFUSED, ErrorKind.REFUSED_IF_IT_LASTS}
-    return ConfigurationError(diagnosis.reason) if is_refused else ServiceError(diagnosis.reason)
