@@ -145,8 +145,7 @@ class Sink:
     async def _commit(self, partition: TopicPartition, position: int) -> bool:
         """Commit the offset in Kafka, with its folder's id; False if that failed and is to be tried again.
 
-        The offset that counts is the ledger's. Tools that show the lag read Kafka's, and so does the wait until
-        everything is done.
+        The ledger's offset counts. Kafka's is for tools that show the lag, and for the wait until all is done.
         """
         try:
             await self._consumer.commit({partition: OffsetAndMetadata(position, encode_folder(self._folder))})
