@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _call(command: str, arguments: list[str]) -> int:
     if command in _SERVICES:
-        # It begins with its signals, before the slow imports.
+        # The service takes its signals first, before the slow imports.
         ended: int = importlib.import_module(_SERVICES[command][0]).main(arguments, f"nacre {command}")
         return ended
     if command not in _WITHOUT_CLIENTS and (refused := refuse_other_aiokafka(f"nacre {command}")):

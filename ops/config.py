@@ -124,7 +124,7 @@ def read_config(service: str, argv: Sequence[str]) -> Config:
 
 def _hold(each: Setting, made: dict[str, Any], given: dict[str, object], origins: dict[str, str]) -> Held:
     origin = origins.get(each.name, "required" if each.is_required else "default")
-    # Of a wrong value its text, as it was given.
+    # A wrong value is kept as the text that was given.
     value = made.get(each.name, given.get(each.name, None if each.is_required else each.default))
     if each.kind is Secret:
         path = given.get(f"{each.name}_file")

@@ -67,7 +67,7 @@ def with_health(serve: Serve, settings: ServiceSettings, service: str, loops: st
             raise
         finally:
             turning.cancel()
-            # The loop ends by intention.
+            # The loop has ended on purpose: it does not hang.
             standing.turned_at = math.inf
 
     return serve_and_answer
@@ -112,9 +112,9 @@ def open_server(host: str, port: int, pages: Pages) -> "HealthServer":
 class HealthServer(ThreadingHTTPServer):
     """Answers each request on a thread that ends with the process at the latest."""
 
-    # Of two services with one port one has to be refused.
+    # Two services must not share a port: the second one is refused.
     allow_reuse_port = False
-    # More than there is room for, so that those who are turned away learn it at once.
+    # The queue is longer than the limit, so that clients that are turned away hear of it at once.
     request_queue_size = 128
 
     def __init__(self, family: socket.AddressFamily, address: Any, pages: Pages) -> None:

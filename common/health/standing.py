@@ -10,7 +10,7 @@ from common.counts import Counts
 from common.kafka.partition_names import partition_names
 
 _TURN_INTERVAL_S = 1.0
-# Longer than anything that a loop which is well does at once.
+# A healthy loop never goes so long without turning.
 HUNG_S = 10.0
 _DRAINING = "draining"
 

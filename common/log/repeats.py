@@ -44,7 +44,7 @@ def end_trouble() -> None:
 def drop_repeats(_logger: object, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """As a processor of structlog, drop a repeated line."""
     if "library" in fields:
-        # Thousands a second, and long.
+        # Libraries log thousands of long lines a second, at debug alone.
         return fields
     event = fields.get("event", "")
     line = (event, *(str(fields.get(name, "")) for name in _DISTINGUISHING))

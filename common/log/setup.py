@@ -24,7 +24,7 @@ def set_up_log(settings: ServiceSettings, service: str, replica: str) -> None:
     level = _LEVELS[settings.log_level]
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     processors: list[Any] = [
-        # A partition's task has its partition there. Before repeats are told apart by it.
+        # This adds the partition of the task that logs. It comes first: drop_repeats tells lines apart by partition.
         structlog.contextvars.merge_contextvars,
         drop_repeats,
         _name_process(service, replica),

@@ -115,7 +115,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             ended.result()
 
     async def _run_named(self, partition: TopicPartition, stop: asyncio.Event) -> None:
-        # Of this task alone, and of the tasks that it creates.
+        # The binding holds for this task and for the tasks that it creates, and for no other.
         bind_contextvars(partitions=partition_names([partition]))
         await self._run(partition, stop)
 

@@ -18,7 +18,7 @@ from common.protocol.messages import CONTROL
 from common.protocol.rejections import Rejection, decode_rejection
 
 _TIMEOUT_MS = 200
-# For all partitions of a stage together: brokers have it in memory, and it takes some milliseconds.
+# All partitions of a stage share this limit. A broker has so much in memory and sends it in milliseconds.
 _MOST_BYTES = 2 * 2**20
 
 

@@ -9,7 +9,7 @@ from common.waiting import ignore_failure
 
 T = TypeVar("T")
 
-# Of both disks together it is less than a look may take.
+# Both disks together take less time than a look may.
 _DEADLINE_S = 4.0
 
 

@@ -42,10 +42,10 @@ class LatestValues(Generic[T]):
             while self._positions[partition] < ends[partition]:
                 batches = await read_on(reader, partition, _TIMEOUT_MS)
                 position = await reader.position(partition)
-                # After each fetch: a look that is cut short has got on, and no more than a fetch is in memory.
+                # Positions move with each fetch, so a look that is cut short is not in vain and memory holds one fetch.
                 self._take(partition, one_by_one(runs_of(batches)))
                 self._positions[partition] = position
-        # Otherwise the reader would go on to fetch.
+        # The reader would go on fetching if it kept its partitions.
         reader.pause(*behind)
 
     def _take(self, partition: TopicPartition, records: Iterable[Record]) -> None:

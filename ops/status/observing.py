@@ -181,7 +181,7 @@ class Observer:
     ) -> tuple[SeenPartition, ...]:
         """What a stage has left behind these offsets. What retention has taken is not left."""
         partitions: Sequence[TopicPartition] = list(committed)
-        # All of them each time: aiokafka takes 0.1 s for a topic that it does not know yet, or no longer.
+        # The reader keeps all topics assigned: aiokafka takes 0.1 s to learn of one that it does not know.
         await know_topics(reader, self._known.ids)
         ends = await reader.end_offsets(partitions)
         behind = [each for each in partitions if committed[each] < ends[each]]

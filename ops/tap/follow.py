@@ -85,7 +85,7 @@ class Following:
     def _leave(self, _number: int, _frame: FrameType | None) -> None:
         """End at once, also while a write waits for its reader: a tap holds nothing that has to be given back."""
         if self._left_out:
-            # Not by sys.stderr: the signal may have come while that writes.
+            # The signal may have come while sys.stderr writes, so this goes around it.
             os.write(2, f"{PROGRAM}: {self._left_out_text()}\n".encode())
         os._exit(0)
 

@@ -13,7 +13,7 @@ from common.rows.loops import take_out
 from common.rows.schema import Schema
 from ops.tap.origins import Origin, OriginRun, Stage
 
-# As text, so many characters of a row or a name are shown, and so many bytes of a row are kept.
+# Text output shows so many characters of a row or a name, and keeps so many bytes of a row.
 MOST_SHOWN = 1_000
 MOST_BYTES = 4 * MOST_SHOWN
 _MOST_OF_NAME = 500
@@ -41,7 +41,7 @@ class Layout(Struct, frozen=True):
             return cls(codec=JsonCodec(schema))
         encoding = schema.dialect.encoding
         try:
-            # Not without bytes, of which Python makes a text whatever the encoding.
+            # The probe has a byte: Python decodes no bytes with any codec.
             b"a\xff".decode(encoding, "backslashreplace")
         except (LookupError, TypeError, ValueError):
             return cls()

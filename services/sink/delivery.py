@@ -81,7 +81,7 @@ class Delivery:
         # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
         await withdraw(self._sender, self._topics, joined)
         async with AsyncExitStack() as opened:
-            # Before any is issued: it posts those that come from now on.
+            # Posting begins at the end of the topic, so it must be open before the first receipt is issued.
             posting = await self._open_posting(opened)
             consumer = await opened.enter_async_context(self._open_reader("nacre-shares"))
             root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
@@ -128,7 +128,7 @@ class Delivery:
         end = (await consumer.end_offsets([partition]))[partition]
         given_up_at = time.monotonic() + self._settings.drain_deadline_s
         while not stop.is_set() and (self._posting is None or self._posting.position < end):
-            # While the group rebalances, because another sink has ended, nobody posts; then this one goes on, or not.
+            # Nobody posts while the group rebalances. Afterwards this sink posts on, or another one does.
             if (assigned := consumer.assignment()) and rejected not in assigned:
                 return
             if time.monotonic() > given_up_at:

@@ -84,7 +84,7 @@ class Sink:
         # Commit at once: the offset that Kafka has may be of an OUTPUT_DIR that is gone.
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
-        # Of an earlier session: what was not safe then comes again.
+        # An earlier session may have left a time here: the rows that it had not made safe come again.
         self._counts.of(partition).unsafe_since_ms = 0
         clock = asyncio.get_running_loop().time
         checkpointed_at, begun = clock(), position

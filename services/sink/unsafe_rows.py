@@ -22,7 +22,7 @@ class UnsafeRows:
         self._counts = counts
         self._held = held
         self._are_rejections = are_rejections
-        # Since the last checkpoint began, and those that the one under way makes safe.
+        # The first of each is of the rows since the last checkpoint began, the second of those that it makes safe.
         self._rows = self._rows_in_checkpoint = 0
         self._since_ms = self._since_ms_in_checkpoint = 0
 

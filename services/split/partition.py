@@ -64,7 +64,7 @@ class RowsPartition:
             await self._categorizer.categorize(whole_runs_of(batches), outbox)
             # Reading begins at a mark, which may stand before what is processed already.
             self.position = max(self.position, await self._consumer.position(self._partition))
-            # Of the split that is furthest behind.
+            # The split that is furthest behind decides.
             furthest = min([self.position, *(group.offset for group in self.filling.groups)])
             self._counts.lag_rows = records_behind(self._consumer, self._partition, furthest)
             if not self.filling:

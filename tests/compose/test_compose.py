@@ -159,7 +159,7 @@ def test_a_service_is_healthy_while_it_is_ready_and_its_health_check_says_why_it
     def healths() -> dict[str, str]:
         return {container.name: container.health for container in project.containers(*SERVICES)}
 
-    # Each has a port of its own, which is the same one.
+    # Each container listens at the same port, on an address of its own.
     project.compose("up", "--detach", "--wait", "--scale", "split=2", "--scale", "sink=2")
     assert list(healths().values()) == ["healthy"] * 5
     project.compose("stop", "kafka")

@@ -31,7 +31,7 @@ class Container:
     exit_code: int
     finished_at: float
     user: str
-    # As its health check found it, and what that printed last.
+    # What its health check last found and printed.
     health: str
     health_log: str
 

@@ -14,7 +14,7 @@ from common.settings_reader import make_settings
 from ops.status.latest import LatestValues
 
 KEYS, ROUNDS = 20, 4
-# All together more than a broker answers at once.
+# A broker does not send so much in one answer.
 SIZE = 500_000
 BAD = b"bad"
 
@@ -64,7 +64,7 @@ def test_what_is_read_before_a_failure_is_not_read_again(bootstrap: str) -> None
 
     def check_ended() -> None:
         assert decoded[-1] == -1
-        # The rest is of the one answer that has the malformed value.
+        # The rest came in the same answer as the malformed value.
         assert len(decoded) < KEYS
         first = KEYS * (ROUNDS - 1)
         latest: dict[tuple[int, str], int | None] = {(0, f"{key}"): first + key for key in range(1, KEYS)}

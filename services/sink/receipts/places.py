@@ -10,7 +10,7 @@ from common.protocol.identity import is_other
 _VERSION = 1
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
-# What these answers say is of the request itself. The others may be mended: by a new token, or another route.
+# These answers refuse the request itself. A new token or another route may turn the others into a 2xx.
 _REFUSALS = frozenset({400, 405, 409, 410, 413, 415, 422})
 
 
@@ -25,7 +25,7 @@ class Taken(Enum):
     """What becomes of a receipt that was posted."""
 
     YES = auto()
-    # Another try would be answered alike.
+    # Another try would get the same answer.
     NO = auto()
     NOT_YET = auto()
 

@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 _TIMEOUT_MS = 5_000
 _ANSWER_DEADLINE_S = 10.0
-# The first try and each tenth one after it: once every ten minutes in the end.
+# The log tells of the first failure and of every tenth after it, which is every ten minutes in the end.
 _TOLD_EVERY = 10
 
 
@@ -75,7 +75,7 @@ class Posting:
         known = await in_thread(self._thread, _read, self._root, self._topic_id)
         self.position = end if known is None else min(max(first, known.offset), end)
         if known is None or known.offset > end:
-            # Beyond the end there is nothing: the topic has lost records. What comes there now is to be posted.
+            # The topic has lost records if the noted offset is beyond its end. New ones get those offsets.
             await self._note(self.position)
 
     async def run(self, stop: asyncio.Event) -> None:

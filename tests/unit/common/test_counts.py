@@ -47,7 +47,7 @@ def test_rows_add_up_by_split_and_code() -> None:
     rows.add_all(more)
     assert (rows.received, rows.sent) == (11, 22)
     assert rows.rejected == {("Sex", "column"): 3, ("", "fields"): 1}
-    # What was added is not counted along from now on.
+    # The sums do not follow later changes of what was added.
     more.reject("", "fields")
     assert rows.rejected["", "fields"] == 1
 
