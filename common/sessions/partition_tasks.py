@@ -1,7 +1,7 @@
 """One task per assigned partition, begun and ended with the group's rebalances."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
@@ -50,6 +50,8 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         self._run = run
         self._taken_up = taken_up
         self._tasks: dict[TopicPartition, tuple[asyncio.Task[None], asyncio.Event]] = {}
+        # Those that were asked to end and have not: a revocation that waits for them may itself be cancelled.
+        self._ending: dict[asyncio.Task[None], TopicPartition] = {}
         self._failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._is_over = False
         self.assigned = asyncio.Event()
@@ -88,13 +90,15 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         await self.close()
 
     async def close(self) -> None:
-        """Ask every task to end and wait for it; cancel those that miss the deadline."""
+        """Ask every task to end, and wait for all that have not ended yet; cancel those that miss the deadline."""
         self.assigned.clear()
-        ending, self._tasks = self._tasks, {}
-        for _, stop in ending.values():
+        for partition, (task, stop) in self._tasks.items():
             stop.set()
-        if tasks := [task for task, _ in ending.values()]:
-            await _end(tasks, partition_names(ending))
+            if not task.done():
+                self._ending[task] = partition
+        self._tasks.clear()
+        if self._ending:
+            await _end(self._ending)
         # A partition that comes back is taken up only by its next task.
         self._taken_up.clear()
 
@@ -120,6 +124,7 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         await self._run(partition, stop)
 
     def _on_done(self, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
+        self._ending.pop(task, None)
         if task.cancelled():
             if not stop.is_set():
                 # aiokafka has cancelled what this task waited for; without this, nothing would show that the task is
@@ -137,12 +142,14 @@ class PartitionTasks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             self._failed.exception()
 
 
-async def _end(tasks: Collection[asyncio.Task[None]], partitions: Sequence[str]) -> None:
-    _, late = await asyncio.wait(tasks, timeout=_REVOKE_DEADLINE_S)
-    for task in late:
-        task.cancel()
+async def _end(ending: Mapping[asyncio.Task[None], TopicPartition]) -> None:
+    partitions = partition_names(ending.values())
+    _, late = await asyncio.wait(tuple(ending), timeout=_REVOKE_DEADLINE_S)
+    # Once each: what a task does behind its cancellation, such as to close its files, must not be cut short.
+    cancelled = [task for task in late if not task.cancelling() and task.cancel()]
+    if cancelled:
+        log.warning("partition tasks cancelled", count=len(cancelled), partitions=partitions)
     if late:
-        log.warning("partition tasks cancelled", count=len(late), partitions=partitions)
         await asyncio.wait(late, timeout=_REVOKE_DEADLINE_S)
 
 

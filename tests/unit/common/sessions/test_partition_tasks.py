@@ -102,6 +102,60 @@ async def test_a_task_that_misses_the_deadline_is_cancelled(work: Work, monkeypa
     assert work.running == set()
 
 
+async def test_a_session_ends_the_tasks_of_a_revocation_that_was_cut_short(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.let_end(_FIRST)
+    work.tasks.on_partitions_assigned([_FIRST])
+    revocation = asyncio.create_task(work.tasks.on_partitions_revoked([_FIRST]))
+    await asyncio.sleep(0.01)
+    # As aiokafka does when its stop takes too long.
+    revocation.cancel()
+    await asyncio.wait([revocation])
+    assert work.running == {_FIRST}
+    monkeypatch.setattr("common.sessions.partition_tasks._REVOKE_DEADLINE_S", 0.01)
+    async with asyncio.timeout(5):
+        await work.tasks.finish()
+    assert work.running == set()
+
+
+async def test_a_session_s_end_waits_for_the_revocation_under_way(work: Work) -> None:
+    work.let_end(_FIRST)
+    work.tasks.on_partitions_assigned([_FIRST])
+    revocation = asyncio.create_task(work.tasks.on_partitions_revoked([_FIRST]))
+    finishing = asyncio.create_task(work.tasks.finish())
+    await asyncio.sleep(0.01)
+    assert not finishing.done()
+    work.ends[_FIRST].set_result(None)
+    async with asyncio.timeout(5):
+        await finishing
+        await revocation
+    assert work.running == set()
+
+
+async def test_a_task_is_cancelled_once_whoever_waits_for_its_end(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.sessions.partition_tasks._REVOKE_DEADLINE_S", 0.01)
+    closed = asyncio.Event()
+    cancellations = 0
+
+    async def run(_partition: TopicPartition, _stop: asyncio.Event) -> None:
+        nonlocal cancellations
+        while not closed.is_set():
+            try:
+                await closed.wait()
+            except asyncio.CancelledError:
+                # It closes its files; a further cancellation would cut that short.
+                cancellations += 1
+
+    tasks = PartitionTasks(work.consumer, run, set())
+    tasks.on_partitions_assigned([_FIRST])
+    await asyncio.sleep(0)
+    await asyncio.gather(tasks.on_partitions_revoked([_FIRST]), tasks.finish())
+    assert cancellations == 1
+    closed.set()
+    await tasks.close()
+
+
 async def test_what_a_task_fails_with_ends_the_session(work: Work) -> None:
     work.let_end(_FIRST)
     work.tasks.on_partitions_assigned([_FIRST, _SECOND])
