@@ -6,38 +6,31 @@ import sys
 import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from pathlib import Path
-from typing import NoReturn
 
 import orjson
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from common.aiokafka_internals.connection_failures import forget_connection_failures
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.escaping import printable
-from common.log.client_warnings import forget_last_warning, keep_last_warning
+from common.log.client_warnings import keep_last_warning
 from common.sessions.diagnosis import diagnose
-from common.sessions.patience import REFUSED_PAUSE_S, Patience
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from common.waiting import within
 from ops.command_line import discard_output, keep_clients_quiet, refusal_of
-from ops.status.figures import Figures, figures, recent
-from ops.status.observation import Observation
-from ops.status.observing import NotBegunError, Observer
+from ops.status.figures import Figures, figures
+from ops.status.observing import Observer
 from ops.status.report import fields_of, lines_of, trouble_fields
+from ops.status.watching import FIRST_DEADLINE_S, Trouble, looks
 
 _PROGRAM = "nacre status"
 _INTERVAL_S = 2.0
 _LONGEST_INTERVAL_S = 3600.0
 _BETWEEN_TWO_LOOKS_S = 1.0
-# The first look reads compacted topics from their beginning.
-_FIRST_DEADLINE_S = 60.0
-_DEADLINE_S = 10.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 _GOES_ON, _STANDS_STILL, _INTERRUPTED = 0, 75, 130
 _DESCRIPTION = """\
@@ -159,7 +152,7 @@ async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
     """Figures from two looks, or from more where it takes longer to tell whether something goes on."""
     try:
         with client_failures_as_outages():
-            async with within(_FIRST_DEADLINE_S, "no answer"), observer.connected():
+            async with within(FIRST_DEADLINE_S, "no answer"), observer.connected():
                 # It reads what is there, and takes longer than those that are compared.
                 await observer.look()
                 first = await observer.look()
@@ -173,48 +166,11 @@ async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:
     raise refusal_of(diagnosis)
 
 
-async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen, interval_s: float) -> NoReturn:
+async def _watch(settings: ServiceSettings, observer: Observer, screen: _Screen, interval_s: float) -> None:
     """Show figures again and again, whatever becomes of the broker. Raises ServiceError for what waiting won't mend."""
-    patience = Patience(settings)
-    while True:
-        pause_s = interval_s
-        forget_connection_failures()
-        forget_last_warning()
-        try:
-            with client_failures_as_outages():
-                await _session(observer, screen, patience, interval_s)
-        except NotBegunError as error:
-            screen.show_trouble(str(error))
-        except (KafkaError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            diagnosis = await diagnose(error, settings)
-            patience.take(diagnosis, time.monotonic())
-            screen.show_trouble(f"no figures: {diagnosis.reason}")
-            if diagnosis.kind is not ErrorKind.WAITS:
-                pause_s = max(interval_s, REFUSED_PAUSE_S)
-        await asyncio.sleep(pause_s)
-
-
-async def _session(observer: Observer, screen: _Screen, patience: Patience, interval_s: float) -> NoReturn:
-    """Show figures until a look fails."""
-    async with AsyncExitStack() as opened:
-        async with within(_DEADLINE_S, "no answer"):
-            await opened.enter_async_context(observer.connected())
-        async with within(_FIRST_DEADLINE_S, "no answer"):
-            # It reads what is there, and takes longer than those that are compared.
-            await observer.look()
-        looks: Sequence[Observation] = ()
-        while True:
-            async with within(_DEADLINE_S, "no answer"):
-                now = await observer.look()
-            patience.tries = 0
-            looks = _show_next(screen, looks, now)
-            await asyncio.sleep(interval_s)
-
-
-def _show_next(screen: _Screen, looks: Sequence[Observation], now: Observation) -> Sequence[Observation]:
-    """Show the figures of this look, and return those that the next is compared with."""
-    kept = recent(looks, now.at_s)
-    screen.show(figures(now, kept[0] if kept else None))
-    return [*kept, now]
+    async with aclosing(looks(settings, observer, interval_s)) as found:
+        async for each in found:
+            if isinstance(each, Trouble):
+                screen.show_trouble(each.text)
+            else:
+                screen.show(each.figures)

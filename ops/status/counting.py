@@ -7,14 +7,15 @@ one look to the next, so that its number becomes exact.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from msgspec import Struct
 
-from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.aiokafka_internals.fetched_batches import RecordBatch, read_on
 from common.batches.record_runs import Record, RecordRun
 from common.errors import ServiceError
-from common.protocol.messages import CONTROL
+from common.protocol.messages import CONTROL, Mark, SourceMark, decode_control
 from common.protocol.rejections import Rejection, decode_rejection
 
 _TIMEOUT_MS = 200
@@ -22,12 +23,21 @@ _TIMEOUT_MS = 200
 _MOST_BYTES = 2 * 2**20
 
 
+class RowCount(NamedTuple):
+    """So many rows, whether that is exact, and when the first was read (ms since 1970), None if that is not known."""
+
+    rows: int
+    is_exact: bool
+    oldest_ms: int | None
+
+
 class _Count(Struct):
-    """The rows from `begin` to before `to`."""
+    """The rows from `begin` to before `to`, and when the first of them was read (ms since 1970)."""
 
     begin: int
     to: int
     rows: int = 0
+    oldest_ms: int | None = None
 
 
 class RowCounter:
@@ -40,8 +50,8 @@ class RowCounter:
 
     async def count(
         self, reader: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]
-    ) -> dict[TopicPartition, tuple[int, bool]]:
-        """The rows in each span, from an offset to before another, and whether that is exact.
+    ) -> dict[TopicPartition, RowCount]:
+        """The rows in each span, from an offset to before another.
 
         The reader is used by nothing else meanwhile.
         """
@@ -53,10 +63,10 @@ class RowCounter:
             await self._read(reader, ends)
         return {partition: self._counted(partition, end) for partition, (_, end) in spans.items()}
 
-    def _counted(self, partition: TopicPartition, end: int) -> tuple[int, bool]:
+    def _counted(self, partition: TopicPartition, end: int) -> RowCount:
         count = self._counts[partition]
         unread = max(0, end - count.to)
-        return count.rows + round(unread * self.row_share), not unread
+        return RowCount(count.rows + round(unread * self.row_share), not unread, count.oldest_ms)
 
     async def _read(self, reader: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
         reader.assign(list(ends))
@@ -69,14 +79,27 @@ class RowCounter:
             while left > 0 and count.to < end:
                 batches = await read_on(reader, partition, _TIMEOUT_MS)
                 left -= sum(len(batch.content) for batch in batches)
-                found = sum(self._rows_in(partition, run) for run in runs_of(batches))
                 to = await reader.position(partition)
-                # In one step: a look may be cut short at any await.
-                count.rows, count.to = count.rows + found, to
+                # Without an await: a look may be cut short at any.
+                for batch in batches:
+                    self._take(count, partition, batch)
+                count.to = to
             offsets, rows = offsets + count.to - before.to, rows + count.rows - before.rows
         if rows:
             self.row_share = rows / offsets
         reader.pause(*ends)
+
+    def _take(self, count: _Count, partition: TopicPartition, batch: RecordBatch) -> None:
+        """Count the rows of a batch."""
+        rows = sum(self._rows_in(partition, run) for run in batch.runs())
+        if rows and count.oldest_ms is None:
+            try:
+                # A rejection is as old as its batch.
+                is_rejected = partition.topic == self._rejected
+                count.oldest_ms = batch.latest_ms if is_rejected else _first_read_ms(batch)
+            except ValueError as error:
+                raise ServiceError(f"topic {partition.topic}: a record is {error}") from None
+        count.rows += rows
 
     def _rows_in(self, partition: TopicPartition, run: Record | RecordRun) -> int:
         if not isinstance(run, Record):
@@ -87,3 +110,15 @@ class RowCounter:
             return isinstance(decode_rejection(run.headers, run.value), Rejection)
         except ValueError as error:
             raise ServiceError(f"topic {partition.topic}: a record is {error}") from None
+
+
+def _first_read_ms(batch: RecordBatch) -> int:
+    """When the first wanted row of a batch was read (ms since 1970): by its mark, or else as old as the batch."""
+    read_ms = 0
+    for run in batch.whole():
+        mark = decode_control(run.headers, run.value) if isinstance(run, Record) else None
+        if isinstance(mark, Mark | SourceMark):
+            read_ms = mark.read_ms
+        elif mark is None and run.offset + (1 if isinstance(run, Record) else len(run.rows)) > batch.start:
+            break
+    return read_ms or batch.latest_ms

@@ -65,14 +65,24 @@ def count_written(root: Path, prefix: str, topic_ids: Mapping[str, str]) -> tupl
     """
     written: dict[bool, int] = {}
     try:
-        for path in sorted(root.glob(LEDGERS)):
-            if is_ledger_of(path.name, prefix):
-                topic = path.name.rpartition("-")[0]
-                if is_other(facts_of(path).get("topic_id", ""), topic_ids.get(topic, "")):
-                    return None
-                is_rejected = topic == f"{prefix}rejected"
-                written[is_rejected] = written.get(is_rejected, 0) + count_rows(path)
+        for path, is_rejected in ledgers_at(root, prefix, topic_ids):
+            written[is_rejected] = written.get(is_rejected, 0) + count_rows(path)
     except (OSError, sqlite3.Error):
         # A ledger that cannot be read is not at hand: verify says what is wrong with it.
         return None
     return (written.get(False, 0), written.get(True, 0)) if written else None
+
+
+def ledgers_at(root: Path, prefix: str, topic_ids: Mapping[str, str]) -> list[tuple[Path, bool]]:
+    """The ledgers of the topics with these ids, and whether each is that of rejected rows.
+
+    Empty if one is of other topics: they are another pipeline's. Raises OSError, sqlite3.Error.
+    """
+    found: list[tuple[Path, bool]] = []
+    for path in sorted(root.glob(LEDGERS)):
+        if is_ledger_of(path.name, prefix):
+            topic = path.name.rpartition("-")[0]
+            if is_other(facts_of(path).get("topic_id", ""), topic_ids.get(topic, "")):
+                return []
+            found.append((path, topic == f"{prefix}rejected"))
+    return found

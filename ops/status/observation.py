@@ -22,7 +22,8 @@ class SeenPartition(Struct, frozen=True):
 
     The stage goes on at the offset `position`, and committed records end at `end`. `rows` counts the rows between the
     two, and nothing else that takes an offset; without `is_exact` there are too many to have been read, and the number
-    is an estimate.
+    is an estimate. `oldest_ms` is when the first of them was read from its source, or rejected (ms since 1970); None if
+    there are none, or it is not known.
     """
 
     topic: str
@@ -31,6 +32,22 @@ class SeenPartition(Struct, frozen=True):
     end: int
     rows: int = 0
     is_exact: bool = True
+    oldest_ms: int | None = None
+
+
+class SeenReceipt(Struct, frozen=True):
+    """What a source's latest receipt says: up to the end with this number, so many rows of it are delivered.
+
+    `rejected` are by ingest and by splits, a row once for each. `safe_ms` is in ms since 1970; latencies are None where
+    no row was read.
+    """
+
+    number: int
+    rows: int = 0
+    rejected: int = 0
+    safe_ms: int = 0
+    p50_ms: int | None = None
+    p99_ms: int | None = None
 
 
 class SeenFile(Struct, frozen=True):
@@ -47,8 +64,8 @@ class SeenFile(Struct, frozen=True):
 class Observation(Struct, frozen=True):
     """One look, at `at_s` (time.monotonic) and `at_ms` (ms since 1970).
 
-    By source: how far it is read, its file, and the number of the end up to which it is delivered, which is None where
-    its receipt was withdrawn. `split_rows` and `split_rejected` are what split has processed and rejected in all its
+    By source: how far it is read, its file, and its receipt, which is None where it was withdrawn. `splits` are the
+    digests of the splits in use. `split_rows` and `split_rejected` are what split has processed and rejected in all its
     partitions; while it `is_filling`, a split is behind what `split_rows` counts. Of the offsets that split and sink
     pass, `split_row_share` and `row_share` are rows, as far as is known. `rows_in_files` and `rows_rejected` are what
     sink's ledgers have, None where they are not at hand.
@@ -58,7 +75,7 @@ class Observation(Struct, frozen=True):
     at_ms: int
     sources: Mapping[str, Progress] = field(default_factory=dict)
     files: Mapping[str, SeenFile] = field(default_factory=dict)
-    receipts: Mapping[str, int | None] = field(default_factory=dict)
+    receipts: Mapping[str, SeenReceipt | None] = field(default_factory=dict)
     runs: Mapping[int, Run] = field(default_factory=dict)
     replicas: Mapping[str, tuple[Replica, ...]] = field(default_factory=dict)
     partitions: Mapping[str, tuple[SeenPartition, ...]] = field(default_factory=dict)
@@ -70,6 +87,7 @@ class Observation(Struct, frozen=True):
     row_share: float = 1.0
     rows_in_files: int | None = None
     rows_rejected: int | None = None
+    splits: frozenset[str] = frozenset()
 
     def offset_of(self, stage: str) -> int:
         """The sum of the offsets that a stage goes on at."""

@@ -11,7 +11,7 @@ A look joins no group, writes nothing, creates no topic, and asks for Nacre's ow
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -33,11 +33,11 @@ from common.protocol.progress import Progress, Run, decode_progress
 from common.protocol.receipts import decode_receipt
 from common.settings import ServiceSettings
 from ops.groups import describe_group
-from ops.status.counting import RowCounter
+from ops.status.counting import RowCount, RowCounter
 from ops.status.disk import DiskReads
 from ops.status.files import count_written, look_at_files
 from ops.status.latest import LatestValues
-from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenFile, SeenPartition
+from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenFile, SeenPartition, SeenReceipt
 from services.ingest.naming.locations import SourceLocation, decode_location
 
 
@@ -52,7 +52,7 @@ class _Known:
         self.ids = dict(ids)
         self.progress: LatestValues[Progress | Run] = LatestValues(topics.progress, decode_progress)
         self.locations: LatestValues[SourceLocation] = LatestValues(topics.sources, decode_location)
-        self.receipts: LatestValues[int] = LatestValues(topics.receipts, _end_of)
+        self.receipts: LatestValues[SeenReceipt] = LatestValues(topics.receipts, _receipt_of)
         self.counters = {stage: RowCounter(topics.rejected) for stage in (SPLIT, SINK)}
 
 
@@ -64,12 +64,23 @@ class _Clients(Struct, frozen=True):
 
 
 class Observer:
-    """Looks at one pipeline again and again. What is known survives a broker that is away."""
+    """Looks at one pipeline again and again. What is known survives a broker that is away.
 
-    def __init__(self, settings: ServiceSettings, output_dir: Path, settle_s: float) -> None:
+    `read_ledgers` gets the output folder, TOPIC_PREFIX and the topics' ids, in a thread of its own; it returns what
+    `count_written` does.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        output_dir: Path,
+        settle_s: float,
+        read_ledgers: Callable[[Path, str, Mapping[str, str]], tuple[int, int] | None] = count_written,
+    ) -> None:
         self._settings = settings
         self._settle_s = settle_s
         self._output_dir = output_dir
+        self._read_ledgers = read_ledgers
         self._topics = Topics.under(settings.topic_prefix)
         self._groups = Groups.under(settings.topic_prefix)
         self._known = _Known(self._topics, {})
@@ -102,8 +113,9 @@ class Observer:
         ids = {name: topic.id for name, topic in existing.items()}
         # Paces divide by the time between two looks: all that they are of is read right beside this moment.
         written = await self._ledgers.read(
-            lambda: count_written(self._output_dir, self._settings.topic_prefix, ids), None
+            lambda: self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), None
         )
+        rows_in_files, rows_rejected = (None, None) if written is None else written
         at_s, at_ms = time.monotonic(), round(time.time() * 1000)
         to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
         to_sink = (
@@ -127,7 +139,7 @@ class Observer:
             at_ms,
             sources,
             files,
-            {source: end for (_, source), end in known.receipts.values.items()},
+            {source: receipt for (_, source), receipt in known.receipts.values.items()},
             runs,
             replicas,
             seen,
@@ -137,7 +149,9 @@ class Observer:
             known.counters[SPLIT].row_share,
             any(position.filling for position in positions.values()),
             known.counters[SINK].row_share,
-            *(written or (None, None)),
+            rows_in_files,
+            rows_rejected,
+            frozenset(held.name for each in positions.values() for group in _in_use(each) for held in group.splits),
         )
 
     async def _find_topics(self, admin: AIOKafkaAdminClient) -> dict[str, Topic]:
@@ -190,13 +204,18 @@ class Observer:
         counted = await self._known.counters[stage].count(reader, spans)
         prefix = self._settings.topic_prefix
         return tuple(
-            SeenPartition(each.topic.removeprefix(prefix), each.partition, *spans[each], *counted[each])
-            for each in partitions
+            _seen(each.topic.removeprefix(prefix), each.partition, spans[each], counted[each]) for each in partitions
         )
 
 
-def _end_of(receipt: bytes) -> int:
-    return decode_receipt(receipt).number
+def _seen(topic: str, number: int, span: tuple[int, int], count: RowCount) -> SeenPartition:
+    return SeenPartition(topic, number, *span, count.rows, count.is_exact, count.oldest_ms)
+
+
+def _receipt_of(value: bytes) -> SeenReceipt:
+    receipt = decode_receipt(value)
+    rejected = receipt.rejected.rows + sum(each.rejected.rows for each in receipt.splits.values())
+    return SeenReceipt(receipt.number, receipt.tally.rows, rejected, receipt.safe_ms, receipt.p50_ms, receipt.p99_ms)
 
 
 def _position_of(point: OffsetAndMetadata) -> Position:
@@ -209,4 +228,9 @@ def _position_of(point: OffsetAndMetadata) -> Position:
 
 def _farthest_back(position: Position) -> int:
     """The offset before which no split has anything left: those that are being filled are behind the others."""
-    return min(group.offset for group in (position.main, *position.filling))
+    return min(group.offset for group in _in_use(position))
+
+
+def _in_use(position: Position) -> tuple[SplitGroup, ...]:
+    """The groups of the splits that SPLIT_BY names."""
+    return position.main, *position.filling

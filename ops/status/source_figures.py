@@ -47,7 +47,7 @@ def figures_of(progress: Progress, now: Observation, before: Observation) -> Sou
     size = _size_of(progress, file)
     return SourceFigures(
         progress.source,
-        _delivery_of(progress, now.receipts.get(progress.source, 0), file),
+        _delivery_of(progress, _delivered_end(progress.source, now), file),
         progress.offset,
         size,
         _percent_of(progress.offset, size),
@@ -60,6 +60,14 @@ def figures_of(progress: Progress, now: Observation, before: Observation) -> Sou
 def has_more(file: SeenFile | None) -> bool:
     """Whether a file at hand has something that ingest may read now."""
     return file is not None and (bool(file.waiting) or file.may_wait)
+
+
+def _delivered_end(source: str, now: Observation) -> int | None:
+    """The end up to which a source is delivered, 0 if none is; None where its receipt was withdrawn."""
+    if source not in now.receipts:
+        return 0
+    receipt = now.receipts[source]
+    return None if receipt is None else receipt.number
 
 
 def _delivery_of(progress: Progress, end: int | None, file: SeenFile | None) -> Delivery:

@@ -154,6 +154,14 @@ SELECT key, part, path, length FROM files
 WHERE final = '' AND length > 0 AND (key, part) > (:key, :part) ORDER BY 1, 2 LIMIT :count
 """
 COUNT_IN_PLACE = "SELECT count(*) FROM finished WHERE in_place = 1"
+# A category's files of all schemas: their keys are JSON, alike from the field `split` on. The two windows are of all.
+LARGEST_CATEGORIES = """
+SELECT min(key), sum(rows) AS total, count(*), count(*) OVER (), sum(sum(rows)) OVER () FROM
+    (SELECT key, rows FROM files UNION ALL SELECT key, rows FROM finished)
+WHERE rows > 0 GROUP BY substr(key, instr(key, CAST('"split":' AS BLOB))) ORDER BY total DESC, 1 LIMIT :count
+"""
+HAS_TALLIES = "SELECT 1 FROM sqlite_master WHERE name = 'tallies'"
+SUM_TALLIES = "SELECT split, kind, code, sum(rows) FROM tallies GROUP BY split, kind, code"
 SUM_ROWS = "SELECT sum(rows) FROM files UNION ALL SELECT sum(rows) FROM finished"
 
 # Every version of SQLite takes 999 parameters.

@@ -10,7 +10,17 @@ from msgspec.structs import replace
 from common.protocol.progress import Progress, Run
 from common.rows.tally import Tally
 from ops.status.figures import Figures, StageFigures, figures, recent
-from ops.status.observation import INGEST, SINK, SPLIT, STAGES, Observation, Replica, SeenFile, SeenPartition
+from ops.status.observation import (
+    INGEST,
+    SINK,
+    SPLIT,
+    STAGES,
+    Observation,
+    Replica,
+    SeenFile,
+    SeenPartition,
+    SeenReceipt,
+)
 from ops.status.source_figures import Delivery, SourceFigures
 from ops.status.verdict import PATIENCE_S, Verdict
 
@@ -122,7 +132,7 @@ def test_a_source_is_delivered_by_the_receipt_of_its_latest_end(
     known: Progress, end: int | None, file: SeenFile | None, delivery: Delivery
 ) -> None:
     files = {} if file is None else {known.source: file}
-    found = figures(look(0.0, known, receipts={known.source: end}, files=files))
+    found = figures(look(0.0, known, receipts={known.source: None if end is None else SeenReceipt(end)}, files=files))
     assert only(found).delivery is delivery
     assert found.count(delivery) == 1
 
@@ -235,7 +245,7 @@ def test_ingest_goes_on_while_any_source_does(before: Observation, now: Observat
 
 def test_sources_that_are_under_way_come_first_those_begun_before_others() -> None:
     known = [ended("/a"), progress("/b"), progress("/d", offset=5), progress("/c", offset=5)]
-    found = figures(look(0.0, *known, receipts={"/a": 1}))
+    found = figures(look(0.0, *known, receipts={"/a": SeenReceipt(1)}))
     assert [each.source for each in found.sources] == ["/c", "/d", "/b", "/a"]
 
 

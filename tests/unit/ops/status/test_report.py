@@ -8,7 +8,7 @@ import pytest
 from common.protocol.progress import Progress, Run
 from common.rows.tally import Tally
 from ops.status.figures import Figures, figures
-from ops.status.observation import Observation, Replica, SeenFile, SeenPartition
+from ops.status.observation import Observation, Replica, SeenFile, SeenPartition, SeenReceipt
 from ops.status.report import fields_of, lines_of, ranges_of, trouble_fields
 
 WHERE = "nacre.* at localhost:9092"
@@ -22,7 +22,7 @@ def found(count: int = 2) -> Figures:
         1_700_000_000_000,
         {each.source: each for each in (read, *under_way)},
         {"/0000": SeenFile(1_000, 1)},
-        {"/done": 1},
+        {"/done": SeenReceipt(1)},
         {0: Run(0, "1", "follows")},
         {"split": (Replica("host.0", {"rows": (0, 1, 2, 4)}), Replica("host.1"))},
         {
@@ -71,7 +71,7 @@ def test_the_json_has_the_same_figures_and_a_version() -> None:
     assert (split["rows"], split["rows_per_s"], split["lag_rows"], split["lag_is_exact"]) == (1_234, 617.0, 12, False)
     assert split["replicas"][0] == {"client": "host.0", "partitions": {"rows": [0, 1, 2, 4]}}
     assert split["partitions"] == [
-        {"topic": "rows", "number": 0, "position": 5, "end": 50, "rows": 12, "is_exact": False}
+        {"topic": "rows", "number": 0, "position": 5, "end": 50, "rows": 12, "is_exact": False, "oldest_ms": None}
     ]
     of_sources = fields["sources"]
     assert (of_sources["count"], of_sources["delivered"], of_sources["under_way"]) == (21, 1, 20)

@@ -1,0 +1,1 @@
+"""What all views show of a pipeline: status's figures, what is safe, categories, the balance and the receipts."""

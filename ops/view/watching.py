@@ -1,0 +1,39 @@
+"""Looking at a pipeline again and again, for those that show it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+from msgspec import Struct
+
+from common.settings import ServiceSettings
+from ops.status.observing import Observer
+from ops.status.watching import Trouble, looks
+from ops.view.gathering import view_of
+from ops.view.ledgers import LedgerReader
+from ops.view.view import View
+
+
+class ViewOptions(Struct, frozen=True):
+    """Sink's folder, the seconds between two looks, and ingest's SETTLE_S."""
+
+    output_dir: Path
+    interval_s: float = 2.0
+    settle_s: float = 2.0
+
+
+async def views(settings: ServiceSettings, options: ViewOptions) -> AsyncGenerator[View | Trouble, None]:
+    """Yield views, or why there are none, whatever becomes of the broker; use it with `aclosing`.
+
+    Raises ServiceError for what waiting does not mend, and never ends otherwise. Each view is shown before the next
+    look, and both together take at most 5 % of a core.
+    """
+    reader = LedgerReader()
+    observer = Observer(settings, options.output_dir, options.settle_s, reader)
+    async with aclosing(looks(settings, observer, options.interval_s)) as found:
+        async for each in found:
+            if isinstance(each, Trouble):
+                yield each
+            else:
+                at_hand = each.observation.rows_in_files is not None
+                yield view_of(each.figures, each.observation, reader.latest if at_hand else None)
