@@ -22,17 +22,23 @@ from common.protocol.output_folder import REJECTED_PATH
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
 from ops.demo.files import DemoError, check, own_folder
+from ops.demo.killing import Killer
+from ops.demo.live import LiveView, show_on_terminal, stage_lines
 from ops.demo.order import BOOTSTRAP, Order, parse, take_order
 from ops.demo.proof import ProofError, categories
 from ops.demo.screen import Bars, category_table
 from ops.demo.services import Services
 from ops.demo.watch import Observer, delete_topics
-from ops.findings import shown_path
+from ops.findings import Finding, shown_path
 from ops.findings_table import findings_table
 from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import LocalKafkaError
 from ops.kafka.local import LocalKafka
+from ops.top.screen import place_of
+from ops.verify.command import verify
+from ops.verify.report import WELL
+from ops.verify.settings import read_arguments
 from services.ingest.files.finding import source_name
 from services.split.categories.splits import parse_split_by
 
@@ -98,11 +104,21 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             # Registered before the services start, so that it runs after they are stopped.
             stack.callback(_delete_topics, settings, observer)
         services = stack.enter_context(Services(_service_arguments(order, flags), folder))
-        with Bars(console) as bars, deferred_signals() as came:
-            asyncio.run(_show_until_done(services, observer, bars, settings.kafka_bootstrap_servers, came))
+        killer = Killer(services, time.monotonic()) if arguments.kill else None
+        if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)) and console.is_terminal:
+            lines = _show_live(settings, order, services, observer, killer)
+            console.print("\n".join(lines), markup=False, soft_wrap=True)
+        else:
+            with Bars(console) as bars, deferred_signals() as came:
+                where = settings.kafka_bootstrap_servers
+                asyncio.run(_show_until_done(services, observer, bars, where, came, killer))
+        if killer is not None:
+            console.print(f"  killed with -9 and started again, times: {killer.counts}", markup=False, soft_wrap=True)
         with console.status("reading the files back"):
             source = source_name(order.input)
             files, findings = check(order.input.read_bytes(), order.name, source, order.output_dir, splits)
+            if killer is not None:
+                findings.append(_verified(order))
         console.print(category_table(categories([split.name for split in splits], files)))
         console.print(findings_table(findings))
         _ignore_signals()
@@ -143,7 +159,7 @@ def _delete_topics(settings: ServiceSettings, observer: Observer) -> None:
     with deferred_signals():
         trouble = asyncio.run(delete_topics(settings, _DELETE_DEADLINE_S))
     # A broker that never answered has no topics of this demo.
-    if trouble and observer.standings is not None:
+    if trouble and observer.has_answered:
         sys.stderr.write(f"nacre demo: the topics {settings.topic_prefix}* are left on the broker: {trouble}\n")
 
 
@@ -160,8 +176,32 @@ def _service_arguments(order: Order, flags: Sequence[str]) -> dict[str, list[str
     }
 
 
+def _show_live(
+    settings: ServiceSettings, order: Order, services: Services, observer: Observer, killer: Killer | None
+) -> list[str]:
+    """Show the terminal view until all have ended; return what each stage has done. Raises DemoError."""
+    with deferred_signals() as came:
+        view = LiveView(place_of(settings), services, killer, came, _ANSWER_DEADLINE_S)
+        try:
+            show_on_terminal(settings, order.output_dir, view)
+        finally:
+            observer.has_answered = view.last is not None
+    return [] if view.last is None else [*stage_lines(view.last)]
+
+
+def _verified(order: Order) -> Finding:
+    """What `nacre verify` says, which uses none of the services' own code."""
+    report = verify(read_arguments([str(order.output_dir)]))
+    return Finding(report.exit_code == WELL, f"nacre verify: {report.lines()[-1]}")
+
+
 async def _show_until_done(
-    services: Services, observer: Observer, bars: Bars, bootstrap: str, interrupts: Sequence[int]
+    services: Services,
+    observer: Observer,
+    bars: Bars,
+    bootstrap: str,
+    interrupts: Sequence[int],
+    killer: Killer | None,
 ) -> None:
     """Show how far the services are until all have ended, or an interrupt comes.
 
@@ -175,6 +215,8 @@ async def _show_until_done(
             return
         if observer.standings is not None:
             bars.show(observer.standings, finished)
+            if killer is not None:
+                killer.kill_when_due(time.monotonic())
         elif time.monotonic() > deadline:
             raise DemoError(f"no answer from Kafka at {bootstrap} in {_ANSWER_DEADLINE_S:g} s: {observer.trouble}")
         await asyncio.sleep(_SHOW_INTERVAL_S)

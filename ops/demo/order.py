@@ -14,6 +14,8 @@ from services.split.categories.splits import parse_split_by
 _INPUT = Path(__file__).parents[2] / "data" / "abalone_full.csv"
 _OUTPUT_DIR = Path("out", "demo")
 _SPLIT_BY = "*,Sex,Rings:int,Sex+Rings,Length:float/0.1"
+# So many take long enough to be killed in.
+_ROWS_TO_KILL = 1_000_000
 BOOTSTRAP = "KAFKA_BOOTSTRAP_SERVERS"
 
 
@@ -33,7 +35,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         prog="nacre demo",
         description="Send a CSV file through a real Kafka into one CSV file per category, and prove that nothing was "
         f"lost or doubled. It starts its own Kafka, unless {BOOTSTRAP} names one.",
-        examples=("nacre demo", "nacre demo --rows 1000000 --split-by Sex,Rings:int"),
+        examples=("nacre demo", "nacre demo --kill", "nacre demo --rows 1000000 --split-by Sex,Rings:int"),
     )
     parser.add_argument("--input", type=Path, default=_INPUT, metavar="FILE", help="default: 4,177 abalone rows")
     parser.add_argument(
@@ -42,6 +44,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
         default=os.environ.get("SPLIT_BY") or _SPLIT_BY,
         metavar="SPLITS",
         help=f"as SPLIT_BY, which is used when it is set; default: {_SPLIT_BY}",
+    )
+    parser.add_argument(
+        "--kill",
+        action="store_true",
+        help="kill the services with -9 again and again, and start them again (of 1,000,000 rows, without --rows); "
+        "where stdout is a terminal, also on the key k",
     )
     parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are N")
     parser.add_argument(
@@ -73,10 +81,11 @@ def take_order(arguments: argparse.Namespace, folder: Path) -> Order:
     if given.resolve().is_relative_to(output_dir):
         raise DemoError(f"{given} is in the output folder, which is emptied first: name another with --output-dir")
     name = shown_path(given)
-    if arguments.rows is not None:
+    wanted: int | None = arguments.rows or (_ROWS_TO_KILL if arguments.kill else None)
+    if wanted is not None:
         repeated = folder / given.name
         with repeated.open("wb") as file:
-            file.writelines(repeat_rows(given.read_bytes(), arguments.rows))
+            file.writelines(repeat_rows(given.read_bytes(), wanted))
         given, name = repeated, f"{name} repeated"
     rows = count_input(given)
     if not rows:

@@ -44,6 +44,22 @@ class Services:
     def __len__(self) -> int:
         return len(self._processes)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """Their names."""
+        return list(self._arguments)
+
+    def kill(self, name: str) -> bool:
+        """Kill a service with -9 and start it again; False if it has ended before."""
+        process = self._processes[name]
+        if process.poll() is not None:
+            return False
+        with deferred_signals():
+            process.kill()
+            process.wait()
+            self._processes[name] = self._start(name, self._arguments[name])
+        return True
+
     def finished(self) -> Sequence[str]:
         """The services that are done. Raises DemoError when one has failed."""
         codes = {name: process.poll() for name, process in self._processes.items()}
@@ -71,7 +87,7 @@ class Services:
                 process.wait()
 
     def _start(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-        with self._log_path(name).open("wb") as log:
+        with self._log_path(name).open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own code
                 # -P: a folder `services` where the demo is called must not be taken for ours.
                 [sys.executable, "-P", "-m", f"services.{name}", *arguments],

@@ -70,7 +70,10 @@ def standings(
 
 
 class Observer:
-    """Looks again and again. `standings` is the last result, None before the first, and `trouble` says why."""
+    """Looks again and again. `standings` is the last result, None before the first, and `trouble` says why.
+
+    `has_answered`: a broker was there.
+    """
 
     def __init__(self, settings: ServiceSettings, output_dir: Path, rows: int, splits: int) -> None:
         self._settings = settings
@@ -79,6 +82,7 @@ class Observer:
         self._splits = splits
         self.standings: Standings | None = None
         self.trouble = ""
+        self.has_answered = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop`, and then once more; start again whenever Kafka does not answer."""
@@ -104,6 +108,7 @@ class Observer:
             while True:
                 last = stop.is_set()
                 self.standings = await self._look(admin, consumer, watch, to_split)
+                self.has_answered = True
                 if last:
                     return
                 await pause(stop, _LOOK_INTERVAL_S)

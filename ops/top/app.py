@@ -43,14 +43,11 @@ class TopApp(App[str]):
         Binding("left", "next_panel(-1)", "previous"),
     ]
 
-    def __init__(
-        self, where: str, clock_ms: Callable[[], int] = lambda: round(time.time() * 1000), keys: str = ""
-    ) -> None:
+    def __init__(self, where: str, clock_ms: Callable[[], int] = lambda: round(time.time() * 1000)) -> None:
         super().__init__()
         self.theme = "ansi-dark" if "ansi-dark" in self.available_themes else self.theme
         self._where = where
         self._clock_ms = clock_ms
-        self._keys = keys
         self._view: View | None = None
         self._trouble: Trouble | None = None
         self._chosen = 0
@@ -138,6 +135,15 @@ class TopApp(App[str]):
         """End at once."""
         self.exit()
 
+    def end_by(self, _: int) -> None:
+        """End, because a signal with this number came."""
+        self.exit()
+
+    @property
+    def own_keys(self) -> str:
+        """What comes before the keys at the bottom."""
+        return ""
+
     @property
     def _active(self) -> Listing:
         return next((each for each in self._listings if each.has_keys), self._listings[self._chosen])
@@ -187,4 +193,4 @@ class TopApp(App[str]):
 
     def _foot_line(self, width: int) -> Text:
         keys = f"q quit  / filter  s sort ({self._active.sorted_by})  r reverse  1-6 list  ↑↓ scroll"
-        return Text(fitted(f"{self._keys}  {keys}" if self._keys else keys, width))
+        return Text(fitted(f"{self.own_keys}  {keys}" if self.own_keys else keys, width))

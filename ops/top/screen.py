@@ -37,7 +37,9 @@ async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) ->
 
     # Without these a signal would leave the terminal as the view has set it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, app.exit)
+        # A signal that is ignored, as by nohup, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, app.end_by, number)
     app.when_ready(lambda: watch_in_background(settings, options, show, give_up))
     await app.run_async()
     if failed:
