@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
             # Registered before the services start, so that it runs after they are stopped.
             stack.callback(_delete_topics, settings, observer)
         services = stack.enter_context(Services(_service_arguments(order, flags), folder))
-        killer = Killer(services, time.monotonic()) if arguments.kill else None
+        killer = Killer(services) if arguments.kill else None
         if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)) and console.is_terminal:
             lines = _show_live(settings, order, services, observer, killer)
             console.print("\n".join(lines), markup=False, soft_wrap=True)
@@ -216,7 +216,8 @@ async def _show_until_done(
         if observer.standings is not None:
             bars.show(observer.standings, finished)
             if killer is not None:
-                killer.kill_when_due(time.monotonic())
+                stood = observer.standings
+                killer.kill_when_due(time.monotonic(), stood.ingest.done + stood.split.done + stood.sink.done)
         elif time.monotonic() > deadline:
             raise DemoError(f"no answer from Kafka at {bootstrap} in {_ANSWER_DEADLINE_S:g} s: {observer.trouble}")
         await asyncio.sleep(_SHOW_INTERVAL_S)

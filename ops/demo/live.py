@@ -14,12 +14,14 @@ from ops.demo.killing import Killer
 from ops.demo.services import Services
 from ops.status.observation import SINK
 from ops.top.app import TopApp
+from ops.top.panels import PANELS
 from ops.top.screen import run_on_terminal
-from ops.view.view import View
+from ops.view.view import Trouble, View
 from ops.view.watching import ViewOptions
 
 _LOOK_INTERVAL_S = 0.25
 _CHECK_INTERVAL_S = 0.05
+_CATEGORIES = [panel.name for panel in PANELS].index("categories")
 # How long the last figures are waited for, and are on the screen.
 _LAST_LOOK_S = 3.0
 _LAST_FIGURES_S = 1.0
@@ -38,6 +40,7 @@ class LiveView(TopApp):
         self._killer = killer
         self._came = came
         self._deadline_s = time.monotonic() + deadline_s
+        self._not_yet = "Kafka does not answer"
         self._ended_s: float | None = None
         self._closed_s: float | None = None
         self.failure: DemoError | None = None
@@ -53,9 +56,17 @@ class LiveView(TopApp):
         return "" if self._killer is None else f"k kill -9 ({self._killer.counts})"
 
     def on_mount(self) -> None:
-        """Look after the services."""
+        """Begin with the categories, and look after the services."""
         super().on_mount()
+        self.action_panel(_CATEGORIES)
         self.set_interval(_CHECK_INTERVAL_S, self._check)
+
+    def take(self, found: View | Trouble) -> None:
+        """Show it; until the services have created the topics, there is nothing to show and nothing wrong."""
+        if isinstance(found, Trouble) and self._view is None:
+            self._not_yet = found.text
+        else:
+            super().take(found)
 
     def action_kill(self) -> None:
         """Kill the next service."""
@@ -82,10 +93,11 @@ class LiveView(TopApp):
 
     def _is_done(self, now_s: float) -> bool:
         if self._view is None and now_s > self._deadline_s:
-            raise DemoError(self._trouble.text if self._trouble else "no answer from Kafka")
+            raise DemoError(f"no figures: {self._not_yet}")
         if len(self._services.finished()) < len(self._services):
             if self._killer is not None and self._view is not None:
-                self._killer.kill_when_due(now_s)
+                done = sum(stage.rows or 0 for stage in self._view.figures.stages)
+                self._killer.kill_when_due(now_s, done)
             return False
         self._ended_s = self._ended_s or now_s
         if self._closed_s is None and self._view is not None and is_closed(self._view):

@@ -97,14 +97,17 @@ def _category_cells(category: CategoryRows, whole: Mapping[str, float]) -> Seque
 
 
 def _whole_bars(view: View) -> dict[str, float]:
-    """How many rows a full bar stands for, by split: what the largest category will have once all files are read."""
+    """How many rows a full bar stands for, by split: what its largest category will have once all files are safe."""
+    safe = {
+        each.split: 1 - each.missing / (each.rows + each.replayed) for each in view.balance if each.rows + each.replayed
+    }
     sized = [each for each in view.figures.sources if each.size]
     size, read = sum(each.size or 0 for each in sized), sum(each.read_bytes for each in sized)
     done = min(1.0, read / size) if size else 1.0
     largest: dict[str, float] = {}
     for each in view.categories:
         largest[each.split] = max(each.rows, largest.get(each.split, 1))
-    return {split: rows / max(done, 1 / _WHOLE) for split, rows in largest.items()}
+    return {split: rows / max(done * safe.get(split, 1.0), 1 / _WHOLE) for split, rows in largest.items()}
 
 
 def _replicas(view: View) -> list[ShownReplica]:

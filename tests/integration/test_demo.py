@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from ops.kafka import jars
 from ops.kafka.local import LocalKafka
 from tests.harness.processes import processes_naming
+from tests.harness.terminal import Terminal
 
 PROJECT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ops", "demo"]
@@ -155,3 +156,44 @@ def test_a_service_that_fails_is_told_with_the_end_of_its_log(tmp_path: Path) ->
         assert errors.startswith("nacre demo: split ended with exit code -9; the end of its log:\n")
         assert "partition taken up" in errors
         running.assert_nothing_left(prefix)
+
+
+def test_services_that_are_killed_again_and_again_lose_and_double_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path, "--kill", SPLIT_BY="*,Sex", COLUMNS="400") as running:
+        code, output, errors = running.end()
+        assert (code, errors) == (0, "")
+        [line] = [line for line in output.splitlines() if "killed with -9 and started again" in line]
+        assert sum(map(int, re.findall(r"(?:ingest|split|sink) (\d+)", line))) > 0
+        assert "in 1,000,000 = out 1,000,000 + rejected 0, the same rows, in each of 2 splits" in output
+        assert "nacre verify: all is well: 4 files" in output
+        running.assert_nothing_left()
+
+
+def on_terminal(folder: Path, *arguments: str) -> Terminal:
+    """A demo on a terminal."""
+    (folder / "temporary").mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
+    command = [*COMMAND, "--output-dir", str(folder / "out"), *arguments]
+    return Terminal(command, {**environment, "TMPDIR": str(folder / "temporary")}, PROJECT, (100, 40))
+
+
+def test_on_a_terminal_it_shows_the_live_view_and_then_the_proof(tmp_path: Path) -> None:
+    with on_terminal(tmp_path) as terminal:
+        terminal.wait_for("2 categories")
+        assert terminal.process.wait(180) == 0
+        assert terminal.settings() == terminal.before
+    _, _, proof = terminal.written.decode().rpartition("\x1b[?1049l")
+    assert "sink    20,885 rows" in proof
+    assert "in 4,177 = out 4,177 + rejected 0, the same rows, in each of 5 splits" in proof
+    assert not processes_naming(str(tmp_path))
+
+
+def test_ctrl_c_on_a_terminal_stops_everything_and_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    with on_terminal(tmp_path, "--rows", MANY_ROWS) as terminal:
+        terminal.wait_for("rows read")
+        terminal.press("\x03")
+        assert terminal.process.wait(180) == 130
+        assert terminal.settings() == terminal.before
+    assert "nacre demo: interrupted, everything is stopped" in terminal.written.decode()
+    assert not processes_naming(str(tmp_path))
+    assert not list((tmp_path / "temporary").iterdir())
