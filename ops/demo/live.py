@@ -21,7 +21,6 @@ from ops.view.watching import ViewOptions
 
 _LOOK_INTERVAL_S = 0.25
 _CHECK_INTERVAL_S = 0.05
-_CATEGORIES = [panel.name for panel in PANELS].index("categories")
 # How long the last figures are waited for, and are on the screen.
 _LAST_LOOK_S = 3.0
 _LAST_FIGURES_S = 1.0
@@ -30,6 +29,7 @@ _LAST_FIGURES_S = 1.0
 class LiveView(TopApp):
     """Ends once all services have ended. `came` gets the signals that end it sooner; a key is one as well."""
 
+    first_list = [panel.name for panel in PANELS].index("categories")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("k", "kill", "kill")]
 
     def __init__(
@@ -56,9 +56,7 @@ class LiveView(TopApp):
         return "" if self._killer is None else f"k kill -9 ({self._killer.counts})"
 
     def on_mount(self) -> None:
-        """Begin with the categories, and look after the services."""
-        super().on_mount()
-        self.action_panel(_CATEGORIES)
+        """Look after the services. The base's own handler runs as well, without being called."""
         self.set_interval(_CHECK_INTERVAL_S, self._check)
 
     def take(self, found: View | Trouble) -> None:

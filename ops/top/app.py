@@ -28,6 +28,7 @@ class TopApp(App[str]):
 
     CSS = CSS
     TITLE = "nacre top"
+    first_list = 0
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - textual's own
     VERTICAL_BREAKPOINTS = [(0, "-low"), (40, "-tall")]  # noqa: RUF012 - textual's own
@@ -74,8 +75,8 @@ class TopApp(App[str]):
         yield self._foot
 
     def on_mount(self) -> None:
-        """Begin with the files."""
-        self._choose(0)
+        """Begin with the first list."""
+        self._choose(self.first_list)
         self._redraw()
         # The age of old figures goes on while none come.
         self.set_interval(_CLOCK_S, self._show_banner)

@@ -29,9 +29,10 @@ def head_of(view: View, where: str, width: int) -> Text:
 def safe_line(view: View) -> str:
     """What is sent apart from what is safe, and how old the oldest row is that is not."""
     safe = "not known: no ledgers at hand" if view.safe_rows is None else f"{view.safe_rows:,}"
-    splits = len(view.balance)
-    if splits > 1:
-        safe += f" in {splits} splits"
+    if view.balance:
+        splits = len(view.balance)
+        whole = sum(each.rows + each.replayed for each in view.balance)
+        safe += f" of {whole:,} in {splits} split{'' if splits == 1 else 's'}"
     return f"sent {view.sent_rows:,} · safe {safe} · oldest row not safe: {age(view.oldest_unsafe_s)}"
 
 

@@ -53,14 +53,14 @@ def test_it_outlives_its_broker(
     with Terminal(COMMAND, pipeline.environment, PROJECT, LARGE) as terminal:
         terminal.wait_for("nothing is begun")
         pipeline.run(source, "*,Sex")
-        terminal.wait_for("safe 2,468 in 2 splits")
+        terminal.wait_for("safe 2,468 of 2,468 in 2 splits")
         own_kafka.kill()
         terminal.wait_for("no figures: ")
         own_kafka.start()
         with source.open("ab") as file:
             file.write(b"F,2\n" * 1_000)
         pipeline.run(source, "*,Sex")
-        terminal.wait_for("safe 4,468 in 2 splits")
+        terminal.wait_for("safe 4,468 of 4,468 in 2 splits")
         terminal.press("q")
         assert terminal.process.wait(60) == 0
 
@@ -81,7 +81,7 @@ def test_in_a_pipe_it_prints_lines(pipeline: Pipeline, tmp_path: Path) -> None:
     _, errors = watching.communicate(timeout=60)
     assert (watching.returncode, errors) == (0, "")
     assert all(line.isprintable() for line in lines)
-    assert "sent 2 · safe 4 in 2 splits · oldest row not safe: none" in lines
+    assert "sent 2 · safe 4 of 4 in 2 splits · oldest row not safe: none" in lines
     words = [line.split() for line in lines]
     assert ["Sex", "M", "1"] in words
     assert ["Rings", "number", "1"] in words

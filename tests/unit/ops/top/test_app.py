@@ -147,3 +147,17 @@ async def test_it_has_something_to_show_in_any_size(size: tuple[int, int]) -> No
     lines = (await screen(view(), size=size)).splitlines()
     assert len(lines) == size[1]
     assert any(line.strip() for line in lines)
+
+
+async def test_looking_begins_once_and_when_there_is_a_screen() -> None:
+    begun: list[int] = []
+
+    class Derived(TopApp):
+        def on_mount(self) -> None:
+            """As the demo's view has one of its own."""
+
+    app = Derived(WHERE)
+    app.when_ready(lambda: begun.append(app.size.width))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+    assert begun == [SMALL[0]]
