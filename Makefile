@@ -45,8 +45,8 @@ ext: ## compile the loops over record batches and rows, nothing else
 	@rm -f $(COMPILED)
 	@$(MAKE) --no-print-directory $(COMPILED)
 
-demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category
-	@$(BIN)/nacre demo
+demo: setup ## 4,177 abalone rows through a real Kafka into one CSV per category; or ARGS=--kill
+	@$(BIN)/nacre demo $(ARGS)
 
 test: setup ## everything that a change must not break, in minutes: real Kafka, processes and signals; or ARGS, as pytest takes them
 ifdef ARGS
