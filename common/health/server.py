@@ -7,14 +7,11 @@ anything; what is under way when the process ends ends with it.
 import asyncio
 import math
 import socket
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import orjson
@@ -25,16 +22,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from common.counts import Counts
 from common.errors import ConfigurationError, ServiceError
+from common.health.bounded_server import BoundedServer
 from common.health.metrics import registry_of
 from common.health.standing import Standing
 from common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-_REQUEST_S = 5.0
-# How often to look for requests that take longer.
+# How often to look for requests that take too long.
 _LOOK_INTERVAL_S = 1.0
-_MOST_CONNECTIONS = 32
 
 Serve = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -109,55 +105,17 @@ def open_server(host: str, port: int, pages: Pages) -> "HealthServer":
         ) from error
 
 
-class HealthServer(ThreadingHTTPServer):
-    """Answers each request on a thread that ends with the process at the latest."""
-
-    # Two services must not share a port: the second one is refused.
-    allow_reuse_port = False
-    # The queue is longer than the limit, so that clients that are turned away hear of it at once.
-    request_queue_size = 128
+class HealthServer(BoundedServer):
+    """Answers these pages."""
 
     def __init__(self, family: socket.AddressFamily, address: Any, pages: Pages) -> None:
-        self.address_family = family
         self.pages = pages
-        # The connections that are open, and when each began.
-        self._began: dict[socket.socket, float] = {}
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        """Bind; do not ask who this is as the base class does: without DNS that takes seconds."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        TCPServer.server_bind(self)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the base class's
-        """Whether there is room for one more connection."""
-        if len(self._began) >= _MOST_CONNECTIONS:
-            return False
-        self._began[request] = time.monotonic()
-        return True
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
-        self._began.pop(request, None)
-        super().shutdown_request(request)
-
-    def service_actions(self) -> None:
-        """End the connections that have had their time: their threads then find nothing more to read."""
-        latest = time.monotonic() - _REQUEST_S
-        for connection, began in list(self._began.items()):
-            if began < latest:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's
-        """A client that has gone is no error; the base class would print a traceback."""
-        log.debug("no answer to a request", error=repr(sys.exception()))
+        super().__init__(family, address, _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: HealthServer
-    timeout = _REQUEST_S
+    timeout = BoundedServer.request_s
 
     def do_GET(self) -> None:
         """Answer a request."""

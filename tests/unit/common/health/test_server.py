@@ -14,6 +14,7 @@ import pytest
 import common.health.server as server_module
 from common.counts import Counts
 from common.errors import ConfigurationError
+from common.health.bounded_server import BoundedServer
 from common.health.metrics import registry_of
 from common.health.server import Pages, open_server, pages_of
 from common.health.standing import HUNG_S, Standing
@@ -103,7 +104,7 @@ def test_a_page_that_fails_is_an_answer() -> None:
 
 @pytest.mark.parametrize("said", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: "])
 def test_a_client_that_does_not_finish_its_request_is_let_go(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
-    monkeypatch.setattr(server_module, "_REQUEST_S", 0.2)
+    monkeypatch.setattr(BoundedServer, "request_s", 0.2)
     with running(pages(Counts())) as port, connect(port) as silent:
         silent.sendall(said)
         assert ask(port, "/livez")[0] == 200
@@ -111,7 +112,7 @@ def test_a_client_that_does_not_finish_its_request_is_let_go(monkeypatch: pytest
 
 
 def test_a_client_that_says_a_byte_at_a_time_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "_REQUEST_S", 0.3)
+    monkeypatch.setattr(BoundedServer, "request_s", 0.3)
     with running(pages(Counts())) as port, connect(port) as slow:
 
         def is_let_go() -> bool:
@@ -127,7 +128,7 @@ def test_a_client_that_says_a_byte_at_a_time_is_let_go(monkeypatch: pytest.Monke
 def test_more_clients_than_there_is_room_for_are_turned_away_until_others_have_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server_module, "_REQUEST_S", 0.5)
+    monkeypatch.setattr(BoundedServer, "request_s", 0.5)
     before = threading.active_count()
     with running(pages(Counts())) as port, ExitStack() as held:
         for _ in range(200):
@@ -137,7 +138,7 @@ def test_more_clients_than_there_is_room_for_are_turned_away_until_others_have_g
             try:
                 return ask(port, "/livez")[0] == 200
             except (http.client.HTTPException, OSError):
-                assert threading.active_count() <= before + server_module._MOST_CONNECTIONS + 1  # noqa: SLF001 - the bound
+                assert threading.active_count() <= before + BoundedServer.most_connections + 1
                 return False
 
         wait_until(answers, "the server answers again", 10)
