@@ -34,6 +34,7 @@ _COMMANDS = {
     "upgrade": ("ops.upgrade", "let a pipeline that an older version began go on in the newest format"),
     "validate": ("ops.validate.command", "report what the services would make of some files, before anything is sent"),
     "verify": ("ops.verify.command", "say whether the files of an output folder are what they have to be"),
+    "web": ("ops.web.command", "serve a page that shows the pipeline as it runs"),
 }
 # These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})

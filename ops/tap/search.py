@@ -1,7 +1,7 @@
 """The newest rows that there are: each partition is read backwards from its end, a window of offsets at a time."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -30,17 +30,20 @@ class _Searched(Struct):
     oldest_ms: int | None = None
 
 
-async def find_newest(settings: ServiceSettings, reader: Reader, tapped: Tapped, count: int) -> list[Row]:
+async def find_newest(
+    settings: ServiceSettings, reader: Reader, tapped: Tapped, count: int, report: Callable[[str], None] = note
+) -> list[Row]:
     """The newest `count` rows that are committed now, the oldest first; fewer if there are no more.
 
-    Work is bounded by what the topics hold at the call. Raises KafkaError, and TimeoutError if no broker answers.
+    Work is bounded by what the topics hold at the call; if it takes long, `report` is told how far it is. Raises
+    KafkaError, and TimeoutError if no broker answers.
     """
     async with open_reader(settings, "nacre-tap", max_wait_ms=_MAX_WAIT_MS) as consumer:
         async with within(ANSWER_DEADLINE_S, "no answer"):
             beginnings = await consumer.beginning_offsets(tapped.partitions)
             # With read_committed, the end is before the first transaction that is still open.
             ends = await consumer.end_offsets(tapped.partitions)
-        search = _Search(consumer, reader, tapped, count)
+        search = _Search(consumer, reader, tapped, count, report)
         windows = {each: first_window(beginnings[each], ends[each], count) for each in tapped.partitions}
         while left := {each: window for each, window in windows.items() if window is not None}:
             found = await search.read(left)
@@ -57,11 +60,14 @@ async def find_newest(settings: ServiceSettings, reader: Reader, tapped: Tapped,
 class _Search:
     """Reads windows, and says now and then how much it has read."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, reader: Reader, tapped: Tapped, count: int) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, reader: Reader, tapped: Tapped, count: int, report: Callable[[str], None]
+    ) -> None:
         self._consumer = consumer
         self._reader = reader
         self._tapped = tapped
         self._count = count
+        self._report = report
         self._offsets = 0
         self._noted_at = monotonic()
         self.best: list[Row] = []
@@ -104,4 +110,4 @@ class _Search:
     def _note(self) -> None:
         if monotonic() - self._noted_at > _NOTE_INTERVAL_S:
             self._noted_at = monotonic()
-            note(f"searched {self._offsets:,} records, {len(self.best):,} rows found before these")
+            self._report(f"searched {self._offsets:,} records, {len(self.best):,} rows found before these")

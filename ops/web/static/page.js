@@ -1,0 +1,86 @@
+// The page: it listens to the server's events, marks figures that are old, and connects again by itself.
+
+import { byId, clock, duration } from "./dom.js";
+import { Files } from "./files.js";
+import { Plots } from "./plots.js";
+import { showRejected, showTexts } from "./sections.js";
+import { Picture } from "./topology.js";
+
+// The server says something every 5 s. A look at a large pipeline may take longer than its usual 2 s.
+const SILENT_MS = 12_000;
+const OLD_MS = 20_000;
+const AGAIN_MS = 2_000;
+
+const picture = new Picture(byId("picture"));
+const plots = new Plots();
+const files = new Files();
+const state = { stream: null, heardAt: 0, clockOffMs: 0, shownAtMs: 0, trouble: "", isConnected: false };
+
+function connect() {
+  state.stream?.close();
+  const stream = new EventSource("/events");
+  state.stream = stream;
+  state.heardAt = performance.now();
+  const on = (kind, act) => stream.addEventListener(kind, (event) => {
+    state.heardAt = performance.now();
+    state.isConnected = true;
+    act(JSON.parse(event.data));
+    mark();
+  });
+  on("history", (columns) => plots.join(columns));
+  on("view", show);
+  on("rejected", ({ rows }) => showRejected(rows));
+  on("trouble", ({ text }) => { state.trouble = text; });
+  // Ages are by the server's clock.
+  on("clock", ({ now_ms: now }) => { state.clockOffMs = now - Date.now(); });
+  stream.addEventListener("error", () => {
+    state.isConnected = false;
+    mark();
+    // The browser connects again by itself, unless it was refused.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(() => stream === state.stream && !document.hidden && connect(), AGAIN_MS);
+  });
+}
+
+function show(view) {
+  state.trouble = "";
+  state.shownAtMs = view.at_ms;
+  byId("main").hidden = false;
+  showTexts(view);
+  picture.show(view);
+  plots.add(view.point);
+  files.refresh();
+}
+
+// Say how the figures stand.
+function mark() {
+  const age = Math.max(0, Date.now() + state.clockOffMs - state.shownAtMs);
+  const since = state.shownAtMs ? ` These figures are of ${clock(state.shownAtMs)}, ${duration(Math.round(age / 1000))} old.` : "";
+  let why = "";
+  if (!state.isConnected) why = "The server does not answer; connecting again.";
+  else if (state.trouble) why = `${state.trouble[0].toUpperCase()}${state.trouble.slice(1)}.`;
+  else if (state.shownAtMs && age > OLD_MS) why = "No new figures have come.";
+  document.body.classList.toggle("old", Boolean(why));
+  const news = byId("news");
+  // Each second would be too much for a person who listens: only a change of cause is announced.
+  news.setAttribute("aria-live", why === news.dataset.why ? "off" : "polite");
+  news.dataset.why = why;
+  const text = why ? why + since : state.shownAtMs ? `Live: ${clock(state.shownAtMs)}` : "Connected; waiting for the first look.";
+  if (news.textContent !== text) news.textContent = text;
+}
+
+setInterval(() => {
+  if (document.hidden) return;
+  if (state.isConnected && performance.now() - state.heardAt > SILENT_MS) {
+    state.isConnected = false;
+    connect();
+  }
+  mark();
+}, 1000);
+
+// A page that nobody sees costs nothing.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) connect();
+  else state.stream?.close();
+});
+
+connect();
