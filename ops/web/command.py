@@ -85,6 +85,9 @@ def main(argv: list[str]) -> int:
     except ServiceError as error:
         sys.stderr.write("".join(f"{_PROGRAM}: {printable(line)}\n" for line in str(error).splitlines()))
         return error.exit_code
+    except KeyboardInterrupt:
+        # It came before anything was served.
+        return 0
     return 0
 
 

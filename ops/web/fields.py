@@ -58,7 +58,8 @@ def fields_of(view: View, where: str) -> Fields:
                 "split": _cut(each.split),
                 "rows": each.rows,
                 "in_files": each.in_files,
-                "rejected": each.rejected,
+                # All that ever were, so that the line adds up.
+                "rejected": each.rejected + each.rejected_and_replayed,
                 "replayed": each.replayed,
                 "missing": each.missing,
             }
