@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -94,8 +95,8 @@ def test_it_outlives_its_broker_and_the_last_figures_stay(
             next(fields for kind, fields in events if kind == "trouble" and fields["text"].startswith("no figures"))
         # A page that is opened now gets both.
         with web.events() as events:
-            kinds = [kind for _, (kind, _) in zip(range(4), events, strict=False)]
-        assert kinds == ["clock", "history", "view", "trouble"]
+            kinds = [*takewhile(lambda kind: kind != "trouble", (kind for kind, _ in events))]
+        assert (kinds[:2], kinds[-1]) == (["clock", "history"], "view")
         own_kafka.start()
         web.wait_for_view(lambda view: view["sources"]["delivered"] == 1)
 

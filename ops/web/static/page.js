@@ -14,7 +14,7 @@ const AGAIN_MS = 2_000;
 const picture = new Picture(byId("picture"));
 const plots = new Plots();
 const files = new Files();
-const state = { stream: null, heardAt: 0, clockOffMs: 0, shownAtMs: 0, trouble: "", isConnected: false };
+const state = { stream: null, heardAt: 0, clockOffMs: 0, shownAtMs: 0, trouble: "", isConnected: false, isRefused: false };
 
 function connect() {
   state.stream?.close();
@@ -24,6 +24,7 @@ function connect() {
   const on = (kind, act) => stream.addEventListener(kind, (event) => {
     state.heardAt = performance.now();
     state.isConnected = true;
+    state.isRefused = false;
     act(JSON.parse(event.data));
     mark();
   });
@@ -37,7 +38,9 @@ function connect() {
     state.isConnected = false;
     mark();
     // The browser connects again by itself, unless it was refused.
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => stream === state.stream && !document.hidden && connect(), AGAIN_MS);
+    if (stream.readyState !== EventSource.CLOSED || stream !== state.stream) return;
+    fetch("/files?most=0").then(({ status }) => { state.isRefused = status === 401; }, () => {});
+    setTimeout(() => stream === state.stream && !document.hidden && connect(), AGAIN_MS);
   });
 }
 
@@ -56,7 +59,8 @@ function mark() {
   const age = Math.max(0, Date.now() + state.clockOffMs - state.shownAtMs);
   const since = state.shownAtMs ? ` These figures are of ${clock(state.shownAtMs)}, ${duration(Math.round(age / 1000))} old.` : "";
   let why = "";
-  if (!state.isConnected) why = "The server does not answer; connecting again.";
+  if (state.isRefused) why = "The server was started again with another token: open its new link.";
+  else if (!state.isConnected) why = "The server does not answer; connecting again.";
   else if (state.trouble) why = `${state.trouble[0].toUpperCase()}${state.trouble.slice(1)}.`;
   else if (state.shownAtMs && age > OLD_MS) why = "No new figures have come.";
   document.body.classList.toggle("old", Boolean(why));
