@@ -1,4 +1,4 @@
-# One image per service: docker build --target ingest|split|sink --tag NAME .
+# One image per service, and one for the page: docker build --target ingest|split|sink|web --tag NAME .
 # Nothing here needs BuildKit: the classic builder makes the same images.
 
 # The loops over record batches and rows in C, with a compiler that stays behind. Without one the services do all the same, slower.
@@ -28,6 +28,7 @@ RUN pip --python /venv/bin/python install --require-hashes --only-binary :all: -
 WORKDIR /app
 COPY --from=compile /compile/common common
 COPY common common
+COPY ops ops
 COPY services services
 # Readable whatever the checkout's umask was, and compiled for a quick start: the services cannot write here.
 RUN chmod -R a+rX,go-w /app \
@@ -65,3 +66,13 @@ COPY --from=build /app/services/sink /app/services/sink
 COPY --from=build --chown=10001:10001 /out /out
 ENV OUTPUT_DIR=/out
 ENTRYPOINT ["python", "-m", "services.sink"]
+
+
+# `nacre web` needs no package that the services do not have.
+FROM runtime AS web
+COPY --from=build /app/services /app/services
+COPY --from=build /app/ops /app/ops
+ENV OUTPUT_DIR=/out
+EXPOSE 8090
+ENTRYPOINT ["python", "-m", "ops", "web"]
+CMD ["--host", "0.0.0.0"]

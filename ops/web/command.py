@@ -31,7 +31,7 @@ from ops.web.server import WebServer, open_server
 
 _PROGRAM = "nacre web"
 _TOKEN = "NACRE_WEB_TOKEN"  # noqa: S105 - the name of a variable
-_PORT = 8080
+_PORT = 8090
 _MOST_PORT = 65_535
 _INTERVAL_S = 2.0
 _LONGEST_INTERVAL_S = 3600.0
@@ -53,7 +53,7 @@ SIGINT or SIGTERM end it with 0. 78: a setting or a permission is wrong, or the 
 """
 _EXAMPLES = (
     "nacre web",
-    "nacre web --port 8081 --output-dir out",
+    "nacre web --port 8091 --output-dir out",
     "nacre web --host 0.0.0.0 --allow-host pipelines.example",
 )
 

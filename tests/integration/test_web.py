@@ -122,7 +122,7 @@ def test_bound_elsewhere_it_asks_for_the_token_that_it_has_printed(pipeline: Pip
         (["--port", "70000"], {}, "--port 70000: from 0 to 65535"),
         (["--interval-s", "0"], {}, "--interval-s 0: more than 0, at most an hour"),
         ([], {"NACRE_WEB_TOKEN": "short"}, "NACRE_WEB_TOKEN: 5 characters: it needs 16 at least"),
-        (["--host", "no-such-host.invalid"], {}, "cannot listen at port 8080 of no-such-host.invalid: "),
+        (["--host", "no-such-host.invalid"], {}, "cannot listen at port 8090 of no-such-host.invalid: "),
         ([], {"KAFKA_SECURITY_PROTOCOL": "x"}, "KAFKA_SECURITY_PROTOCOL"),
     ],
 )
