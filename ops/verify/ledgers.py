@@ -4,7 +4,7 @@ The SQL is verify's own. Each ledger is read in one transaction, so that its fil
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,7 +34,7 @@ CREATE TABLE tallies (source, ledger, split, kind, code, rows, size, checksum);
 CREATE INDEX tallies_of ON tallies (source);
 CREATE TABLE passed (source, ledger, split, number, copies, ended, tallies);
 CREATE INDEX passed_of ON passed (source);
-CREATE TABLE sources (source, ledger, safe_ms, PRIMARY KEY (source, ledger)) WITHOUT ROWID;
+CREATE TABLE sources (source, ledger, safe_ms, latencies, PRIMARY KEY (source, ledger)) WITHOUT ROWID;
 """
 # `state` as in FileState.
 _FILES = """
@@ -48,6 +48,16 @@ _APPENDED_TO = "appended to"
 _PASSED = """
 SELECT p.source, p.split, p.number, p.copies, e.ended, p.tallies
 FROM passed p JOIN ends e ON e.source = p.source AND e.number = p.number
+"""
+_CATEGORIES = """
+SELECT key, sum(rows), sum(length), count(*) FROM files WHERE split IS NOT NULL AND length > 0 GROUP BY key
+ORDER BY 2 DESC, key
+"""
+_SUMS = "SELECT ledger, split, kind, code, sum(rows) FROM tallies GROUP BY ledger, split, kind, code"
+# Of the rows that are in files, or rejected.
+_SAFE_TIMES = """
+SELECT s.safe_ms, sum(t.rows) FROM sources s JOIN tallies t ON t.source = s.source AND t.ledger = s.ledger
+WHERE t.kind IN ('read', 'replay') GROUP BY s.safe_ms HAVING sum(t.rows) > 0 ORDER BY 1
 """
 _ONE_FILE = "SELECT ledger, key, part, path, final, length, rows, checksum, state FROM files"
 
@@ -135,8 +145,8 @@ class Ledgers:
         self._db.executemany("INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         rows = ((row[0], ledger, *row[1:]) for row in source.execute(_PASSED))
         self._db.executemany("INSERT INTO passed VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        rows = ((name, ledger, safe_ms) for name, safe_ms in source.execute("SELECT source, safe_ms FROM sources"))
-        self._db.executemany("INSERT INTO sources VALUES (?, ?, ?)", rows)
+        rows = ((row[0], ledger, *row[1:]) for row in source.execute("SELECT source, safe_ms, latencies FROM sources"))
+        self._db.executemany("INSERT INTO sources VALUES (?, ?, ?, ?)", rows)
 
     # Files
 
@@ -157,6 +167,10 @@ class Ledgers:
         """The files of a category."""
         found = self._db.execute(f"{_ONE_FILE} WHERE key = ? ORDER BY part", (key,))
         return [file_from_row(row[0], row[1:]) for row in found]
+
+    def categories(self) -> Iterator[tuple[bytes, int, int, int]]:
+        """The key of each category that has files, its rows, their bytes and the number of files; most rows first."""
+        yield from self._db.execute(_CATEGORIES)
 
     def has_name(self, path: str) -> bool:
         """Whether some file may have this name."""
@@ -220,3 +234,17 @@ class Ledgers:
         for source, of, rows, size, checksum in self._db.execute(query, (ledger, *kinds)):
             if split is None or of == split:
                 yield source, Tally(rows, size, int(checksum, 16))
+
+    def sums(self) -> Iterator[tuple[int, Counted, int]]:
+        """Ledger, what is counted, and how many rows that are over all sources, those that are forgotten as well."""
+        for ledger, split, kind, code, rows in self._db.execute(_SUMS):
+            yield ledger, Counted(split, CountKind(kind), code), rows
+
+    def latencies(self) -> Iterator[Mapping[int, int]]:
+        """Rows by bucket of latency, of each source in each ledger."""
+        for (listed,) in self._db.execute("SELECT latencies FROM sources"):
+            yield dict(orjson.loads(listed))
+
+    def safe_times(self) -> Iterator[tuple[int, int]]:
+        """When the last rows of a source in a ledger became safe (ms since 1970), and how many it has there."""
+        yield from self._db.execute(_SAFE_TIMES)

@@ -59,6 +59,12 @@ def folder_id(root: Path) -> str:
     return known
 
 
+def read_folder_id(root: Path) -> str:
+    """The folder's id, "" if it has none, as a copy of a folder; nothing is changed. Raises DiskError."""
+    with OutputRoot(root) as output, naming(root / FOLDER_LOCK):
+        return "" if output.status(FOLDER_LOCK) is None else _read(output.open(FOLDER_LOCK, os.O_RDONLY))
+
+
 def encode_folder(known: str) -> str:
     """The metadata that names the folder of a committed offset."""
     return orjson.dumps({"version": _VERSION, "folder": known}).decode()

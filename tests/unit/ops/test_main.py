@@ -20,6 +20,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "index",
         "kafka",
         "rejected",
+        "report",
         "settings",
         "status",
         "tap",
@@ -32,8 +33,8 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    services, others = "ingest, split, sink", "acls, begin, config, demo, forget, index, kafka, rejected, settings"
-    names = f"{services}, {others}, status, tap, top, upgrade, validate, verify"
+    services, others = "ingest, split, sink", "acls, begin, config, demo, forget, index, kafka, rejected, report"
+    names = f"{services}, {others}, settings, status, tap, top, upgrade, validate, verify, web"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 

@@ -1,0 +1,168 @@
+"""What an output folder holds, read once: its ledgers, receipts and `_SUCCESS`. Nothing in it is changed."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from common.errors import ServiceError
+from common.protocol.category_keys import parse_file_key
+from common.protocol.output_folder import LEDGERS, SUCCESS
+from common.protocol.receipts import decode_receipt
+from common.protocol.shares import EVERY_SPLIT
+from ops.report.contents import Categories, CategoryLine, Contents, Origins, SourceLine, Success
+from ops.report.rejected_rows import RejectedRow, first_rejected
+from ops.report.sums import missing_of, sum_latencies, sum_rejected, sum_splits
+from ops.report.verdict import Marks, judge
+from ops.verify.balance import Balance, Standing
+from ops.verify.checks import check_rows, check_sources
+from ops.verify.entries import REJECTED_KEY, File
+from ops.verify.files import check_length
+from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import check_receipts
+from ops.verify.report import Report, ReportedFinding
+from services.sink.disk.folder import read_folder_id
+from services.sink.folder_proofs.seal import seal_state_of
+from services.sink.ledger.inventory import facts_of
+from services.sink.paths.receipts import receipt_path
+from services.sink.tallies.latencies import quantile
+
+# How many sources, and how many categories, a report lists unless it is to list all.
+MOST_LISTED = 100
+# How many files of each category.
+MOST_FILES = 5
+_UNREAD = "what the files hold was not read for this: `nacre verify` compares it"
+
+
+def gather(root: Path, *, lists_all: bool) -> Contents:
+    """Read the folder. Raises ServiceError if it is no output folder, or a ledger cannot be read; sqlite3.Error."""
+    with closing(Ledgers(root)) as ledgers:
+        report = Report()
+        sources, missing = _check(ledgers, report)
+        paths = sorted(root.glob(LEDGERS))
+        facts = {path.name: facts_of(path) for path in paths}
+        seals = [seal_state_of(path) for path in paths]
+        success = _read_success(root)
+        listed = sources if lists_all else heapq.nsmallest(MOST_LISTED, sources, key=_importance)
+        lines = [_with_receipt(root, line) for line in sorted(listed, key=_importance)]
+        sums = list(ledgers.sums())
+        latencies = sum_latencies(ledgers.latencies())
+        refused = next((file for file in ledgers.parts(REJECTED_KEY) if file.length), None)
+        return Contents(
+            root=root,
+            verdict=judge(report, Marks(frozenset(ledgers.formats), seals, success is not None)),
+            success=success,
+            origins=_origins(root, ledgers, facts, success, lines),
+            sources=lines,
+            source_count=len(sources),
+            delivered_count=report.counts.get("sources_delivered", 0),
+            receipt_count=report.counts.get("receipts", 0),
+            rows_read=sum(each.rows or 0 for each in sources),
+            splits=sum_splits(sums, ledgers.rejected, missing),
+            categories=_list_categories(ledgers, lists_all=lists_all),
+            rejected=sum_rejected(sums, ledgers.rejected),
+            rejected_in_file=refused.rows if refused else 0,
+            rejected_rows=_first_rejected(root, refused),
+            latencies=latencies,
+            p50_ms=quantile(latencies, 0.5),
+            p99_ms=quantile(latencies, 0.99),
+            safe_times=list(ledgers.safe_times()),
+        )
+
+
+def _check(ledgers: Ledgers, report: Report) -> tuple[list[SourceLine], Mapping[str, int]]:
+    """Check what `nacre verify` checks without reading files; all sources, and rows on their way by split."""
+    for file in ledgers.files():
+        check_length(ledgers, file, report)
+    if unsafe := report.counts.get("bytes_not_safe_yet"):
+        report.not_yet.add(ReportedFinding("bytes", f"{unsafe:,} bytes in files are not safe yet"))
+    check_rows(ledgers, report)
+    sources: list[SourceLine] = []
+    missing: Counter[str] = Counter()
+    for known, found in check_sources(ledgers, report):
+        sources.append(_line_of(found))
+        missing.update(missing_of(known, found))
+    check_receipts(ledgers, report)
+    report.unseen.add(ReportedFinding("content", _UNREAD))
+    return sources, missing
+
+
+def _line_of(found: Balance) -> SourceLine:
+    rows = None if found.ended is None else found.ended.tally.rows
+    codes = found.safe[EVERY_SPLIT].codes if EVERY_SPLIT in found.safe else {}
+    return SourceLine(found.source, found.standing, found.reason, rows, sum(codes.values()), found.latest_ms)
+
+
+def _importance(line: SourceLine) -> tuple[bool, int, str]:
+    """What is not delivered comes first, then the largest."""
+    return line.standing is Standing.DELIVERED, -(line.rows or 0), line.source
+
+
+def _with_receipt(root: Path, line: SourceLine) -> SourceLine:
+    try:
+        receipt = decode_receipt((root / receipt_path(line.source)).read_bytes())
+    except (OSError, ValueError):
+        # What is wrong with it is among the findings.
+        return line
+    return replace(line, receipt=receipt)
+
+
+def _list_categories(ledgers: Ledgers, *, lists_all: bool) -> Categories:
+    found = Categories()
+    for key, rows, size, files in ledgers.categories():
+        found.count += 1
+        found.rows += rows
+        found.size += size
+        found.files += files
+        if lists_all or found.count <= MOST_LISTED:
+            _, split, category = parse_file_key(key)
+            parts = ledgers.parts(key)
+            names = tuple(file.name for file in (parts if lists_all else parts[:MOST_FILES]))
+            found.lines.append(CategoryLine(split, category, rows, size, files, names))
+    return found
+
+
+def _first_rejected(root: Path, refused: File | None) -> Sequence[RejectedRow]:
+    if refused is None:
+        return ()
+    try:
+        return first_rejected(root / refused.name, refused.length)
+    except OSError:
+        # That it is not there, or cannot be read, is among the findings.
+        return ()
+
+
+def _read_success(root: Path) -> Success | None:
+    try:
+        return msgspec.json.decode((root / SUCCESS).read_bytes(), type=Success)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ServiceError(f"{root / SUCCESS} is not what sink writes: {error}") from error
+
+
+def _origins(
+    root: Path,
+    ledgers: Ledgers,
+    facts: Mapping[str, Mapping[str, str]],
+    success: Success | None,
+    lines: Iterable[SourceLine],
+) -> Origins:
+    receipts = [line.receipt for line in lines if line.receipt is not None]
+    folders = {read_folder_id(root), *(each.folder for each in receipts)}
+    versions = {each.nacre for each in receipts}
+    if success is not None:
+        folders.add(success.folder)
+        versions.add(success.nacre)
+    clusters = {each.get("cluster", "") for each in facts.values()} | {each.cluster for each in receipts}
+    return Origins(
+        formats=sorted(ledgers.formats),
+        clusters=sorted(clusters - {""}),
+        folders=sorted(folders - {""}),
+        versions=sorted(versions - {""}),
+        topics={name: each["topic_id"] for name, each in facts.items() if each.get("topic_id")},
+    )
