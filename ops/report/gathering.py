@@ -1,7 +1,6 @@
 """What an output folder holds, read once: its ledgers, receipts and `_SUCCESS`. Nothing in it is changed."""
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,18 +12,18 @@ from common.errors import ServiceError
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import LEDGERS, SUCCESS
 from common.protocol.receipts import decode_receipt
-from common.protocol.shares import EVERY_SPLIT
 from ops.report.contents import Categories, CategoryLine, Contents, Origins, SourceLine, Success
 from ops.report.rejected_rows import RejectedRow, first_rejected
-from ops.report.sums import missing_of, sum_latencies, sum_rejected, sum_splits
+from ops.report.sums import balances, read_of, split_up, sum_latencies, sum_read, sum_rejected
 from ops.report.verdict import Marks, judge
-from ops.verify.balance import Balance, Standing
+from ops.verify.balance import Balance, Known, Standing
 from ops.verify.checks import check_rows, check_sources
 from ops.verify.entries import REJECTED_KEY, File
 from ops.verify.files import check_length
-from ops.verify.ledgers import Ledgers
+from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.receipts import check_receipts
 from ops.verify.report import Report, ReportedFinding
+from ops.view.gathering import rejected_by_reason
 from services.sink.disk.folder import read_folder_id
 from services.sink.folder_proofs.seal import seal_state_of
 from services.sink.ledger.inventory import facts_of
@@ -42,14 +41,14 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
     """Read the folder. Raises ServiceError if it is no output folder, or a ledger cannot be read; sqlite3.Error."""
     with closing(Ledgers(root)) as ledgers:
         report = Report()
-        sources, missing = _check(ledgers, report)
+        sources, read = _check(ledgers, report)
         paths = sorted(root.glob(LEDGERS))
         facts = {path.name: facts_of(path) for path in paths}
         seals = [seal_state_of(path) for path in paths]
         success = _read_success(root)
         listed = sources if lists_all else heapq.nsmallest(MOST_LISTED, sources, key=_importance)
         lines = [_with_receipt(root, line) for line in sorted(listed, key=_importance)]
-        sums = list(ledgers.sums())
+        safe = split_up(ledgers.sums(), ledgers.rejected)
         latencies = sum_latencies(ledgers.latencies())
         refused = next((file for file in ledgers.parts(REJECTED_KEY) if file.length), None)
         return Contents(
@@ -62,9 +61,9 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
             delivered_count=report.counts.get("sources_delivered", 0),
             receipt_count=report.counts.get("receipts", 0),
             rows_read=sum(each.rows or 0 for each in sources),
-            splits=sum_splits(sums, ledgers.rejected, missing),
+            splits=balances(safe, read),
             categories=_list_categories(ledgers, lists_all=lists_all),
-            rejected=sum_rejected(sums, ledgers.rejected),
+            rejected=sum_rejected(safe.of_rejected),
             rejected_in_file=refused.rows if refused else 0,
             rejected_rows=_first_rejected(root, refused),
             latencies=latencies,
@@ -75,26 +74,27 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
 
 
 def _check(ledgers: Ledgers, report: Report) -> tuple[list[SourceLine], Mapping[str, int]]:
-    """Check what `nacre verify` checks without reading files; all sources, and rows on their way by split."""
+    """Check what `nacre verify` checks without reading files; all sources, and the rows that were read by split."""
     for file in ledgers.files():
         check_length(ledgers, file, report)
     if unsafe := report.counts.get("bytes_not_safe_yet"):
         report.not_yet.add(ReportedFinding("bytes", f"{unsafe:,} bytes in files are not safe yet"))
     check_rows(ledgers, report)
     sources: list[SourceLine] = []
-    missing: Counter[str] = Counter()
+    read: list[Mapping[str, int]] = []
     for known, found in check_sources(ledgers, report):
-        sources.append(_line_of(found))
-        missing.update(missing_of(known, found))
+        sources.append(_line_of(known, found, ledgers.rejected))
+        read.append(read_of(known, found))
     check_receipts(ledgers, report)
     report.unseen.add(ReportedFinding("content", _UNREAD))
-    return sources, missing
+    return sources, sum_read(read, ledgers.known(NO_SOURCE))
 
 
-def _line_of(found: Balance) -> SourceLine:
+def _line_of(known: Known, found: Balance, rejected: int | None) -> SourceLine:
     rows = None if found.ended is None else found.ended.tally.rows
-    codes = found.safe[EVERY_SPLIT].codes if EVERY_SPLIT in found.safe else {}
-    return SourceLine(found.source, found.standing, found.reason, rows, sum(codes.values()), found.latest_ms)
+    refused = {} if rejected is None else known.tallies.get(rejected, {})
+    standing = rejected_by_reason({counted: tally.rows for counted, tally in refused.items()})
+    return SourceLine(found.source, found.standing, found.reason, rows, sum(standing.values()), found.latest_ms)
 
 
 def _importance(line: SourceLine) -> tuple[bool, int, str]:

@@ -16,6 +16,7 @@ from ops.pages.assets import LOOK, asset
 from ops.report import plots
 from ops.report.contents import Contents
 from ops.report.gathering import MOST_FILES, MOST_LISTED
+from ops.report.sums import closes
 from ops.verify.balance import Standing
 from services.sink.tallies.latencies import bound_of
 
@@ -53,6 +54,7 @@ def render_page(contents: Contents, made_ms: int, *, lists_all: bool, shows_rows
             plots=plots,
             states={standing.name: shown for standing, shown in _STATES.items()},
             bound_of=bound_of,
+            closes=closes,
             made_ms=made_ms,
             version=VERSION,
             lists_all=lists_all,

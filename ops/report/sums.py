@@ -5,34 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from common.protocol.position import digest
 from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, total
 from ops.verify.balance import Balance, Known
+from ops.view.gathering import balance, rejected_by_reason
+from ops.view.ledgers import SafeRows
+from ops.view.view import SplitBalance
 
 # Ledger, what is counted there, and how many rows that are.
 Sum = tuple[int, Counted, int]
-
-
-class SplitSums(Struct, frozen=True):
-    """One split: read + replayed = in files + rejected + rejected and replayed + missing.
-
-    `read` is what is known to have been read. `missing` are rows that are on their way. `older` of those in files were
-    written in format 1: they are in `read` as well, since nothing else is known of them.
-    """
-
-    split: str
-    read: int
-    replayed: int
-    in_files: int
-    rejected: int
-    rejected_and_replayed: int
-    missing: int
-    older: int = 0
-
-    @property
-    def closes(self) -> bool:
-        """Whether what went in has come out."""
-        came_out = self.in_files + self.rejected + self.rejected_and_replayed
-        return not self.missing and self.read + self.replayed == came_out
 
 
 class RejectedSum(Struct, frozen=True):
@@ -44,69 +25,53 @@ class RejectedSum(Struct, frozen=True):
     sent_again: int
 
 
-def missing_of(known: Known, found: Balance) -> Mapping[str, int]:
-    """By split of a source's latest end, how many of the rows that were read up to there are not safe yet."""
-    if found.ended is None or found.ended.is_older:
-        return {}
-    wanted = [each.ended for each in known.passed if each.ended.number == found.ended.number]
-    missing = {}
-    for split in dict.fromkeys(split for ended in wanted for split in ended.split_by):
-        safe = sum(total(tallies, split, CountKind.READ).rows for tallies in known.tallies.values())
-        missing[split] = max(0, found.ended.tally.rows - safe)
-    return missing
-
-
-def sum_splits(sums: Sequence[Sum], rejected: int | None, missing: Mapping[str, int]) -> list[SplitSums]:
-    """The splits by name; `rejected` is the ledger of rejected rows.
-
-    `missing` has the rows that are on their way, for each split that sources' latest ends speak of: for others nothing
-    comes any more.
-    """
-    counts: Counter[tuple[str, bool, CountKind]] = Counter()
+def split_up(sums: Iterable[Sum], rejected: int | None) -> SafeRows:
+    """The counts in files, and those in the ledger of rejected rows."""
+    of_files: Counter[Counted] = Counter()
+    of_rejected: Counter[Counted] = Counter()
     for ledger, counted, rows in sums:
-        counts[counted.split, ledger == rejected, counted.kind] += rows
-    splits = sorted({split for split, _, _ in counts} - {EVERY_SPLIT} | set(missing))
-    return [_of_split(split, counts, missing.get(split)) for split in splits]
+        (of_rejected if ledger == rejected else of_files)[counted] += rows
+    return SafeRows(of_files=of_files, of_rejected=of_rejected)
 
 
-def _of_split(split: str, counts: Counter[tuple[str, bool, CountKind]], missing: int | None) -> SplitSums:
-    def in_files(*kinds: CountKind) -> int:
-        return sum(counts[split, False, kind] for kind in kinds)
+def read_of(known: Known, found: Balance) -> Mapping[str, int]:
+    """How many rows are known to have been read from a source, for each split in use.
 
-    def refused(*kinds: CountKind, of: str = split) -> int:
-        return sum(counts[of, True, kind] for kind in kinds)
-
-    older, again = in_files(CountKind.OLDER), refused(CountKind.TAKEN)
-    replayed = in_files(CountKind.REPLAY) + refused(CountKind.REPLAY)
-    sent = refused(CountKind.SENT) + refused(CountKind.SENT, of=EVERY_SPLIT)
-    under_way = 0 if missing is None else missing + max(0, sent - replayed)
-    return SplitSums(
-        split,
-        in_files(CountKind.READ) + refused(CountKind.READ) + older + (missing or 0),
-        replayed if missing is None else sent,
-        in_files(CountKind.READ, CountKind.REPLAY, CountKind.OLDER),
-        refused(CountKind.READ, CountKind.REPLAY) - again,
-        again,
-        under_way,
-        older,
-    )
+    Those are the splits that its latest end names; before its first end the rows that are safe are all that is known.
+    """
+    if found.ended is None:
+        splits = {key.split for tallies in known.tallies.values() for key in tallies} - {EVERY_SPLIT}
+        return {split: _safe(known, split) for split in splits}
+    at_end = [each.ended for each in known.passed if each.ended.number == found.ended.number]
+    splits = {split for ended in at_end for split in ended.split_by}
+    return {split: max(found.ended.tally.rows, _safe(known, split)) for split in splits}
 
 
-def sum_rejected(sums: Iterable[Sum], rejected: int | None) -> list[RejectedSum]:
+def sum_read(sources: Iterable[Mapping[str, int]], forgotten: Known) -> dict[str, int]:
+    """The rows read of all sources by split, those of sources that are `forgotten` as well."""
+    read: Counter[str] = Counter()
+    for each in sources:
+        read.update(each)
+    return {split: rows + _safe(forgotten, split) for split, rows in read.items()}
+
+
+def balances(safe: SafeRows, read: Mapping[str, int]) -> Sequence[SplitBalance]:
+    """The balance of each split; none where rows were written in format 1, of which nothing more is known."""
+    return [each for split in sorted(read) for each in balance(safe, read[split], frozenset({digest(split)}))]
+
+
+def closes(found: SplitBalance) -> bool:
+    """Whether what went in has come out."""
+    came_out = found.in_files + found.rejected + found.rejected_and_replayed
+    return found.rows + found.replayed == came_out
+
+
+def sum_rejected(of_rejected: Mapping[Counted, int]) -> list[RejectedSum]:
     """Rejected rows by split and code, those of every split first."""
-    standing: Counter[tuple[str, str]] = Counter()
-    again: Counter[tuple[str, str]] = Counter()
-    for ledger, (split, kind, code), rows in sums:
-        if ledger != rejected or kind is CountKind.SENT:
-            continue
-        key = split, code
-        standing[key] += -rows if kind is CountKind.TAKEN else rows
-        again[key] += rows if kind is CountKind.TAKEN else 0
-    return [
-        RejectedSum(split, code, standing[split, code], again[split, code])
-        for split, code in sorted(standing)
-        if standing[split, code] or again[split, code]
-    ]
+    standing = rejected_by_reason(of_rejected)
+    again = {(split, code): rows for (split, kind, code), rows in of_rejected.items() if kind is CountKind.TAKEN}
+    keys = sorted({*standing, *(key for key, rows in again.items() if rows)})
+    return [RejectedSum(*key, standing.get(key, 0), again.get(key, 0)) for key in keys]
 
 
 def sum_latencies(counts: Iterable[Mapping[int, int]]) -> dict[int, int]:
@@ -115,3 +80,8 @@ def sum_latencies(counts: Iterable[Mapping[int, int]]) -> dict[int, int]:
     for each in counts:
         sums.update(each)
     return dict(sorted(sums.items()))
+
+
+def _safe(known: Known, split: str) -> int:
+    """How many rows that were read are safe, in files or rejected."""
+    return sum(total(tallies, split, CountKind.READ).rows for tallies in known.tallies.values())

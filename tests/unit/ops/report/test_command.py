@@ -85,7 +85,7 @@ def test_a_complete_run_says_so_and_its_figures_are_those_of_the_rows(tmp_path: 
     found = {tuple(row[:3]) for row in page.tables["categories"][0][1:]}
     assert {("all", "all rows", "101"), ("Sex", "empty field", "33"), ("Rings", "3", "14")} <= found
     first, *_ = page.tables["sources"]
-    assert [row[1:4] for row in first[1:] if len(row) > 1] == [["delivered", "100", "1"], ["delivered", "1", "0"]]
+    assert [row[1:4] for row in first[1:] if len(row) > 1] == [["delivered", "100", "1"], ["delivered", "1", "1"]]
     assert page.tables["origin"][0][3][1] == "cluster"
 
 
@@ -177,6 +177,7 @@ class Asked(BaseHTTPRequestHandler):
     asked: list[str] = []  # noqa: RUF012 - of the one server of this module
 
     def do_GET(self) -> None:
+        """Note what is asked for."""
         self.asked.append(self.path)
         self.send_response(404)
         self.end_headers()
@@ -255,7 +256,8 @@ def test_a_folder_of_format_1_says_what_it_cannot_know(tmp_path: Path) -> None:
     assert page.title == "out: not known to be complete"
     assert "format 1" in page.texts["verdict"]
     for section in ("balance", "time", "sources"):
-        assert "in format 1 no ledger says" in page.texts[section]
+        assert "Not known: " in page.texts[section]
+        assert "format 1" in page.texts[section]
     assert page.tables["rejected"][0][1] == ["/a", "2", "every split", "short", "x"]
     assert [row[1] for row in page.tables["origin"][0][1:4]] == ["not known", "1", "c1"]
 

@@ -1,9 +1,25 @@
 """The balance of each split, from what the ledgers count."""
 
+from collections.abc import Iterable
+
 import pytest
 
+from common.protocol.messages import Ended
 from common.protocol.shares import Counted, CountKind
-from ops.report.sums import RejectedSum, SplitSums, Sum, sum_latencies, sum_rejected, sum_splits
+from common.rows.tally import Tally
+from ops.report.sums import (
+    RejectedSum,
+    Sum,
+    balances,
+    closes,
+    read_of,
+    split_up,
+    sum_latencies,
+    sum_read,
+    sum_rejected,
+)
+from ops.verify.balance import Balance, Known, Passed, Standing
+from ops.view.view import SplitBalance
 
 REJECTED = 2
 
@@ -16,16 +32,27 @@ def refused(split: str, rows: int, code: str, kind: CountKind = CountKind.READ) 
     return REJECTED, Counted(split, kind, code), rows
 
 
+def known(sums: Iterable[Sum] = (), *passed: Ended) -> Known:
+    tallies: dict[int, dict[Counted, Tally]] = {}
+    for ledger, counted, rows in sums:
+        tallies.setdefault(ledger, {})[counted] = Tally(rows, 0, 0)
+    return Known("/a", tallies, [Passed(0, ended.splits[0], 1, ended, {}) for ended in passed], {})
+
+
+def ended(rows: int, *splits: str) -> Ended:
+    return Ended("/a", Tally(rows, 0, 0), 0, 1, number=1, splits=splits, split_by=splits)
+
+
 def test_rows_of_all_partitions_and_rejected_ones_are_what_was_read() -> None:
     sums = [in_files("S", 5), in_files("S", 6, ledger=1), refused("S", 2, "column"), refused("", 9, "fields")]
-    [found] = sum_splits(sums, REJECTED, {"S": 0})
-    assert found == SplitSums("S", 13, 0, 11, 2, 0, 0)
-    assert found.closes
+    [found] = balances(split_up(sums, REJECTED), {"S": 13})
+    assert found == SplitBalance("S", 13, 11, 2, 0, 0, 0)
+    assert closes(found)
 
 
 def test_replays_count_once_as_what_was_sent_and_once_as_what_was_rejected_before() -> None:
-    # Three of five rejected rows were sent again: two are in files now, one is rejected for another reason. One that was
-    # rejected for every split was sent as well.
+    # Three of five rejected rows were sent again: two are in files now, one is rejected for another reason. One that
+    # was rejected for every split was sent as well.
     sums = [
         in_files("S", 10),
         in_files("S", 3, CountKind.REPLAY),
@@ -37,40 +64,46 @@ def test_replays_count_once_as_what_was_sent_and_once_as_what_was_rejected_befor
         refused("", 1, "fields", CountKind.TAKEN),
         refused("", 1, "", CountKind.SENT),
     ]
-    [found] = sum_splits(sums, REJECTED, {"S": 0})
-    assert found == SplitSums("S", 15, 4, 13, 3, 3, 0)
-    assert found.closes
-    assert sum_rejected(sums, REJECTED) == [
+    safe = split_up(sums, REJECTED)
+    [found] = balances(safe, {"S": 15})
+    assert found == SplitBalance("S", 15, 13, 3, 4, 0, 3)
+    assert closes(found)
+    assert sum_rejected(safe.of_rejected) == [
         RejectedSum("", "fields", 3, 1),
         RejectedSum("S", "column", 1, 0),
         RejectedSum("S", "number", 2, 3),
     ]
 
 
-@pytest.mark.parametrize(("missing", "sent"), [(4, 0), (0, 2), (4, 2)])
-def test_rows_on_their_way_are_missing(missing: int, sent: int) -> None:
-    sums = [in_files("S", 10), refused("S", sent, "", CountKind.SENT)]
-    [found] = sum_splits(sums, REJECTED, {"S": missing})
-    assert (found.read, found.replayed, found.missing) == (10 + missing, sent, missing + sent)
-    assert found.read + found.replayed == found.in_files + found.missing
-    assert not found.closes
+@pytest.mark.parametrize(("read", "sent"), [(14, 0), (10, 2), (14, 2)])
+def test_rows_on_their_way_are_missing(read: int, sent: int) -> None:
+    safe = split_up([in_files("S", 10), refused("S", sent, "", CountKind.SENT)], REJECTED)
+    [found] = balances(safe, {"S": read})
+    assert (found.rows, found.replayed, found.missing) == (read, sent, read + sent - 10)
+    assert not closes(found)
 
 
-def test_what_is_sent_for_all_splits_is_not_missing_in_one_that_rests() -> None:
-    sums = [in_files("old", 10), in_files("S", 11), refused("", 1, "", CountKind.SENT)]
-    resting, used = sum_splits(sums, REJECTED, {"S": 0, "zero": 0})[1], sum_splits(sums, REJECTED, {"S": 0})[0]
-    assert (resting.split, resting.replayed, resting.closes) == ("old", 0, True)
-    assert (used.split, used.missing, used.closes) == ("S", 1, False)
+def test_more_than_was_read_does_not_close() -> None:
+    [found] = balances(split_up([in_files("S", 11)], REJECTED), {"S": 10})
+    assert not closes(found)
 
 
-def test_rows_of_format_1_are_in_files_and_nothing_else_is_known_of_them() -> None:
-    [found] = sum_splits([in_files("S", 7, CountKind.OLDER), in_files("S", 2)], REJECTED, {"S": 0})
-    assert (found.read, found.in_files, found.older, found.closes) == (9, 9, 7, True)
+def test_nothing_is_balanced_of_rows_that_format_1_wrote() -> None:
+    assert balances(split_up([in_files("S", 7, CountKind.OLDER), in_files("S", 2)], REJECTED), {"S": 2}) == []
 
 
-def test_a_split_that_has_nothing_yet_is_there() -> None:
-    assert sum_splits([], None, {"S": 3}) == [SplitSums("S", 3, 0, 0, 0, 0, 3)]
-    assert sum_rejected([in_files("S", 1)], None) == []
+def test_what_was_read_is_what_the_latest_end_says_or_what_is_safe_behind_it() -> None:
+    sums = [in_files("S", 7), refused("S", 1, "column"), in_files("all", 3), in_files("gone", 9)]
+    source = known(sums, ended(5, "S", "all"))
+    found = Balance("/a", Standing.UNDER_WAY, ended=ended(5, "S", "all"))
+    assert read_of(source, found) == {"S": 8, "all": 5}
+    # Before its first end nothing else is known than what is safe.
+    assert read_of(known(sums), Balance("/a", Standing.UNDER_WAY)) == {"S": 8, "all": 3, "gone": 9}
+
+
+def test_forgotten_sources_count_in_the_splits_that_are_in_use() -> None:
+    forgotten = known([in_files("S", 4), refused("S", 1, "column"), in_files("gone", 3)])
+    assert sum_read([{"S": 2, "all": 2}, {"S": 1}], forgotten) == {"S": 8, "all": 2}
 
 
 def test_latencies_of_all_sources_add_up() -> None:
