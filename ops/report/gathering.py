@@ -1,6 +1,7 @@
 """What an output folder holds, read once: its ledgers, receipts and `_SUCCESS`. Nothing in it is changed."""
 
 import heapq
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,7 +26,7 @@ from ops.verify.receipts import check_receipts
 from ops.verify.report import Report, ReportedFinding
 from ops.view.gathering import rejected_by_reason
 from services.sink.disk.folder import read_folder_id
-from services.sink.folder_proofs.seal import seal_state_of
+from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.ledger.inventory import facts_of
 from services.sink.paths.receipts import receipt_path
 from services.sink.tallies.latencies import quantile
@@ -34,18 +35,17 @@ from services.sink.tallies.latencies import quantile
 MOST_LISTED = 100
 # How many files of each category.
 MOST_FILES = 5
-_UNREAD = "what the files hold was not read for this: `nacre verify` compares it"
+_UNREAD = "what the files hold was not read for this: nacre verify compares it"
 
 
 def gather(root: Path, *, lists_all: bool) -> Contents:
-    """Read the folder. Raises ServiceError if it is no output folder, or a ledger cannot be read; sqlite3.Error."""
+    """Read the folder. Raises ServiceError if it is no output folder, or a ledger cannot be read."""
+    # Before the ledgers are copied: a run that goes on meanwhile then shows as one that is not complete.
+    success = _read_success(root)
+    facts, seals = _read_marks(root)
     with closing(Ledgers(root)) as ledgers:
         report = Report()
         sources, read = _check(ledgers, report)
-        paths = sorted(root.glob(LEDGERS))
-        facts = {path.name: facts_of(path) for path in paths}
-        seals = [seal_state_of(path) for path in paths]
-        success = _read_success(root)
         listed = sources if lists_all else heapq.nsmallest(MOST_LISTED, sources, key=_importance)
         lines = [_with_receipt(root, line) for line in sorted(listed, key=_importance)]
         safe = split_up(ledgers.sums(), ledgers.rejected)
@@ -134,6 +134,19 @@ def _first_rejected(root: Path, refused: File | None) -> Sequence[RejectedRow]:
     except OSError:
         # That it is not there, or cannot be read, is among the findings.
         return ()
+
+
+def _read_marks(root: Path) -> tuple[Mapping[str, Mapping[str, str]], Sequence[SealState]]:
+    """The facts of each ledger, by its name, and how each partition is filled."""
+    facts: dict[str, Mapping[str, str]] = {}
+    seals: list[SealState] = []
+    for path in sorted(root.glob(LEDGERS)):
+        try:
+            facts[path.name] = facts_of(path)
+            seals.append(seal_state_of(path))
+        except sqlite3.Error as error:
+            raise ServiceError(f"ledger {path} cannot be read: {error}") from error
+    return facts, seals
 
 
 def _read_success(root: Path) -> Success | None:

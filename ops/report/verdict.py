@@ -42,7 +42,7 @@ def judge(found: Report, marks: Marks) -> Verdict:
     """The verdict on what `nacre verify` found in the ledgers, the receipts and the lengths of the files."""
     unseen = [finding.text for finding in found.unseen.first]
     if found.differs.count:
-        text = "What is there is not what has to be there. `nacre verify` shows everything."
+        text = "What is there is not what has to be there. nacre verify shows everything."
         return Verdict(Standing.WRONG, text, _listed(found.differs.count, _texts(found, "differs")), unseen)
     if not marks.formats:
         return Verdict(Standing.NOT_COMPLETE, "Nothing is there yet.", (), unseen)

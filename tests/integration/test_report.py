@@ -98,7 +98,7 @@ def check(pipeline: Pipeline) -> HtmlPage:
     origin = {row[0]: row[1] for row in page.tables["origin"][0]}
     [receipt, *_] = found.values()
     assert (origin["Kafka cluster"], origin["Output folder"]) == (receipt["cluster"], receipt["folder"])
-    assert origin["Output made by, by receipts and _SUCCESS"] == receipt["nacre"]
+    assert origin["Versions of sink, by receipts and _SUCCESS"] == receipt["nacre"]
     return page
 
 

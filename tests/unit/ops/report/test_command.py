@@ -79,8 +79,8 @@ def test_a_complete_run_says_so_and_its_figures_are_those_of_the_rows(tmp_path: 
     assert page.tables["rejected"][0][1:] == [["every split", "fields", "1", "0"], ["Rings", "number", "1", "0"]]
     shown = [row[1:] for row in page.tables["rejected"][1][1:]]
     assert sorted(shown) == [
-        ["102", "every split", "2 fields, the header has 3 fields", "too,few"],
-        ["2", "Rings", "Rings: not an int: 'many' number", "M,many,1"],
+        ["102", "every split", "fields", "2 fields, the header has 3", "too,few"],
+        ["2", "Rings", "number", "Rings: not an int: 'many'", "M,many,1"],
     ]
     found = {tuple(row[:3]) for row in page.tables["categories"][0][1:]}
     assert {("all", "all rows", "101"), ("Sex", "empty field", "33"), ("Rings", "3", "14")} <= found
@@ -191,7 +191,7 @@ def test_a_browser_runs_nothing_asks_for_nothing_and_uses_the_style(tmp_path: Pa
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         hostile_folder(tmp_path, server.server_port)
-        reported(tmp_path)
+        assert main([str(tmp_path / "out"), "-o", "page.html"]) == 0
         document, log = browse(chromium, Path("page.html"), tmp_path / "profile")
     finally:
         server.shutdown()
@@ -258,7 +258,7 @@ def test_a_folder_of_format_1_says_what_it_cannot_know(tmp_path: Path) -> None:
     for section in ("balance", "time", "sources"):
         assert "Not known: " in page.texts[section]
         assert "format 1" in page.texts[section]
-    assert page.tables["rejected"][0][1] == ["/a", "2", "every split", "short", "x"]
+    assert page.tables["rejected"][0][1] == ["/a", "2", "every split", "-", "short", "x"]
     assert [row[1] for row in page.tables["origin"][0][1:4]] == ["not known", "1", "c1"]
 
 
@@ -351,3 +351,13 @@ def test_a_damaged_ledger_is_reported_in_one_line(tmp_path: Path, capsys: pytest
     assert main([str(tmp_path / "out")]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "categorized-0.ledger" in line
+
+
+def test_a_mark_of_success_that_sink_did_not_write_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(tmp_path, "*", {"a.csv": HEADER + rows(10)})
+    (tmp_path / "out" / SUCCESS).write_bytes(b"")
+    assert main([str(tmp_path / "out")]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"{SUCCESS} is not what sink writes" in line
