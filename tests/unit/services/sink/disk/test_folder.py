@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import ConfigurationError
-from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
+from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id, read_folder_id
 
 
 def test_a_folder_keeps_its_id_under_every_name_and_no_other_has_it(tmp_path: Path) -> None:
@@ -35,6 +35,17 @@ def test_a_copy_is_another_folder_and_one_that_was_moved_is_the_same(tmp_path: P
     assert folder_id(tmp_path / "copy") != first
     (tmp_path / "out").rename(tmp_path / "moved")
     assert folder_id(tmp_path / "moved") == first
+
+
+def test_who_only_reads_the_id_gives_none_to_a_folder_or_a_copy_that_has_none(tmp_path: Path) -> None:
+    found = folder_id(tmp_path / "out")
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    (tmp_path / "empty").mkdir()
+    assert read_folder_id(tmp_path / "out") == found
+    copied = (tmp_path / "copy/.nacre/folder.lock").read_bytes()
+    assert read_folder_id(tmp_path / "copy") == read_folder_id(tmp_path / "empty") == ""
+    assert (tmp_path / "copy/.nacre/folder.lock").read_bytes() == copied
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 def test_a_folder_of_another_pipeline_is_refused(tmp_path: Path) -> None:
