@@ -43,7 +43,7 @@ _TYPES = "aiokafka.protocol.types"
 
 # Classes and module attributes that are replaced.
 REPLACED = (
-    Name("aiokafka.client:create_conn", "keeps why a connection failed", "host, port, …"),
+    Name("aiokafka.client:create_conn", "keeps why a connection failed, and those that are open", "host, port, …"),
     Name(f"{_CLIENT}.send", "lost connections; offsets beside fetches", "self, node_id, request, *, group="),
     Name(f"{_CLIENT}.coordinator_lookup", "fails without brokers", "self, coordinator_type, coordinator_key"),
     Name(f"{_CLIENT}._metadata_update", "does not repeat itself without a pause", "self, cluster_metadata, topics"),
@@ -116,11 +116,12 @@ USED = (
     Name("aiokafka.client:CoordinationType.TRANSACTION", "a transactional id's coordinator"),
     Name("aiokafka.conn:CloseReason.AUTH_FAILURE", "a handshake that failed"),
     Name("aiokafka.conn:CloseReason.CONNECTION_BROKEN", "a write that was refused"),
-    Name(f"{_CONNECTION}._requests", "whether a question would wait behind a fetch"),
+    Name(f"{_CONNECTION}._last_action", "when a broker last answered"),
+    Name(f"{_CONNECTION}._requests", "whether a question would wait behind a fetch, or a broker owes an answer"),
     Name(f"{_CONNECTION}._sasl_oauth_token_provider", "the credentials that the settings name"),
     Name(f"{_CONNECTION}._sasl_plain_password", "a password that has changed"),
     Name(f"{_CONNECTION}.close", "closes what is broken", "self, reason=, exc="),
-    Name(f"{_CONNECTION}.connected", "whether a handshake makes sense", "self"),
+    Name(f"{_CONNECTION}.connected", "whether a handshake makes sense, or an answer may come", "self"),
     Name(f"{_CONNECTION}.host", "the broker, for the message"),
     Name(f"{_CONNECTION}.port", "the broker, for the message"),
     Name(f"{_FETCHER}:Fetcher._fetch_max_wait_ms", "whether an answer came too soon"),

@@ -8,6 +8,7 @@ from common.aiokafka_internals.contract import check_aiokafka_version
 from common.aiokafka_internals.fetched_batches import hand_out_batches
 from common.aiokafka_internals.lost_brokers import take_lost_brokers_for_kafka_errors
 from common.aiokafka_internals.offset_requests import ask_for_offsets_beside_fetches
+from common.aiokafka_internals.open_connections import keep_open_connections
 from common.aiokafka_internals.produce_requests import write_produce_requests_at_once
 from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
 from common.aiokafka_internals.request_pace import pace_requests
@@ -25,6 +26,7 @@ def install() -> None:
     # After the line above: a handshake that is due has to come before any other replacement of how a connection sends.
     reauthenticate_open_connections()
     keep_connection_failures()
+    keep_open_connections()
     take_lost_brokers_for_kafka_errors()
     # After the line above, whose replacement it calls: a lost connection has to be known by the group that it is of.
     ask_for_offsets_beside_fetches()

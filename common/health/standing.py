@@ -1,15 +1,16 @@
-"""How a service stands: whether its loop turns, and whether it is at work."""
+"""How a service stands: whether its loop turns, whether it is at work, and whether its brokers answer."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from common.aiokafka_internals.open_connections import find_contacts
 from common.counts import Counts
+from common.health.silence import LOOK_INTERVAL_S, Silence
 from common.kafka.partition_names import partition_names
 
-_TURN_INTERVAL_S = 1.0
 # A healthy loop never goes so long without turning.
 HUNG_S = 10.0
 _DRAINING = "draining"
@@ -22,12 +23,14 @@ class Standing(Struct):
     counts: Counts
     is_stopping: Callable[[], bool]
     turned_at: float
+    silence: Silence = field(default_factory=Silence)
 
     async def note_turns(self) -> None:
-        """Note each second that the loop turns; never return."""
+        """Note four times a second that the loop turns, and how the brokers answer; never return."""
         while True:
             self.turned_at = time.monotonic()
-            await asyncio.sleep(_TURN_INTERVAL_S)
+            self.silence.look(find_contacts())
+            await asyncio.sleep(LOOK_INTERVAL_S)
 
     def why_not_live(self, now: float) -> str:
         """Why it does not live, at this time.monotonic; "" if it does."""
@@ -36,7 +39,8 @@ class Standing(Struct):
 
     def why_not_ready(self, now: float) -> str:
         """Why it is not at work; "" if it is."""
-        return self.why_not_live(now) or (_DRAINING if self.is_stopping() else self.counts.not_ready)
+        stopping = _DRAINING if self.is_stopping() else ""
+        return self.why_not_live(now) or stopping or self.counts.not_ready or self.silence.reason
 
     @property
     def partitions(self) -> list[str]:
