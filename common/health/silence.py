@@ -10,8 +10,8 @@ LOOK_INTERVAL_S = 0.25
 # With a second until a member asks for something, and a look, less than five. A broker under load answers sooner, to
 # some request of any kind: an alarm needs silence on all connections to it.
 SILENT_S = 2.5
-# Requests time out sooner, and then the session says what is wrong. A broker that left the cluster is forgotten.
-_LONGEST_S = 30.0
+# Requests time out sooner, and then the session says what is wrong. A broker whose partitions have moved is forgotten.
+_LONGEST_S = 20.0
 
 
 class Silence(Struct):
