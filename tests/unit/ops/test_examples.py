@@ -14,7 +14,7 @@ from common import settings_reader
 from common.errors import ConfigurationError
 from common.setting import settings_of
 from common.settings_reader import read_settings
-from ops.__main__ import _COMMANDS, _SERVICES, main
+from ops.__main__ import COMMANDS, SERVICES, main
 from ops.settings_table import MODELS
 from ops.verify.settings import read_arguments
 
@@ -28,7 +28,7 @@ class Parsed(BaseException):
 
 def call(command: str, arguments: Sequence[str]) -> None:
     """`nacre COMMAND ARGUMENTS`; of a service what comes after its signals and streams, which are the process's."""
-    if command in _SERVICES:
+    if command in SERVICES:
         program, positional = f"nacre {command}", POSITIONAL.get(command)
         read_settings(MODELS[command], arguments, program=program, positional=positional)
     else:
@@ -99,7 +99,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterato
     structlog.configure(**before)
 
 
-@pytest.mark.parametrize("command", _COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_ends_with_examples_that_the_command_takes(command: str, tmp_path: Path) -> None:
     examples = examples_of(command)
     assert examples

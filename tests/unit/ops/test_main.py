@@ -14,6 +14,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "sink",
         "acls",
         "begin",
+        "completion",
         "config",
         "demo",
         "forget",
@@ -33,8 +34,8 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
 
 def test_an_unknown_command_is_reported_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demmo", "--rows", "3"]) == 2
-    services, others = "ingest, split, sink", "acls, begin, config, demo, forget, index, kafka, rejected, report"
-    names = f"{services}, {others}, settings, status, tap, top, upgrade, validate, verify, web"
+    services, first = "ingest, split, sink", "acls, begin, completion, config, demo, forget, index, kafka, rejected"
+    names = f"{services}, {first}, report, settings, status, tap, top, upgrade, validate, verify, web"
     assert capsys.readouterr().err == f"nacre: no command 'demmo'; the commands are {names}\n"
 
 
