@@ -100,6 +100,7 @@ else
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.start_stop
+	$(BIN)/python -m benchmarks.watching
 	$(BIN)/python -m benchmarks.growth
 	$(BIN)/python -m benchmarks.database
 	$(BIN)/python -m benchmarks.file_to_file
