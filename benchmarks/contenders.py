@@ -54,7 +54,9 @@ class Contender:
 
     `topics` are those that have to be there, with their partitions; `files` is where the categories' files are. `share`
     of the rows is less for who is slow, and more for who is slow at first, or so fast that a start's noise would show.
-    `is_brief`: one round shows enough of it.
+    What all its rows take is compared with what `part` of them take: more of them for who is slow at first, and the
+    fewest there are (0) for who is so slow that its start costs more than its rows. `is_brief`: one round shows enough
+    of it. `starts`: its start is measured by itself, unless another's is the same, or it takes long.
     """
 
     name: str
@@ -62,8 +64,10 @@ class Contender:
     topics: Mapping[str, int] = field(default_factory=dict)
     files: str = ""
     share: float = 1.0
+    part: float = 1 / 6
     is_checked: bool = True
     is_brief: bool = False
+    starts: bool = True
     language: compiled.Language | None = None
 
 
@@ -123,33 +127,45 @@ def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]
 _PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
 _TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
 CONTENDERS = (
-    Contender("nacre", nacre(), files="Sex", share=6.0),
-    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=6.0, language=compiled.GO),
+    Contender("nacre", nacre(), files="Sex", share=4.2),
+    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=4.2, language=compiled.GO),
     Contender(
         "go, commits of 20 ms",
         by_hand(compiled.GO, PEER_COMMIT_MS="20"),
         _TOPICS,
-        share=6.0,
+        share=4.2,
         language=compiled.GO,
     ),
-    Contender("rust (librdkafka)", by_hand(compiled.RUST), _TOPICS, share=6.0, language=compiled.RUST),
-    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=6.0, is_brief=True),
-    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=6.0, is_brief=True),
-    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=1.2),
-    Contender("confluent-kafka, zstd", peer("confluent_loops", "--compression", "zstd"), _TOPICS, is_brief=True),
-    Contender("nacre, json", nacre("json"), files="Sex", share=3.0),
-    Contender("confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS, share=0.9),
-    Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.15, is_brief=True),
-    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.03, is_brief=True),
-    Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.01, is_brief=True),
+    Contender("rust (librdkafka)", by_hand(compiled.RUST), _TOPICS, share=4.2, language=compiled.RUST),
+    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=3.0, is_brief=True, starts=False),
+    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=3.0, is_brief=True, starts=False),
+    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.78),
+    Contender(
+        "confluent-kafka, zstd",
+        peer("confluent_loops", "--compression", "zstd"),
+        _TOPICS,
+        share=0.6,
+        is_brief=True,
+        starts=False,
+    ),
+    Contender("nacre, json", nacre("json"), files="Sex", share=1.5, starts=False),
+    Contender(
+        "confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS, share=0.48, starts=False
+    ),
+    Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.1, part=0, is_brief=True),
+    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.02, part=0, is_brief=True),
+    Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.006, part=0, is_brief=True),
     Contender(
         "Kafka Connect and Streams",
         connect_and_streams,
         # Connect's source cannot say which partition, and the rows of a file have an order.
         {"rows": 1, "categorized": _PARTITIONS},
         share=3.0,
+        # The JVM is slow at first.
+        part=1 / 3,
         is_checked=False,
         is_brief=True,
+        starts=False,
     ),
-    Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, share=1.2, is_checked=False, is_brief=True),
+    Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, share=0.6, part=0, is_checked=False, is_brief=True),
 )

@@ -3,11 +3,12 @@
 The work: N abalone rows, one CSV file → Kafka → split by Sex → a CSV file for each, exactly once. Each stage alone,
 then all three at once, by processes that end when all is done. The output is compared with a filter over the input.
 
-They take turns. A figure is rows per second of the time that N rows take more than a third of them do: what a process
-needs to start and to end does not count, also where stages start at once and the first is at work while another waits.
-The table says the median of the rounds, the slowest and the fastest; those that are brief have one round. Others
-say processor time, the broker's beside their own, memory, and what a start takes. All of it is also written to
-benchmarks/results/throughput.json, with what each run took. A name is a contender's, or how it begins.
+They take turns. A figure is rows per second of the time that all rows take more than a part of them does: what a
+process needs to start and to end does not count, also where stages start at once and the first is at work while another
+waits. How many rows of N a contender does, and which part, is in `benchmarks/contenders.py`. The table says the median
+of the rounds, the slowest and the fastest; those that are brief have one round. Others say processor time, the broker's
+beside their own, memory, and what a start takes. All of it is also written to benchmarks/results/throughput.json, with
+what each run took. A name is a contender's, or how it begins.
 """
 
 import argparse
@@ -31,8 +32,6 @@ from ops.kafka.local import LocalKafka
 
 _RESULTS = Path(__file__).parent / "results" / "throughput.json"
 _FEW_ROWS = 1_000
-# What all rows take is compared with what a third of them takes.
-_PARTS = 3
 _LOST = "lost in the noise"
 
 
@@ -74,6 +73,12 @@ def measure(contender: Contender, kafka: LocalKafka, folder: Path, work: Work, l
         shutil.rmtree(run.output, ignore_errors=True)
     remove_topics(kafka, label)
     return found
+
+
+def sizes_of(contender: Contender, rows: int) -> tuple[int, int]:
+    """How many rows a part is, and how many all are, of so many that were asked for."""
+    whole = round(contender.share * rows)
+    return max(_FEW_ROWS, round(contender.part * whole)), whole
 
 
 def make_topics(kafka: LocalKafka, topics: Mapping[str, int]) -> None:
@@ -145,21 +150,21 @@ def shown(results: Mapping[str, Found]) -> str:
         return f"{max(spent.mib for spent in found[max(found)]):.0f}"
 
     def start(name: str, stage: str) -> str:
-        found = results[name][stage]
-        return f"{statistics.median(spent.took_s for spent in found[min(found)]):.2f}"
+        return f"{statistics.median(spent.took_s for spent in results[name][stage][_FEW_ROWS]):.2f}"
 
     others = [
         name
         for name in results
         if name not in {"nacre", "nacre, json"} and ("nacre, json" if "json" in name else "nacre") in results
     ]
+    started = [name for name, found in results.items() if _FEW_ROWS in found[ALL]]
     return "\n".join(
         (
             table("Nacre is faster by", others, ratio),
             table("rows/s, median (slowest to fastest)", results, rate),
             table("a core's seconds per million rows: its own + the broker's", results, cost),
             table("MiB of its own, at most (all three: their sum)", results, memory),
-            table(f"start to end of {_FEW_ROWS:,} rows, s", results, start),
+            table(f"start to end of {_FEW_ROWS:,} rows, s", started, start),
         )
     )
 
@@ -175,7 +180,8 @@ def main() -> int:
     unknown = [name for name in asked.only or () if not any(_is_asked_for(each, [name]) for each in CONTENDERS)]
     if unknown or not contenders:
         parser.error(f"--only {' '.join(unknown)}: there are {', '.join(each.name for each in CONTENDERS)}")
-    if min(each.share for each in contenders) * asked.rows < 2 * _PARTS * _FEW_ROWS:
+    sizes = {each.name: sizes_of(each, asked.rows) for each in contenders}
+    if any(whole < 2 * part for part, whole in sizes.values()):
         parser.error(f"--rows {asked.rows}: too few, because some do only a part of them")
     built = {each: compiled.build(each) for each in {each.language for each in contenders} if each is not None}
     contenders = [each for each in contenders if each.language is None or built[each.language]]
@@ -184,23 +190,22 @@ def main() -> int:
     results: dict[str, dict[str, dict[int, list[Spent]]]] = {each.name: {} for each in contenders}
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         folder = Path(root)
-        few = make_work(folder, _FEW_ROWS)
-        shares = {each.share for each in contenders}
         works = {
-            share: [make_work(folder, round(share * asked.rows / parts)) for parts in (_PARTS, 1)] for share in shares
+            rows: make_work(folder, rows) for rows in {_FEW_ROWS, *(rows for each in sizes.values() for rows in each)}
         }
         # A broker's first million rows cost more than all later ones.
-        measure(contenders[0], kafka, folder, works[contenders[0].share][-1], "warm")
+        measure(contenders[0], kafka, folder, works[sizes[contenders[0].name][0]], "warm")
         for turn in range(asked.rounds):
             for number, contender in enumerate(contenders[turn:] + contenders[:turn]):
                 if turn and contender.is_brief:
                     continue
                 # A start is measured once: it varies little.
-                for work in (*([few] if turn == 0 else []), *works[contender.share]):
-                    measured = measure(contender, kafka, folder, work, f"{turn}-{number}-{work.rows}")
+                starts = {_FEW_ROWS} if contender.starts and turn == 0 else set()
+                for rows in sorted(starts | set(sizes[contender.name])):
+                    measured = measure(contender, kafka, folder, works[rows], f"{turn}-{number}-{rows}")
                     for what, spent in measured.items():
-                        results[contender.name].setdefault(what, {}).setdefault(work.rows, []).append(spent)
-                        sys.stderr.write(f"{contender.name}, {what}: {work.rows:,} rows in {spent.took_s:.2f} s\n")
+                        results[contender.name].setdefault(what, {}).setdefault(rows, []).append(spent)
+                        sys.stderr.write(f"{contender.name}, {what}: {rows:,} rows in {spent.took_s:.2f} s\n")
     sys.stdout.write(shown(results))
     if asked.only:
         # What the plots are drawn from is of all of them.
