@@ -41,7 +41,10 @@ def run_to_end(command: Sequence[str], settings: Mapping[str, str], folder: Path
     """
     with TemporaryFile() as said:
         began = time.perf_counter()
-        process = subprocess.Popen(command, env={**os.environ, **settings}, cwd=folder, stdout=said, stderr=said)
+        environment = {**os.environ, **settings}
+        # Python writes compiled modules at the first start: images have them.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=said, stderr=said)
         _running.add(process.pid)
         if _failed.is_set():
             process.kill()

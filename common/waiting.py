@@ -1,9 +1,9 @@
 """Waiting that a stop, a deadline or another event ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -94,3 +94,29 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         if not timeout.expired():
             raise
         raise TimeoutError(f"{what} within {seconds:g} s") from error
+
+
+class Shared(Generic[T]):
+    """A question that several ask at about the same time, each of whom needs an answer to a question put after that.
+
+    While one is under way, all who come share the next. Its error is raised to all of them.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
+        self._ask = ask
+        self._turn = asyncio.Lock()
+        self._next: asyncio.Task[T] | None = None
+
+    async def answer(self) -> T:
+        """The answer to a question that is put after this call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._put())
+            self._next.add_done_callback(ignore_failure)
+        # Who is cancelled leaves the others their answer.
+        return await asyncio.shield(self._next)
+
+    async def _put(self) -> T:
+        async with self._turn:
+            # Before it is put: from here on, whoever comes might get an answer that is too old.
+            self._next = None
+            return await self._ask()

@@ -4,6 +4,7 @@ When its broker is gone or one of its own tasks has ended, aiokafka 0.14 does no
 nothing: the member would wait for ever. No upstream issue known.
 """
 
+import asyncio
 from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer
@@ -22,8 +23,12 @@ async def refresh_metadata(consumer: AIOKafkaConsumer) -> bool:
 
 
 async def know_topics(consumer: AIOKafkaConsumer, topics: Collection[str]) -> None:
-    """Ask for the metadata of all these topics at once: otherwise it asks for unknown ones one after the other."""
-    await consumer._client.set_topics(list(topics))  # noqa: SLF001 - it subscribes to none
+    """Ask for the metadata of all these topics at once, beside those that the consumer already asks about.
+
+    A question about a topic that it does not know yet fails first, and is repeated after 0.1 s: once for each topic.
+    """
+    add_topic = consumer._client.add_topic  # noqa: SLF001 - it subscribes to none of them
+    await asyncio.gather(*map(add_topic, topics))
 
 
 async def close_connections(consumer: AIOKafkaConsumer) -> None:

@@ -109,7 +109,7 @@ USED = (
     Name(f"{_CLIENT}.cluster", "which broker leads a partition"),
     Name(f"{_CLIENT}.force_metadata_update", "the least that can be asked for", "self"),
     Name(f"{_CLIENT}.get_random_node", "any broker", "self"),
-    Name(f"{_CLIENT}.set_topics", "topics of a consumer that subscribes to none", "self, topics"),
+    Name(f"{_CLIENT}.add_topic", "topics that a consumer does not subscribe to", "self, topic"),
     Name("aiokafka.client:ConnectionGroup.COORDINATION", "the connection to a coordinator"),
     Name("aiokafka.client:ConnectionGroup.DEFAULT", "any other connection"),
     Name("aiokafka.client:CoordinationType.GROUP", "a group's coordinator"),

@@ -101,8 +101,9 @@ class TransactionMarkers:
 
     async def _ask(self, partitions: Collection[TopicPartition]) -> Unmarked:
         by_leader: defaultdict[int, list[TopicPartition]] = defaultdict(list)
+        # All at once: each topic that the client does not know yet takes a question.
+        await asyncio.gather(*map(self._producer.partitions_for, {partition.topic for partition in partitions}))
         for partition in partitions:
-            await self._producer.partitions_for(partition.topic)
             leader = self._client.cluster.leader_for_partition(partition)
             if leader is None or leader < 0:
                 raise LeaderNotAvailableError(f"{partition.topic}-{partition.partition} has no leader now")

@@ -44,6 +44,8 @@ _REBALANCE_TIMEOUT_MS = 6_000
 # want to join. Were it to ask less often than the group waits for it, it would be left out, and then leave out others.
 _HEARTBEATS = 4
 _STOP_DEADLINE_S = 1.5
+# As aiokafka does.
+_RETRY_MS = 100
 # No limit: heartbeats show which members live, and one that only waits is as alive as one that reads.
 _MAX_POLL_INTERVAL_MS = 2**31 - 1
 
@@ -55,10 +57,12 @@ def new_consumer(
     isolation_level: str = "read_committed",
     assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
     max_wait_ms: int = 100,
+    retry_ms: int = _RETRY_MS,
 ) -> AIOKafkaConsumer:
     """A consumer that never commits or resets an offset by itself, and by default sees only committed records.
 
-    Read from it with `read_on` alone. A broker that has no records answers after `max_wait_ms`.
+    Read from it with `read_on` alone. A broker that has no records answers after `max_wait_ms`; a question that it
+    cannot answer yet is repeated after `retry_ms`.
     """
     session_timeout_ms = int(settings.session_timeout_s * 1000)
     return AIOKafkaConsumer(
@@ -71,6 +75,7 @@ def new_consumer(
         partition_assignment_strategy=(assignor,),
         fetch_max_wait_ms=max_wait_ms,
         fetch_max_bytes=_FETCH_BYTES,
+        retry_backoff_ms=retry_ms,
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=min(session_timeout_ms, _REBALANCE_TIMEOUT_MS) // _HEARTBEATS,
         rebalance_timeout_ms=_REBALANCE_TIMEOUT_MS,
@@ -94,10 +99,16 @@ async def open_admin(
 
 @asynccontextmanager
 async def open_reader(
-    settings: ServiceSettings, client_id: str, isolation_level: str = "read_committed", max_wait_ms: int = 100
+    settings: ServiceSettings,
+    client_id: str,
+    isolation_level: str = "read_committed",
+    max_wait_ms: int = 100,
+    retry_ms: int = _RETRY_MS,
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer without a group, to be assigned by hand."""
-    consumer = new_consumer(settings, client_id, isolation_level=isolation_level, max_wait_ms=max_wait_ms)
+    consumer = new_consumer(
+        settings, client_id, isolation_level=isolation_level, max_wait_ms=max_wait_ms, retry_ms=retry_ms
+    )
     try:
         await consumer.start()
         yield consumer

@@ -14,6 +14,7 @@ from aiokafka.errors import for_code
 from aiokafka.structs import OffsetAndMetadata
 from msgspec import Struct
 
+from common.aiokafka_internals.consumer_state import know_topics
 from common.errors import ConfigurationError, ServiceError
 from common.kafka.clients import open_reader
 from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
@@ -28,6 +29,8 @@ from common.settings import ServiceSettings
 log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.1
+# The stages process the last rows within milliseconds.
+_FIRST_LOOK_INTERVAL_S = 0.01
 # The reason for a wait is logged once it has lasted this long.
 _SAID_AFTER_S = 5.0
 # A service that finds everything done, and had nothing to do, may have started beside an ingest that has not begun yet.
@@ -196,10 +199,12 @@ async def wait_until_done(
     15 s to begin.
     """
     watch, waiting, is_news, began = CompletionWatch(settings, admin), Waiting(), False, time.monotonic()
+    pause_s = _FIRST_LOOK_INTERVAL_S
     async with (
         open_reader(settings, "nacre-watch") as consumer,
         open_reader(settings, "nacre-watch-ends", "read_uncommitted") as ends,
     ):
+        await know_topics(ends, {partition.topic for stage in to_pass for partition in stage.partitions})
         while True:
             await watch.read_sources(consumer)
             behind, far = ("", Far.BEHIND) if watch.open else await _find_behind(watch, ends, to_pass)
@@ -216,7 +221,8 @@ async def wait_until_done(
             else:
                 log.warning(_NO_OTHER_RUN, waited_s=_PATIENCE_S, **describe_run(watch.sources, watch.runs))
                 return watch
-            await asyncio.sleep(_LOOK_INTERVAL_S)
+            pause_s = _FIRST_LOOK_INTERVAL_S if watch.open else min(2 * pause_s, _LOOK_INTERVAL_S)
+            await asyncio.sleep(_LOOK_INTERVAL_S if watch.open else pause_s)
 
 
 async def _find_behind(watch: CompletionWatch, ends: AIOKafkaConsumer, to_pass: Sequence[Stage]) -> tuple[str, Far]:

@@ -40,6 +40,8 @@ _SETTLED_S = 5.0
 _LOOK_INTERVAL_S = 1.0
 _KNOWN_INTERVAL_S = 0.1
 _MOST_LOOKS = 30
+# A broker has partitions some milliseconds after it has answered that it made them.
+_RETRY_MS = 20
 
 
 class Pipeline(Struct, frozen=True):
@@ -99,8 +101,7 @@ async def look_at_pipeline(
         found = FoundTopics(cluster, topics)
         if topics:
             configs = await find_configs(admin, topics)
-            async with open_reader(settings, "nacre-start") as reader:
-                # All at once: otherwise aiokafka takes 0.1 s for each topic that it does not know yet.
+            async with open_reader(settings, "nacre-start", retry_ms=_RETRY_MS) as reader:
                 await know_topics(reader, topics)
                 # The ends first: the identity is written before any other record, so a pipeline with records has one.
                 ends = await reader.end_offsets(_partitions(topics, names.names))

@@ -12,7 +12,7 @@ from common.sessions.client_watch import LATE_S, say_when_late, wait_for_broker
 from common.sessions.readiness import Readiness
 from common.waiting import pause
 
-_LOOK_INTERVAL_S = 0.02
+_LOOK_INTERVAL_S = 0.01
 _WATCH_INTERVAL_S = 1.0
 _NOT_TAKEN_UP = "not all partitions are taken up"
 

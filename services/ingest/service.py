@@ -21,6 +21,7 @@ from common.kafka.reading import read_to_end
 from common.kafka.transaction import Transactions
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import Waiting
+from common.pipeline.partitions import Partitions
 from common.pipeline.topic_watch import confirm_topics, watch_topics
 from common.pipeline.topics import Groups, check_partition, describe_expired
 from common.protocol.finite_run import shortened
@@ -29,7 +30,7 @@ from common.sessions.at_work import all_arrived
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.waiting import Stopped, pause, unless_stopped
+from common.waiting import Shared, Stopped, pause, unless_stopped
 from services.ingest.after_delivery import check_format, check_gone, check_input
 from services.ingest.assignor import RoundAssignor
 from services.ingest.catalog import Catalog
@@ -61,7 +62,8 @@ class Ingest:
         confirm: Callable[[], Awaitable[None]],
     ) -> None:
         self._context = context
-        self._confirm = confirm
+        # The partitions of a start come at about the same time.
+        self._confirmed = Shared(confirm)
         self._settings = context.settings
         self._consumer = consumer
         self._assignor = assignor
@@ -71,6 +73,7 @@ class Ingest:
         self.opened: set[TopicPartition] = set()
         self.outcome = Outcome()
         self._waiting = Waiting()
+        self._beginnings = Shared(partial(consumer.beginning_offsets, Partitions.of(context.settings).progress))
 
     async def process(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """Read the sources of this partition from their committed positions, once its producer is this task's alone."""
@@ -87,7 +90,7 @@ class Ingest:
             # Not before a predecessor's last transaction is settled: it may still move the progress.
             known = await unless_stopped(stop, self._read_progress(partition))
             # After reading, before acting on it: a topic that was created again would begin every source again.
-            await unless_stopped(stop, self._confirm())
+            await unless_stopped(stop, self._confirmed.answer())
             sources = PartitionSources(self._context, self._scan, partition, transactions, known)
             try:
                 await self._open(sources, partition, run, began_at, stop)
@@ -152,7 +155,7 @@ class Ingest:
         return replace(run, state="done", unread=len(failed), why=why, skipped=len(outcome.skipped_whole))
 
     async def _read_progress(self, partition: TopicPartition) -> dict[str, Progress]:
-        if first := (await self._consumer.beginning_offsets([partition]))[partition]:
+        if first := (await self._beginnings.answer())[partition]:
             # Expired since the session began. A source whose record is gone would be read again from its beginning.
             raise ServiceError(describe_expired(partition.topic, partition.partition, first))
         self._consumer.seek(partition, 0)

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from common.aiokafka_internals.consumer_state import know_topics
 from common.kafka.clients import open_reader
 from common.pipeline.start import Pipeline
 from common.protocol.output_folder import RECEIPTS
@@ -114,6 +115,7 @@ class Delivery:
         if self._rejected is None:
             return
         partition = TopicPartition(self._topics.shares, 0)
+        await know_topics(consumer, [self._topics.shares])
         end = (await consumer.end_offsets([partition]))[partition]
         while (
             not stop.is_set() and self._rejected is not None and (self._issuing is None or self._issuing.position < end)

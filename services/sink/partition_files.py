@@ -150,6 +150,7 @@ class PartitionFiles:
     async def rest(self) -> None:
         """Enter that the files hold what the ledger knows and no more: everything is durable, and no row comes."""
         await self._note_files(may_append=False)
+        await in_thread(self._looking, self._ledger.merge_log)
 
     async def _note_files(self, *, may_append: bool) -> None:
         if may_append != self._may_append:

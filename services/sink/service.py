@@ -22,7 +22,7 @@ from common.kafka.predecessor import Slot, remove_predecessor
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
 from common.pipeline.start import Pipeline
-from common.pipeline.topic_watch import confirm_topics, watch_topics
+from common.pipeline.topic_watch import watch_topics
 from common.pipeline.topics import Groups, check_partition
 from common.protocol.output_folder import lock_path
 from common.sessions.at_work import all_arrived
@@ -67,14 +67,12 @@ class Sink:
         self._folder = folder
         self._delivery = delivery
         self._pipeline = pipeline
-        self._admin = admin
         self._consumer = consumer
-        group = Groups.under(settings.topic_prefix).sink
-        self._starting_offsets = StartingOffsets(settings.output_dir, pipeline, admin, consumer, group)
+        self._starting_offsets = StartingOffsets(settings, pipeline, admin, consumer)
         self.taken_up: set[TopicPartition] = set()
         self.has_worked = False
-        # Set once no more rows will come; then `_at_rest` gets the partitions whose files are finished.
-        self._all_is_done = asyncio.Event()
+        # Done once no more rows will come; then `_at_rest` gets the partitions whose files are finished.
+        self._all_is_done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._at_rest: set[TopicPartition] = set()
 
     async def _fill(self, partition: TopicPartition, files: PartitionFiles, position: int, stop: asyncio.Event) -> None:
@@ -89,7 +87,8 @@ class Sink:
         clock = asyncio.get_running_loop().time
         checkpointed_at, begun = clock(), position
         while not stop.is_set():
-            batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, files.checkpoint.under_way)
+            sooner = files.checkpoint.under_way or (None if self._all_is_done.done() else self._all_is_done)
+            batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
             self.has_worked = self.has_worked or bool(batches)
             ended = bool(batches) and await _add(partition, files, batches)
             position = await self._consumer.position(partition)
@@ -115,7 +114,8 @@ class Sink:
         if files.dirty:
             await files.begin_checkpoint(position)
         await self._settle(partition, files)
-        await self._pass_over(partition, files, position)
+        if position != committed:
+            await self._pass_over(partition, files, position)
         await files.rest()
 
     async def _settle(self, partition: TopicPartition, files: PartitionFiles) -> None:
@@ -128,8 +128,7 @@ class Sink:
 
     async def _finish(self, partition: TopicPartition, files: PartitionFiles) -> None:
         """Finish the files that are due, and all of them once no more rows will come."""
-        is_all = self._all_is_done.is_set()
-        if is_all:
+        if is_all := self._all_is_done.done():
             files.end()
         await files.finish_due()
         if is_all and files.at_rest:
@@ -164,15 +163,12 @@ class Sink:
             if not await lock.take(stop):
                 return
             # Under the lock: ledger and files change as long as another sink holds it.
-            files = files_of(self._settings, self._pipeline, partition, self._counts)
+            files = await files_of(self._settings, self._pipeline, partition, self._counts)
             try:
                 self._at_rest.discard(partition)
                 position = await self._starting_offsets.open(partition, files, lock, stop)
                 await files.seal.take_up(is_finite=self._settings.exit_when_done)
                 await unless_stopped(stop, self._starting_offsets.seek(partition, position))
-                # After the offsets were looked up, before anything is fetched: a topic that was created again has
-                # other records at these offsets.
-                await unless_stopped(stop, confirm_topics(self._admin, self._pipeline.identity))
                 filling = self._fill(partition, files, position, stop)
                 await wait_for_all(
                     filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
@@ -184,7 +180,7 @@ class Sink:
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
-        self._all_is_done.set()
+        self._all_is_done.set_result(None)
         await all_arrived(self._consumer, self._at_rest, stop)
 
     async def all_taken_up(self, stop: asyncio.Event) -> None:
@@ -234,6 +230,7 @@ async def _session(
             await delivery.all_posted(consumer, stop)
 
         await unless_stopped(stop, remove_predecessor(admin, group, slot))
+        watch = partial(watch_topics, admin, settings, pipeline.identity)
         await run_partition_tasks(
             consumer,
             [pipeline.topics.categorized, pipeline.topics.rejected],
@@ -241,10 +238,7 @@ async def _session(
             sink.taken_up,
             readiness,
             stop,
-            [
-                partial(watch_topics, admin, settings, pipeline.identity),
-                partial(refuse_another_folder, settings, assignor),
-            ],
+            [watch, partial(refuse_another_folder, settings, assignor)],
             done if settings.exit_when_done else None,
             standing_by=lambda: assignor.standing_by,
         )

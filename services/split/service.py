@@ -29,7 +29,7 @@ from common.protocol.position import Position, digest, encode_position
 from common.sessions.partition_tasks import run_partition_tasks
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.waiting import unless_stopped
+from common.waiting import Shared, unless_stopped
 from services.split.categories.splits import Split, kind_of_splits, parse_split_by
 from services.split.categorizing import Categorizer
 from services.split.filling import Filling
@@ -57,15 +57,18 @@ class Splitter:
     ) -> None:
         self._settings = settings
         self._counts = counts
-        self._confirm = confirm
+        # The partitions of a start come at about the same time.
+        self._confirmed = Shared(confirm)
         self._topics = pipeline.topics
-        self._admin = admin
         self._consumer = consumer
         self._registry = pipeline.registry
         self._formats = pipeline.identity.formats
         self._positions = positions
         self._splits = splits
         self._group = Groups.under(settings.topic_prefix).split
+        rows = Partitions.of(settings).rows
+        self._committed = Shared(partial(committed_offsets, admin, self._group, rows))
+        self._beginnings = Shared(partial(consumer.beginning_offsets, rows))
         self._pace = Pace(settings.commit_interval_ms / 1000)
         self.taken_up: set[TopicPartition] = set()
         self.has_worked = False
@@ -115,13 +118,13 @@ class Splitter:
 
     async def _take_up(self, partition: TopicPartition) -> tuple[RowsPartition, bool]:
         """Plan where to go on; return whether that differs from what is committed."""
-        point = (await committed_offsets(self._admin, self._group, [partition]))[partition]
-        beginning = (await self._consumer.beginning_offsets([partition]))[partition]
+        point = (await self._committed.answer())[partition]
+        beginning = (await self._beginnings.answer())[partition]
         planned = await self._positions.plan(partition, point, beginning)
         begun = planned.position
         await self._check_end(partition, begun.main.offset)
         # After the reads above, before acting on them: nothing is committed for a topic that was created again.
-        await self._confirm()
+        await self._confirmed.answer()
         self._positions.check_kept({partition: point})
         await self._positions.log_changes(planned)
         log.info("partition taken up", partition=partition.partition, offset=begun.main.offset)

@@ -21,6 +21,8 @@ from services.sink.settings import SinkSettings
 log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.2
+# The partitions of one sink are final within milliseconds.
+_FIRST_LOOK_INTERVAL_S = 0.01
 _UPDATE_INTERVAL_S = 5.0
 # What is written of very many files takes at most this share of the time.
 _MOST_OF_THE_TIME = 0.05
@@ -55,7 +57,7 @@ class FolderProofs:
         self._processed: Processed | None = None
         self._is_processed = asyncio.Event()
         self._is_claimed = False
-        self._is_concluded = False
+        self._concluded = asyncio.Event()
 
     async def begin(self) -> None:
         """Take back that a run has succeeded, because the next one begins. Call it before anything is read."""
@@ -72,12 +74,12 @@ class FolderProofs:
 
         Until then this sink stays in the group, which gives it the partitions of a sink that dies.
         """
-        while self._wanted and not (stop.is_set() or self._is_concluded):
+        while self._wanted and not (stop.is_set() or self._concluded.is_set()):
             if self._rejected not in consumer.assignment():
                 found = await asyncio.to_thread(find_unsealed, self._folder)
                 if found is None or found[1] is SealState.SERVICE:
                     return
-            await pause(stop, _LOOK_INTERVAL_S)
+            await until_stopped(stop, self._concluded.wait(), timeout_s=_LOOK_INTERVAL_S)
 
     async def keep(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """Write of the folder until `stop`, if this partition is that of `rejected`: one sink owns it."""
@@ -88,7 +90,7 @@ class FolderProofs:
             if self._rolls:
                 await self._update(writer, stop)
             await until_stopped(stop, self._is_processed.wait())
-            if self._processed is not None and not self._is_concluded:
+            if self._processed is not None and not self._concluded.is_set():
                 await until_stopped(stop, self._conclude(writer, self._processed, stop))
         finally:
             # Before the partition's lock is released: only its holder writes.
@@ -105,7 +107,7 @@ class FolderProofs:
     async def _conclude(self, writer: FolderWriter, processed: Processed, stop: asyncio.Event) -> None:
         if SUCCESS in self._wanted and await writer.run(is_there, self._root, SUCCESS):
             # Since this session began: by another sink of this run, which has left, or before a rebalance by this one.
-            self._is_concluded = True
+            self._concluded.set()
             return
         if SUCCESS in self._wanted and not self._is_claimed:
             # Once: if it is gone later, another sink has begun, perhaps of the next run.
@@ -118,18 +120,20 @@ class FolderProofs:
         if why and SUCCESS in self._wanted:
             log.warning("the run is not marked as a success", file=SUCCESS, reason=why)
             await writer.run(take_back, self._root, [SUCCESS])
-        self._is_concluded = not stop.is_set()
+        if not stop.is_set():
+            self._concluded.set()
 
     async def _find_open(self, writer: FolderWriter, stop: asyncio.Event) -> str:
         """Wait until all partitions are final; if one will not be, say which."""
-        waiting = Waiting()
+        waiting, pause_s = Waiting(), _FIRST_LOOK_INTERVAL_S
         while (found := await writer.run(find_unsealed, self._folder)) is not None and not stop.is_set():
             name, state = found
             if state is SealState.SERVICE:
                 return f"{name} is filled by a sink without EXIT_WHEN_DONE, so its files are not final"
             # If its sink dies, the group gives the partition to another one, perhaps to this one.
             waiting.on(f"not all files are final: a sink still works on {name}")
-            await pause(stop, _LOOK_INTERVAL_S)
+            await pause(stop, pause_s)
+            pause_s = min(2 * pause_s, _LOOK_INTERVAL_S)
         return ""
 
     async def _write(self, writer: FolderWriter, processed: Processed, stop: asyncio.Event) -> str:

@@ -79,6 +79,11 @@ class Ledger:
         [(found,)] = self._db.execute("PRAGMA user_version")
         return version > 1 and found == sql.VERSIONS[1]
 
+    def merge_log(self) -> None:
+        """Bring what is committed from SQLite's log into the database: `close` does it otherwise, and blocks."""
+        with self._turn, clear_errors(self._path):
+            self._db.execute("PRAGMA wal_checkpoint")
+
     def close(self) -> None:
         """Close the database."""
         self._db.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from common.aiokafka_internals.consumer_state import know_topics
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on, runs_of
 from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
@@ -43,6 +44,7 @@ async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -
     """By source, the offset of `shares` up to which a receipt was joined in this folder; -1 for receipts of others."""
     partition = TopicPartition(topics.receipts, 0)
     joined: dict[str, int] = {}
+    await know_topics(consumer, [topics.receipts])
     end = (await consumer.end_offsets([partition]))[partition]
     async for records in read_until(consumer, partition, end):
         for record in records:

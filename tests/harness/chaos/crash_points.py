@@ -173,7 +173,7 @@ POINTS = (
     Point("names_durable", _INGEST, "services.ingest.passage:make_names_durable", reached=False),
     Point("departed", _INGEST, "services.ingest.scan:Scan.agree", reached=False),
     # split: where it continues.
-    Point("committed_read", _SPLIT, "services.split.service:committed_offsets"),
+    Point("committed_read", _SPLIT, "services.split.service:committed_offsets", repeats=False),
     Point("fetch_rows", _SPLIT, "services.split.partition:fetch"),
     # sink: files and ledgers.
     Point("fetch_categorized", _SINK, "services.sink.service:fetch"),

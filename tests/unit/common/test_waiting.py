@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from common.waiting import Stopped, first_ended, pause, unless_stopped, until_stopped, within
+from common.waiting import Shared, Stopped, first_ended, pause, unless_stopped, until_stopped, within
 
 
 class Work:
@@ -129,3 +129,44 @@ async def test_a_timeout_within_a_deadline_keeps_its_own_words() -> None:
     with pytest.raises(TimeoutError, match=r"^its own$"):
         async with within(60, "the answer has not come"):
             raise TimeoutError("its own")
+
+
+async def test_who_asks_while_a_question_is_under_way_shares_the_next_one_with_all_others_who_do() -> None:
+    put, is_put, answered = list[int](), asyncio.Event(), asyncio.Event()
+
+    async def ask() -> int:
+        put.append(len(put))
+        is_put.set()
+        number = put[-1]
+        await answered.wait()
+        return number
+
+    shared = Shared(ask)
+    async with promptly():
+        first = asyncio.create_task(shared.answer())
+        await is_put.wait()
+        # It was put before these calls, so its answer may be too old for them.
+        late = [asyncio.create_task(shared.answer()) for _ in range(3)]
+        await asyncio.sleep(0)
+        late[0].cancel()
+        answered.set()
+        assert await first == 0
+        cancelled, *others = await asyncio.gather(*late, return_exceptions=True)
+        assert isinstance(cancelled, asyncio.CancelledError)
+        assert others == [1, 1]
+        assert await shared.answer() == 2
+    assert put == [0, 1, 2]
+
+
+async def test_all_who_share_a_question_get_its_error_and_the_next_question_is_put_all_the_same() -> None:
+    asked = list[str]()
+
+    async def ask() -> str:
+        asked.append("")
+        return await (fail() if len(asked) == 1 else soon("well"))
+
+    shared = Shared(ask)
+    async with promptly():
+        errors = await asyncio.gather(shared.answer(), shared.answer(), return_exceptions=True)
+        assert [type(error) for error in errors] == [KeyError, KeyError]
+        assert await shared.answer() == "well"

@@ -1,9 +1,11 @@
 """The files of a partition in a folder of their own, without Kafka."""
 
 import os
+import shutil
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from zlib import crc32
 
@@ -177,6 +179,21 @@ async def test_a_ledger_that_names_a_path_outside_is_refused(root: Path) -> None
     with open_partition(root) as partition, pytest.raises(ServiceError, match="leaves OUTPUT_DIR"):
         await partition.open(Origin("cluster"))
     assert outside.read_bytes() == b"theirs"
+
+
+async def test_a_ledger_at_rest_is_whole_without_its_log_so_that_closing_it_waits_for_no_disk(root: Path) -> None:
+    with open_partition(root) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(3), b"1"))
+        await partition.begin_checkpoint(3)
+        await partition.settle()
+        await partition.rest()
+        shutil.copyfile(root / LEDGER, root / "alone")
+    with closing(sqlite3.connect(root / "alone")) as alone:
+        assert dict(alone.execute("SELECT name, value FROM partition")).items() >= {
+            ("next_offset", "3"),
+            ("files", "like the ledger"),
+        }
 
 
 async def test_the_ledger_says_as_long_as_files_may_be_longer_than_it_knows(root: Path) -> None:
