@@ -45,7 +45,8 @@ from services.ingest.standard_input import ingest_standard_input
 
 log = structlog.get_logger()
 
-# How often to look at files that have not ended yet, and how often at the others.
+# How often to look at files that have not ended yet: soon after rows have come, then less often. And at the others.
+_FIRST_LOOK_INTERVAL_S = 0.0025
 _LOOK_INTERVAL_S = 0.02
 _IDLE_LOOK_INTERVAL_S = 0.2
 _AWAITED = "files have no receipt yet, or are on their way (split and sink are at work, or are not running)"
@@ -104,18 +105,20 @@ class Ingest:
 
     async def _read(self, sources: PartitionSources, run: Run, stop: asyncio.Event) -> None:
         """The loop: each source gives its next rows in turn; they are committed as they come."""
+        look_s = _FIRST_LOOK_INTERVAL_S
         while not stop.is_set():
             # What was read still has to be committed when this is stopped.
             with suppress(Stopped):
                 await unless_stopped(stop, sources.follow())
             has_moved = await sources.take_turn(stop)
             await sources.departures.step()
+            look_s = _FIRST_LOOK_INTERVAL_S if has_moved else min(2 * look_s, _LOOK_INTERVAL_S)
             if not has_moved:
                 if self._settings.once and sources.finished and not self._is_awaiting(sources):
                     sources.announce(self._done(run, sources.outcome))
                     return
                 await sources.transactions.settle()
-                await pause(stop, _IDLE_LOOK_INTERVAL_S if sources.finished else _LOOK_INTERVAL_S)
+                await pause(stop, _IDLE_LOOK_INTERVAL_S if sources.finished else look_s)
 
     async def _open(
         self, sources: PartitionSources, partition: TopicPartition, run: Run, began_at: float, stop: asyncio.Event

@@ -111,7 +111,9 @@ def test_while_files_are_finished_the_manifest_has_them_within_seconds(
         taken.unlink()
         for service in (ingest, split, sink):
             assert service.stop()[0] == 0
-        taken.write_bytes(content)
+        # In one step: the watcher must not see a part of it.
+        (tmp_path / "taken").write_bytes(content)
+        (tmp_path / "taken").rename(taken)
         pipeline.run(source, "S", **settings, **PERMITTED)
     described = check_whole(pipeline)
     assert set(described) == {*both, f"S/I-000001.csv{suffix}", "rejected.csv"}
