@@ -48,7 +48,9 @@ REPLACED = (
     Name(f"{_CLIENT}.coordinator_lookup", "fails without brokers", "self, coordinator_type, coordinator_key"),
     Name(f"{_CLIENT}._metadata_update", "does not repeat itself without a pause", "self, cluster_metadata, topics"),
     Name(f"{_CONNECTION}.send", "refused writes, sessions that end", "self, request, expect_response="),
+    Name("aiokafka.conn:AIOKafkaProtocol", "keeps an answer's pieces as they come"),
     Name(f"{_CONNECTION}._do_sasl_handshake", "keeps how long a session lasts", "self"),
+    Name(f"{_CONNECTION}._read", "joins an answer's pieces once", "self_ref"),
     Name(f"{_CONNECTION}.authenticator_oauth", "sees that a token is refused", "self"),
     Name(f"{_FETCHER}:MemoryRecords", "keeps its bytes"),
     Name(
@@ -70,6 +72,7 @@ REPLACED = (
 
 # Base classes of ours, with the names that aiokafka calls or ours rely on.
 SUBCLASSED = (
+    Name("aiokafka.conn:AIOKafkaProtocol.connection_lost", "nothing more comes", "self, exc"),
     Name("aiokafka.conn:OAuthAuthenticator", "sees that a token is refused", "*, sasl_oauth_token_provider"),
     Name("aiokafka.conn:OAuthAuthenticator._sasl_oauth_token_provider", "learns that its token is refused"),
     Name("aiokafka.conn:OAuthAuthenticator.step", "the token, then the refusal", "self, payload"),
@@ -120,6 +123,8 @@ USED = (
     Name(f"{_CONNECTION}._requests", "whether a question would wait behind a fetch, or a broker owes an answer"),
     Name(f"{_CONNECTION}._sasl_oauth_token_provider", "the credentials that the settings name"),
     Name(f"{_CONNECTION}._sasl_plain_password", "a password that has changed"),
+    Name(f"{_CONNECTION}._handle_frame", "an answer that is whole", "self, resp"),
+    Name(f"{_CONNECTION}._protocol", "what keeps an answer's pieces"),
     Name(f"{_CONNECTION}.close", "closes what is broken", "self, reason=, exc="),
     Name(f"{_CONNECTION}.connected", "whether a handshake makes sense, or an answer may come", "self"),
     Name(f"{_CONNECTION}.host", "the broker, for the message"),

@@ -13,6 +13,7 @@ from common.aiokafka_internals.produce_requests import write_produce_requests_at
 from common.aiokafka_internals.reauthentication import reauthenticate_open_connections
 from common.aiokafka_internals.request_pace import pace_requests
 from common.aiokafka_internals.topic_creation import create_no_topic_by_asking
+from common.aiokafka_internals.whole_answers import read_whole_answers
 
 
 @cache
@@ -32,5 +33,6 @@ def install() -> None:
     ask_for_offsets_beside_fetches()
     hand_out_batches()
     write_produce_requests_at_once()
+    read_whole_answers()
     create_no_topic_by_asking()
     pace_requests()
