@@ -36,16 +36,16 @@ def observation(at_s: float = 12.0, files: int = 2, read: int = 900) -> Observat
             "sink": (SeenPartition("categorized", 0, 9, 9),),
         },
         1,
-        split_rows=int(at_s) * 1_000,
-        rows_in_files=int(at_s) * 2_000,
-        rows_rejected=5,
+        split_rows=3_043 - round(12 - at_s) * 1_000,
+        rows_in_files=8_547 - round(12 - at_s) * 2_000,
+        rows_rejected=6,
     )
 
 
 def view(files: int = 2, categories: int = 3) -> View:
     """A view from two looks."""
     now, before = observation(files=files), observation(10.0, files, 500)
-    found = view_of(figures(now, before), now, SafeRows(in_files=24_000, rejected=5))
+    found = view_of(figures(now, before), now, SafeRows(in_files=8_547, rejected=6))
     names = ["M", HOSTILE, "F", *(f"{number}" for number in range(categories))][:categories]
     return replace(
         found,

@@ -21,6 +21,7 @@ LEAVES_THE_SCREEN = b"\x1b[?1049l"
 HEADER = b"Sex,Rings\n"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["q", "\x03", signal.SIGTERM, signal.SIGHUP])
 def test_while_the_broker_hangs_it_ends_at_once_and_leaves_the_terminal_as_it_was(
     way: str | signal.Signals,
