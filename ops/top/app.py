@@ -1,5 +1,6 @@
 """The terminal view: a head, six lists, a filter. What it shows comes from outside, by `take`."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -95,6 +96,13 @@ class TopApp(App[str]):
             self._view, self._trouble = found, None
         self._redraw()
 
+    async def show(self, found: View | Trouble) -> None:
+        """Take it, and return once it is on the screen."""
+        self.take(found)
+        drawn = asyncio.Event()
+        self.call_after_refresh(drawn.set)
+        await drawn.wait()
+
     def action_filter(self) -> None:
         """Ask for a text."""
         self._input.display = True
@@ -174,6 +182,8 @@ class TopApp(App[str]):
 
     def _show_banner(self) -> None:
         is_old = self._trouble is not None
+        if not is_old and not self._banner.display:
+            return
         self._banner.display = is_old
         self.screen.set_class(is_old and self._view is not None, "old")
         if self._trouble is None:

@@ -28,7 +28,7 @@ async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) ->
     def show(found: View | Trouble) -> None:
         # The next look waits until this one is on the screen, so drawing counts as its cost.
         with suppress(RuntimeError):
-            app.call_from_thread(app.take, found)
+            app.call_from_thread(app.show, found)  # type: ignore[arg-type]  # mypy infers no result of a coroutine
 
     def give_up(error: ServiceError) -> None:
         failed.append(error)

@@ -55,8 +55,8 @@ async def test_a_service_that_fails_ends_it() -> None:
 
 async def test_without_figures_in_time_it_says_why() -> None:
     app = LiveView("demo", Three(), None, [], deadline_s=0)
+    app.take(NOT_BEGUN)
     async with app.run_test(size=SIZE) as pilot:
-        app.take(NOT_BEGUN)
         while app.is_running:
             await pilot.pause(0.05)
     assert str(app.failure) == "no figures: nothing is begun"
