@@ -12,6 +12,12 @@ const PLOTS = [
 // The server keeps as many.
 const MOST = 900;
 
+// Seconds only where lines of the grid are closer than minutes.
+function times(_, ticks, __, ___, apart) {
+  const format = { hour: "2-digit", minute: "2-digit", ...(apart < 60 && { second: "2-digit" }), hour12: false };
+  return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString([], format));
+}
+
 function options({ value, series }, width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -21,7 +27,7 @@ function options({ value, series }, width) {
     height: HEIGHT,
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
-    axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
+    axes: [{ ...axis, space: 90, values: times }, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
     series: [
       { label: "at", value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleTimeString()) },
       // Lines differ by more than their colours.

@@ -111,7 +111,7 @@ function balanceRow(split) {
 function balanceSummary({ balance, safe_rows: safe }) {
   if (!balance.length) return safe === null ? NOT_AT_HAND : "There is none yet.";
   const open = balance.filter(({ missing }) => missing).length;
-  return open ? `Open in ${count(open, "split")}: rows are under way.` : "It closes: read and replayed are in files and rejected.";
+  return open ? `Open in ${count(open, "split")}: rows are under way.` : "It closes: every row is in a file, or rejected.";
 }
 
 function rejectedCounts(found) {
@@ -119,7 +119,7 @@ function rejectedCounts(found) {
 }
 
 function rejectedRow({ source, line, split, code, reason, row, size }) {
-  const place = line === null ? [foreign(source)] : [foreign(source), `:${number(line)}`];
+  const place = line === null ? [foreign(source)] : [foreign(source), `:${line}`];
   return make(
     "tr",
     {},
