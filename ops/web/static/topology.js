@@ -103,7 +103,9 @@ export class Picture {
     };
     for (const name of ["ingest", "split", "sink"]) {
       const { verdict, rows_per_s: rate } = stages[name];
-      texts[name] = verdict === "ok" || verdict === "behind" ? `${compact(rate)} rows/s` : verdict.toUpperCase();
+      const isStill = verdict === "stalled" || verdict === "stopped";
+      texts[name] = isStill ? verdict : `${compact(rate)} rows/s`;
+      this.#parts.get(name).parentNode.classList.toggle("still", isStill);
     }
     for (const [id, text] of Object.entries(texts)) this.#parts.get(id).textContent = text;
     const grows = this.#rejected !== null && rejected > this.#rejected;
