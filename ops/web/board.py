@@ -19,10 +19,11 @@ _MS_PER_S = 1000
 class Board:
     """One thread writes on it, and those of the streams read; `close` ends the streams.
 
-    `sources` are those of the latest view.
+    `sources` are those of the latest view; looks are `interval_s` apart, at least.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interval_s: float = 2.0) -> None:
+        self._interval_s = interval_s
         self._changed = threading.Condition()
         self._is_closed = False
         self._number = 0
@@ -62,14 +63,18 @@ class Board:
         with self._changed:
             seen, events = self._number, self._since(0)
             history = event("history", self._history.columns())
-        yield b"".join((b"retry: 2000\n\n", _clock(), history, *events))
+        yield b"".join((b"retry: 2000\n\n", self._clock(), history, *events))
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_closed or self._number > seen, beat_s)  # noqa: B023
                 if self._is_closed:
                     return
                 seen, events = self._number, self._since(seen)
-            yield b"".join(events) or _clock()
+            yield b"".join(events) or self._clock()
+
+    def _clock(self) -> bytes:
+        """By it a page knows how old its figures are, and whether that is too old."""
+        return event("clock", {"now_ms": round(time.time() * _MS_PER_S), "interval_s": self._interval_s})
 
     def _put(self, kind: str, shown: bytes) -> None:
         self._number += 1
@@ -83,7 +88,3 @@ class Board:
 def event(kind: str, fields: Any) -> bytes:
     """A server-sent event; JSON has no line break of its own, so it is one line."""
     return b"event: %s\ndata: %s\n\n" % (kind.encode(), orjson.dumps(fields))
-
-
-def _clock() -> bytes:
-    return event("clock", {"now_ms": round(time.time() * _MS_PER_S)})

@@ -75,7 +75,7 @@ def main(argv: list[str]) -> int:
     try:
         options = _read_options(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
-        board = Board()
+        board = Board(options.looks.interval_s)
         server = open_server(options.host, options.port, board, _access(options))
         threading.Thread(target=server.serve_forever, args=[_POLL_S], name="web", daemon=True).start()
         try:

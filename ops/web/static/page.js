@@ -6,15 +6,16 @@ import { Plots } from "./plots.js";
 import { showRejected, showTexts } from "./sections.js";
 import { Picture } from "./topology.js";
 
-// The server says something every 5 s. A look at a large pipeline may take longer than its usual 2 s.
+// The server says something every 5 s.
 const SILENT_MS = 12_000;
+// Figures are old after so long, or three times as long as it takes from one look to the next.
 const OLD_MS = 20_000;
 const AGAIN_MS = 2_000;
 
 const picture = new Picture(byId("picture"));
 const plots = new Plots();
 const files = new Files();
-const state = { stream: null, heardAt: 0, clockOffMs: 0, shownAtMs: 0, trouble: "", isConnected: false, isRefused: false };
+const state = { stream: null, heardAt: 0, clockOffMs: 0, intervalMs: 0, gapMs: 0, shownAtMs: 0, trouble: "", isConnected: false, isRefused: false };
 
 function connect() {
   state.stream?.close();
@@ -33,7 +34,10 @@ function connect() {
   on("rejected", ({ rows }) => showRejected(rows));
   on("trouble", ({ text }) => { state.trouble = text; });
   // Ages are by the server's clock.
-  on("clock", ({ now_ms: now }) => { state.clockOffMs = now - Date.now(); });
+  on("clock", ({ now_ms: now, interval_s: interval }) => {
+    state.clockOffMs = now - Date.now();
+    state.intervalMs = interval * 1000;
+  });
   stream.addEventListener("error", () => {
     state.isConnected = false;
     mark();
@@ -46,6 +50,7 @@ function connect() {
 
 function show(view) {
   state.trouble = "";
+  state.gapMs = state.shownAtMs ? view.at_ms - state.shownAtMs : 0;
   state.shownAtMs = view.at_ms;
   byId("main").hidden = false;
   showTexts(view);
@@ -62,7 +67,7 @@ function mark() {
   if (state.isRefused) why = "The server was started again with another token: open its new link.";
   else if (!state.isConnected) why = "The server does not answer; connecting again.";
   else if (state.trouble) why = `${state.trouble[0].toUpperCase()}${state.trouble.slice(1)}.`;
-  else if (state.shownAtMs && age > OLD_MS) why = "No new figures have come.";
+  else if (state.shownAtMs && age > Math.max(OLD_MS, 3 * state.intervalMs, 3 * state.gapMs)) why = "No new figures have come.";
   document.body.classList.toggle("old", Boolean(why));
   const news = byId("news");
   // Each second would be too much for a person who listens: only a change of cause is announced.

@@ -66,9 +66,11 @@ def test_one_that_reads_slowly_misses_what_is_out_of_date() -> None:
 
 
 def test_a_stream_without_news_says_that_it_is_there_until_it_is_ended() -> None:
-    board = Board()
+    board = Board(interval_s=60)
     stream, _ = begin(board)
-    assert [kinds(chunk) for chunk in islice(stream, 2)] == [["clock"], ["clock"]]
+    said = [events(chunk) for chunk in islice(stream, 2)]
+    assert [kind for each in said for kind, _ in each] == ["clock", "clock"]
+    assert said[0][0][1]["interval_s"] == 60
     board.close()
     assert list(stream) == []
 
