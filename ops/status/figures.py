@@ -209,7 +209,7 @@ def _rows_wait(rows: int, *, is_exact: bool) -> str:
 def _reason(verdict: Verdict, what: str, still_s: float, eta_s: float | None) -> str:
     match verdict:
         case Verdict.STOPPED:
-            return f"{what}, and no replica is running: start one"
+            return f"{what}, and no replica is at work: start one, or see the log of one that runs"
         case Verdict.STALLED:
             return f"{what}, and nothing has moved for {still_s:.0f} s: see the log of its replicas"
         case Verdict.BEHIND:

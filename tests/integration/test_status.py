@@ -154,7 +154,7 @@ def test_rows_that_wait_for_a_split_that_is_gone_are_counted_exactly(pipeline: P
     split = stage(fields, "split")
     assert (code, fields["verdict"], split["verdict"], split["replicas"]) == (75, "stopped", "stopped", [])
     assert (split["lag_rows"], split["lag_is_exact"], split["rows"]) == (5_000, True, 10)
-    assert split["reason"] == "5,000 rows wait, and no replica is running: start one"
+    assert split["reason"] == "5,000 rows wait, and no replica is at work: start one, or see the log of one that runs"
     # Marks, the end of the source and the transactions' markers are no rows.
     assert sum(each["end"] - each["position"] for each in split["partitions"]) > 5_000
     assert stage(fields, "sink")["lag_rows"] == 0

@@ -164,7 +164,10 @@ def test_rows_wait_and_no_replica_is_there() -> None:
     gone = {INGEST: ONE, SINK: ONE}
     found = figures(look(1.0, partitions=partitions(7), replicas=gone), look(partitions=partitions(7)))
     assert (found.verdict, stage(found, SPLIT).verdict) == (Verdict.STOPPED, Verdict.STOPPED)
-    assert stage(found, SPLIT).reason == "7 rows wait, and no replica is running: start one"
+    assert (
+        stage(found, SPLIT).reason
+        == "7 rows wait, and no replica is at work: start one, or see the log of one that runs"
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,9 @@ def test_rows_wait_and_no_replica_is_there() -> None:
 def test_a_reason_says_whether_its_number_is_an_estimate(rows: int, what: str, *, is_exact: bool) -> None:
     waiting = {SPLIT: (SeenPartition("rows", 0, 0, 9_000, rows, is_exact),)}
     found = figures(look(1.0, partitions=waiting, replicas={}), look(partitions=waiting, replicas={}))
-    assert stage(found, SPLIT).reason == f"{what}, and no replica is running: start one"
+    assert (
+        stage(found, SPLIT).reason == f"{what}, and no replica is at work: start one, or see the log of one that runs"
+    )
 
 
 def test_one_partition_that_stands_still_is_enough() -> None:

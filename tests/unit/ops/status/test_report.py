@@ -43,7 +43,7 @@ def test_the_table_of_a_pipeline() -> None:
         "ingest  stopped  13     0       1 byte    -          none",
         "split   ok       1,234  617     ~12 rows  1 s        2: host.0 has rows 0-2,4; host.1 has nothing to do",
         "sink    ok       -      0       0 rows    -          none",
-        "ingest: /0000 is not read to its end, and no replica is running: start one",
+        "ingest: /0000 is not read to its end, and no replica is at work: start one, or see the log of one that runs",
         "more may come: 2 sources have not ended: /0000, /0001",
         "",
         "3 sources: 1 delivered, 2 under way; 13 rows read, 1 rejected by ingest, 2 by splits",
