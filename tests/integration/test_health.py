@@ -146,11 +146,27 @@ def test_figures_at_rest_equal_each_other_and_the_receipt(pipeline: Pipeline, tm
     assert sink.value("open_files") > 0
     assert (ingest.value("source_read_bytes"), ingest.value("source_size_bytes")) == (0, 0)
 
-    if promtool := shutil.which("promtool"):
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="there is no promtool here")
+def test_metrics_are_well_formed_from_the_first_row_to_the_last(pipeline: Pipeline, big_file: Path) -> None:
+    health = {name: Health() for name in SERVICES}
+    for name, each in health.items():
+        pipeline.start(name, **settings_of(name, big_file), **each.settings)
+        wait_until_ready(pipeline, each)
+    # Rows that are under way, as each service sees them, and those that are done.
+    seen: set[tuple[bool, bool]] = set()
+
+    def all_are_safe() -> bool:
         for each in health.values():
             given = each.ask("/metrics")[1]
-            checked = subprocess.run([promtool, "check", "metrics"], input=given, capture_output=True, check=False)
+            checked = subprocess.run(["promtool", "check", "metrics"], input=given, capture_output=True, check=False)
             assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+        safe = health["sink"].value("rows_sent_total")
+        seen.add((health["ingest"].value("rows_received_total") > 0, safe == 2 * 60 * 4_177))
+        return safe == 2 * 60 * 4_177
+
+    pipeline.wait_until(all_are_safe, "all rows are safe")
+    assert seen >= {(True, False), (True, True)}
 
 
 def test_lag_is_what_is_not_done_and_none_behind_the_last_transaction_s_marker(

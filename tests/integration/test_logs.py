@@ -111,3 +111,14 @@ def test_at_info_no_batch_is_logged(pipeline: Pipeline, folder: Path) -> None:
     for service in pipeline.services:
         assert "debug" not in {line["level"] for line in lines_of(service)}
         assert len(lines_of(service)) < MOST_LINES
+
+
+def test_at_info_hostile_rows_leave_nothing_in_the_log(pipeline: Pipeline, folder: Path) -> None:
+    # As a category, of many lengths, beside what is no path, no text, no number, and too few or too many fields.
+    rows = "".join(f"{MARKER}{'x' * (n % 300)}/../{n % 50},{n}\n" for n in range(2_000))
+    bad = f"\x1b[31m{MARKER}\r\n\x00,1\n{MARKER},{MARKER}\n{MARKER}\n{MARKER},1,{MARKER}\n".encode() + b"\xff\xfe,3\n"
+    (folder / "hostile.csv").write_bytes(f"Sex,Rings\n{rows}".encode() + bad + f'"{MARKER}'.encode())
+    settings = {"ENCODING": "utf-8", "ROW_FORMAT": "json", "ROLL_ROWS": "500", "COMPRESS": "gzip"}
+    pipeline.run(folder / "hostile.csv", "Sex,Rings:int", MAX_REJECTED="100%", **settings)
+    for service in pipeline.services:
+        assert MARKER not in service.log()
