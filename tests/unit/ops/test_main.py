@@ -29,6 +29,7 @@ def test_help_lists_every_command_on_a_line(capsys: pytest.CaptureFixture[str]) 
         "upgrade",
         "validate",
         "verify",
+        "web",
     ]
 
 

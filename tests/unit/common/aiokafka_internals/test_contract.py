@@ -19,6 +19,8 @@ from tests.harness.private_names import problem
 ROOT = Path(__file__).parents[4]
 PACKAGE = ROOT / "common" / "aiokafka_internals"
 SOURCES = [path for folder in ("common", "ops", "services") for path in sorted((ROOT / folder).rglob("*.py"))]
+# Private names that are not aiokafka's: argparse lists its actions nowhere else.
+OF_OTHERS = {"_actions"}
 # What aiokafka's documentation describes.
 DOCUMENTED = (
     *("aiokafka", "aiokafka.abc", "aiokafka.admin", "aiokafka.admin.config_resource"),
@@ -69,7 +71,7 @@ def test_private_names_are_used_in_the_package_alone_and_are_listed(path: Path) 
     attributes = set(private_attributes(tree))
     if path.is_relative_to(PACKAGE):
         attributes -= {name.path.rpartition(".")[2] for name in CONTRACT}
-    assert not attributes
+    assert attributes <= OF_OTHERS
 
 
 def imports_of_private(tree: ast.AST) -> Iterator[str]:
