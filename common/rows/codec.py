@@ -4,7 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import orjson
 
@@ -111,6 +111,8 @@ class JsonCodec:
         if self._encoding is not None:
             return [self.decode(value) for value in values]
         rows = csv_rows(values, self.names, self._delimiter, self._quote)
+        if all(rows):
+            return cast("list[bytes]", rows)
         return [self.decode(value) if row is None else row for row, value in zip(rows, values, strict=True)]
 
     def decode(self, value: bytes) -> bytes:
