@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from contextlib import aclosing
 
-from common.errors import ServiceError
 from common.settings import ServiceSettings
 from ops.view.view import Trouble, View
 from ops.view.watching import ViewOptions, views
@@ -15,11 +14,11 @@ def watch_in_background(
     settings: ServiceSettings,
     options: ViewOptions,
     show: Callable[[View | Trouble], object],
-    give_up: Callable[[ServiceError], object],
+    give_up: Callable[[Exception], object],
 ) -> None:
-    """Call `show` with each view, or `give_up` once with what waiting does not mend; both from the other thread.
+    """Call `show` with each view, or `give_up` once with the ServiceError, or the defect, that ends the looking.
 
-    The thread ends with the process.
+    Both are called from the other thread, which ends with the process.
     """
 
     async def watch() -> None:
@@ -27,7 +26,7 @@ def watch_in_background(
             async with aclosing(views(settings, options)) as found:
                 async for each in found:
                     show(each)
-        except ServiceError as error:
+        except Exception as error:  # noqa: BLE001 - it is raised again where someone sees it
             give_up(error)
 
     threading.Thread(target=lambda: asyncio.run(watch()), name="looking", daemon=True).start()

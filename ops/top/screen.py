@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
+from concurrent.futures import CancelledError
 from contextlib import suppress
 
-from common.errors import ServiceError
 from common.settings import ServiceSettings
 from ops.top.app import TopApp
 from ops.top.feed import watch_in_background
@@ -23,14 +23,14 @@ def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp
 
 
 async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) -> None:
-    loop, failed = asyncio.get_running_loop(), list[ServiceError]()
+    loop, failed = asyncio.get_running_loop(), list[Exception]()
 
     def show(found: View | Trouble) -> None:
         # The next look waits until this one is on the screen, so drawing counts as its cost.
-        with suppress(RuntimeError):
+        with suppress(RuntimeError, CancelledError):
             app.call_from_thread(app.show, found)  # type: ignore[arg-type]  # mypy infers no result of a coroutine
 
-    def give_up(error: ServiceError) -> None:
+    def give_up(error: Exception) -> None:
         failed.append(error)
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(app.exit)
