@@ -1,6 +1,7 @@
 """Waiting that a stop, a deadline or another event ends."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
@@ -99,21 +100,35 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
 class Shared(Generic[T]):
     """A question that several ask at about the same time, each of whom needs an answer to a question put after that.
 
-    While one is under way, all who come share the next. Its error is raised to all of them.
+    While one is under way, all who come share the next. Its error is raised to all of them. It ends when nobody waits
+    for its answer any more.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
         self._ask = ask
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[T] | None = None
+        # How many wait for each.
+        self._waiting: Counter[asyncio.Task[T]] = Counter()
 
     async def answer(self) -> T:
         """The answer to a question that is put after this call."""
         if self._next is None:
             self._next = asyncio.create_task(self._put())
             self._next.add_done_callback(ignore_failure)
-        # Who is cancelled leaves the others their answer.
-        return await asyncio.shield(self._next)
+        question = self._next
+        self._waiting[question] += 1
+        try:
+            # Who is cancelled leaves the others their answer.
+            return await asyncio.shield(question)
+        finally:
+            self._waiting[question] -= 1
+            if not self._waiting[question]:
+                del self._waiting[question]
+                question.cancel()
+                if self._next is question:
+                    # Not put yet: whoever comes next must not share its cancellation.
+                    self._next = None
 
     async def _put(self) -> T:
         async with self._turn:

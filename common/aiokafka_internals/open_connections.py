@@ -12,12 +12,14 @@ from msgspec import Struct
 
 Address = tuple[str, int]
 
+# JoinGroup and SyncGroup, by their numbers: a broker holds them until all members have come, and so owes nothing yet.
+_HELD = {11, 14}
 # Those that were once made; closed ones leave when they are collected.
 _connections: WeakSet[Any] = WeakSet()
 
 
 class Contact(Struct, frozen=True):
-    """When a broker last answered (time.monotonic), and whether a request waits for its answer now."""
+    """When a broker last answered (time.monotonic), and whether it owes an answer now."""
 
     answered_at: float
     waits: bool
@@ -44,5 +46,7 @@ def find_contacts() -> dict[Address, Contact]:
         address = connection.host, connection.port
         known = found.get(address, Contact(0.0, waits=False))
         answered_at = max(known.answered_at, connection._last_action)  # noqa: SLF001 - aiokafka keeps it nowhere else
-        found[address] = Contact(answered_at, known.waits or bool(connection._requests))  # noqa: SLF001 - same
+        # A request without a number is one of the authentication's.
+        waits = any(getattr(each, "API_KEY", 0) not in _HELD for _, each, _ in connection._requests)  # noqa: SLF001 - same
+        found[address] = Contact(answered_at, known.waits or waits)
     return found

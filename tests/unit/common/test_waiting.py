@@ -170,3 +170,33 @@ async def test_all_who_share_a_question_get_its_error_and_the_next_question_is_p
         errors = await asyncio.gather(shared.answer(), shared.answer(), return_exceptions=True)
         assert [type(error) for error in errors] == [KeyError, KeyError]
         assert await shared.answer() == "well"
+
+
+async def test_a_question_that_nobody_waits_for_any_more_ends_and_the_next_is_put() -> None:
+    put, ended = list[int](), list[int]()
+
+    async def ask() -> int:
+        put.append(len(put))
+        number = put[-1]
+        try:
+            await (asyncio.Event().wait() if number == 0 else asyncio.sleep(0))
+        finally:
+            ended.append(number)
+        return number
+
+    shared = Shared(ask)
+    async with promptly():
+        # The first is under way, and the second, which is not put yet, is for the other two.
+        first = asyncio.create_task(shared.answer())
+        await asyncio.sleep(0.01)
+        others = [asyncio.create_task(shared.answer()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        for each in others:
+            each.cancel()
+        await asyncio.wait(others)
+        last = asyncio.create_task(shared.answer())
+        await asyncio.sleep(0.01)
+        assert ended == []
+        first.cancel()
+        assert await last == 1
+    assert ended == [0, 1]
