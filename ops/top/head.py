@@ -15,6 +15,7 @@ COLOURS = {Verdict.OK: "green", Verdict.BEHIND: "yellow", Verdict.STALLED: "red"
 _TOPICS = ("rows", "categorized")
 _END = "files"
 _UNKNOWN = "-"
+_DOT = " · "
 _SECONDS = 10
 
 
@@ -22,18 +23,20 @@ def head_of(view: View, where: str, width: int) -> Text:
     """The head, whose lines are at most so wide."""
     found = view.figures
     lines = [_title(found, where, width), *_topology(view, width)]
-    lines += [Text(fitted(line, width)) for line in (*stage_lines(found), safe_line(view), sources_line(found))]
+    lines += [Text(fitted(line, width)) for line in (*stage_lines(found), safe_line(view, _DOT), sources_line(found))]
     return Text("\n", no_wrap=True).join(lines)
 
 
-def safe_line(view: View) -> str:
+def safe_line(view: View, separator: str) -> str:
     """What is sent apart from what is safe, and how old the oldest row is that is not."""
     safe = "not known: no ledgers at hand" if view.safe_rows is None else f"{view.safe_rows:,}"
     if view.balance:
         splits = len(view.balance)
         whole = sum(each.rows + each.replayed for each in view.balance)
         safe += f" of {whole:,} in {splits} split{'' if splits == 1 else 's'}"
-    return f"sent {view.sent_rows:,} · safe {safe} · oldest row not safe: {age(view.oldest_unsafe_s)}"
+    return separator.join(
+        (f"sent {view.sent_rows:,}", f"safe {safe}", f"oldest row not safe: {age(view.oldest_unsafe_s)}")
+    )
 
 
 def age(seconds: float | None) -> str:

@@ -14,7 +14,8 @@ def plain_lines(view: View, where: str) -> Iterator[str]:
     """What `nacre status` prints, and below that what is safe, categories, rejected rows, the balance and receipts."""
     yield from lines_of(view.figures, where)
     yield ""
-    yield safe_line(view)
+    # A pipe may have an encoding without the signs that a terminal has.
+    yield safe_line(view, "; ")
     yield from _categories(view)
     if view.rejected:
         yield ""

@@ -18,5 +18,5 @@ _Rows { scrollbar-size: 1 1; overflow-x: hidden; scrollbar-gutter: stable; }
 .-wide.-tall #tabs { display: none; }
 .-wide.-tall #panels { layout: grid; grid-size: 2 3; }
 .-wide.-tall .listing { display: block; border: round ansi_bright_black; height: 100%; }
-.-wide.-tall .listing.chosen { border: round ansi_green; }
+.-wide.-tall .listing:focus-within { border: round ansi_green; }
 """

@@ -82,7 +82,7 @@ def test_in_a_pipe_it_prints_lines(pipeline: Pipeline, tmp_path: Path) -> None:
     _, errors = watching.communicate(timeout=60)
     assert (watching.returncode, errors) == (0, "")
     assert all(line.isprintable() for line in lines)
-    assert "sent 2 · safe 4 of 4 in 2 splits · oldest row not safe: none" in lines
+    assert "sent 2; safe 4 of 4 in 2 splits; oldest row not safe: none" in lines
     words = [line.split() for line in lines]
     assert ["Sex", "M", "1"] in words
     assert ["Rings", "number", "1"] in words
