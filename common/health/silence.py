@@ -41,7 +41,8 @@ class Silence(Struct):
         if not silent:
             return ""
         names = " and ".join(f"{host}:{port}" for host, port in sorted(silent))
-        return f"{names} {'has' if len(silent) == 1 else 'have'} not answered for {max(silent.values()):.0f} s"
+        # Half a second counts as one: Python rounds 2.5 to 2.
+        return f"{names} {'has' if len(silent) == 1 else 'have'} not answered for {int(max(silent.values()) + 0.5)} s"
 
     def _silent_s(self, address: Address) -> float:
         """For how long at least."""

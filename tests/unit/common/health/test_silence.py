@@ -26,7 +26,7 @@ ANSWERED = [Contact(2.0, waits=False), Contact(2.0, waits=True)]
 def test_a_broker_that_owes_an_answer_for_long_enough_is_silent() -> None:
     # The first look hears its earlier answer.
     assert looked(*[WAITS] * LOOKS).reason == ""
-    assert looked(*[WAITS] * (LOOKS + 1)).reason == "here:9092 has not answered for 2 s"
+    assert looked(*[WAITS] * (LOOKS + 1)).reason == "here:9092 has not answered for 3 s"
     assert looked(*[WAITS] * (LOOKS + 7)).reason == "here:9092 has not answered for 4 s"
 
 
