@@ -31,7 +31,7 @@ class TopApp(App[str]):
     TITLE = "nacre top"
     first_list = 0
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (140, "-wide")]  # noqa: RUF012 - textual's own
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (170, "-wide")]  # noqa: RUF012 - textual's own
     VERTICAL_BREAKPOINTS = [(0, "-low"), (40, "-tall")]  # noqa: RUF012 - textual's own
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit"),

@@ -25,7 +25,8 @@ _INTERVAL_S = 1.0
 _LONGEST_INTERVAL_S = 3600.0
 _DESCRIPTION = """\
 Show the whole pipeline on the terminal, live: the topology with its rates, files, categories, replicas, rejected rows,
-the balance and the receipts. / filters, s sorts, 1 to 6 choose a list, arrows scroll, q or Ctrl-C ends it.
+the balance and the receipts. / filters, s sorts, 1 to 6 choose a list, up and down scroll, left and right
+change lists, q or Ctrl-C ends it.
 
 It asks what `nacre status` asks: it joins no group, writes nothing, creates nothing, and takes at most 5 % of a core.
 While no broker answers it says so, and the last figures stay. Where stdout is no terminal, or with --plain, it prints

@@ -17,7 +17,7 @@ _UNKNOWN = "-"
 _WHOLE = 100
 _ALL = "all rows"
 # Ingest rejects a row before any split sees it.
-_BY_INGEST = "(ingest)"
+EVERY_SPLIT = "every split"
 _DELIVERIES = {
     Delivery.DELIVERED: "green",
     Delivery.UNDER_WAY: "cyan",
@@ -131,7 +131,7 @@ def _reasons(view: View) -> list[Reason]:
 
 
 def _reason_cells(reason: Reason, whole: Mapping[str, float]) -> Sequence[Cell]:
-    return reason.split or _BY_INGEST, reason.code, f"{reason.rows:,}", Bar(reason.rows / whole[_ALL])
+    return reason.split or EVERY_SPLIT, reason.code, f"{reason.rows:,}", Bar(reason.rows / whole[_ALL])
 
 
 def _balance_cells(balance: SplitBalance, _: Mapping[str, float]) -> Sequence[Cell]:
@@ -197,9 +197,9 @@ PANELS = (
     ),
     Panel(
         "rejected",
-        (Column("split", 16), Column("reason", 16), Column("rows", 13, is_number=True), Column("")),
+        (Column("split", 16), Column("code", 16), Column("rows", 13, is_number=True), Column("")),
         _reasons,
-        lambda each: f"{each.split or _BY_INGEST} {each.code}",
+        lambda each: f"{each.split or EVERY_SPLIT} {each.code}",
         _reason_cells,
         (Sort("rows"), Sort("split", lambda each: (each.split, each.code))),
         lambda view: {_ALL: max(view.rejected.values(), default=1)},
@@ -212,7 +212,7 @@ PANELS = (
             Column("replayed", 8, is_number=True),
             Column("in files", 11, is_number=True),
             Column("rejected", 8, is_number=True),
-            Column("again", 7, is_number=True),
+            Column("and replayed", 12, is_number=True),
             Column("under way", 9, is_number=True),
         ),
         lambda view: view.balance,
@@ -223,7 +223,7 @@ PANELS = (
     Panel(
         "receipts",
         (
-            Column("safe UTC", 8),
+            Column("safe at", 8),
             Column("rows", 13, is_number=True),
             Column("rejected", 9, is_number=True),
             Column("p50 ms", 7, is_number=True),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from ops.status.report import lines_of
 from ops.text_table import text_table
 from ops.top.head import safe_line
+from ops.top.panels import EVERY_SPLIT
 from ops.view.view import View
 
 _MOST_SHOWN = 10
@@ -19,13 +20,14 @@ def plain_lines(view: View, where: str) -> Iterator[str]:
     yield from _categories(view)
     if view.rejected:
         yield ""
-        rows = [(split or "(ingest)", code, f"{count:,}") for (split, code), count in view.rejected.items()]
-        yield from _table(("split", "reason", "rejected"), rows)
+        rows = [(split or EVERY_SPLIT, code, f"{count:,}") for (split, code), count in view.rejected.items()]
+        yield from _table(("split", "code", "rejected"), rows)
     if view.balance:
         yield ""
         names = ("rows", "replayed", "in_files", "rejected", "rejected_and_replayed", "missing")
         balances = [(each.split, *(f"{getattr(each, name):,}" for name in names)) for each in view.balance]
-        yield from _table(("balance", "read", "replayed", "in files", "rejected", "sent again", "under way"), balances)
+        headings = ("balance", "read", "replayed", "in files", "rejected", "rejected and replayed", "under way")
+        yield from _table(headings, balances)
     yield from _receipts(view)
 
 
