@@ -45,9 +45,9 @@ Serve one page that shows the pipeline as it runs: the topology, rates, lag and 
 rejected rows, receipts and the balance. It changes nothing, joins no group, and takes the broker and the topics from
 the services' environment variables, KAFKA_* and TOPIC_PREFIX.
 
-The page shows rows and names of files. Only this machine reaches it, unless --host says otherwise: then those who
-read it need a token, which is NACRE_WEB_TOKEN or is made up and printed as a link. It speaks HTTP: put a proxy with
-TLS before it where the network is not yours.
+The page shows rows and names of files. Only this machine reaches it, unless --host says otherwise; then readers
+need a token: NACRE_WEB_TOKEN, or one that is generated and printed as a link. It speaks HTTP: put a proxy with TLS
+before it where the network is not yours.
 
 SIGINT or SIGTERM end it with 0. 78: a setting or a permission is wrong, or the port is taken. 1: a record is malformed.
 """
@@ -103,7 +103,7 @@ def _read_options(argv: Sequence[str]) -> Options:
         action="append",
         default=[],
         metavar="NAME",
-        help="a further name that it goes by in browsers, as of a proxy; may be repeated",
+        help="another name under which browsers reach it, such as a proxy's; may be repeated",
     )
     folder = Path(os.environ.get("OUTPUT_DIR") or "out")
     add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")

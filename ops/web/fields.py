@@ -58,9 +58,9 @@ def fields_of(view: View, where: str) -> Fields:
                 "split": _cut(each.split),
                 "rows": each.rows,
                 "in_files": each.in_files,
-                # All that ever were, so that the line adds up.
-                "rejected": each.rejected + each.rejected_and_replayed,
+                "rejected": each.rejected,
                 "replayed": each.replayed,
+                "rejected_and_replayed": each.rejected_and_replayed,
                 "missing": each.missing,
             }
             for each in view.balance

@@ -105,7 +105,7 @@ function* replicas(stages) {
 }
 
 function balanceRow(split) {
-  return make("tr", {}, make("th", { scope: "row" }, foreign(split.split)), figure(number(split.rows)), figure(number(split.in_files)), figure(number(split.rejected)), figure(number(split.replayed)), figure(number(split.missing)));
+  return make("tr", {}, make("th", { scope: "row" }, foreign(split.split)), figure(number(split.rows)), figure(number(split.replayed)), figure(number(split.in_files)), figure(number(split.rejected)), figure(number(split.rejected_and_replayed)), figure(number(split.missing)));
 }
 
 function balanceSummary({ balance, safe_rows: safe }) {
