@@ -48,8 +48,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--kill",
         action="store_true",
-        help="kill the services with -9 again and again, and start them again (of 1,000,000 rows, without --rows); "
-        "where stdout is a terminal, also on the key k",
+        help="kill the services with -9 and restart them, again and again (1,000,000 rows unless --rows says otherwise)"
+        "; on a terminal, k kills the next one at once",
     )
     parser.add_argument("--rows", type=_positive, metavar="N", help="repeat the input's rows until there are N")
     parser.add_argument(

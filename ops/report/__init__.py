@@ -1,1 +1,1 @@
-"""`nacre report`: one page of an output folder, to be mailed and archived."""
+"""`nacre report`: one page of an output folder, to mail or archive."""

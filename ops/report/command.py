@@ -1,4 +1,4 @@
-"""`nacre report OUT`: one HTML file that says what a run has delivered, to be mailed and archived."""
+"""`nacre report OUT`: one HTML file that says what a run has delivered, to mail or archive."""
 
 import os
 import sqlite3
@@ -29,10 +29,12 @@ Write one HTML file that says what a run has delivered: whether it is complete, 
 categories, rejected rows, latencies. It needs neither Kafka nor a network, nor does a browser that shows it.
 
 It reads the output folder alone and changes nothing in it, also while sinks are at work: then the report is of that
-moment, and says that the run is not finished. Files are not read: `nacre verify` does that.
+moment, and says that the run is not finished. It does not check what
+category files hold: `nacre verify` does that.
 
-The report shows paths of sources and files, names of categories, and the first rejected rows: look at who gets it.
---without-rows leaves out the rows. The {MOST_LISTED} largest sources and categories are listed, or all with --all.
+The report shows paths of sources and files, names of categories, and the first rejected rows: check who will receive
+it. --without-rows leaves out the rows. It lists {MOST_LISTED} sources, undelivered ones first, and the {MOST_LISTED}
+largest categories; --all lists everything.
 
 Exit code 0: the report is written, whatever it says. 1: a file or a ledger cannot be read or written. 78: a path is
 wrong.

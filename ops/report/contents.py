@@ -77,11 +77,13 @@ class Contents(Struct, frozen=True):
     """Everything that a report shows of a folder.
 
     `sources` are the first of those that are not delivered, and then the largest. `rows_read` are the rows before the
-    latest end of each source. `safe_times` and `latencies` have a row once for each split.
+    latest end of each source. With `may_grow`, a partition may still get rows. `safe_times` and `latencies` have a row
+    once for each split.
     """
 
     root: Path
     verdict: Verdict
+    may_grow: bool
     success: Success | None
     origins: Origins
     sources: Sequence[SourceLine]

@@ -54,6 +54,7 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
         return Contents(
             root=root,
             verdict=judge(report, Marks(frozenset(ledgers.formats), seals, success is not None)),
+            may_grow=any(seal is not SealState.SEALED for seal in seals),
             success=success,
             origins=_origins(root, ledgers, facts, success, lines),
             sources=lines,
