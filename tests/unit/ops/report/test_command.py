@@ -76,6 +76,7 @@ def test_a_complete_run_says_so_and_its_figures_are_those_of_the_rows(tmp_path: 
         ["all", "101", "0", "101", "0", "0", "0"],
     ]
     assert {row[-1] for row in balance[1:]} == {"yes"}
+    assert balance[0][-2:] == ["Missing", "Closes"]
     assert page.tables["rejected"][0][1:] == [["every split", "fields", "1", "0"], ["Rings", "number", "1", "0"]]
     shown = [row[1:] for row in page.tables["rejected"][1][1:]]
     assert sorted(shown) == [
@@ -211,7 +212,9 @@ def test_the_page_can_be_left_without_rejected_rows(tmp_path: Path) -> None:
     assert page.tables["rejected"][0][1:] == [["every split", "fields", "1", "0"]]
 
 
-def test_a_source_under_way_is_named_with_what_it_lacks_and_its_rows_are_missing(tmp_path: Path) -> None:
+def test_a_source_under_way_is_named_with_what_it_lacks_and_its_rows_are_missing_once_the_run_has_ended(
+    tmp_path: Path,
+) -> None:
     delivered(tmp_path, "*", {"a.csv": HEADER + rows(10), "b.csv": HEADER + rows(5)})
     change_ledgers(tmp_path, "UPDATE tallies SET rows = rows - 3 WHERE source LIKE '%/a.csv' AND kind = 'read'")
     change_ledgers(tmp_path, "DELETE FROM passed WHERE source LIKE '%/a.csv' AND split = ''")
@@ -219,8 +222,11 @@ def test_a_source_under_way_is_named_with_what_it_lacks_and_its_rows_are_missing
     page = reported(tmp_path)
     assert page.title == "out: not complete"
     assert "3 of 10 rows are not safe yet in split all" in page.texts["verdict"]
-    assert page.tables["balance"][0][1] == ["all", "15", "0", "12", "0", "0", "3", "no"]
+    heading, line = page.tables["balance"][0]
+    assert (heading[-2], line) == ("Under way", ["all", "15", "0", "12", "0", "0", "3", "no"])
     assert [row[1] for row in page.tables["sources"][0][1:] if len(row) > 1] == ["under way", "delivered"]
+    finish(tmp_path, 2, 15)
+    assert reported(tmp_path).tables["balance"][0][0][-2] == "Missing"
 
 
 def test_what_is_wrong_is_said_at_the_top(tmp_path: Path) -> None:
