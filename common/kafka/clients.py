@@ -34,6 +34,9 @@ install()
 
 # A broker's limit for a request, which takes one batch per partition.
 _MAX_REQUEST_BYTES = 100 * 2**20
+# A sender has one batch of a partition under way at a time. With aiokafka's 16 KiB, what many small sources bring would
+# take thousands of requests, one after the other.
+_SENT_BYTES = 2**18
 # For all partitions together; a larger batch comes alone. Several copies are in memory at once, and larger fetches are
 # no faster.
 _FETCH_BYTES = 2**20
@@ -176,7 +179,11 @@ async def open_producer(
 async def open_sender(settings: ServiceSettings, client_id: str) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer without transactions: what it sends may come twice."""
     producer = AIOKafkaProducer(
-        client_id=client_id, acks="all", max_request_size=_MAX_REQUEST_BYTES, **connection(settings)
+        client_id=client_id,
+        acks="all",
+        max_batch_size=min(_SENT_BYTES, settings.max_batch_bytes),
+        max_request_size=_MAX_REQUEST_BYTES,
+        **connection(settings),
     )
     try:
         await producer.start()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from itertools import islice
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -11,6 +12,9 @@ from common.batches.record_runs import Headers
 from common.broker_errors.refusals import refusal_of_records
 from common.kafka.clients import open_sender
 from common.settings import ServiceSettings
+
+# Records that are handed to the client before others get their turn.
+_AT_ONCE = 500
 
 # Key, value (None: delete what the topic has under the key), and headers.
 KeyedRecord = tuple[bytes, bytes | None, Headers]
@@ -24,14 +28,19 @@ class Sender:
         self._opened = opened
         self._client: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     async def send(self, topic: str, records: Iterable[KeyedRecord]) -> None:
         """Send keys, values and headers, and wait until the broker has them."""
         client = await self._open()
+        sent: list[asyncio.Future[object]] = []
         try:
-            sent = [
-                await client.send(topic, value, key, partition=0, headers=headers) for key, value, headers in records
-            ]
+            waiting = iter(records)
+            while some := list(islice(waiting, _AT_ONCE)):
+                # Of those that wait for room in aiokafka's batch, the same one gets it each time. Without turns the
+                # others get none until it has sent everything, and fail once they have waited for a request's timeout.
+                async with self._turn:
+                    sent += [await client.send(topic, value, key, 0, headers=headers) for key, value, headers in some]
             await asyncio.gather(*sent)
         except KafkaError as error:
             # aiokafka's error names no topic.
