@@ -35,7 +35,7 @@ from ops.kafka import jars
 from ops.kafka.deferred_signals import deferred_signals
 from ops.kafka.jars import LocalKafkaError
 from ops.kafka.local import LocalKafka
-from ops.top.screen import place_of
+from ops.place import place_of
 from ops.verify.command import verify
 from ops.verify.report import WELL
 from ops.verify.settings import read_arguments

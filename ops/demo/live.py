@@ -16,6 +16,7 @@ from ops.status.observation import SINK
 from ops.top.app import TopApp
 from ops.top.panels import PANELS
 from ops.top.screen import run_on_terminal
+from ops.view.gathering import closes
 from ops.view.view import Trouble, View
 from ops.view.watching import ViewOptions
 
@@ -107,14 +108,16 @@ class LiveView(TopApp):
 
 def show_on_terminal(settings: ServiceSettings, output_dir: Path, view: LiveView) -> None:
     """Show it until the services have ended, or a signal comes. Raises DemoError where one fails."""
-    run_on_terminal(settings, ViewOptions(output_dir, _LOOK_INTERVAL_S), view)
+    code = run_on_terminal(settings, ViewOptions(output_dir, _LOOK_INTERVAL_S), view)
     if view.failure is not None:
         raise view.failure
+    if code:
+        raise DemoError("the terminal view failed: see above, and use --plain")
 
 
 def is_closed(view: View) -> bool:
     """Whether every row is safe, and a receipt says so."""
-    return bool(view.balance and view.receipts) and not any(each.missing for each in view.balance)
+    return bool(view.balance and view.receipts) and all(map(closes, view.balance))
 
 
 def stage_lines(view: View) -> Iterator[str]:

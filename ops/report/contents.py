@@ -30,7 +30,7 @@ class SourceLine(Struct, frozen=True):
 
 
 class CategoryLine(Struct, frozen=True):
-    """A category of one schema: its rows, their bytes before any compression, and the first of its files."""
+    """A category, of whatever schema: its rows, their bytes before any compression, and the first of its files."""
 
     split: str
     category: Category
@@ -77,8 +77,9 @@ class Contents(Struct, frozen=True):
     """Everything that a report shows of a folder.
 
     `sources` are the first of those that are not delivered, and then the largest. `rows_read` are the rows before the
-    latest end of each source. With `may_grow`, a partition may still get rows. `safe_times` and `latencies` have a row
-    once for each split.
+    latest end of each source, or, with those of sources that are forgotten, the most that a split knows of. With
+    `may_grow`, a partition may still get rows. `has_older_rows`: some were written in format 1. `safe_times` and
+    `latencies` have a row once for each split.
     """
 
     root: Path
@@ -92,6 +93,7 @@ class Contents(Struct, frozen=True):
     receipt_count: int
     rows_read: int
     splits: Sequence[SplitBalance]
+    has_older_rows: bool
     categories: Categories
     rejected: Sequence[RejectedSum]
     rejected_in_file: int

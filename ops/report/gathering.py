@@ -24,7 +24,7 @@ from ops.verify.files import check_length
 from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.receipts import check_receipts
 from ops.verify.report import Report, ReportedFinding
-from ops.view.gathering import rejected_by_reason
+from ops.view.gathering import has_older_rows, rejected_by_reason
 from services.sink.disk.folder import read_folder_id
 from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.ledger.inventory import facts_of
@@ -49,6 +49,7 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
         listed = sources if lists_all else heapq.nsmallest(MOST_LISTED, sources, key=_importance)
         lines = [_with_receipt(root, line) for line in sorted(listed, key=_importance)]
         safe = split_up(ledgers.sums(), ledgers.rejected)
+        splits = balances(safe, read)
         latencies = sum_latencies(ledgers.latencies())
         refused = next((file for file in ledgers.parts(REJECTED_KEY) if file.length), None)
         return Contents(
@@ -61,8 +62,9 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
             source_count=len(sources),
             delivered_count=report.counts.get("sources_delivered", 0),
             receipt_count=report.counts.get("receipts", 0),
-            rows_read=sum(each.rows or 0 for each in sources),
-            splits=balances(safe, read),
+            rows_read=max((sum(each.rows or 0 for each in sources), *(each.rows for each in splits))),
+            splits=splits,
+            has_older_rows=1 in ledgers.formats or has_older_rows(safe),
             categories=_list_categories(ledgers, lists_all=lists_all),
             rejected=sum_rejected(safe.of_rejected),
             rejected_in_file=refused.rows if refused else 0,
@@ -114,14 +116,14 @@ def _with_receipt(root: Path, line: SourceLine) -> SourceLine:
 
 def _list_categories(ledgers: Ledgers, *, lists_all: bool) -> Categories:
     found = Categories()
-    for key, rows, size, files in ledgers.categories():
+    for keys, rows, size, files in ledgers.categories():
         found.count += 1
         found.rows += rows
         found.size += size
         found.files += files
         if lists_all or found.count <= MOST_LISTED:
-            _, split, category = parse_file_key(key)
-            parts = ledgers.parts(key)
+            _, split, category = parse_file_key(keys[0])
+            parts = [file for key in keys for file in ledgers.parts(key) if file.length]
             names = tuple(file.name for file in (parts if lists_all else parts[:MOST_FILES]))
             found.lines.append(CategoryLine(split, category, rows, size, files, names))
     return found

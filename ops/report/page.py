@@ -16,8 +16,8 @@ from ops.pages.assets import LOOK, asset
 from ops.report import plots
 from ops.report.contents import Contents
 from ops.report.gathering import MOST_FILES, MOST_LISTED
-from ops.report.sums import closes
 from ops.verify.balance import Standing
+from ops.view.gathering import closes
 from services.sink.tallies.latencies import bound_of
 
 _FOLDER = files("ops.report") / "templates"

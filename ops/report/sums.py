@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from common.protocol.position import digest
 from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, total
 from ops.verify.balance import Balance, Known
-from ops.view.gathering import balance, rejected_by_reason
+from ops.view.gathering import named_balance, rejected_by_reason
 from ops.view.ledgers import SafeRows
 from ops.view.view import SplitBalance
 
@@ -48,22 +47,21 @@ def read_of(known: Known, found: Balance) -> Mapping[str, int]:
 
 
 def sum_read(sources: Iterable[Mapping[str, int]], forgotten: Known) -> dict[str, int]:
-    """The rows read of all sources by split, those of sources that are `forgotten` as well."""
+    """The rows read of all sources by split, those of sources that are `forgotten` as well.
+
+    Once all are forgotten, nothing says which splits are in use: all that have rows are.
+    """
     read: Counter[str] = Counter()
     for each in sources:
         read.update(each)
+    if not read:
+        read.update({key.split: 0 for tallies in forgotten.tallies.values() for key in tallies if key.split})
     return {split: rows + _safe(forgotten, split) for split, rows in read.items()}
 
 
 def balances(safe: SafeRows, read: Mapping[str, int]) -> Sequence[SplitBalance]:
     """The balance of each split; none where rows were written in format 1, of which nothing more is known."""
-    return [each for split in sorted(read) for each in balance(safe, read[split], frozenset({digest(split)}))]
-
-
-def closes(found: SplitBalance) -> bool:
-    """Whether what went in has come out."""
-    came_out = found.in_files + found.rejected + found.rejected_and_replayed
-    return found.rows + found.replayed == came_out
+    return list(named_balance(safe, read))
 
 
 def sum_rejected(of_rejected: Mapping[Counted, int]) -> list[RejectedSum]:

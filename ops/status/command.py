@@ -22,6 +22,7 @@ from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from common.waiting import within
 from ops.command_line import discard_output, keep_clients_quiet, refusal_of
+from ops.place import place_of
 from ops.status.figures import Figures, figures
 from ops.status.observing import Observer
 from ops.status.report import fields_of, lines_of, trouble_fields
@@ -65,7 +66,7 @@ class _Screen:
     def __init__(self, options: Options, settings: ServiceSettings) -> None:
         self._options = options
         self._prefix = settings.topic_prefix
-        self._where = f"{settings.topic_prefix}* at {settings.kafka_bootstrap_servers}"
+        self._where = place_of(settings)
         self._clears = options.watches and not options.as_json and sys.stdout.isatty()
         self._trouble = ""
 

@@ -1,9 +1,10 @@
 """How many rows there are between two offsets of a partition.
 
 Offsets do not say so: transaction markers, marks and ends of sources take offsets too, and at rest such a marker is the
-last that a partition has. What is left behind a position is therefore read, up to a limit for each look; of more than
-that the number is an estimate, by the share of rows in what was read. A position that stands still is counted on from
-one look to the next, so that its number becomes exact.
+last that a partition has. What is left behind a position is therefore read, up to a limit for each look, and at least
+once in each partition whose first row is not known; of more than that the number is an estimate, by the share of rows
+in what was read. A position that stands still is counted on from one look to the next, so that its number becomes
+exact.
 """
 
 from collections.abc import Mapping
@@ -76,7 +77,10 @@ class RowCounter:
         for partition, end in ends.items():
             count = self._counts[partition]
             before = _Count(count.begin, count.to, count.rows)
-            while left > 0 and count.to < end:
+            # Each is read once at least until its first row is known: others' rows do not hide how old that is.
+            is_due = count.oldest_ms is None
+            while (left > 0 or is_due) and count.to < end:
+                is_due = False
                 batches = await read_on(reader, partition, _TIMEOUT_MS)
                 left -= sum(len(batch.content) for batch in batches)
                 to = await reader.position(partition)

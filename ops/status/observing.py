@@ -100,6 +100,14 @@ class Observer:
         assert self._clients is not None  # noqa: S101 - it is connected
         admin, reader = self._clients.admin, self._clients.reader
         existing = await self._find_topics(admin)
+        ids = {name: topic.id for name, topic in existing.items()}
+        # Before what was read, which then is no less than what is safe, however long the disk takes. Paces divide by
+        # the time between two looks: all that they are of is read right beside its moment.
+        written = await self._ledgers.read(
+            lambda: self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), None
+        )
+        ledgers_trouble = self._ledgers.trouble
+        rows_in_files, rows_rejected = (None, None) if written is None else written
         known = self._known
         for values, topic in (
             (known.progress, self._topics.progress),
@@ -110,12 +118,6 @@ class Observer:
                 await know_topics(reader, known.ids)
                 await values.read(reader, partitions_of(topic, existing[topic].partitions))
         sources, runs = self._sources()
-        ids = {name: topic.id for name, topic in existing.items()}
-        # Paces divide by the time between two looks: all that they are of is read right beside this moment.
-        written = await self._ledgers.read(
-            lambda: self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), None
-        )
-        rows_in_files, rows_rejected = (None, None) if written is None else written
         at_s, at_ms = time.monotonic(), round(time.time() * 1000)
         to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
         to_sink = (
@@ -152,6 +154,7 @@ class Observer:
             rows_in_files,
             rows_rejected,
             frozenset(held.name for each in positions.values() for group in _in_use(each) for held in group.splits),
+            ledgers_trouble,
         )
 
     async def _find_topics(self, admin: AIOKafkaAdminClient) -> dict[str, Topic]:

@@ -21,11 +21,14 @@ from ops.top.style import CSS
 from ops.view.view import Trouble, View
 
 _CLOCK_S = 1.0
+# Figures are old after so long, or three times as long as it takes from one look to the next.
+_OLD_S = 20.0
+_MS_PER_S = 1000
 _WAITING = "looking for the first figures"
 
 
 class TopApp(App[str]):
-    """`where` names the pipeline; `clock_ms` gives the time, in ms since 1970."""
+    """`where` names the pipeline; looks are `interval_s` apart; `clock_ms` gives the time, in ms since 1970."""
 
     CSS = CSS
     TITLE = "nacre top"
@@ -45,11 +48,18 @@ class TopApp(App[str]):
         Binding("left", "next_panel(-1)", "previous"),
     ]
 
-    def __init__(self, where: str, clock_ms: Callable[[], int] = lambda: round(time.time() * 1000)) -> None:
+    def __init__(
+        self,
+        where: str,
+        interval_s: float = 1.0,
+        clock_ms: Callable[[], int] = lambda: round(time.time() * 1000),
+    ) -> None:
         super().__init__()
         self.theme = "ansi-dark" if "ansi-dark" in self.available_themes else self.theme
         self._where = where
         self._clock_ms = clock_ms
+        self._old_s = max(_OLD_S, 3 * interval_s)
+        self._gap_s = 0.0
         self._view: View | None = None
         self._trouble: Trouble | None = None
         self._chosen = 0
@@ -93,6 +103,8 @@ class TopApp(App[str]):
             if self._trouble is None or self._trouble.text != found.text:
                 self._trouble = found
         else:
+            at_ms = found.figures.at_ms
+            self._gap_s = 0.0 if self._view is None else (at_ms - self._view.figures.at_ms) / _MS_PER_S
             self._view, self._trouble = found, None
         self._redraw()
 
@@ -181,18 +193,25 @@ class TopApp(App[str]):
         self._foot.update(self._foot_line(width))
 
     def _show_banner(self) -> None:
-        is_old = self._trouble is not None
-        if not is_old and not self._banner.display:
+        text = self._why_old()
+        if not text and not self._banner.display:
             return
-        self._banner.display = is_old
-        self.screen.set_class(is_old and self._view is not None, "old")
-        if self._trouble is None:
+        if not self.screen_stack:
+            # It is ending, and the clock has ticked once more.
             return
-        text = self._trouble.text
-        if self._view is not None:
-            old_s = (self._clock_ms() - self._view.figures.at_ms) / 1000
-            text += f"; what is below is {age(max(1.0, old_s))} old"
+        self._banner.display = bool(text)
+        self.screen.set_class(bool(text) and self._view is not None, "old")
         self._banner.update(Text(printable(text)))
+
+    def _why_old(self) -> str:
+        """Why what is shown is old, and how old it is; "" if it is not."""
+        if self._view is None:
+            return "" if self._trouble is None else self._trouble.text
+        old_s = (self._clock_ms() - self._view.figures.at_ms) / _MS_PER_S
+        if self._trouble is None and old_s <= max(self._old_s, 3 * self._gap_s):
+            return ""
+        why = "no new figures have come" if self._trouble is None else self._trouble.text
+        return f"{why}; what is below is {age(max(1.0, old_s))} old"
 
     def _tab_line(self, width: int) -> Text:
         line = Text(no_wrap=True)

@@ -15,8 +15,9 @@ from common.log.client_warnings import keep_last_warning
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from ops.command_line import discard_output, keep_clients_quiet
+from ops.place import place_of
 from ops.top.plain import plain_lines
-from ops.top.screen import place_of, run_on_terminal
+from ops.top.screen import run_on_terminal
 from ops.view.view import Trouble
 from ops.view.watching import ViewOptions, views
 
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> int:
         if given.plain or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             asyncio.run(_print_views(settings, options))
         else:
-            run_on_terminal(settings, options)
+            return run_on_terminal(settings, options)
     except ServiceError as error:
         sys.stderr.write("".join(f"{_PROGRAM}: {printable(line)}\n" for line in str(error).splitlines()))
         return error.exit_code

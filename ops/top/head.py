@@ -29,11 +29,15 @@ def head_of(view: View, where: str, width: int) -> Text:
 
 def safe_line(view: View, separator: str) -> str:
     """What is sent apart from what is safe, and how old the oldest row is that is not."""
-    safe = "not known: no ledgers at hand" if view.safe_rows is None else f"{view.safe_rows:,}"
+    safe = f"not known: {view.ledgers_trouble or 'no ledgers at hand'}"
+    if view.safe_rows is not None:
+        safe = f"{view.safe_rows:,}"
     if view.balance:
         splits = len(view.balance)
         whole = sum(each.rows + each.replayed for each in view.balance)
         safe += f" of {whole:,} in {splits} split{'' if splits == 1 else 's'}"
+        if surplus := sum(each.surplus for each in view.balance):
+            safe += f", {surplus:,} more than was read"
     return separator.join(
         (f"sent {view.sent_rows:,}", f"safe {safe}", f"oldest row not safe: {age(view.oldest_unsafe_s)}")
     )

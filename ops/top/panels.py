@@ -47,6 +47,8 @@ class Panel(Struct, frozen=True):
     sorts: tuple[Sort, ...]
     scale_of: Callable[[View], Mapping[str, float]] = lambda _: {}
     count_of: Callable[[View], int | None] = lambda _: None
+    # Where only some are listed, which.
+    listed: str = "first"
 
 
 class ShownReplica(Struct, frozen=True):
@@ -77,11 +79,16 @@ def chosen(panel: Panel, view: View, wanted: str, order: int, *, is_reversed: bo
 
 
 def title_of(panel: Panel, view: View, shown: int) -> str:
-    """The panel's name, and how many of how many items are shown."""
+    """The panel's name, and how many of how many items are shown: a filter sees no more than are listed."""
     listed = len(panel.items_of(view))
     count = panel.count_of(view)
     total = listed if count is None else count
-    return f"{panel.name} {total:,}" if shown == total else f"{panel.name} {shown:,} of {total:,}"
+    if shown == total:
+        return f"{panel.name} {total:,}"
+    if listed == total:
+        return f"{panel.name} {shown:,} of {total:,}"
+    which = f"the {panel.listed} {listed:,}"
+    return f"{panel.name} {which if shown == listed else f'{shown:,} of {which}'} ({total:,} in all)"
 
 
 def _file_cells(file: SourceFigures, _: Mapping[str, float]) -> Sequence[Cell]:
@@ -99,7 +106,9 @@ def _category_cells(category: CategoryRows, whole: Mapping[str, float]) -> Seque
 def _whole_bars(view: View) -> dict[str, float]:
     """How many rows a full bar stands for, by split: what its largest category will have once all files are safe."""
     safe = {
-        each.split: 1 - each.missing / (each.rows + each.replayed) for each in view.balance if each.rows + each.replayed
+        each.split: 1 - max(0, each.missing) / (each.rows + each.replayed)
+        for each in view.balance
+        if each.rows + each.replayed
     }
     sized = [each for each in view.figures.sources if each.size]
     size, read = sum(each.size or 0 for each in sized), sum(each.read_bytes for each in sized)
@@ -135,7 +144,10 @@ def _reason_cells(reason: Reason, whole: Mapping[str, float]) -> Sequence[Cell]:
 
 
 def _balance_cells(balance: SplitBalance, _: Mapping[str, float]) -> Sequence[Cell]:
-    missing = Styled(f"{balance.missing:,}", "yellow") if balance.missing else Styled("0", "green")
+    if balance.surplus:
+        missing = Styled(f"{balance.surplus:,} more", "red")
+    else:
+        missing = Styled(f"{balance.missing:,}", "yellow" if balance.missing else "green")
     return (
         balance.split,
         f"{balance.rows:,}",
@@ -186,6 +198,7 @@ PANELS = (
         ),
         _whole_bars,
         lambda view: view.category_count,
+        "largest",
     ),
     Panel(
         "replicas",
@@ -240,5 +253,6 @@ PANELS = (
             Sort("name", lambda each: each.source),
         ),
         count_of=lambda view: view.receipt_count,
+        listed="latest",
     ),
 )

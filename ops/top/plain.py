@@ -24,8 +24,11 @@ def plain_lines(view: View, where: str) -> Iterator[str]:
         yield from _table(("split", "code", "rejected"), rows)
     if view.balance:
         yield ""
-        names = ("rows", "replayed", "in_files", "rejected", "rejected_and_replayed", "missing")
-        balances = [(each.split, *(f"{getattr(each, name):,}" for name in names)) for each in view.balance]
+        names = ("rows", "replayed", "in_files", "rejected", "rejected_and_replayed")
+        balances = [
+            (each.split, *(f"{getattr(each, name):,}" for name in names), f"{max(0, each.missing):,}")
+            for each in view.balance
+        ]
         headings = ("balance", "read", "replayed", "in files", "rejected", "rejected and replayed", "under way")
         yield from _table(headings, balances)
     yield from _receipts(view)

@@ -6,27 +6,27 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 
 from common.settings import ServiceSettings
+from ops.place import place_of
 from ops.top.app import TopApp
 from ops.top.feed import watch_in_background
 from ops.view.view import Trouble, View
 from ops.view.watching import ViewOptions
 
 
-def place_of(settings: ServiceSettings) -> str:
-    """Which pipeline this is, for people."""
-    return f"{settings.topic_prefix}* at {settings.kafka_bootstrap_servers}"
+def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp | None = None) -> int:
+    """Show the pipeline until someone ends it: 0, or another number if the view failed and has said why.
+
+    Raises ServiceError for what waiting does not mend, once the terminal is as it was.
+    """
+    return asyncio.run(_show(settings, options, app or TopApp(place_of(settings), options.interval_s)))
 
 
-def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp | None = None) -> None:
-    """Show the pipeline until someone ends it. Raises ServiceError for what waiting does not mend."""
-    asyncio.run(_show(settings, options, app or TopApp(place_of(settings))))
-
-
-async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) -> None:
+async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) -> int:
     loop, failed = asyncio.get_running_loop(), list[Exception]()
 
     def show(found: View | Trouble) -> None:
         # The next look waits until this one is on the screen, so drawing counts as its cost.
+        # Once the view has ended, or while it does, nothing is shown.
         with suppress(RuntimeError, CancelledError):
             app.call_from_thread(app.show, found)  # type: ignore[arg-type]  # mypy infers no result of a coroutine
 
@@ -44,3 +44,4 @@ async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) ->
     await app.run_async()
     if failed:
         raise failed[0]
+    return app.return_code or 0

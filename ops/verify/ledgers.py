@@ -49,9 +49,11 @@ _PASSED = """
 SELECT p.source, p.split, p.number, p.copies, e.ended, p.tallies
 FROM passed p JOIN ends e ON e.source = p.source AND e.number = p.number
 """
+# A category's files of all schemas: their keys are JSON, alike from the field `split` on.
 _CATEGORIES = """
-SELECT key, sum(rows), sum(length), count(*) FROM files WHERE split IS NOT NULL AND length > 0 GROUP BY key
-ORDER BY 2 DESC, key
+SELECT group_concat(DISTINCT hex(key)), sum(rows), sum(length), count(*) FROM files
+WHERE split IS NOT NULL AND length > 0 GROUP BY substr(key, instr(key, CAST('"split":' AS BLOB)))
+ORDER BY 2 DESC, min(key)
 """
 _SUMS = "SELECT ledger, split, kind, code, sum(rows) FROM tallies GROUP BY ledger, split, kind, code"
 # Of the rows that are in files, or rejected.
@@ -168,9 +170,10 @@ class Ledgers:
         found = self._db.execute(f"{_ONE_FILE} WHERE key = ? ORDER BY part", (key,))
         return [file_from_row(row[0], row[1:]) for row in found]
 
-    def categories(self) -> Iterator[tuple[bytes, int, int, int]]:
-        """The key of each category that has files, its rows, their bytes and the number of files; most rows first."""
-        yield from self._db.execute(_CATEGORIES)
+    def categories(self) -> Iterator[tuple[list[bytes], int, int, int]]:
+        """Each category that has files: its keys, one by schema, rows, bytes, number of files; most rows first."""
+        for keys, rows, size, files in self._db.execute(_CATEGORIES):
+            yield sorted(map(bytes.fromhex, keys.split(","))), rows, size, files
 
     def has_name(self, path: str) -> bool:
         """Whether some file may have this name."""

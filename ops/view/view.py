@@ -7,8 +7,19 @@ from msgspec import Struct, field
 from ops.status.figures import Figures
 from ops.status.watching import Trouble
 
-__all__ = ["MOST_CATEGORIES", "MOST_RECEIPTS", "CategoryRows", "ShownReceipt", "SplitBalance", "Trouble", "View"]
+__all__ = [
+    "MOST_CATEGORIES",
+    "MOST_RECEIPTS",
+    "NO_ROW_SAFE",
+    "CategoryRows",
+    "ShownReceipt",
+    "SplitBalance",
+    "Trouble",
+    "View",
+]
 
+# In the place of a split's name that nothing at hand says yet.
+NO_ROW_SAFE = "(no row is safe)"
 MOST_CATEGORIES = 500
 MOST_RECEIPTS = 100
 
@@ -30,7 +41,7 @@ class SplitBalance(Struct, frozen=True):
     """rows + replayed = in_files + rejected + rejected_and_replayed + missing.
 
     `rows` were read, of all sources. `replayed` were rejected once, and sent again. `missing` are under way; with 0 the
-    balance closes.
+    balance closes, and below 0 so many more rows are there than were read.
     """
 
     split: str
@@ -40,6 +51,11 @@ class SplitBalance(Struct, frozen=True):
     replayed: int
     missing: int
     rejected_and_replayed: int = 0
+
+    @property
+    def surplus(self) -> int:
+        """How many rows are there beyond those that were read."""
+        return max(0, -self.missing)
 
 
 class ShownReceipt(Struct, frozen=True):
@@ -59,12 +75,13 @@ class ShownReceipt(Struct, frozen=True):
 class View(Struct, frozen=True):
     """All that is shown. What sink's ledgers say is None or empty where they are not at hand.
 
-    `sent_rows` were committed to Kafka by ingest; `safe_rows` were made durable by sink, in files or as rejected by a
-    split, a row once for each split. `oldest_unsafe_s` is the age of the oldest row that is not safe yet, 0.0 if all
-    are, None if it is not known. `categories` are the largest first, at most MOST_CATEGORIES of `category_count`;
-    `receipts` the latest first, at most MOST_RECEIPTS of `receipt_count`. `rejected` has rows that were not sent again,
-    by split ("" is ingest's, for every split) and code. `balance` is by split in use; it is empty in a pipeline with
-    rows of format 1, whose rejected rows are of no known split.
+    `ledgers_trouble` says why ledgers that are there could not be read. `sent_rows` were committed to Kafka by ingest;
+    `safe_rows` were made durable by sink, in files or as rejected by a split, a row once for each split.
+    `oldest_unsafe_s` is the age of the oldest row that is not safe yet, 0.0 if all are, None if it is not known.
+    `categories` are the largest first, at most MOST_CATEGORIES of `category_count`; `receipts` the latest first, at
+    most MOST_RECEIPTS of `receipt_count`. `rejected` has rows that were not sent again, by split ("" is ingest's, for
+    every split) and code. `balance` is by split in use; it is empty in a pipeline that `has_older_rows`, of format 1,
+    whose rejected rows are of no known split.
     """
 
     figures: Figures
@@ -77,3 +94,5 @@ class View(Struct, frozen=True):
     balance: tuple[SplitBalance, ...] = ()
     receipts: tuple[ShownReceipt, ...] = ()
     receipt_count: int = 0
+    has_older_rows: bool = False
+    ledgers_trouble: str = ""

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common.settings import ServiceSettings
 from ops.status.observing import Observer
@@ -30,10 +31,11 @@ async def views(settings: ServiceSettings, options: ViewOptions) -> AsyncGenerat
     """
     reader = LedgerReader()
     observer = Observer(settings, options.output_dir, options.settle_s, reader)
-    async with aclosing(looks(settings, observer, options.interval_s)) as found:
-        async for each in found:
+    async with aclosing(looks(settings, observer, options.interval_s)) as seen:
+        async for each in seen:
             if isinstance(each, Trouble):
                 yield each
             else:
                 at_hand = each.observation.rows_in_files is not None
-                yield view_of(each.figures, each.observation, reader.latest if at_hand else None)
+                found = view_of(each.figures, each.observation, reader.latest if at_hand else None)
+                yield replace(found, ledgers_trouble=each.observation.ledgers_trouble or reader.trouble)

@@ -9,6 +9,7 @@ from string import ascii_letters, digits
 from msgspec import Struct
 
 LOCALHOST = "localhost"
+PAGE = "/"
 # It takes longer than the universe has to guess one of these.
 _LEAST_TOKEN = 16
 # They need no escape in an address, a cookie or a header.
@@ -25,7 +26,7 @@ class Access(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """What a request says of itself: every Host, the token in its address, and the headers of these names."""
+    """What a request says of itself: every Host, the token and the path in its address, the headers of these names."""
 
     hosts: tuple[str, ...]
     token: str = ""
@@ -33,6 +34,7 @@ class Asked(Struct, frozen=True):
     authorization: str = ""
     fetch_site: str = ""
     fetch_mode: str = ""
+    path: str = PAGE
 
 
 class Admission(StrEnum):
@@ -51,7 +53,8 @@ def admit(asked: Asked, access: Access) -> Admission:
     if len(asked.hosts) != 1 or not _is_ours(asked.hosts[0], access.names):
         # Not ours: a page whose own name was made to lead here, to read what it must not (DNS rebinding).
         return Admission.WRONG_HOST
-    if asked.fetch_site not in _OWN_SITES and asked.fetch_mode != "navigate":
+    # A link from elsewhere may lead to the page itself, and to nothing else: least of all to a stream, which stays.
+    if asked.fetch_site not in _OWN_SITES and (asked.fetch_mode, asked.path) != ("navigate", PAGE):
         return Admission.OTHER_SITE
     if not access.token:
         return Admission.ADMITTED

@@ -21,6 +21,7 @@ from common.log.client_warnings import keep_last_warning
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from ops.command_line import keep_clients_quiet
+from ops.place import place_of
 from ops.view.view import View
 from ops.view.watching import ViewOptions, views
 from ops.web.access import LOCALHOST, Access, check_token, is_local, link_to, names_of
@@ -137,9 +138,7 @@ def _token(host: str) -> str:
 
 
 def _access(options: Options) -> Access:
-    # Cookies are shared by all ports of a host: each server's has a name of its own.
-    cookie = f"nacre-web-{options.port}"
-    return Access(names_of(options.host, socket.gethostname(), options.names), options.token, cookie)
+    return Access(names_of(options.host, socket.gethostname(), options.names), options.token)
 
 
 async def _serve(settings: ServiceSettings, options: Options, server: WebServer, board: Board) -> None:
@@ -165,12 +164,14 @@ async def _serve(settings: ServiceSettings, options: Options, server: WebServer,
 
 async def _watch(settings: ServiceSettings, options: Options, board: Board) -> None:
     """Write each view on the board. Raises ServiceError for what waiting does not mend."""
-    where = f"{settings.topic_prefix}* at {settings.kafka_bootstrap_servers}"
+    where = place_of(settings)
     latest = LatestRejected(settings)
     async with aclosing(views(settings, options.looks)) as found:
         async for each in found:
             if not isinstance(each, View):
                 board.show_trouble(printable(each.text), each.at_ms)
+                # The topics may be others by the next view.
+                latest.forget()
                 continue
             board.show_view(fields_of(each, where), point_of(each), each.figures.sources)
             if (rows := await latest.read(each)) is not None:

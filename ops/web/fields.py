@@ -61,10 +61,13 @@ def fields_of(view: View, where: str) -> Fields:
                 "rejected": each.rejected,
                 "replayed": each.replayed,
                 "rejected_and_replayed": each.rejected_and_replayed,
-                "missing": each.missing,
+                "missing": max(0, each.missing),
+                "surplus": each.surplus,
             }
             for each in view.balance
         ],
+        "ledgers_trouble": _cut(view.ledgers_trouble),
+        "has_older_rows": view.has_older_rows,
         "receipts": [_receipt(each) for each in view.receipts[:MOST_RECEIPTS]],
         "receipt_count": view.receipt_count,
     }

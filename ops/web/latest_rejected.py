@@ -25,17 +25,22 @@ _REQUEST = TapRequest((Stage.REJECTED,), Selection(), MOST_BYTES)
 
 
 class LatestRejected:
-    """Reads them again where the topic's end has moved."""
+    """Reads them again where the topic's end has moved, or another number of rows is rejected."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._end = -1
+        self._seen: tuple[int, int] | None = None
         self._read_at = float("-inf")
+
+    def forget(self) -> None:
+        """Read them with the next view, whatever it says."""
+        self._seen = None
 
     async def read(self, view: View) -> Sequence[Row] | None:
         """The newest rows, the newest first; None where nothing has changed, or nothing can be read now."""
-        end = _end_of(view)
-        if end == self._end or time.monotonic() - self._read_at < _INTERVAL_S:
+        # Topics that were deleted and created again may end where the former ones did.
+        seen = _end_of(view), sum(view.figures.rejected.values())
+        if seen == self._seen or time.monotonic() - self._read_at < _INTERVAL_S:
             return None
         self._read_at = time.monotonic()
         try:
@@ -48,7 +53,7 @@ class LatestRejected:
         except (KafkaError, OSError, ServiceError):
             # The next look says what is wrong; the rows are read after it.
             return None
-        self._end = end
+        self._seen = seen
         return rows[::-1]
 
 

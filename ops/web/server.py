@@ -5,6 +5,7 @@ waits. No path of a request ever becomes a path of a file.
 """
 
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -13,11 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from common.errors import ConfigurationError
 from common.health.bounded_server import BoundedServer
 from ops.pages.assets import LOOK, UPLOT_SCRIPT, UPLOT_STYLE, asset
-from ops.web.access import Access, Admission, Asked, admit
+from ops.web.access import PAGE, Access, Admission, Asked, admit
 from ops.web.board import Board
 from ops.web.files import files_asked_for, read_request
 from ops.web.static_files import own_file
@@ -41,6 +43,8 @@ _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg"
 _OWN_FILES = ("page.css", "page.js", "dom.js", "topology.js", "plots.js", "sections.js", "files.js", "icon.svg")
 _SHARED_FILES = (LOOK, UPLOT_SCRIPT, UPLOT_STYLE)
 _MOST_STREAMS = 64
+# What is sent at once has to have left within this time: a slow link takes long for the first events, with the history.
+_STREAM_S = 60.0
 
 
 class Answer(Struct, frozen=True):
@@ -61,23 +65,33 @@ class WebServer(BoundedServer):
 
     def __init__(self, family: socket.AddressFamily, address: Any, board: Board, access: Access) -> None:
         self.board = board
-        self.access = access
-        # The connections of the streams: a set changes at once, a count does not.
-        self.streams: set[socket.socket] = set()
+        # How many streams there are.
+        self.streams = 0
+        self._streams_lock = threading.Lock()
         self.pages: Mapping[str, Callable[[str], Answer]] = {
-            "/": lambda _: _file("index.html", own_file("index.html")),
+            PAGE: lambda _: _file("index.html", own_file("index.html")),
             **{f"/static/{name}": _page_of(name, own_file(name)) for name in _OWN_FILES},
             **{f"/static/{name}": _page_of(name, asset(name)) for name in _SHARED_FILES},
             "/events": lambda _: self._events(),
             "/files": self._files,
         }
         super().__init__(family, address, _Handler)
+        # Cookies are shared by all ports of a host: each server's has a name of its own.
+        self.access = replace(access, cookie=f"{access.cookie}-{self.server_address[1]}")
 
     def _events(self) -> Answer:
-        if len(self.streams) >= _MOST_STREAMS:
-            text = f"{_MOST_STREAMS} pages are open already: close some\n"
-            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, text.encode(), headers={"Retry-After": "10"})
+        # Whoever sends the answer takes its place, and gives it back.
+        with self._streams_lock:
+            if self.streams >= _MOST_STREAMS:
+                text = f"{_MOST_STREAMS} pages are open already: close some\n"
+                return Answer(HTTPStatus.SERVICE_UNAVAILABLE, text.encode(), headers={"Retry-After": "10"})
+            self.streams += 1
         return Answer(HTTPStatus.OK, content_type="text/event-stream", events=self.board.stream())
+
+    def end_stream(self) -> None:
+        """Make room for another one."""
+        with self._streams_lock:
+            self.streams -= 1
 
     def _files(self, query: str) -> Answer:
         try:
@@ -161,9 +175,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.headers.get("Authorization", ""),
             self.headers.get("Sec-Fetch-Site", ""),
             self.headers.get("Sec-Fetch-Mode", ""),
+            self.path.partition("?")[0],
         )
 
     def _send(self, answer: Answer) -> None:
+        try:
+            self._send_whole(answer)
+        finally:
+            if answer.events is not None:
+                self.server.end_stream()
+
+    def _send_whole(self, answer: Answer) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         for name, value in (*_HEADERS.items(), *answer.headers.items()):
@@ -179,11 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_events(answer.events)
 
     def _send_events(self, events: Iterator[bytes]) -> None:
-        """Send events until there are no more, or the client reads none for `timeout`."""
+        """Send events until there are no more, or the client does not read them in time."""
         self.server.keep_open(self.connection)
-        self.server.streams.add(self.connection)
-        try:
-            for each in events:
-                self.wfile.write(each)
-        finally:
-            self.server.streams.discard(self.connection)
+        self.connection.settimeout(_STREAM_S)
+        for each in events:
+            self.wfile.write(each)

@@ -189,6 +189,24 @@ def test_rows_move_unless_a_person_wants_no_motion(page: Page) -> None:
         page.wait_until(f"{moving} === 0")
 
 
+def test_no_line_is_drawn_across_an_outage_on_a_page_that_is_open(page: Page) -> None:
+    at_ms = round(time.time() * 1000)
+    view = View(figures(Observation(1.0, at_ms)), 0, 0, 0.0)
+    # What is drawn last is the age of the oldest unsafe row.
+    stub = "window.uPlot = class { constructor(_, data) { window.drawn = data; } setData(data) { window.drawn = data; }"
+    with showing(view) as (address, board):
+        page.go(address)
+        page.wait_until(IS_SHOWN)
+        page.value(f"void ({stub} destroy() {{}} setSize() {{}} }})")
+        # Plots are made anew in other colours.
+        page.appear(*DESK, scheme="dark")
+        page.wait_until("window.drawn && window.drawn[1].join() === '0'")
+        for later_s in (1, 2):
+            board.show_trouble("no figures: the broker is away", at_ms + 1_000 * later_s)
+        page.wait_until("document.getElementById('news').textContent.startsWith('No figures')")
+        assert page.value("JSON.stringify(window.drawn[1])") == "[0,null]"
+
+
 def test_ten_thousand_files_and_a_hundred_thousand_categories_cost_what_few_do(
     page: Page, record_property: RecordProperty
 ) -> None:

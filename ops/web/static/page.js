@@ -32,7 +32,10 @@ function connect() {
   on("history", (columns) => plots.join(columns));
   on("view", show);
   on("rejected", ({ rows }) => showRejected(rows));
-  on("trouble", ({ text }) => { state.trouble = text; });
+  on("trouble", ({ text, at_ms: at }) => {
+    state.trouble = text;
+    plots.interrupt(at / 1000);
+  });
   // Ages are by the server's clock.
   on("clock", ({ now_ms: now, interval_s: interval }) => {
     state.clockOffMs = now - Date.now();

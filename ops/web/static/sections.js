@@ -7,6 +7,7 @@ const figure = (text) => make("td", { class: "number" }, text);
 const none = (columns, text) => make("tr", {}, make("td", { colspan: columns, class: "soft" }, text));
 const EVERY = "(every split)";
 const NOT_AT_HAND = "Sink's folder is not at hand here: see --output-dir.";
+const notKnown = ({ ledgers_trouble: trouble }) => (trouble ? `Not known: ${trouble}.` : NOT_AT_HAND);
 
 export function showTexts(view) {
   byId("where").textContent = view.where;
@@ -18,7 +19,7 @@ export function showTexts(view) {
   fill(byId("stages"), view.stages, (stages) => stages.map(stageRow));
   byId("files-summary").textContent = summaryOf(view.sources);
   fill(byId("categories"), view.categories, categories);
-  byId("categories-summary").textContent = categoriesSummary(view.categories);
+  byId("categories-summary").textContent = categoriesSummary(view);
   fill(byId("replicas"), view.stages, replicas);
   fill(byId("balance"), view.balance, (splits) => splits.map(balanceRow));
   byId("balance-summary").textContent = balanceSummary(view);
@@ -42,10 +43,10 @@ function* reasons(found) {
 function totalsOf(view) {
   return [
     ["Sent", number(view.sent_rows), "rows committed to Kafka"],
-    ["Safe", number(view.safe_rows), view.safe_rows === null ? "sink's folder is not at hand" : "on disk, once for each split"],
+    ["Safe", number(view.safe_rows), view.safe_rows === null ? view.ledgers_trouble || "sink's folder is not at hand" : "on disk, once for each split"],
     ["Oldest unsafe row", duration(view.oldest_unsafe_s), "since it was read"],
     ["Rejected", number(view.rejected_rows), "by ingest, and by splits"],
-    ["Delivered", `${number(view.sources.delivered)} of ${number(view.sources.count)}`, "sources"],
+    ["Delivered", `${number(view.sources.delivered + view.sources.rejected_whole)} of ${number(view.sources.count)}`, "sources"],
     ["Categories", number(view.categories.count), "with rows on disk"],
   ];
 }
@@ -88,8 +89,9 @@ function categoryBar({ category, rows, files }, most) {
   return make("li", {}, make("span", { class: "line" }, category ? foreign(category, { title: category }) : make("span", { class: "soft" }, "(all rows)"), make("span", { class: "number" }, shown)), bar);
 }
 
-function categoriesSummary({ count: all, largest }) {
-  if (all === null) return NOT_AT_HAND;
+function categoriesSummary(view) {
+  const { count: all, largest } = view.categories;
+  if (all === null) return notKnown(view);
   return largest.length < all ? `The largest ${number(largest.length)} of ${number(all)}.` : `${number(all)} in all.`;
 }
 
@@ -108,10 +110,14 @@ function balanceRow(split) {
   return make("tr", {}, make("th", { scope: "row" }, foreign(split.split)), figure(number(split.rows)), figure(number(split.replayed)), figure(number(split.in_files)), figure(number(split.rejected)), figure(number(split.rejected_and_replayed)), figure(number(split.missing)));
 }
 
-function balanceSummary({ balance, safe_rows: safe }) {
-  if (!balance.length) return safe === null ? NOT_AT_HAND : "There is none yet.";
+function balanceSummary(view) {
+  const { balance, has_older_rows: older } = view;
+  if (!balance.length) return view.safe_rows === null ? notKnown(view) : older ? "Not known: some rows were written in format 1." : "There is none yet.";
   const open = balance.filter(({ missing }) => missing).length;
-  return open ? `Open in ${count(open, "split")}: rows are under way.` : "It closes: every row is in a file, or rejected.";
+  const more = balance.filter(({ surplus }) => surplus);
+  const found = more.map(({ split, surplus }) => `${split} has ${count(surplus, "row")} more than was read.`);
+  if (open) found.push(`Open in ${count(open, "split")}: rows are under way.`);
+  return found.length ? found.join(" ") : "It closes: every row is in a file, or rejected.";
 }
 
 function rejectedCounts(found) {

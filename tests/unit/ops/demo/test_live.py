@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ops.demo.files import DemoError
 from ops.demo.killing import Killer
 from ops.demo.live import LiveView, is_closed, stage_lines
-from ops.view.view import Trouble, View
+from ops.view.view import SplitBalance, Trouble, View
 from tests.harness.screens import text_of
 from tests.harness.views import view
 from tests.unit.ops.demo.test_killing import NAMES, Three
@@ -87,3 +87,4 @@ def test_all_is_safe_once_no_row_is_missing_and_a_receipt_says_so() -> None:
     assert not is_closed(view())
     assert not is_closed(replace(closed(), receipts=()))
     assert not is_closed(replace(closed(), balance=()))
+    assert not is_closed(replace(closed(), balance=(SplitBalance("Sex", 10, 12, 0, 0, -2),)))

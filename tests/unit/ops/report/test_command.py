@@ -128,6 +128,32 @@ def test_of_many_categories_the_largest_are_listed_and_how_many_more_there_are(
     assert "131 categories in 131 files." in page.texts["categories"]
 
 
+def test_a_category_of_two_schemas_is_one(tmp_path: Path) -> None:
+    delivered(tmp_path, "Sex", {"a.csv": b"Sex,Rings\nM,1\nF,2\n", "b.csv": b"Rings,Sex\n1,M\n2,M\n"})
+    page = reported(tmp_path)
+    [[_, first, second]] = page.tables["categories"]
+    assert (first[:3], second[:3]) == (["Sex", "M", "3"], ["Sex", "F", "1"])
+    assert "2 categories in 3 files." in page.texts["categories"]
+    assert len([name for name in first[-1].split() if name.endswith(".csv")]) == 2
+
+
+def test_rows_of_forgotten_sources_were_read(tmp_path: Path) -> None:
+    delivery = delivered(tmp_path, "Sex", {"a.csv": HEADER + rows(10), "b.csv": HEADER + rows(5)})
+
+    def forget(source: Path) -> HtmlPage:
+        for path in (tmp_path / "out" / ".nacre").glob("*.ledger"):
+            ledger = Ledger(path)
+            ledger.forget([str(source)])
+            ledger.close()
+        return reported(tmp_path)
+
+    first, second = delivery.recorders
+    for source in (first, second):
+        page = forget(source)
+        assert "Rows read15" in page.texts["verdict"]
+        assert page.tables["balance"][0][1] == ["Sex", "15", "0", "15", "0", "0", "0", "yes"]
+
+
 HOSTILE = (
     "<script>document.title='gone'</script>",
     "<img src=http://127.0.0.1:{port}/ onerror=\"document.title='gone'\">",

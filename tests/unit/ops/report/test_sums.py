@@ -11,7 +11,6 @@ from ops.report.sums import (
     RejectedSum,
     Sum,
     balances,
-    closes,
     read_of,
     split_up,
     sum_latencies,
@@ -19,6 +18,7 @@ from ops.report.sums import (
     sum_rejected,
 )
 from ops.verify.balance import Balance, Known, Passed, Standing
+from ops.view.gathering import closes
 from ops.view.view import SplitBalance
 
 REJECTED = 2
@@ -86,6 +86,12 @@ def test_rows_on_their_way_are_missing(read: int, sent: int) -> None:
 def test_more_than_was_read_does_not_close() -> None:
     [found] = balances(split_up([in_files("S", 11)], REJECTED), {"S": 10})
     assert not closes(found)
+    assert found.surplus == 1
+
+
+def test_a_split_of_which_no_row_is_safe_is_missing_all_of_them() -> None:
+    lines = balances(split_up([in_files("S", 4)], REJECTED), {"S": 4, "T": 4})
+    assert [(each.split, each.in_files, each.missing) for each in lines] == [("S", 4, 0), ("T", 0, 4)]
 
 
 def test_nothing_is_balanced_of_rows_that_format_1_wrote() -> None:

@@ -23,10 +23,12 @@ def test_a_read_that_hangs_is_given_up_and_no_other_begun_until_it_ends() -> Non
         reads = DiskReads[str]("disk", 0.01)
         assert await reads.read(hang, "otherwise") == "otherwise"
         assert await reads.read(begin, "otherwise") == "otherwise"
+        assert reads.trouble == "not read within 0.01 s"
         assert not begun.is_set()
         is_mended.set()
         while await reads.read(lambda: "well", "otherwise") != "well":  # noqa: ASYNC110 - nothing tells when it ends
             await asyncio.sleep(0)
+        assert reads.trouble == ""
 
     asyncio.run(read())
 

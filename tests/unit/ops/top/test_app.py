@@ -161,3 +161,26 @@ async def test_looking_begins_once_and_when_there_is_a_screen() -> None:
     async with app.run_test(size=SMALL) as pilot:
         await pilot.pause()
     assert begun == [SMALL[0]]
+
+
+async def test_figures_that_have_not_come_for_long_are_marked_as_old() -> None:
+    now_ms = AT_MS + 19_000
+    app = TopApp(WHERE, clock_ms=lambda: now_ms)
+    async with app.run_test(size=SMALL) as pilot:
+        app.take(view())
+        await pilot.pause()
+        assert "no new figures" not in text_of(app)
+        now_ms = AT_MS + 25_000
+        while "no new figures have come; what is below is 25 s old" not in text_of(app):
+            await pilot.pause(0.1)
+        now_ms = AT_MS + 1_000
+        while "no new figures" in text_of(app):
+            await pilot.pause(0.1)
+
+
+async def test_figures_of_slow_looks_are_not_old_sooner_than_three_of_them_take() -> None:
+    app = TopApp(WHERE, interval_s=60, clock_ms=lambda: AT_MS + 100_000)
+    async with app.run_test(size=SMALL) as pilot:
+        app.take(view())
+        await pilot.pause()
+        assert "no new figures" not in text_of(app)

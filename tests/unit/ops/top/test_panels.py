@@ -2,6 +2,8 @@
 
 from msgspec.structs import replace
 
+from ops.top.cells import Styled
+from ops.top.head import safe_line
 from ops.top.panels import PANELS, title_of
 from ops.view.view import SplitBalance
 from tests.harness.views import view
@@ -21,5 +23,21 @@ def test_bars_grow_as_rows_become_safe_and_are_full_once_all_are() -> None:
 
 
 def test_a_title_says_how_many_there_are_beyond_those_that_are_listed() -> None:
-    assert title_of(CATEGORIES, view(), 4) == "categories 4 of 100,001"
+    assert title_of(CATEGORIES, view(), 4) == "categories the largest 4 (100,001 in all)"
+    assert title_of(CATEGORIES, view(), 0) == "categories 0 of the largest 4 (100,001 in all)"
+    assert title_of(PANELS[0], view(), 1) == "files 1 of 4"
     assert title_of(PANELS[0], view(), 4) == "files 4"
+
+
+def test_why_it_is_not_known_what_is_safe_is_said() -> None:
+    unknown = replace(view(), safe_rows=None, balance=())
+    assert "safe not known: no ledgers at hand ·" in safe_line(unknown, " · ")
+    assert "safe not known: not read within 4 s ·" in safe_line(
+        replace(unknown, ledgers_trouble="not read within 4 s"), " · "
+    )
+
+
+def test_more_than_was_read_is_no_balance_at_rest() -> None:
+    balance = SplitBalance("Sex", 10, 12, 0, 0, -2)
+    assert PANELS[4].cells_of(balance, {})[-1] == Styled("2 more", "red")
+    assert ", 2 more than was read ·" in safe_line(replace(view(), balance=(balance,)), " · ")

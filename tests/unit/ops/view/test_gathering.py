@@ -1,8 +1,15 @@
 """From a look to a view."""
 
+from msgspec.structs import replace
+
+from common.protocol.position import digest
+from common.protocol.progress import Progress
+from common.protocol.shares import Counted
+from common.rows.tally import Tally
 from ops.status.figures import figures
 from ops.status.observation import Observation, SeenPartition, SeenReceipt
 from ops.view.gathering import oldest_unsafe_s, view_of
+from ops.view.ledgers import SafeRows
 from ops.view.view import MOST_RECEIPTS
 
 AT_MS = 1_700_000_000_000
@@ -40,3 +47,16 @@ def test_the_latest_receipts_come_first_and_all_that_hold_are_counted() -> None:
 def test_without_ledgers_what_they_would_say_is_not_known() -> None:
     view = view_of(figures(look()), look(), None)
     assert (view.safe_rows, view.category_count, view.categories, view.balance) == (None, None, (), ())
+
+
+def test_more_than_was_read_is_said_once_nothing_moves() -> None:
+    # While rows move, ledgers may be ahead of what Kafka shows as read.
+    source = {"/a": Progress("/a", tally=Tally(6), ended=True, format=2)}
+    still = replace(look(), sources=source, splits=frozenset([digest("Sex")]))
+    before = replace(still, at_s=0.0, sources={"/a": Progress("/a", tally=Tally(5), format=2)})
+    safe = SafeRows(7, of_files={Counted("Sex"): 7})
+    [moving] = view_of(figures(still, before), still, safe).balance
+    assert (moving.rows, moving.missing, moving.in_files) == (7, 0, 7)
+    for earlier in (None, replace(still, at_s=0.0)):
+        [resting] = view_of(figures(still, earlier), still, safe).balance
+        assert (resting.rows, resting.surplus) == (6, 1)

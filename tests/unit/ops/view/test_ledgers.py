@@ -7,9 +7,9 @@ import pytest
 
 from common.protocol.position import digest
 from common.protocol.shares import Counted, CountKind
-from ops.view.gathering import balance, rejected_by_reason, safe_rows
+from ops.view.gathering import balance, closes, has_older_rows, rejected_by_reason, safe_rows
 from ops.view.ledgers import LedgerReader, SafeRows, read_ledgers
-from ops.view.view import CategoryRows, SplitBalance
+from ops.view.view import NO_ROW_SAFE, CategoryRows, SplitBalance
 from services.sink.paths.template import path_rule
 from services.sink.rolling.limits import Limits, Rolling
 from tests.harness.delivered import change_ledgers, delivered
@@ -60,7 +60,9 @@ def test_the_balance_closes_and_reasons_are_those_of_the_rejected_rows(tmp_path:
     # One that SPLIT_BY no longer names has nothing to account for.
     assert [each.split for each in balance(found, 5, frozenset([digest("Sex")]))] == ["Sex"]
     assert rejected_by_reason(found.of_rejected) == {("", "fields"): 1, ("Rings", "number"): 1}
-    assert safe_rows(found, rejected_by_ingest=1) == 10
+    assert safe_rows(found, list(balance(found, 5, used)), rejected_by_ingest=1) == 10
+    # Before split's first position it is not known which splits are in use.
+    assert safe_rows(found, [], rejected_by_ingest=1) == 10
 
 
 def test_rows_that_were_rejected_and_sent_again_are_rejected_no_more() -> None:
@@ -84,8 +86,36 @@ def test_rows_that_were_rejected_and_sent_again_are_rejected_no_more() -> None:
 
 
 def test_rows_of_format_1_have_no_balance() -> None:
-    safe = SafeRows(of_files={Counted("Sex"): 6}, of_rejected={Counted("", CountKind.OLDER): 1})
-    assert not list(balance(safe, 6, frozenset([digest("Sex")])))
+    upgraded = SafeRows(8, 3, of_files={Counted("Sex"): 6}, of_rejected={Counted("", CountKind.OLDER): 1})
+    for safe in (upgraded, SafeRows(8, 3)):
+        assert has_older_rows(safe)
+        assert not list(balance(safe, 6, frozenset([digest("Sex")])))
+        assert safe_rows(safe, [], rejected_by_ingest=1) == 10
+    assert not has_older_rows(SafeRows())
+
+
+def test_more_than_was_read_is_no_balance_that_closes() -> None:
+    [found] = balance(SafeRows(of_files={Counted("Sex"): 7}), 6, frozenset([digest("Sex")]))
+    assert not closes(found)
+    assert (found.missing, found.surplus) == (-1, 1)
+
+
+def test_a_split_in_use_that_has_no_safe_row_lacks_all_of_them() -> None:
+    safe = SafeRows(of_files={Counted("Sex"): 6})
+    used = frozenset(map(digest, ("Sex", "Rings")))
+    assert list(balance(safe, 6, used)) == [
+        SplitBalance("Sex", 6, 6, 0, 0, 0),
+        SplitBalance(NO_ROW_SAFE, 6, 0, 0, 0, 6),
+    ]
+    # Before any row is read, nothing is missing.
+    assert not list(balance(SafeRows(), 0, used))
+
+
+def test_what_is_safe_is_never_more_than_its_balance_has() -> None:
+    # A source was begun anew: rejections that are void stay in the files, and a former split's rows stay in theirs.
+    safe = SafeRows(9, 5, of_files={Counted("Sex"): 3, Counted("gone"): 6}, of_rejected={Counted("Sex", code="x"): 1})
+    lines = list(balance(safe, 4, frozenset([digest("Sex")])))
+    assert safe_rows(safe, lines, rejected_by_ingest=0) == 4
 
 
 def test_ledgers_of_other_topics_or_of_a_newer_version_are_not_at_hand(tmp_path: Path) -> None:
@@ -95,5 +125,8 @@ def test_ledgers_of_other_topics_or_of_a_newer_version_are_not_at_hand(tmp_path:
     assert written == [((5, 1), read(tmp_path)), (None, None)]
     change_ledgers(tmp_path, "INSERT OR REPLACE INTO partition VALUES ('topic_id', 'one')")
     assert read_ledgers(tmp_path / "out", "", {"categorized": "another"}) is None
+    assert reader.trouble == ""
     change_ledgers(tmp_path, "UPDATE tallies SET kind = 'newer'")
-    assert read_ledgers(tmp_path / "out", "", {}) is None
+    assert reader(tmp_path / "out", "", {}) is None
+    assert reader.latest is None
+    assert reader.trouble == "a ledger cannot be read: 'newer' is not a valid CountKind"

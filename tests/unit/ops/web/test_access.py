@@ -49,6 +49,9 @@ def test_another_sites_page_gets_nothing_but_its_links_work() -> None:
         assert admit(replace(ASKED, fetch_site=site, fetch_mode="cors"), OPEN) is Admission.OTHER_SITE
         assert admit(replace(ASKED, fetch_site=site, fetch_mode="no-cors"), OPEN) is Admission.OTHER_SITE
         assert admit(replace(ASKED, fetch_site=site, fetch_mode="navigate"), OPEN) is Admission.ADMITTED
+        assert (
+            admit(replace(ASKED, fetch_site=site, fetch_mode="navigate", path="/events"), OPEN) is Admission.OTHER_SITE
+        )
     assert admit(replace(ASKED, fetch_site="same-origin", fetch_mode="cors"), OPEN) is Admission.ADMITTED
 
 

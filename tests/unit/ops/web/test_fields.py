@@ -85,11 +85,18 @@ def test_what_waits_for_a_replica_is_what_waits_in_its_partitions() -> None:
     ]
 
 
-def test_a_balance_adds_up_also_after_a_replay() -> None:
+def test_a_balance_has_what_was_rejected_apart_from_what_was_replayed_since() -> None:
     balance = SplitBalance("Sex", rows=10, in_files=9, rejected=1, replayed=2, missing=0, rejected_and_replayed=2)
     [line] = shown(View(found(), 0, None, None, balance=(balance,)))["balance"]
+    assert (line["rejected"], line["rejected_and_replayed"]) == (1, 2)
     came_out = line["in_files"] + line["rejected"] + line["rejected_and_replayed"]
     assert line["rows"] + line["replayed"] == came_out + line["missing"]
+
+
+def test_more_than_was_read_is_not_under_way() -> None:
+    balance = SplitBalance("Sex", rows=10, in_files=12, rejected=0, replayed=0, missing=-2)
+    [line] = shown(View(found(), 0, None, None, balance=(balance,)))["balance"]
+    assert (line["missing"], line["surplus"]) == (0, 2)
 
 
 def test_the_plots_have_the_figures_of_the_view() -> None:

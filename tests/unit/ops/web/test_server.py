@@ -112,6 +112,8 @@ def test_another_name_or_another_site_gets_nothing() -> None:
     with running() as server:
         assert ask(server, "/events", Host="evil.example:80")[0] == 421
         assert ask(server, "/files", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="cors")[0] == 403
+        assert ask(server, "/?first=1", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 200
+        assert ask(server, "/events?", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")[0] == 403
         assert ask(server, "/files", Sec_Fetch_Site="same-origin", Sec_Fetch_Mode="cors")[0] == 200
 
 
@@ -130,6 +132,15 @@ def test_with_a_token_all_is_closed_but_to_the_link_and_the_cookie_that_it_gives
         assert ask(server, "/", Cookie=f"{cookie}x")[0] == 401
 
 
+def test_servers_at_free_ports_of_a_host_have_cookies_of_their_own() -> None:
+    names = set()
+    for _ in range(2):
+        server = open_server(HOST, 0, Board(), Access(names_of(HOST, "machine", []), TOKEN))
+        names.add((server.access.cookie, server.server_address[1]))
+        server.server_close()
+    assert all(name == f"nacre-web-{port}" for name, port in names)
+
+
 def test_all_pages_get_the_same_events_and_end_with_the_server() -> None:
     board = Board()
     board.show_view({"rows": 1}, Point(1.0), [])
@@ -140,12 +151,14 @@ def test_all_pages_get_the_same_events_and_end_with_the_server() -> None:
             client.request("GET", "/events")
             responses.append(client.getresponse())
         assert {each.headers["Content-Type"] for each in responses} == {"text/event-stream"}
-        wait_until(lambda: len(server.streams) == 5, "all are open")
+        for response in responses:
+            first = next(line for line in response if line.startswith(b'data: {"rows"'))
+            assert json.loads(first.removeprefix(b"data: "))["rows"] == 1
+        assert server.streams == 5
         board.show_view({"rows": 2}, Point(2.0), [])
         board.close()
         for response in responses:
-            views = [line for line in response.read().decode().split("\n") if line.startswith('data: {"rows"')]
-            assert json.loads(views[0].removeprefix("data: "))["rows"] == 1
+            response.read()
         wait_until(lambda: not server.streams and not server.connections, "nothing of them is left")
 
 
@@ -175,6 +188,18 @@ def test_more_pages_than_there_is_room_for_are_told_so(monkeypatch: pytest.Monke
         assert (status, headers["Retry-After"]) == (503, "10")
         assert ask(server, "/")[0] == 200
         client.close()
+
+
+def test_pages_that_are_opened_at_once_are_no_more_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.web.server._MOST_STREAMS", 3)
+    with running() as server:
+        # All have asked before any of them is answered.
+        found = [server.pages["/events"]("") for _ in range(5)]
+        assert [each.status for each in found] == [200, 200, 200, 503, 503]
+        for _ in range(3):
+            server.end_stream()
+        assert ask(server, "/events", "HEAD")[0] == 200
+        wait_until(lambda: not server.streams, "one without a body has ended")
 
 
 def test_what_is_no_request_is_refused() -> None:
