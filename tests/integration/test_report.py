@@ -82,9 +82,9 @@ def check(pipeline: Pipeline) -> HtmlPage:
     refused = files.pop("rejected.csv")
     listed = {tuple(row[-1].split()): numbers([row[2], row[4]]) for row in page.tables["categories"][0][1:]}
     assert sorted(path for paths in listed for path in paths) == sorted(files)
-    for paths, figures in listed.items():
+    for paths, rows_and_bytes in listed.items():
         contents = [files[path] for path in paths]
-        assert figures == [sum(map(count_rows, contents)), sum(map(len, contents))]
+        assert rows_and_bytes == [sum(map(count_rows, contents)), sum(map(len, contents))]
     # Rejected rows.
     standing: Counter[tuple[str, str]] = Counter()
     for each in found.values():
