@@ -183,7 +183,8 @@ def test_categories_are_found_by_split_and_category(done: Pipeline) -> None:
 
 def test_rejected_rows_have_their_reason_and_code(done: Pipeline) -> None:
     found = objects(tap(done, "rejected", "--json").stdout)
-    assert [(row["split"], row["code"], row["row"]) for row in found] == [
+    # ingest and split write to this topic, each when its transaction commits.
+    assert sorted((row["split"], row["code"], row["row"]) for row in found) == [
         ("", "fields", "too,short"),
         ("Rings", "number", "M,\\xff,x"),
     ]
