@@ -33,7 +33,8 @@ class WholeAnswers(AIOKafkaProtocol):  # type: ignore[misc]  # aiokafka has no t
         self._held = 0
         self._wanted = 0
         self._arrival: asyncio.Future[None] | None = None
-        self._end: BaseException | None = None
+        self._error: Exception | None = None
+        self._has_ended = False
         self._socket: Any = None
         self._is_paused = False
 
@@ -54,21 +55,23 @@ class WholeAnswers(AIOKafkaProtocol):  # type: ignore[misc]  # aiokafka has no t
 
     def eof_received(self) -> bool | None:
         """Nothing more comes."""
-        self._end = self._end or EOFError("the broker has closed the connection")
+        self._has_ended = True
         self._wake()
         return super().eof_received()  # type: ignore[no-any-return]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more comes."""
-        self._end = exc or self._end or EOFError("the connection is closed")
+        self._has_ended, self._error = True, exc
         self._wake()
         super().connection_lost(exc)
 
     async def take(self, size: int) -> bytes:
-        """Return the next so many bytes once they are there. EOFError or OSError if they cannot come any more."""
+        """Return the next so many bytes once they are there. Raises as StreamReader does if they cannot come."""
         while self._held < size:
-            if self._end is not None:
-                raise self._end
+            if self._error is not None:
+                raise self._error
+            if self._has_ended:
+                raise asyncio.IncompleteReadError(b"".join(self._pieces), size)
             if self._is_paused:
                 self._is_paused = False
                 self._socket.resume_reading()

@@ -113,6 +113,21 @@ async def test_what_has_come_whole_before_an_error_is_handed_on_and_the_error_en
     assert connection.answers == [b"abc"]
 
 
+@pytest.mark.parametrize("come", [b"", b"HTT", b"HTTP/1.1 400 Bad Request"])
+async def test_an_end_within_an_answer_is_told_as_asyncio_does(come: bytes) -> None:
+    connection, _, reading = await opened()
+    plain = asyncio.StreamReader()
+    plain.feed_data(come)
+    plain.feed_eof()
+    connection.protocol.data_received(come)
+    connection.protocol.eof_received()
+    with pytest.raises(asyncio.IncompleteReadError) as expected:
+        await plain.readexactly(struct.unpack(">i", await plain.readexactly(4))[0])
+    with pytest.raises(asyncio.IncompleteReadError) as found:
+        await reading
+    assert (found.value.partial, found.value.expected) == (expected.value.partial, expected.value.expected)
+
+
 async def test_the_reading_task_does_not_keep_a_connection_that_nobody_keeps() -> None:
     connection, _, reading = await opened()
     protocol, known = connection.protocol, weakref.ref(connection)
