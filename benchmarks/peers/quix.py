@@ -24,6 +24,8 @@ def application(arguments: Arguments, group: str) -> Any:
         commit_every=_ROWS_PER_TRANSACTION,
         commit_interval=1.0,
         loglevel="WARNING",
+        # Else it makes a folder where it was started.
+        state_dir=arguments.output / "state",
         producer_extra_config={"linger.ms": 5, "batch.size": 1_000_000, "queue.buffering.max.messages": 1_000_000},
         consumer_extra_config={"queued.min.messages": 1_000_000, "fetch.wait.max.ms": 20},
     )
