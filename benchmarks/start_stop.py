@@ -21,7 +21,7 @@ from benchmarks.processes import Service
 from ops.kafka.local import LocalKafka
 
 _ROWS = 2_000_000
-_ROWS_EACH_TIME = 8_000_000
+_ROWS_EACH_TIME = 12_000_000
 # A service that was started works so long before it is ended, or the next one is.
 _AT_WORK_S = 1.0
 _AT_REST_S = 0.2
