@@ -127,11 +127,11 @@ class Shared(Generic[T]):
                 del self._waiting[question]
                 question.cancel()
                 if self._next is question:
-                    # Not put yet: whoever comes next must not share its cancellation.
+                    # The next caller must not share the cancellation of a question that was never put.
                     self._next = None
 
     async def _put(self) -> T:
         async with self._turn:
-            # Before it is put: from here on, whoever comes might get an answer that is too old.
+            # A caller that comes from here on needs a later question: this answer might be too old for it.
             self._next = None
             return await self._ask()

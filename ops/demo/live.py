@@ -12,13 +12,13 @@ from common.settings import ServiceSettings
 from ops.demo.files import DemoError
 from ops.demo.killing import Killer
 from ops.demo.services import Services
+from ops.status.look_options import LookOptions
 from ops.status.observation import SINK
 from ops.top.app import TopApp
 from ops.top.panels import PANELS
 from ops.top.screen import run_on_terminal
 from ops.view.gathering import closes
 from ops.view.view import Trouble, View
-from ops.view.watching import ViewOptions
 
 _LOOK_INTERVAL_S = 0.25
 _CHECK_INTERVAL_S = 0.05
@@ -108,7 +108,7 @@ class LiveView(TopApp):
 
 def show_on_terminal(settings: ServiceSettings, output_dir: Path, view: LiveView) -> None:
     """Show it until the services have ended, or a signal comes. Raises DemoError where one fails."""
-    code = run_on_terminal(settings, ViewOptions(output_dir, _LOOK_INTERVAL_S), view)
+    code = run_on_terminal(settings, LookOptions(output_dir, _LOOK_INTERVAL_S), view)
     if view.failure is not None:
         raise view.failure
     if code:

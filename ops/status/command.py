@@ -1,20 +1,18 @@
 """`nacre status`: how far each source and stage has come, and whether it is still moving, once or again and again."""
 
 import asyncio
-import os
 import sys
 import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
 import orjson
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.errors import ConfigurationError, ServiceError
+from common.errors import ServiceError
 from common.escaping import printable
 from common.log.client_warnings import keep_last_warning
 from common.sessions.diagnosis import diagnose
@@ -24,13 +22,13 @@ from common.waiting import within
 from ops.command_line import discard_output, keep_clients_quiet, refusal_of
 from ops.place import place_of
 from ops.status.figures import Figures, figures
+from ops.status.look_options import LookOptions, add_look_options, look_options
 from ops.status.observing import Observer
 from ops.status.report import fields_of, lines_of, trouble_fields
 from ops.status.watching import FIRST_DEADLINE_S, Trouble, looks
 
 _PROGRAM = "nacre status"
 _INTERVAL_S = 2.0
-_LONGEST_INTERVAL_S = 3600.0
 _BETWEEN_TWO_LOOKS_S = 1.0
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 _GOES_ON, _STANDS_STILL, _INTERRUPTED = 0, 75, 130
@@ -52,12 +50,10 @@ _EXAMPLES = ("nacre status --watch", "nacre status --json --output-dir out")
 class Options(Struct, frozen=True):
     """What is asked for."""
 
-    output_dir: Path
     watches: bool
     as_json: bool
     shows_all: bool
-    interval_s: float
-    settle_s: float
+    looks: LookOptions
 
 
 class _Screen:
@@ -108,9 +104,12 @@ def main(argv: list[str]) -> int:
         options = _read_options(argv)
         watches = options.watches
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
-        screen, observer = _Screen(options, settings), Observer(settings, options.output_dir, options.settle_s)
+        screen, observer = (
+            _Screen(options, settings),
+            Observer(settings, options.looks.output_dir, options.looks.settle_s),
+        )
         if watches:
-            asyncio.run(_watch(settings, observer, screen, options.interval_s))
+            asyncio.run(_watch(settings, observer, screen, options.looks.interval_s))
         found = asyncio.run(_look_once(settings, observer))
         screen.show(found)
     except ServiceError as error:
@@ -128,25 +127,13 @@ def _read_options(argv: Sequence[str]) -> Options:
     parser = Parser(
         prog=_PROGRAM, description=_DESCRIPTION, examples=_EXAMPLES, formatter_class=RawDescriptionHelpFormatter
     )
-    folder = Path(os.environ.get("OUTPUT_DIR") or "out")
     add = parser.add_argument
     add("--watch", action="store_true", help="look again and again, also while no broker answers, until Ctrl-C")
     add("--json", action="store_true", help="print a JSON object for each look, for programs")
     add("--all", action="store_true", help="list all sources, not only the first that are under way")
-    add("--interval-s", type=float, default=_INTERVAL_S, help="seconds between two looks, with --watch (2)")
-    add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")
-    # As a text, so that it is checked like one that is given.
-    settle_s = os.environ.get("SETTLE_S") or "2"
-    add(
-        "--settle-s",
-        type=float,
-        default=settle_s,
-        help="ingest's SETTLE_S: a compressed file waits so long (SETTLE_S, or 2)",
-    )
+    add_look_options(parser, _INTERVAL_S, ", with --watch")
     given = parser.parse_args(argv)
-    if not 0 < given.interval_s <= _LONGEST_INTERVAL_S:
-        raise ConfigurationError(f"--interval-s {given.interval_s:g}: more than 0, at most an hour")
-    return Options(given.output_dir, given.watch, given.json, given.all, given.interval_s, given.settle_s)
+    return Options(given.watch, given.json, given.all, look_options(given))
 
 
 async def _look_once(settings: ServiceSettings, observer: Observer) -> Figures:

@@ -35,7 +35,7 @@ async def find_newest(
 ) -> list[Row]:
     """The newest `count` rows that are committed now, the oldest first; fewer if there are no more.
 
-    Work is bounded by what the topics hold at the call; if it takes long, `report` is told how far it is. Raises
+    It reads at most what the topics hold at the call, and tells `report` how far it is if that takes long. Raises
     KafkaError, and TimeoutError if no broker answers.
     """
     async with open_reader(settings, "nacre-tap", max_wait_ms=_MAX_WAIT_MS) as consumer:

@@ -2,28 +2,26 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
-from pathlib import Path
 
-from common.errors import ConfigurationError, ServiceError
+from common.errors import ServiceError
 from common.escaping import printable
 from common.log.client_warnings import keep_last_warning
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from ops.command_line import discard_output, keep_clients_quiet
 from ops.place import place_of
+from ops.status.look_options import LookOptions, add_look_options, look_options
 from ops.top.plain import plain_lines
 from ops.top.screen import run_on_terminal
 from ops.view.view import Trouble
-from ops.view.watching import ViewOptions, views
+from ops.view.watching import views
 
 _PROGRAM = "nacre top"
 _INTERVAL_S = 1.0
-_LONGEST_INTERVAL_S = 3600.0
 _DESCRIPTION = """\
 Show the whole pipeline on the terminal, live: the topology with its rates, files, categories, replicas, rejected rows,
 the balance and the receipts. / filters, s sorts, 1 to 6 choose a list, up and down scroll, left and right
@@ -43,7 +41,7 @@ def main(argv: list[str]) -> int:
     try:
         given = _read_options(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
-        options = ViewOptions(given.output_dir, given.interval_s, given.settle_s)
+        options = look_options(given)
         # textual reads from stdin and draws on stderr.
         if given.plain or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
             asyncio.run(_print_views(settings, options))
@@ -64,21 +62,14 @@ def _read_options(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(
         prog=_PROGRAM, description=_DESCRIPTION, examples=_EXAMPLES, formatter_class=RawDescriptionHelpFormatter
     )
-    folder = Path(os.environ.get("OUTPUT_DIR") or "out")
-    add = parser.add_argument
-    add("--plain", action="store_true", help="print lines for each look, as where stdout is no terminal")
-    add("--interval-s", type=float, default=_INTERVAL_S, help="seconds between two looks, at least (1)")
-    add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")
-    # As a text, so that it is checked like one that is given.
-    settle_s = os.environ.get("SETTLE_S") or "2"
-    add("--settle-s", type=float, default=settle_s, help="ingest's SETTLE_S (SETTLE_S, or 2)")
-    given = parser.parse_args(argv)
-    if not 0 < given.interval_s <= _LONGEST_INTERVAL_S:
-        raise ConfigurationError(f"--interval-s {given.interval_s:g}: more than 0, at most an hour")
-    return given
+    parser.add_argument(
+        "--plain", action="store_true", help="print lines for each look, as where stdout is no terminal"
+    )
+    add_look_options(parser, _INTERVAL_S, ", at least")
+    return parser.parse_args(argv)
 
 
-async def _print_views(settings: ServiceSettings, options: ViewOptions) -> None:
+async def _print_views(settings: ServiceSettings, options: LookOptions) -> None:
     where, last = place_of(settings), ""
     async with aclosing(views(settings, options)) as found:
         async for each in found:

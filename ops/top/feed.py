@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from common.settings import ServiceSettings
+from ops.status.look_options import LookOptions
 from ops.view.view import Trouble, View
-from ops.view.watching import ViewOptions, views
+from ops.view.watching import views
 
 
 def watch_in_background(
     settings: ServiceSettings,
-    options: ViewOptions,
+    options: LookOptions,
     show: Callable[[View | Trouble], object],
     give_up: Callable[[Exception], object],
 ) -> None:

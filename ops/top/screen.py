@@ -7,13 +7,13 @@ from contextlib import suppress
 
 from common.settings import ServiceSettings
 from ops.place import place_of
+from ops.status.look_options import LookOptions
 from ops.top.app import TopApp
 from ops.top.feed import watch_in_background
 from ops.view.view import Trouble, View
-from ops.view.watching import ViewOptions
 
 
-def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp | None = None) -> int:
+def run_on_terminal(settings: ServiceSettings, options: LookOptions, app: TopApp | None = None) -> int:
     """Show the pipeline until someone ends it: 0, or another number if the view failed and has said why.
 
     Raises ServiceError for what waiting does not mend, once the terminal is as it was.
@@ -21,7 +21,7 @@ def run_on_terminal(settings: ServiceSettings, options: ViewOptions, app: TopApp
     return asyncio.run(_show(settings, options, app or TopApp(place_of(settings), options.interval_s)))
 
 
-async def _show(settings: ServiceSettings, options: ViewOptions, app: TopApp) -> int:
+async def _show(settings: ServiceSettings, options: LookOptions, app: TopApp) -> int:
     loop, failed = asyncio.get_running_loop(), list[Exception]()
 
     def show(found: View | Trouble) -> None:

@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from common.settings import ServiceSettings
+from ops.status.look_options import LookOptions
 from ops.status.observing import Observer
 from ops.status.watching import Trouble, looks
 from ops.view.gathering import view_of
@@ -15,15 +14,7 @@ from ops.view.ledgers import LedgerReader
 from ops.view.view import View
 
 
-class ViewOptions(Struct, frozen=True):
-    """Sink's folder, the seconds between two looks, and ingest's SETTLE_S."""
-
-    output_dir: Path
-    interval_s: float = 2.0
-    settle_s: float = 2.0
-
-
-async def views(settings: ServiceSettings, options: ViewOptions) -> AsyncGenerator[View | Trouble, None]:
+async def views(settings: ServiceSettings, options: LookOptions) -> AsyncGenerator[View | Trouble, None]:
     """Yield views, or why there are none, whatever becomes of the broker; use it with `aclosing`.
 
     Raises ServiceError for what waiting does not mend, and never ends otherwise. Each view is shown before the next

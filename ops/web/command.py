@@ -11,7 +11,6 @@ import time
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -22,8 +21,9 @@ from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
 from ops.command_line import keep_clients_quiet
 from ops.place import place_of
+from ops.status.look_options import LookOptions, add_look_options, look_options
 from ops.view.view import View
-from ops.view.watching import ViewOptions, views
+from ops.view.watching import views
 from ops.web.access import LOCALHOST, Access, check_token, is_local, link_to, names_of
 from ops.web.board import Board
 from ops.web.fields import fields_of, point_of, rejected_fields
@@ -35,7 +35,6 @@ _TOKEN = "NACRE_WEB_TOKEN"  # noqa: S105 - the name of a variable
 _PORT = 8090
 _MOST_PORT = 65_535
 _INTERVAL_S = 2.0
-_LONGEST_INTERVAL_S = 3600.0
 _TOKEN_BYTES = 24
 # How often the server looks whether it shall end.
 _POLL_S = 0.2
@@ -66,7 +65,7 @@ class Options(Struct, frozen=True):
     port: int
     names: tuple[str, ...]
     token: str
-    looks: ViewOptions
+    looks: LookOptions
 
 
 def main(argv: list[str]) -> int:
@@ -106,24 +105,12 @@ def _read_options(argv: Sequence[str]) -> Options:
         metavar="NAME",
         help="another name under which browsers reach it, such as a proxy's; may be repeated",
     )
-    folder = Path(os.environ.get("OUTPUT_DIR") or "out")
-    add("--output-dir", type=Path, default=folder, help="sink's folder, if it is at hand (OUTPUT_DIR, or out)")
-    add("--interval-s", type=float, default=_INTERVAL_S, help="seconds between two looks (2)")
-    # As a text, so that it is checked like one that is given.
-    settle_s = os.environ.get("SETTLE_S") or "2"
-    add("--settle-s", type=float, default=settle_s, help="ingest's SETTLE_S (SETTLE_S, or 2)")
+    add_look_options(parser, _INTERVAL_S)
     given = parser.parse_args(argv)
-    if not 0 < given.interval_s <= _LONGEST_INTERVAL_S:
-        raise ConfigurationError(f"--interval-s {given.interval_s:g}: more than 0, at most an hour")
+    looks = look_options(given)
     if not 0 <= given.port <= _MOST_PORT:
         raise ConfigurationError(f"--port {given.port}: from 0 to {_MOST_PORT}")
-    return Options(
-        given.host,
-        given.port,
-        tuple(given.allow_host),
-        _token(given.host),
-        ViewOptions(given.output_dir, given.interval_s, given.settle_s),
-    )
+    return Options(given.host, given.port, tuple(given.allow_host), _token(given.host), looks)
 
 
 def _token(host: str) -> str:

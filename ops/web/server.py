@@ -80,7 +80,7 @@ class WebServer(BoundedServer):
         self.access = replace(access, cookie=f"{access.cookie}-{self.server_address[1]}")
 
     def _events(self) -> Answer:
-        # Whoever sends the answer takes its place, and gives it back.
+        # The handler that sends the stream gives its place back.
         with self._streams_lock:
             if self.streams >= _MOST_STREAMS:
                 text = f"{_MOST_STREAMS} pages are open already: close some\n"

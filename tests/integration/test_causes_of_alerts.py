@@ -168,7 +168,7 @@ def test_the_disk_is_slow(pipeline: Pipeline, watch: MakeWatched) -> None:
         return slowed in watched.prometheus.alerts()
 
     # Others may fire beside it for a moment: in their shorter ranges there may be no checkpoint at all.
-    pipeline.wait_until(is_told, "it is told", 180)
+    pipeline.wait_until(is_told, "NacreSlowDisk fires", 180)
     slow.kill()
     watched.start("sink")
     watched.is_calm(feed=b"M,1\n")
@@ -185,7 +185,7 @@ def test_the_broker_is_slow(make_pipeline: Callable[[str], Pipeline], watch: Mak
 
         # Others may fire beside it, as on a slow disk.
         with kafka.proxy.latency(1.0):
-            watched.pipeline.wait_until(is_told, "it is told", 180)
+            watched.pipeline.wait_until(is_told, "NacreSlowBroker fires", 180)
         watched.is_calm(feed=b"M,1\n")
 
 

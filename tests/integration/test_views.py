@@ -9,8 +9,9 @@ from pathlib import Path
 from common.protocol.receipts import decode_receipt
 from common.settings import ServiceSettings
 from common.settings_reader import make_settings
+from ops.status.look_options import LookOptions
 from ops.view.view import Trouble, View
-from ops.view.watching import ViewOptions, views
+from ops.view.watching import views
 from services.sink.ledger.inventory import index_of
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
@@ -25,7 +26,7 @@ def settings_of(pipeline: Pipeline) -> ServiceSettings:
 
 
 async def first_view(pipeline: Pipeline, output: Path) -> View:
-    async with aclosing(views(settings_of(pipeline), ViewOptions(output, interval_s=0.1))) as found:
+    async with aclosing(views(settings_of(pipeline), LookOptions(output, interval_s=0.1))) as found:
         async for each in found:
             assert isinstance(each, View), each
             return each
@@ -86,7 +87,7 @@ def test_the_oldest_row_that_is_not_safe_ages_from_when_it_was_read(pipeline: Pi
 
 def test_a_pipeline_that_is_not_begun_is_trouble_until_it_is(pipeline: Pipeline) -> None:
     async def first() -> View | Trouble:
-        options = ViewOptions(pipeline.output, interval_s=0.1)
+        options = LookOptions(pipeline.output, interval_s=0.1)
         async with aclosing(views(settings_of(pipeline), options)) as found:
             async for each in found:
                 return each

@@ -198,7 +198,7 @@ def test_no_line_is_drawn_across_an_outage_on_a_page_that_is_open(page: Page) ->
         page.go(address)
         page.wait_until(IS_SHOWN)
         page.value(f"void ({stub} destroy() {{}} setSize() {{}} }})")
-        # Plots are made anew in other colours.
+        # The page draws its plots again in the other colours.
         page.appear(*DESK, scheme="dark")
         page.wait_until("window.drawn && window.drawn[1].join() === '0'")
         for later_s in (1, 2):

@@ -8,10 +8,10 @@ import pytest
 
 from common.settings import ServiceSettings
 from common.settings_reader import make_settings
+from ops.status.look_options import LookOptions
 from ops.top.app import TopApp
 from ops.top.screen import run_on_terminal
 from ops.view.view import Trouble, View
-from ops.view.watching import ViewOptions
 from tests.harness.views import view
 
 
@@ -51,7 +51,7 @@ def looking(monkeypatch: pytest.MonkeyPatch, look: Callable[[], View]) -> None:
 
 
 def run(app: TopApp, tmp_path: Any) -> int:
-    return run_on_terminal(make_settings(ServiceSettings, {}), ViewOptions(tmp_path), app)
+    return run_on_terminal(make_settings(ServiceSettings, {}), LookOptions(tmp_path), app)
 
 
 def test_whatever_ends_the_looking_ends_the_view_and_is_raised(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
