@@ -60,7 +60,7 @@ def fields_of(found: Figures, prefix: str, *, shows_all: bool = False) -> dict[s
         "over_s": round(found.over_s, 3),
         "verdict": found.verdict,
         "note": found.note,
-        "stages": {stage.name: _stage_fields(stage) for stage in found.stages},
+        "stages": {stage.name: _stage_with_replicas(stage) for stage in found.stages},
         "sources": {
             "count": len(found.sources),
             **{delivery.replace(" ", "_"): found.count(delivery) for delivery in Delivery},
@@ -88,7 +88,8 @@ def _shown(found: Figures, *, shows_all: bool) -> Sequence[SourceFigures]:
     return [each for each in found.sources[:_MOST_SHOWN] if each.delivery is Delivery.UNDER_WAY]
 
 
-def _stage_fields(stage: StageFigures) -> dict[str, Any]:
+def stage_fields(stage: StageFigures) -> dict[str, Any]:
+    """A stage's figures as JSON, without its replicas and partitions."""
     return {
         "verdict": stage.verdict,
         "reason": stage.reason,
@@ -98,9 +99,12 @@ def _stage_fields(stage: StageFigures) -> dict[str, Any]:
         "lag_is_exact": stage.is_exact,
         "lag_bytes": stage.lag_bytes,
         "eta_s": stage.eta_s,
-        "replicas": to_builtins(stage.replicas),
-        "partitions": to_builtins(stage.partitions),
     }
+
+
+def _stage_with_replicas(stage: StageFigures) -> dict[str, Any]:
+    members = {"replicas": to_builtins(stage.replicas), "partitions": to_builtins(stage.partitions)}
+    return {**stage_fields(stage), **members}
 
 
 def _stage_cells(stage: StageFigures) -> Sequence[str]:

@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ops.top.cells import fitted, headings_of, row_of
-from ops.top.panels import Panel, chosen, title_of
+from ops.top.panel import Panel, chosen, title_of
 from ops.view.view import View
 
 

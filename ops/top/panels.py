@@ -1,16 +1,15 @@
 """What is listed below the head: files, categories, replicas, rejected rows, the balance and receipts. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec import Struct
 
-from common.escaping import printable
 from ops.status.observation import SINK, SPLIT, Replica
 from ops.status.report import duration, partitions_line
 from ops.status.source_figures import Delivery, SourceFigures
 from ops.top.cells import Bar, Cell, Column, Styled
+from ops.top.panel import Panel, Sort
 from ops.view.view import CategoryRows, ShownReceipt, SplitBalance, View
 
 _UNKNOWN = "-"
@@ -24,31 +23,6 @@ _DELIVERIES = {
     Delivery.REJECTED_WHOLE: "yellow",
     Delivery.UNKNOWN: "yellow",
 }
-
-
-class Sort(Struct, frozen=True):
-    """An order. `key` is None for the order in which the items come."""
-
-    name: str
-    key: Callable[[Any], Any] | None = None
-
-
-class Panel(Struct, frozen=True):
-    """A list: how its items come from a view, what is shown of each, and in which orders.
-
-    `name_of` is what the filter looks in. `cells_of` gets what `scale_of` makes of the view.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    items_of: Callable[[View], Sequence[Any]]
-    name_of: Callable[[Any], str]
-    cells_of: Callable[[Any, Mapping[str, float]], Sequence[Cell]]
-    sorts: tuple[Sort, ...]
-    scale_of: Callable[[View], Mapping[str, float]] = lambda _: {}
-    count_of: Callable[[View], int | None] = lambda _: None
-    # Where only some are listed, which.
-    listed: str = "first"
 
 
 class ShownReplica(Struct, frozen=True):
@@ -65,30 +39,6 @@ class Reason(Struct, frozen=True):
     split: str
     code: str
     rows: int
-
-
-def chosen(panel: Panel, view: View, wanted: str, order: int, *, is_reversed: bool = False) -> Sequence[Any]:
-    """The items whose names have the wanted text in them, in any case, in the order with this number."""
-    items: Sequence[Any] = panel.items_of(view)
-    if wanted:
-        text = wanted.casefold()
-        items = [each for each in items if text in printable(panel.name_of(each)).casefold()]
-    if (key := panel.sorts[order].key) is not None:
-        items = sorted(items, key=key)
-    return items[::-1] if is_reversed else items
-
-
-def title_of(panel: Panel, view: View, shown: int) -> str:
-    """The panel's name, and how many of how many items are shown: a filter sees no more than are listed."""
-    listed = len(panel.items_of(view))
-    count = panel.count_of(view)
-    total = listed if count is None else count
-    if shown == total:
-        return f"{panel.name} {total:,}"
-    if listed == total:
-        return f"{panel.name} {shown:,} of {total:,}"
-    which = f"the {panel.listed} {listed:,}"
-    return f"{panel.name} {which if shown == listed else f'{shown:,} of {which}'} ({total:,} in all)"
 
 
 def _file_cells(file: SourceFigures, _: Mapping[str, float]) -> Sequence[Cell]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import orjson
 
 from common.errors import ConfigurationError, ServiceError
-from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import LEDGERS
 from common.protocol.shares import Counted, CountKind, decode_ended, tallies_of
 from common.rows.tally import Tally
 from ops.verify.balance import Known, Passed
-from ops.verify.entries import REJECTED_KEY, File, file_from_row
+from ops.verify.copying import FILES, TABLES, copy_files, copy_tallies
+from ops.verify.entries import File, file_from_row
 from services.sink.ledger.reading import is_closed, read_safely
 
 # By version of the tables: the pipeline's format.
@@ -25,30 +25,10 @@ _RULE = "path_template"
 # Under this name a ledger has the rows of sources that are forgotten, and those that were written in format 1.
 NO_SOURCE = ""
 
-_TABLES = """
-CREATE TABLE files (
-    ledger, key BLOB, part, path, final, length, rows, checksum, state, split, schema, PRIMARY KEY (key, part, ledger)
-) WITHOUT ROWID;
-CREATE TABLE names (path PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE tallies (source, ledger, split, kind, code, rows, size, checksum);
-CREATE INDEX tallies_of ON tallies (source);
-CREATE TABLE passed (source, ledger, split, number, copies, ended, tallies);
-CREATE INDEX passed_of ON passed (source);
-CREATE TABLE sources (source, ledger, safe_ms, latencies, PRIMARY KEY (source, ledger)) WITHOUT ROWID;
-"""
-# `state` as in FileState.
-_FILES = """
-SELECT key, part, path, final, length, rows, checksum, 2 FROM files
-UNION ALL SELECT key, part, path, final, length, rows, checksum, in_place FROM finished
-"""
-_FILE = f"SELECT * FROM ({_FILES}) WHERE key = ? AND part = ?"  # noqa: S608 - of its own text
+_FILE = f"SELECT * FROM ({FILES}) WHERE key = ? AND part = ?"  # noqa: S608 - of its own text
 # How the files are: a sink of before this fact gives none.
 _HOW = "SELECT value FROM partition WHERE name = 'files'"
 _APPENDED_TO = "appended to"
-_PASSED = """
-SELECT p.source, p.split, p.number, p.copies, e.ended, p.tallies
-FROM passed p JOIN ends e ON e.source = p.source AND e.number = p.number
-"""
 # A category's files of all schemas: their keys are JSON, alike from the field `split` on.
 _CATEGORIES = """
 SELECT group_concat(DISTINCT hex(key)), sum(rows), sum(length), count(*) FROM files
@@ -75,7 +55,7 @@ class Ledgers:
             raise ConfigurationError(f"{root} has no ledgers: name the OUTPUT_DIR of a sink")
         # SQLite's own cache, and a temporary file that it removes as soon as it is open.
         self._db = sqlite3.connect("", isolation_level=None)
-        self._db.executescript(_TABLES)
+        self._db.executescript(TABLES)
         self.rules: dict[int, str] = {}
         self.formats: set[int] = set()
         try:
@@ -127,28 +107,10 @@ class Ledgers:
         for table in ("files", "tallies", "passed", "sources"):
             self._db.execute(f"DELETE FROM {table} WHERE ledger = ?", (ledger,))  # noqa: S608 - of its own names
         if self._with_files:
-            self._copy_files(ledger, source)
+            copy_files(ledger, source, self._db)
         if _FORMATS[version] > 1:
-            self._copy_tallies(ledger, source)
+            copy_tallies(ledger, source, self._db)
         self._db.execute("COMMIT")
-
-    def _copy_files(self, ledger: int, source: sqlite3.Connection) -> None:
-        for row in source.execute(_FILES):
-            schema, split, _ = (None, None, None) if row[0] == REJECTED_KEY else parse_file_key(row[0])
-            self._db.execute(
-                "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (ledger, *row, split, schema)
-            )
-            names = file_from_row(ledger, row).all_names
-            self._db.executemany("INSERT OR IGNORE INTO names VALUES (?)", ((name,) for name in names))
-
-    def _copy_tallies(self, ledger: int, source: sqlite3.Connection) -> None:
-        tallies = source.execute("SELECT source, split, kind, code, rows, size, checksum FROM tallies")
-        rows = ((row[0], ledger, *row[1:]) for row in tallies)
-        self._db.executemany("INSERT INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        rows = ((row[0], ledger, *row[1:]) for row in source.execute(_PASSED))
-        self._db.executemany("INSERT INTO passed VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-        rows = ((row[0], ledger, *row[1:]) for row in source.execute("SELECT source, safe_ms, latencies FROM sources"))
-        self._db.executemany("INSERT INTO sources VALUES (?, ?, ?, ?)", rows)
 
     # Files
 

@@ -6,7 +6,7 @@ from typing import Any
 from common.escaping import printable
 from ops.status.figures import StageFigures
 from ops.status.observation import INGEST, SINK, SPLIT, Replica
-from ops.status.report import ranges_of
+from ops.status.report import ranges_of, stage_fields
 from ops.status.source_figures import Delivery
 from ops.tap.rows import Row
 from ops.view.view import ShownReceipt, View
@@ -105,15 +105,9 @@ def rejected_fields(row: Row) -> Fields:
 def _stage(stage: StageFigures) -> Fields:
     rows = {(each.topic, each.number): each.rows for each in stage.partitions}
     return {
+        **stage_fields(stage),
         "name": stage.name,
-        "verdict": stage.verdict,
         "reason": printable(stage.reason),
-        "rows": stage.rows,
-        "rows_per_s": stage.rows_per_s,
-        "lag_rows": stage.lag_rows,
-        "lag_is_exact": stage.is_exact,
-        "lag_bytes": stage.lag_bytes,
-        "eta_s": stage.eta_s,
         "replicas": [_replica(each, rows) for each in stage.replicas[:MOST_REPLICAS]],
         "replica_count": len(stage.replicas),
     }

@@ -4,7 +4,8 @@ from msgspec.structs import replace
 
 from ops.top.cells import Styled
 from ops.top.head import safe_line
-from ops.top.panels import PANELS, title_of
+from ops.top.panel import title_of
+from ops.top.panels import PANELS
 from ops.view.view import SplitBalance
 from tests.harness.views import view
 
