@@ -15,7 +15,7 @@ from common.protocol.output_folder import LEDGERS, SUCCESS
 from common.protocol.receipts import decode_receipt
 from ops.report.contents import Categories, CategoryLine, Contents, Origins, SourceLine, Success
 from ops.report.rejected_rows import RejectedRow, first_rejected
-from ops.report.sums import balances, read_of, split_up, sum_latencies, sum_read, sum_rejected
+from ops.report.sums import read_of, split_up, sum_latencies, sum_read, sum_rejected
 from ops.report.verdict import Marks, judge
 from ops.verify.balance import Balance, Known, Standing
 from ops.verify.checks import check_rows, check_sources
@@ -24,7 +24,7 @@ from ops.verify.files import check_length
 from ops.verify.ledgers import NO_SOURCE, Ledgers
 from ops.verify.receipts import check_receipts
 from ops.verify.report import Report, ReportedFinding
-from ops.view.gathering import has_older_rows, rejected_by_reason
+from ops.view.gathering import has_older_rows, named_balance, rejected_by_reason
 from services.sink.disk.folder import read_folder_id
 from services.sink.folder_proofs.seal import SealState, seal_state_of
 from services.sink.ledger.inventory import facts_of
@@ -49,7 +49,7 @@ def gather(root: Path, *, lists_all: bool) -> Contents:
         listed = sources if lists_all else heapq.nsmallest(MOST_LISTED, sources, key=_importance)
         lines = [_with_receipt(root, line) for line in sorted(listed, key=_importance)]
         safe = split_up(ledgers.sums(), ledgers.rejected)
-        splits = balances(safe, read)
+        splits = named_balance(safe, read)
         latencies = sum_latencies(ledgers.latencies())
         refused = next((file for file in ledgers.parts(REJECTED_KEY) if file.length), None)
         return Contents(

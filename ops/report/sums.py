@@ -1,15 +1,14 @@
 """What went in and what came out, by split, summed over all sources. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
 from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, total
 from ops.verify.balance import Balance, Known
-from ops.view.gathering import named_balance, rejected_by_reason
+from ops.view.gathering import rejected_by_reason
 from ops.view.ledgers import SafeRows
-from ops.view.view import SplitBalance
 
 # Ledger, what is counted there, and how many rows that are.
 Sum = tuple[int, Counted, int]
@@ -57,11 +56,6 @@ def sum_read(sources: Iterable[Mapping[str, int]], forgotten: Known) -> dict[str
     if not read:
         read.update({key.split: 0 for tallies in forgotten.tallies.values() for key in tallies if key.split})
     return {split: rows + _safe(forgotten, split) for split, rows in read.items()}
-
-
-def balances(safe: SafeRows, read: Mapping[str, int]) -> Sequence[SplitBalance]:
-    """The balance of each split; none where rows were written in format 1, of which nothing more is known."""
-    return list(named_balance(safe, read))
 
 
 def sum_rejected(of_rejected: Mapping[Counted, int]) -> list[RejectedSum]:

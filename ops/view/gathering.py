@@ -104,10 +104,11 @@ def balance(safe: SafeRows, rows: int, splits: frozenset[str]) -> Iterator[Split
         yield from [SplitBalance(NO_ROW_SAFE, rows, 0, 0, 0, rows)] * unnamed
 
 
-def named_balance(safe: SafeRows, read: Mapping[str, int]) -> Iterator[SplitBalance]:
+def named_balance(safe: SafeRows, read: Mapping[str, int]) -> list[SplitBalance]:
     """The balance of each of these splits, of which so many rows were read; none where there are rows of format 1."""
     if has_older_rows(safe):
-        return
+        return []
+    balances: list[SplitBalance] = []
     rejected = rejected_by_reason(safe.of_rejected)
     for split, rows in sorted(read.items()):
         in_files = sum(count for key, count in safe.of_files.items() if key.split == split)
@@ -121,7 +122,8 @@ def named_balance(safe: SafeRows, read: Mapping[str, int]) -> Iterator[SplitBala
         )
         left = sum(count for (name, _), count in rejected.items() if name == split)
         missing = rows + replayed - in_files - left - taken
-        yield SplitBalance(split, rows, in_files, left, replayed, missing, taken)
+        balances.append(SplitBalance(split, rows, in_files, left, replayed, missing, taken))
+    return balances
 
 
 def _is_at_rest(figures: Figures) -> bool:

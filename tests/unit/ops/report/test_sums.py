@@ -10,7 +10,6 @@ from common.rows.tally import Tally
 from ops.report.sums import (
     RejectedSum,
     Sum,
-    balances,
     read_of,
     split_up,
     sum_latencies,
@@ -18,7 +17,7 @@ from ops.report.sums import (
     sum_rejected,
 )
 from ops.verify.balance import Balance, Known, Passed, Standing
-from ops.view.gathering import closes
+from ops.view.gathering import closes, named_balance
 from ops.view.view import SplitBalance
 
 REJECTED = 2
@@ -45,7 +44,7 @@ def ended(rows: int, *splits: str) -> Ended:
 
 def test_rows_of_all_partitions_and_rejected_ones_are_what_was_read() -> None:
     sums = [in_files("S", 5), in_files("S", 6, ledger=1), refused("S", 2, "column"), refused("", 9, "fields")]
-    [found] = balances(split_up(sums, REJECTED), {"S": 13})
+    [found] = named_balance(split_up(sums, REJECTED), {"S": 13})
     assert found == SplitBalance("S", 13, 11, 2, 0, 0, 0)
     assert closes(found)
 
@@ -65,7 +64,7 @@ def test_replays_count_once_as_what_was_sent_and_once_as_what_was_rejected_befor
         refused("", 1, "", CountKind.SENT),
     ]
     safe = split_up(sums, REJECTED)
-    [found] = balances(safe, {"S": 15})
+    [found] = named_balance(safe, {"S": 15})
     assert found == SplitBalance("S", 15, 13, 3, 4, 0, 3)
     assert closes(found)
     assert sum_rejected(safe.of_rejected) == [
@@ -78,24 +77,24 @@ def test_replays_count_once_as_what_was_sent_and_once_as_what_was_rejected_befor
 @pytest.mark.parametrize(("read", "sent"), [(14, 0), (10, 2), (14, 2)])
 def test_rows_on_their_way_are_missing(read: int, sent: int) -> None:
     safe = split_up([in_files("S", 10), refused("S", sent, "", CountKind.SENT)], REJECTED)
-    [found] = balances(safe, {"S": read})
+    [found] = named_balance(safe, {"S": read})
     assert (found.rows, found.replayed, found.missing) == (read, sent, read + sent - 10)
     assert not closes(found)
 
 
 def test_more_than_was_read_does_not_close() -> None:
-    [found] = balances(split_up([in_files("S", 11)], REJECTED), {"S": 10})
+    [found] = named_balance(split_up([in_files("S", 11)], REJECTED), {"S": 10})
     assert not closes(found)
     assert found.surplus == 1
 
 
 def test_a_split_of_which_no_row_is_safe_is_missing_all_of_them() -> None:
-    lines = balances(split_up([in_files("S", 4)], REJECTED), {"S": 4, "T": 4})
+    lines = named_balance(split_up([in_files("S", 4)], REJECTED), {"S": 4, "T": 4})
     assert [(each.split, each.in_files, each.missing) for each in lines] == [("S", 4, 0), ("T", 0, 4)]
 
 
 def test_nothing_is_balanced_of_rows_that_format_1_wrote() -> None:
-    assert balances(split_up([in_files("S", 7, CountKind.OLDER), in_files("S", 2)], REJECTED), {"S": 2}) == []
+    assert named_balance(split_up([in_files("S", 7, CountKind.OLDER), in_files("S", 2)], REJECTED), {"S": 2}) == []
 
 
 def test_what_was_read_is_what_the_latest_end_says_or_what_is_safe_behind_it() -> None:
