@@ -89,8 +89,7 @@ class TopApp(App[str]):
         """Begin with the first list."""
         self._choose(self.first_list)
         self._redraw()
-        # The age of old figures goes on while none come.
-        self.set_interval(_CLOCK_S, self._show_banner)
+        self.set_interval(_CLOCK_S, self._tick)
         self._begin()
 
     def on_resize(self, _: events.Resize) -> None:
@@ -184,13 +183,20 @@ class TopApp(App[str]):
         self._show_banner()
         width = self._head.content_size.width or self.size.width
         if self._view is not None:
-            self._head.update(head_of(self._view, self._where, width))
+            self._head.update(head_of(self._view, self._where, width, is_old=bool(self._why_old())))
             for listing in self._listings:
                 listing.show(self._view, self._input.value)
         elif self._trouble is None:
             self._head.update(Text(fitted(f"{self._where}: {_WAITING}", width)))
         self._tabs.update(self._tab_line(width))
         self._foot.update(self._foot_line(width))
+
+    def _tick(self) -> None:
+        """The age of figures goes on while none come, and the head is another one once they are old."""
+        if self.screen_stack and self.screen.has_class("old") != (self._view is not None and bool(self._why_old())):
+            self._redraw()
+        else:
+            self._show_banner()
 
     def _show_banner(self) -> None:
         text = self._why_old()

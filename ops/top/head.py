@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from common.escaping import printable
-from ops.status.figures import Figures, StageFigures
+from ops.status.figures import StageFigures
 from ops.status.report import sources_line, stage_lines
 from ops.status.verdict import Verdict
 from ops.top.cells import fitted
@@ -19,10 +19,12 @@ _DOT = " · "
 _SECONDS = 10
 
 
-def head_of(view: View, where: str, width: int) -> Text:
-    """The head, whose lines are at most so wide."""
+def head_of(view: View, where: str, width: int, *, is_old: bool = False) -> Text:
+    """The head, whose lines are at most so wide. While figures are old, nobody knows how the pipeline is."""
     found = view.figures
-    lines = [_title(found, where, width), *_topology(view, width)]
+    verdict = Text(" not known", "bold red") if is_old else Text(f" {found.verdict}", f"bold {COLOURS[found.verdict]}")
+    title = Text(fitted(where, width - len(verdict)), "bold").append_text(verdict)
+    lines = [title, *_topology(view, width)]
     lines += [Text(fitted(line, width)) for line in (*stage_lines(found), safe_line(view, _DOT), sources_line(found))]
     return Text("\n", no_wrap=True).join(lines)
 
@@ -53,11 +55,6 @@ def age(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _title(found: Figures, where: str, width: int) -> Text:
-    verdict = f" {found.verdict}"
-    return Text(fitted(where, width - len(verdict)), "bold").append(verdict, f"bold {COLOURS[found.verdict]}")
 
 
 def _topology(view: View, width: int) -> Iterator[Text]:

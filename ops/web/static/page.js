@@ -3,7 +3,7 @@
 import { byId, clock, duration } from "./dom.js";
 import { Files } from "./files.js";
 import { Plots } from "./plots.js";
-import { showRejected, showTexts } from "./sections.js";
+import { showRejected, showTexts, showVerdict } from "./sections.js";
 import { Picture } from "./topology.js";
 
 // The server says something every 5 s.
@@ -15,7 +15,7 @@ const AGAIN_MS = 2_000;
 const picture = new Picture(byId("picture"));
 const plots = new Plots();
 const files = new Files();
-const state = { stream: null, heardAt: 0, clockOffMs: 0, intervalMs: 0, gapMs: 0, shownAtMs: 0, trouble: "", isConnected: false, isRefused: false };
+const state = { stream: null, heardAt: 0, clockOffMs: 0, intervalMs: 0, gapMs: 0, shownAtMs: 0, verdict: "", trouble: "", isConnected: false, isRefused: false };
 
 function connect() {
   state.stream?.close();
@@ -55,6 +55,7 @@ function show(view) {
   state.trouble = "";
   state.gapMs = state.shownAtMs ? view.at_ms - state.shownAtMs : 0;
   state.shownAtMs = view.at_ms;
+  state.verdict = view.verdict;
   byId("main").hidden = false;
   showTexts(view);
   picture.show(view);
@@ -72,6 +73,7 @@ function mark() {
   else if (state.trouble) why = `${state.trouble[0].toUpperCase()}${state.trouble.slice(1)}.`;
   else if (state.shownAtMs && age > Math.max(OLD_MS, 3 * state.intervalMs, 3 * state.gapMs)) why = "No new figures have come.";
   document.body.classList.toggle("old", Boolean(why));
+  if (state.shownAtMs) showVerdict(why ? "" : state.verdict);
   const news = byId("news");
   // Each second would be too much for a person who listens: only a change of cause is announced.
   news.setAttribute("aria-live", why === news.dataset.why ? "off" : "polite");

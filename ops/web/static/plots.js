@@ -18,6 +18,11 @@ function times(_, ticks, __, ___, apart) {
   return ticks.map((tick) => new Date(tick * 1000).toLocaleTimeString([], format));
 }
 
+// The axis is as wide as its longest label, such as "1 min 15 s".
+function widthOf(_, labels) {
+  return Math.max(62, 20 + 7 * Math.max(0, ...(labels ?? []).map((label) => label.length)));
+}
+
 function options({ value, series }, width) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
@@ -27,7 +32,7 @@ function options({ value, series }, width) {
     height: HEIGHT,
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
-    axes: [{ ...axis, space: 90, values: times }, { ...axis, size: 62, values: (_, ticks) => ticks.map(value) }],
+    axes: [{ ...axis, space: 90, values: times }, { ...axis, size: widthOf, values: (_, ticks) => ticks.map(value) }],
     series: [
       { label: "at", value: (_, at) => (at === null ? "–" : new Date(at * 1000).toLocaleTimeString()) },
       // Lines differ by more than their colours.

@@ -11,9 +11,6 @@ const notKnown = ({ ledgers_trouble: trouble }) => (trouble ? `Not known: ${trou
 
 export function showTexts(view) {
   byId("where").textContent = view.where;
-  byId("verdict").textContent = view.verdict;
-  byId("verdict").className = `verdict ${view.verdict}`;
-  document.title = `${view.verdict} – Nacre`;
   fill(byId("reasons"), view.stages.map(({ name, verdict, reason }) => [name, verdict, reason]).concat([["", "", view.note]]), reasons);
   fill(byId("totals"), totalsOf(view), (totals) => totals.map(total));
   fill(byId("stages"), view.stages, (stages) => stages.map(stageRow));
@@ -26,6 +23,15 @@ export function showTexts(view) {
   fill(byId("rejected-counts"), view.rejected, rejectedCounts);
   fill(byId("receipts"), view.receipts, receipts);
   byId("receipts-summary").textContent = view.receipt_count > view.receipts.length ? `The latest ${number(view.receipts.length)} of ${number(view.receipt_count)}.` : "";
+}
+
+// While figures are old, nobody knows how the pipeline is: "" is no verdict.
+export function showVerdict(verdict) {
+  const shown = verdict || "not known";
+  if (byId("verdict").textContent === shown) return;
+  byId("verdict").textContent = shown;
+  byId("verdict").className = `verdict ${verdict}`;
+  document.title = `${shown} – Nacre`;
 }
 
 export function showRejected(rows) {

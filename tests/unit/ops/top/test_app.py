@@ -163,6 +163,12 @@ async def test_looking_begins_once_and_when_there_is_a_screen() -> None:
     assert begun == [SMALL[0]]
 
 
+def verdict_of(app: TopApp) -> str:
+    """What ends the line of the pipeline's name."""
+    [title] = [line for line in text_of(app).splitlines() if line.startswith(f" {WHERE} ")]
+    return title.removeprefix(f" {WHERE} ").strip()
+
+
 async def test_figures_that_have_not_come_for_long_are_marked_as_old() -> None:
     now_ms = AT_MS + 19_000
     app = TopApp(WHERE, clock_ms=lambda: now_ms)
@@ -173,9 +179,11 @@ async def test_figures_that_have_not_come_for_long_are_marked_as_old() -> None:
         now_ms = AT_MS + 25_000
         while "no new figures have come; what is below is 25 s old" not in text_of(app):
             await pilot.pause(0.1)
+        assert verdict_of(app) == "not known"
         now_ms = AT_MS + 1_000
         while "no new figures" in text_of(app):
             await pilot.pause(0.1)
+        assert verdict_of(app) == view().figures.verdict
 
 
 async def test_figures_of_slow_looks_are_not_old_sooner_than_three_of_them_take() -> None:
