@@ -39,7 +39,7 @@ class Outbox:
 
     def __init__(self, new_batch: Callable[[], NewBatch]) -> None:
         self._new_batch = new_batch
-        self._timestamp_ms = int(time.time() * 1000)
+        self._timestamp_ms = 0
         self.batches: defaultdict[tuple[str, int], list[NewBatch]] = defaultdict(list)
         # The mark that the last rows of a partition's last batch stand behind.
         self._marks: dict[tuple[str, int], NewRecord] = {}
@@ -49,6 +49,10 @@ class Outbox:
 
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
         """Begin a new record batch after those that the partition has."""
+        if not self.size:
+            # An outbox may have waited for its first row for days: with the time of its own beginning, that row would
+            # be older than the topic's retention, and Kafka would remove it before it is read.
+            self._timestamp_ms = int(time.time() * 1000)
         batch = self._new_batch()
         self.batches[topic, partition].append(batch)
         self._marks.pop((topic, partition), None)

@@ -17,13 +17,14 @@ _UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPO
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record and its position."""
+    """A record and its position. `time_ms` is its time in ms since 1970."""
 
     partition: int
     offset: int
     key: bytes | None
     value: bytes
     headers: dict[str, bytes]
+    time_ms: int
 
 
 class Observer:
@@ -92,7 +93,9 @@ class Observer:
                         offset = message.offset()
                         assert offset is not None
                         headers = dict(cast("list[tuple[str, bytes]]", message.headers() or []))
-                        found.append(Record(number, offset, message.key(), message.value() or b"", headers))
+                        _, time_ms = message.timestamp()
+                        value = message.value() or b""
+                        found.append(Record(number, offset, message.key(), value, headers, time_ms))
                     else:
                         assert error.code() == KafkaError._PARTITION_EOF, error  # noqa: SLF001 - its name
                         open_partitions.discard(number)
