@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from common.aiokafka_internals.connection_failures import connection_failures
 from common.broker_errors.connection_causes import Access, Cause, ProbeResult, cause_of, needs_a_look
-from common.broker_errors.kinds import KINDS, ErrorKind, kind_of, name_of, names_in
+from common.broker_errors.kinds import KINDS, ErrorKind, kind_of, name_of, names_in, root_of
 from common.broker_errors.refusals import BOUNDS, refusal
 from common.connection.arguments import connection
 from common.log.client_warnings import last_warning
@@ -25,12 +25,14 @@ _UNREACHABLE = frozenset(
         *("TimeoutError", "CorrelationIdError", "KafkaProtocolError"),
     }
 )
-_NO_COORDINATOR = frozenset({"GroupCoordinatorNotAvailableError"})
-_COORDINATOR_HINT = (
-    "the broker has no coordinator now: it is starting, or its topics __consumer_offsets and __transaction_state lack "
-    "replicas "
-    "(offsets.topic.replication.factor, transaction.state.log.replication.factor, transaction.state.log.min.isr)"
-)
+# What an error's own text does not say.
+_HINTS = {
+    "GroupCoordinatorNotAvailableError": "the broker has no coordinator now: it is starting, or its topics "
+    "__consumer_offsets and __transaction_state lack replicas (offsets.topic.replication.factor, "
+    "transaction.state.log.replication.factor, transaction.state.log.min.isr)",
+    "InvalidProducerIdMapping": "a broker forgets a producer after transactional.id.expiration.ms, a week by default, "
+    "without a row: another takes its place",
+}
 _SECRET = "***"  # noqa: S105 - in place of one
 
 
@@ -52,7 +54,7 @@ async def diagnose(error: BaseException, settings: ServiceSettings) -> Diagnosis
         bounds = await ask_broker_for(BOUNDS.get(name, ()), settings)
         diagnosis = Diagnosis(kind_of(error), refusal(error, settings, bounds))
     else:
-        diagnosis = Diagnosis(ErrorKind.WAITS, _with_hint(_text(error)))
+        diagnosis = Diagnosis(ErrorKind.WAITS, _with_hint(_text(root_of(error))))
     reason = _without_secrets(" ".join(diagnosis.reason.split()), settings)
     return Diagnosis(diagnosis.kind, reason, _cause_on_disk(error))
 
@@ -118,7 +120,7 @@ def _one_line(causes: Mapping[_Address, Cause], settings: ServiceSettings) -> st
 
 
 def _with_hint(text: str) -> str:
-    return f"{text}: {_COORDINATOR_HINT}" if _NO_COORDINATOR & set(names_in(text)) else text
+    return ": ".join([text, *(_HINTS[name] for name in dict.fromkeys(names_in(text)) if name in _HINTS)])
 
 
 def _text(error: BaseException) -> str:
