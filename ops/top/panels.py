@@ -96,6 +96,8 @@ def _reason_cells(reason: Reason, whole: Mapping[str, float]) -> Sequence[Cell]:
 def _balance_cells(balance: SplitBalance, _: Mapping[str, float]) -> Sequence[Cell]:
     if balance.surplus:
         missing = Styled(f"{balance.surplus:,} more", "red")
+    elif balance.lost:
+        missing = Styled(f"{balance.lost:,} lost", "red")
     else:
         missing = Styled(f"{balance.missing:,}", "yellow" if balance.missing else "green")
     return (

@@ -6,7 +6,7 @@ from ops.status.report import lines_of
 from ops.text_table import text_table
 from ops.top.head import safe_line
 from ops.top.panels import EVERY_SPLIT
-from ops.view.view import View
+from ops.view.view import SplitBalance, View
 
 _MOST_SHOWN = 10
 
@@ -26,12 +26,16 @@ def plain_lines(view: View, where: str) -> Iterator[str]:
         yield ""
         names = ("rows", "replayed", "in_files", "rejected", "rejected_and_replayed")
         balances = [
-            (each.split, *(f"{getattr(each, name):,}" for name in names), f"{max(0, each.missing):,}")
+            (each.split, *(f"{getattr(each, name):,}" for name in names), _missing(each))
             for each in view.balance
         ]
         headings = ("balance", "read", "replayed", "in files", "rejected", "rejected and replayed", "under way")
         yield from _table(headings, balances)
     yield from _receipts(view)
+
+
+def _missing(balance: SplitBalance) -> str:
+    return f"{balance.lost:,} lost" if balance.lost else f"{max(0, balance.missing):,}"
 
 
 def _categories(view: View) -> Iterator[str]:

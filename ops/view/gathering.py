@@ -36,6 +36,8 @@ def view_of(figures: Figures, look: Observation, safe: SafeRows | None) -> View:
     balances = tuple(balance(safe, figures.rows, look.splits))
     if not _is_at_rest(figures):
         balances = tuple(map(_with_what_came_since, balances))
+    elif _has_settled(figures):
+        balances = tuple(replace(each, has_settled=True) for each in balances)
     return replace(
         view,
         safe_rows=safe_rows(safe, balances, figures.rejected[INGEST]),
@@ -131,6 +133,15 @@ def _is_at_rest(figures: Figures) -> bool:
     if figures.over_s:
         return not any(each.rows_per_s for each in figures.stages)
     return not any(each.lag_rows or each.lag_bytes for each in figures.stages)
+
+
+def _has_settled(figures: Figures) -> bool:
+    """Whether no row waits, and none has moved since an earlier look, so that what is safe by now was all in this one.
+
+    The ledgers are read before anything else in a look.
+    """
+    waiting = any(each.lag_rows or not each.is_exact for each in figures.stages)
+    return bool(figures.over_s) and not waiting and _is_at_rest(figures)
 
 
 def _with_what_came_since(found: SplitBalance) -> SplitBalance:

@@ -40,8 +40,9 @@ class CategoryRows(Struct, frozen=True):
 class SplitBalance(Struct, frozen=True):
     """rows + replayed = in_files + rejected + rejected_and_replayed + missing.
 
-    `rows` were read, of all sources. `replayed` were rejected once, and sent again. `missing` are under way; with 0 the
-    balance closes, and below 0 so many more rows are there than were read.
+    `rows` were read, of all sources. `replayed` were rejected once, and sent again. With 0 `missing` the balance closes,
+    and below 0 so many more rows are there than were read. Those that are missing are under way; where nothing moves
+    and nothing waits any more (`has_settled`), they are lost.
     """
 
     split: str
@@ -51,6 +52,12 @@ class SplitBalance(Struct, frozen=True):
     replayed: int
     missing: int
     rejected_and_replayed: int = 0
+    has_settled: bool = False
+
+    @property
+    def lost(self) -> int:
+        """How many rows are missing that nothing can bring any more."""
+        return max(0, self.missing) if self.has_settled else 0
 
     @property
     def surplus(self) -> int:

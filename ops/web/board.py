@@ -70,7 +70,8 @@ class Board:
                 if self._is_closed:
                     return
                 seen, events = self._number, self._since(seen)
-            yield b"".join(events) or self._clock()
+            # Each time: one of the two clocks may be set meanwhile, or stand still while its machine sleeps.
+            yield b"".join((self._clock(), *events))
 
     def _clock(self) -> bytes:
         """By it a page knows how old its figures are, and whether that is too old."""

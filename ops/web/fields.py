@@ -63,6 +63,7 @@ def fields_of(view: View, where: str) -> Fields:
                 "rejected_and_replayed": each.rejected_and_replayed,
                 "missing": max(0, each.missing),
                 "surplus": each.surplus,
+                "lost": each.lost,
             }
             for each in view.balance
         ],

@@ -32,13 +32,15 @@ class History:
         self._points: deque[Point] = deque(maxlen=most)
 
     def add(self, point: Point) -> None:
-        """Add the latest."""
+        """Add the latest. Once the clock is set back, points of what is now to come say nothing."""
+        while self._points and self._points[-1].at_s >= point.at_s:
+            self._points.pop()
         self._points.append(point)
 
     def interrupt(self, at_s: float) -> None:
         """Figures are missing from here on: a line must not be drawn across. Asked again, it says no more."""
         if self._points and self._points[-1] != Point(self._points[-1].at_s):
-            self._points.append(Point(at_s))
+            self.add(Point(at_s))
 
     def columns(self) -> Mapping[str, Sequence[float | None]]:
         """By field, the values of all points."""

@@ -59,9 +59,8 @@ export class Plots {
   }
 
   add(point) {
-    const last = this.#points.at(-1);
-    if (last && last.at_s >= point.at_s) return;
-    this.#points = [...this.#points, point].slice(-MOST);
+    // Once the server's clock is set back, points of what is now to come say nothing.
+    this.#points = [...this.#points.filter(({ at_s: at }) => at < point.at_s), point].slice(-MOST);
     this.#draw();
   }
 

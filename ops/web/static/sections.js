@@ -113,15 +113,17 @@ function* replicas(stages) {
 }
 
 function balanceRow(split) {
-  return make("tr", {}, make("th", { scope: "row" }, foreign(split.split)), figure(number(split.rows)), figure(number(split.replayed)), figure(number(split.in_files)), figure(number(split.rejected)), figure(number(split.rejected_and_replayed)), figure(number(split.missing)));
+  return make("tr", {}, make("th", { scope: "row" }, foreign(split.split)), figure(number(split.rows)), figure(number(split.replayed)), figure(number(split.in_files)), figure(number(split.rejected)), figure(number(split.rejected_and_replayed)), figure(split.lost ? `${number(split.lost)} lost` : number(split.missing)));
 }
 
 function balanceSummary(view) {
   const { balance, has_older_rows: older } = view;
   if (!balance.length) return view.safe_rows === null ? notKnown(view) : older ? "Not known: some rows were written in format 1." : "There is none yet.";
-  const open = balance.filter(({ missing }) => missing).length;
+  const open = balance.filter(({ missing, lost }) => missing && !lost).length;
+  const gone = balance.filter(({ lost }) => lost);
   const more = balance.filter(({ surplus }) => surplus);
   const found = more.map(({ split, surplus }) => `${split} has ${count(surplus, "row")} more than was read.`);
+  found.push(...gone.map(({ split, lost }) => `${split} lacks ${count(lost, "row")}, and nothing is under way: ask nacre verify.`));
   if (open) found.push(`Open in ${count(open, "split")}: rows are under way.`);
   return found.length ? found.join(" ") : "It closes: every row is in a file, or rejected.";
 }

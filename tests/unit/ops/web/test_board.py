@@ -51,7 +51,7 @@ def test_while_there_are_no_figures_the_last_ones_come_with_the_reason() -> None
     assert kinds(opening) == ["clock", "history", "view", "trouble"]
     assert events(opening)[-1][1] == {"text": "no figures: the broker is away", "at_ms": 2_000}
     board.show_view({"rows": 2}, Point(3.0), [])
-    assert kinds(next(stream)) == ["view"]
+    assert kinds(next(stream)) == ["clock", "view"]
     assert "trouble" not in kinds(begin(board)[1])
 
 
@@ -61,8 +61,20 @@ def test_one_that_reads_slowly_misses_what_is_out_of_date() -> None:
     for rows in range(100):
         board.show_view({"rows": rows}, Point(float(rows)), [])
         board.show_rejected([{"row": rows}])
-    found = events(next(stream))
+    _, *found = events(next(stream))
     assert [(kind, fields.get("rows")) for kind, fields in found] == [("view", 99), ("rejected", [{"row": 99}])]
+
+
+def test_news_come_with_the_time_so_that_a_clock_that_is_set_makes_no_figures_old() -> None:
+    board = Board()
+    stream, opening = begin(board)
+    now_ms = [events(opening)[0][1]["now_ms"]]
+    for number in range(3):
+        board.show_view({"rows": number}, Point(float(number)), [])
+        (kind, fields), (news, _) = events(next(stream))
+        assert (kind, news) == ("clock", "view")
+        now_ms.append(fields["now_ms"])
+    assert now_ms == sorted(now_ms)
 
 
 def test_a_stream_without_news_says_that_it_is_there_until_it_is_ended() -> None:

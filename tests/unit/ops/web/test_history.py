@@ -20,3 +20,14 @@ def test_where_figures_are_missing_there_is_one_gap_however_long() -> None:
     history.add(Point(6, ingest=7.0))
     assert history.columns()["at_s"] == [2, 3, 6]
     assert history.columns()["ingest"] == [5.0, None, 7.0]
+
+
+def test_once_the_clock_is_set_back_the_points_begin_again_there() -> None:
+    history = History()
+    for second in (1, 2, 100, 101):
+        history.add(Point(second, ingest=float(second)))
+    history.add(Point(3, ingest=3.0))
+    assert history.columns()["at_s"] == [1, 2, 3]
+    history.interrupt(2)
+    assert history.columns()["at_s"] == [1, 2]
+    assert history.columns()["ingest"] == [1.0, None]
