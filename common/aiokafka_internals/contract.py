@@ -101,6 +101,7 @@ USED = (
     Name("aiokafka:AIOKafkaConsumer._client", "metadata, topics, its close"),
     Name("aiokafka:AIOKafkaConsumer._coordinator", "whether its task goes on"),
     Name("aiokafka:AIOKafkaConsumer._fetcher", "whether its task goes on"),
+    Name(f"{_FETCHER}:Fetcher._isolation_level", "asks to where a partition is written"),
     Name("aiokafka:AIOKafkaProducer._sender", "its second step, and offsets without a record"),
     Name("aiokafka:AIOKafkaProducer._txn_manager", "the producer's id, and partitions without a record"),
     Name("aiokafka:AIOKafkaProducer.client", "requests that the producer lacks"),

@@ -1,14 +1,31 @@
-"""A consumer's questions for offsets, which do not wait behind a fetch that waits for records.
+"""A consumer's questions for offsets: to where a partition is written, and none waits behind a fetch for records.
 
 A broker answers a connection's requests one after the other, and aiokafka 0.14 asks where a partition begins or ends on
 the connection that it fetches with (no upstream issue known). Where other partitions are fetched already and have no
 records, each question then takes as long as a fetch may: a start of sink took a quarter of a second more.
 """
 
+from copy import copy
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.protocol.offset import OffsetRequest
+
+_READ_UNCOMMITTED = 0
+_DEADLINE_MS = 40_000
+
+
+async def find_written_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
+    """Where a partition ends, open transactions included, whatever the consumer may see of them.
+
+    aiokafka asks a consumer of committed records only for the end of what no open transaction keeps it from seeing.
+    """
+    # Its other state is shared, and not changed by this question.
+    asking = copy(consumer._fetcher)  # noqa: SLF001 - nothing else asks
+    asking._isolation_level = _READ_UNCOMMITTED  # noqa: SLF001 - same
+    ends: dict[TopicPartition, int] = await asking.end_offsets([partition], _DEADLINE_MS)
+    return ends[partition]
 
 
 def ask_for_offsets_beside_fetches() -> None:

@@ -1,6 +1,7 @@
 """Kafka clients made from the settings, and closed within deadlines."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -49,8 +50,10 @@ _HEARTBEATS = 4
 _STOP_DEADLINE_S = 1.5
 # As aiokafka does.
 _RETRY_MS = 100
-# No limit: heartbeats show which members live, and one that only waits is as alive as one that reads.
-_MAX_POLL_INTERVAL_MS = 2**31 - 1
+# No limit: heartbeats show which members live, and one that only waits is as alive as one that reads. After any number
+# of milliseconds aiokafka would leave the group and join it no more: ingest, and replicas without a partition, read
+# nothing for weeks. The broker gets the rebalance's timeout, not this.
+_MAX_POLL_INTERVAL_MS = math.inf
 
 
 def new_consumer(

@@ -1,11 +1,12 @@
 """Reading topics from an offset to their end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from common.aiokafka_internals.fetched_batches import read_on, runs_of
+from common.aiokafka_internals.offset_requests import find_written_end
 from common.batches.record_runs import Record, one_by_one
 
 _TIMEOUT_MS = 200
@@ -27,7 +28,20 @@ async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expect
 async def read_to_end(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> AsyncIterator[Record]:
     """The records that the consumer may see, from its positions to the partitions' present ends."""
     ends = await consumer.end_offsets(partitions)
-    for partition in partitions:
+    async for record in read_to(consumer, ends):
+        yield record
+
+
+async def read_all_written(consumer: AIOKafkaConsumer, partition: TopicPartition) -> AsyncIterator[Record]:
+    """The committed records from its position to the end of what is written now, once every transaction there ends."""
+    # Behind the open transaction of another producer there may be records that are committed long since.
+    async for record in read_to(consumer, {partition: await find_written_end(consumer, partition)}):
+        yield record
+
+
+async def read_to(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[Record]:
+    """The records that the consumer may see, from its positions to these ends."""
+    for partition in ends:
         # Compare the position, not the last record's offset: a transaction marker takes an offset and is never handed
         # out.
         while await consumer.position(partition) < ends[partition]:

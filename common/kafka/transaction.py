@@ -27,6 +27,9 @@ from common.waiting import ignore_failure, within
 log = structlog.get_logger()
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]
+_TOO_LARGE = (
+    "a row of {} bytes does not fit into a record batch beside its mark: is MAX_ROW_BYTES lower than in ingest?"
+)
 # Key, value and headers.
 NewRecord = tuple[bytes | None, bytes, Headers]
 
@@ -106,7 +109,7 @@ class Outbox:
             self._marks[place] = mark
             done = self.fill(batch, key, rows, done)
             if done == before and batch.record_count() == 1:
-                raise ValueError(f"a row of {len(rows[done])} bytes does not fit into a record batch beside its mark")
+                raise ValueError(_TOO_LARGE.format(len(rows[done])))
             batch = None
 
     def fill(self, batch: NewBatch, key: bytes | None, rows: Sequence[bytes], start: int = 0) -> int:

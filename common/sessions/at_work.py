@@ -15,6 +15,8 @@ from common.waiting import pause
 _LOOK_INTERVAL_S = 0.01
 _WATCH_INTERVAL_S = 1.0
 _NOT_TAKEN_UP = "not all partitions are taken up"
+# aiokafka asks only the brokers that it knows, by the addresses that they had.
+_BROKER_PATIENCE_S = 30.0
 
 
 class AtWork:
@@ -58,7 +60,12 @@ class AtWork:
             if (await self._readiness.report(error)).kind is not ErrorKind.WAITS:
                 # The session ends: a refusal must not be repeated each second, nor for ever.
                 raise error
-            await wait_for_broker(self._consumer, answers=True)
+            try:
+                async with asyncio.timeout(_BROKER_PATIENCE_S):
+                    await wait_for_broker(self._consumer, answers=True)
+            except TimeoutError:
+                # The next session asks those of the settings: brokers may come back with other addresses.
+                raise error from None
 
     async def watch(self) -> None:
         """Report a rebalance that takes long, as when a partition waits for a lock that a hanging sink holds."""

@@ -26,8 +26,7 @@ def plain_lines(view: View, where: str) -> Iterator[str]:
         yield ""
         names = ("rows", "replayed", "in_files", "rejected", "rejected_and_replayed")
         balances = [
-            (each.split, *(f"{getattr(each, name):,}" for name in names), _missing(each))
-            for each in view.balance
+            (each.split, *(f"{getattr(each, name):,}" for name in names), _missing(each)) for each in view.balance
         ]
         headings = ("balance", "read", "replayed", "in files", "rejected", "rejected and replayed", "under way")
         yield from _table(headings, balances)

@@ -40,9 +40,9 @@ class CategoryRows(Struct, frozen=True):
 class SplitBalance(Struct, frozen=True):
     """rows + replayed = in_files + rejected + rejected_and_replayed + missing.
 
-    `rows` were read, of all sources. `replayed` were rejected once, and sent again. With 0 `missing` the balance closes,
-    and below 0 so many more rows are there than were read. Those that are missing are under way; where nothing moves
-    and nothing waits any more (`has_settled`), they are lost.
+    `rows` were read, of all sources. `replayed` were rejected once, and sent again. With 0 `missing` the balance
+    closes, and below 0 so many more rows are there than were read. Those that are missing are under way; where nothing
+    moves and nothing waits any more (`has_settled`), they are lost.
     """
 
     split: str

@@ -17,7 +17,7 @@ from common.errors import ServiceError
 from common.kafka.clients import new_consumer, open_admin, open_producer
 from common.kafka.pace import Pace
 from common.kafka.predecessor import Slot, remove_predecessor
-from common.kafka.reading import read_to_end
+from common.kafka.reading import read_all_written
 from common.kafka.transaction import Transactions
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import Waiting
@@ -163,8 +163,11 @@ class Ingest:
             raise ServiceError(describe_expired(partition.topic, partition.partition, first))
         self._consumer.seek(partition, 0)
         self._consumer.resume(partition)
+        # An ingest of standard input writes here too. A freeze or a kill may leave its transaction open: what is
+        # committed behind that must not be sent again.
+        written = read_all_written(self._consumer, partition)
         # Most records are outdated: there is one for each commit since the topic was compacted.
-        latest = {key_of(record).decode(): record.value async for record in read_to_end(self._consumer, partition)}
+        latest = {key_of(record).decode(): record.value async for record in written}
         # Fetch no more: this task alone writes it from here on.
         self._consumer.pause(partition)
         try:

@@ -220,9 +220,13 @@ async def _session(
         # Offsets of another folder, perhaps of one that is filled meanwhile, say nothing about this one.
         both = stages(settings, is_ours=lambda point: decode_folder(point.metadata) == folder)
 
+        def has_worked() -> bool:
+            # A former session of this process may have done all of it.
+            return sink.has_worked or bool(readiness.counts.rows.received)
+
         async def done() -> None:
             await sink.all_taken_up(stop)
-            watch = await wait_until_done(settings, admin, both, lambda: sink.has_worked)
+            watch = await wait_until_done(settings, admin, both, has_worked)
             proofs.conclude(processed_of(watch.sources, watch.runs, time.time_ns()))
             await sink.finish_files(stop)
             await delivery.all_issued(consumer, stop)

@@ -176,8 +176,12 @@ async def _session(
         await unless_stopped(stop, positions.check())
         before_sink = stages(settings, positions.are_filled)[:1]
 
+        def has_worked() -> bool:
+            # A former session of this process may have done all of it.
+            return splitter.has_worked or bool(readiness.counts.rows.received)
+
         async def done() -> None:
-            await wait_until_done(settings, admin, before_sink, lambda: splitter.has_worked)
+            await wait_until_done(settings, admin, before_sink, has_worked)
             await check_rejected(settings, admin, splits, settings.tolerance)
 
         await unless_stopped(stop, remove_predecessor(admin, group, slot))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is in their manual
 
 from common.aiokafka_internals.fetched_batches import read_on
@@ -55,6 +56,30 @@ async def at_work(bootstrap: str, topic: str) -> AsyncIterator[tuple[AIOKafkaCon
     finally:
         stop.set()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_member_that_has_read_nothing_for_years_stays_in_its_group(
+    bootstrap: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_work(bootstrap, topic) as (consumer, running):
+        monkeypatch.setattr(SubscriptionState, "fetcher_idle_time", 10 * 365 * 24 * 3600.0)
+        beats = asyncio.Event()
+        coordinator = consumer._coordinator  # noqa: SLF001 - there is no other way to it
+        beat, left = coordinator._do_heartbeat, 3  # noqa: SLF001 - as above
+
+        async def do_heartbeat() -> bool:
+            nonlocal left
+            succeeded: bool = await beat()
+            left -= succeeded
+            if not left:
+                beats.set()
+            return succeeded
+
+        monkeypatch.setattr(coordinator, "_do_heartbeat", do_heartbeat)
+        async with asyncio.timeout(60):
+            await beats.wait()
+        assert consumer.assignment()
+        assert not running.done()
 
 
 def tasks_of(consumer: Any) -> "list[asyncio.Task[Any]]":

@@ -155,3 +155,10 @@ def test_however_files_are_renamed_each_stays_one_source(renames: list[tuple[str
             if (named := known.source_of(file)) is not None:
                 assert source_of.setdefault(file, named) == named
     assert len(set(source_of.values())) == len(source_of)
+
+
+def test_where_nothing_moves_the_locations_are_not_copied() -> None:
+    # With all sources that there ever were, each new file would take seconds.
+    locations = SourceLocations()
+    locations.put("/a", SourceLocation("/a", "1"))
+    assert locations.with_moves({}) == (locations, {})
