@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from common.broker_errors.kinds import ErrorKind
 from common.sessions import at_work
 from common.sessions.at_work import AtWork
 from common.sessions.diagnosis import Diagnosis
@@ -33,7 +34,7 @@ async def test_where_no_broker_comes_back_the_session_ends_so_that_the_next_one_
             await asyncio.Event().wait()
 
     async def diagnose(*_: object) -> Diagnosis:
-        return Diagnosis(at_work.ErrorKind.WAITS, "nobody answers")
+        return Diagnosis(ErrorKind.WAITS, "nobody answers")
 
     monkeypatch.setattr(at_work, "wait_for_broker", wait_for_broker)
     monkeypatch.setattr(at_work, "_BROKER_PATIENCE_S", 0.01)
