@@ -10,6 +10,8 @@ LEDGERS = f"{HIDDEN}/*.ledger"
 FOLDER_LOCK = f"{HIDDEN}/folder.lock"
 # How far receipts are posted to ON_DELIVERY.
 POSTED = f"{HIDDEN}/posted.json"
+# How the names of temporary files begin. They have them for an instant only.
+TEMPORARY = f"{HIDDEN}/temporary-"
 # The rejected rows.
 REJECTED_PATH = "rejected.csv"
 # The folder of receipts, and what is written of the whole folder.

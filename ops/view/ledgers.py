@@ -11,7 +11,8 @@ from msgspec import Struct, field
 from common.protocol.shares import Counted, CountKind
 from ops.status.files import ledgers_at
 from ops.view.view import MOST_CATEGORIES, CategoryRows
-from services.sink.ledger.inventory import count_rows, largest_categories, sum_tallies
+from services.sink.ledger.inventory import count_rows, sum_tallies
+from services.sink.ledger.largest import largest_categories
 
 _EMPTY = "(empty)"
 

@@ -85,9 +85,15 @@ class Delivery:
             # Posting begins at the end of the topic, so it must be open before the first receipt is issued.
             posting = await self._open_posting(opened)
             consumer = await opened.enter_async_context(self._open_reader("nacre-shares"))
-            root = self._settings.output_dir if RECEIPTS in self._settings.proof_files else None
             self._issuing = Issuing(
-                root, self._topics, self._makers, consumer, self._sender, joined, self._find_resting
+                self._settings.output_dir,
+                self._topics,
+                self._makers,
+                consumer,
+                self._sender,
+                joined,
+                self._find_resting,
+                has_files=RECEIPTS in self._settings.proof_files,
             )
             await wait_for_all(self._issuing.run(stop), *(each.run(stop) for each in posting))
 

@@ -113,7 +113,7 @@ class FolderWriter:
             if is_final and find_unsealed(self._folder) is not None:
                 return None
             self._drop_listing()
-            self._listing = ManifestListing()
+            self._listing = ManifestListing(root)
             for ledger in ledgers:
                 self._listing.add(self._unless_closing(files_in_place(ledger)))
                 if is_final:

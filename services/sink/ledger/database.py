@@ -5,6 +5,7 @@ there are, and is atomic. (https://sqlite.org/atomiccommit.html)
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,11 +54,12 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 # Without this a power cut could take back a commit.
                 self._db.execute("PRAGMA synchronous=FULL")
+                # There may be no folder for temporary files that can be written to.
+                self._db.execute(sql.NO_TEMPORARY_FILES)
                 if self._is_new():
                     self._db.executescript(sql.schema(version))
                 elif self._is_first(version):
-                    self._db.create_function("split_of", 1, split_of, deterministic=True)
-                    self._db.executescript(sql.UPGRADE)
+                    self._upgrade()
             except (sqlite3.Error, ServiceError):
                 self._db.close()
                 raise
@@ -78,6 +80,16 @@ class Ledger:
         """Whether it is of format 1, and the pipeline was upgraded to this format since."""
         [(found,)] = self._db.execute("PRAGMA user_version")
         return version > 1 and found == sql.VERSIONS[1]
+
+    def _upgrade(self) -> None:
+        """Bring it from format 1 to format 2. What fails in between is undone, as the database is closed then."""
+        self._db.executescript(sql.BEGIN_UPGRADE)
+        older: Counter[str] = Counter()
+        for key, rows in self._db.execute(sql.ROWS_BY_KEY):
+            older[split_of(key)] += rows
+        self._db.executemany(sql.ADD_OLDER, ((split, rows) for split, rows in older.items() if rows))
+        self._db.execute(sql.END_UPGRADE)
+        self._db.execute("COMMIT")
 
     def merge_log(self) -> None:
         """Bring what is committed from SQLite's log into the database: `close` does it otherwise, and blocks."""
@@ -167,7 +179,8 @@ class Ledger:
         """The shares of all sources are to be issued, whether they were or not."""
         if self._version > 1:
             with self._transaction():
-                self._db.execute(sql.SHARE_ALL)
+                # One by one: SQLite would put all of them into a temporary table.
+                self._db.executemany(sql.SET_UNSHARED, self._db.execute(sql.ENDED))
 
     def knows(self, source: str) -> bool:
         """Whether there is anything of the source."""

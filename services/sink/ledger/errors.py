@@ -1,27 +1,12 @@
 """What SQLite says of a ledger, as an error that says what to do."""
 
-import errno
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from common.errors import ServiceError
-from services.sink.disk.errors import DiskError
-
-# SQLite's primary codes for what a person can mend while sink waits. (https://sqlite.org/rescode.html)
-_DISK_FAILURES = {
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_CANTOPEN: errno.EIO,
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_BUSY: errno.EBUSY,
-    sqlite3.SQLITE_PROTOCOL: errno.EBUSY,
-}
-_DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_PRIMARY_CODE = 0xFF
+from services.sink.disk.database_errors import failure_of, is_damage
 
 
 @contextmanager
@@ -35,12 +20,9 @@ def clear_errors(ledger: Path) -> Iterator[None]:
             "split and category apart with /, and another OUTPUT_DIR"
         ) from error
     except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
-        if code in _DISK_FAILURES:
-            number = _DISK_FAILURES[code]
-            reason = f"{os.strerror(number)} ({error})"
-            raise DiskError(number, f"cannot write ledger {ledger}: {reason}") from error
-        if code in _DAMAGES:
+        if failure := failure_of(f"ledger {ledger}", error):
+            raise failure from error
+        if is_damage(error):
             raise ServiceError(
                 f"ledger {ledger} is damaged ({error}): begin again with another OUTPUT_DIR, which gets "
                 "everything that Kafka still has"

@@ -1,14 +1,13 @@
 """What a partition's ledger says of its files, read at any time, also while a sink writes to it."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
-
-from common.protocol.category_keys import Category, parse_file_key
+from common.protocol.category_keys import parse_file_key
 from services.sink.ledger import sql
 from services.sink.ledger.entries import REJECTED_KEY, Sums
 from services.sink.ledger.reading import read_safely
@@ -56,32 +55,19 @@ def count_rows(ledger: Path) -> int:
     return sum(rows or 0 for (rows,) in read_safely(ledger, partial(_rows, statement=sql.SUM_ROWS)))
 
 
-class LargestCategories(Struct, frozen=True):
-    """The largest categories of a ledger: split, category, rows and files of each; and count and rows of all."""
-
-    largest: tuple[tuple[str, Category, int, int], ...] = ()
-    count: int = 0
-    rows: int = 0
-
-
-def largest_categories(ledger: Path, most: int) -> LargestCategories:
-    """The largest categories of a ledger that is not that of rejected rows, at most so many, the largest first."""
-    found = read_safely(ledger, partial(_rows, statement=sql.LARGEST_CATEGORIES, parameters={"count": most}))
-    if not found:
-        return LargestCategories()
-    *_, count, total = found[0]
-    return LargestCategories(
-        tuple((*parse_file_key(key)[1:], rows, files) for key, rows, files, *_ in found), count, total
-    )
-
-
 def sum_tallies(ledger: Path) -> list[tuple[str, str, str, int]]:
     """The rows of all sources by split, kind and code; none in a pipeline of format 1."""
     return read_safely(ledger, _sum_tallies)
 
 
 def _sum_tallies(database: sqlite3.Connection) -> list[tuple[str, str, str, int]]:
-    return _rows(database, sql.SUM_TALLIES) if database.execute(sql.HAS_TALLIES).fetchone() else []
+    if not database.execute(sql.HAS_TALLIES).fetchone():
+        return []
+    # Added here: SQLite would sort the tallies of all sources.
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for *counted, rows in database.execute(sql.TALLIES):
+        sums[tuple(counted)] += rows
+    return [(*counted, rows) for counted, rows in sums.items()]
 
 
 def facts_of(ledger: Path) -> dict[str, str]:

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+from services.sink.ledger import sql
+
 T = TypeVar("T")
 
 
@@ -20,6 +22,8 @@ def read_safely(ledger: Path, query: Callable[[sqlite3.Connection], T]) -> T:
         try:
             how = "mode=ro&immutable=1" if is_quiet else "mode=rw"
             with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?{how}", uri=True)) as database:
+                # A page or a report may come from where no folder for temporary files can be written to.
+                database.execute(sql.NO_TEMPORARY_FILES)
                 found = query(database)
         except sqlite3.Error:
             if _state_of(ledger) == before:

@@ -1,4 +1,7 @@
-"""A ledger's tables, and every statement that uses them."""
+"""A ledger's tables, and every statement that uses them.
+
+No statement sorts, groups or changes very many rows at once: what SQLite keeps meanwhile is in memory.
+"""
 
 # Of the tables; those of format 1 are without tallies and sums. Increase them with every change.
 VERSIONS = {1: 3, 2: 4}
@@ -76,6 +79,9 @@ CREATE TABLE sources (
 CREATE INDEX unshared ON sources (is_shared) WHERE is_shared = 0;
 """
 
+# Of this connection.
+NO_TEMPORARY_FILES = "PRAGMA temp_store = MEMORY"
+
 
 def schema(version: int) -> str:
     """All tables of a ledger in this format, in one transaction: half of them would be of no version."""
@@ -110,12 +116,12 @@ SET_READY = "UPDATE finished SET in_place = -1 WHERE key = ? AND part = ?"
 SET_SUMS = "UPDATE finished SET size = ?, sha256 = ? WHERE key = ? AND part = ?"
 SET_IN_PLACE = "UPDATE finished SET in_place = 1 WHERE key = ? AND part = ?"
 
-# From the tables of format 1. `split_of` gives the split of a file's key. The rows that are there are of no source.
-_OLDER = """
-INSERT INTO tallies SELECT '', split_of(key), 'older', '', sum(rows), 0, '0' FROM
-    (SELECT key, rows FROM files UNION ALL SELECT key, rows FROM finished) GROUP BY split_of(key) HAVING sum(rows) > 0;
-"""
-UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}{_OLDER}PRAGMA user_version = {VERSIONS[2]};COMMIT;"
+# From the tables of format 1, in a transaction that the caller ends with END_UPGRADE.
+BEGIN_UPGRADE = f"BEGIN IMMEDIATE;{_SUMS}{_TALLIES}"
+ROWS_BY_KEY = "SELECT key, rows FROM files UNION ALL SELECT key, rows FROM finished"
+# Rows that are of no source.
+ADD_OLDER = "INSERT INTO tallies VALUES ('', ?, 'older', '', ?, 0, '0')"
+END_UPGRADE = f"PRAGMA user_version = {VERSIONS[2]}"
 
 TALLIES_OF = "SELECT split, kind, code, rows, size, checksum FROM tallies WHERE source = ?"
 SET_TALLY = "INSERT OR REPLACE INTO tallies VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -132,7 +138,8 @@ SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"
 SET_SOURCE = "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)"
 UNSHARED = "SELECT source FROM sources WHERE is_shared = 0"
 SET_SHARED = "UPDATE sources SET is_shared = 1 WHERE source = ?"
-SHARE_ALL = "UPDATE sources SET is_shared = 0 WHERE source IN (SELECT source FROM passed)"
+ENDED = "SELECT DISTINCT source FROM passed"
+SET_UNSHARED = "UPDATE sources SET is_shared = 0 WHERE source = ?"
 KNOWS = "SELECT 1 FROM sources WHERE source = ?"
 
 HAS_FILES = "SELECT 1 FROM sqlite_master WHERE name = 'files'"
@@ -154,14 +161,18 @@ SELECT key, part, path, length FROM files
 WHERE final = '' AND length > 0 AND (key, part) > (:key, :part) ORDER BY 1, 2 LIMIT :count
 """
 COUNT_IN_PLACE = "SELECT count(*) FROM finished WHERE in_place = 1"
-# A category's files of all schemas: their keys are JSON, alike from the field `split` on. The two windows are of all.
-LARGEST_CATEGORIES = """
-SELECT min(key), sum(rows) AS total, count(*), count(*) OVER (), sum(sum(rows)) OVER () FROM
-    (SELECT key, rows FROM files UNION ALL SELECT key, rows FROM finished)
-WHERE rows > 0 GROUP BY substr(key, instr(key, CAST('"split":' AS BLOB))) ORDER BY total DESC, 1 LIMIT :count
+NEXT_KEY = """
+SELECT min(key) FROM (SELECT min(key) AS key FROM files WHERE key > :after
+UNION ALL SELECT min(key) FROM finished WHERE key > :after)
 """
+# Of one schema, by key, as they are stored: nothing is sorted. First the key from `at` on.
+_ROWS_OF = """
+SELECT substr(key, :at), key, sum(rows), count(*) FROM {} WHERE key > :from AND key < :to AND rows > 0 GROUP BY key
+"""
+ROWS_OF_OPEN = _ROWS_OF.format("files")
+ROWS_OF_FINISHED = _ROWS_OF.format("finished")
 HAS_TALLIES = "SELECT 1 FROM sqlite_master WHERE name = 'tallies'"
-SUM_TALLIES = "SELECT split, kind, code, sum(rows) FROM tallies GROUP BY split, kind, code"
+TALLIES = "SELECT split, kind, code, rows FROM tallies"
 SUM_ROWS = "SELECT sum(rows) FROM files UNION ALL SELECT sum(rows) FROM finished"
 
 # Every version of SQLite takes 999 parameters.

@@ -6,7 +6,6 @@ joined again.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from common.pipeline.topics import Topics
 from common.protocol.receipts import Receipt, encode_receipt
 from common.protocol.shares import Share, decode_share
 from common.waiting import until_stopped
+from services.sink.disk.temporary import open_temporary, temporary_errors
 from services.sink.disk.writing import write_whole
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import Sender
@@ -67,23 +67,26 @@ async def withdraw(sender: Sender, topics: Topics, joined: Mapping[str, int]) ->
 
 
 class Issuing:
-    """Issues the receipts of one output folder. Every share before the offset `position` is joined.
+    """Issues the receipts of the output folder `root`. Every share before the offset `position` is joined.
 
-    `joined` has the offset up to which each source was joined before; `root` is None where receipts get no files;
-    `find_resting` gives the digests of the splits that SPLIT_BY no longer names.
+    `joined` has the offset up to which each source was joined before; `has_files`: receipts get files; `find_resting`
+    gives the digests of the splits that SPLIT_BY no longer names. DiskError.
     """
 
     def __init__(
         self,
-        root: Path | None,
+        root: Path,
         topics: Topics,
         makers: Makers,
         consumer: AIOKafkaConsumer,
         sender: Sender,
         joined: Mapping[str, int],
         find_resting: Callable[[], Awaitable[Collection[str]]],
+        *,
+        has_files: bool,
     ) -> None:
         self._root = root
+        self._has_files = has_files
         self._topics = topics
         self._makers = makers
         self._consumer = consumer
@@ -93,7 +96,7 @@ class Issuing:
         self._resting: Collection[str] = ()
         # By source, the offset of the latest share of those that were joined, and lack something.
         self._lacking: dict[str, int] = {}
-        self._shares = Shares()
+        self._shares = Shares(root)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         self._shares_partition = TopicPartition(topics.shares, 0)
         self.position = -1
@@ -150,7 +153,7 @@ class Issuing:
     async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
         if not found:
             return
-        if self._root is not None:
+        if self._has_files:
             receipts = {receipt_path(source): value for source, value, _ in found}
             await in_thread(self._thread, write_whole, self._root, receipts)
         # Behind the files: whoever reads a record finds its file.
@@ -184,45 +187,46 @@ class Issuing:
 
 
 class Shares:
-    """The newest shares of this folder, in a database that has no file of its own: there may be very many."""
+    """The newest shares of this folder, in a temporary database: there may be very many. Every method: DiskError."""
 
-    def __init__(self) -> None:
-        # SQLite's own cache, and a temporary file that it removes as soon as it is open.
-        self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute(
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._db = open_temporary(
+            root,
             "CREATE TABLE shares (source TEXT, partition TEXT, offset INTEGER, value BLOB, "
-            "PRIMARY KEY (source, partition)) WITHOUT ROWID"
+            "PRIMARY KEY (source, partition)) WITHOUT ROWID",
         )
 
     def take(self, records: Iterable[Record], joined: Mapping[str, int], folder: str) -> dict[str, int]:
         """Take records; return the sources that have to be joined, with the offset of the last record of each."""
         changed: dict[str, int] = {}
-        self._db.execute("BEGIN")
-        for record in records:
-            if is_deletion(record):
-                partition, _, source = key_of(record).decode().partition(" ")
-                self._db.execute("DELETE FROM shares WHERE (source, partition) = (?, ?)", (source, partition))
-                continue
-            share = decode_share(record.value)
-            if share.folder != folder:
-                continue
-            self._db.execute(
-                "INSERT INTO shares VALUES (?, ?, ?, ?) ON CONFLICT (source, partition) DO UPDATE SET "
-                "offset = excluded.offset, value = excluded.value WHERE excluded.offset >= shares.offset",
-                (share.source, share.partition, share.offset, record.value),
-            )
-            if record.offset > joined.get(share.source, -1):
-                changed[share.source] = record.offset
-        self._db.execute("COMMIT")
+        with temporary_errors(self._root):
+            for record in records:
+                if is_deletion(record):
+                    partition, _, source = key_of(record).decode().partition(" ")
+                    self._db.execute("DELETE FROM shares WHERE (source, partition) = (?, ?)", (source, partition))
+                    continue
+                share = decode_share(record.value)
+                if share.folder != folder:
+                    continue
+                self._db.execute(
+                    "INSERT INTO shares VALUES (?, ?, ?, ?) ON CONFLICT (source, partition) DO UPDATE SET "
+                    "offset = excluded.offset, value = excluded.value WHERE excluded.offset >= shares.offset",
+                    (share.source, share.partition, share.offset, record.value),
+                )
+                if record.offset > joined.get(share.source, -1):
+                    changed[share.source] = record.offset
         return changed
 
     def of(self, source: str) -> list[bytes]:
         """The shares of a source, as they came."""
-        return [value for (value,) in self._db.execute("SELECT value FROM shares WHERE source = ?", (source,))]
+        with temporary_errors(self._root):
+            return [value for (value,) in self._db.execute("SELECT value FROM shares WHERE source = ?", (source,))]
 
     def count(self, source: str) -> int:
         """How many partitions have a share of a source."""
-        [(count,)] = self._db.execute("SELECT count(*) FROM shares WHERE source = ?", (source,))
+        with temporary_errors(self._root):
+            [(count,)] = self._db.execute("SELECT count(*) FROM shares WHERE source = ?", (source,))
         return int(count)
 
     def close(self) -> None:

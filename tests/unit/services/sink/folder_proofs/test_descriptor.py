@@ -3,6 +3,8 @@
 import json
 import re
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,7 +28,8 @@ texts = awkward | st.text(max_size=8)
 
 
 def package_of(files: dict[str, Schema | None]) -> dict[str, Any]:
-    listing = ManifestListing()
+    with TemporaryDirectory() as folder:
+        listing = ManifestListing(Path(folder))
     listing.add(
         (REJECTED_KEY if schema is None else file_key(schema.id, "s", ("c",)), path, Sums(at, f"{at:064x}"))
         for at, (path, schema) in enumerate(files.items())
