@@ -8,13 +8,14 @@ after a crash, and no file gets its final name twice: a program that takes finis
 import gzip
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import structlog
 
+from common.errors import ServiceError
 from common.protocol.output_folder import UNDER_WAY
 from services.sink.disk.durability import make_durable
 from services.sink.disk.errors import naming
@@ -34,29 +35,37 @@ def prepare(
 ) -> dict[Entry, Sums | None] | None:
     """Write a packed copy beside each of these files that is to be packed, and sum what is to have the final name.
 
-    Return those that are packed or summed, with their sums; None if given up: no copy is left. A file that something
-    else has removed has no sums. Without `keeps_sums`, only copies are summed.
+    Return those that are packed or summed, with their sums; None if given up. Neither then nor after an error is a copy
+    left. A file that something else has removed has no sums. Without `keeps_sums`, only copies are summed.
     """
     prepared: dict[Entry, Sums | None] = {}
     copies: list[str] = []
+    is_done = False
     with OutputRoot(root) as output:
-        for entry in entries:
-            packing = packing_of(entry.final)
-            if packing != "none":
-                copies.append(entry.final + UNDER_WAY)
-            elif not keeps_sums:
-                continue
-            try:
+        try:
+            for entry in entries:
+                packing = packing_of(entry.final)
+                if packing != "none":
+                    copies.append(entry.final + UNDER_WAY)
+                elif not keeps_sums:
+                    continue
                 if (sums := _prepared(output, entry, packing, given_up)) or packing != "none":
                     prepared[entry] = sums
-            except GivenUpError:
-                break
-        else:
-            if make_durable(root, [], {path.rpartition("/")[0] for path in copies}, given_up):
-                return prepared
-        for path in copies:
+            is_done = make_durable(root, [], {path.rpartition("/")[0] for path in copies}, given_up)
+        except GivenUpError:
+            return None
+        finally:
+            if not is_done:
+                # Also after an error: what half a copy takes on a full disk, the next start would lack.
+                _remove_copies(output, copies)
+    return prepared if is_done else None
+
+
+def _remove_copies(output: OutputRoot, paths: Iterable[str]) -> None:
+    for path in paths:
+        # One that stays hides no error and no other copy: the next start removes it.
+        with suppress(OSError, ServiceError):
             output.remove(path)
-    return None
 
 
 def remove_copies(root: Path, entries: Iterable[Entry]) -> None:

@@ -1,5 +1,6 @@
 """Finished files: what is in them, when they get their final names, and what a crash leaves."""
 
+import errno
 import gzip
 import os
 import sqlite3
@@ -18,6 +19,7 @@ from common.protocol.category_keys import file_key
 from common.protocol.identity import Formats
 from common.protocol.messages import Ended, encode_control
 from common.rows.tally import Tally
+from services.sink.disk.errors import DiskError
 from services.sink.ledger.entries import Entry, Sums
 from services.sink.ledger.inventory import files_in_place, index_of
 from services.sink.ledger.origin import Origin
@@ -308,6 +310,44 @@ async def test_a_stop_right_after_a_crash_leaves_no_half_of_a_file(
     partition.close()
     assert {name.removesuffix(".open").removesuffix(".gz") for name in files(root)} == {"M-000001.csv", "M-000002.csv"}
     assert len(files(root)) == 2
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@pytest.mark.parametrize("fails", ["first", "second", "folder", "remove"])
+def test_packing_that_fails_leaves_no_copy_that_takes_the_room_for_the_next_start(
+    root: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, fails: str
+) -> None:
+    root.joinpath("Sex").mkdir()
+    entries = []
+    for number, name in enumerate(("first", "second"), start=1):
+        root.joinpath("Sex", f"{name}.csv.open").write_bytes(HEADER)
+        path, final = f"Sex/{name}.csv.open", f"Sex/{name}.csv{suffix}"
+        entries.append(Entry(b"key", path, len(HEADER), part=number, final=final))
+    originals = files(root)
+    sync, remove = os.fsync, os.unlink
+    full_at = {"first": 1, "second": 2, "folder": 3, "remove": 3}[fails]
+    calls = 0
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == full_at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        sync(descriptor)
+
+    def refused(path: str, *, dir_fd: int) -> None:
+        if fails == "remove" and path.startswith("first"):
+            raise OSError(errno.EIO, "Input/output error")
+        remove(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "unlink", refused)
+    with pytest.raises(DiskError, match="No space left on device"):
+        finishing.prepare(root, entries, lambda: False, keeps_sums=True)
+    left = set(files(root)) - set(originals)
+    # A copy that cannot be removed hides neither the error nor the others.
+    assert left == ({f"first.csv{suffix}.tmp"} if fails == "remove" else set())
+    assert {name: data for name, data in files(root).items() if name in originals} == originals
 
 
 async def test_a_finished_file_may_be_taken_away(root: Path, clock: Clock) -> None:
