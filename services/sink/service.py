@@ -32,7 +32,7 @@ from common.sessions.session import run_sessions
 from common.waiting import unless_stopped, wait_for_all
 from services.sink.beginning import StartingOffsets, files_of, refuse_another_folder
 from services.sink.delivery import Delivery, open_delivery
-from services.sink.disk.folder import check_pipeline, decode_folder, encode_folder, folder_id
+from services.sink.disk.folder import check_folder, check_pipeline, decode_folder, encode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.disk.output_root import check_root, make_root
 from services.sink.folder_proofs.keeping import FolderProofs
@@ -165,6 +165,8 @@ class Sink:
             # Under the lock: ledger and files change as long as another sink holds it.
             files = await files_of(self._settings, self._pipeline, partition, self._counts)
             try:
+                # Once the ledger is open: shares of one folder must not vouch for rows in the ledger of another.
+                check_folder(root, self._folder)
                 self._at_rest.discard(partition)
                 position = await self._starting_offsets.open(partition, files, lock, stop)
                 await files.seal.take_up(is_finite=self._settings.exit_when_done)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from ops.kafka.local import LocalKafka
+from services.sink.disk.folder import read_folder_id
 from tests.harness.chaos.receipts import receipt_path
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
@@ -158,6 +159,33 @@ def test_a_copy_of_the_output_folder_shares_no_partitions_with_it(pipeline: Pipe
     assert folders[0] != folders[1]
     assert json.loads(pipeline.observer.records("receipts")[-1].value)["folder"] == folders[1]
     assert (copy / "_SUCCESS").exists()
+
+
+def test_a_folder_that_is_replaced_while_nothing_comes_is_filled_under_an_id_of_its_own(pipeline: Pipeline) -> None:
+    first = pipeline.start("sink", PROOFS="receipts")
+    pipeline.finish(pipeline.start("ingest", "--once", ABALONE_FILE))
+    pipeline.finish(pipeline.start("split", SPLIT_BY="Sex", EXIT_WHEN_DONE="true"))
+    pipeline.wait_for_event(first, "delivered")
+    before = pipeline.folder / "before"
+    pipeline.output.rename(before)
+    # Its coming makes the first one take up its partitions anew, in the session that began with the former folder.
+    second = pipeline.start("sink", PROOFS="receipts")
+    pipeline.wait_for_files(expected_files(ABALONE_FILE.read_bytes(), [ABALONE["Sex"]]))
+    pipeline.wait_until(lambda: receipt_path(pipeline.output, ABALONE_FILE).exists(), "the receipt is in the folder")
+    roots = (before, pipeline.output)
+    folders = [json.loads(receipt_path(each, ABALONE_FILE).read_bytes())["folder"] for each in roots]
+    # The shares of the former folder say nothing about the files of this one.
+    assert folders == [read_folder_id(each) for each in roots]
+    assert folders[0] != folders[1]
+    for sink in (first, second):
+        pipeline.wait_until(lambda sink=sink: is_at_work(sink), "both sinks are at work in the folder")  # type: ignore[misc]
+        assert sink.stop()[0] == 0
+
+
+def is_at_work(sink: Service) -> bool:
+    """Whether it was ready after the last time at which it was not."""
+    said = [line["event"] for line in map(json.loads, sink.log().splitlines()) if "ready" in line["event"]]
+    return bool(said) and said[-1] == "ready"
 
 
 def test_an_output_folder_of_another_prefix_is_refused(pipeline: Pipeline) -> None:

@@ -59,6 +59,16 @@ def folder_id(root: Path) -> str:
     return known
 
 
+class FolderReplacedError(OSError):
+    """OUTPUT_DIR is another folder than the one that the session began with: the next session begins with it."""
+
+
+def check_folder(root: Path, known: str) -> None:
+    """FolderReplacedError unless OUTPUT_DIR is the folder of this id. Raises DiskError."""
+    if folder_id(root) != known:
+        raise FolderReplacedError(f"OUTPUT_DIR={root} was replaced by another folder: sink goes on with that one")
+
+
 def read_folder_id(root: Path) -> str:
     """The folder's id, "" if it has none, as a copy of a folder; nothing is changed. Raises DiskError."""
     with OutputRoot(root) as output, naming(root / FOLDER_LOCK):
