@@ -110,7 +110,8 @@ class Categories:
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:
         """At most `limit` open files that are due by their entries in the ledger, which memory's may have overtaken."""
-        return await in_thread(self._thread, self._ledger.due, due.begun_by, due.changed_by, limit)
+        by, after = (due.begun_by, due.changed_by), (due.begun_after, due.changed_after)
+        return await in_thread(self._thread, self._ledger.due, by, after, limit)
 
     def current(self, known: Entry) -> CategoryState:
         """The current state of the category that has this entry in the ledger."""

@@ -123,10 +123,10 @@ class Ledger:
                     found[entry.key] = entry
         return found
 
-    def due(self, begun_by: float, changed_by: float, limit: int) -> list[Entry]:
-        """At most `limit` open files that were begun, or last added to, by these times (seconds since 1970)."""
+    def due(self, by: tuple[float, float], after: tuple[float, float], limit: int) -> list[Entry]:
+        """At most `limit` open files that were begun, or last added to, by the one time or after the other."""
         with self._turn, clear_errors(self._path):
-            return [_entry(columns) for columns in self._db.execute(sql.FIND_DUE, (begun_by, changed_by, limit))]
+            return [_entry(columns) for columns in self._db.execute(sql.FIND_DUE, (*by, *after, limit))]
 
     def latest_begun(self) -> float:
         """When the latest of the open files was begun (seconds since 1970); 0.0 if files are never finished."""

@@ -12,6 +12,8 @@ from services.sink.ledger.entries import Entry
 from services.sink.paths.template import DEFAULT_RULE, PathRule
 
 NEVER = -math.inf
+# A time that is further ahead than this is of a clock that was set back since.
+_AHEAD_S = 1.0
 
 
 class Limits(Struct, frozen=True):
@@ -29,7 +31,9 @@ class Limits(Struct, frozen=True):
     def due(self, now: float, ended_at: float) -> "Due":
         """What is due at `now`. Files begun by `ended_at`, when every row for them had arrived, are due as well."""
         begun = max(ended_at, now - self.age_s if self.age_s else NEVER)
-        return Due(begun, now - self.idle_s if self.idle_s else NEVER)
+        changed = now - self.idle_s if self.idle_s else NEVER
+        ahead = now + _AHEAD_S
+        return Due(begun, changed, ahead if self.age_s else math.inf, ahead if self.idle_s else math.inf)
 
 
 _NO_LIMITS = Limits()
@@ -47,14 +51,20 @@ NOTHING_FINISHED = Rolling()
 
 
 class Due(Struct, frozen=True):
-    """The files that were begun, or last added to, by these times (seconds since 1970)."""
+    """The files that were begun, or last added to, by the one time or after the other (seconds since 1970).
+
+    Of those after it, the clock says nothing: to wait until it is there could take for ever.
+    """
 
     begun_by: float
     changed_by: float
+    begun_after: float
+    changed_after: float
 
     def has(self, entry: Entry) -> bool:
         """Whether this open file is one of them."""
-        return entry.began_at <= self.begun_by or entry.changed_at <= self.changed_by
+        is_begun = entry.began_at <= self.begun_by or entry.began_at > self.begun_after
+        return is_begun or entry.changed_at <= self.changed_by or entry.changed_at > self.changed_after
 
 
 class Portion(Struct, frozen=True):

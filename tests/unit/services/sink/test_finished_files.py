@@ -126,6 +126,37 @@ async def test_time_alone_finishes_a_file_also_one_that_a_former_sink_began(
     partition.close()
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("limits", [Limits(age_s=60), Limits(idle_s=60)])
+async def test_a_file_from_the_future_is_finished_also_before_a_clock_that_was_set_back_catches_up(
+    root: Path, clock: Clock, limits: Limits, *, restarts: bool
+) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(limits), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    clock.now -= 7200
+    if restarts:
+        partition.close()
+        partition = PartitionFiles(root, LEDGER, Schemas(), rolling(limits), clock)
+        await partition.open(Origin("cluster"))
+    await partition.finish_due()
+    await checkpoint(partition)
+    assert set(files(root)) == {"M-000001.csv"}
+    # What is begun by the right clock is finished by it.
+    await partition.add(rows("M", 2))
+    await checkpoint(partition)
+    clock.now += 59
+    await partition.finish_due()
+    await checkpoint(partition)
+    assert set(files(root)) == {"M-000001.csv", "M-000002.csv.open"}
+    clock.now += 1
+    await partition.finish_due()
+    await checkpoint(partition)
+    assert set(files(root)) == {"M-000001.csv", "M-000002.csv"}
+    partition.close()
+
+
 async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Clock) -> None:
     partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
     await partition.open(Origin("cluster"))

@@ -52,6 +52,15 @@ def test_a_file_is_due_by_its_age_by_its_rest_or_by_the_end_of_what_was_to_come(
     assert [Limits().due(200.0, ended_at).has(entry) for ended_at in (99.0, 100.0)] == [False, True]
 
 
+def test_a_file_is_due_by_a_time_that_is_still_to_come_if_that_time_counts() -> None:
+    entry = Entry(b"k", "k.csv.open", 5, 1, part=1, final="k.csv", began_at=160.0, changed_at=100.0)
+    # A clock is set back by less in the ordinary course of things.
+    assert [Limits(age_s=60).due(now, NEVER).has(entry) for now in (158.9, 159.0)] == [True, False]
+    assert not Limits(idle_s=60).due(110.0, NEVER).has(entry)
+    assert Limits(idle_s=60).due(98.9, NEVER).has(entry)
+    assert not Limits().due(0.0, NEVER).has(entry)
+
+
 def test_the_last_end_of_a_source_comes_from_the_last_of_its_partitions() -> None:
     seen: dict[str, int] = {}
     are_last = []
