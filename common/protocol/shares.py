@@ -55,17 +55,29 @@ class Counted(NamedTuple):
 Tallies = Mapping[Counted, Tally]
 
 
+class Times(Struct, frozen=True):
+    """Of the rows up to an end, and of replays: how many had which latency, by bucket, and when the last was durable.
+
+    That is in ms since 1970.
+    """
+
+    latencies: Mapping[int, int] = field(default_factory=dict)
+    safe_ms: int = 0
+
+
 class Snapshot(Struct, frozen=True):
     """The rows of kind READ that a partition had at an end of the source, for each split that the end speaks of."""
 
     ended: Ended
     tallies: Tallies
+    times: Times = field(default_factory=Times)
 
     def with_splits(self, other: "Snapshot") -> "Snapshot":
-        """The snapshot with the splits of another one at the same end."""
+        """The snapshot with the splits of another one at the same end, which was taken later."""
         splits = _either(self.ended.splits, other.ended.splits)
         split_by = _either(self.ended.split_by, other.ended.split_by)
-        return Snapshot(replace(self.ended, splits=splits, split_by=split_by), {**self.tallies, **other.tallies})
+        ended = replace(self.ended, splits=splits, split_by=split_by)
+        return Snapshot(ended, {**self.tallies, **other.tallies}, other.times)
 
 
 def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
@@ -83,8 +95,7 @@ class Share(Struct, frozen=True):
     """A partition's share of a source in the output folder with this id.
 
     `partition` is its topic's short name and its number. `offset` is the ledger's next one: of two shares the one with
-    the higher offset is newer. `tallies` are of the kinds other than READ. `latencies` counts rows by bucket, `safe_ms`
-    is when the newest snapshot was durable (ms since 1970).
+    the higher offset is newer. `tallies` are of the kinds other than READ.
     """
 
     source: str
@@ -93,9 +104,7 @@ class Share(Struct, frozen=True):
     offset: int
     snapshots: tuple[Snapshot, ...]
     tallies: Tallies = field(default_factory=dict)
-    latencies: Mapping[int, int] = field(default_factory=dict)
     files: Mapping[str, FileNames] = field(default_factory=dict)
-    safe_ms: int = 0
 
     @property
     def key(self) -> bytes:
@@ -110,6 +119,8 @@ def share_key(partition: str, source: str) -> bytes:
 
 def encode_share(share: Share) -> bytes:
     """As JSON."""
+    # Versions in which ends had no times of their own read those of the share.
+    newest = max(share.snapshots, key=lambda each: each.ended.number).times
     return orjson.dumps(
         {
             "version": _VERSION,
@@ -118,12 +129,16 @@ def encode_share(share: Share) -> bytes:
             "folder": share.folder,
             "offset": share.offset,
             "ends": [
-                {"ended": to_builtins(each.ended), "tallies": list_tallies(each.tallies)} for each in share.snapshots
+                {
+                    "ended": to_builtins(each.ended),
+                    "tallies": list_tallies(each.tallies),
+                    **({} if each.times == newest else fields_of(each.times)),
+                }
+                for each in share.snapshots
             ],
             "tallies": list_tallies(share.tallies),
-            "latencies": list(share.latencies.items()),
             "files": {split: [list(names.paths), names.more] for split, names in share.files.items()},
-            "safe_ms": share.safe_ms,
+            **fields_of(newest),
         }
     )
 
@@ -138,12 +153,27 @@ def decode_share(value: bytes) -> Share:
             fields["partition"],
             fields["folder"],
             fields["offset"],
-            tuple(Snapshot(decode_ended(each["ended"]), tallies_of(each["tallies"])) for each in fields["ends"]),
+            tuple(
+                Snapshot(
+                    decode_ended(each["ended"]),
+                    tallies_of(each["tallies"]),
+                    times_of(each if "latencies" in each else fields),
+                )
+                for each in fields["ends"]
+            ),
             tallies_of(fields["tallies"]),
-            dict(fields["latencies"]),
             {split: FileNames(tuple(paths), more) for split, (paths, more) in fields["files"].items()},
-            fields["safe_ms"],
         )
+
+
+def fields_of(times: Times) -> dict[str, Any]:
+    """Times, to be written as JSON."""
+    return {"latencies": list(times.latencies.items()), "safe_ms": times.safe_ms}
+
+
+def times_of(fields: Mapping[str, Any]) -> Times:
+    """The times that `fields_of` wrote."""
+    return Times(dict(fields["latencies"]), fields["safe_ms"])
 
 
 def decode_ended(fields: Mapping[str, Any]) -> Ended:

@@ -71,7 +71,12 @@ class Checkpoint:
                 finished=len(changes.finished),
                 took_s=round(time.monotonic() - began, 3),
             )
-            read_ms = [additions.read_ms for additions in tallied.additions.values()]
+            read_ms = [
+                moments
+                for additions in tallied.additions.values()
+                for stretches in additions.read_ms.values()
+                for moments in stretches.values()
+            ]
             return unshared, Safe(time.monotonic() - began, durations_of(read_ms, round(now * 1000)))
         return [], Safe()
 

@@ -135,7 +135,12 @@ DROP_ENDS = "DELETE FROM ends WHERE source = ?"
 DROP_TALLIES = "DELETE FROM tallies WHERE source = ?"
 DROP_SOURCE = "DELETE FROM sources WHERE source = ?"
 SOURCE = "SELECT latencies, files, safe_ms FROM sources WHERE source = ?"
-SET_SOURCE = "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)"
+# What was to be issued still is.
+SET_SOURCE = """
+INSERT INTO sources VALUES (?, ?, ?, ?, ?) ON CONFLICT (source) DO UPDATE SET
+    latencies = excluded.latencies, files = excluded.files, safe_ms = excluded.safe_ms,
+    is_shared = min(sources.is_shared, excluded.is_shared)
+"""
 UNSHARED = "SELECT source FROM sources WHERE is_shared = 0"
 SET_SHARED = "UPDATE sources SET is_shared = 1 WHERE source = ?"
 ENDED = "SELECT DISTINCT source FROM passed"

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 import orjson
 from msgspec import to_builtins
 
-from common.protocol.shares import Counted, CountKind, decode_ended, list_tallies, tallies_of
+from common.protocol.shares import (
+    Counted,
+    CountKind,
+    Times,
+    decode_ended,
+    fields_of,
+    list_tallies,
+    tallies_of,
+    times_of,
+)
 from common.rows.tally import NOTHING, Tally
 from services.sink.ledger import sql
 from services.sink.tallies.additions import Additions
@@ -22,18 +31,23 @@ def enter(
 ) -> list[Unshared]:
     """Add what a checkpoint up to `offset` has made durable, in the caller's transaction.
 
-    Return the sources that have ended, now or before.
+    Return the sources that have ended, now or before, and of which that changes what is shared.
     """
     if not additions:
         # In format 1 there are no tables of tallies.
         return []
     states: dict[str, SourceState] = {}
     unshared: list[Unshared] = []
+    ending: list[str] = []
     for source, of_source in additions.items():
         known = read_state(db, source)
         states[source] = state = known or SourceState()
+        known_times = dict(state.times)
         snapshots = state.advance(of_source, safe_ms, is_rejected=is_rejected)
-        if state.passed:
+        if of_source.ends or state.times != known_times:
+            ending.append(source)
+        # Else rows behind the end of a file that grows would have its receipt issued again and again.
+        if state.passed and of_source.supersedes_shares:
             unshared.append(Unshared(source, state, offset, tuple(snapshots)))
         if known is not None and (of_source.ends or of_source.is_begun_anew):
             db.execute(sql.DROP_PASSED, (source,))
@@ -42,10 +56,11 @@ def enter(
             db.execute(sql.DROP_VOID, (source,))
     # Few calls, whose cost is per call: most sources of a batch of small files are new.
     db.executemany(sql.SET_TALLY, (row for source in states for row in _tallies(source, states[source], additions)))
-    ending = [source for source in states if additions[source].ends]
     db.executemany(sql.SET_END, (row for source in ending for row in _ends(source, states[source])))
     db.executemany(sql.SET_PASSED, (row for source in ending for row in _passed(source, states[source])))
-    db.executemany(sql.SET_SOURCE, (_source(source, state) for source, state in states.items()))
+    shared = states.keys() - {each.source for each in unshared}
+    rows = (_source(source, state, is_shared=source in shared) for source, state in states.items())
+    db.executemany(sql.SET_SOURCE, rows)
     return unshared
 
 
@@ -55,11 +70,15 @@ def read_state(db: sqlite3.Connection, source: str) -> SourceState | None:
     if found is None:
         return None
     latencies, files, safe_ms = found
-    passed = {
-        split: Passed(decode_ended(orjson.loads(ended)), copies, tallies_of(orjson.loads(tallies)))
-        for split, copies, ended, tallies in db.execute(sql.PASSED, (source,))
-    }
-    return SourceState(_read_tallies(db, source), passed, dict(orjson.loads(latencies)), orjson.loads(files), safe_ms)
+    of_all = Times(dict(orjson.loads(latencies)), safe_ms)
+    passed: dict[str, Passed] = {}
+    times: dict[int, Times] = {}
+    for split, copies, ended, tallies in db.execute(sql.PASSED, (source,)):
+        fields = orjson.loads(ended)
+        passed[split] = of_split = Passed(decode_ended(fields), copies, tallies_of(orjson.loads(tallies)))
+        # A version in which ends had no times has kept those of all rows.
+        times[of_split.ended.number] = times_of(fields) if "latencies" in fields else of_all
+    return SourceState(_read_tallies(db, source), passed, of_all.latencies, orjson.loads(files), safe_ms, times)
 
 
 def read_unshared(db: sqlite3.Connection, offset: int) -> list[Unshared]:
@@ -93,7 +112,9 @@ def _row(source: str, key: Counted, tally: Tally) -> tuple[object, ...]:
 
 
 def _ends(source: str, state: SourceState) -> Iterator[tuple[object, ...]]:
-    return ((source, ended.number, orjson.dumps(to_builtins(ended)).decode()) for ended in state.ends())
+    for each in state.at_ends():
+        fields = {**to_builtins(each.ended), **fields_of(each.times)}
+        yield source, each.ended.number, orjson.dumps(fields).decode()
 
 
 def _passed(source: str, state: SourceState) -> Iterator[tuple[object, ...]]:
@@ -101,6 +122,6 @@ def _passed(source: str, state: SourceState) -> Iterator[tuple[object, ...]]:
         yield source, split, passed.ended.number, passed.copies, orjson.dumps(list_tallies(passed.tallies)).decode()
 
 
-def _source(source: str, state: SourceState) -> tuple[object, ...]:
+def _source(source: str, state: SourceState, *, is_shared: bool) -> tuple[object, ...]:
     latencies, files = orjson.dumps(list(state.latencies.items())), orjson.dumps(state.files)
-    return source, latencies.decode(), files.decode(), state.safe_ms, not state.passed
+    return source, latencies.decode(), files.decode(), state.safe_ms, is_shared

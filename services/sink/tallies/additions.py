@@ -28,14 +28,14 @@ class Stretch(Struct, frozen=True):
 class Additions(Struct):
     """What has come of one source since a checkpoint began.
 
-    `rows` has a tally for each stretch (the index of the end behind it), by what is counted; `read_ms` the rows of
-    each time of reading (ms since 1970); `files` the paths of each split. `is_begun_anew`: what the ledger has of it
-    was void before that.
+    `rows` has a tally for each stretch (the index of the end behind it), by what is counted; `read_ms`, likewise, the
+    rows of each time of reading (ms since 1970); `files` the paths of each split. `is_begun_anew`: what the ledger has
+    of it was void before that.
     """
 
     rows: defaultdict[Counted, dict[int, Tally]] = field(default_factory=lambda: defaultdict(dict))
     ends: list[Ended] = field(default_factory=list)
-    read_ms: dict[int, int] = field(default_factory=dict)
+    read_ms: defaultdict[Counted, dict[int, dict[int, int]]] = field(default_factory=lambda: defaultdict(dict))
     files: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     is_begun_anew: bool = False
 
@@ -43,6 +43,11 @@ class Additions(Struct):
         """Add rows to the present stretch, or to another one."""
         stretches, at = self.rows[counted], len(self.ends) if stretch is None else stretch
         stretches[at] = stretches.get(at, NOTHING) + rows
+
+    @property
+    def supersedes_shares(self) -> bool:
+        """Whether what is shared of the source changes with it: rows that were read do so only with an end."""
+        return bool(self.ends) or any(key.kind is not CountKind.READ for key in self.rows)
 
 
 class Tallied(Struct, frozen=True):
@@ -68,10 +73,12 @@ class Tallying:
     def add_rows(self, stretch: Stretch, split: str, path: str, rows: Sequence[bytes]) -> None:
         """Count rows of one source that were appended to a file of this split; call it before `add_ends`."""
         mark, of_source = stretch.mark, self._sources[stretch.mark.source]
-        kind = CountKind.REPLAY if mark.is_replay else CountKind.READ
-        of_source.add(Counted(split, kind), tally(rows), len(of_source.ends) + stretch.ends_before)
+        counted = Counted(split, CountKind.REPLAY if mark.is_replay else CountKind.READ)
+        at = len(of_source.ends) + stretch.ends_before
+        of_source.add(counted, tally(rows), at)
         if mark.read_ms:
-            of_source.read_ms[mark.read_ms] = of_source.read_ms.get(mark.read_ms, 0) + len(rows)
+            moments = of_source.read_ms[counted].setdefault(at, {})
+            moments[mark.read_ms] = moments.get(mark.read_ms, 0) + len(rows)
         if len(paths := of_source.files[split]) <= MOST_NAMED:
             paths[path] = None
 

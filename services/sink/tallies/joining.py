@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from common.protocol.messages import Ended
 from common.protocol.position import digest
 from common.protocol.receipts import Delivered, Receipt, Rejections
-from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, FileNames, Share, Tallies, total
+from common.protocol.shares import EVERY_SPLIT, Counted, CountKind, FileNames, Share, Tallies, Times, total
 from common.rows.tally import NOTHING, Tally
 from services.sink.tallies.latencies import added, quantile
 
@@ -40,6 +40,7 @@ class _AtEnd(Struct, frozen=True):
     rejected: Tallies
     replays_in_files: Tallies
     replays: Tallies
+    times: Sequence[Times]
 
 
 def join(shares: Sequence[Share], makers: Makers, resting: Collection[str] = ()) -> Receipt | None:
@@ -58,7 +59,7 @@ def join(shares: Sequence[Share], makers: Makers, resting: Collection[str] = ())
         if by_ingest is None or counted != at_end.ended.rejected or None in splits.values():
             continue
         delivered = {split: each for split, each in splits.items() if each is not None}
-        return _receipt(at_end.ended, by_ingest, delivered, shares, makers)
+        return _receipt(at_end, by_ingest, delivered, makers)
     return None
 
 
@@ -88,10 +89,9 @@ def _is_older(ended: Ended) -> bool:
     return ended.is_older or ended.number < 1
 
 
-def _receipt(
-    ended: Ended, by_ingest: Rejections, splits: Mapping[str, Delivered], shares: Sequence[Share], makers: Makers
-) -> Receipt:
-    latencies: Mapping[int, int] = reduce(added, (share.latencies for share in shares))
+def _receipt(at_end: _AtEnd, by_ingest: Rejections, splits: Mapping[str, Delivered], makers: Makers) -> Receipt:
+    ended = at_end.ended
+    latencies: Mapping[int, int] = reduce(added, (each.latencies for each in at_end.times))
     return Receipt(
         ended.source,
         ended.number,
@@ -100,7 +100,7 @@ def _receipt(
         ended.row_format,
         by_ingest,
         splits,
-        max(share.safe_ms for share in shares),
+        max(each.safe_ms for each in at_end.times),
         quantile(latencies, 0.5),
         quantile(latencies, 0.99),
         makers.cluster,
@@ -128,7 +128,8 @@ def _ends(shares: Sequence[Share], rejected: str, resting: Collection[str]) -> I
         if len(found) == len(shares) and all(set(split_by) <= set(each.ended.splits) for each in found.values()):
             files = _sum(each.tallies for name, each in found.items() if name != rejected)
             ended = replace(found[rejected].ended, split_by=tuple(split_by))
-            yield _AtEnd(ended, files, found[rejected].tallies, in_files, replays)
+            times = [each.times for each in found.values()]
+            yield _AtEnd(ended, files, found[rejected].tallies, in_files, replays, times)
 
 
 def _delivered(split: str, at_end: _AtEnd, shares: Iterable[Share]) -> Delivered | None:

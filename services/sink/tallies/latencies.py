@@ -38,6 +38,15 @@ def durations_of(read_ms: Iterable[Mapping[int, int]], safe_ms: int) -> Duration
     return durations
 
 
+def counted(read_ms: Mapping[int, int], safe_ms: int) -> dict[int, int]:
+    """By bucket, rows that are safe at `safe_ms`: `read_ms` has those of each time of reading (ms since 1970)."""
+    counts: dict[int, int] = {}
+    for moment, rows in read_ms.items():
+        bucket = bucket_of(safe_ms - moment)
+        counts[bucket] = counts.get(bucket, 0) + rows
+    return counts
+
+
 def added(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
     """The sums of two counts."""
     return {bucket: one.get(bucket, 0) + other.get(bucket, 0) for bucket in sorted({*one, *other})}

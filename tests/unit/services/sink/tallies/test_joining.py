@@ -1,13 +1,16 @@
 """Whatever each partition has consumed, lost and made durable: a receipt says what is safe, and no more."""
 
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,26 +98,28 @@ class Partition:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
+        self.folder = folder
         self.ledger = Ledger(folder / name, is_rejected=name == REJECTED)
         self.ledger.commit({NEXT_OFFSET: "0"}, Changes([]))
         self.tallying = Tallying()
         self.position = self.safe = 0
         self.share: Share | None = None
+        self.shared = 0
 
-    def consume(self, record: Rows | Rejection | Note) -> None:
+    def consume(self, record: Rows | Rejection | Note, read_ms: int = 7) -> None:
         """Take the next record."""
         self.position += 1
         if isinstance(record, Rows):
-            mark = SourceMark(SOURCE, "schema", None, 7, record.is_replay)
+            mark = SourceMark(SOURCE, "schema", None, read_ms, record.is_replay)
             self.tallying.add_rows(Stretch(mark), record.split, f"{record.split}.csv", record.rows)
         elif self.name == REJECTED:
             self.tallying.add_rejected([record])
         elif isinstance(record, Ended):
             self.tallying.add_ends([record])
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, now: float = 1.0) -> None:
         """Make durable what is consumed, and share it."""
-        unshared = self.ledger.commit({NEXT_OFFSET: str(self.position)}, Changes([]), self.tallying.take(), 1.0)
+        unshared = self.ledger.commit({NEXT_OFFSET: str(self.position)}, Changes([]), self.tallying.take(), now)
         self.safe = self.position
         self.take_shares(unshared)
 
@@ -124,6 +129,7 @@ class Partition:
             if (share := each.share(self.name, "folder")) is not None:
                 self.share = decode_share(encode_share(share))
                 assert self.share == share
+                self.shared += 1
                 self.tallying.note_shared([SOURCE])
 
     def die(self) -> None:
@@ -312,6 +318,147 @@ def test_a_split_that_was_added_later_is_part_of_the_receipt_once_it_is_filled()
         after = consume_all(world, found)
         assert after is not None
         assert after.splits == {**before.splits, "all": replace(before.splits["Sex"], paths=("all.csv",))}
+
+
+def consume_at(world: World, found: dict[str, Partition], now: float, took_ms: int) -> None:
+    """Consume all that is there, and make it durable at this time, so long after it was read."""
+    for name, partition in found.items():
+        for record in world.logs[name][partition.position :]:
+            partition.consume(record, round(now * 1000) - took_ms)
+        partition.checkpoint(now)
+
+
+@pytest.mark.parametrize("splits", [SPLITS, ("Sex",)])
+def test_rows_behind_an_end_change_nothing_of_its_receipt(splits: tuple[str, ...]) -> None:
+    world = World()
+    world.row(b"M,1", (0, 1))
+    world.row(b"F,2", (0, 1))
+    world.end()
+    with partitions() as found:
+        consume_at(world, found, 10, 100)
+        receipt = receipt_of(found)
+        assert receipt is not None
+        assert (receipt.safe_ms, receipt.p50_ms, receipt.p99_ms) == (10_000, 129, 129)
+        shared = [each.shared for each in found.values()]
+        for number in range(20):
+            for split in splits:
+                world.place(b"M,%d" % number, split, number % 3)
+            consume_at(world, found, 3_600 + number, 10_000)
+            assert [each.shared for each in found.values()] == shared
+        # Its shares are asked for once more, as where the folder was another one for a while.
+        for partition in found.values():
+            partition.ledger.share_all()
+            partition.die()
+        assert [each.shared for each in found.values()] == [count + 1 for count in shared]
+        assert receipt_of(found) == receipt
+
+
+def test_what_is_not_shared_yet_still_is_where_rows_come_behind_it() -> None:
+    world = World()
+    world.end()
+    with partitions() as found:
+        partition = found[FILES[0]]
+        partition.consume(world.logs[FILES[0]][0])
+        commit = partial(partition.ledger.commit, {NEXT_OFFSET: "1"}, Changes([]))
+        assert commit(partition.tallying.take(), 1.0)
+        partition.consume(Rows("Sex", [b"M,1"]))
+        assert not commit(partition.tallying.take(), 2.0)
+        partition.die()
+        assert partition.share is not None
+        # And is not, once it is.
+        commit(partition.tallying.take(), 3.0)
+        partition.consume(Rows("Sex", [b"M,2"]))
+        commit(partition.tallying.take(), 4.0)
+        assert partition.ledger.unshared() == []
+
+
+def test_a_replay_adds_to_the_times_of_an_end_and_rows_behind_it_do_not() -> None:
+    world = World()
+    world.row(b"M,1", (0, 1))
+    world.reject(b"M")
+    world.end()
+    with partitions() as found:
+        consume_at(world, found, 10, 100)
+        world.place(b"F,9", "Sex", 0)
+        consume_at(world, found, 500, 10_000)
+        world.logs[REJECTED].append(Replayed(0, SOURCE, EVERY_SPLIT, "fields", tally([b"M"]), tally([b"M,y"])))
+        for split in SPLITS:
+            world.place(b"M,y", split, 1, is_replay=True)
+        consume_at(world, found, 1_000, 1_000)
+        world.place(b"F,9", "Sex", 0)
+        consume_at(world, found, 2_000, 10_000)
+        for partition in found.values():
+            partition.die()
+        receipt = receipt_of(found)
+        assert receipt is not None
+        assert (receipt.number, receipt.rejected.replayed) == (1, 1)
+        assert (receipt.safe_ms, receipt.p50_ms, receipt.p99_ms) == (1_000_000, 129, 1_477)
+
+
+def test_the_times_of_a_filled_split_are_of_its_rows_up_to_the_end() -> None:
+    world = World()
+    world.row(b"M,1", (0, 0))
+    world.end()
+    with partitions() as found:
+        consume_at(world, found, 10, 100)
+        [first] = (record for record in world.logs[REJECTED] if isinstance(record, Ended))
+        filling = replace(first, splits=("all",), split_by=("all", *SPLITS), is_filling=True)
+        world.logs[FILES[0]] += [Rows("all", [b"M,1"])]
+        consume_at(world, found, 20, 1_000)
+        # Of the splits that have passed the end, others come meanwhile.
+        world.logs[FILES[0]] += [Rows("Sex", [b"F,1"] * 1_000), filling, Rows("all", [b"F,1"] * 1_000)]
+        world.logs[FILES[1]] += [filling]
+        world.logs[REJECTED] += [filling]
+        consume_at(world, found, 30, 10_000)
+        receipt = receipt_of(found)
+        assert receipt is not None
+        assert set(receipt.splits) == {"all", *SPLITS}
+        assert (receipt.safe_ms, receipt.p50_ms, receipt.p99_ms) == (30_000, 129, 1_477)
+
+
+def test_the_times_of_each_of_many_ends_are_its_own() -> None:
+    world = World()
+    with partitions() as found:
+        for number in range(1, 4):
+            world.row(b"M,1", (0, 0))
+            world.end()
+            for name in (FILES[1], REJECTED) if number > 1 else MAKERS.partitions:
+                for record in world.logs[name][found[name].position :]:
+                    found[name].consume(record, 900)
+                found[name].checkpoint(number)
+        # The others have passed end 3 at the third second; this one passes the second and the third at once.
+        partition = found[FILES[0]]
+        for record in world.logs[FILES[0]][partition.position :]:
+            partition.consume(record, 3_900)
+        partition.checkpoint(4)
+        assert partition.share is not None
+        assert [(each.ended.number, sum(each.times.latencies.values())) for each in partition.share.snapshots] == [
+            (2, 4),
+            (3, 6),
+        ]
+        receipt = receipt_of(found)
+        assert receipt is not None
+        assert (receipt.number, receipt.safe_ms) == (3, 4_000)
+
+
+def test_a_share_and_a_ledger_of_before_ends_had_times_are_read() -> None:
+    world = World()
+    world.row(b"M,1", (0, 0))
+    world.end()
+    with partitions() as found:
+        consume_at(world, found, 10, 100)
+        receipt = receipt_of(found)
+        for partition in found.values():
+            assert partition.share is not None
+            # What all versions have read.
+            fields = orjson.loads(encode_share(partition.share))
+            assert [list(each) for each in fields["ends"]] == [["ended", "tallies"]]
+            assert fields["safe_ms"] == 10_000
+            with closing(sqlite3.connect(partition.folder / partition.name)) as ledger, ledger:
+                ledger.execute("UPDATE ends SET ended = json_remove(ended, '$.latencies', '$.safe_ms')")
+            partition.ledger.share_all()
+            partition.die()
+        assert receipt_of(found) == receipt
 
 
 RINGS_REST = [digest("Rings")]
