@@ -5,6 +5,7 @@ docs/receipts.md says what its fields are.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime  # noqa: TID251 - texts of given times, no clock
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -104,6 +105,12 @@ def decode_receipt(value: bytes) -> Receipt:
             fields["folder"],
             fields["nacre"],
         )
+
+
+def fingerprint(value: bytes) -> bytes:
+    """Of what `encode_receipt` wrote: the same for receipts that say the same, by whichever version of sink."""
+    # The last field is that version.
+    return blake2b(value.rpartition(b'"nacre":')[0], digest_size=16).digest()
 
 
 def _hex(tally: Tally) -> str:

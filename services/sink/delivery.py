@@ -20,7 +20,8 @@ from common.version import VERSION
 from common.waiting import pause, wait_for_all
 from services.sink.folder_proofs.success import Undelivered
 from services.sink.partition_files import PartitionFiles
-from services.sink.receipts.issuing import Issuing, read_joined, withdraw
+from services.sink.receipts.issuing import Issuing
+from services.sink.receipts.joined import read_joined, restore_files, withdraw
 from services.sink.receipts.resting import find_resting
 from services.sink.receipts.sharing import Sender
 from services.sink.settings import SinkSettings
@@ -77,23 +78,26 @@ class Delivery:
             self._rejected = self._issuing = self._posting = None
 
     async def _issue(self, stop: asyncio.Event) -> None:
+        root, has_files = self._settings.output_dir, RECEIPTS in self._settings.proof_files
         async with open_reader(self._settings, "nacre-receipts") as reader:
             joined = await read_joined(reader, self._topics, self._folder)
-        # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
-        await withdraw(self._sender, self._topics, joined)
+            # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
+            await withdraw(self._sender, self._topics, joined)
+            if has_files:
+                await restore_files(reader, self._topics, joined, root, stop)
         async with AsyncExitStack() as opened:
             # Posting begins at the end of the topic, so it must be open before the first receipt is issued.
             posting = await self._open_posting(opened)
             consumer = await opened.enter_async_context(self._open_reader("nacre-shares"))
             self._issuing = Issuing(
-                self._settings.output_dir,
+                root,
                 self._topics,
                 self._makers,
                 consumer,
                 self._sender,
                 joined,
                 self._find_resting,
-                has_files=RECEIPTS in self._settings.proof_files,
+                has_files=has_files,
             )
             await wait_for_all(self._issuing.run(stop), *(each.run(stop) for each in posting))
 

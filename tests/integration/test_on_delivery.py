@@ -146,7 +146,7 @@ def test_a_finite_run_waits_for_a_server_no_longer_than_a_drain_may_take(pipelin
     assert set(hook.sources()[before:]) == set(sources)
 
 
-def test_of_what_was_delivered_before_it_was_set_little_is_posted(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_of_what_was_delivered_before_it_was_set_nothing_is_posted(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "in"
     for number in range(2):
         write(source, f"{number}.csv")
@@ -154,9 +154,7 @@ def test_of_what_was_delivered_before_it_was_set_little_is_posted(pipeline: Pipe
     with Hook() as hook:
         last = write(source, "last.csv")
         pipeline.run(source, "Sex", ON_DELIVERY=hook.url)
-    # The restart issues the latest ones again.
-    assert hook.sources()[-1:] == last
-    assert str(source / "0.csv") not in hook.sources()
+    assert hook.sources() == last
 
 
 def test_rows_are_as_quick_beside_a_server_that_hangs(pipeline: Pipeline, tmp_path: Path) -> None:

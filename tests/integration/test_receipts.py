@@ -20,6 +20,7 @@ from google_crc32c import value as crc32c
 
 from common.protocol.receipts import decode_receipt, encode_receipt
 from tests.harness.chaos.receipts import is_delivered, receipt_path
+from tests.harness.hook import Hook
 from tests.harness.pages import text_of
 from tests.harness.pipeline import PROJECT, Pipeline
 
@@ -88,6 +89,10 @@ def tallied(pipeline: Pipeline) -> dict[str, int]:
             for source, count in ledger.execute("SELECT source, sum(rows) FROM tallies GROUP BY source"):
                 rows[source] += count
     return rows
+
+
+def has_safe(pipeline: Pipeline, source: Path, rows: int) -> bool:
+    return tallied(pipeline)[str(source)] == rows
 
 
 def carry_on(pipeline: Pipeline, split_by: str) -> None:
@@ -167,6 +172,72 @@ def test_a_file_that_grows_has_the_receipt_of_its_latest_end(pipeline: Pipeline,
     assert of_split(receipt_of(pipeline, source), "Sex")[0] == sums([b"M,1", *(b"F,%d" % n for n in range(2, 6))])
     for service in services:
         assert service.stop()[0] == 0
+
+
+def test_rows_behind_the_end_of_a_file_that_grows_on_issue_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\n")
+    with Hook() as hook:
+        services = [pipeline.start("split", SPLIT_BY="Sex"), pipeline.start("sink", ON_DELIVERY=hook.url)]
+        ingest = pipeline.start("ingest", source, SETTLE_S="0.1")
+        pipeline.wait_until(lambda: is_delivered(pipeline.output, source), "all so far is delivered")
+        first = receipt_of(pipeline, source)
+        assert ingest.stop()[0] == 0
+        # It does not rest again.
+        ingest = pipeline.start("ingest", source, SETTLE_S="3600")
+        for number in range(2, 6):
+            with source.open("ab") as file:
+                file.write(b"F,%d\n" % number)
+            pipeline.wait_until(partial(has_safe, pipeline, source, number), "it is safe")
+        assert ingest.stop()[0] == 0
+        ingest = pipeline.start("ingest", source, SETTLE_S="0.1")
+        pipeline.wait_until(lambda: is_delivered(pipeline.output, source), "all is delivered")
+        second = receipt_of(pipeline, source)
+        pipeline.wait_until(lambda: [posted.receipt for posted in hook.posted][-1:] == [second], "it is posted")
+        for service in (ingest, *services):
+            assert service.stop()[0] == 0
+    assert (first["end"], second["end"], second["rows"]) == (1, 2, 5)
+    assert [json.loads(record.value) for record in pipeline.observer.records("receipts")] == [first, second]
+    assert [posted.receipt for posted in hook.posted] == [first, second]
+    assert len(services[1].events("delivered")) == 2
+
+
+def test_a_restart_issues_no_receipt_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_bytes(HEADER + b"M,1\n")
+    pipeline.run(source, "Sex")
+    first = receipt_of(pipeline, source)
+    for _ in range(2):
+        carry_on(pipeline, "Sex")
+    [record] = pipeline.observer.records("receipts")
+    assert json.loads(record.value) == first
+
+
+def test_receipts_that_have_no_files_get_them_at_the_next_start(pipeline: Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sources = [folder / name for name in ("a.csv", "b.csv")]
+    for source in sources:
+        source.write_bytes(HEADER + b"M,1\n")
+    pipeline.run(folder, "Sex", PROOFS="none")
+    with sources[0].open("ab") as file:
+        file.write(b"F,2\n")
+    pipeline.run(folder, "Sex", PROOFS="none")
+    issued = [(record.key, record.value) for record in pipeline.observer.records("receipts")]
+    assert [json.loads(value)["end"] for key, value in issued if key == str(sources[0]).encode()] == [1, 2]
+    assert not (pipeline.output / "_receipts").exists()
+    sink = pipeline.start("sink", EXIT_WHEN_DONE="true")
+    pipeline.finish(sink)
+    for source in sources:
+        assert receipt_path(pipeline.output, source).read_bytes() == dict(issued)[str(source).encode()]
+    # They are not news, whoever reads the records or is posted to.
+    assert [(record.key, record.value) for record in pipeline.observer.records("receipts")] == issued
+    receipt_path(pipeline.output, sources[1]).unlink()
+    kept = receipt_path(pipeline.output, sources[0]).stat()
+    sink = pipeline.start("sink")
+    pipeline.wait_until(receipt_path(pipeline.output, sources[1]).exists, "its receipt is a file again")
+    assert sink.stop()[0] == 0
+    assert receipt_path(pipeline.output, sources[0]).stat() == kept
 
 
 def test_a_receipt_waits_for_no_split_that_is_gone(pipeline: Pipeline, tmp_path: Path) -> None:

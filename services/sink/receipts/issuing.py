@@ -2,7 +2,7 @@
 
 The file comes first, then the record, which says up to which offset of `shares` the receipt was joined. A death between
 the two heals at the next start: both follow from the shares, and the sources that have a share behind that offset are
-joined again.
+joined again. What says the same as the receipt that is out is not issued.
 """
 
 import asyncio
@@ -14,18 +14,17 @@ from pathlib import Path
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from common.aiokafka_internals.consumer_state import know_topics
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on, runs_of
 from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
 from common.errors import ServiceError
-from common.kafka.reading import read_until
 from common.pipeline.topics import Topics
-from common.protocol.receipts import Receipt, encode_receipt
+from common.protocol.receipts import Receipt, encode_receipt, fingerprint
 from common.protocol.shares import Share, decode_share
 from common.waiting import until_stopped
 from services.sink.disk.temporary import open_temporary, temporary_errors
 from services.sink.disk.writing import write_whole
 from services.sink.paths.receipts import receipt_path
+from services.sink.receipts.joined import AT_ONCE, FOLDER, SHARES, Joined
 from services.sink.receipts.sharing import Sender
 from services.sink.tallies.joining import Makers, find_lack, join
 from services.sink.threads import in_thread
@@ -34,43 +33,13 @@ log = structlog.get_logger()
 
 # Shares wake it; only a stop ends the wait sooner.
 _TIMEOUT_MS = 5_000
-_AT_ONCE = 500
-_OFFSET = "shares"
-FOLDER = "folder"
-_OF_ANOTHER = -1
-
-
-async def read_joined(consumer: AIOKafkaConsumer, topics: Topics, folder: str) -> dict[str, int]:
-    """By source, the offset of `shares` up to which a receipt was joined in this folder; -1 for receipts of others."""
-    partition = TopicPartition(topics.receipts, 0)
-    joined: dict[str, int] = {}
-    await know_topics(consumer, [topics.receipts])
-    end = (await consumer.end_offsets([partition]))[partition]
-    async for records in read_until(consumer, partition, end):
-        for record in records:
-            if is_deletion(record):
-                joined.pop(key_of(record).decode(), None)
-                continue
-            headers = dict(record.headers)
-            is_ours = headers.get(FOLDER) == folder.encode()
-            joined[key_of(record).decode()] = int(headers[_OFFSET]) if is_ours else _OF_ANOTHER
-    return joined
-
-
-async def withdraw(sender: Sender, topics: Topics, joined: Mapping[str, int]) -> None:
-    """Delete the receipts of other folders, as `read_joined` has found them."""
-    others = [source for source, offset in joined.items() if offset == _OF_ANOTHER]
-    for at in range(0, len(others), _AT_ONCE):
-        await sender.send(topics.receipts, [(source.encode(), None, []) for source in others[at : at + _AT_ONCE]])
-    if others:
-        log.info("receipts of another OUTPUT_DIR are withdrawn", sources=len(others), first=others[0])
 
 
 class Issuing:
     """Issues the receipts of the output folder `root`. Every share before the offset `position` is joined.
 
-    `joined` has the offset up to which each source was joined before; `has_files`: receipts get files; `find_resting`
-    gives the digests of the splits that SPLIT_BY no longer names. DiskError.
+    `joined` has the receipts that were issued before; `has_files`: receipts get files; `find_resting` gives the digests
+    of the splits that SPLIT_BY no longer names. DiskError.
     """
 
     def __init__(
@@ -80,7 +49,7 @@ class Issuing:
         makers: Makers,
         consumer: AIOKafkaConsumer,
         sender: Sender,
-        joined: Mapping[str, int],
+        joined: Mapping[str, Joined],
         find_resting: Callable[[], Awaitable[Collection[str]]],
         *,
         has_files: bool,
@@ -91,7 +60,7 @@ class Issuing:
         self._makers = makers
         self._consumer = consumer
         self._sender = sender
-        self._joined = joined
+        self._joined = dict(joined)
         self._find_resting = find_resting
         self._resting: Collection[str] = ()
         # By source, the offset of the latest share of those that were joined, and lack something.
@@ -135,22 +104,25 @@ class Issuing:
 
     async def _issue(self, sources: Mapping[str, int]) -> None:
         """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
-        found: list[tuple[str, bytes, int]] = []
+        found: list[tuple[str, bytes, Joined]] = []
         for number, (source, offset) in enumerate(list(sources.items())):
-            if number % _AT_ONCE == 0:
+            if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
             receipt = self._join(source)
             if receipt is None:
                 self._lacking[source] = offset
-            else:
-                self._lacking.pop(source, None)
-                found.append((source, encode_receipt(receipt), offset))
-            if len(found) == _AT_ONCE:
+                continue
+            self._lacking.pop(source, None)
+            value = encode_receipt(receipt)
+            known, new = self._joined.get(source), Joined(offset, says=fingerprint(value))
+            if known is None or known.says != new.says:
+                found.append((source, value, new))
+            if len(found) == AT_ONCE:
                 await self._put(found)
                 found = []
         await self._put(found)
 
-    async def _put(self, found: Sequence[tuple[str, bytes, int]]) -> None:
+    async def _put(self, found: Sequence[tuple[str, bytes, Joined]]) -> None:
         if not found:
             return
         if self._has_files:
@@ -159,9 +131,11 @@ class Issuing:
         # Behind the files: whoever reads a record finds its file.
         folder = self._makers.folder.encode()
         records = [
-            (source.encode(), value, [(FOLDER, folder), (_OFFSET, b"%d" % offset)]) for source, value, offset in found
+            (source.encode(), value, [(FOLDER, folder), (SHARES, b"%d" % joined.shares)])
+            for source, value, joined in found
         ]
         await self._sender.send(self._topics.receipts, records)
+        self._joined.update((source, joined) for source, _, joined in found)
         log.info("delivered", sources=len(found), first=found[0][0])
 
     def lack_of(self, source: str, number: int) -> str:
@@ -197,7 +171,7 @@ class Shares:
             "PRIMARY KEY (source, partition)) WITHOUT ROWID",
         )
 
-    def take(self, records: Iterable[Record], joined: Mapping[str, int], folder: str) -> dict[str, int]:
+    def take(self, records: Iterable[Record], joined: Mapping[str, Joined], folder: str) -> dict[str, int]:
         """Take records; return the sources that have to be joined, with the offset of the last record of each."""
         changed: dict[str, int] = {}
         with temporary_errors(self._root):
@@ -214,7 +188,8 @@ class Shares:
                     "offset = excluded.offset, value = excluded.value WHERE excluded.offset >= shares.offset",
                     (share.source, share.partition, share.offset, record.value),
                 )
-                if record.offset > joined.get(share.source, -1):
+                known = joined.get(share.source)
+                if known is None or record.offset > known.shares:
                     changed[share.source] = record.offset
         return changed
 

@@ -25,7 +25,7 @@ from common.waiting import pause, until_stopped
 from services.sink.disk.errors import naming
 from services.sink.disk.output_root import OutputRoot
 from services.sink.disk.writing import write_whole
-from services.sink.receipts.issuing import FOLDER
+from services.sink.receipts.joined import FOLDER
 from services.sink.receipts.places import Place, Taken, decode_place, encode_place, pause_before_next_s, taken
 from services.sink.threads import in_thread
 
