@@ -6,11 +6,12 @@ import select
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 from msgspec.structs import replace
 
 from common.aiokafka_internals.outages import client_failures_as_outages
@@ -31,6 +32,8 @@ from services.ingest.source import Source
 
 log = structlog.get_logger()
 
+# What another session would follow, were it not for what is read and gone.
+_OUTAGES = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
 _CHUNK_BYTES = 2**20
 # How often to ask whether the dialect can be detected from what has come.
 _LOOK_INTERVAL_S = 0.1
@@ -41,10 +44,17 @@ async def ingest_standard_input(
 ) -> None:
     """Read INPUT to its end, or until `stop`, and commit the complete records.
 
-    `watch` raises whatever else may end it.
+    `watch` raises whatever else may end it; after an outage it is called again.
     """
-    [first, *_] = await first_ended(_ingest(context, readiness, stop), watch())
+    [first, *_] = await first_ended(_ingest(context, readiness, stop), _watch(watch))
     first.result()
+
+
+async def _watch(watch: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
+    # An outage must not leave here: another session would take what comes next for the beginning of a source.
+    while True:
+        with suppress(*_OUTAGES), client_failures_as_outages():
+            await watch()
 
 
 async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Event) -> None:
@@ -62,7 +72,7 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
         try:
             with client_failures_as_outages():
                 await _read_to_end(_StreamReader(context, source, transactions, home), stop)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except _OUTAGES as error:
             # There is no other attempt: what was read cannot be read again.
             raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
         finally:

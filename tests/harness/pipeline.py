@@ -124,9 +124,12 @@ class Pipeline:
         """Start a service as `nacre NAME`."""
         return self._start(name, ["ops", name, *arguments], settings, subprocess.DEVNULL)
 
-    def start_ingest_of(self, standard_input: IO[bytes], given: str = "-", **settings: str) -> Service:
-        """Start an ingest that reads its standard input, named by `given`."""
-        return self._start("ingest", ["services.ingest", given], settings, standard_input)
+    def start_ingest_of(
+        self, standard_input: IO[bytes], given: str = "-", launcher: str = "", **settings: str
+    ) -> Service:
+        """Start an ingest that reads its standard input, named by `given`; through a module of the tests, if given."""
+        modules = [launcher] if launcher else []
+        return self._start("ingest", [*modules, "services.ingest", given], settings, standard_input)
 
     def _start(
         self,

@@ -1,0 +1,49 @@
+"""`python -m tests.harness.stream_faults services.ingest -`: an ingest to which a fault happens, once.
+
+FAULT names it. It happens once there is a file FAULT_AT, which is then removed.
+"""
+
+import asyncio
+import importlib
+import os
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+_LOOK_INTERVAL_S = 0.02
+
+_service: Any = importlib.import_module("services.ingest.service")
+_watch = _service.watch_topics
+_trigger = Path(os.environ["FAULT_AT"])
+
+
+def _is_due() -> bool:
+    if not _trigger.exists():
+        return False
+    _trigger.unlink()
+    return True
+
+
+async def _watch_and_fail(*_: object) -> None:
+    while not _is_due():  # noqa: ASYNC110 - it offers no event
+        await asyncio.sleep(_LOOK_INTERVAL_S)
+    _service.watch_topics = _watch
+    # As where aiokafka cancels a task of its own that somebody waits for.
+    raise asyncio.CancelledError
+
+
+def _watch_fails() -> None:
+    # A session takes it from there when it begins.
+    _service.watch_topics = _watch_and_fail
+
+
+FAULTS: Mapping[str, Callable[[], None]] = {
+    "watch fails": _watch_fails,
+}
+
+if __name__ == "__main__":
+    FAULTS[os.environ["FAULT"]]()
+    module = sys.argv.pop(1)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
