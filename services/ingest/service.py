@@ -41,7 +41,7 @@ from services.ingest.partition import PartitionSources
 from services.ingest.receipts import Receipts
 from services.ingest.scan import Scan
 from services.ingest.settings import IngestSettings
-from services.ingest.standard_input import ingest_standard_input
+from services.ingest.standard_input import ingest_standard_input, new_stream_name
 
 log = structlog.get_logger()
 
@@ -184,10 +184,12 @@ async def serve(settings: IngestSettings, slot: Slot, counts: Counts, stop: asyn
     """
     # Report a path that is not there, and files that cannot leave, before connecting to any broker.
     check_input(settings)
-    await run_sessions(settings, partial(_session, settings, slot), stop, counts)
+    await run_sessions(settings, partial(_session, settings, slot, new_stream_name()), stop, counts)
 
 
-async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, stop: asyncio.Event) -> None:
+async def _session(
+    settings: IngestSettings, slot: Slot, stream_name: str, readiness: Readiness, stop: asyncio.Event
+) -> None:
     async with open_admin(settings, stop) as admin:
         pipeline = await unless_stopped(stop, open_allowed_pipeline(admin, settings, "ingest"))
         topics = pipeline.topics
@@ -196,7 +198,7 @@ async def _session(settings: IngestSettings, slot: Slot, readiness: Readiness, s
         context = IngestContext(settings, topics, pipeline.registry, rows_id, version, readiness.counts)
         watch = partial(watch_topics, admin, settings, pipeline.identity)
         if is_stream(settings.input):
-            await ingest_standard_input(context, readiness, watch, stop)
+            await ingest_standard_input(context, stream_name, readiness, watch, stop)
             return
         group = Groups.under(settings.topic_prefix).ingest
         assignor = RoundAssignor()

@@ -18,10 +18,11 @@ from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
 from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
+from common.protocol.finite_run import STANDARD_INPUT_PREFIX
 from common.protocol.partitioner import partition_for
 from common.protocol.progress import encode_progress
 from common.sessions.readiness import Readiness
-from common.waiting import first_ended, until_stopped
+from common.waiting import first_ended, unless_stopped, until_stopped
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import descriptor_of, source_key
 from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
@@ -39,14 +40,24 @@ _CHUNK_BYTES = 2**20
 _LOOK_INTERVAL_S = 0.1
 
 
-async def ingest_standard_input(
-    context: IngestContext, readiness: Readiness, watch: Callable[[], Awaitable[NoReturn]], stop: asyncio.Event
-) -> None:
-    """Read INPUT to its end, or until `stop`, and commit the complete records.
+def new_stream_name() -> str:
+    """A name that no other source has."""
+    return f"{STANDARD_INPUT_PREFIX}{uuid.uuid4().hex[:12]}"
 
-    `watch` raises whatever else may end it; after an outage it is called again.
+
+async def ingest_standard_input(
+    context: IngestContext,
+    name: str,
+    readiness: Readiness,
+    watch: Callable[[], Awaitable[NoReturn]],
+    stop: asyncio.Event,
+) -> None:
+    """Read INPUT to its end, or until `stop`, and commit the complete records as those of the source `name`.
+
+    An outage before anything is read ends the session: the next one needs the same name. `watch` raises whatever else
+    may end it; after an outage it is called again.
     """
-    [first, *_] = await first_ended(_ingest(context, readiness, stop), _watch(watch))
+    [first, *_] = await first_ended(_ingest(context, name, readiness, stop), _watch(watch))
     first.result()
 
 
@@ -57,24 +68,26 @@ async def _watch(watch: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
             await watch()
 
 
-async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Event) -> None:
+async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop: asyncio.Event) -> None:
     settings = context.settings
-    name = f"stdin-{uuid.uuid4().hex[:12]}"
     home = partition_for(name.encode(), settings.partitions)
     address, progress = context.address(name, source_key(name)), context.new_progress(name)
     source = Source(context, address, progress, Fingerprint(), has_void=False)
     what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
     log.info("source opened", source=name, input=what)
-    async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}") as producer:
+    async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}", stop) as producer:
         written = [TopicPartition(context.topics.progress, home), *context.writes_to()]
         transactions = Transactions(producer, written, counts=context.counts)
-        readiness.set_ready(())
+        reader = _StreamReader(context, source, transactions, home)
         try:
-            with client_failures_as_outages():
-                await _read_to_end(_StreamReader(context, source, transactions, home), stop)
-        except _OUTAGES as error:
-            # There is no other attempt: what was read cannot be read again.
-            raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
+            await reader.begin(stop)
+            readiness.set_ready(())
+            # Nothing is read before this point: what a session that fails has read is gone for the next one.
+            try:
+                with client_failures_as_outages():
+                    await _read_to_end(reader, stop)
+            except _OUTAGES as error:
+                raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
         finally:
             transactions.give_up()
     log.info("source ended", source=name, rows=source.progress.tally.rows)
@@ -85,9 +98,6 @@ async def _ingest(context: IngestContext, readiness: Readiness, stop: asyncio.Ev
 
 
 async def _read_to_end(reader: "_StreamReader", stop: asyncio.Event) -> None:
-    # Commit progress before any row: rows without progress would mean that progress was lost.
-    await reader.commit(reader.transactions.outbox())
-    # Read nothing before that commit: whatever a session that fails has read is gone for the next one.
     chunks = _read_in_background(reader.context.settings.input)
     try:
         await _take_all(reader, chunks, stop)
@@ -105,6 +115,13 @@ class _StreamReader:
         self.source = source
         self.transactions = transactions
         self._home = home
+
+    async def begin(self, stop: asyncio.Event) -> None:
+        """Commit progress before any row: rows without progress would mean that progress was lost."""
+        # A session before this one may have begun the same commit.
+        await unless_stopped(stop, self.transactions.take_over())
+        await self.commit(self.transactions.outbox())
+        await self.transactions.settle()
 
     async def take(self, data: bytes, expected: Expected) -> bytes:
         """Take what can be taken of this data, and commit it; returns what is left."""

@@ -1,6 +1,6 @@
 """`python -m tests.harness.stream_faults services.ingest -`: an ingest to which a fault happens, once.
 
-FAULT names it. It happens once there is a file FAULT_AT, which is then removed.
+FAULT names it. All but the first commit's happen once there is a file FAULT_AT, which is then removed.
 """
 
 import asyncio
@@ -12,11 +12,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
 _LOOK_INTERVAL_S = 0.02
 
 _service: Any = importlib.import_module("services.ingest.service")
-_watch = _service.watch_topics
+_commit, _watch = AIOKafkaProducer.commit_transaction, _service.watch_topics
 _trigger = Path(os.environ["FAULT_AT"])
+_commits: list[object] = []
 
 
 def _is_due() -> bool:
@@ -34,13 +38,25 @@ async def _watch_and_fail(*_: object) -> None:
     raise asyncio.CancelledError
 
 
+async def _fail_first_commit(producer: Any) -> None:
+    _commits.append(producer)
+    if len(_commits) == 1:
+        raise KafkaError("the first commit fails")
+    await _commit(producer)
+
+
 def _watch_fails() -> None:
     # A session takes it from there when it begins.
     _service.watch_topics = _watch_and_fail
 
 
+def _first_commit_fails() -> None:
+    AIOKafkaProducer.commit_transaction = _fail_first_commit
+
+
 FAULTS: Mapping[str, Callable[[], None]] = {
     "watch fails": _watch_fails,
+    "first commit fails": _first_commit_fails,
 }
 
 if __name__ == "__main__":

@@ -55,3 +55,13 @@ def test_a_watch_that_fails_begins_no_second_source_in_the_middle_of_the_first(p
         pipeline.finish(*pipeline.services)
     pipeline.check_files({"all.csv": FIRST + SECOND})
     assert len(sources_of(stream.ingest)) == 1
+
+
+def test_nothing_is_read_before_the_first_commit_so_another_session_reads_it(pipeline: Pipeline) -> None:
+    with streaming(pipeline, "first commit fails") as stream:
+        stream.pipe.write(FIRST)
+        stream.pipe.close()
+        pipeline.finish(*pipeline.services)
+    pipeline.check_files({"all.csv": FIRST})
+    # Of a second one, nobody would ever hear whether it has ended.
+    assert len(sources_of(stream.ingest)) == 1
