@@ -1,31 +1,28 @@
 """Standard input, or a named pipe, as a source: it cannot be read again, so each run is a source of its own."""
 
 import asyncio
-import os
-import select
-import threading
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import NoReturn
 
 import structlog
-from aiokafka import TopicPartition
 from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 from msgspec.structs import replace
 
 from common.aiokafka_internals.outages import client_failures_as_outages
-from common.errors import AllRejectedError, ConfigurationError, SourceError, TooManyRejectedError
+from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError, TooManyRejectedError
 from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
 from common.protocol.finite_run import STANDARD_INPUT_PREFIX
-from common.protocol.partitioner import partition_for
-from common.protocol.progress import encode_progress
+from common.protocol.progress import Progress
 from common.sessions.readiness import Readiness
-from common.waiting import first_ended, unless_stopped, until_stopped
+from common.waiting import first_ended, unless_stopped
 from services.ingest.context import IngestContext
 from services.ingest.files.finding import descriptor_of, source_key
 from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
+from services.ingest.files.stream import CHUNK_BYTES, next_chunk, read_in_background
+from services.ingest.left_stream import StreamPlace, settle_left
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.unpacking import Stream
@@ -35,7 +32,8 @@ log = structlog.get_logger()
 
 # What another session would follow, were it not for what is read and gone.
 _OUTAGES = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
-_CHUNK_BYTES = 2**20
+# Errors beside which the producer is well.
+_OF_SOURCE = (SourceError, TooManyRejectedError)
 # How often to ask whether the dialect can be detected from what has come.
 _LOOK_INTERVAL_S = 0.1
 
@@ -69,27 +67,31 @@ async def _watch(watch: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
 
 
 async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop: asyncio.Event) -> None:
-    settings = context.settings
-    home = partition_for(name.encode(), settings.partitions)
+    place, given = StreamPlace(context, name), context.settings.input
+    what = "standard input" if descriptor_of(given) == 0 else given
     address, progress = context.address(name, source_key(name)), context.new_progress(name)
     source = Source(context, address, progress, Fingerprint(), has_void=False)
-    what = "standard input" if descriptor_of(settings.input) == 0 else settings.input
     log.info("source opened", source=name, input=what)
-    async with open_producer(settings, f"{settings.topic_prefix}ingest-{name}", stop) as producer:
-        written = [TopicPartition(context.topics.progress, home), *context.writes_to()]
-        transactions = Transactions(producer, written, counts=context.counts)
-        reader = _StreamReader(context, source, transactions, home)
+    async with open_producer(context.settings, place.transactional_id, stop) as producer:
+        transactions = place.transactions(producer)
+        reader = _StreamReader(place, source, transactions)
         try:
             await reader.begin(stop)
             readiness.set_ready(())
-            # Nothing is read before this point: what a session that fails has read is gone for the next one.
-            try:
-                with client_failures_as_outages():
-                    await _read_to_end(reader, stop)
-            except _OUTAGES as error:
-                raise SourceError(f"{what} is lost after line {source.progress.line}: {error!r}") from error
+            # Nothing is read before this point: what a session that fails has read is gone for the next one. Behind it
+            # no outage may leave this function.
+            failure = unsettled = await _failure_of(_take_all(reader, read_in_background(given), stop))
+            if failure is None or isinstance(failure, _OF_SOURCE):
+                unsettled = await _failure_of(reader.leave())
         finally:
             transactions.give_up()
+    if unsettled is not None:
+        # Only now: the producer that settles it has the same id.
+        log.warning("a stream fails, what was read is being settled", source=name, reason=repr(unsettled))
+        left = await settle_left(place, stop)
+        failure = _find_loss(what, source.progress, left, failure, unsettled)
+    if failure is not None:
+        raise failure
     log.info("source ended", source=name, rows=source.progress.tally.rows)
     if line := context.find_skipped_whole(source.progress):
         raise ConfigurationError(line)
@@ -97,24 +99,39 @@ async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop:
         raise AllRejectedError(line)
 
 
-async def _read_to_end(reader: "_StreamReader", stop: asyncio.Event) -> None:
-    chunks = _read_in_background(reader.context.settings.input)
+async def _failure_of(doing: Awaitable[None]) -> Exception | None:
     try:
-        await _take_all(reader, chunks, stop)
-    except (SourceError, TooManyRejectedError):
-        await reader.leave()
-        raise
-    await reader.leave()
+        with client_failures_as_outages():
+            await doing
+    except (*_OUTAGES, ServiceError) as error:
+        return error
+    return None
+
+
+def _find_loss(
+    what: str, taken: Progress, left: Progress | None, failure: Exception | None, unsettled: Exception
+) -> ServiceError | None:
+    """What to report once a stream is settled that failed while it was read, or else only at its end.
+
+    None if all of it is committed all the same.
+    """
+    cause = failure or unsettled
+    if isinstance(cause, ServiceError):
+        return cause
+    if left is None:
+        return SourceError(f"{what} is lost, at the latest from line {taken.line} on, and stays open: {cause!r}")
+    if left.ended or (failure is None and left.offset == taken.offset):
+        return None
+    return SourceError(f"{what} is lost from line {left.line} on: {cause!r}")
 
 
 class _StreamReader:
-    """The source of a stream, committed as it comes to the partition `home` of `progress`."""
+    """The source of a stream, committed as it comes."""
 
-    def __init__(self, context: IngestContext, source: Source, transactions: Transactions, home: int) -> None:
-        self.context = context
+    def __init__(self, place: StreamPlace, source: Source, transactions: Transactions) -> None:
         self.source = source
         self.transactions = transactions
-        self._home = home
+        self._place = place
 
     async def begin(self, stop: asyncio.Event) -> None:
         """Commit progress before any row: rows without progress would mean that progress was lost."""
@@ -130,7 +147,7 @@ class _StreamReader:
         progress = self.source.progress
         if progress != before:
             await self.commit(outbox)
-        self.context.check_rejected(progress)
+        self._place.context.check_rejected(progress)
         if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
             raise SourceError(endless_line("standard input", progress.line, progress.offset))
         return left
@@ -144,18 +161,25 @@ class _StreamReader:
 
     async def commit(self, outbox: Outbox) -> None:
         """Begin to commit the outbox with the source's progress."""
-        progress = self.source.progress
-        outbox.put(self.context.topics.progress, self._home, progress.source.encode(), encode_progress(progress))
+        self._place.put(outbox, self.source.progress)
         await self.transactions.commit(outbox)
+
+    async def check(self) -> None:
+        """Raise the error of a commit that has failed: nothing else may come that would tell."""
+        if not self.transactions.busy:
+            await self.transactions.settle()
 
 
 async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
     source, held, stream = reader.source, _Held(reader.take), Stream()
     while not source.progress.ended:
         is_asked_again = source.is_undecided or held.has_more
-        chunk = await _next_chunk(chunks, stop, _LOOK_INTERVAL_S if is_asked_again else None)
+        timeout_s = _LOOK_INTERVAL_S if is_asked_again else None
+        chunk = await next_chunk(chunks, stop, timeout_s, sooner=reader.transactions.in_flight)
         if chunk is None:
-            await held.take(Expected.MORE)
+            await reader.check()
+            if is_asked_again or stop.is_set():
+                await held.take(Expected.MORE)
             if stop.is_set():
                 log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
                 return
@@ -196,7 +220,7 @@ class _Held:
         data = self.data + bytes(self._more)
         self._more.clear()
         self.data = await self._take(data, expected)
-        is_long = len(self.data) == len(data) >= _CHUNK_BYTES
+        is_long = len(self.data) == len(data) >= CHUNK_BYTES
         self._least = min(2 * len(data), LONGEST_LINE_BYTES + 1) if is_long else 0
 
 
@@ -205,51 +229,3 @@ def _unpack(stream: Stream, chunk: bytes) -> Iterator[bytes]:
         yield from stream.read(chunk)
     except (ValueError, EOFError) as error:
         raise SourceError(f"standard input cannot be unpacked: {error}") from error
-
-
-def _read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
-    """Chunks of what INPUT names, the last one empty, or the error that ended it.
-
-    A thread of its own reads them: a loop cannot wait for every kind of standard input, and a daemon thread that is
-    stuck in a read, or in opening a pipe that nothing writes to, does not hold up the exit.
-    """
-    loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=2)
-
-    def read() -> None:
-        try:
-            for chunk in _chunks(given):
-                asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-        except RuntimeError:
-            return  # the loop has ended
-
-    threading.Thread(target=read, name="standard input", daemon=True).start()
-    return chunks
-
-
-def _chunks(given: str) -> Iterator[bytes | OSError]:
-    try:
-        descriptor = descriptor_of(given)
-        if descriptor is None:
-            descriptor = os.open(given, os.O_RDONLY | os.O_NOCTTY)
-        chunk = b"-"
-        while chunk:
-            try:
-                chunk = os.read(descriptor, _CHUNK_BYTES)
-            except BlockingIOError:
-                # The process that started this one, or shares its input, may have made it non-blocking.
-                select.select([descriptor], [], [])
-                continue
-            yield chunk
-    except OSError as error:
-        yield error
-
-
-async def _next_chunk(
-    chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event, timeout_s: float | None
-) -> bytes | None:
-    """The next chunk; None once `stop` is set, or if none has come in time. OSError if it could not be read."""
-    chunk = await until_stopped(stop, chunks.get(), timeout_s=timeout_s)
-    if isinstance(chunk, OSError):
-        raise chunk
-    return chunk

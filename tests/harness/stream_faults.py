@@ -1,6 +1,6 @@
 """`python -m tests.harness.stream_faults services.ingest -`: an ingest to which a fault happens, once.
 
-FAULT names it. All but the first commit's happen once there is a file FAULT_AT, which is then removed.
+FAULT names it, or is "none". All but the first commit's happen once there is a file FAULT_AT, which is then removed.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 _LOOK_INTERVAL_S = 0.02
 
 _service: Any = importlib.import_module("services.ingest.service")
-_commit, _watch = AIOKafkaProducer.commit_transaction, _service.watch_topics
+_begin, _commit, _watch = AIOKafkaProducer.begin_transaction, AIOKafkaProducer.commit_transaction, _service.watch_topics
 _trigger = Path(os.environ["FAULT_AT"])
 _commits: list[object] = []
 
@@ -45,6 +45,22 @@ async def _fail_first_commit(producer: Any) -> None:
     await _commit(producer)
 
 
+async def _fail_commit(producer: Any) -> None:
+    if _is_due():
+        raise KafkaError("a commit fails")
+    await _commit(producer)
+
+
+async def _begin_and_forget(producer: Any) -> None:
+    """Begin a transaction whose commit leaves `rows` out, as a broker does that forgets to carry it out there."""
+    await _begin(producer)
+    if _is_due():
+        rows = f"{os.environ['TOPIC_PREFIX']}rows"
+        # As if they had been added to the transaction: so its coordinator is never told.
+        added = producer._txn_manager._txn_partitions  # noqa: SLF001 - no other way leads there
+        added.update(TopicPartition(rows, number) for number in await producer.partitions_for(rows))
+
+
 def _watch_fails() -> None:
     # A session takes it from there when it begins.
     _service.watch_topics = _watch_and_fail
@@ -54,12 +70,23 @@ def _first_commit_fails() -> None:
     AIOKafkaProducer.commit_transaction = _fail_first_commit
 
 
+def _commit_fails() -> None:
+    AIOKafkaProducer.commit_transaction = _fail_commit
+
+
+def _commit_is_forgotten() -> None:
+    AIOKafkaProducer.begin_transaction = _begin_and_forget
+
+
 FAULTS: Mapping[str, Callable[[], None]] = {
     "watch fails": _watch_fails,
     "first commit fails": _first_commit_fails,
+    "commit fails": _commit_fails,
+    "commit is forgotten": _commit_is_forgotten,
 }
 
 if __name__ == "__main__":
-    FAULTS[os.environ["FAULT"]]()
+    if (fault := os.environ["FAULT"]) != "none":
+        FAULTS[fault]()
     module = sys.argv.pop(1)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

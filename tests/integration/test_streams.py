@@ -1,20 +1,34 @@
 """Standard input beside faults: it can be read only once, so what was read is committed once, or said to be lost."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pytest
 
+from ops.kafka.local import LocalKafka
 from tests.harness.pipeline import Pipeline, Service
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("streams")]
 
+FAILS = "a stream fails, what was read is being settled"
 HEADER = b"Sex,Rings\n"
 FIRST = HEADER + b"M,1\nF,2\n" * 100
 SECOND = b"M,3\nF,4\n" * 100
+
+
+@pytest.fixture(scope="module")
+def lax_bootstrap() -> Iterator[str]:
+    """A broker that lets records into a transaction that its coordinator does not know of."""
+    with LocalKafka(config={"transaction.partition.verification.enable": "false"}) as kafka:
+        yield kafka.bootstrap
+
+
+@pytest.fixture
+def lax_pipeline(lax_bootstrap: str, make_pipeline: Callable[[str], Pipeline]) -> Pipeline:
+    return make_pipeline(lax_bootstrap)
 
 
 class Stream(NamedTuple):
@@ -26,15 +40,15 @@ class Stream(NamedTuple):
 
 
 @contextmanager
-def streaming(pipeline: Pipeline, fault: str) -> Iterator[Stream]:
+def streaming(pipeline: Pipeline, fault: str = "none", **settings: str) -> Iterator[Stream]:
     """A pipeline of one category for all rows, whose split and sink end when everything is done."""
     reading, writing = os.pipe()
     trigger = pipeline.folder / "trigger"
     with os.fdopen(writing, "wb", buffering=0) as pipe:
         with os.fdopen(reading, "rb") as standard_input:
-            ingest = pipeline.start_ingest_of(
-                standard_input, launcher="tests.harness.stream_faults", FAULT=fault, FAULT_AT=str(trigger)
-            )
+            launcher = "tests.harness.stream_faults"
+            faults = {"FAULT": fault, "FAULT_AT": str(trigger)}
+            ingest = pipeline.start_ingest_of(standard_input, launcher=launcher, **faults, **settings)
         pipeline.start("split", SPLIT_BY="*", EXIT_WHEN_DONE="true")
         pipeline.start("sink", EXIT_WHEN_DONE="true")
         yield Stream(ingest, pipe, trigger)
@@ -42,6 +56,12 @@ def streaming(pipeline: Pipeline, fault: str) -> Iterator[Stream]:
 
 def sources_of(ingest: Service) -> set[str]:
     return {each["source"] for each in ingest.events("source opened")}
+
+
+def lost_from(ingest: Service, kept: bytes) -> bool:
+    """Whether it says that all behind these lines is lost."""
+    [line] = ingest.events("cannot go on")
+    return f"standard input is lost from line {len(kept.splitlines()) + 1} on" in line["reason"]
 
 
 def test_a_watch_that_fails_begins_no_second_source_in_the_middle_of_the_first(pipeline: Pipeline) -> None:
@@ -65,3 +85,68 @@ def test_nothing_is_read_before_the_first_commit_so_another_session_reads_it(pip
     pipeline.check_files({"all.csv": FIRST})
     # Of a second one, nobody would ever hear whether it has ended.
     assert len(sources_of(stream.ingest)) == 1
+
+
+@pytest.mark.parametrize(("fault", "kept"), [("commit is forgotten", FIRST + SECOND), ("commit fails", FIRST)])
+def test_a_commit_that_is_not_carried_out_is_settled_and_readers_go_on_without_the_rest(
+    lax_pipeline: Pipeline, fault: str, kept: bytes
+) -> None:
+    pipeline = lax_pipeline
+    with streaming(pipeline, fault) as stream:
+        ingest, *readers = pipeline.services
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        stream.trigger.touch()
+        stream.pipe.write(SECOND)
+        # Nothing more comes, and its end does not either.
+        assert ingest.wait_for_exit(60) == 1
+        pipeline.finish(*readers)
+    pipeline.check_files({"all.csv": kept})
+    assert lost_from(ingest, kept)
+
+
+def test_a_last_commit_that_is_forgotten_loses_nothing(lax_pipeline: Pipeline) -> None:
+    pipeline = lax_pipeline
+    with streaming(pipeline, "commit is forgotten") as stream:
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        stream.trigger.touch()
+        stream.pipe.close()
+        pipeline.finish(*pipeline.services)
+    pipeline.check_files({"all.csv": FIRST})
+
+
+def test_a_stream_that_loses_its_broker_is_settled_once_that_is_back(
+    own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(own_kafka.bootstrap)
+    with streaming(pipeline, TRANSACTION_TIMEOUT_S="2") as stream:
+        ingest, *readers = pipeline.services
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        own_kafka.stop()
+        stream.pipe.write(SECOND)
+        pipeline.wait_for_event(ingest, FAILS)
+        pipeline.wait_for_event(ingest, "not ready")
+        own_kafka.start()
+        assert ingest.wait_for_exit(60) == 1
+        pipeline.finish(*readers)
+    pipeline.check_files({"all.csv": FIRST})
+    assert lost_from(ingest, FIRST)
+
+
+def test_a_stream_that_has_lost_its_broker_ends_in_time_when_a_signal_comes(
+    own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(own_kafka.bootstrap)
+    with streaming(pipeline, TRANSACTION_TIMEOUT_S="2") as stream:
+        ingest, *_ = pipeline.services
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        own_kafka.stop()
+        stream.pipe.write(SECOND)
+        pipeline.wait_for_event(ingest, FAILS)
+        # Not 75, which says that nothing is lost.
+        assert ingest.stop()[0] == 1
+    [line] = ingest.events("cannot go on")
+    assert "stays open" in line["reason"]

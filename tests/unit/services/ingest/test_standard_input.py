@@ -11,8 +11,9 @@ import pytest
 
 from common.errors import ConfigurationError
 from services.ingest.files.finding import descriptor_of, find_files, is_stream
+from services.ingest.files.stream import _chunks
 from services.ingest.parsing.expected import Expected
-from services.ingest.standard_input import _chunks, _Held
+from services.ingest.standard_input import _Held
 
 CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000
 
