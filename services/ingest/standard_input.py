@@ -1,6 +1,7 @@
 """Standard input, or a named pipe, as a source: it cannot be read again, so each run is a source of its own."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -36,6 +37,9 @@ _OUTAGES = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
 _OF_SOURCE = (SourceError, TooManyRejectedError)
 # How often to ask whether the dialect can be detected from what has come.
 _LOOK_INTERVAL_S = 0.1
+# A broker forgets a producer after a week without a transaction (transactional.id.expiration.ms), and what this one has
+# read since then would be lost.
+_IDLE_COMMIT_S = 3600.0
 
 
 def new_stream_name() -> str:
@@ -132,6 +136,7 @@ class _StreamReader:
         self.source = source
         self.transactions = transactions
         self._place = place
+        self._committed_at = time.monotonic()
 
     async def begin(self, stop: asyncio.Event) -> None:
         """Commit progress before any row: rows without progress would mean that progress was lost."""
@@ -163,21 +168,24 @@ class _StreamReader:
         """Begin to commit the outbox with the source's progress."""
         self._place.put(outbox, self.source.progress)
         await self.transactions.commit(outbox)
+        self._committed_at = time.monotonic()
 
-    async def check(self) -> None:
-        """Raise the error of a commit that has failed: nothing else may come that would tell."""
+    async def keep(self) -> None:
+        """Raise the error of a commit that has failed, though no row comes; after an hour without one, commit again."""
         if not self.transactions.busy:
             await self.transactions.settle()
+        if time.monotonic() - self._committed_at >= _IDLE_COMMIT_S:
+            await self.commit(self.transactions.outbox())
 
 
 async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
     source, held, stream = reader.source, _Held(reader.take), Stream()
     while not source.progress.ended:
         is_asked_again = source.is_undecided or held.has_more
-        timeout_s = _LOOK_INTERVAL_S if is_asked_again else None
+        timeout_s = _LOOK_INTERVAL_S if is_asked_again else _IDLE_COMMIT_S
         chunk = await next_chunk(chunks, stop, timeout_s, sooner=reader.transactions.in_flight)
+        await reader.keep()
         if chunk is None:
-            await reader.check()
             if is_asked_again or stop.is_set():
                 await held.take(Expected.MORE)
             if stop.is_set():

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 _LOOK_INTERVAL_S = 0.02
 
 _service: Any = importlib.import_module("services.ingest.service")
+_standard_input: Any = importlib.import_module("services.ingest.standard_input")
 _begin, _commit, _watch = AIOKafkaProducer.begin_transaction, AIOKafkaProducer.commit_transaction, _service.watch_topics
 _trigger = Path(os.environ["FAULT_AT"])
 _commits: list[object] = []
@@ -78,11 +79,17 @@ def _commit_is_forgotten() -> None:
     AIOKafkaProducer.begin_transaction = _begin_and_forget
 
 
+def _pauses_are_long() -> None:
+    """Let a second count as an hour."""
+    _standard_input._IDLE_COMMIT_S /= 3600  # noqa: SLF001 - it is no setting
+
+
 FAULTS: Mapping[str, Callable[[], None]] = {
     "watch fails": _watch_fails,
     "first commit fails": _first_commit_fails,
     "commit fails": _commit_fails,
     "commit is forgotten": _commit_is_forgotten,
+    "pauses are long": _pauses_are_long,
 }
 
 if __name__ == "__main__":

@@ -150,3 +150,30 @@ def test_a_stream_that_has_lost_its_broker_ends_in_time_when_a_signal_comes(
         assert ingest.stop()[0] == 1
     [line] = ingest.events("cannot go on")
     assert "stays open" in line["reason"]
+
+
+def test_a_producer_of_a_stream_that_rests_is_not_forgotten(make_pipeline: Callable[[str], Pipeline]) -> None:
+    forgotten_after_s = 5
+    expires = str(1000 * forgotten_after_s)
+    config = {
+        "transactional.id.expiration.ms": expires,
+        "transaction.remove.expired.transaction.cleanup.interval.ms": "500",
+        "producer.id.expiration.ms": expires,
+        "producer.id.expiration.check.interval.ms": "500",
+    }
+    with LocalKafka(config=config) as kafka:
+        pipeline = make_pipeline(kafka.bootstrap)
+        with streaming(pipeline, "pauses are long") as stream:
+            stream.pipe.write(FIRST)
+            pipeline.wait_for_files({"all.csv": FIRST})
+
+            def has_rested() -> bool:
+                times = [record.time_ms for record in pipeline.observer.records("progress")]
+                return max(times) - min(times) > 3 * 1000 * forgotten_after_s
+
+            pipeline.wait_until(has_rested, "its progress was committed again and again", 120)
+            stream.pipe.write(SECOND)
+            stream.pipe.close()
+            pipeline.finish(*pipeline.services)
+        pipeline.check_files({"all.csv": FIRST + SECOND})
+        pipeline.close()

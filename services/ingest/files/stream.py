@@ -53,10 +53,10 @@ def _chunks(given: str) -> Iterator[bytes | OSError]:
 async def next_chunk(
     chunks: "asyncio.Queue[bytes | OSError]",
     stop: asyncio.Event,
-    timeout_s: float | None,
+    timeout_s: float,
     sooner: "asyncio.Future[None] | None",
 ) -> bytes | None:
-    """The next chunk; None once `stop` is set, or if none comes in time, or before `sooner` is done.
+    """The next chunk; None once `stop` is set or `sooner` is done, or if none comes in time.
 
     OSError if it could not be read.
     """
