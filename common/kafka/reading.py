@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -51,11 +52,23 @@ async def read_to(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
 
 
 async def read_until(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int, *, silence_s: float | None = None
 ) -> AsyncIterator[Sequence[Record]]:
-    """The records from the partition's beginning to that offset, one fetch at a time. This reassigns the consumer."""
+    """The records from the partition's beginning to that offset, one fetch at a time. This reassigns the consumer.
+
+    TimeoutError once nothing has come for `silence_s`: aiokafka only logs that fetches fail, and fetches again.
+    """
     consumer.assign([partition])
     consumer.seek(partition, (await consumer.beginning_offsets([partition]))[partition])
-    while await consumer.position(partition) < end:
+    known, silent_s = -1, 0.0
+    while (position := await consumer.position(partition)) < end:
+        if position > known:
+            known, silent_s = position, 0.0
+        elif silence_s is not None and silent_s >= silence_s:
+            where = f"topic {partition.topic}, partition {partition.partition}"
+            raise TimeoutError(f"{where}: nothing has come for {silence_s:g} s, at offset {position} of {end}")
+        began_s = monotonic()
         batches = await read_on(consumer, partition, _TIMEOUT_MS)
+        # At most the timeout: whoever stops this process with Ctrl-Z does not make the broker silent.
+        silent_s += min(monotonic() - began_s, _TIMEOUT_MS / 1000)
         yield [record for record in one_by_one(runs_of(batches)) if record.offset < end]

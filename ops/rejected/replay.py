@@ -30,6 +30,8 @@ from services.ingest.files.finding import source_key
 from services.ingest.outgoing import Address, pack_rows
 
 _ANSWER_DEADLINE_S = 5.0
+# Longer than a leader's election takes.
+_SILENCE_S = 30.0
 _ROWS_PER_TRANSACTION = 500
 _BYTES_PER_TRANSACTION = 4 * 2**20
 
@@ -53,7 +55,8 @@ class RejectedTopic(Struct, frozen=True):
 
     async def rejections(self, selection: Selection) -> AsyncIterator[tuple[int, Rejection]]:
         """The selected rejections with their ids, in the topic's order."""
-        async for records in read_until(self.consumer, TopicPartition(self.topics.rejected, 0), self.end):
+        partition = TopicPartition(self.topics.rejected, 0)
+        async for records in read_until(self.consumer, partition, self.end, silence_s=_SILENCE_S):
             for record in records:
                 found = decode_rejection(record.headers, record.value)
                 if isinstance(found, Rejection) and selection(record.offset, found):
@@ -94,7 +97,7 @@ async def open_rejected(settings: ServiceSettings) -> AsyncIterator[RejectedTopi
         # and a replay that did not wait for them would send those rows again.
         end = (await ends.end_offsets([partition]))[partition]
         replayed, begun_anew = OffsetSet(), dict[str, int]()
-        async for records in read_until(consumer, partition, end):
+        async for records in read_until(consumer, partition, end, silence_s=_SILENCE_S):
             for record in records:
                 note = decode_rejection(record.headers, record.value)
                 if isinstance(note, Replayed):
@@ -123,7 +126,8 @@ async def replay(
     next replay sends the rest.
     """
     topics = Topics.under(settings.topic_prefix)
-    splits = await find_splits(settings, topics, split_by)
+    async with within(_SILENCE_S, "no answer"):
+        splits = await find_splits(settings, topics, split_by)
     if not send:
         return await _replay(settings, selection, mended, None, splits, refuse)
     asyncio.get_running_loop().set_exception_handler(_print_unless_fenced)
@@ -220,14 +224,15 @@ async def _judge(
 ) -> tuple[ReplayJudge, int]:
     """A judge that knows the sources and schemas as they are now, and the pipeline's format."""
     registry = Registry(settings, rejected.topics)
-    registered = await registry.known()
+    async with within(_SILENCE_S, "no answer"):
+        registered = await registry.known()
     if registry.begun is None:
         raise ConfigurationError(f"topic {rejected.topics.schemas} does not say what the pipeline was begun with")
     schemas = {schema_id: each.schema for schema_id, each in registered.items()}
     schema_ids: dict[str, str] = {}
     for partition in Partitions.of(settings).progress:
         end = (await rejected.consumer.end_offsets([partition]))[partition]
-        async for records in read_until(rejected.consumer, partition, end):
+        async for records in read_until(rejected.consumer, partition, end, silence_s=_SILENCE_S):
             for record in records:
                 progress = decode_progress(record.value)
                 if isinstance(progress, Progress):
