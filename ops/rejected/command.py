@@ -36,6 +36,10 @@ from ops.text_table import text_table
 _PROGRAM = "nacre rejected"
 _INTERRUPTED = 130
 _MAX_REPORTED = 100
+_FENCED = (
+    "another replay has begun, and goes on with the rest, or this one was held up for longer than "
+    "TRANSACTION_TIMEOUT_S: once no other runs, run it again to go on with it"
+)
 _HEADER = ",".join(COLUMNS).encode() + b"\n"
 
 
@@ -105,7 +109,8 @@ async def _run_or_explain(settings: ServiceSettings, options: argparse.Namespace
     try:
         return await _run(settings, options)
     except ProducerFenced:
-        raise ServiceError("another replay has begun, and goes on with the rest") from None
+        # Kafka says the same of one that another has taken over from, and of one whose transaction it has given up.
+        raise ServiceError(_FENCED) from None
     except BrokenPipeError:
         raise
     except (KafkaError, OSError) as error:
