@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     match list(sys.argv[1:] if argv is None else argv):
         case ["-h" | "--help" | "help", *_]:
-            sys.stdout.write(_usage())
+            _write_out(_usage())
             return 0
         case []:
             sys.stderr.write(_usage())
@@ -76,7 +76,17 @@ def _call(command: str, arguments: list[str]) -> int:
             raise
         sys.stderr.write(f"nacre {command}: needs the optional packages: pip install 'nacre[ops]'\n")
         return 1
+    finally:
+        # argparse leaves a command's help in the buffer, and the interpreter could not write it to a closed pipe.
+        if sys.stdout:
+            _write_out("")
     return code
+
+
+def _write_out(text: str) -> None:
+    from ops.command_line import write_out  # noqa: PLC0415 - a service takes its signals before slow imports
+
+    write_out(text)
 
 
 def _usage() -> str:

@@ -17,7 +17,7 @@ from common.kafka.clients import open_admin
 from common.pipeline.permissions import OPERATIONS, ROLES, Permission, permissions
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet
+from ops.command_line import keep_clients_quiet, write_out
 
 _PROGRAM = "nacre acls"
 _OPTIONS = {TOPIC: "--topic", GROUP: "--group", TRANSACTIONAL_ID: "--transactional-id"}
@@ -55,9 +55,9 @@ def main(argv: list[str]) -> int:
         found = grants(_principals(options), settings.topic_prefix, may_create=not options.no_create)
         if options.apply:
             count = asyncio.run(_apply(settings, found))
-            sys.stdout.write(f"{count} ACLs set at {settings.kafka_bootstrap_servers}\n")
+            write_out(f"{count} ACLs set at {settings.kafka_bootstrap_servers}\n")
         else:
-            sys.stdout.write(script(found, settings.topic_prefix))
+            write_out(script(found, settings.topic_prefix))
     except ConfigurationError as error:
         sys.stderr.write(f"{_PROGRAM}: {error}\n")
         return error.exit_code

@@ -32,7 +32,7 @@ from common.protocol.position import Position, PositionError, SplitGroup, decode
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet, refusal_of
+from ops.command_line import keep_clients_quiet, refusal_of, write_out
 from ops.groups import check_at_rest
 
 _PROGRAM = "nacre begin"
@@ -132,7 +132,7 @@ async def _begin(settings: ServiceSettings, service: str, accepted: Firsts) -> i
         check_offsets(accepted, reading.firsts)
         await check_at_rest(admin, service, reading.group)
         await _accept(admin, settings, reading, accepted)
-    sys.stdout.write("".join(f"{service} begins at {offset}\n" for offset in show_offsets(accepted)))
+    write_out("".join(f"{service} begins at {offset}\n" for offset in show_offsets(accepted)))
     return 0
 
 
@@ -157,12 +157,12 @@ async def _look(admin: AIOKafkaAdminClient, settings: ServiceSettings, service: 
 def _list(service: str, reading: Reading) -> int:
     gone = {partition: first for partition, first in reading.firsts.items() if first > 0}
     if not gone:
-        sys.stdout.write("nothing is gone: every partition begins at offset 0\n")
+        write_out("nothing is gone: every partition begins at offset 0\n")
         return 0
     for (topic, partition), first in gone.items():
-        sys.stdout.write(f"topic {topic}, partition {partition}: the {first} offsets before {first} are gone\n")
+        write_out(f"topic {topic}, partition {partition}: the {first} offsets before {first} are gone\n")
     command = " ".join([_PROGRAM, service, *show_offsets(gone)])
-    sys.stdout.write(f"to begin with what is left, stop {service} and run this once:\n{command}\n")
+    write_out(f"to begin with what is left, stop {service} and run this once:\n{command}\n")
     return 1
 
 

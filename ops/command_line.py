@@ -24,6 +24,15 @@ def keep_clients_quiet() -> None:
     client_log.propagate = False
 
 
+def write_out(text: str) -> None:
+    """Write to standard output, at once; nowhere, without a word, if its reader has left."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+
+
 def discard_output() -> None:
     """Send nowhere what is written from now on: the reader closed the pipe, and the flush at exit would fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

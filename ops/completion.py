@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 from unittest.mock import patch
@@ -11,6 +10,7 @@ import shtab
 
 from common.settings_reader import from_flags
 from ops.__main__ import COMMANDS, SERVICES
+from ops.command_line import write_out
 from ops.settings_table import MODELS
 
 _EXAMPLES = """\
@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
     shell: str = parser.parse_args(argv).shell
-    sys.stdout.write(shtab.complete(_all_commands(), shell))
+    write_out(shtab.complete(_all_commands(), shell))
     return 0
 
 

@@ -23,7 +23,7 @@ from common.protocol.shares import share_key
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet
+from ops.command_line import keep_clients_quiet, write_out
 from services.ingest.files.finding import source_name
 from services.sink.disk.errors import DiskError
 from services.sink.ledger.database import Ledger
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> int:
         return 1
     for source in sources:
         outcome = "forgotten" if source in known else "not known, so there is nothing to forget"
-        sys.stdout.write(f"{source}: {outcome}\n")
+        write_out(f"{source}: {outcome}\n")
     return 0 if known == set(sources) else 1
 
 

@@ -20,7 +20,7 @@ from common.protocol.identity import NEWEST, Identity
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet
+from ops.command_line import keep_clients_quiet, write_out
 from ops.groups import check_at_rest
 
 _PROGRAM = "nacre upgrade"
@@ -39,9 +39,9 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     pipeline = f"{settings.topic_prefix}*"
     if before == NEWEST:
-        sys.stdout.write(f"{pipeline} is in format {NEWEST} already\n")
+        write_out(f"{pipeline} is in format {NEWEST} already\n")
     else:
-        sys.stdout.write(f"{pipeline} is in format {NEWEST} from now on: start the services, all of this version\n")
+        write_out(f"{pipeline} is in format {NEWEST} from now on: start the services, all of this version\n")
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from common.settings_reader import ParserWithExamples
+from ops.command_line import write_out
 from ops.kafka import jars
 from ops.kafka.jars import KAFKA_VERSION, LocalKafkaError
 from ops.kafka.local import LocalKafka
@@ -21,8 +22,7 @@ def main(argv: list[str]) -> int:
             sys.stderr.write(f"downloading Kafka {KAFKA_VERSION} ({jars.DOWNLOAD_MB} MB), this once\n")
         with LocalKafka(arguments.port, arguments.data_dir, dict(arguments.config)) as kafka:
             fate = "removed at exit" if arguments.data_dir is None else "kept"
-            sys.stdout.write(f"Kafka {KAFKA_VERSION} ready at {kafka.bootstrap} (data: {kafka.data_dir}, {fate})\n")
-            sys.stdout.flush()
+            write_out(f"Kafka {KAFKA_VERSION} ready at {kafka.bootstrap} (data: {kafka.data_dir}, {fate})\n")
             kafka.wait()
     except KeyboardInterrupt:
         return 0

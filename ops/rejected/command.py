@@ -20,7 +20,7 @@ from common.rows.reasons import Code
 from common.sessions.diagnosis import diagnose
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import discard_output, refusal_of
+from ops.command_line import discard_output, refusal_of, write_out
 from ops.rejected.rejections import (
     COLUMNS,
     Mended,
@@ -207,13 +207,13 @@ def _report(outcome: ReplayOutcome, *, sent: bool) -> int:
         for (why, split, source), group in outcome.refused.groups.items()
     ]
     if rows:
-        sys.stdout.write(text_table(("what", "split", "source", "rows"), rows))
+        write_out(text_table(("what", "split", "source", "rows"), rows))
     if outcome.done_before:
-        sys.stdout.write(f"{outcome.done_before} rows were replayed before\n")
+        write_out(f"{outcome.done_before} rows were replayed before\n")
     if not rows and not outcome.done_before:
-        sys.stdout.write("nothing to replay\n")
+        write_out("nothing to replay\n")
     if outcome.sent.groups and not sent:
-        sys.stdout.write("nothing was sent: run it with --yes to send\n")
+        write_out("nothing was sent: run it with --yes to send\n")
     if outcome.unknown:
         sys.stderr.write(
             f"{_PROGRAM}: no rejected row has the id {', '.join(map(str, outcome.unknown[:_MAX_REPORTED]))}\n"

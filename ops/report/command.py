@@ -15,7 +15,7 @@ from msgspec import Struct
 from common.errors import ConfigurationError, ServiceError
 from common.escaping import printable
 from common.settings_reader import Parser
-from ops.command_line import discard_output
+from ops.command_line import discard_output, write_out
 from ops.report.gathering import MOST_LISTED, gather
 from ops.report.page import render_page
 from ops.report.verdict import Verdict
@@ -126,6 +126,8 @@ def _print(page: bytes) -> None:
 def _say(target: Path | None, verdict: Verdict) -> None:
     """Print the verdict, beside the page if that is on standard output."""
     where = "" if target is None else f"{target}: "
-    (sys.stderr if target is None else sys.stdout).write(
-        f"{printable(where)}{verdict.standing}: {printable(verdict.text)}\n"
-    )
+    line = f"{printable(where)}{verdict.standing}: {printable(verdict.text)}\n"
+    if target is None:
+        sys.stderr.write(line)
+    else:
+        write_out(line)

@@ -21,6 +21,7 @@ from common.rows.schema import Schema
 from common.setting import setting
 from common.settings import ServiceSettings
 from common.settings_reader import read_settings
+from ops.command_line import write_out
 from ops.findings import Finding, shown_path
 from ops.validate.begun import as_sources, judge_begun
 from ops.validate.broker import Broker, ask_broker, judge_broker
@@ -120,7 +121,7 @@ def _run(settings: ValidateSettings) -> int:
     with console.capture() as captured:
         show(console, validation, Asked(found_out, frozenset(broker.schemas)))
     # Tables are padded to their width: strip the trailing blanks.
-    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    write_out("\n".join(line.rstrip() for line in captured.get().split("\n")))
     return 0 if all(finding.holds for finding in findings(validation)) else 1
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from common.errors import ConfigurationError
+from ops.command_line import discard_output
 from ops.verify.balance import Balance, Standing, balance
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import DIFFERS, NOT_YET, WELL
@@ -132,6 +133,8 @@ def watch(root: Path, files: Mapping[str, Path], stuck_s: float, *, as_json: boo
                 time.sleep(_INTERVAL_S)
     except KeyboardInterrupt:
         return NOT_YET
+    except BrokenPipeError:
+        discard_output()
     return code
 
 

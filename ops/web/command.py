@@ -19,7 +19,7 @@ from common.escaping import printable
 from common.log.client_warnings import keep_last_warning
 from common.settings import ServiceSettings
 from common.settings_reader import Parser, read_settings
-from ops.command_line import keep_clients_quiet
+from ops.command_line import keep_clients_quiet, write_out
 from ops.place import place_of
 from ops.status.look_options import LookOptions, add_look_options, look_options
 from ops.view.view import View
@@ -143,8 +143,7 @@ async def _serve(settings: ServiceSettings, options: Options, server: WebServer,
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     # For people and for programs: the one line that says where the page is.
-    sys.stdout.write(f"{_PROGRAM}: {link_to(options.host, server.server_address[1], options.token)}\n")
-    sys.stdout.flush()
+    write_out(f"{_PROGRAM}: {link_to(options.host, server.server_address[1], options.token)}\n")
     with suppress(asyncio.CancelledError):
         await watching
 

@@ -1,8 +1,5 @@
 """What the operator's commands have in common."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,27 +8,33 @@ from common.broker_errors.kinds import ErrorKind
 from common.errors import ConfigurationError, ServiceError
 from common.sessions.diagnosis import Diagnosis
 from ops.command_line import refusal_of
+from tests.harness.closed_pipe import into_a_closed_pipe
+from tests.harness.pipeline import ABALONE_FILE
 
-PROJECT = Path(__file__).parents[3]
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["config", "sink"],
+        ["config", "sink", "--json"],
+        ["settings"],
+        ["--help"],
+        ["forget", "--help"],
+        ["acls", "--sink", "User:sink"],
+        ["completion", "bash"],
+        ["validate", str(ABALONE_FILE), "--no-broker"],
+    ],
+)
+def test_a_pipe_whose_reader_has_left_is_no_error(command: list[str], *, buffered: bool) -> None:
+    assert into_a_closed_pipe(*command, buffered=buffered) == (0, "")
 
 
-@pytest.mark.parametrize("command", [["config", "sink"], ["config", "sink", "--json"], ["settings"]])
-def test_a_pipe_whose_reader_has_left_is_no_error(command: list[str]) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "ops", *command],
-            cwd=PROJECT,
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-    finally:
-        os.close(writer)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_what_is_found_is_in_the_exit_code_also_without_a_reader(tmp_path: Path, *, buffered: bool) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"Sex,Rings\ntoo,many,fields\n")
+    assert into_a_closed_pipe("validate", str(path), "--no-broker", buffered=buffered) == (1, "")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ops.verify.command import main
+from tests.harness.closed_pipe import into_a_closed_pipe
 from tests.harness.delivered import change_ledgers, delivered
 
 HEADER = b"Sex,Rings\n"
@@ -69,6 +70,16 @@ def test_it_looks_again_until_what_is_under_way_has_come(
         f"under way: {other}: no row of it is safe yet",
         "2 delivered, 0 under way, 0 stuck",
     ]
+
+
+@pytest.mark.parametrize("is_delivered", [True, False])
+def test_it_ends_once_nobody_reads_what_it_prints(tmp_path: Path, *, is_delivered: bool) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\n"})
+    given: list[str] = []
+    if not is_delivered:
+        (tmp_path / "b.csv").write_bytes(HEADER + b"F,2\n")
+        given = ["--source", str(tmp_path / "b.csv")]
+    assert into_a_closed_pipe("verify", str(tmp_path / "out"), "--watch", *given) == (0 if is_delivered else 75, "")
 
 
 @pytest.mark.usefixtures("one_look")
