@@ -1,7 +1,8 @@
 """`nacre forget SOURCE …`: drop what is kept of sources that are gone: their tallies, shares and receipts.
 
 Rows, files and what ingest has read stay. The tallies go to a sum over all forgotten sources, so that the ledgers still
-account for every row in the files. Each step can be done again: after a kill, run the command once more.
+account for every row in the files. Each step can be done again: after a kill, run the command once more. Kafka's
+records go first, because by what is left in the output folder that run knows the source.
 """
 
 import argparse
@@ -41,10 +42,7 @@ def main(argv: list[str]) -> int:
         options = _parser().parse_args(argv)
         settings = read_settings(ServiceSettings, [], program=_PROGRAM)
         sources = [_name_of(given) for given in options.sources]
-        known = _forget_tallies(settings, options.output_dir, sources)
-        asyncio.run(_forget_records(settings, options.output_dir, sources))
-        for source in sources:
-            (options.output_dir / receipt_path(source)).unlink(missing_ok=True)
+        known = _forget(settings, options.output_dir, sources)
     except ServiceError as error:
         sys.stderr.write(f"{_PROGRAM}: {error}\n")
         return error.exit_code
@@ -75,19 +73,24 @@ def _name_of(given: str) -> str:
     return given if given.startswith(STANDARD_INPUT_PREFIX) else source_name(Path(given))
 
 
-def _forget_tallies(settings: ServiceSettings, root: Path, sources: Sequence[str]) -> set[str]:
-    """Drop the sources from every ledger; return those that any had."""
-    hidden = root / HIDDEN
-    paths = sorted(path for path in hidden.glob("*.ledger") if is_ledger_of(path.name, settings.topic_prefix))
+def _forget(settings: ServiceSettings, root: Path, sources: Sequence[str]) -> set[str]:
+    """Drop what is kept of the sources; return those of which a ledger or a file had anything."""
+    paths = sorted(path for path in (root / HIDDEN).glob("*.ledger") if is_ledger_of(path.name, settings.topic_prefix))
     if not paths:
         raise ConfigurationError(f"{root} has no ledgers of TOPIC_PREFIX={settings.topic_prefix}")
     known: set[str] = set()
-    with ExitStack() as locked:
+    with ExitStack() as held:
         for path in paths:
-            locked.enter_context(_lock(path.with_suffix(".lock")))
-        for path in paths:
-            with closing(Ledger(path)) as ledger:
-                known |= ledger.forget(sources)
+            held.enter_context(_lock(path.with_suffix(".lock")))
+        ledgers = [held.enter_context(closing(Ledger(path))) for path in paths]
+        asyncio.run(_forget_records(settings, root, sources))
+        for ledger in ledgers:
+            known |= ledger.forget(sources)
+        for source in sources:
+            receipt = root / receipt_path(source)
+            if receipt.exists():
+                known.add(source)
+                receipt.unlink()
     return known
 
 

@@ -19,6 +19,7 @@ import pytest
 from google_crc32c import value as crc32c
 
 from common.protocol.receipts import decode_receipt, encode_receipt
+from tests.harness.broker import free_port
 from tests.harness.chaos.receipts import is_delivered, receipt_path
 from tests.harness.hook import Hook
 from tests.harness.pages import text_of
@@ -76,9 +77,10 @@ def replay(pipeline: Pipeline, folder: Path, mended: dict[str, str]) -> None:
     rejected(pipeline, "replay", "--from", str(path), "--yes")
 
 
-def forget(pipeline: Pipeline, *sources: Path) -> subprocess.CompletedProcess[str]:
+def forget(pipeline: Pipeline, *sources: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ops", "forget", *map(str, sources)]
-    return subprocess.run(command, cwd=PROJECT, env=pipeline.environment, capture_output=True, text=True, check=False)
+    environment = {**pipeline.environment, **settings}
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 
 def tallied(pipeline: Pipeline) -> dict[str, int]:
@@ -328,3 +330,25 @@ def test_a_source_that_is_gone_is_forgotten_and_its_rows_stay(pipeline: Pipeline
     assert (pipeline.output / "_SUCCESS").exists()
     assert not receipt_path(pipeline.output, gone).exists()
     assert kept["rows"] == 1
+
+
+def test_what_a_run_without_a_broker_has_left_is_forgotten_by_the_next(pipeline: Pipeline, tmp_path: Path) -> None:
+    gone = tmp_path / "gone.csv"
+    gone.write_bytes(HEADER + b"M,1\nF,2\n")
+    pipeline.run(gone, "Sex")
+    away = f"127.0.0.1:{free_port()}"
+    failed = forget(pipeline, gone, KAFKA_BOOTSTRAP_SERVERS=away)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert f"cannot connect to {away}" in failed.stderr
+    assert tallied(pipeline) == {str(gone): 2}
+    done = forget(pipeline, gone)
+    assert (done.returncode, done.stdout) == (0, f"{gone}: forgotten\n")
+    assert tallied(pipeline) == {"": 2}
+    # The record that deletes its receipt.
+    assert [record.value for record in pipeline.observer.records("receipts")][-1] == b""
+    # As one leaves it that was killed before its last step.
+    receipt = receipt_path(pipeline.output, gone)
+    receipt.write_bytes(b"{}")
+    done = forget(pipeline, gone)
+    assert (done.returncode, done.stdout) == (0, f"{gone}: forgotten\n")
+    assert not receipt.exists()
