@@ -33,6 +33,8 @@ class Panel(Struct, frozen=True):
     count_of: Callable[[View], int | None] = lambda _: None
     # Where only some are listed, which.
     listed: str = "first"
+    # What the items would count if it were known; "" for nothing.
+    left_out_of: Callable[[View], str] = lambda _: ""
 
 
 def chosen(panel: Panel, view: View, wanted: str, order: int, *, is_reversed: bool = False) -> Sequence[Any]:
@@ -47,13 +49,19 @@ def chosen(panel: Panel, view: View, wanted: str, order: int, *, is_reversed: bo
 
 
 def title_of(panel: Panel, view: View, shown: int) -> str:
-    """The panel's name, and how many of how many items are shown: a filter sees no more than are listed."""
+    """The panel's name, how many of how many items are shown, and what they leave out."""
+    left_out = panel.left_out_of(view)
+    return f"{panel.name} {_counted(panel, view, shown)}{left_out and f', without {left_out}'}"
+
+
+def _counted(panel: Panel, view: View, shown: int) -> str:
+    """How many of how many: a filter sees no more than are listed."""
     listed = len(panel.items_of(view))
     count = panel.count_of(view)
     total = listed if count is None else count
     if shown == total:
-        return f"{panel.name} {total:,}"
+        return f"{total:,}"
     if listed == total:
-        return f"{panel.name} {shown:,} of {total:,}"
+        return f"{shown:,} of {total:,}"
     which = f"the {panel.listed} {listed:,}"
-    return f"{panel.name} {which if shown == listed else f'{shown:,} of {which}'} ({total:,} in all)"
+    return f"{which if shown == listed else f'{shown:,} of {which}'} ({total:,} in all)"

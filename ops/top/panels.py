@@ -168,6 +168,7 @@ PANELS = (
         _reason_cells,
         (Sort("rows"), Sort("split", lambda each: (each.split, each.code))),
         lambda view: {_ALL: max(view.rejected.values(), default=1)},
+        left_out_of=lambda view: "rows of format 1" if view.has_older_rows else "",
     ),
     Panel(
         "balance",

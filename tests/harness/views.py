@@ -55,5 +55,6 @@ def view(files: int = 2, categories: int = 3) -> View:
         ),
         category_count=100_001,
         rejected={("Rings", "number"): 3, ("", "fields"): 2},
+        has_older_rows=False,
         balance=(SplitBalance("Rings", 4_277, 4_270, 3, 2, 5, 1), SplitBalance("Sex", 4_277, 4_277, 0, 0, 0)),
     )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from common.protocol.progress import Progress
 from common.rows.tally import Tally
@@ -23,6 +24,7 @@ from ops.web.fields import fields_of, point_of
 from ops.web.server import open_server
 from tests.harness.browser import Browser, Page, find_chromium
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
+from tests.harness.views import view
 from tests.harness.web import Web, find_axe
 
 MakePipeline = Callable[[str], Pipeline]
@@ -113,6 +115,20 @@ def test_hostile_names_categories_and_rows_are_text_and_nothing_is_kept_from_the
         assert page.value(refused) == "TypeError"
         of_this = [each for each in page.complaints if "TrustedHTML" not in each]
         assert of_this == []
+
+
+def test_what_no_ledger_knows_of_rejected_rows_is_said(page: Page) -> None:
+    found = view()
+    chips = "[...document.querySelectorAll('#rejected-counts li')].map((chip) => chip.textContent)"
+    known = ["3 \N{MULTIPLICATION SIGN} number, Rings", "2 \N{MULTIPLICATION SIGN} fields, (every split)"]
+    with showing(found) as (address, board):
+        page.go(address)
+        page.wait_until(IS_SHOWN)
+        assert page.value(chips) == known
+        older = replace(found, has_older_rows=True)
+        board.show_view(fields_of(older, "test.* at kafka:9092"), point_of(older), older.figures.sources)
+        page.wait_until(f"{chips}.length === 3")
+        assert page.value(chips) == [*known, "without rows of format 1, whose codes no ledger knows"]
 
 
 def test_axe_finds_nothing_serious_and_nothing_runs_off_the_side(

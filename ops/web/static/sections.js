@@ -20,7 +20,7 @@ export function showTexts(view) {
   fill(byId("replicas"), view.stages, replicas);
   fill(byId("balance"), view.balance, (splits) => splits.map(balanceRow));
   byId("balance-summary").textContent = balanceSummary(view);
-  fill(byId("rejected-counts"), view.rejected, rejectedCounts);
+  fill(byId("rejected-counts"), [view.rejected, view.has_older_rows], rejectedCounts);
   fill(byId("receipts"), view.receipts, receipts);
   byId("receipts-summary").textContent = view.receipt_count > view.receipts.length ? `The latest ${number(view.receipts.length)} of ${number(view.receipt_count)}.` : "";
 }
@@ -128,8 +128,9 @@ function balanceSummary(view) {
   return found.length ? found.join(" ") : "It closes: every row is in a file, or rejected.";
 }
 
-function rejectedCounts(found) {
-  return found.map(({ split, code, rows }) => make("li", {}, `${number(rows)} × ${code || "(no code)"}, `, split ? foreign(split) : EVERY));
+function rejectedCounts([found, older]) {
+  const chips = found.map(({ split, code, rows }) => make("li", {}, `${number(rows)} × ${code || "(no code)"}, `, split ? foreign(split) : EVERY));
+  return older ? [...chips, make("li", {}, "without rows of format 1, whose codes no ledger knows")] : chips;
 }
 
 function rejectedRow({ source, line, split, code, reason, row, size }) {

@@ -30,6 +30,15 @@ def test_a_title_says_how_many_there_are_beyond_those_that_are_listed() -> None:
     assert title_of(PANELS[0], view(), 4) == "files 4"
 
 
+def test_the_rejected_rows_of_format_1_are_not_among_those_that_are_counted() -> None:
+    rejected, older = PANELS[3], replace(view(), has_older_rows=True)
+    assert title_of(rejected, view(), 2) == "rejected 2"
+    assert title_of(rejected, older, 2) == "rejected 2, without rows of format 1"
+    assert title_of(rejected, older, 1) == "rejected 1 of 2, without rows of format 1"
+    assert title_of(rejected, replace(older, rejected={}), 0) == "rejected 0, without rows of format 1"
+    assert title_of(PANELS[0], older, 4) == "files 4"
+
+
 def test_why_it_is_not_known_what_is_safe_is_said() -> None:
     unknown = replace(view(), safe_rows=None, balance=())
     assert "safe not known: no ledgers at hand ·" in safe_line(unknown, " · ")
