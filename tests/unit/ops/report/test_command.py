@@ -292,6 +292,15 @@ def test_a_folder_of_format_1_says_what_it_cannot_know(tmp_path: Path) -> None:
         assert "format 1" in page.texts[section]
     assert page.tables["rejected"][0][1] == ["/a", "2", "every split", "-", "short", "x"]
     assert [row[1] for row in page.tables["origin"][0][1:4]] == ["not known", "1", "c1"]
+    unknown = "1 row in rejected.csv; how many for which reason, no ledger of format 1 knows."
+    assert unknown in page.texts["rejected"]
+    # The pipeline is upgraded.
+    ledger = Ledger(hidden / "rejected-0.ledger", 2)
+    ledger.commit({"cluster": "c1"}, Changes([]))
+    ledger.close()
+    page = reported(tmp_path)
+    assert page.tables["origin"][0][2][1] == "2"
+    assert unknown in page.texts["rejected"]
 
 
 def test_a_folder_that_a_sink_is_just_creating_is_not_complete(tmp_path: Path) -> None:
