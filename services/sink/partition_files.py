@@ -17,7 +17,7 @@ from services.sink.disk.open_files import OpenFiles
 from services.sink.disk.output_root import OutputRoot
 from services.sink.folder_proofs.seal import Seal
 from services.sink.grouping import Grouping, group_by_key
-from services.sink.ledger.database import APPENDED_TO, ENDS, FILES, LIKE_LEDGER, NEXT_OFFSET
+from services.sink.ledger.database import APPENDED_TO, FILES, LIKE_LEDGER, NEXT_OFFSET
 from services.sink.ledger.entries import Changes, split_of
 from services.sink.ledger.origin import Origin
 from services.sink.memory import CategoryState, Memory, MemoryLimits
@@ -88,7 +88,7 @@ class PartitionFiles:
         rule, given_up = self._rolling.rule, self._closing.is_set
         recovered = await in_thread(self._looking, recover, self._root, self._ledger, origin, rule, given_up)
         self._may_append = recovered.may_append
-        await in_thread(self._looking, self._finisher.take_up, recovered.ends)
+        await in_thread(self._looking, self._finisher.take_up, recovered.ends, recovered.ended_at)
         self._unshared = {each.source: each for each in await in_thread(self._looking, self._ledger.unshared)}
         if recovered.next_offset is not None:
             self._next_offset = recovered.next_offset
@@ -217,9 +217,7 @@ class PartitionFiles:
         await self._finisher.has_room()
         changes = self._memory.begin_checkpoint()
         folders = self._files.take_new_folders()
-        facts = {NEXT_OFFSET: str(next_offset)}
-        if (ends := self._finisher.ends) is not None:
-            facts[ENDS] = ends
+        facts = {NEXT_OFFSET: str(next_offset), **self._finisher.facts}
         self._next_offset = next_offset
         self._unsafe.begin_checkpoint()
         tallied = NOTHING_TALLIED if self._tallying is None else self._tallying.take()

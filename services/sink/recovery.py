@@ -10,10 +10,11 @@ from common.protocol.output_folder import HIDDEN
 from services.sink.disk.durability import make_durable
 from services.sink.disk.open_files import check_room, cut_back, remove_empty
 from services.sink.disk.output_root import OutputRoot
-from services.sink.ledger.database import APPENDED_TO, ENDS, FILES, NEXT_OFFSET, RULE, Ledger
+from services.sink.ledger.database import APPENDED_TO, ENDED_AT, ENDS, FILES, NEXT_OFFSET, RULE, Ledger
 from services.sink.ledger.entries import Changes
 from services.sink.ledger.origin import Origin, explain_other_origin, unpinned
 from services.sink.paths.template import PathRule
+from services.sink.rolling.limits import NEVER
 
 # Files without rows that one transaction of the ledger drops.
 _AT_ONCE = 10_000
@@ -22,11 +23,13 @@ _AT_ONCE = 10_000
 class Recovered(Struct, frozen=True):
     """The next offset in the ledger, None at the first start, and the ends of sources seen so far, as JSON.
 
-    `may_append`: the ledger says that files may be longer than it knows.
+    `ended_at`: files begun by then are due by a source's last end. `may_append`: the ledger says that files may be
+    longer than it knows.
     """
 
     next_offset: int | None
     ends: str
+    ended_at: float
     may_append: bool
 
 
@@ -76,7 +79,8 @@ def recover(root: Path, ledger: Ledger, origin: Origin, rule: PathRule, given_up
         if rule.rolls:
             _remove_unused(output, ledger, given_up)
     next_offset = int(facts[NEXT_OFFSET]) if NEXT_OFFSET in facts else None
-    return Recovered(next_offset, facts.get(ENDS, "{}"), facts.get(FILES) == APPENDED_TO)
+    ended_at = float(facts.get(ENDED_AT, NEVER))
+    return Recovered(next_offset, facts.get(ENDS, "{}"), ended_at, facts.get(FILES) == APPENDED_TO)
 
 
 def _remove_unused(output: OutputRoot, ledger: Ledger, given_up: Callable[[], bool]) -> None:

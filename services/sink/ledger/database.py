@@ -27,6 +27,8 @@ from services.sink.tallies.states import Unshared
 NEXT_OFFSET = "next_offset"
 RULE = "path_template"
 ENDS = "ends"
+# While files that are due by a source's last end are still to be found: when all of them were begun. Otherwise -inf.
+ENDED_AT = "ended_at"
 # APPENDED_TO while files may be longer than the ledger knows, LIKE_LEDGER once all is durable and no sink adds to them.
 FILES = "files"
 LIKE_LEDGER = "like the ledger"

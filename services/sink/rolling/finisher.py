@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from common.protocol.messages import Ended
-from services.sink.ledger.database import Ledger
+from services.sink.ledger.database import ENDED_AT, ENDS, Ledger
 from services.sink.ledger.entries import Entry
 from services.sink.memory import CategoryState
 from services.sink.rolling.finished_files import prepare, put_in_place, remove_copies
@@ -42,8 +42,10 @@ class Finisher:
         self._thread = new_thread("finisher")
         self._under_way = deque[Future[None]]()
         self._ends: dict[str, int] = {}
-        # Files begun by then are finished, because every row for them has arrived.
+        # Files begun by then are finished, because every row for them has arrived. The ledger has the time of a
+        # source's end alone: if no more rows come at all, every start finds that out anew.
         self._ended_at = NEVER
+        self._source_ended_at = NEVER
         # The latest time at which a file was begun, which is ahead of a clock that was set back.
         self._begun_at = NEVER
         self._looked_at = NEVER
@@ -56,14 +58,19 @@ class Finisher:
         return not (self._ending or self._under_way)
 
     @property
-    def ends(self) -> str | None:
-        """The ends of sources seen so far, as JSON for the ledger; None without ROLL_AT_END."""
-        return orjson.dumps(self._ends).decode() if self._rolling.at_end else None
+    def facts(self) -> dict[str, str]:
+        """What the ledger is to have of the ends of sources seen so far; nothing without ROLL_AT_END."""
+        if not self._rolling.at_end:
+            return {}
+        # With the offset behind the end, which then does not come again: the files that it left to be found.
+        return {ENDS: orjson.dumps(self._ends).decode(), ENDED_AT: str(self._source_ended_at)}
 
-    def take_up(self, ends: str) -> None:
+    def take_up(self, ends: str, ended_at: float) -> None:
         """Go on from the ledger, with these ends and with the files that wait for their final names."""
         self._ends = orjson.loads(ends)
         self._begun_at = self._ledger.latest_begun()
+        if self._rolling.at_end and ended_at > NEVER:
+            self._end_source(ended_at)
         ready, unfinished = self._ledger.ready(), self._ledger.unfinished()
         if ready or unfinished:
             self._under_way.append(self._thread.submit(self._go_on, ready, unfinished))
@@ -75,7 +82,7 @@ class Finisher:
         for end in ends:
             self._ends, is_last = with_end(self._ends, end)
             if is_last:
-                self._end(max(self._clock(), self._begun_at))
+                self._end_source(max(self._clock(), self._begun_at))
 
     def note_begun(self, at: float) -> None:
         """Note that a file was begun at this time."""
@@ -86,6 +93,10 @@ class Finisher:
         if not self._is_last_end:
             self._is_last_end = True
             self._end(math.inf)
+
+    def _end_source(self, at: float) -> None:
+        self._source_ended_at = at
+        self._end(at)
 
     def _end(self, at: float) -> None:
         self._ended_at = at
@@ -112,7 +123,7 @@ class Finisher:
             self._ending, self._looked_at = bool(found), NEVER
             if not self._ending:
                 # All of them are found. Files begun from now on are not among them, whatever the clock says.
-                self._ended_at = NEVER
+                self._ended_at = self._source_ended_at = NEVER
         states = [(known, current(known)) for known in found]
         return [state for known, state in states if state.entry.path == known.path and due.has(state.entry)]
 

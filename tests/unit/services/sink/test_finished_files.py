@@ -175,6 +175,45 @@ async def test_a_source_s_last_end_finishes_what_was_begun(root: Path, clock: Cl
     partition.close()
 
 
+async def test_an_end_finishes_more_files_than_are_finished_at_once_also_where_the_sink_dies_in_between(
+    root: Path, clock: Clock
+) -> None:
+    def opened() -> PartitionFiles:
+        return PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock, due_at_once=2)
+
+    partition = opened()
+    await partition.open(Origin("cluster"))
+    names = ("A", "B", "C", "D", "E")
+    await partition.add([each for name in names for each in rows(name, 1)])
+    await partition.begin_checkpoint(5)
+    await partition.settle()
+    await partition.add(end_of("/a.csv", 1))
+    await partition.finish_due()
+    await partition.begin_checkpoint(6)
+    await partition.settle()
+    partition.close()
+    assert len([name for name in files(root) if name.endswith(".open")]) >= 3
+    # The end does not come again.
+    partition = opened()
+    assert await partition.open(Origin("cluster")) == 6
+    while not partition.at_rest:
+        await partition.finish_due()
+        await partition.begin_checkpoint(6)
+        await partition.settle()
+    assert set(files(root)) == {f"{name}-000001.csv" for name in names}
+    # Nor does it finish what is begun after it, whatever the clock says.
+    clock.now -= 3600
+    await partition.add(rows("A", 2))
+    await checkpoint(partition, 7)
+    partition.close()
+    partition = opened()
+    await partition.open(Origin("cluster"))
+    await partition.finish_due()
+    await checkpoint(partition, 7)
+    partition.close()
+    assert set(files(root)) - {f"{name}-000001.csv" for name in names} == {"A-000002.csv.open"}
+
+
 @pytest.mark.parametrize(
     ("suffix", "unpack"),
     [(".gz", gzip.decompress), (".zst", lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data))],
