@@ -1,4 +1,4 @@
-"""What was issued before, as the topic has it, and which of it has no file."""
+"""When a receipt says the same as the one that is out."""
 
 import pytest
 from msgspec.structs import replace
