@@ -17,16 +17,21 @@ from tests.harness.pipeline import PROJECT, Pipeline
 ROWS, ROW_BYTES = 8_000, 1_000
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+@pytest.mark.parametrize("command", ["list", "replay --yes"])
 def test_a_broker_that_goes_while_rows_are_read_is_told_in_one_line(
-    own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline], tmp_path: Path, number: signal.Signals
+    own_kafka: LocalKafka,
+    make_pipeline: Callable[[str], Pipeline],
+    tmp_path: Path,
+    command: str,
+    number: signal.Signals,
 ) -> None:
     pipeline, source = make_pipeline(own_kafka.bootstrap), tmp_path / "in.csv"
     source.write_bytes(b"Sex,Rings\n" + b"".join(b"%0*d\n" % (ROW_BYTES, row) for row in range(ROWS)))
     pipeline.finish(pipeline.start("ingest", source, ONCE="true", MAX_REJECTED="100%"))
     broker = process_of(own_kafka)
-    arguments = str(broker), str(number.value), "rejected", "list"
+    arguments = str(broker), str(number.value), "rejected", *command.split()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "tests.harness.departing_broker", *arguments],
@@ -35,7 +40,7 @@ def test_a_broker_that_goes_while_rows_are_read_is_told_in_one_line(
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
         )
     finally:
         if number is signal.SIGSTOP:
