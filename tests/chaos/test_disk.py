@@ -140,15 +140,17 @@ def test_while_there_is_no_room_for_a_packed_file_rows_go_on_and_sink_tries_agai
     # What half a copy took is free again: other files grow as before, while sink tries again and again.
     add_rows(pipeline, source, [b"C,1\n"] * 10, settings)
     other = pipeline.output / "Side" / "C-000001.csv.open"
-    pipeline.wait_until(lambda: size_of([other]) == len(HEADER) + 40, "other rows are in their file")
+    # Where it waits behind a packing that fails, it may itself be finished: for that there is room.
+    packed = other.with_name(f"C-000001.csv{SUFFIXES[packing]}")
+    pipeline.wait_until(lambda: packed.exists() or size_of([other]) == len(HEADER) + 40, "other rows are in their file")
     group = f"{pipeline.prefix}sink"
     attempts = sessions_of(group)
     pipeline.wait_until(lambda: sessions_of(group) >= attempts + 2, "sink tries again")
-    for told in failures(sink):
-        assert told.startswith(f"DiskError: cannot write {pipeline.output}/Side/")
-        assert f"-000002.csv{SUFFIXES[packing]}.tmp: No space left on device" in told
-        assert told.endswith(", sink goes on by itself")
-    assert finished_files(pipeline.output) == first
+    # While it packs, anything else that writes may be the first to lack the room.
+    told = failures(sink)
+    assert any(f"{pipeline.output}/Side/" in each and f"-000002.csv{SUFFIXES[packing]}.tmp: " in each for each in told)
+    assert all("No space left on device" in each and each.endswith(", sink goes on by itself") for each in told)
+    assert {path: state for path, state in finished_files(pipeline.output).items() if path != packed} == first
     assert size_of(opened) == size
     disk.empty()
     pipeline.wait_until(lambda: not any(path.exists() for path in (*opened, other)), "all files are finished")
