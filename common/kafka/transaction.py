@@ -53,11 +53,9 @@ class Outbox:
     def begin_batch(self, topic: str, partition: int) -> NewBatch:
         """Begin a new record batch after those that the partition has."""
         if not self.size:
-            # An outbox may have waited for its first row for days: with the time of its own beginning, that row would
-            # be older than the topic's retention, and Kafka would remove it before it is read.
+            # An outbox may have waited for days: a row with the time of its beginning would be removed by retention.
             self._timestamp_ms = int(time.time() * 1000)
-        batch = self._new_batch()
-        self.batches[topic, partition].append(batch)
+        self.batches[topic, partition].append(batch := self._new_batch())
         self._marks.pop((topic, partition), None)
         return batch
 

@@ -4,6 +4,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Collection
 from contextlib import suppress
+from threading import Lock
 
 from common.errors import ServiceError
 from services.sink.disk.errors import disk_error, naming
@@ -13,6 +14,8 @@ from services.sink.disk.output_root import OutputRoot
 MAX_OPEN_FILES = 32
 # More than one append writes: a full disk on which a failed append was cut off must not seem to have room.
 _ROOM_BYTES = 4 * 2**20
+# Partitions begin side by side: what one takes to see whether there is room must not be missing to another.
+_looking_for_room = Lock()
 
 
 def cut_back(output: OutputRoot, path: str, length: int) -> None:
@@ -55,8 +58,12 @@ def check_room(output: OutputRoot, path: str) -> None:
     try:
         # Unlinked at once, so that nothing is left of it whenever this process dies.
         output.remove(path)
-        with naming(output.root / path):
-            _take_room(descriptor)
+        with naming(output.root / path), _looking_for_room:
+            try:
+                _take_room(descriptor)
+            finally:
+                # Given back before another looks.
+                os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -11,7 +11,9 @@ import pytest
 from common.batches.record_runs import Record
 from common.errors import ServiceError
 from common.protocol.category_keys import file_key
-from common.protocol.shares import Share, encode_share
+from common.protocol.messages import Ended
+from common.protocol.shares import Share, Snapshot, encode_share
+from common.rows.tally import Tally
 from services.sink.disk.errors import DiskError
 from services.sink.disk.temporary import open_temporary
 from services.sink.folder_proofs.listing import ManifestListing
@@ -26,6 +28,7 @@ from tests.harness.temporary_folders import no_temporary_files
 SOURCES = 20_000
 CATEGORIES = 40_000
 MANY_SHARES = 5_000
+AN_END = Snapshot(Ended("x", Tally(), 0, 1, number=1), {})
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 def shares(count: int) -> Iterator[Record]:
     """Shares of 700 bytes and more, two of each source."""
     for number in range(count):
-        share = Share("x" * 600 + f"{number // 2}", f"categorized-{number % 2}", "f00", number, ())
+        share = Share("x" * 600 + f"{number // 2}", f"categorized-{number % 2}", "f00", number, (AN_END,))
         yield Record(number, share.key, encode_share(share), [])
 
 
