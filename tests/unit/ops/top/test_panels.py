@@ -47,6 +47,13 @@ def test_why_it_is_not_known_what_is_safe_is_said() -> None:
     )
 
 
+def test_rows_that_are_lost_are_not_under_way() -> None:
+    under_way = SplitBalance("Sex", 10, 8, 0, 0, 2)
+    assert PANELS[4].cells_of(under_way, {})[-1] == Styled("2", "yellow")
+    lost = replace(under_way, has_settled=True)
+    assert PANELS[4].cells_of(lost, {})[-1] == Styled("2 lost", "red")
+
+
 def test_more_than_was_read_is_no_balance_at_rest() -> None:
     balance = SplitBalance("Sex", 10, 12, 0, 0, -2)
     assert PANELS[4].cells_of(balance, {})[-1] == Styled("2 more", "red")

@@ -60,3 +60,22 @@ def test_more_than_was_read_is_said_once_nothing_moves() -> None:
     for earlier in (None, replace(still, at_s=0.0)):
         [resting] = view_of(figures(still, earlier), still, safe).balance
         assert (resting.rows, resting.surplus) == (6, 1)
+
+
+def test_rows_that_are_missing_once_nothing_moves_or_waits_are_lost() -> None:
+    source = {"/a": Progress("/a", tally=Tally(6), ended=True, format=2)}
+    still = replace(look(), sources=source, splits=frozenset([digest("Sex")]))
+    safe = SafeRows(4, of_files={Counted("Sex"): 4})
+
+    def lost(now: Observation, before: Observation | None) -> tuple[int, int]:
+        [balance] = view_of(figures(now, before), now, safe).balance
+        return balance.missing, balance.lost
+
+    earlier = replace(still, at_s=0.0)
+    assert lost(still, earlier) == (2, 2)
+    # At the first look, nobody knows whether they move.
+    assert lost(still, None) == (2, 0)
+    assert lost(still, replace(earlier, sources={"/a": Progress("/a", tally=Tally(5), format=2)})) == (2, 0)
+    # One that waits may be what is missing.
+    waits = {"sink": (waiting(2, 100),)}
+    assert lost(replace(still, partitions=waits), replace(earlier, partitions=waits)) == (2, 0)

@@ -96,7 +96,13 @@ def test_a_balance_has_what_was_rejected_apart_from_what_was_replayed_since() ->
 def test_more_than_was_read_is_not_under_way() -> None:
     balance = SplitBalance("Sex", rows=10, in_files=12, rejected=0, replayed=0, missing=-2)
     [line] = shown(View(found(), 0, None, None, balance=(balance,)))["balance"]
-    assert (line["missing"], line["surplus"]) == (0, 2)
+    assert (line["missing"], line["surplus"], line["lost"]) == (0, 2, 0)
+
+
+def test_rows_that_nothing_can_bring_any_more_are_lost() -> None:
+    balance = SplitBalance("Sex", rows=10, in_files=8, rejected=0, replayed=0, missing=2, has_settled=True)
+    [line] = shown(View(found(), 0, None, None, balance=(balance,)))["balance"]
+    assert (line["missing"], line["lost"]) == (2, 2)
 
 
 def test_the_plots_have_the_figures_of_the_view() -> None:
