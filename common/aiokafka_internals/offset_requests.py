@@ -1,4 +1,4 @@
-"""A consumer's questions for offsets: to where a partition is written, and none waits behind a fetch for records.
+"""A consumer's questions for offsets: where a partition really ends, and none waits behind a fetch for records.
 
 A broker answers a connection's requests one after the other, and aiokafka 0.14 asks where a partition begins or ends on
 the connection that it fetches with (no upstream issue known). Where other partitions are fetched already and have no
@@ -17,11 +17,11 @@ _DEADLINE_MS = 40_000
 
 
 async def find_written_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
-    """Where a partition ends, open transactions included, whatever the consumer may see of them.
+    """Where a partition ends, with open transactions that the consumer does not see.
 
     aiokafka asks a consumer of committed records only for the end of what no open transaction keeps it from seeing.
     """
-    # Its other state is shared, and not changed by this question.
+    # The copy shares the fetcher's other state, which this question does not change.
     asking = copy(consumer._fetcher)  # noqa: SLF001 - nothing else asks
     asking._isolation_level = _READ_UNCOMMITTED  # noqa: SLF001 - same
     ends: dict[TopicPartition, int] = await asking.end_offsets([partition], _DEADLINE_MS)

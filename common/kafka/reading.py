@@ -69,6 +69,6 @@ async def read_until(
             raise TimeoutError(f"{where}: nothing has come for {silence_s:g} s, at offset {position} of {end}")
         began_s = monotonic()
         batches = await read_on(consumer, partition, _TIMEOUT_MS)
-        # At most the timeout: whoever stops this process with Ctrl-Z does not make the broker silent.
+        # At most the timeout: while Ctrl-Z stops this process, the broker is not silent.
         silent_s += min(monotonic() - began_s, _TIMEOUT_MS / 1000)
         yield [record for record in one_by_one(runs_of(batches)) if record.offset < end]

@@ -32,7 +32,7 @@ class History:
         self._points: deque[Point] = deque(maxlen=most)
 
     def add(self, point: Point) -> None:
-        """Add the latest. Once the clock is set back, points of what is now to come say nothing."""
+        """Add the latest. A clock that is set back leaves points in the future, which go."""
         while self._points and self._points[-1].at_s >= point.at_s:
             self._points.pop()
         self._points.append(point)

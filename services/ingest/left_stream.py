@@ -7,6 +7,7 @@ from aiokafka import TopicPartition
 from msgspec import Struct
 from msgspec.structs import replace
 
+from common.aiokafka_internals.offset_requests import find_written_end
 from common.batches.record_runs import key_of
 from common.errors import ServiceError
 from common.kafka.clients import StartedProducer, open_producer, open_reader
@@ -96,12 +97,9 @@ async def _settle(place: StreamPlace) -> Progress:
 
 async def _read_progress(place: StreamPlace) -> Progress:
     settings, client_id, latest = place.context.settings, place.transactional_id, b""
-    async with (
-        open_reader(settings, client_id) as consumer,
-        open_reader(settings, client_id, "read_uncommitted") as ends,
-    ):
-        # The end counts uncommitted records too: another producer's open transaction may be before the last commit.
-        end = (await ends.end_offsets([place.home]))[place.home]
+    async with open_reader(settings, client_id) as consumer:
+        # Another producer's open transaction may be before the last commit.
+        end = await find_written_end(consumer, place.home)
         async for records in read_until(consumer, place.home, end):
             for record in records:
                 if key_of(record) == place.name.encode():

@@ -8,7 +8,7 @@ from tests.harness.pipeline import PROJECT
 
 
 def into_a_closed_pipe(*command: str, buffered: bool = True) -> tuple[int, str]:
-    """The exit code and what is told where the reader of standard output has left."""
+    """The exit code and the error output of a command whose standard output nobody reads any more."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     reader, writer = os.pipe()
     os.close(reader)

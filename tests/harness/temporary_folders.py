@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# SQLite gives up a temporary file whose path would be longer than 512 bytes. Whoever the tests run as, this holds.
+# SQLite gives up a temporary file whose path would be longer than 512 bytes. That holds for every user, root included.
 _LONGEST = 500
 _LONGEST_NAME = 200
 

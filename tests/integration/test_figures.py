@@ -1,26 +1,19 @@
 """At rest a figure is the same wherever it is looked at: status, metrics, receipts, ledgers, rejected rows, files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.harness.chaos.receipts import receipt_path
+from tests.harness.commands import nacre
 from tests.harness.health import Health
-from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline
 
 SETTINGS = {"SPLIT_BY": "*,Sex,Rings:int", "SETTLE_S": "0"}
 HEADER = b"Sex,Rings\n"
 
 
-def nacre(pipeline: Pipeline, *arguments: str | Path) -> str:
-    command = [sys.executable, "-m", "ops", *map(str, arguments)]
-    done = subprocess.run(command, cwd=PROJECT, env=pipeline.environment, check=True, capture_output=True, timeout=120)
-    return done.stdout.decode()
-
-
-def json_lines(printed: str) -> list[dict[str, Any]]:
+def json_lines(printed: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in printed.splitlines()]
 
 

@@ -232,7 +232,7 @@ def test_receipts_that_have_no_files_get_them_at_the_next_start(pipeline: Pipeli
     pipeline.finish(sink)
     for source in sources:
         assert receipt_path(pipeline.output, source).read_bytes() == dict(issued)[str(source).encode()]
-    # They are not news, whoever reads the records or is posted to.
+    # Neither the topic nor ON_DELIVERY gets them again.
     assert [(record.key, record.value) for record in pipeline.observer.records("receipts")] == issued
     receipt_path(pipeline.output, sources[1]).unlink()
     kept = receipt_path(pipeline.output, sources[0]).stat()

@@ -1,4 +1,4 @@
-"""How old records are: Kafka removes what is older than a topic's retention, whoever has not read it yet."""
+"""How old records are: Kafka removes those older than a topic's retention, also if nobody has read them yet."""
 
 import time
 from pathlib import Path

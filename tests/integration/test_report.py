@@ -3,33 +3,18 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.harness.commands import nacre, replay
 from tests.harness.expectation import rejections
 from tests.harness.html_page import HtmlPage, Row, parse_page
-from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline
+from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
 HEADER = b"Sex,Rings,Id\n"
 SPLITS = "*,Sex,Rings:int"
 PERMITTED = {"MAX_REJECTED": "100%"}
-
-
-def nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=PROJECT,
-        env=pipeline.environment,
-        input=given,
-        capture_output=True,
-        check=False,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def report(pipeline: Pipeline) -> HtmlPage:
@@ -120,13 +105,8 @@ def test_the_figures_of_a_finished_run_are_those_of_its_receipts_and_files(pipel
     page = check(pipeline)
     assert {row[0]: numbers(row)[3] for row in page.tables["balance"][0][1:]} == {"Rings": 2, "Sex": 0, "all": 0}
     # Two are mended and sent again, one is sent as it is and rejected again.
-    rows = rejections(nacre(pipeline, "rejected", "show"))
-    mended = [row | {"row": {"M,many,7": "M,3,7", "too,few": "F,4,8"}.get(row["row"], row["row"])} for row in rows]
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(mended)
-    nacre(pipeline, "rejected", "replay", "--from", "-", "--yes", given=file.getvalue().encode("latin-1"))
+    as_it_is = 'F,"x<b>y",9'
+    replay(pipeline, {"M,many,7": "M,3,7", "too,few": "F,4,8", as_it_is: as_it_is})
     split = pipeline.start("split", SPLIT_BY=SPLITS, EXIT_WHEN_DONE="true", **PERMITTED)
     sink = pipeline.start("sink", EXIT_WHEN_DONE="true", **PERMITTED)
     pipeline.finish(split, sink)

@@ -116,17 +116,22 @@ def test_a_last_commit_that_is_forgotten_loses_nothing(lax_pipeline: Pipeline) -
     pipeline.check_files({"all.csv": FIRST})
 
 
+def lose_the_broker(kafka: LocalKafka, pipeline: Pipeline, stream: Stream) -> None:
+    """Have the first rows delivered, and stop the broker in the transaction of the next ones."""
+    stream.pipe.write(FIRST)
+    pipeline.wait_for_files({"all.csv": FIRST})
+    kafka.stop()
+    stream.pipe.write(SECOND)
+    pipeline.wait_for_event(pipeline.services[0], FAILS)
+
+
 def test_a_stream_that_loses_its_broker_is_settled_once_that_is_back(
     own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline]
 ) -> None:
     pipeline = make_pipeline(own_kafka.bootstrap)
     with streaming(pipeline, TRANSACTION_TIMEOUT_S="2") as stream:
         ingest, *readers = pipeline.services
-        stream.pipe.write(FIRST)
-        pipeline.wait_for_files({"all.csv": FIRST})
-        own_kafka.stop()
-        stream.pipe.write(SECOND)
-        pipeline.wait_for_event(ingest, FAILS)
+        lose_the_broker(own_kafka, pipeline, stream)
         pipeline.wait_for_event(ingest, "not ready")
         own_kafka.start()
         assert ingest.wait_for_exit(60) == 1
@@ -141,11 +146,7 @@ def test_a_stream_that_has_lost_its_broker_ends_in_time_when_a_signal_comes(
     pipeline = make_pipeline(own_kafka.bootstrap)
     with streaming(pipeline, TRANSACTION_TIMEOUT_S="2") as stream:
         ingest, *_ = pipeline.services
-        stream.pipe.write(FIRST)
-        pipeline.wait_for_files({"all.csv": FIRST})
-        own_kafka.stop()
-        stream.pipe.write(SECOND)
-        pipeline.wait_for_event(ingest, FAILS)
+        lose_the_broker(own_kafka, pipeline, stream)
         # Not 75, which says that nothing is lost.
         assert ingest.stop()[0] == 1
     [line] = ingest.events("cannot go on")

@@ -1,7 +1,5 @@
 """At rest every view has the same figures: the terminal view, the page, the report, the metrics and the receipts."""
 
-import csv
-import io
 import json
 import re
 import subprocess
@@ -13,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tests.harness.chaos.receipts import receipt_path
-from tests.harness.expectation import rejections
+from tests.harness.commands import nacre, replay
 from tests.harness.health import Health
 from tests.harness.html_page import parse_page
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline
@@ -41,15 +39,6 @@ class Shown(Struct, frozen=True):
     rejected: Mapping[tuple[str, str], int]
     balance: Mapping[str, list[int]]
     categories: Mapping[tuple[str, str], int]
-
-
-def nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> bytes:
-    command = [sys.executable, "-m", "ops", *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=pipeline.environment, input=given, check=False, capture_output=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def number(text: str) -> int:
@@ -151,16 +140,6 @@ def in_the_report(pipeline: Pipeline, folder: Path) -> Shown:
         {row[0]: [*map(number, row[1:-1])] for row in tables["balance"]},
         {(row[0], row[1]): number(row[2]) for row in tables["categories"]},
     )
-
-
-def replay(pipeline: Pipeline, mended: Mapping[str, str]) -> None:
-    """Send these rejected rows again, as they are mended."""
-    rows = rejections(nacre(pipeline, "rejected", "show"))
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(row | {"row": mended[row["row"]]} for row in rows if row["row"] in mended)
-    nacre(pipeline, "rejected", "replay", "--from", "-", "--yes", given=file.getvalue().encode("latin-1"))
 
 
 def test_top_web_report_metrics_and_receipts_agree_at_rest(pipeline: Pipeline, tmp_path: Path) -> None:

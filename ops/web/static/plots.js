@@ -59,7 +59,7 @@ export class Plots {
   }
 
   add(point) {
-    // Once the server's clock is set back, points of what is now to come say nothing.
+    // A server's clock that is set back leaves points in the future, which go.
     this.#points = [...this.#points.filter(({ at_s: at }) => at < point.at_s), point].slice(-MOST);
     this.#draw();
   }

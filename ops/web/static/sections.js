@@ -25,7 +25,7 @@ export function showTexts(view) {
   byId("receipts-summary").textContent = view.receipt_count > view.receipts.length ? `The latest ${number(view.receipts.length)} of ${number(view.receipt_count)}.` : "";
 }
 
-// While figures are old, nobody knows how the pipeline is: "" is no verdict.
+// "" while figures are old: the verdict is not known then.
 export function showVerdict(verdict) {
   const shown = verdict || "not known";
   if (byId("verdict").textContent === shown) return;

@@ -121,7 +121,7 @@ class SourceLocations:
         file is another source's.
         """
         if not moves:
-            # As for each new file: with all sources that there ever were, a copy takes seconds.
+            # Each new file comes here without moves, and a copy of all sources that there ever were takes seconds.
             return self, {}
         after = SourceLocations()
         for source, location in self.of.items():

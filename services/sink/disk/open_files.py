@@ -14,7 +14,7 @@ from services.sink.disk.output_root import OutputRoot
 MAX_OPEN_FILES = 32
 # More than one append writes: a full disk on which a failed append was cut off must not seem to have room.
 _ROOM_BYTES = 4 * 2**20
-# Partitions begin side by side: what one takes to see whether there is room must not be missing to another.
+# Partitions begin side by side: the room that one takes for a moment must not look like a full disk to another.
 _looking_for_room = Lock()
 
 

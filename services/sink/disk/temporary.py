@@ -30,8 +30,8 @@ def open_temporary(root: Path, tables: str) -> sqlite3.Connection:
         os.close(output.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, make_folders=True))
         database = sqlite3.connect(root / path, isolation_level=None, check_same_thread=False)
         try:
-            # Those that were killed here before, too. One that another sink has just created is opened by it all the
-            # same: no two have the same name.
+            # Files of killed processes go, too. Where another sink loses the one that it has just created, SQLite
+            # creates it again: no two have the same name.
             for left in root.glob(f"{TEMPORARY}*{UNDER_WAY}"):
                 output.remove(f"{HIDDEN}/{left.name}")
             # A journal in a file would be looked for under the name.

@@ -1,6 +1,6 @@
-"""The largest categories of a ledger, of which there may be very many: found in one pass that sorts nothing.
+"""Finding the largest categories of a ledger in one pass that sorts nothing, however many there are.
 
-SQLite would sort them in memory or in a temporary file, and whoever looks at a pipeline may have no room for either.
+SQLite would sort them in memory or in a temporary file, and a process that only looks may have room for neither.
 """
 
 import sqlite3
