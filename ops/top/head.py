@@ -20,7 +20,7 @@ _SECONDS = 10
 
 
 def head_of(view: View, where: str, width: int, *, is_old: bool = False) -> Text:
-    """The head, whose lines are at most so wide. While figures are old, nobody knows how the pipeline is."""
+    """The head, whose lines are at most so wide. The verdict is not known while figures are old."""
     found = view.figures
     verdict = Text(" not known", "bold red") if is_old else Text(f" {found.verdict}", f"bold {COLOURS[found.verdict]}")
     title = Text(fitted(where, width - len(verdict)), "bold").append_text(verdict)

@@ -73,7 +73,7 @@ def test_rows_that_are_missing_once_nothing_moves_or_waits_are_lost() -> None:
 
     earlier = replace(still, at_s=0.0)
     assert lost(still, earlier) == (2, 2)
-    # At the first look, nobody knows whether they move.
+    # The first look cannot tell whether they move.
     assert lost(still, None) == (2, 0)
     assert lost(still, replace(earlier, sources={"/a": Progress("/a", tally=Tally(5), format=2)})) == (2, 0)
     # One that waits may be what is missing.
