@@ -26,7 +26,7 @@ _EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES") or 100)
 hypothesis.settings.register_profile("nacre", deadline=None, max_examples=_EXAMPLES)
 hypothesis.settings.load_profile("nacre")
 
-# A shell starts a background job with SIGINT ignored, and a process inherits that: no child of the tests shall.
+# A shell starts a background job with SIGINT ignored, and a process inherits that: children of the tests must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Nor shall a setting of the person who runs the tests reach the services; a broker may be named to them.

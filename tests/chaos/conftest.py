@@ -14,8 +14,8 @@ from tests.harness.pipeline import Pipeline
 from tests.harness.running_brokers import running_kafka
 
 
-# Not Kafka's own defaults: with those each return to an empty group waits for 3 s, and a broker that was killed is
-# turned away for 9 s. What is measured here is what the services need.
+# Not Kafka's own defaults, by which each return to an empty group waits for 3 s and a killed broker is turned away
+# for 9 s. These tests measure the time that the services themselves need.
 @pytest.fixture(scope="session")
 def bootstrap() -> Iterator[str]:
     """The broker named by KAFKA_BOOTSTRAP_SERVERS, or one of the tests' own, as `nacre kafka` makes it."""

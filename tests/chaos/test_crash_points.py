@@ -22,7 +22,7 @@ from tests.harness.chaos.receipts import is_delivered
 from tests.harness.expectation import ABALONE, expected_files, path_by, rejections
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 
-# At which of its times a point is hit that a process comes to more than once; by commas.
+# The occurrences at which to hit a point that a process reaches more than once, separated by commas.
 _OCCURRENCES = [int(number) for number in os.environ.get("CRASH_OCCURRENCES", "1,3").split(",")]
 _SETTINGS = {
     "SPLIT_BY": "*,Sex,Rings:int,Sex+Rings",
@@ -92,7 +92,7 @@ class Feed:
         self._fed = 0
         self.sources = [Source(folder / "abalone.csv", header)]
         self.size = 0
-        # As many from the start as a point's occurrences ask for, of one source and of one partition each.
+        # A point may occur once for each source or partition, so there are as many from the start as occurrences.
         while len(self.sources) < max(_OCCURRENCES):
             self.add_schema()
 
@@ -105,7 +105,7 @@ class Feed:
         for source in others:
             source.append([b"%s,%d,%d" % (b"MFI"[n % 3 :][:1], self._fed, self._fed % 5 + n) for n in range(6)])
             source.append([b"I", b"F,%d,few" % self._fed])
-        # The number of a schema has no say in how much there is of it.
+        # A schema's number does not change the size of its files.
         self.size = sum(len(content) for source in self.sources for content in source.expected(1).values())
 
     def add_category(self) -> None:
@@ -120,7 +120,7 @@ class Feed:
 
 
 class Mortal(Service):
-    """A service that is to die by its own hand: nothing else may end it."""
+    """A service that has to kill itself: nothing else may end it."""
 
     @property
     def failed(self) -> bool:
@@ -157,7 +157,7 @@ class Deaths:
         return self._ahead[0].point.needs
 
     def look(self) -> bool:
-        """Whether it has died; if so, it has to have done it in the right place. `start` has to be called then."""
+        """Return whether it has died; fail if that was in the wrong place. Call `start` after a death."""
         if self.done:
             return False
         crash = self._ahead[0]
@@ -220,7 +220,7 @@ def arguments_of(name: str, feed: Feed) -> list[str]:
 
 
 def size_of_rows(pipeline: Pipeline) -> int:
-    """How many bytes all files have, but for that of the rejected rows."""
+    """The bytes of all files together, without that of the rejected rows."""
     rejected = pipeline.output / "rejected.csv"
     return pipeline.output_size() - (rejected.stat().st_size if rejected.exists() else 0)
 
@@ -248,7 +248,7 @@ def told_rejections(pipeline: Pipeline) -> Counter[Rejected]:
 
 
 def check_in_the_end(pipeline: Pipeline, feed: Feed, services: Sequence[Service]) -> None:
-    """Every file is a filter over the input, every rejected row is told once, and rows in are rows out and rejected."""
+    """Every file is a filter over the input, every rejected row is told once; rows in are rows out plus rejected."""
     pipeline.wait_until(lambda: len(schema_numbers(pipeline)) == len(feed.sources), "all schemas are registered")
     numbers = schema_numbers(pipeline)
     expected: dict[str, bytes] = {}
@@ -276,7 +276,7 @@ def check_in_the_end(pipeline: Pipeline, feed: Feed, services: Sequence[Service]
 
 
 def check_ledgers(pipeline: Pipeline) -> None:
-    """Behind a clean end the ledgers know every byte."""
+    """After a clean end the ledgers know every byte."""
     known: dict[str, int] = {}
     for path in pipeline.output.joinpath(".nacre").glob("*.ledger"):
         with closing(sqlite3.connect(path)) as ledger:
@@ -311,7 +311,7 @@ def test_services_that_die_at_every_point_leave_the_output_as_if_undisturbed(
             each.start()
         awaits_end = any(not each.done and each.needs == "end" for each in deaths)
         if size_of_rows(pipeline) >= feed.size and (not awaits_end or is_all_delivered(pipeline, feed)):
-            # All is done, and somebody still waits for work to die at. A source that is always given more never ends.
+            # All is done, but a service still needs work to die at. A source that is always given more never ends.
             feed.grow()
         return bool(died)
 

@@ -27,7 +27,7 @@ MakeDisk = Callable[[Path, int], Disk]
 
 @pytest.fixture
 def make_disk() -> Iterator[MakeDisk]:
-    """Small file systems at output folders. To be asked for before a flow is, so that they outlive it."""
+    """Small file systems at output folders. Request this fixture before a flow, so that they outlive it."""
     disks: list[Disk] = []
 
     def make(folder: Path, size_mib: int) -> Disk:
@@ -140,7 +140,7 @@ def test_while_there_is_no_room_for_a_packed_file_rows_go_on_and_sink_tries_agai
     # What half a copy took is free again: other files grow as before, while sink tries again and again.
     add_rows(pipeline, source, [b"C,1\n"] * 10, settings)
     other = pipeline.output / "Side" / "C-000001.csv.open"
-    # Where it waits behind a packing that fails, it may itself be finished: for that there is room.
+    # It may wait behind a packing that fails and then be finished itself: there is room for that.
     packed = other.with_name(f"C-000001.csv{SUFFIXES[packing]}")
     pipeline.wait_until(lambda: packed.exists() or size_of([other]) == len(HEADER) + 40, "other rows are in their file")
     group = f"{pipeline.prefix}sink"

@@ -20,7 +20,7 @@ from tests.harness.pipeline import Service
 _SCALED = ("split", "sink")
 _TOPICS = {"split": ("rows",), "sink": ("categorized", "rejected")}
 _SOURCES = 6
-# So few that the feeder never waits: at its limit there are rows of more than 15 s in the pipeline.
+# So few that the feeder never waits: at its limit the pipeline holds more than 15 s of rows.
 _ROWS_PER_S = 2_400
 _LOOK_INTERVAL_S = 0.02
 _SETTLE_DEADLINE_S = 30.0
@@ -72,7 +72,7 @@ def test_rows_pause_only_briefly_while_replicas_come_and_go(
 ) -> None:
     """1→n→n-1→n replicas of split and of sink at the same time, n-1 by a kill and by a clean stop in turn.
 
-    What is killed is not started again before the others have taken over, which is after its session's timeout.
+    A killed replica is not started again before the others have taken over, after its session's timeout.
     """
     random = extent.random_for(f"scaling {replicas}")
     flow = make_flow(sources=_SOURCES, rows_per_s=_ROWS_PER_S, PARTITIONS=str(partitions))

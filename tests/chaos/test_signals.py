@@ -23,7 +23,7 @@ from tests.harness.chaos.rows import make_rows
 from tests.harness.pipeline import SERVICES, Service
 
 RecordProperty = Callable[[str, object], None]
-# Sends one signal to one replica in the midst of a phase; the exit code and the seconds until it was there.
+# Sends one signal to one replica in the midst of a phase; returns the exit code and the seconds until the exit.
 Phase = Callable[[Flow, str, signal.Signals, Random], tuple[int, float]]
 
 # A round is one signal to each service: 7 phases x 10 rounds x 3 services, half of it SIGTERM, half SIGINT.
@@ -297,7 +297,7 @@ def test_a_second_signal_ends_a_service_at_once_and_nothing_is_lost(
                 assert exit_s < 1
                 record_property("seconds from a second signal to the exit, under load", exit_s)
                 met += 1
-            # Rows may come out of what the others still have: they do not tell that this one is at work.
+            # New rows may be ones that the others still held, so they do not show that this one is at work.
             flow.pipeline.wait_for_event(flow.start(name), "ready")
 
     on_every_service(disturb)

@@ -55,10 +55,10 @@ def test_services_that_live_through_endless_kills_of_others_grow_by_nothing(
 
 
 def start_with_the_largest_backlog(flow: Flow) -> dict[str, Service]:
-    """Start a service only when all that the feeder lets wait is before it, and it is alone.
+    """Start each service alone, and only when as much waits before it as the feeder ever lets wait.
 
-    So each buffer comes to the largest that it ever gets: a backlog later on, where the machine is busy for a while, is
-    no growth then.
+    So each buffer reaches the largest size that it ever gets, and a later backlog, when the machine is busy for a
+    while, does not look like growth.
     """
     pipeline = flow.pipeline
     pipeline.wait_until(lambda: flow.feeder.is_full, "the feeder lets no more wait", 30)

@@ -18,7 +18,7 @@ from tests.harness.chaos.cluster import Cluster
 from tests.harness.chaos.proxy import HOST, ProxiedKafka, Proxy, proxied_kafka
 
 TOPIC = "greetings"
-# What arrives, arrives within the first; what has not arrived within the second, was held back.
+# Bytes that pass arrive within the first; bytes that have not arrived within the second are held back.
 DEADLINE_S = 10.0
 SILENCE_S = 0.1
 

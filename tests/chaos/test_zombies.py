@@ -5,7 +5,7 @@ of a lower epoch any more. Here the broker's own segment files are the evidence.
 
 A sink is locked out instead: a zombie keeps the locks of its partitions for as long as it is there at all, so its
 successor waits for them, and the flow of these partitions with it, until the zombie goes on and has let go (or is
-killed). What is open where, for writing, is the evidence.
+killed). The evidence is which process has which file open for writing.
 """
 
 import os
@@ -32,7 +32,7 @@ from tests.harness.chaos.flow import Flow
 from tests.harness.pipeline import Service
 
 _REPLICAS = 3
-# Of each service, so that each time there is one that takes over.
+# Replicas of each service; the remaining one takes over each time.
 _STOPPED_AT_ONCE = 2
 # So few that the feeder goes on although no sink does: at its limit there are rows of more than 15 s in the pipeline.
 _ROWS_PER_S = 3_000
@@ -166,7 +166,7 @@ def test_a_zombie_writes_not_one_byte_after_its_successors_first(
 
 
 def _stop(flow: Flow, service: Service) -> Zombie:
-    """SIGSTOP; of ingest and split in the midst of a transaction, if that can be had within the deadline."""
+    """Stop it with SIGSTOP; ingest and split in the midst of a transaction, if one is caught within the deadline."""
     ids = _transactional_ids(flow.pipeline.prefix, service)
     end = time.monotonic() + _CATCH_DEADLINE_S
     while True:
@@ -204,7 +204,7 @@ def _is_fenced(bootstrap: str, zombie: Zombie, journal: Journal) -> bool:
     for transactional_id, producer in zombie.producers.items():
         if _describe(bootstrap, transactional_id).epoch <= producer.epoch:
             return False
-        # Who has written at all has a source, that grows: the successor has something to write.
+        # A producer that has written at all has a source that grows, so its successor has something to write.
         if 0 <= journal.epoch_of(producer.number) <= producer.epoch:
             return False
     return True
@@ -217,7 +217,7 @@ def _partitions(flow: Flow) -> list[str]:
 
 
 def _owned_by(services: Iterable[Service]) -> list[str]:
-    """The partitions that these replicas have, those twice that two of them have."""
+    """The partitions that these replicas have; one that two replicas have is there twice."""
     return sorted(partition for service in services for partition in _owned(service))
 
 
@@ -289,7 +289,7 @@ def _looking_for_double_writers(flow: Flow) -> Iterator[set[str]]:
 
 
 def _written(output: Path, process: int) -> set[str]:
-    """The files that a process has open below the output folder, but for locks: those it has while it waits, too."""
+    """The files that a process has open below the output folder, except locks, which it has open while it waits too."""
     found: set[str] = set()
     with suppress(OSError):
         for descriptor in Path(f"/proc/{process}/fd").iterdir():

@@ -268,7 +268,7 @@ def test_frozen_recreated_and_crashed(project: Project, load: Load, record_prope
 
 
 def freeze_one_split(project: Project, load: Load, record_property: Record) -> None:
-    """Another replica takes over what a frozen one has, which, awake again, is a zombie and does no harm."""
+    """Another replica takes over from a frozen one, which is a zombie when it wakes up and does no harm."""
     frozen, other = (container.name for container in project.containers("split"))
     pending = []
 

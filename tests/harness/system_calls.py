@@ -13,7 +13,7 @@ CALLS = ("unlink", "rename", "fsync", "utime", "open", "stat", "pwrite")
 
 @contextmanager
 def at_call(number: int, happens: Callable[[], object], of: Callable[[], bool] = lambda: True) -> Iterator[list[bool]]:
-    """Let something happen just before the system call with this number, among the calls `of` somebody.
+    """Let something happen just before the system call with this number; only calls for which `of` holds count.
 
     The result says whether it did.
     """

@@ -193,7 +193,7 @@ def test_the_script_run_by_kafkas_own_command_sets_what_the_services_need_and_no
         check=True,
         timeout=500,
     )
-    # That these are needed, each of them, is what another test shows.
+    # Another test shows that each of these is needed.
     needed = {
         (f"User:{name}", _RESOURCES[each.resource], each.name, each.is_prefix, _OPERATIONS[each.operation])
         for name in SERVICES

@@ -75,7 +75,7 @@ def test_files_leave_once_they_are_delivered_and_keep_their_folders(
     assert all_rows(pipeline) == sorted(
         (rows("a", 0, 500) + rows("b", 0, 10) + rows("c", 0, 100)).splitlines(keepends=True)
     )
-    # Each is told once it is recorded, and nothing is told of what is not there any more.
+    # Each departure is logged once it is recorded, and nothing is logged about files that are gone.
     event = "source moved" if action == "move" else "source deleted"
     pipeline.wait_until(lambda: len(ingest.events(event)) == len(given), "all are told")
     # A new file has the name of one that has left.
@@ -124,7 +124,7 @@ def test_a_finite_run_ends_when_its_files_have_left(pipeline: Pipeline, folder: 
     if action == "move":
         done = files(folder.parent / "done")
         assert done.keys() == {name for number in range(8) for name in (f"{number}.csv", f"{number}~2.csv")}
-    # With nothing new, and with one file that is there no more.
+    # With nothing new, and with a file that is gone.
     pipeline.finish(*finite(pipeline, folder, after))
     pipeline.finish(pipeline.start("ingest", "--once", folder / "0.csv", AFTER_DELIVERY=after))
     typo = pipeline.start("ingest", "--once", folder / "none.csv", AFTER_DELIVERY=after)

@@ -48,7 +48,7 @@ def test_services_started_before_their_broker_go_to_work_when_it_comes(make_pipe
 def test_a_signal_after_the_broker_is_gone_ends_every_service_with_0_and_nothing_is_lost(
     own_kafka: LocalKafka, make_pipeline: MakePipeline, big_file: Path, record_property: RecordProperty
 ) -> None:
-    # Longer than by default, so that a busy machine is no reason for 75.
+    # Longer than the default, so that a busy machine does not cause exit code 75.
     settings = {"ONCE": "false", "EXIT_WHEN_DONE": "false", "DRAIN_DEADLINE_S": "15"}
     workload = Workload(make_pipeline(own_kafka.bootstrap), big_file, **settings)
     workload.wait_for_share("split", 0.2)

@@ -27,7 +27,7 @@ pytestmark = [
 
 SOONER = 12
 HEADER = b"Sex,Rings\n"
-# A row with a line break inside quotes whose rest does not come: by default, for a minute it may.
+# Half a row, cut at a line break inside quotes. By default, its other half may be a minute late.
 HALF = b'"M\n'
 
 
@@ -113,7 +113,7 @@ def test_the_disk_is_full_while_rows_wait(pipeline: Pipeline, watch: MakeWatched
     try:
         watched = watch(pipeline)
         sink = watched.services["sink"]
-        # What waits for a sink that is not at work is what it has last seen of it.
+        # While a sink is not at work, its figure for waiting rows is the last one that it saw.
         sink.send(signal.SIGSTOP)
         watched.append(b"M,1\n" * 200_000)
         split = watched.health["split"]

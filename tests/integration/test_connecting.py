@@ -235,7 +235,7 @@ def test_the_commands_name_the_topics_that_they_may_not_see(listeners: Listeners
     arguments = ["validate", str(tmp_path)] if command == "validate" else ["rejected", "list"]
     answer = run(arguments, listeners.sasl("SASL", TOPIC_PREFIX="hidden."))
     said = answer.stdout + answer.stderr
-    # Who may see none cannot know that the pipeline has those of receipts.
+    # A user who may see no topic cannot know that the pipeline has topics for receipts.
     further = ("shares", "receipts") if command == "validate" else ()
     for topic in ("rows", "categorized", "rejected", "schemas", "progress", "sources", *further):
         assert f"not allowed: Describe on Topic hidden.{topic}: grant it" in said

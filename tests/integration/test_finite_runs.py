@@ -140,7 +140,7 @@ def test_a_split_whose_name_was_mended_is_told_the_column_and_its_rows_are_not_s
     pipeline.finish(ingest, sink)
     [line] = split.events("cannot go on")
     assert 'no column S: did you mean " S" with other blanks, which is #2?' in line["reason"]
-    # What split begins with next says it before split has begun.
+    # The SPLIT_BY that split is given next says it even before split has begun.
     assert "split S is not in use" in replay(pipeline, "S", SPLIT_BY="#2")
     pipeline.finish(*behind(pipeline, "#2"))
     assert "In use: #2;" in replay(pipeline, "S")

@@ -142,7 +142,7 @@ async def test_no_transaction_begins_behind_one_that_is_not_carried_out(
     partition, consumed = places(pipeline)
     await leave_unmarked(pipeline, partition, consumed)
     async with open_producer(pipeline) as successor:
-        # It has not taken over, and commits elsewhere: so the offset is still without its marker behind its commit.
+        # It has not taken over and commits elsewhere, so the offset still has no marker after that commit.
         transactions = Transactions(successor, [], consumed)
         outbox = transactions.outbox()
         outbox.put(f"{pipeline.prefix}progress", 0, b"key", b"value")

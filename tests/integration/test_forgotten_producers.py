@@ -41,7 +41,7 @@ def test_sources_after_a_long_pause_are_delivered_once_although_all_producers_ar
     transactions = Observer(pipeline.bootstrap, "")
 
     def all_are_forgotten() -> bool:
-        # Of a producer that is forgotten, an empty value is left.
+        # A forgotten producer leaves an empty value.
         latest = {record.key: record.value for record in transactions.records("__transaction_state")}
         return bool(latest) and not any(latest.values())
 

@@ -14,7 +14,7 @@ _TIMEOUT_MS = 10_000
 
 
 async def open_transaction(pipeline: Pipeline) -> AIOKafkaProducer:
-    """What an ingest of standard input leaves that is frozen or killed in the middle of a transaction."""
+    """What an ingest of standard input leaves if it is frozen or killed in the middle of a transaction."""
     producer = AIOKafkaProducer(
         bootstrap_servers=pipeline.bootstrap,
         transactional_id=f"{pipeline.prefix}ingest-stdin",

@@ -67,7 +67,7 @@ def test_a_mended_setting_refuses_what_was_begun_and_reads_the_others_with_it(pi
     assert lines[b"S;v"] == [b"M;1", b"F;2", b"M;3"]
     assert lines[b"fresh;n"] == [b"a;1", b"b;2"]
     assert rejected.read_bytes() in files.values()
-    # What was rejected before is told, and not to be mended any more.
+    # rejected.csv still lists the earlier rejections, but they can no longer be mended.
     assert len(list(csv.DictReader(files["rejected.csv"].decode().splitlines()))) == 2
     assert len(command(pipeline, "rejected", "show").stdout.splitlines()) == 1
 

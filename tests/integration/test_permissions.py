@@ -91,14 +91,14 @@ def test_one_that_is_taken_away_from_a_running_service_is_named(
     service = start(allowed, listeners, name)
     allowed.wait_until(lambda: service.events("ready"), "ready", 90)
     if name == "ingest" and missing == (TOPIC, READ):
-        # It reads when it begins, and whether its commits are carried out, only.
+        # It only reads when it begins, and to see whether its commits are carried out.
         other = start(allowed, listeners, "ingest")
         allowed.wait_until(lambda: other.events("ready"), "ready", 90)
     forbid(allowed, *missing)
     if name == "ingest" and missing == (TOPIC, READ):
         assert other.stop()[0] == 0
-    # Read on a topic includes Describe, which the watch over the topics may be the first to lack.
-    # sink asks for what split has committed, too.
+    # Read on a topic includes Describe, and the watch over the topics may be the first to lack it.
+    # sink also asks what split has committed.
     groups = f"Read on Group {allowed.prefix}({'split|sink' if name == 'sink' else name})"
     told = "(Read|Describe) on Topic " if missing[0] is TOPIC else groups
     reasons = refused(service)

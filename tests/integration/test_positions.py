@@ -35,7 +35,7 @@ def check_refused(pipeline: Pipeline, where: str, split_by: str = "Sex") -> None
 def test_a_position_of_one_partition_that_is_deleted_is_refused(pipeline: Pipeline) -> None:
     pipeline.run(ABALONE_FILE, "Sex")
     points = committed(pipeline)
-    # Those without a row have one as well: only so is it known that one lacks.
+    # Partitions without a row have a position too; otherwise nothing would show that one is missing.
     assert [point.partition for point in points] == list(range(6))
     fullest = max(points, key=lambda point: point.offset)
     forget(pipeline, fullest.partition)

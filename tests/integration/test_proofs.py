@@ -80,7 +80,7 @@ def test_each_of_them_can_be_left_out(pipeline: Pipeline, tmp_path: Path, proofs
     pipeline.run(tmp_path / "a.csv", "*", PROOFS=proofs)
     assert left(pipeline) == names
     assert not (pipeline.output / "_receipts").exists()
-    # Whoever waits for the record does not depend on files.
+    # A consumer that waits for the record does not depend on files.
     [record] = pipeline.observer.records("receipts")
     assert json.loads(record.value)["rows"] == 2
 

@@ -282,7 +282,7 @@ def test_another_output_folder_has_receipts_of_its_own(pipeline: Pipeline, tmp_p
     second = json.loads(receipt_path(other, source).read_bytes())
     assert second["folder"] != first["folder"]
     assert second["splits"] == first["splits"]
-    # Whoever reads the records acts on those of the latest folder; the receipts in the first one stay.
+    # A reader of the records acts on those of the latest folder; the receipts in the first folder stay.
     values = [record.value for record in pipeline.observer.records("receipts")]
     assert [json.loads(value) if value else None for value in values] == [first, None, second]
 

@@ -19,7 +19,7 @@ def test_records_are_no_older_than_their_rows_however_long_none_came(pipeline: P
     size = len(b"Sex,Rings\nM,1\n")
     pipeline.wait_until(lambda: pipeline.output_size() > 2 * size, "the first rows are in their files")
     ends = {topic: pipeline.observer.ends(topic) for topic in TOPICS}
-    # From here on each service has what it will send next, and nothing in it yet.
+    # From here on each service has begun what it will send next, and has put nothing into it yet.
     written_ms = int(time.time() * 1000)
     with source.open("ab") as file:
         file.write(b"M,2\nI,none\n")

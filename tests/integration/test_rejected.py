@@ -86,7 +86,7 @@ def test_ingest_stops_once_too_many_are_rejected_and_goes_on_when_more_may_be(
         assert ingest.wait_for_exit() == 1
         [error] = ingest.events("cannot go on")
         assert "records were rejected, MAX_REJECTED is 0.5%: look at the reasons in rejected.csv" in error["reason"]
-    # Whoever is told of them finds them.
+    # Anyone who follows that message finds the rejections.
     pipeline.wait_until((pipeline.output / "rejected.csv").exists, "rejections are written")
     pipeline.finish(pipeline.start("ingest", "--once", source, MAX_REJECTED="50"))
     rows = b"".join(b"M,%d,1\n" % n for n in range(5_000) if n % 100)

@@ -225,7 +225,7 @@ def test_replays_at_the_same_time_send_each_row_once_and_tell_who_goes_on(
     replays.append(begin_replay(pipeline))
     told = [process.communicate(timeout=180) for process in replays]
     codes = [process.returncode for process in replays]
-    # Who came last has done all that was left; who was before is done too, or told of it.
+    # The last replay has done all that was left; an earlier one is done too, or was told of the other.
     assert 0 in codes, told
     for code, (out, err) in zip(codes, told, strict=True):
         assert code == 0 or (code == 1 and b"another replay has begun, and goes on with the rest" in err), (out, err)

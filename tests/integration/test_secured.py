@@ -49,7 +49,7 @@ def test_rows_pass_by_each_way_to_prove_a_user_and_no_secret_is_logged(
     pipeline.check_files(expected_files(source.read_bytes(), [ABALONE["Sex"]]))
     for service in services:
         log = service.log()
-        # What is logged at all of the proof of who the user is: that the library's own lines are looked at.
+        # The only trace of authentication in a log: finding it shows that the library's own lines are searched too.
         assert mechanism == "SSL" or "SaslAuthenticateRequest" in log
         assert secrets_in(log, secured, service.name) == []
 

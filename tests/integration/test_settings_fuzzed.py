@@ -93,7 +93,7 @@ def read(model: type[ServiceSettings], environment: dict[str, str]) -> str:
     needed = {"INPUT": "in", "SPLIT_BY": "Sex"}
     environment = {name: value for name, value in (needed | environment).items() if name not in os.environ or value}
     kept = {name: value for name, value in os.environ.items() if name.lower() not in NAMES}
-    # As the environment gives them: what cannot be in it, cannot come.
+    # As an environment gives them: a value that it cannot hold never reaches a service.
     usable = {name: value for name, value in environment.items() if _fits(value)}
     with patch.dict(os.environ, kept | usable, clear=True):
         try:

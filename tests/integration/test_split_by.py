@@ -61,7 +61,7 @@ def test_a_new_split_is_filled_from_the_beginning_and_nothing_else_is_repeated(p
     assert said(split, "new") == ["Rings", "all"]
     records = pipeline.observer.records("categorized")
     ends = [json.loads(record.value) for record in records if record.headers.get("nacre") == b"ended/2"]
-    # Once in each partition for those that were there, and once for those that are new.
+    # Once in each partition for the old splits, and once for the new ones.
     told = Counter(tuple(end["splits"]) for end in ends)
     assert told == dict.fromkeys([("Sex",), ("Rings", "all")], len(pipeline.observer.partitions("categorized")))
     # And goes on with the others.

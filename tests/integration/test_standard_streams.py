@@ -74,10 +74,10 @@ def test_an_error_keeps_its_exit_code(streams: str) -> None:
 
 
 def take_terminal() -> None:
-    """Be the first of a session with the terminal that is the standard input, as a shell is."""
+    """Lead a session whose terminal is the standard input, as a shell does."""
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # Not as what started the tests may have it.
+    # Whatever started the tests may have set it otherwise.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

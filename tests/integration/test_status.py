@@ -165,7 +165,7 @@ def test_rows_that_wait_for_a_split_that_is_gone_are_counted_exactly(pipeline: P
 
 def test_a_sink_that_stands_still_is_stalled_and_goes_on_by_itself(pipeline: Pipeline, tmp_path: Path) -> None:
     source = tmp_path / "in.csv"
-    # The group counts it as there for so long.
+    # The group keeps the stopped sink as a member for this long.
     services = begin(pipeline, source, SESSION_TIMEOUT_S="60")
     services["sink"].send(signal.SIGSTOP)
     append(source, 1_000)

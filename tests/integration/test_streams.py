@@ -83,7 +83,7 @@ def test_nothing_is_read_before_the_first_commit_so_another_session_reads_it(pip
         stream.pipe.close()
         pipeline.finish(*pipeline.services)
     pipeline.check_files({"all.csv": FIRST})
-    # Of a second one, nobody would ever hear whether it has ended.
+    # If there were a second source, its end would never be known.
     assert len(sources_of(stream.ingest)) == 1
 
 

@@ -111,7 +111,7 @@ def test_the_services_do_what_was_told(pipeline: Pipeline, mixed: Path, row_form
             for answer in (told, again)
         )
         assert [before.split()[1], before.split()[3]] == [str(folders[name]), str(refused)]
-        # In which order ingest comes upon new schemas is known only when it has.
+        # The order in which ingest meets new schemas is known only afterwards.
         assert set(map(without_number, named_files(before))) <= set(map(without_number, files))
         assert named_files(after) <= set(files)
     for row in rejected:
@@ -121,7 +121,7 @@ def test_the_services_do_what_was_told(pipeline: Pipeline, mixed: Path, row_form
     [bad] = [line for line in lines_of(told) if "cannot be read and would be rejected" in line]
     assert bad.startswith(f"✗ {sum(not row['split'] for row in rejected)} of ")
 
-    # What an earlier run has left is known, and nothing has come of asking.
+    # validate knows what an earlier run has left, and asking has created nothing.
     assert "which may be in another order" in told.stdout
     assert "which may be in another order" not in again.stdout
     assert again.stdout.count("known from an earlier run") == 3

@@ -184,7 +184,7 @@ def test_progress_created_again_while_partitions_move_begins_no_source_anew(pipe
     pipeline.wait_for_files(EXPECTED)
     delete(pipeline, "progress")
     create(pipeline, "progress")
-    # Its partitions go to the other at once, who reads of none of them how far it had come.
+    # Its partitions move at once to the other ingest, which reads no progress for any of them.
     another.stop()
     for service in services:
         [reason] = refusals(service)
@@ -320,7 +320,7 @@ def test_progress_that_expires_while_ingest_runs_begins_no_source_again(pipeline
     for service in (*ingests, split, sink):
         pipeline.wait_for_event(service, "ready")
     pipeline.wait_for_files(EXPECTED)
-    # Those that run notice the policy in time; the records may be gone before all the same.
+    # Running services notice the policy in time, but the records may be gone even before that.
     alter(pipeline, "progress", "cleanup.policy", "delete")
     expire(pipeline, "progress")
     alter(pipeline, "progress", "cleanup.policy", "compact")
@@ -430,7 +430,7 @@ def test_a_finite_sink_does_not_take_what_another_folder_has_for_its_own(pipelin
     first = pipeline.start("sink", **ALL)
     pipeline.wait_for_event(first, "ready")
     elsewhere = pipeline.folder / "elsewhere"
-    # It would be refused after that; long before, the first is done.
+    # It would be refused after that time; the first is done long before.
     second = pipeline.start("sink", **(ALL | {"OUTPUT_DIR": str(elsewhere), "SESSION_TIMEOUT_S": "60"}))
     pipeline.wait_until(
         lambda: any("it waits until they are gone" in event["reason"] for event in second.events("not ready")),

@@ -32,7 +32,7 @@ def watched(folder: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -
 
 @pytest.fixture
 def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever would look again interrupts it."""
+    """Interrupt the watch where it would look again."""
 
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
