@@ -1,4 +1,4 @@
-"""Who does the work of `benchmarks.throughput`: Nacre, by its settings, and the peers."""
+"""The contenders of `benchmarks.throughput`: Nacre in several configurations, and the peers."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -50,13 +50,13 @@ Command = Callable[[str, Run], tuple[list[str], dict[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Somebody at the work.
+    """One participant: Nacre in some configuration, or a peer.
 
-    `topics` are those that have to be there, with their partitions; `files` is where the categories' files are. `share`
-    of the rows is less for who is slow, and more for who is slow at first, or so fast that a start's noise would show.
-    What all its rows take is compared with what `part` of them take: more of them for who is slow at first, and the
-    fewest there are (0) for who is so slow that its start costs more than its rows. `is_brief`: one round shows enough
-    of it. `starts`: its start is measured by itself, unless another's is the same, or it takes long.
+    `topics` have to exist beforehand, with these numbers of partitions; `files` is where it puts the category files. It
+    gets a `share` of the rows: fewer if it is slow, more if it is slow at first, or so fast that the noise of a start
+    would show. The time for all its rows is compared with the time for a `part` of them: a larger part if it is slow at
+    first, and 0, the fewest rows, if it is so slow that its start costs more than its rows. `is_brief`: one round shows
+    enough. `starts`: its start is measured by itself, unless it is the same as another's, or takes long.
     """
 
     name: str
@@ -137,9 +137,9 @@ CONTENDERS = (
         language=compiled.GO,
     ),
     Contender("rust (librdkafka)", by_hand(compiled.RUST), _TOPICS, share=4.2, language=compiled.RUST),
-    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=3.0, is_brief=True, starts=False),
-    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=3.0, is_brief=True, starts=False),
-    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.78),
+    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=4.2, is_brief=True, starts=False),
+    Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=4.2, starts=False),
+    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.85),
     Contender(
         "confluent-kafka, zstd",
         peer("confluent_loops", "--compression", "zstd"),

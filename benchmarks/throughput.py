@@ -3,16 +3,18 @@
 The work: N abalone rows, one CSV file → Kafka → split by Sex → a CSV file for each, exactly once. Each stage alone,
 then all three at once, by processes that end when all is done. The output is compared with a filter over the input.
 
-They take turns. A figure is rows per second of the time that all rows take more than a part of them does: what a
-process needs to start and to end does not count, also where stages start at once and the first is at work while another
-waits. How many rows of N a contender does, and which part, is in `benchmarks/contenders.py`. The table says the median
-of the rounds, the slowest and the fastest; those that are brief have one round. Others say processor time, the broker's
-beside their own, memory, and what a start takes. All of it is also written to benchmarks/results/throughput.json, with
-what each run took. A name is a contender's, or how it begins.
+They take turns. Each does a part of the rows and all of them, and its rate is the rows that all are more by the time
+that they take longer (`benchmarks/rates.py`): what a process needs to start and to end does not count, also where
+stages start at once and the first is at work while another waits. How many rows of N a contender does, and which part,
+is in `benchmarks/contenders.py`. The table says the median of the rounds, the slowest and the fastest; those that are
+brief have one round. Others say processor time, the broker's beside their own, memory, and what a start takes. All of
+it is also written to benchmarks/results/throughput.json, with what each run took. A name is a contender's, or how it
+begins.
 """
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
@@ -27,6 +29,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.contenders import ALL, CONTENDERS, STAGES, Contender, Run, Work, make_work
 from benchmarks.peers import compiled
+from benchmarks.rates import Rounds, cost_of, is_lost_in_noise, rates_of
 from benchmarks.spending import Broker, Spent, run_to_end
 from ops.kafka.local import LocalKafka
 
@@ -64,6 +67,8 @@ def measure(contender: Contender, kafka: LocalKafka, folder: Path, work: Work, l
     for way in ((STAGES, "alone"), ((ALL,), "together")):
         stages, name = way
         run = Run(kafka.bootstrap, f"{label}-{name}.", work, folder / f"{label}-{name}")
+        # Otherwise what was written before would be written back at the cost of this run.
+        os.sync()
         make_topics(kafka, {run.prefix + topic: partitions for topic, partitions in contender.topics.items()})
         for stage in stages:
             before_s = broker.cpu_s()
@@ -82,7 +87,7 @@ def sizes_of(contender: Contender, rows: int) -> tuple[int, int]:
 
 
 def make_topics(kafka: LocalKafka, topics: Mapping[str, int]) -> None:
-    """Topics for who makes none, with their partitions."""
+    """Create topics, with their partitions, for a contender that creates none."""
     if topics:
         admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
         for done in admin.create_topics([NewTopic(name, count, 1) for name, count in topics.items()]).values():
@@ -90,33 +95,15 @@ def make_topics(kafka: LocalKafka, topics: Mapping[str, int]) -> None:
 
 
 def remove_topics(kafka: LocalKafka, label: str) -> None:
-    """What is measured next is not to wait for this disk."""
+    """Remove the topics of a measurement, so that the next one does not wait for the disk."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
     names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(label)]
     for done in admin.delete_topics(names).values():
         done.result()
 
 
-# What a contender took, by stage, by rows, in each round.
-Found = Mapping[str, Mapping[int, Sequence[Spent]]]
-
-
-def rates_of(found: Mapping[int, Sequence[Spent]]) -> list[float]:
-    """Rows per second of each round, from what a part of the rows took and what all did."""
-    part, whole = sorted(found)[-2:]
-    part_s = statistics.median(spent.took_s for spent in found[part])
-    return [(whole - part) / (spent.took_s - part_s) for spent in found[whole]]
-
-
-def cost_of(found: Mapping[int, Sequence[Spent]]) -> tuple[float, float]:
-    """A core's seconds for a million rows, of the processes and of the broker, in the median of the rounds."""
-    part, whole = sorted(found)[-2:]
-    per_million = 1e6 / (whole - part)
-
-    def more(of: Callable[[Spent], float]) -> float:
-        return statistics.median(map(of, found[whole])) - statistics.median(map(of, found[part]))
-
-    return more(lambda spent: spent.cpu_s) * per_million, more(lambda spent: spent.broker_s) * per_million
+# What a contender took, by stage.
+Found = Mapping[str, Rounds]
 
 
 def table(title: str, names: Iterable[str], cell: Callable[[str, str], str]) -> str:
@@ -132,18 +119,21 @@ def shown(results: Mapping[str, Found]) -> str:
     rates = {name: {stage: rates_of(each) for stage, each in found.items()} for name, found in results.items()}
 
     def ratio(name: str, stage: str) -> str:
-        ours, theirs = rates["nacre, json" if "json" in name else "nacre"][stage], rates[name][stage]
-        return _LOST if min(theirs) <= 0 else f"{statistics.median(ours) / statistics.median(theirs):.2f} x"
+        ours = "nacre, json" if "json" in name else "nacre"
+        if any(is_lost_in_noise(results[each][stage]) for each in (ours, name)):
+            return _LOST
+        return f"{statistics.median(rates[ours][stage]) / statistics.median(rates[name][stage]):.2f} x"
 
     def rate(name: str, stage: str) -> str:
         each = rates[name][stage]
-        if min(each) <= 0:
+        if is_lost_in_noise(results[name][stage]):
             return _LOST
         spread = f" ({min(each):,.0f} to {max(each):,.0f})" if len(each) > 1 else ""
         return f"{statistics.median(each):,.0f}{spread}"
 
     def cost(name: str, stage: str) -> str:
-        return "{:.2f} + {:.2f}".format(*cost_of(results[name][stage]))
+        own_s, broker_s = cost_of(results[name][stage])
+        return _LOST if min(own_s, broker_s) < 0 else f"{own_s:.2f} + {broker_s:.2f}"
 
     def memory(name: str, stage: str) -> str:
         found = results[name][stage]
@@ -196,11 +186,11 @@ def main() -> int:
         # A broker's first million rows cost more than all later ones.
         measure(contenders[0], kafka, folder, works[sizes[contenders[0].name][0]], "warm")
         for turn in range(asked.rounds):
-            for number, contender in enumerate(contenders[turn:] + contenders[:turn]):
+            # Every second round goes the other way, so that a contender does not always follow the same one.
+            for number, contender in enumerate(contenders[:: -1 if turn % 2 else 1]):
                 if turn and contender.is_brief:
                     continue
-                # A start is measured once: it varies little.
-                starts = {_FEW_ROWS} if contender.starts and turn == 0 else set()
+                starts = {_FEW_ROWS} if contender.starts else set()
                 for rows in sorted(starts | set(sizes[contender.name])):
                     measured = measure(contender, kafka, folder, works[rows], f"{turn}-{number}-{rows}")
                     for what, spent in measured.items():
@@ -208,7 +198,7 @@ def main() -> int:
                         sys.stderr.write(f"{contender.name}, {what}: {rows:,} rows in {spent.took_s:.2f} s\n")
     sys.stdout.write(shown(results))
     if asked.only:
-        # What the plots are drawn from is of all of them.
+        # The plots show all contenders, so the results of a few are not written.
         return 0
     rates = {name: {what: rates_of(each) for what, each in found.items()} for name, found in results.items()}
     _RESULTS.parent.mkdir(exist_ok=True)
