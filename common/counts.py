@@ -50,10 +50,10 @@ class RowCounts(Struct):
 
 
 class PartitionCounts(Struct):
-    """What of a partition's work is not done, as its task saw it last.
+    """The work of a partition that is not done, as its task last saw it.
 
-    `lag_rows`: records behind its position. `unsafe_since_ms`: when the oldest row was read that sink has and that is
-    not safe yet, in ms since 1970; 0 if there is none. `source_bytes`: how much is read of the files under way, and how
+    `lag_rows`: records behind its position. `unsafe_since_ms`: when the oldest row that sink has and that is not safe
+    yet was read, in ms since 1970; 0 if there is none. `source_bytes`: how much is read of the files under way, and how
     large they are; it may be called from any thread.
     """
 

@@ -98,10 +98,10 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
 
 
 class Shared(Generic[T]):
-    """A question that several ask at about the same time, each of whom needs an answer to a question put after that.
+    """A question that several callers ask at about the same time; each needs an answer that is newer than its call.
 
-    While one is under way, all who come share the next. Its error is raised to all of them. It ends when nobody waits
-    for its answer any more.
+    While one question is under way, all new callers share the next. Its error is raised to all of them. It is cancelled
+    when nobody waits for its answer any more.
     """
 
     def __init__(self, ask: Callable[[], Awaitable[T]]) -> None:
@@ -119,7 +119,7 @@ class Shared(Generic[T]):
         question = self._next
         self._waiting[question] += 1
         try:
-            # Who is cancelled leaves the others their answer.
+            # A caller that is cancelled must not cancel the answer of the others.
             return await asyncio.shield(question)
         finally:
             self._waiting[question] -= 1

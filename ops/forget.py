@@ -1,8 +1,8 @@
 """`nacre forget SOURCE …`: drop what is kept of sources that are gone: their tallies, shares and receipts.
 
 Rows, files and what ingest has read stay. The tallies go to a sum over all forgotten sources, so that the ledgers still
-account for every row in the files. Each step can be done again: after a kill, run the command once more. Kafka's
-records go first, because by what is left in the output folder that run knows the source.
+account for every row in the files. Each step can be repeated: after a kill, run the command once more. Kafka's records
+go first, because that second run knows the source by what is left of it in the output folder.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Which pipeline it is that is looked at."""
+"""Which pipeline a command looks at."""
 
 from common.settings import ServiceSettings
 

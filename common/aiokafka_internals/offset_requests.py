@@ -19,7 +19,7 @@ _DEADLINE_MS = 40_000
 async def find_written_end(consumer: AIOKafkaConsumer, partition: TopicPartition) -> int:
     """Where a partition ends, with open transactions that the consumer does not see.
 
-    aiokafka asks a consumer of committed records only for the end of what no open transaction keeps it from seeing.
+    For a consumer of committed records, aiokafka only asks where the records before the first open transaction end.
     """
     # The copy shares the fetcher's other state, which this question does not change.
     asking = copy(consumer._fetcher)  # noqa: SLF001 - nothing else asks

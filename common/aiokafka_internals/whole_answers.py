@@ -25,7 +25,7 @@ def read_whole_answers() -> None:
 
 
 class WholeAnswers(AIOKafkaProtocol):  # type: ignore[misc]  # aiokafka has no types
-    """Keeps what comes in the pieces in which it comes, until as much is there as is awaited."""
+    """Keeps data in the pieces in which it arrives, until as much as is awaited is there."""
 
     def __init__(self, closed: "asyncio.Future[None]", reader: asyncio.StreamReader, **named: Any) -> None:
         super().__init__(closed, reader, **named)

@@ -44,8 +44,8 @@ _FETCH_BYTES = 2**20
 # By then a member has ended what it had under way. Shorter than a request's timeout, because a join is a request that
 # waits for the others.
 _REBALANCE_TIMEOUT_MS = 6_000
-# A member counts as dead once so many heartbeats in a row are lost. With the answer to one it also learns that others
-# want to join. Were it to ask less often than the group waits for it, it would be left out, and then leave out others.
+# A member counts as dead once this many heartbeats in a row are lost. The answer to one also tells it that others want
+# to join: if it asked less often than the group waits for it, it would be left out, and then leave out others.
 _HEARTBEATS = 4
 _STOP_DEADLINE_S = 1.5
 # As aiokafka does.

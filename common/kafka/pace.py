@@ -50,7 +50,7 @@ class Pace:
 
 
 def next_most_bytes(most_bytes: int, size: int, took_s: float, timeout_s: float) -> int:
-    """How large the next transaction may be, after one of this size that took so long of the time that it had.
+    """How large the next transaction may be, after one of this size that took this much of its timeout.
 
     Over a slow network a large one would be aborted each time. That a small one was quick says nothing of a large one.
     """

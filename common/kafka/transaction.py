@@ -37,7 +37,7 @@ NewRecord = tuple[bytes | None, bytes, Headers]
 class Outbox:
     """The record batches of a future transaction, in their order per partition. `size` is in bytes.
 
-    `rows` counts what they hold, as those who fill it say.
+    `rows` counts the rows in them, as reported by the code that puts them.
     """
 
     def __init__(self, new_batch: Callable[[], NewBatch]) -> None:

@@ -113,7 +113,7 @@ _FIRST = {
 def encode_control(control: Control, version: int = NEWEST) -> tuple[bytes, Headers]:
     """Value and headers of a control record."""
     fields: dict[str, Any] = to_builtins(control, builtin_types=(bytes,))
-    # What stands for nothing is left out: it does in nearly every mark, and the first split knew no field `split`.
+    # Empty values are left out: nearly every mark has some, and the first version of split knew no field `split`.
     left_out = {name for name in _OPTIONAL if not fields.get(name)}
     if version == 1:
         left_out |= fields.keys() - _FIRST[type(control)]

@@ -108,7 +108,7 @@ def decode_receipt(value: bytes) -> Receipt:
 
 
 def fingerprint(value: bytes) -> bytes:
-    """A part of what `encode_receipt` wrote that is equal for receipts that say the same, also of other versions."""
+    """A digest of what `encode_receipt` wrote: equal for receipts that say the same, even from other versions."""
     # The last field is that version.
     return blake2b(value.rpartition(b'"nacre":')[0], digest_size=16).digest()
 

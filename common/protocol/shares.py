@@ -56,9 +56,9 @@ Tallies = Mapping[Counted, Tally]
 
 
 class Times(Struct, frozen=True):
-    """Of the rows up to an end, and of replays: how many had which latency, by bucket, and when the last was durable.
+    """The latencies of the rows up to an end and of replays, by bucket, and when the last row was durable.
 
-    That is in ms since 1970.
+    `safe_ms` is in ms since 1970.
     """
 
     latencies: Mapping[int, int] = field(default_factory=dict)

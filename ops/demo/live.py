@@ -53,7 +53,7 @@ class LiveView(TopApp):
 
     @property
     def own_keys(self) -> str:
-        """How often what was killed."""
+        """The key that kills, and how often each service was killed."""
         return "" if self._killer is None else f"k kill -9 ({self._killer.counts})"
 
     def on_mount(self) -> None:

@@ -8,7 +8,7 @@ _FOLDER = files("ops.pages") / "static"
 
 
 class Vendored(Struct, frozen=True):
-    """A file of others that is kept here unchanged: the package and version it is from, and what it has to be."""
+    """A third party's file, kept here unchanged: the package and version it is from, and its expected SHA-256."""
 
     name: str
     package: str

@@ -1,10 +1,9 @@
 """How many rows there are between two offsets of a partition.
 
-Offsets do not say so: transaction markers, marks and ends of sources take offsets too, and at rest such a marker is the
-last that a partition has. What is left behind a position is therefore read, up to a limit for each look, and at least
-once in each partition whose first row is not known; of more than that the number is an estimate, by the share of rows
-in what was read. A position that stands still is counted on from one look to the next, so that its number becomes
-exact.
+Offsets alone do not tell: transaction markers, marks and ends of sources take offsets too, and a partition at rest ends
+with such a marker. So the records after a position are read, up to a limit for each look, and at least once in each
+partition whose first row is not known. Beyond the limit the number is an estimate, from the share of rows in what was
+read. If a position stands still, the next look counts on from where this one stopped, until the number is exact.
 """
 
 from collections.abc import Mapping
@@ -42,7 +41,7 @@ class _Count(Struct):
 
 
 class RowCounter:
-    """Counts the rows of some partitions. `row_share`: of the offsets that were read last, so many are rows'."""
+    """Counts the rows of some partitions. `row_share` is the share of rows among the offsets that were read last."""
 
     def __init__(self, rejected: str) -> None:
         self._rejected = rejected

@@ -101,8 +101,8 @@ class Observer:
         admin, reader = self._clients.admin, self._clients.reader
         existing = await self._find_topics(admin)
         ids = {name: topic.id for name, topic in existing.items()}
-        # Before what was read, which then is no less than what is safe, however long the disk takes. Paces divide by
-        # the time between two looks: all that they are of is read right beside its moment.
+        # First, so that the rows read are never fewer than those safe, however long the disk takes. Paces divide by the
+        # time between two looks, so everything that they measure is read right next to the look's own time.
         written = await self._ledgers.read(
             lambda: self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), None
         )

@@ -23,7 +23,7 @@ from ops.status.observing import NotBegunError, Observer
 # The first look reads compacted topics from their beginning.
 FIRST_DEADLINE_S = 60.0
 _DEADLINE_S = 10.0
-# So many times as long as a look takes of a core, nothing is done: looking takes at most 5 %.
+# After a look, rest for this many times the processor time that it took: looking takes at most 5 % of a core.
 _REST = 19
 
 

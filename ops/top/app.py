@@ -192,7 +192,7 @@ class TopApp(App[str]):
         self._foot.update(self._foot_line(width))
 
     def _tick(self) -> None:
-        """The age of figures goes on while none come, and the head is another one once they are old."""
+        """Update the age of the figures while none come, and redraw the head once they are old."""
         if self.screen_stack and self.screen.has_class("old") != (self._view is not None and bool(self._why_old())):
             self._redraw()
         else:

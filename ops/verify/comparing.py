@@ -73,7 +73,7 @@ class Comparison:
         streams = spool.streams(key)
         numbers = list(streams)
         allowed = Allowed() if ledger_split is None else self._task.others.allowed(ledger_split)
-        # With a single source it is known which rows a part had that is gone.
+        # With a single source, the rows of a part that is gone are known.
         is_single = len(streams) == 1 and allowed.is_nothing and self._task.is_ordered
         lines = self._lines.read(parts, schema, partial(self._rows_of, key, *numbers) if is_single else None)
         merged: Merged | None = None

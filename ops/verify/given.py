@@ -31,7 +31,7 @@ from services.ingest.files.finding import find_files, is_stream
 
 # Twice as long as MAX_ROW_BYTES can be.
 _LONGEST_REJECTION = 100_000_000
-# How the reason begins that stands for the code "late" where there are no codes.
+# The beginning of the reason that means the code "late" where there are no codes.
 _LATE_REASON = b"the rest of a row that was taken as ended"
 
 

@@ -29,7 +29,7 @@ class Task(Struct, frozen=True):
 
 
 class FileGroup(Struct):
-    """The files of one ledger and split, whose sums have to be the ledger's: what is of no given source in them.
+    """The files of one ledger and split. Their lines of no given source have to add up to the ledger's sums.
 
     `unread` are rows of files that are not compared line by line. `is_judged`: nothing keeps the sums from being
     compared. `first` is a line of no given source.

@@ -30,7 +30,7 @@ class ReportedFinding(Struct, frozen=True):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """As JSON has it, without what it does not have."""
+        """As JSON, without the fields that are empty."""
         return {name: value for name, value in to_builtins(self).items() if value}
 
 

@@ -29,12 +29,12 @@ CREATE TABLE blocks (key BLOB NOT NULL, stream INTEGER NOT NULL, records BLOB NO
 
 
 def row_digest(text: bytes) -> bytes:
-    """By which rows are compared."""
+    """The digest by which rows are compared."""
     return blake2b(text, digest_size=DIGEST_BYTES).digest()
 
 
 def rejection_digest(source: bytes, line: bytes, offset: bytes, split: bytes, code: bytes, raw: bytes) -> bytes:
-    """By which rejections are compared: by all but the words of their reasons."""
+    """The digest by which rejections are compared: it covers everything but the words of their reasons."""
     fields = source, line, offset, split, code, raw
     return row_digest(b"".join(b"%d:%b" % (len(each), each) for each in fields))
 

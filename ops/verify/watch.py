@@ -1,7 +1,7 @@
 """`nacre verify OUT --watch`: which sources are delivered, under way or stuck, by the ledgers and the sizes of files.
 
-A ledger does not have rows that are not safe yet. What is known of those of a source is how many they are, once its end
-has come to any ledger, and that they were read before that.
+A ledger does not have rows that are not safe yet. Once a source's end has come to any ledger, it is known how many
+of its rows are not safe, and that they were read before that.
 """
 
 import sys
@@ -41,7 +41,7 @@ class Survey(Struct):
 
     @property
     def exit_code(self) -> int:
-        """What is known of all of them: sums that do not add up are mended by no waiting."""
+        """The verdict on all of them: waiting does not mend sums that do not add up."""
         if any(each.standing is Standing.OFF for each in self.stuck):
             return DIFFERS
         is_all = (self.delivered or self.older) and not (self.under_way or self.stuck or self.unknown)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 LOCALHOST = "localhost"
 PAGE = "/"
-# It takes longer than the universe has to guess one of these.
+# Guessing one of these would take longer than the universe has existed.
 _LEAST_TOKEN = 16
 # They need no escape in an address, a cookie or a header.
 _TOKEN_SIGNS = frozenset(ascii_letters + digits + "-._~")
@@ -73,7 +73,7 @@ def is_local(host: str) -> bool:
 
 
 def names_of(host: str, machine: str, others: Iterable[str]) -> frozenset[str]:
-    """The names that a server goes by which listens at `host` of `machine`."""
+    """The names of a server that listens at `host` of `machine`."""
     own = {LOCALHOST, host, *others} if is_local(host) else {LOCALHOST, host, machine, *others}
     return frozenset(each.lower() for each in own if each)
 

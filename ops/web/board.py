@@ -1,4 +1,4 @@
-"""What all who look at the page are shown: one look at the pipeline serves any number of them."""
+"""What everyone who looks at the page is shown: one look at the pipeline serves any number of people."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from ops.status.source_figures import SourceFigures
 from ops.web.history import History, Point
 
-# So often a stream says something, so that a page learns that the server is gone, and the server that a page is.
+# Each stream sends something this often, so that a page notices when the server is gone, and the server when a page is.
 BEAT_S = 5.0
 _MS_PER_S = 1000
 

@@ -36,9 +36,9 @@ _PORT = 8090
 _MOST_PORT = 65_535
 _INTERVAL_S = 2.0
 _TOKEN_BYTES = 24
-# How often the server looks whether it shall end.
+# How often the server checks whether to end.
 _POLL_S = 0.2
-# So long an end waits for streams to be told of it.
+# How long the end waits for the streams to learn of it.
 _FAREWELL_S = 1.0
 _DESCRIPTION = """\
 Serve one page that shows the pipeline as it runs: the topology, rates, lag and verdict, files, categories, replicas,

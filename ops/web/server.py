@@ -65,7 +65,6 @@ class WebServer(BoundedServer):
 
     def __init__(self, family: socket.AddressFamily, address: Any, board: Board, access: Access) -> None:
         self.board = board
-        # How many streams there are.
         self.streams = 0
         self._streams_lock = threading.Lock()
         self.pages: Mapping[str, Callable[[str], Answer]] = {

@@ -16,7 +16,7 @@ _KEEP = "or set AFTER_DELIVERY=keep"
 
 
 def input_root(given: str) -> Path:
-    """The folder in which everything is that INPUT names: INPUT, its parent, or what precedes a glob's wildcards."""
+    """The folder that holds everything INPUT names: INPUT, its parent, or what precedes a glob's wildcards."""
     path = Path(given).absolute()
     if path.is_dir():
         return path

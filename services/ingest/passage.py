@@ -1,7 +1,7 @@
 """The way of delivered files out of INPUT: each step is recorded in the source's progress before it is taken.
 
 A file first gets a hidden name beside its own. If it has not changed after SETTLE_S it goes on, otherwise it is put
-back. Whatever a death interrupts, the next owner of the partition finds by the record and by what the disk shows.
+back. If a death interrupts a step, the next owner of the partition sees it from the record and from the disk.
 """
 
 import time

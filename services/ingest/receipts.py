@@ -20,7 +20,7 @@ _TIMEOUT_MS = 200
 
 
 class Taker(Protocol):
-    """Whoever wants the receipts of one partition's sources."""
+    """The receiver of the receipts of one partition's sources."""
 
     def begin(self) -> None:
         """All of them come again: until they have come, some may not count any more."""
@@ -72,7 +72,7 @@ class Receipts:
                         taker.catch_up()
 
     async def _begin(self, consumer: AIOKafkaConsumer) -> int:
-        """Read from the beginning; return the offset at which all is read that there is now."""
+        """Read from the beginning; return the offset at which everything that exists now has been read."""
         # Before the offsets are asked for: another partition may be taken up meanwhile.
         self._has_begun = True
         for taker in self._takers.values():

@@ -225,7 +225,7 @@ def _look_once(
         _drop_left(files, by_file, found_moved)
         moved = {file: each for file, each in found_moved.items() if file not in by_file}
         if unsettled := watch.renames.first_unsettled():
-            # What has the name of such a file now is named after it.
+            # A new file with such a name has to wait until the one that left the name is known.
             files = {
                 path: found
                 for path, found in files.items()
@@ -238,7 +238,7 @@ def _look_once(
 
 
 def _drop_left(files: dict[str, FoundFile], by_file: dict[str, str], moved: Mapping[str, Moved]) -> None:
-    """Drop what was listed and has left its name since: it is where it was seen to go, and others may be there now."""
+    """Drop listed files that have left their names since: it was seen where they went, and others may be there now."""
     left = {file: by_file[file] for file in moved.keys() & by_file.keys()}
     still = look_at({path: Path(files[path].path) for path in left.values()})
     for file, path in left.items():

@@ -31,7 +31,7 @@ from services.ingest.source import Source
 
 log = structlog.get_logger()
 
-# What another session would follow, were it not for what is read and gone.
+# Errors after which another session would begin, if what was read were not gone.
 _OUTAGES = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
 # Errors beside which the producer is well.
 _OF_SOURCE = (SourceError, TooManyRejectedError)
@@ -82,8 +82,8 @@ async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop:
         try:
             await reader.begin(stop)
             readiness.set_ready(())
-            # Nothing is read before this point: what a session that fails has read is gone for the next one. Behind it
-            # no outage may leave this function.
+            # Read nothing before this point: the next session could not read it again. After this point no outage may
+            # leave this function.
             failure = unsettled = await _failure_of(_take_all(reader, read_in_background(given), stop))
             if failure is None or isinstance(failure, _OF_SOURCE):
                 unsettled = await _failure_of(reader.leave())
@@ -115,7 +115,7 @@ async def _failure_of(doing: Awaitable[None]) -> Exception | None:
 def _find_loss(
     what: str, taken: Progress, left: Progress | None, failure: Exception | None, unsettled: Exception
 ) -> ServiceError | None:
-    """What to report once a stream is settled that failed while it was read, or else only at its end.
+    """What to report after a failed stream is settled; without a `failure` it failed only at its end.
 
     None if all of it is committed all the same.
     """

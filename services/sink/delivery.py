@@ -81,7 +81,7 @@ class Delivery:
         root, has_files = self._settings.output_dir, RECEIPTS in self._settings.proof_files
         async with open_reader(self._settings, "nacre-receipts") as reader:
             joined = await read_joined(reader, self._topics, self._folder)
-            # Before any is issued: who acts on receipts must not act on those of a folder that this pipeline has left.
+            # Before any is issued: whatever acts on receipts must not act on those of a folder that this pipeline left.
             await withdraw(self._sender, self._topics, joined)
             if has_files:
                 await restore_files(reader, self._topics, joined, root, stop)

@@ -17,7 +17,7 @@ from common.rows.schema import Dialect
 from services.sink.ledger.entries import REJECTED_KEY
 from services.sink.tallies.additions import Stretch
 
-# The keys of files that were made of rows' keys, and how long those may be: so much memory they take.
+# How many rows' keys are kept with their files' keys, and how long those may be: this bounds the memory.
 _MAX_KEPT_KEYS = 20_000
 _MAX_KEPT_KEY_BYTES = 256
 
@@ -28,7 +28,7 @@ _OPEN_ENDINGS = (b"", HALF_CRLF)
 class ValueRun(NamedTuple):
     """Values of records that share a line ending, None for their layout's, and where they come from, if that is known.
 
-    Of rejections it is not: each names its source itself.
+    For rejections it is not known: each names its own source.
     """
 
     eol: bytes | None

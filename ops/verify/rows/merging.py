@@ -5,8 +5,8 @@ row it equals. A line that no stream has next is one too many, and where several
 So the file is right if every stream is taken to its end, and what is too many equals what is too few as multisets (by
 sums of digests): each source's rows are there in its order, and nothing else. Memory holds one row of each stream.
 
-Where two sources have equal rows, nothing says whose a line is. An exchange that only that would show is not seen: two
-sources a, b and a, b in a file as a, b, b, a. Without equal rows this is exact.
+Where two sources have equal rows, nothing says which source a line is from. So an exchange that only this would show
+goes unnoticed: two sources a, b and a, b that are in a file as a, b, b, a. Without equal rows the comparison is exact.
 """
 
 from collections import Counter

@@ -61,8 +61,8 @@ class Wrong(Enum):
 def lines_of(chunks: Iterable[bytes], number: int = 1, longest: int = sys.maxsize, cut: int = 0) -> Iterator[Line]:
     """The lines of a file that comes in chunks, none of them empty; the first has this number.
 
-    A line that is longer than `longest` may be shortened, to more bytes than that behind the offset `cut`, up to which
-    it is held: there `cut_at` may cut it.
+    A line longer than `longest` may be shortened, but it keeps everything before the offset `cut`, where `cut_at` may
+    cut it, and more than `longest` bytes after that.
     """
     offset = 0
     held = PartialLine(longest)

@@ -30,10 +30,10 @@ class SourceChoice(NamedTuple):
 
 
 def match_names(files: Iterable[str], known: Iterable[str]) -> list[Claim]:
-    """The sources that each file may be, for those files that may be any; all are absolute paths, those of files too.
+    """The sources that each file may be, without the files that may be none. All names are absolute paths.
 
-    A file may be what has its own name as home, else what has a home that ends most like its own name. The claims that
-    are certain come first.
+    A file may be any source whose home is its own path, or else any whose home ends most like it. The claims that are
+    certain come first.
     """
     homes: dict[str, list[tuple[int, str]]] = {}
     for name in known:

@@ -98,7 +98,7 @@ def judge_file(progress: Progress, found: FoundFile, root: Path, folder: Path | 
 
 
 def sight(progress: Progress, departure: Departure) -> Sighting:
-    """Where a file on its way is, with one name: a second one is left where a renaming died between its two steps.
+    """Where a file on its way is. If a renaming died between its two steps and left two names, remove the hidden one.
 
     OSError if that cannot be seen.
     """
@@ -114,7 +114,7 @@ def sight(progress: Progress, departure: Departure) -> Sighting:
     # A device may have got another number, as after a restart of the machine.
     file = departure.file if is_reachable else ""
     is_at_target = target is not None and _holds(target, file, progress)
-    # Behind this stage a file that begins as this one did may be a new one, to which the inode was given again.
+    # After this stage a file that begins as this one did may be a new one that was given the same inode.
     is_at_path = _holds(path, file, progress, may_have_grown=departure.stage is DepartureStage.ASIDE)
     return Sighting(None, is_at_path, is_at_target, is_reachable)
 

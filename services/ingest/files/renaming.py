@@ -8,9 +8,9 @@ from pathlib import Path
 # From Linux' <fcntl.h> and <linux/fs.h>.
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
-# What a system, or a file system, says that does not know it.
+# The errors of a system, or a file system, that does not know it.
 _UNKNOWN = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
-# What says that a file cannot have a second name, or not by this user.
+# The errors that say that a file cannot have a second name, or that this user may not give it one.
 _NO_LINKS = {*_UNKNOWN, errno.EPERM, errno.EMLINK}
 
 _renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)

@@ -19,9 +19,8 @@ class FormerName(Struct, frozen=True):
 class Renames(Struct):
     """Files that were renamed out of the input, and files that no look has seen.
 
-    `former_names` are the names of the former, by where they are now; `unsettled` are the numbers of those of which it
-    is not known which files they are. `gone` are names of the input whose files were never seen and do not exist any
-    more.
+    `former_names` has, by its present path, the former name of each renamed file; `unsettled` has the numbers of those
+    that are not identified yet. `gone` are names of the input whose files were never seen and no longer exist.
     """
 
     is_input: Callable[[str], bool]
@@ -29,11 +28,10 @@ class Renames(Struct):
     unsettled: Collection[int] = ()
     gone: list[str] = field(default_factory=list)
     _new: set[str] = field(default_factory=set)
-    # Between the two events of a renaming, by the cookie that joins them; `_overdue` were so at the look before, too.
+    # Files between the two events of a renaming, by cookie; those in `_overdue` were there at the look before, too.
     _leaving: dict[int, FormerName] = field(default_factory=dict)
     _overdue: Collection[int] = ()
-    # The names of those that the look before has waited for: where one file after the other leaves, every other look
-    # does not wait.
+    # The names that the previous look waited for: if file after file leaves such a name, only every second look waits.
     _waited_for: Collection[str] = ()
     _count: int = 0
 
@@ -76,7 +74,7 @@ class Renames(Struct):
             self.gone.append(former.path)
 
     def first_unsettled(self) -> dict[str, int]:
-        """The names of the input that files have left which the next look has to find, with the first's number."""
+        """Names of the input whose former files the next look has to find, and the number of the first of each."""
         leaving = self._halfway()
         waiting = [former for former in self.former_names.values() if former.number in self.unsettled]
         by_number = sorted([*leaving, *waiting], key=lambda former: former.number, reverse=True)

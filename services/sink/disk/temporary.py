@@ -21,8 +21,8 @@ from services.sink.disk.output_root import OutputRoot
 def open_temporary(root: Path, tables: str) -> sqlite3.Connection:
     """Open a new database with these tables in an output folder. One thread after the other may use it. DiskError.
 
-    A transaction has begun that is never committed: so what fits into SQLite's cache is not written. What fails, or is
-    rolled back, leaves no database that could be used.
+    It has begun a transaction that is never committed, so nothing that fits into SQLite's cache is written to the disk.
+    After an error or a rollback the database cannot be used any more.
     """
     path = f"{TEMPORARY}{uuid.uuid4().hex}{UNDER_WAY}"
     with OutputRoot(root) as output, temporary_errors(root):

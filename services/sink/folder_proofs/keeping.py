@@ -82,7 +82,7 @@ class FolderProofs:
             await until_stopped(stop, self._concluded.wait(), timeout_s=_LOOK_INTERVAL_S)
 
     async def keep(self, partition: TopicPartition, stop: asyncio.Event) -> None:
-        """Write of the folder until `stop`, if this partition is that of `rejected`: one sink owns it."""
+        """Write the files about the folder until `stop`, if this partition is that of `rejected`: one sink owns it."""
         if not self._wanted or partition != self._rejected:
             return
         writer = FolderWriter(self._folder, self._wanted, self._registry)
@@ -150,7 +150,7 @@ class FolderProofs:
         return "" if await writer.run(self._mark, processed) else _OTHERS
 
     def _mark(self, processed: Processed) -> bool:
-        """Mark the run as a success, and log it: a rebalance may end the wait for the one, not what comes behind it."""
+        """Mark the run as a success, and log it, in one call: a rebalance may end the wait for it, but not the call."""
         content = encode_success(processed, self._folder.id, self._folder.nacre)
         if not write_in_place(self._root, SUCCESS, content, processed.moment_ns):
             return False

@@ -1,8 +1,8 @@
-"""What is written of the whole folder, in one step, and taken back before it would be wrong.
+"""The files about the whole folder: each is written in one step, and taken back before it would be wrong.
 
-Whoever writes creates a file under another name first, then reads the ledgers, and renames it at the end. Whoever
-takes back says so in its ledger first, and then removes both names. So what is to be taken back either is not renamed,
-because it is gone, or is removed after it was.
+The writer creates a file under another name first, then reads the ledgers, and renames the file at the end. A sink that
+takes files back says so in its ledger first, and then removes both names. So a file that has to be taken back is either
+gone before it can be renamed, or removed after it was.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Whether what a partition has in the folder is final, as its ledger says: then the whole folder can be written of.
+"""Whether a partition's files are final, as its ledger says: once all are, the files about the folder can be written.
 
 A finite run seals each partition at its end, when every row is durable and every file that is to be finished is in
 place. Before anything is appended to a sealed partition, what was written of its files is taken back.
@@ -73,7 +73,7 @@ class Seal:
 
     async def _lift(self, to: SealState) -> None:
         if self._state is SealState.SEALED:
-            # First: whoever writes of the folder now sees that, or finds its files removed.
+            # First: a sink that writes about the folder now either sees this state or finds its files removed.
             await self._enter(SealState.LIFTING)
         if self._state is SealState.LIFTING:
             await in_thread(self._thread, take_back, self._root, self._names)

@@ -44,7 +44,7 @@ class Folder(Struct, frozen=True):
 
 
 def find_unsealed(folder: Folder) -> tuple[str, SealState] | None:
-    """The first partition that is not final, by the name of its ledger, those before all that a service fills."""
+    """The first partition that is not final, by its ledger's name; those that a service fills come before others."""
     with _clear_errors(folder.root):
         states = [(seal_state_of(ledger), ledger.stem) for ledger in folder.ledgers]
     found = [(name, state) for state, name in states if state is not SealState.SEALED]
@@ -71,7 +71,7 @@ class FolderWriter:
             self._counts = counts
 
     async def write(self, *, is_final: bool) -> bool:
-        """Write of the files that are finished, and if everything is final also of those that are never finished.
+        """Write about the finished files and, if everything is final, also about those that are never finished.
 
         False if it was taken back meanwhile, or if not everything is final.
         """

@@ -31,7 +31,7 @@ def enter(
 ) -> list[Unshared]:
     """Add what a checkpoint up to `offset` has made durable, in the caller's transaction.
 
-    Return the sources that have ended, now or before, and of which that changes what is shared.
+    Return the sources that have ended, now or before, and whose shares change with it.
     """
     if not additions:
         # In format 1 there are no tables of tallies.

@@ -2,7 +2,7 @@
 
 The file comes first, then the record, which says up to which offset of `shares` the receipt was joined. A death between
 the two heals at the next start: both follow from the shares, and the sources that have a share behind that offset are
-joined again. What says the same as the receipt that is out is not issued.
+joined again. A receipt that says the same as the one already issued is not issued again.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ class Issuing:
         if self._has_files:
             receipts = {receipt_path(source): value for source, value, _ in found}
             await in_thread(self._thread, write_whole, self._root, receipts)
-        # Behind the files: whoever reads a record finds its file.
+        # After the files, so that a reader of a record finds its file.
         folder = self._makers.folder.encode()
         records = [
             (source.encode(), value, [(FOLDER, folder), (SHARES, b"%d" % joined.shares)])

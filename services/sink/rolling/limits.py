@@ -51,9 +51,9 @@ NOTHING_FINISHED = Rolling()
 
 
 class Due(Struct, frozen=True):
-    """The files that were begun, or last added to, by the one time or after the other (seconds since 1970).
+    """The files that were begun, or last added to, by one time or after a later one (seconds since 1970).
 
-    Of those after it, the clock says nothing: to wait until it is there could take for ever.
+    Files after the later time are ahead of the clock: waiting until it gets there could take for ever.
     """
 
     begun_by: float

@@ -12,8 +12,8 @@ from common.rows.tally import NOTHING, Tally
 from services.sink.tallies.additions import MOST_NAMED, Additions
 from services.sink.tallies.latencies import added, counted
 
-# Of one source, that are shared at once. Every partition gets every end, so what all have passed is among the latest of
-# those that one has: others come only as fast as those that are left out did.
+# How many snapshots of one source are shared at once, the latest ones. Every partition gets every end, so the ends that
+# all have passed are among the latest of each: further ones come only as fast as those that are left out did.
 MOST_SNAPSHOTS = 32
 
 
