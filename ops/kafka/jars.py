@@ -158,7 +158,7 @@ def java() -> Path:
 
 def kept_classes() -> Path:
     """The file in which `ops/kafka/warm_start.py` keeps a broker's classes for this Java; it may not exist."""
-    image = java().parents[1] / "lib" / "modules"
+    image = (java().parents[1] / "lib" / "modules").resolve()
     found = image.stat()
     java_key = blake2b(f"{image}:{found.st_size}:{found.st_mtime_ns}".encode(), digest_size=6).hexdigest()
     return _cache() / f"{java_key}.aot"
