@@ -18,6 +18,8 @@ LONG := $(WORKERS) -m long
 ONE_BY_ONE := -m alone
 # Chaos tests run a broker, all services and a load of rows each: two at a time fill two cores.
 CHAOS := --numprocesses 2 --dist loadgroup -m 'not alone'
+# What `make bench` measures, in this order.
+BENCHES := throughput many_categories many_files latency memory start_stop watching growth database file_to_file
 # The least percentages that `make coverage` accepts: of all code, and of the pure packages.
 COVERAGE := 71
 PURE_COVERAGE := 98
@@ -94,17 +96,16 @@ bench: setup $(BENCH)/.ready ## Nacre beside others at the same work, what grows
 ifdef ARGS
 	$(BIN)/python -m benchmarks.throughput $(ARGS)
 else
-	$(BIN)/python -m benchmarks.throughput
-	$(BIN)/python -m benchmarks.many_categories
-	$(BIN)/python -m benchmarks.many_files
-	$(BIN)/python -m benchmarks.latency
-	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.start_stop
-	$(BIN)/python -m benchmarks.watching
-	$(BIN)/python -m benchmarks.growth
-	$(BIN)/python -m benchmarks.database
-	$(BIN)/python -m benchmarks.file_to_file
-	$(BENCH)/bin/python -m benchmarks.plots
+	@began=$$(date +%s); \
+	for name in $(BENCHES); do \
+		at=$$(date +%s); \
+		echo "$(BIN)/python -m benchmarks.$$name"; \
+		$(BIN)/python -m benchmarks.$$name || exit; \
+		echo "$$name took $$(($$(date +%s) - at)) s"; \
+	done; \
+	$(BENCH)/bin/python -m benchmarks.plots || exit; \
+	took=$$(($$(date +%s) - began)); \
+	echo "all of it took $$((took / 60)) min $$((took % 60)) s; on a quiet machine it takes at most 25 min"
 endif
 
 $(BENCH)/.ready: requirements-bench.txt

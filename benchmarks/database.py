@@ -12,7 +12,6 @@ the input. Also written to benchmarks/results/database.json. Without PostgreSQL 
 """
 
 import argparse
-import json
 import os
 import pwd
 import shutil
@@ -24,7 +23,9 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from benchmarks.contenders import CONTENDERS, Run, Work, make_work
+from benchmarks.kept import keep
 from benchmarks.processes import percentile
+from benchmarks.tables import table
 from benchmarks.throughput import check, run_all
 from ops.kafka.local import LocalKafka
 
@@ -52,7 +53,13 @@ CREATE TRIGGER sort_in AFTER INSERT ON live FOR EACH ROW EXECUTE FUNCTION sort_i
     f"CREATE TABLE live_{name} ({', '.join(f'{column} text' for column in _COLUMNS)}, number bigint);"
     for name in _CATEGORIES
 )
-_RESULTS = Path(__file__).parent / "results" / "database.json"
+_SHOWN = {
+    "tables_rows_per_s": "rows/s into tables",
+    "files_rows_per_s": "rows/s to files",
+    "p50_ms": "a row's commit, ms: p50",
+    "p99_ms": "p99",
+    "max_ms": "max",
+}
 
 
 class Database:
@@ -129,33 +136,20 @@ def measure_single(database: Database, work: Work, rows: int) -> dict[str, float
     }
 
 
-def measure_nacre(part: Work, work: Work, folder: Path) -> dict[str, float]:
-    """Rows/s of all three services, as in throughput.py."""
+def measure_nacre(work: Work, folder: Path) -> dict[str, float]:
+    """Rows/s of all three services from the first start to the last exit; the broker is as new as the database was."""
     ours = CONTENDERS[0]
-    seconds = []
     with LocalKafka() as kafka:
-        # The first rows of all find a broker that has not warmed up.
-        for number, each in enumerate((part, part, work)):
-            run = Run(kafka.bootstrap, f"database-{number}.", each, folder / f"nacre-{number}")
-            seconds.append(run_all(ours, run).took_s)
-            check(ours, run)
-    return {"files_rows_per_s": (work.rows - part.rows) / (seconds[2] - seconds[1])}
+        run = Run(kafka.bootstrap, "database.", work, folder / "nacre")
+        took_s = run_all(ours, run).took_s
+        check(ours, run)
+    return {"files_rows_per_s": work.rows / took_s}
 
 
 def shown(results: dict[str, dict[str, float]]) -> str:
     """The table."""
-    columns = {
-        "tables_rows_per_s": "rows/s into tables",
-        "files_rows_per_s": "rows/s to files",
-        "p50_ms": "a row's commit, ms: p50",
-        "p99_ms": "p99",
-        "max_ms": "max",
-    }
-    lines = ["| | " + " | ".join(columns.values()) + " |", "| --- " * (len(columns) + 1) + "|"]
-    for name, figures in results.items():
-        cells = [_cell(figures, column) for column in columns]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    rows = ((name, *(_cell(figures, column) for column in _SHOWN)) for name, figures in results.items())
+    return table("", list(_SHOWN.values()), rows)
 
 
 def _cell(figures: dict[str, float], column: str) -> str:
@@ -188,10 +182,9 @@ def main() -> int:
             for name, (table, select) in copies.items():
                 results[name] = measure_copy(database, table, select, work, folder)
             results["PostgreSQL, trigger, row by row"] = measure_single(database, work, asked.single)
-        results["Nacre"] = measure_nacre(work, make_work(folder, 3 * asked.rows), folder)
-    sys.stdout.write(shown(results) + "\n")
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps({"rows": asked.rows, "ways": results}, indent=1) + "\n")
+        results["Nacre"] = measure_nacre(work, folder)
+    sys.stdout.write(shown(results))
+    keep("database", {"rows": asked.rows, "ways": results})
     return 0
 
 

@@ -7,18 +7,17 @@ benchmarks/results/growth.json.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.processes import Service
+from benchmarks.kept import keep
+from benchmarks.processes import bytes_in, running
+from benchmarks.tables import heading, line
 from benchmarks.throughput import remove_topics
 from ops.kafka.local import LocalKafka
 
@@ -27,7 +26,6 @@ _TIMES = 3
 _BYTES = 200_000_000
 _CATEGORIES = b"MFI"
 _HEADER = b"Sex,Number\n"
-_RESULTS = Path(__file__).parent / "results" / "growth.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +63,22 @@ def write_input(folder: Path, work: Work) -> int:
 
 def run(kafka: LocalKafka, work: Work) -> float:
     """Return the seconds from the first start to the last exit."""
-    prefix = "growth."
-    with TemporaryDirectory() as root, ExitStack() as stack:
+    prefix, partitions = "growth.", str(work.partitions)
+    with TemporaryDirectory() as root:
         source, output = Path(root) / "in", Path(root) / "out"
         expected_bytes = write_input(source, work)
-        start = partial(_start, stack, kafka, prefix, PARTITIONS=str(work.partitions), LOG_LEVEL="warning")
         began = time.perf_counter()
-        services = [
-            start("ingest", source, "--once"),
-            start("split", "--exit-when-done", SPLIT_BY="Sex"),
-            start("sink", "--exit-when-done", OUTPUT_DIR=str(output)),
-        ]
-        for service in services:
-            service.wait_for_exit()
+        with running(
+            kafka, prefix, source, output, finite=True, PARTITIONS=partitions, LOG_LEVEL="warning"
+        ) as services:
+            for service in services:
+                service.wait_for_exit()
         took_s = time.perf_counter() - began
-        found_bytes = sum(path.stat().st_size for path in output.glob("Sex/*.csv"))
+        found_bytes = bytes_in(output.glob("Sex/*.csv"))
         if found_bytes != expected_bytes:
             sys.exit(f"{work}: {found_bytes} bytes came out, not {expected_bytes}")
     remove_topics(kafka, prefix)
     return took_s
-
-
-def _start(
-    stack: ExitStack, kafka: LocalKafka, prefix: str, name: str, *arguments: str | Path, **settings: str
-) -> Service:
-    return stack.enter_context(Service(name, kafka, prefix, *arguments, **settings))
 
 
 def main() -> int:
@@ -98,7 +87,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=_CURVES, default=list(_CURVES))
     asked = parser.parse_args()
     lines: list[dict[str, float]] = []
-    sys.stdout.write("| | rows | rows/s | µs per row | MB/s | few rows, s |\n" + "| --- " * 6 + "|\n")
+    sys.stdout.write(heading("", ("rows", "rows/s", "µs per row", "MB/s", "few rows, s")))
     with LocalKafka() as kafka:
         # The first rows of all find a broker that has not warmed up.
         run(kafka, Work())
@@ -110,16 +99,20 @@ def main() -> int:
                 )
                 row_s = (rows_s - few_s) / (work.rows - _FEW_ROWS)
                 grown = getattr(work, name)
-                if row_s <= 0:
-                    sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | lost in the noise | | | {few_s:.1f} |\n")
-                    continue
-                mb_per_s = work.row_bytes / row_s / 1e6
-                lines.append({name: grown, "rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s, "mb_per_s": mb_per_s})
-                cells = f"{1 / row_s:,.0f} | {1e6 * row_s:.1f} | {mb_per_s:.1f} | {few_s:.1f}"
-                sys.stdout.write(f"| {grown:,} {name} | {work.rows:,} | {cells} |\n")
+                cells = ["lost in the noise", "", ""]
+                if row_s > 0:
+                    rates = {
+                        "rows_per_s": 1 / row_s,
+                        "us_per_row": 1e6 * row_s,
+                        "mb_per_s": work.row_bytes / row_s / 1e6,
+                    }
+                    lines.append({name: grown, **rates})
+                    cells = [
+                        f"{rate:{form}}" for rate, form in zip(rates.values(), (",.0f", ".1f", ".1f"), strict=True)
+                    ]
+                sys.stdout.write(line((f"{grown:,} {name}", f"{work.rows:,}", *cells, f"{few_s:.1f}")))
                 sys.stdout.flush()
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+    keep("growth", lines)
     return 0
 
 

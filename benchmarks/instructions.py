@@ -6,7 +6,6 @@ counts again and fails where a function costs more than a tenth more (`tests/int
 """
 
 import gc
-import json
 import os
 import re
 import subprocess
@@ -17,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
+from benchmarks.kept import keep, kept
+from benchmarks.tables import table
 from common.aiokafka_internals.batch_builder import NewBatch
 from common.aiokafka_internals.fetched_batches import RecordBatch
 from common.protocol.category_keys import row_key
@@ -30,7 +31,6 @@ from services.split.categories.provenance import Cursor, divide
 from services.split.categories.routing import RoutedBatch, compile_route
 from services.split.categories.splits import parse_split_by
 
-RESULTS = Path(__file__).parent / "results" / "instructions.json"
 _ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
 _ROWS = 2_000
 _TIMES = 5
@@ -138,8 +138,7 @@ def work() -> None:
 
 def read_table() -> dict[str, dict[str, int]]:
     """The table of each build of Python."""
-    tables: dict[str, dict[str, int]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return tables
+    return kept("instructions") or {}
 
 
 def main() -> int:
@@ -148,9 +147,9 @@ def main() -> int:
         work()
         return 0
     counts = count_all()
-    sys.stdout.write("| function | instructions per row |\n| --- | --- |\n")
-    sys.stdout.writelines(f"| {name} | {count:,} |\n" for name, count in counts.items())
-    RESULTS.write_text(json.dumps(read_table() | {sys.version: counts}, indent=1) + "\n")
+    rows = ((name, f"{count:,}") for name, count in counts.items())
+    sys.stdout.write(table("function", ("instructions per row",), rows))
+    keep("instructions", read_table() | {sys.version: counts})
     return 0
 
 

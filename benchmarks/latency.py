@@ -6,17 +6,17 @@ The files are compared with a filter over the input. Also written to benchmarks/
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
-from benchmarks.processes import Service, percentile
+from benchmarks.kept import keep
+from benchmarks.processes import percentile, running
+from benchmarks.tables import table
 from ops.kafka.local import LocalKafka
 
 _HEADER = b"Sex,Appended,Length,Diameter,Height,Whole weight\n"
@@ -27,7 +27,6 @@ _LOOK_INTERVAL_S = 0.001
 _WARM_UP_S = 5.0
 _DRAIN_S = 10.0
 _SHARES_SLOWER = (50.0, 10.0, 5.0, 1.0, 0.1)
-_RESULTS = Path(__file__).parent / "results" / "latency.json"
 
 
 class Feeder:
@@ -109,12 +108,7 @@ def measure(kafka: LocalKafka, folder: Path, rows_per_s: int, seconds: float) ->
     path, output = folder / "rows.csv", folder / "out"
     path.write_bytes(_HEADER)
     readers = {chr(letter): Reader(output / "Sex" / f"{chr(letter)}.csv") for letter in _CATEGORIES}
-    with ExitStack() as stack, path.open("ab") as file:
-        services = [
-            stack.enter_context(Service("ingest", kafka, "latency.", path)),
-            stack.enter_context(Service("split", kafka, "latency.", SPLIT_BY="Sex")),
-            stack.enter_context(Service("sink", kafka, "latency.", OUTPUT_DIR=str(output))),
-        ]
+    with running(kafka, "latency.", path, output) as services, path.open("ab") as file:
         for service in services:
             service.wait_for("ready")
         latencies_ms = flow(Feeder(file, rows_per_s), list(readers.values()), seconds)
@@ -137,12 +131,11 @@ def main() -> int:
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         latencies_ms = measure(kafka, Path(root), asked.rows_per_s, asked.seconds)
     lines = [Line(share, percentile(latencies_ms, 100 - share)) for share in _SHARES_SLOWER]
-    sys.stdout.write("| rows | p50, ms | p90 | p95 | p99 | p99.9 | max |\n" + "| --- " * 7 + "|\n")
     cells = [f"{line.latency_ms:.0f}" for line in lines] + [f"{latencies_ms[-1]:.0f}"]
-    sys.stdout.write(f"| {len(latencies_ms):,} | " + " | ".join(cells) + " |\n")
-    _RESULTS.parent.mkdir(exist_ok=True)
+    columns = ("p50, ms", "p90", "p95", "p99", "p99.9", "max")
+    sys.stdout.write(table("rows", columns, [(f"{len(latencies_ms):,}", *cells)]))
     told = [*lines, Line(100 / len(latencies_ms), latencies_ms[-1])]
-    _RESULTS.write_text(json.dumps([asdict(line) for line in told], indent=1) + "\n")
+    keep("latency", [asdict(line) for line in told])
     return 0
 
 

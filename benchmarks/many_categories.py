@@ -26,6 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.kept import keep
 from common.batches.record_runs import RecordRun
 from common.pipeline.schema_numbers import Registered
 from common.protocol.category_keys import file_key
@@ -44,7 +45,6 @@ _LEAST_BATCHES = 1_000
 _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
 _SCHEMA_ID = _SCHEMA.id
 _PARTITIONS = 6
-_RESULTS = Path(__file__).parent / "results" / "categories.json"
 
 
 class Schemas:
@@ -203,8 +203,7 @@ def main() -> int:
                 lines.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
                 sys.stdout.write(shown(Line(**lines[-1])) + "\n")
                 sys.stdout.flush()
-            _RESULTS.parent.mkdir(exist_ok=True)
-            _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+            keep("categories", lines)
     return 0
 
 

@@ -9,17 +9,19 @@ for one count:
   row appended to one of the files takes to be in Kafka.
 """
 
-import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from confluent_kafka import Consumer, TopicPartition
-
-from benchmarks.processes import Service, wait_until
+from benchmarks.inputs import PARTITIONS
+from benchmarks.kept import keep
+from benchmarks.processes import Service
+from benchmarks.topic_ends import end_of
+from common.pipeline.topics import Topics
 from ops.kafka.local import LocalKafka
 
 _COUNTS = (10, 1_000, 10_000)
@@ -29,8 +31,6 @@ _HEADER = b"Sex,Number\n"
 _IDLE_S = 60.0
 _RESTING_S = 0.5
 _APPENDS = 20
-_PARTITIONS = 6
-_RESULTS = Path(__file__).parent / "results" / "files.json"
 _HEADING = " files  read, s  rows/s  again, s  ready, s  idle, % of a core  memory, MiB  appended row, s"
 
 
@@ -47,18 +47,6 @@ def wait_for_rest(ingest: Service) -> None:
     while used_s < 0 or ingest.processor_s() - used_s > _RESTING_S:
         used_s = ingest.processor_s()
         time.sleep(1.0)
-
-
-class Ends:
-    """How many records, with what ends transactions, are in the topic of rows."""
-
-    def __init__(self, kafka: LocalKafka, prefix: str) -> None:
-        self._consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "unused"})
-        self._partitions = [TopicPartition(f"{prefix}rows", number) for number in range(_PARTITIONS)]
-
-    def total(self) -> int:
-        """Of all partitions, now."""
-        return sum(self._consumer.get_watermark_offsets(each, timeout=10)[1] for each in self._partitions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +73,31 @@ def measure(kafka: LocalKafka, folder: Path, count: int) -> Line:
     """Measure one count."""
     prefix = f"files-{count}."
     make_files(folder, count)
-    read_s = Service("ingest", kafka, prefix, folder, "--once").wait_for_exit()
-    again_s = Service("ingest", kafka, prefix, folder, "--once").wait_for_exit()
-    ingest = Service("ingest", kafka, prefix, folder)
-    ready_s = ingest.wait_for("ready")
-    wait_for_rest(ingest)
-    used_s, began = ingest.processor_s(), time.perf_counter()
-    time.sleep(_IDLE_S)
-    idle = (ingest.processor_s() - used_s) / (time.perf_counter() - began)
-    ends, appended_s = Ends(kafka, prefix), []
-    for number in range(_APPENDS):
-        before = ends.total()
-        began = time.perf_counter()
-        with folder.joinpath(f"{number % count:05}.csv").open("ab") as file:
-            file.write(b"M,0\n")
-        wait_until(lambda before=before: ends.total() > before)  # type: ignore[misc]
-        appended_s.append(time.perf_counter() - began)
-    memory_mib = ingest.memory_mib("RssAnon")
-    ingest.stop()
+    read_s, again_s = (_once(kafka, prefix, folder) for _ in range(2))
+    with Service("ingest", kafka, prefix, folder) as ingest:
+        ready_s = ingest.wait_for("ready")
+        wait_for_rest(ingest)
+        used_s, began = ingest.processor_s(), time.perf_counter()
+        time.sleep(_IDLE_S)
+        idle = (ingest.processor_s() - used_s) / (time.perf_counter() - began)
+        end = end_of(kafka, Topics.under(prefix).rows, PARTITIONS)
+        appended_s = [_append(ingest, folder / f"{number % count:05}.csv", end) for number in range(_APPENDS)]
+        memory_mib = ingest.memory_mib("RssAnon")
+        ingest.stop()
     return Line(count, read_s, again_s, ready_s, 100 * idle, memory_mib, statistics.median(appended_s))
+
+
+def _once(kafka: LocalKafka, prefix: str, folder: Path) -> float:
+    with Service("ingest", kafka, prefix, folder, "--once") as ingest:
+        return ingest.wait_for_exit()
+
+
+def _append(ingest: Service, path: Path, end: Callable[[], int]) -> float:
+    before, began = end(), time.perf_counter()
+    with path.open("ab") as file:
+        file.write(b"M,0\n")
+    ingest.wait_until(lambda: end() > before)
+    return time.perf_counter() - began
 
 
 def main() -> int:
@@ -118,8 +112,7 @@ def main() -> int:
                 lines.append(measure(kafka, folder, count))
                 sys.stdout.write(f"{lines[-1]}\n")
                 sys.stdout.flush()
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps([asdict(line) for line in lines], indent=1) + "\n")
+    keep("files", [asdict(line) for line in lines])
     return 0
 
 

@@ -1,9 +1,8 @@
 """`python -m benchmarks.plots`: draws docs/plots/*.svg from what the benchmarks wrote to benchmarks/results."""
 
-import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
-_RESULTS = Path(__file__).parent / "results"
+from benchmarks.kept import kept
+
 _PLOTS = Path(__file__).parents[1] / "docs" / "plots"
 
 
@@ -71,9 +71,8 @@ _FIGURES = {
 _COUNTS = {"slower_percent": "% of the rows that are slower", "row_bytes": "bytes of a row"}
 
 
-def draw(name: str, panels: Sequence[Panel]) -> None:
+def draw(name: str, panels: Sequence[Panel], lines: Sequence[Mapping[str, Any]]) -> None:
     """Draw one file of results."""
-    lines: list[dict[str, Any]] = json.loads((_RESULTS / f"{name}.json").read_bytes())
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.4), layout="constrained", squeeze=False)
     for panel, axis in zip(panels, axes[0], strict=True):
         counted = [line for line in lines if panel.count in line]
@@ -96,9 +95,8 @@ def draw(name: str, panels: Sequence[Panel]) -> None:
     figure.savefig(_PLOTS / f"{name}.svg", metadata={"Date": None})
 
 
-def draw_rates() -> None:
+def draw_rates(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     """Draw who does how many rows in a second, at each stage."""
-    rates: dict[str, dict[str, list[float]]] = json.loads((_RESULTS / "throughput.json").read_bytes())["rates"]
     names = list(rates)[::-1]
     stages = list(next(iter(rates.values())))
     figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3.4), layout="constrained", sharey=True)
@@ -117,9 +115,10 @@ def main() -> int:
     # The same results give the same bytes, and text that can be searched.
     mpl.rcParams |= {"svg.hashsalt": "nacre", "svg.fonttype": "none"}
     for name, panels in _FIGURES.items():
-        if (_RESULTS / f"{name}.json").exists():
-            draw(name, panels)
-    draw_rates()
+        if lines := kept(name):
+            draw(name, panels, lines)
+    if found := kept("throughput"):
+        draw_rates(found["rates"])
     return 0
 
 

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Self
 
+from benchmarks.contenders import STAGES
 from benchmarks.spending import cpu_s, memory_mib
 from ops.kafka.local import LocalKafka
 
@@ -79,6 +81,37 @@ class Service:
 
     def _fail(self) -> None:
         sys.exit(f"{self.name}: exit {self._process.returncode}\n{self.log()[-2000:]}")
+
+
+@contextmanager
+def running(
+    kafka: LocalKafka,
+    prefix: str,
+    source: Path,
+    output: Path,
+    *,
+    split_by: str = "Sex",
+    finite: bool = False,
+    ports: Sequence[int] = (0, 0, 0),
+    **settings: str,
+) -> Iterator[list[Service]]:
+    """The three services at once, `finite` where each ends when all is done; on the way out they are killed."""
+    settings |= {"SPLIT_BY": split_by, "OUTPUT_DIR": str(output)}
+    arguments: dict[str, list[str | Path]] = {
+        "ingest": [source, "--once"] if finite else [source],
+        "split": ["--exit-when-done"] if finite else [],
+        "sink": ["--exit-when-done"] if finite else [],
+    }
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(Service(stage, kafka, prefix, *arguments[stage], HTTP_PORT=str(port), **settings))
+            for stage, port in zip(STAGES, ports, strict=True)
+        ]
+
+
+def bytes_in(files: Iterable[Path]) -> int:
+    """How large all of these are now."""
+    return sum(path.stat().st_size for path in files)
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

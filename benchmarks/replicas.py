@@ -3,12 +3,11 @@
 A stage's replicas are containers under a CPU quota, with six partitions of the same size. They start where there is
 nothing to do, and are paused once the group is balanced; then what they read is put there, and they go on. A figure is
 what is committed (by sink: written) per second while a tenth to not quite a half of all is done, when every replica is
-still at work; of three runs the one in the middle. Needs Docker. Also written to benchmarks/results/replicas.json.
+still at work; of three runs the one in the middle. More replicas have more rows: a quota is of each 0.1 s, so a figure
+of less than some seconds says little. Needs Docker. Also written to benchmarks/results/replicas.json.
 """
 
 import argparse
-import itertools
-import json
 import os
 import shutil
 import statistics
@@ -16,50 +15,53 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
-from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.contenders import STAGES
-from benchmarks.processes import Service, wait_until
+from benchmarks.inputs import PARTITIONS, write_files
+from benchmarks.kept import keep, kept, merged
+from benchmarks.processes import Service, bytes_in, wait_until
+from benchmarks.tables import table
 from benchmarks.throughput import remove_topics
+from benchmarks.topic_ends import end_of
 from common.pipeline.topics import Groups, Topics
-from common.protocol.partitioner import partition_for
 from ops.kafka.local import LocalKafka
 
 _ROOT = Path(__file__).parents[1]
 _DOCKER = shutil.which("docker") or ""
-_RESULTS = Path(__file__).parent / "results" / "replicas.json"
 _QUOTA = 0.2
 _REPLICAS = (1, 2, 4)
 _TIMES = 3
-_PARTITIONS = 6
-_FILES = 24
-_ROWS = 6_000_000
-# Each partition of `categorized` gets about as many.
-_CATEGORIES = 240
-_ROW = b"%03d,%042d\n"
+# For each number of replicas, so that all are looked at for 3 s or longer, as fast as they were here.
+_ROWS: Mapping[str, Sequence[int]] = MappingProxyType(
+    {
+        "ingest": (12_000_000, 24_000_000, 60_000_000),
+        "split": (6_000_000, 12_000_000, 24_000_000),
+        "sink": (6_000_000, 12_000_000, 24_000_000),
+    }
+)
 _BEGIN, _END = 0.1, 0.45
 # A paused replica says nothing, and is to stay in its group.
-_SETTINGS = {"SPLIT_BY": "Category", "PARTITIONS": str(_PARTITIONS), "SESSION_TIMEOUT_S": "300", "LOG_LEVEL": "warning"}
+_SETTINGS = {"SPLIT_BY": "Category", "PARTITIONS": str(PARTITIONS), "SESSION_TIMEOUT_S": "300", "LOG_LEVEL": "warning"}
 
 
 class Input:
     """The files, as many for each partition, each with its share of the rows: written once, there when they are put."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, rows: int) -> None:
         self._kept, self._put = root / "kept", root / "in"
         self._kept.mkdir()
         self._put.mkdir()
-        write_files(self._kept, self._put)
+        self.rows, self.size = rows, write_files(self._kept, rows, self._put)
         self.pattern = str(self._put / "*.csv")
-        self.size = sum(path.stat().st_size for path in self._kept.iterdir())
 
     def put(self) -> None:
         """Put all of them there."""
@@ -72,20 +74,11 @@ class Input:
             path.unlink()
 
 
-def write_files(folder: Path, home: Path) -> None:
-    """Write the files here; their partitions are those of the same names in `home`."""
-    left = Counter(dict.fromkeys(range(_PARTITIONS), _FILES // _PARTITIONS))
-    numbers = itertools.count()
-    for index in range(_FILES):
-        name = next(name for name in (f"{each}.csv" for each in numbers) if left[_partition_of(home / name)])
-        left[_partition_of(home / name)] -= 1
-        with folder.joinpath(name).open("wb") as file:
-            file.write(b"Category,Number\n")
-            file.writelines(_ROW % (number // _FILES % _CATEGORIES, number) for number in range(index, _ROWS, _FILES))
+class Rate(NamedTuple):
+    """What is done per second, and how long that was looked at."""
 
-
-def _partition_of(path: Path) -> int:
-    return partition_for(str(path).encode(), _PARTITIONS)
+    per_s: float
+    window_s: float
 
 
 class Replicas:
@@ -140,7 +133,7 @@ def _image(stage: str) -> str:
     return f"nacre-benchmark-{stage}"
 
 
-def measure(kafka: LocalKafka, stage: str, count: int, root: Path, files: Input) -> float:
+def measure(kafka: LocalKafka, stage: str, count: int, root: Path, files: Input) -> Rate:
     """Return what so many replicas do per second: rows that are committed, or bytes that are written."""
     prefix = f"replicas-{uuid.uuid4().hex[:8]}."
     with TemporaryDirectory(dir=root) as output, ExitStack() as stack:
@@ -154,10 +147,16 @@ def measure(kafka: LocalKafka, stage: str, count: int, root: Path, files: Input)
             _run(kafka, prefix, "ingest", files.pattern, "--once")
         if stage == "sink":
             _run(kafka, prefix, "split", "--exit-when-done")
-        whole = files.size if stage == "sink" else _ROWS
+        whole = files.size if stage == "sink" else files.rows
         rate = _rate(_progress_of(kafka, prefix, stage, Path(output)), whole, replicas.go_on)
     remove_topics(kafka, prefix)
     return rate
+
+
+def _middle(kafka: LocalKafka, stage: str, count: int, rows: int) -> Rate:
+    with TemporaryDirectory() as folder:
+        files = Input(Path(folder), rows)
+        return statistics.median_low(measure(kafka, stage, count, Path(folder), files) for _ in range(_TIMES))
 
 
 def _run(kafka: LocalKafka, prefix: str, name: str, *arguments: str) -> None:
@@ -167,36 +166,25 @@ def _run(kafka: LocalKafka, prefix: str, name: str, *arguments: str) -> None:
 
 def _progress_of(kafka: LocalKafka, prefix: str, stage: str, output: Path) -> Callable[[], int]:
     if stage == "sink":
-        return lambda: sum(path.stat().st_size for path in output.glob("Category/*.csv"))
+        return lambda: bytes_in(output.glob("Category/*.csv"))
     topics = Topics.under(prefix)
-    topic = topics.rows if stage == "ingest" else topics.categorized
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "none", "isolation.level": "read_committed"})
-    partitions = [TopicPartition(topic, number) for number in range(_PARTITIONS)]
-    # Until it has asked for a topic, it knows none of its partitions.
-    consumer.list_topics(topic, timeout=10)
-
-    def committed() -> int:
-        return sum(consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions)
-
-    return committed
+    return end_of(kafka, topics.rows if stage == "ingest" else topics.categorized, PARTITIONS)
 
 
-def _rate(done: Callable[[], int], whole: int, begin: Callable[[], None]) -> float:
+def _rate(done: Callable[[], int], whole: int, begin: Callable[[], None]) -> Rate:
     before = done()
     begin()
     wait_until(lambda: done() - before >= _BEGIN * whole)
     first, first_at = done(), time.perf_counter()
     wait_until(lambda: done() - before >= _END * whole)
-    return (done() - first) / (time.perf_counter() - first_at)
+    last, window_s = done(), time.perf_counter() - first_at
+    return Rate((last - first) / window_s, window_s)
 
 
-def write_table(rates: Sequence[tuple[str, int, float]]) -> None:
-    """Print what so many replicas do as many times as one."""
-    sys.stdout.write(f"| times one replica | {' | '.join(map(str, _REPLICAS))} |\n{'| --- ' * (len(_REPLICAS) + 1)}|\n")
-    for stage in dict.fromkeys(stage for stage, *_ in rates):
-        found = {count: rate for name, count, rate in rates if name == stage}
-        cells = " | ".join(f"{found[count] / found[_REPLICAS[0]]:.2f}" for count in _REPLICAS)
-        sys.stdout.write(f"| {stage} | {cells} |\n")
+def shown(found: Mapping[str, Sequence[Rate]]) -> str:
+    """The table: what so many replicas do as many times as one."""
+    rows = ((stage, *(f"{rate.per_s / rates[0].per_s:.2f}" for rate in rates)) for stage, rates in found.items())
+    return table("times one replica", [*map(str, _REPLICAS)], rows)
 
 
 def main() -> int:
@@ -207,19 +195,21 @@ def main() -> int:
     if not _DOCKER:
         sys.stderr.write("no docker command: replicas under a CPU quota are not measured\n")
         return 0
-    rates: list[tuple[str, int, float]] = []
-    with LocalKafka() as kafka, TemporaryDirectory() as folder:
-        files = Input(Path(folder))
-        for stage in asked.only:
+    found: dict[str, list[Rate]] = {stage: [] for stage in asked.only}
+    with LocalKafka() as kafka:
+        for stage, rates in found.items():
             docker("build", "--quiet", "--target", stage, "--tag", _image(stage), str(_ROOT))
-            for count in _REPLICAS:
-                rate = statistics.median(measure(kafka, stage, count, Path(folder), files) for _ in range(_TIMES))
-                rates.append((stage, count, rate))
-                sys.stderr.write(f"{count} {stage}: {rate:,.0f} {'bytes' if stage == 'sink' else 'rows'}/s\n")
-    write_table(rates)
-    _RESULTS.parent.mkdir(exist_ok=True)
-    lines = [{"stage": stage, "replicas": count, "per_s": rate} for stage, count, rate in rates]
-    _RESULTS.write_text(json.dumps(lines, indent=1) + "\n")
+            for count, rows in zip(_REPLICAS, _ROWS[stage], strict=True):
+                rates.append(_middle(kafka, stage, count, rows))
+                rate, unit = rates[-1], "bytes" if stage == "sink" else "rows"
+                sys.stderr.write(f"{count} {stage}: {rate.per_s:,.0f} {unit}/s, for {rate.window_s:.1f} s\n")
+    sys.stdout.write(shown(found))
+    lines = [
+        {"stage": stage, "replicas": count, **rate._asdict()}
+        for stage, rates in found.items()
+        for count, rate in zip(_REPLICAS, rates, strict=True)
+    ]
+    keep("replicas", merged(kept("replicas") or [], lines, "stage", "replicas"))
     return 0
 
 

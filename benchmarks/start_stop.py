@@ -6,7 +6,6 @@ to its exit, with 0. Also written to benchmarks/results/start_stop.json.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -16,8 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from benchmarks.contenders import STAGES
-from benchmarks.memory import write_rows
-from benchmarks.processes import Service
+from benchmarks.inputs import write_rows
+from benchmarks.kept import keep
+from benchmarks.processes import Service, bytes_in
+from benchmarks.tables import table
 from ops.kafka.local import LocalKafka
 
 _ROWS = 2_000_000
@@ -25,7 +26,6 @@ _ROWS_EACH_TIME = 12_000_000
 # A service that was started works so long before it is ended, or the next one is.
 _AT_WORK_S = 1.0
 _AT_REST_S = 0.2
-_RESULTS = Path(__file__).parent / "results" / "start_stop.json"
 
 Seconds = dict[str, dict[str, list[float]]]
 
@@ -44,7 +44,7 @@ def measure_loaded(kafka: LocalKafka, folder: Path, times: int) -> Seconds:
     expected_bytes = write_rows(path, _ROWS + times * _ROWS_EACH_TIME)
     with Pipeline(kafka, "loaded.", path, output) as pipeline:
         seconds = pipeline.restart(times, _AT_WORK_S)
-        if sum(each.stat().st_size for each in output.glob("Sex/*.csv")) >= expected_bytes:
+        if bytes_in(output.glob("Sex/*.csv")) >= expected_bytes:
             sys.exit("the load was not full: all rows were in their files before the end")
     return seconds
 
@@ -94,14 +94,14 @@ def main() -> int:
             "nothing to do": measure_idle(kafka, Path(root), asked.times),
             "full load": measure_loaded(kafka, Path(root), asked.times),
         }
-    sys.stdout.write("| | | start to ready, s: median | slowest | SIGTERM to exit, s: median | slowest |\n")
-    sys.stdout.write("| --- " * 6 + "|\n")
-    for load, seconds in measured.items():
-        for name, took in seconds.items():
-            cells = [f"{pick(took[what]):.2f}" for what in ("ready", "exit") for pick in (statistics.median, max)]
-            sys.stdout.write(f"| {load} | {name} | " + " | ".join(cells) + " |\n")
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(measured, indent=1) + "\n")
+    columns = ("", "start to ready, s: median", "slowest", "SIGTERM to exit, s: median", "slowest")
+    rows = [
+        (load, name, *(f"{pick(took[what]):.2f}" for what in ("ready", "exit") for pick in (statistics.median, max)))
+        for load, seconds in measured.items()
+        for name, took in seconds.items()
+    ]
+    sys.stdout.write(table("", columns, rows))
+    keep("start_stop", measured)
     return 0
 
 

@@ -6,7 +6,6 @@ Medians of the rounds, of all three services together. Also written to benchmark
 """
 
 import argparse
-import json
 import socket
 import statistics
 import sys
@@ -14,22 +13,23 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks.contenders import STAGES
-from benchmarks.memory import write_rows
-from benchmarks.processes import Service
+from benchmarks.inputs import write_rows
+from benchmarks.kept import keep
+from benchmarks.processes import Service, bytes_in, running
+from benchmarks.tables import table
 from ops.kafka.local import LocalKafka
 
 _HOST = "127.0.0.1"
 _WAYS = ("HTTP_PORT=0", "HTTP_PORT", "HTTP_PORT, asked every 0.5 s")
 _ASK_INTERVAL_S = 0.5
 _AT_REST_S = 10.0
-_RESULTS = Path(__file__).parent / "results" / "watching.json"
 
 
 class Spent(NamedTuple):
@@ -67,27 +67,28 @@ def asking(ports: Sequence[int]) -> Iterator[None]:
         thread.join()
 
 
-def measure(kafka: LocalKafka, folder: Path, way: str, path: Path, rows: int, name: str) -> Spent:
+class Rows(NamedTuple):
+    """How many rows are in a file, and the bytes that come out."""
+
+    path: Path
+    number: int
+    expected_bytes: int
+
+
+def measure(kafka: LocalKafka, folder: Path, way: str, rows: Rows, name: str) -> Spent:
     """Carry the rows of the file once, and rest."""
-    with path.open("rb") as file:
-        # A header in each of three files.
-        expected_bytes = path.stat().st_size + 2 * len(file.readline())
     given, output = folder / name / "in", folder / name / "out"
     given.mkdir(parents=True)
     ports = [0] * len(STAGES) if way == _WAYS[0] else free_ports(len(STAGES))
-    settings = {"INPUT": str(given), "SPLIT_BY": "Sex", "OUTPUT_DIR": str(output), "HTTP_HOST": _HOST}
-    with ExitStack() as stack:
-        services = [
-            stack.enter_context(Service(stage, kafka, f"{name}.", HTTP_PORT=str(port), **settings))
-            for stage, port in zip(STAGES, ports, strict=True)
-        ]
-        if way == _WAYS[2]:
-            stack.enter_context(asking(ports))
+    with (
+        running(kafka, f"{name}.", given, output, ports=ports, HTTP_HOST=_HOST) as services,
+        asking(ports) if way == _WAYS[2] else nullcontext(),
+    ):
         for service in services:
             service.wait_for("ready")
         ready_s, began = processor_s(services), time.perf_counter()
-        (given / path.name).hardlink_to(path)
-        services[-1].wait_until(lambda: sum(each.stat().st_size for each in output.glob("Sex/*.csv")) >= expected_bytes)
+        (given / rows.path.name).hardlink_to(rows.path)
+        services[-1].wait_until(lambda: bytes_in(output.glob("Sex/*.csv")) >= rows.expected_bytes)
         took_s, done_s = time.perf_counter() - began, processor_s(services)
         time.sleep(_AT_REST_S)
         rest_s = processor_s(services) - done_s
@@ -95,7 +96,7 @@ def measure(kafka: LocalKafka, folder: Path, way: str, path: Path, rows: int, na
         for service in services:
             service.stop()
     rmtree(folder / name)
-    return Spent(ready_s, rows / took_s, done_s - ready_s, rest_s / _AT_REST_S, mib)
+    return Spent(ready_s, rows.number / took_s, done_s - ready_s, rest_s / _AT_REST_S, mib)
 
 
 def processor_s(services: Sequence[Service]) -> float:
@@ -120,26 +121,24 @@ def main() -> int:
     with LocalKafka() as kafka, TemporaryDirectory() as root:
         folder = Path(root)
         path = folder / "rows.csv"
-        write_rows(path, asked.rows)
+        rows = Rows(path, asked.rows, write_rows(path, asked.rows))
         # A broker's first rows cost more than all later ones.
-        measure(kafka, folder, _WAYS[0], path, asked.rows, "warm")
+        measure(kafka, folder, _WAYS[0], rows, "warm")
         for turn in range(asked.rounds):
             for number in range(len(_WAYS)):
                 way = _WAYS[(turn + number) % len(_WAYS)]
-                spent[way].append(measure(kafka, folder, way, path, asked.rows, f"{turn}-{number}"))
+                spent[way].append(measure(kafka, folder, way, rows, f"{turn}-{number}"))
                 sys.stderr.write(f"{way}: {spent[way][-1]}\n")
-    sys.stdout.write(f"| {asked.rows:,} rows | s of CPU until ready | rows/s | s of CPU meanwhile ")
-    sys.stdout.write("| at rest, ms of CPU a second | MiB |\n")
-    sys.stdout.write("| --- " * 6 + "|\n")
-    for way, rounds in spent.items():
-        start_s, rate, cpu_s, rest_s, mib = (
-            statistics.median(getattr(each, name) for each in rounds) for name in Spent._fields
-        )
-        sys.stdout.write(f"| {way} | {start_s:.2f} | {rate:,.0f} | {cpu_s:.2f} | {1000 * rest_s:.1f} | {mib:.1f} |\n")
-    _RESULTS.write_text(
-        json.dumps({way: [each._asdict() for each in rounds] for way, rounds in spent.items()}, indent=1) + "\n"
-    )
+    columns = ("s of CPU until ready", "rows/s", "s of CPU meanwhile", "at rest, ms of CPU a second", "MiB")
+    cells = ((way, *_cells(rounds)) for way, rounds in spent.items())
+    sys.stdout.write(table(f"{asked.rows:,} rows", columns, cells))
+    keep("watching", {way: [each._asdict() for each in rounds] for way, rounds in spent.items()})
     return 0
+
+
+def _cells(rounds: Sequence[Spent]) -> list[str]:
+    start_s, rate, cpu_s, rest_s, mib = map(statistics.median, zip(*rounds, strict=True))
+    return [f"{start_s:.2f}", f"{rate:,.0f}", f"{cpu_s:.2f}", f"{1000 * rest_s:.1f}", f"{mib:.1f}"]
 
 
 if __name__ == "__main__":
