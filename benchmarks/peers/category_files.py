@@ -20,7 +20,9 @@ class CategoryFiles:
         path = folder / _CHECKPOINT
         known = json.loads(path.read_bytes()) if path.exists() else {"offsets": {}, "lengths": {}}
         self.offsets = {int(partition): int(offset) for partition, offset in known["offsets"].items()}
-        for name, length in known["lengths"].items():
+        # Also of files that only an earlier process wrote to.
+        self._lengths: dict[str, int] = known["lengths"]
+        for name, length in self._lengths.items():
             os.truncate(folder / name, length)
 
     def append(self, piles: Mapping[bytes, Sequence[bytes]]) -> None:
@@ -28,9 +30,7 @@ class CategoryFiles:
         for category, rows in piles.items():
             file = self._files.get(category)
             if file is None:
-                file = self._files[category] = (self._folder / f"{category.decode()}.csv").open("ab")
-                if not file.tell():
-                    file.write(self._header)
+                file = self._files[category] = self._opened(f"{category.decode()}.csv")
             file.write(b"".join(rows))
             file.flush()
 
@@ -38,10 +38,18 @@ class CategoryFiles:
         """Make what is written safe, and note it: `offsets` are the next ones, by partition."""
         for file in self._files.values():
             os.fsync(file.fileno())
-        lengths = {Path(file.name).name: file.tell() for file in self._files.values()}
+        self._lengths |= {Path(file.name).name: file.tell() for file in self._files.values()}
         new = self._folder / f"{_CHECKPOINT}.new"
         with new.open("wb") as written:
-            written.write(json.dumps({"offsets": offsets, "lengths": lengths}).encode())
+            written.write(json.dumps({"offsets": offsets, "lengths": self._lengths}).encode())
             written.flush()
             os.fsync(written.fileno())
         new.rename(self._folder / _CHECKPOINT)
+
+    def _opened(self, name: str) -> BinaryIO:
+        if name in self._lengths:
+            return (self._folder / name).open("ab")
+        # Whatever it has was written after the last checkpoint.
+        file = (self._folder / name).open("wb")
+        file.write(self._header)
+        return file
