@@ -1,7 +1,6 @@
 """Java for the peers that are written in it: their jars, by the same loader as the broker's, and their compiler."""
 
 import os
-import subprocess
 from pathlib import Path
 
 from ops.kafka import jars
@@ -124,8 +123,7 @@ def command(main: str, *arguments: str, classes: Path | None = None) -> list[str
     ]
 
 
-def compile_to(classes: Path, source: Path) -> None:
-    """Compile a source into a folder, if it is not there yet."""
-    if not (classes / f"{source.stem}.class").exists():
-        compiler = command("org.eclipse.jdt.internal.compiler.batch.Main")
-        subprocess.run([*compiler, "-25", "-nowarn", "-d", str(classes), str(source)], check=True)
+def compiler(classes: Path, source: str) -> list[str]:
+    """Return the command that compiles a source into a folder."""
+    arguments = ("-25", "-nowarn", "-d", str(classes), source)
+    return command("org.eclipse.jdt.internal.compiler.batch.Main", *arguments)
