@@ -1,8 +1,12 @@
 // peer STAGE BOOTSTRAP PREFIX INPUT_OR_OUTPUT ROWS: the work of Nacre by hand with franz-go.
 //
 // STAGE: ingest, split, sink (see those files). For sink the fourth argument is OUTPUT:INPUT, as the header of the files
-// is the input's. It does less than Nacre: a row is a line, nothing is rejected, no file has a checksum or a ledger, and
-// what it does after a kill is untested.
+// is the input's.
+//
+// It does less than Nacre. A row is a line, without a schema, and its category is its first column; nothing is
+// rejected; no file has a checksum or a ledger. Each stage is told how many rows there are, and ends after so many of
+// its own. What it does after a kill is untested: ingest writes how far it is, as Nacre does, but never reads it and
+// begins with the first row again; split and sink begin where they were, but wait for as many rows as if they had none.
 package main
 
 import (
@@ -21,8 +25,9 @@ import (
 const checkpointInterval = time.Second
 
 var (
-	ctx            = context.Background()
-	commitInterval = envMs("PEER_COMMIT_MS", 100)
+	ctx = context.Background()
+	// PEER_COMMIT_MS says another: the contender with commits of 20 ms has it.
+	commitInterval = 100 * time.Millisecond
 )
 
 func main() {
@@ -32,6 +37,11 @@ func main() {
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
+	}
+	if text := os.Getenv("PEER_COMMIT_MS"); text != "" {
+		ms, err := strconv.Atoi(text)
+		check(err)
+		commitInterval = time.Duration(ms) * time.Millisecond
 	}
 	stage, bootstrap, prefix, path := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
 	rows, err := strconv.Atoi(os.Args[5])
@@ -52,6 +62,7 @@ func main() {
 	}
 }
 
+// franz-go's own are a linger of 10 ms and 50,000 records; what else was tried is not noted.
 func producerOpts(bootstrap, id string) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(bootstrap),
@@ -60,8 +71,8 @@ func producerOpts(bootstrap, id string) []kgo.Opt {
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.ProducerBatchMaxBytes(1_000_000),
-		kgo.ProducerLinger(envMs("PEER_LINGER_MS", 5)),
-		kgo.MaxBufferedRecords(envInt("PEER_MAX_BUFFERED", 200_000)),
+		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.MaxBufferedRecords(200_000),
 		kgo.ConcurrentTransactionsBackoff(time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 2 * time.Millisecond }),
 		kgo.MetadataMinAge(50 * time.Millisecond),
@@ -69,13 +80,14 @@ func producerOpts(bootstrap, id string) []kgo.Opt {
 	}
 }
 
+// franz-go's own are 1 byte at least, 50 MiB at most, and 1 MiB of a partition; what else was tried is not noted.
 func consumerOpts() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.FetchMinBytes(int32(envInt("PEER_FETCH_MIN", 100_000))),
+		kgo.FetchMinBytes(100_000),
 		kgo.FetchMaxWait(20 * time.Millisecond),
-		kgo.FetchMaxBytes(int32(envInt("PEER_FETCH_MAX", 8<<20))),
-		kgo.FetchMaxPartitionBytes(int32(envInt("PEER_FETCH_PART", 4<<20))),
+		kgo.FetchMaxBytes(8 << 20),
+		kgo.FetchMaxPartitionBytes(4 << 20),
 	}
 }
 
@@ -103,17 +115,4 @@ func check(err error) {
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "peer:", err)
 	os.Exit(1)
-}
-
-func envInt(name string, otherwise int) int {
-	if text := os.Getenv(name); text != "" {
-		n, err := strconv.Atoi(text)
-		check(err)
-		return n
-	}
-	return otherwise
-}
-
-func envMs(name string, otherwise int) time.Duration {
-	return time.Duration(envInt(name, otherwise)) * time.Millisecond
 }

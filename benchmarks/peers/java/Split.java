@@ -12,7 +12,14 @@ import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThr
 import org.apache.kafka.streams.kstream.Consumed;
 import org.apache.kafka.streams.kstream.Produced;
 
-/** Rows to their category's key; ends when so many are committed. Arguments: bootstrap, prefix, rows, state folder. */
+/**
+ * Kafka Streams: rows to their category's key, with exactly-once processing. It prints the rate of its own rows, and
+ * ends when so many are committed. Arguments: bootstrap, prefix, rows, state folder.
+ *
+ * <p>It does less than Nacre. A row is a line, without a schema, and its category is what stands before its first
+ * comma; nothing is rejected. What it does after a kill is untested: it begins where it was, but waits for as many rows
+ * as if it had none.
+ */
 public final class Split {
     private final long rows;
     private final CountDownLatch ended = new CountDownLatch(1);
