@@ -1,8 +1,8 @@
-"""`python -m benchmarks.broker_requests [--rows N] [--only NAME...]`: what a broker is asked, and how long that keeps it.
+"""`python -m benchmarks.broker_requests [--rows N] [--only NAME...]`: what a broker is asked, and what it costs.
 
-N abalone rows, all three stages at once, as in `benchmarks.throughput`, less what the same did with few rows. The broker
-logs each request that it has answered: its kind, the time until the answer, and the time in which the broker worked on
-it, which is less where a fetch waits for records. Also written to benchmarks/results/requests.json.
+N abalone rows, all three stages at once, as in `benchmarks.throughput`, less what the same did with few rows. The
+broker logs each request that it has answered: its kind, the time until the answer, and the time in which the broker
+worked on it, which is less where a fetch waits for records. Also written to benchmarks/results/requests.json.
 """
 
 import argparse
