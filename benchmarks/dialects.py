@@ -133,7 +133,7 @@ def published_files(folder: Path) -> Iterator[File]:
                 yield File(corpus, name, data, rest[0], _MARKS.get(rest[1], rest[1]), _QUOTES.get(rest[2], '"'))
 
 
-# Who finds out
+# What detects dialects
 
 Answer = tuple[str, str] | None
 

@@ -1,8 +1,8 @@
 """`python -m benchmarks.growth [--only NAME …]`: what a row costs as one thing grows.
 
 The three services at once, from start to exit, as one thing grows: the rows; the bytes of a row, with as many in all;
-the partitions. Where these grow, the input is many files, because one source is in one partition. A figure is of the
-time that the rows take more than a few do, and of three runs the one in the middle. Also written to
+the partitions. Where these grow, the input is many files, because one source is in one partition. A figure counts the
+time that the rows take beyond the time of a few rows, and is the median of three runs. Also written to
 benchmarks/results/growth.json.
 """
 

@@ -96,7 +96,7 @@ def draw(name: str, panels: Sequence[Panel], lines: Sequence[Mapping[str, Any]])
 
 
 def draw_rates(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-    """Draw who does how many rows in a second, at each stage."""
+    """Draw how many rows a second each contender does, at each stage."""
     names = list(rates)[::-1]
     stages = list(next(iter(rates.values())))
     figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3.4), layout="constrained", sharey=True)

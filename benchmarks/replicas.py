@@ -69,7 +69,7 @@ class Input:
             os.link(path, self._put / path.name)
 
     def remove(self) -> None:
-        """Let there be none."""
+        """Remove all of them."""
         for path in self._put.iterdir():
             path.unlink()
 

@@ -13,7 +13,6 @@ begins.
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -28,12 +27,13 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.contenders import ALL, CONTENDERS, STAGES, Contender, Run, Work, make_work
+from benchmarks.kept import keep
 from benchmarks.peers import compiled
 from benchmarks.rates import Rounds, cost_of, is_lost_in_noise, rates_of
 from benchmarks.spending import Broker, Spent, run_to_end
+from benchmarks.tables import table
 from ops.kafka.local import LocalKafka
 
-_RESULTS = Path(__file__).parent / "results" / "throughput.json"
 _FEW_ROWS = 1_000
 _LOST = "lost in the noise"
 
@@ -106,12 +106,10 @@ def remove_topics(kafka: LocalKafka, label: str) -> None:
 Found = Mapping[str, Rounds]
 
 
-def table(title: str, names: Iterable[str], cell: Callable[[str, str], str]) -> str:
+def staged(title: str, names: Iterable[str], cell: Callable[[str, str], str]) -> str:
     """A table with a line for each name and a column for each stage."""
     columns = (*STAGES, ALL)
-    lines = [f"| {title} | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cell(name, column) for column in columns) + " |" for name in names]
-    return "\n".join(lines) + "\n"
+    return table(title, columns, ((name, *(cell(name, column) for column in columns)) for name in names))
 
 
 def shown(results: Mapping[str, Found]) -> str:
@@ -150,11 +148,11 @@ def shown(results: Mapping[str, Found]) -> str:
     started = [name for name, found in results.items() if _FEW_ROWS in found[ALL]]
     return "\n".join(
         (
-            table("Nacre is faster by", others, ratio),
-            table("rows/s, median (slowest to fastest)", results, rate),
-            table("a core's seconds per million rows: its own + the broker's", results, cost),
-            table("MiB of its own, at most (all three: their sum)", results, memory),
-            table(f"start to end of {_FEW_ROWS:,} rows, s", started, start),
+            staged("Nacre is faster by", others, ratio),
+            staged("rows/s, median (slowest to fastest)", results, rate),
+            staged("a core's seconds per million rows: its own + the broker's", results, cost),
+            staged("MiB of its own, at most (all three: their sum)", results, memory),
+            staged(f"start to end of {_FEW_ROWS:,} rows, s", started, start),
         )
     )
 
@@ -201,8 +199,7 @@ def main() -> int:
         # The plots show all contenders, so the results of a few are not written.
         return 0
     rates = {name: {what: rates_of(each) for what, each in found.items()} for name, found in results.items()}
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps({"rows": asked.rows, "rates": rates, "spent": results}, indent=1) + "\n")
+    keep("throughput", {"rows": asked.rows, "rates": rates, "spent": results})
     return 0
 
 
