@@ -39,7 +39,6 @@ from services.sink.partition_files import PartitionFiles
 _COUNTS = (10, 100, 1_000, 10_000, 100_000)
 _WORST_ROWS = 200_000
 _WORST_ROWS_PER_BATCH = 10_000
-_CATEGORIES_PER_BATCH = 1
 _ROWS_PER_CATEGORY = 100
 _LEAST_BATCHES = 1_000
 _SCHEMA = Schema(b"Sex,Length", ("Sex", "Length"))
@@ -85,10 +84,9 @@ def worst(keys: Sequence[bytes], rows: int) -> Iterator[list[RecordRun]]:
 
 def in_groups(keys: Sequence[bytes]) -> Iterator[list[RecordRun]]:
     """Batches that are all alike, of one category each, until each category had its turn."""
-    for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys) // _CATEGORIES_PER_BATCH)):
-        first = number * _CATEGORIES_PER_BATCH
-        some = [keys[n % len(keys)] for n in range(first, first + _CATEGORIES_PER_BATCH)]
-        yield [RecordRun(0, key, [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]) for key in some]
+    for number in range(max(_LEAST_BATCHES // _PARTITIONS, len(keys))):
+        values = [b"%d,0.455" % n for n in range(_ROWS_PER_CATEGORY)]
+        yield [RecordRun(0, keys[number % len(keys)], values)]
 
 
 async def write(cost: Cost, files: PartitionFiles, batches: Iterable[list[RecordRun]]) -> None:
