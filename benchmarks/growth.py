@@ -101,15 +101,10 @@ def main() -> int:
                 grown = getattr(work, name)
                 cells = ["lost in the noise", "", ""]
                 if row_s > 0:
-                    rates = {
-                        "rows_per_s": 1 / row_s,
-                        "us_per_row": 1e6 * row_s,
-                        "mb_per_s": work.row_bytes / row_s / 1e6,
-                    }
-                    lines.append({name: grown, **rates})
-                    cells = [
-                        f"{rate:{form}}" for rate, form in zip(rates.values(), (",.0f", ".1f", ".1f"), strict=True)
-                    ]
+                    mb_per_s = work.row_bytes / row_s / 1e6
+                    found = {"rows_per_s": 1 / row_s, "us_per_row": 1e6 * row_s, "mb_per_s": mb_per_s}
+                    lines.append({name: grown, **found})
+                    cells = [f"{1 / row_s:,.0f}", f"{1e6 * row_s:.1f}", f"{mb_per_s:.1f}"]
                 sys.stdout.write(line((f"{grown:,} {name}", f"{work.rows:,}", *cells, f"{few_s:.1f}")))
                 sys.stdout.flush()
     keep("growth", lines)
