@@ -16,6 +16,7 @@ count, by a process of its own:
 
 import asyncio
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import structlog
 
 from benchmarks.kept import keep
 from common.batches.record_runs import RecordRun
@@ -191,6 +194,8 @@ def main() -> int:
     """Measure each count in a process of its own, because the most memory is a process's."""
     match sys.argv[1:]:
         case ["--one", count]:
+            # The output is the line alone; what sink logs for debugging would be in it, and costs time.
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
             with TemporaryDirectory() as root:
                 sys.stdout.write(json.dumps(asdict(asyncio.run(measure(Path(root), int(count))))))
         case counts:
