@@ -165,7 +165,9 @@ class Scan:
         return all(self._is_known(path, found) for path, found in seen.files.items())
 
     def _is_known(self, path: str, found: FoundFile) -> bool:
-        return (path, found.file) in self._second_names or self.catalog.is_at(path, found)
+        # The inode of a file that has left may be a new file's by now.
+        is_source = self.catalog.locations.source_of(found.file) is not None
+        return (is_source and (path, found.file) in self._second_names) or self.catalog.is_at(path, found)
 
     def is_outside(self, path: str) -> bool:
         """Whether there is a file at this path, and INPUT does not name it."""

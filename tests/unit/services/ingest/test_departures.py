@@ -446,3 +446,20 @@ async def test_a_replica_that_saw_a_file_before_it_left_makes_no_source_of_it(fo
     (folder / "a.csv").write_bytes(CONTENT)
     await other.look()
     assert sorted(other.paths) == ["a.csv", "a.csv//2"]
+
+
+async def test_a_second_name_of_a_file_that_has_left_is_free_for_a_new_file_with_its_inode(folder: Path) -> None:
+    (folder / "a.csv").write_bytes(CONTENT)
+    os.link(folder / "a.csv", folder / "b.csv")
+    life = life_of(folder, "move")
+    other = Replica(folder, {}, after_delivery=life.after)
+    await other.look()
+    # As publishing does by a link: the second name becomes the only one.
+    (folder / "a.csv").unlink()
+    await life.live(8)
+    await other.scan.catalog.read()
+    await other.look()
+    # Removing it would free its inode for the next file.
+    (folder / "done" / "b.csv").rename(folder / "b.csv")
+    await other.look(2)
+    assert other.paths == {"a.csv": "", "b.csv": "b.csv"}
