@@ -181,16 +181,18 @@ class _StreamReader:
 async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
     source, held, stream = reader.source, _Held(reader.take), Stream()
     while not source.progress.ended:
+        if stop.is_set():
+            await held.take(Expected.MORE)
+            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
+            return
         is_asked_again = source.is_undecided or held.has_more
         timeout_s = _LOOK_INTERVAL_S if is_asked_again else _IDLE_COMMIT_S
         chunk = await next_chunk(chunks, stop, timeout_s, sooner=reader.transactions.in_flight)
         await reader.keep()
-        if chunk is None:
-            if is_asked_again or stop.is_set():
+        # An end beside a signal is none: Ctrl-C ends the writer too, in the middle of a row.
+        if chunk is None or (not chunk and stop.is_set()):
+            if is_asked_again:
                 await held.take(Expected.MORE)
-            if stop.is_set():
-                log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
-                return
             continue
         for piece in _unpack(stream, chunk):
             await held.add(piece)

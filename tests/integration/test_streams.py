@@ -1,8 +1,9 @@
 """Standard input beside faults: it can be read only once, so what was read is committed once, or said to be lost."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -151,6 +152,28 @@ def test_a_stream_that_has_lost_its_broker_ends_in_time_when_a_signal_comes(
         assert ingest.stop()[0] == 1
     [line] = ingest.events("cannot go on")
     assert "stays open" in line["reason"]
+
+
+def write_on(pipe: IO[bytes]) -> None:
+    """Write rows until nobody reads them."""
+    with suppress(BrokenPipeError):
+        while True:
+            pipe.write(SECOND)
+
+
+def test_a_signal_stops_a_stream_although_more_comes_all_the_time(pipeline: Pipeline) -> None:
+    with streaming(pipeline) as stream:
+        ingest, *readers = pipeline.services
+        stream.pipe.write(HEADER)
+        writer = threading.Thread(target=write_on, args=[stream.pipe])
+        writer.start()
+        pipeline.wait_for_size(len(FIRST))
+        assert ingest.stop()[0] == 0
+        writer.join()
+        pipeline.finish(*readers)
+    [left] = ingest.events("standard input was not read to its end")
+    # Rows of four bytes.
+    assert pipeline.output_size() == len(HEADER) + 4 * left["rows"]
 
 
 def test_a_producer_of_a_stream_that_rests_is_not_forgotten(make_pipeline: Callable[[str], Pipeline]) -> None:

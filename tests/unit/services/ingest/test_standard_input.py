@@ -1,11 +1,14 @@
 """Input that can be read only once: standard input, open descriptors, named pipes."""
 
+import asyncio
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from common.errors import ConfigurationError
 from services.ingest.files.finding import descriptor_of, find_files, is_stream
 from services.ingest.files.stream import _chunks
 from services.ingest.parsing.expected import Expected
-from services.ingest.standard_input import _Held
+from services.ingest.standard_input import _Held, _take_all
 
 CONTENT = b"Sex,Number\nM,1\nF,2\n" * 50_000
 
@@ -99,6 +102,43 @@ def test_input_that_cannot_be_read_is_an_error_and_not_waited_for(tmp_path: Path
     assert isinstance(error, OSError)
     if kind != "closed":
         os.close(descriptor)
+
+
+class Reader:
+    """Takes all complete lines, and notes what was expected behind them."""
+
+    def __init__(self) -> None:
+        self.source = SimpleNamespace(progress=read_to(0), is_undecided=False)
+        self.transactions = SimpleNamespace(in_flight=None)
+        self.looks: list[Expected] = []
+        self.looked = asyncio.Event()
+
+    async def take(self, data: bytes, expected: Expected) -> bytes:
+        """Take what a reader of a stream takes."""
+        self.looks.append(expected)
+        self.looked.set()
+        self.source.progress = read_to(0, ended=expected is Expected.NOTHING)
+        return data[data.rfind(b"\n") + 1 :]
+
+    async def keep(self) -> None:
+        """Nothing is under way."""
+
+
+def read_to(rows: int, *, ended: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(source="-", ended=ended, tally=SimpleNamespace(rows=rows))
+
+
+async def test_an_end_that_comes_with_a_signal_is_none_because_the_writer_may_have_got_it_too() -> None:
+    reader: Any = Reader()
+    chunks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+    stop = asyncio.Event()
+    taking = asyncio.create_task(_take_all(reader, chunks, stop))
+    await chunks.put(b"M,1\nF,")
+    await reader.looked.wait()
+    chunks.put_nowait(b"")
+    stop.set()
+    await taking
+    assert Expected.NOTHING not in reader.looks
 
 
 async def test_a_long_line_is_not_looked_at_again_with_each_piece() -> None:
