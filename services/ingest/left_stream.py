@@ -19,6 +19,7 @@ from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
 from common.waiting import first_ended
 from services.ingest.context import IngestContext
+from services.ingest.source import Source
 
 log = structlog.get_logger()
 
@@ -53,8 +54,10 @@ class StreamPlace(Struct, frozen=True):
         outbox.put(topic, partition, self.name.encode(), encode_progress(progress))
 
 
-async def settle_left(place: StreamPlace, stop: asyncio.Event) -> Progress | None:
+async def settle_left(place: StreamPlace, source: Source, stop: asyncio.Event) -> Progress | None:
     """Have the stream's last commit carried out, or aborted, and record that no more will come; return its progress.
+
+    An end that was all that was aborted is sent again.
 
     Readers would wait for ever for both, so this is tried until it succeeds. None if it is refused, or once a signal
     has come and the time for it is over.
@@ -62,7 +65,7 @@ async def settle_left(place: StreamPlace, stop: asyncio.Event) -> Progress | Non
     settings, left = place.context.settings, list[Progress]()
 
     async def session(_readiness: Readiness, _stop: asyncio.Event) -> None:
-        left.append(await _settle(place))
+        left.append(await _settle(place, source))
 
     async def expire() -> None:
         await stop.wait()
@@ -78,15 +81,19 @@ async def settle_left(place: StreamPlace, stop: asyncio.Event) -> Progress | Non
     return left[-1] if left else None
 
 
-async def _settle(place: StreamPlace) -> Progress:
+async def _settle(place: StreamPlace, source: Source) -> Progress:
     async with open_producer(place.context.settings, place.transactional_id) as producer:
         transactions = place.transactions(producer)
         try:
             await transactions.take_over()
             progress = await _read_progress(place)
             if not (progress.ended or progress.given_up):
-                progress = replace(progress, given_up=True)
                 outbox = transactions.outbox()
+                if source.progress.ended and source.progress.offset == progress.offset:
+                    source.end_again(outbox)
+                    progress = source.progress
+                else:
+                    progress = replace(progress, given_up=True)
                 place.put(outbox, progress)
                 await transactions.commit(outbox)
                 await transactions.settle()

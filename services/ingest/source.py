@@ -132,6 +132,12 @@ class Source:
         self._move(data[: rest.used], lines=0, unterminated=rest.unterminated, rejected=rejected)
         return rest.used
 
+    def end_again(self, outbox: Outbox) -> None:
+        """Put the latest end into another outbox: the transaction that it was in was aborted."""
+        progress = self.progress
+        self.progress = replace(progress, ended=False, ends=progress.ends - 1)
+        self._end(outbox, progress.size, progress.changed_at_ns)
+
     def _end(self, outbox: Outbox, size: int, changed_at_ns: int) -> None:
         was_ended = self.progress.ended
         if not was_ended:

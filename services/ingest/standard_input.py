@@ -92,7 +92,7 @@ async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop:
     if unsettled is not None:
         # Only now: the producer that settles it has the same id.
         log.warning("a stream fails, what was read is being settled", source=name, reason=repr(unsettled))
-        left = await settle_left(place, stop)
+        left = await settle_left(place, source, stop)
         failure = _find_loss(what, source.progress, left, failure, unsettled)
     if failure is not None:
         raise failure

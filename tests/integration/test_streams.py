@@ -117,6 +117,19 @@ def test_a_last_commit_that_is_forgotten_loses_nothing(lax_pipeline: Pipeline) -
     pipeline.check_files({"all.csv": FIRST})
 
 
+def test_a_last_commit_that_fails_and_holds_nothing_but_the_end_is_made_again(pipeline: Pipeline) -> None:
+    with streaming(pipeline, "commit fails") as stream:
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        stream.trigger.touch()
+        stream.pipe.close()
+        pipeline.finish(*pipeline.services)
+    pipeline.check_files({"all.csv": FIRST})
+    [_] = stream.ingest.events(FAILS)
+    # Only an end brings one.
+    [_] = (pipeline.output / "_receipts").rglob("*.json")
+
+
 def lose_the_broker(kafka: LocalKafka, pipeline: Pipeline, stream: Stream) -> None:
     """Have the first rows delivered, and stop the broker in the transaction of the next ones."""
     stream.pipe.write(FIRST)
