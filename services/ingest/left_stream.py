@@ -17,13 +17,13 @@ from common.protocol.partitioner import partition_for
 from common.protocol.progress import Progress, decode_progress, encode_progress
 from common.sessions.readiness import Readiness
 from common.sessions.session import run_sessions
-from common.waiting import first_ended
 from services.ingest.context import IngestContext
+from services.ingest.drain_clock import DrainClock
 from services.ingest.source import Source
 
 log = structlog.get_logger()
 
-# Of DRAIN_DEADLINE_S, once a signal has come: the rest is for what comes before and behind.
+# Of DRAIN_DEADLINE_S, from the signal on: the rest is for closing connections.
 _SHARE_OF_DRAIN = 0.5
 
 
@@ -54,7 +54,7 @@ class StreamPlace(Struct, frozen=True):
         outbox.put(topic, partition, self.name.encode(), encode_progress(progress))
 
 
-async def settle_left(place: StreamPlace, source: Source, stop: asyncio.Event) -> Progress | None:
+async def settle_left(place: StreamPlace, source: Source, clock: DrainClock) -> Progress | None:
     """Have the stream's last commit carried out, or aborted, and record that no more will come; return its progress.
 
     An end that was all that was aborted is sent again.
@@ -67,16 +67,11 @@ async def settle_left(place: StreamPlace, source: Source, stop: asyncio.Event) -
     async def session(_readiness: Readiness, _stop: asyncio.Event) -> None:
         left.append(await _settle(place, source))
 
-    async def expire() -> None:
-        await stop.wait()
-        await asyncio.sleep(settings.drain_deadline_s * _SHARE_OF_DRAIN)
-
-    # Not with `stop`: a commit that is under way when a signal comes may need this.
+    # Not with the signal's event: a commit that is under way when a signal comes may need this.
     settling = run_sessions(settings, session, asyncio.Event(), place.context.counts)
     try:
-        for ended in await first_ended(settling, expire()):
-            ended.result()
-    except ServiceError as error:
+        await clock.cut(_SHARE_OF_DRAIN, settling)
+    except (ServiceError, TimeoutError) as error:
         log.warning("a stream cannot be settled", source=place.name, reason=str(error))
     return left[-1] if left else None
 

@@ -1,7 +1,6 @@
 """Standard input, or a named pipe, as a source: it cannot be read again, so each run is a source of its own."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -9,25 +8,25 @@ from typing import NoReturn
 
 import structlog
 from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
-from msgspec.structs import replace
 
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError, TooManyRejectedError
 from common.kafka.clients import open_producer
-from common.kafka.transaction import Outbox, Transactions
 from common.protocol.finite_run import STANDARD_INPUT_PREFIX
 from common.protocol.progress import Progress
 from common.sessions.readiness import Readiness
-from common.waiting import first_ended, unless_stopped
+from common.waiting import first_ended
 from services.ingest.context import IngestContext
+from services.ingest.drain_clock import DrainClock, drain_clock
 from services.ingest.files.finding import descriptor_of, source_key
-from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
+from services.ingest.files.reading import LONGEST_LINE_BYTES
 from services.ingest.files.stream import CHUNK_BYTES, next_chunk, read_in_background
 from services.ingest.left_stream import StreamPlace, settle_left
 from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.unpacking import Stream
 from services.ingest.source import Source
+from services.ingest.stream_reader import IDLE_COMMIT_S, StreamReader
 
 log = structlog.get_logger()
 
@@ -35,11 +34,11 @@ log = structlog.get_logger()
 _OUTAGES = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
 # Errors beside which the producer is well.
 _OF_SOURCE = (SourceError, TooManyRejectedError)
+# Of DRAIN_DEADLINE_S, from the signal on, for the last commit: where no broker answers it must be left in time for a
+# line that says what is lost.
+_SHARE_OF_DRAIN = 0.375
 # How often to ask whether the dialect can be detected from what has come.
 _LOOK_INTERVAL_S = 0.1
-# A broker forgets a producer after a week without a transaction (transactional.id.expiration.ms), and what this one has
-# read since then would be lost.
-_IDLE_COMMIT_S = 3600.0
 
 
 def new_stream_name() -> str:
@@ -59,8 +58,9 @@ async def ingest_standard_input(
     An outage before anything is read ends the session: the next one needs the same name. `watch` raises whatever else
     may end it; after an outage it is called again.
     """
-    [first, *_] = await first_ended(_ingest(context, name, readiness, stop), _watch(watch))
-    first.result()
+    async with drain_clock(stop, context.settings.drain_deadline_s) as clock:
+        [first, *_] = await first_ended(_ingest(context, name, readiness, clock), _watch(watch))
+        first.result()
 
 
 async def _watch(watch: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
@@ -70,37 +70,47 @@ async def _watch(watch: Callable[[], Awaitable[NoReturn]]) -> NoReturn:
             await watch()
 
 
-async def _ingest(context: IngestContext, name: str, readiness: Readiness, stop: asyncio.Event) -> None:
+async def _ingest(context: IngestContext, name: str, readiness: Readiness, clock: DrainClock) -> None:
     place, given = StreamPlace(context, name), context.settings.input
     what = "standard input" if descriptor_of(given) == 0 else given
     address, progress = context.address(name, source_key(name)), context.new_progress(name)
     source = Source(context, address, progress, Fingerprint(), has_void=False)
     log.info("source opened", source=name, input=what)
-    async with open_producer(context.settings, place.transactional_id, stop) as producer:
+    async with open_producer(context.settings, place.transactional_id, clock.stop) as producer:
         transactions = place.transactions(producer)
-        reader = _StreamReader(place, source, transactions)
+        reader = StreamReader(place, source, transactions)
         try:
-            await reader.begin(stop)
+            await reader.begin(clock.stop)
             readiness.set_ready(())
             # Read nothing before this point: the next session could not read it again. After this point no outage may
             # leave this function.
-            failure = unsettled = await _failure_of(_take_all(reader, read_in_background(given), stop))
-            if failure is None or isinstance(failure, _OF_SOURCE):
-                unsettled = await _failure_of(reader.leave())
+            failure, unsettled = await _read(reader, given, clock)
         finally:
             transactions.give_up()
     if unsettled is not None:
         # Only now: the producer that settles it has the same id.
         log.warning("a stream fails, what was read is being settled", source=name, reason=repr(unsettled))
-        left = await settle_left(place, source, stop)
+        left = await settle_left(place, source, clock)
         failure = _find_loss(what, source.progress, left, failure, unsettled)
     if failure is not None:
         raise failure
+    if not source.progress.ended:
+        log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
     log.info("source ended", source=name, rows=source.progress.tally.rows)
     if line := context.find_skipped_whole(source.progress):
         raise ConfigurationError(line)
     if source.progress.ended and (line := context.find_rejected_whole(source.progress)):
         raise AllRejectedError(line)
+
+
+async def _read(reader: StreamReader, given: str, clock: DrainClock) -> tuple[Exception | None, Exception | None]:
+    """Read to the end, or until a signal; return what ended it before, and why its last commit is not settled."""
+    taking = _take_all(reader, read_in_background(given), clock.stop)
+    failure = await _failure_of(clock.cut(_SHARE_OF_DRAIN, taking))
+    if failure is None or isinstance(failure, _OF_SOURCE):
+        return failure, await _failure_of(clock.cut(_SHARE_OF_DRAIN, reader.leave()))
+    # Behind a signal nothing more would have been read.
+    return None if clock.stop.is_set() else failure, failure
 
 
 async def _failure_of(doing: Awaitable[None]) -> Exception | None:
@@ -129,64 +139,14 @@ def _find_loss(
     return SourceError(f"{what} is lost from line {left.line} on: {cause!r}")
 
 
-class _StreamReader:
-    """The source of a stream, committed as it comes."""
-
-    def __init__(self, place: StreamPlace, source: Source, transactions: Transactions) -> None:
-        self.source = source
-        self.transactions = transactions
-        self._place = place
-        self._committed_at = time.monotonic()
-
-    async def begin(self, stop: asyncio.Event) -> None:
-        """Commit progress before any row: rows without progress would mean that progress was lost."""
-        # A session before this one may have begun the same commit.
-        await unless_stopped(stop, self.transactions.take_over())
-        await self.commit(self.transactions.outbox())
-        await self.transactions.settle()
-
-    async def take(self, data: bytes, expected: Expected) -> bytes:
-        """Take what can be taken of this data, and commit it; returns what is left."""
-        outbox, before = self.transactions.outbox(), self.source.progress
-        left = data[await self.source.take(data, outbox, expected) :]
-        progress = self.source.progress
-        if progress != before:
-            await self.commit(outbox)
-        self._place.context.check_rejected(progress)
-        if len(left) > LONGEST_LINE_BYTES and len(left) == len(data):
-            raise SourceError(endless_line("standard input", progress.line, progress.offset))
-        return left
-
-    async def leave(self) -> None:
-        """Commit what was read, and that no more will come: readers would wait for its end forever."""
-        if not self.source.progress.ended:
-            self.source.progress = replace(self.source.progress, given_up=True)
-            await self.commit(self.transactions.outbox())
-        await self.transactions.settle()
-
-    async def commit(self, outbox: Outbox) -> None:
-        """Begin to commit the outbox with the source's progress."""
-        self._place.put(outbox, self.source.progress)
-        await self.transactions.commit(outbox)
-        self._committed_at = time.monotonic()
-
-    async def keep(self) -> None:
-        """Raise the error of a commit that has failed, though no row comes; after an hour without one, commit again."""
-        if not self.transactions.busy:
-            await self.transactions.settle()
-        if time.monotonic() - self._committed_at >= _IDLE_COMMIT_S:
-            await self.commit(self.transactions.outbox())
-
-
-async def _take_all(reader: _StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
+async def _take_all(reader: StreamReader, chunks: "asyncio.Queue[bytes | OSError]", stop: asyncio.Event) -> None:
     source, held, stream = reader.source, _Held(reader.take), Stream()
     while not source.progress.ended:
         if stop.is_set():
             await held.take(Expected.MORE)
-            log.warning("standard input was not read to its end", rows=source.progress.tally.rows)
             return
         is_asked_again = source.is_undecided or held.has_more
-        timeout_s = _LOOK_INTERVAL_S if is_asked_again else _IDLE_COMMIT_S
+        timeout_s = _LOOK_INTERVAL_S if is_asked_again else IDLE_COMMIT_S
         chunk = await next_chunk(chunks, stop, timeout_s, sooner=reader.transactions.in_flight)
         await reader.keep()
         # An end beside a signal is none: Ctrl-C ends the writer too, in the middle of a row.

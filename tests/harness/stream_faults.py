@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 _LOOK_INTERVAL_S = 0.02
 
 _service: Any = importlib.import_module("services.ingest.service")
-_standard_input: Any = importlib.import_module("services.ingest.standard_input")
+_stream_reader: Any = importlib.import_module("services.ingest.stream_reader")
 _begin, _commit, _watch = AIOKafkaProducer.begin_transaction, AIOKafkaProducer.commit_transaction, _service.watch_topics
 _trigger = Path(os.environ["FAULT_AT"])
 _commits: list[object] = []
@@ -81,7 +81,7 @@ def _commit_is_forgotten() -> None:
 
 def _pauses_are_long() -> None:
     """Let a second count as an hour."""
-    _standard_input._IDLE_COMMIT_S /= 3600  # noqa: SLF001 - it is no setting
+    _stream_reader.IDLE_COMMIT_S /= 3600
 
 
 FAULTS: Mapping[str, Callable[[], None]] = {

@@ -1,6 +1,9 @@
 """Standard input beside faults: it can be read only once, so what was read is committed once, or said to be lost."""
 
+import fcntl
 import os
+import struct
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -187,6 +190,31 @@ def test_a_signal_stops_a_stream_although_more_comes_all_the_time(pipeline: Pipe
     [left] = ingest.events("standard input was not read to its end")
     # Rows of four bytes.
     assert pipeline.output_size() == len(HEADER) + 4 * left["rows"]
+
+
+def is_empty(pipe: IO[bytes]) -> bool:
+    """Whether everything that was written has been read."""
+    [unread] = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return not unread
+
+
+@pytest.mark.parametrize("takes", ["rows", "nothing"])
+def test_a_signal_beside_a_broker_that_is_away_unnoticed_ends_a_stream_in_time(
+    own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline], takes: str
+) -> None:
+    pipeline = make_pipeline(own_kafka.bootstrap)
+    with streaming(pipeline) as stream:
+        ingest, *_ = pipeline.services
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        own_kafka.stop()
+        if takes == "rows":
+            stream.pipe.write(SECOND)
+            pipeline.wait_until(lambda: is_empty(stream.pipe), "the rows are read")
+        # Not 75, which says that nothing is lost.
+        assert ingest.stop()[0] == 1
+    [line] = ingest.events("cannot go on")
+    assert "stays open" in line["reason"]
 
 
 def test_a_producer_of_a_stream_that_rests_is_not_forgotten(make_pipeline: Callable[[str], Pipeline]) -> None:
