@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import NoReturn
 
 import structlog
@@ -11,7 +11,6 @@ from aiokafka.errors import ConsumerStoppedError, IllegalOperation, KafkaError
 
 from common.aiokafka_internals.outages import client_failures_as_outages
 from common.errors import AllRejectedError, ConfigurationError, ServiceError, SourceError, TooManyRejectedError
-from common.kafka.clients import open_producer
 from common.protocol.finite_run import STANDARD_INPUT_PREFIX
 from common.protocol.progress import Progress
 from common.sessions.readiness import Readiness
@@ -26,7 +25,7 @@ from services.ingest.parsing.expected import Expected
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.unpacking import Stream
 from services.ingest.source import Source
-from services.ingest.stream_reader import IDLE_COMMIT_S, StreamReader
+from services.ingest.stream_reader import StreamReader
 
 log = structlog.get_logger()
 
@@ -76,17 +75,13 @@ async def _ingest(context: IngestContext, name: str, readiness: Readiness, clock
     address, progress = context.address(name, source_key(name)), context.new_progress(name)
     source = Source(context, address, progress, Fingerprint(), has_void=False)
     log.info("source opened", source=name, input=what)
-    async with open_producer(context.settings, place.transactional_id, clock.stop) as producer:
-        transactions = place.transactions(producer)
-        reader = StreamReader(place, source, transactions)
-        try:
-            await reader.begin(clock.stop)
-            readiness.set_ready(())
-            # Read nothing before this point: the next session could not read it again. After this point no outage may
-            # leave this function.
-            failure, unsettled = await _read(reader, given, clock)
-        finally:
-            transactions.give_up()
+    async with AsyncExitStack() as producers:
+        reader = StreamReader(place, source, producers)
+        await reader.begin(clock.stop)
+        readiness.set_ready(())
+        # Read nothing before this point: the next session could not read it again. After this point no outage may
+        # leave this function.
+        failure, unsettled = await _read(reader, given, clock)
     if unsettled is not None:
         # Only now: the producer that settles it has the same id.
         log.warning("a stream fails, what was read is being settled", source=name, reason=repr(unsettled))
@@ -146,9 +141,9 @@ async def _take_all(reader: StreamReader, chunks: "asyncio.Queue[bytes | OSError
             await held.take(Expected.MORE)
             return
         is_asked_again = source.is_undecided or held.has_more
-        timeout_s = _LOOK_INTERVAL_S if is_asked_again else IDLE_COMMIT_S
+        timeout_s = _LOOK_INTERVAL_S if is_asked_again else None
         chunk = await next_chunk(chunks, stop, timeout_s, sooner=reader.transactions.in_flight)
-        await reader.keep()
+        await reader.check()
         # An end beside a signal is none: Ctrl-C ends the writer too, in the middle of a row.
         if chunk is None or (not chunk and stop.is_set()):
             if is_asked_again:

@@ -2,35 +2,40 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from msgspec.structs import replace
 
 from common.errors import SourceError
+from common.kafka.clients import open_producer
 from common.kafka.transaction import Outbox, Transactions
+from common.sessions.readiness import Readiness
+from common.sessions.session import run_sessions
 from common.waiting import unless_stopped
 from services.ingest.files.reading import LONGEST_LINE_BYTES, endless_line
 from services.ingest.left_stream import StreamPlace
 from services.ingest.parsing.expected import Expected
 from services.ingest.source import Source
 
-# A broker forgets a producer after a week without a transaction (transactional.id.expiration.ms), and what this one has
-# read since then would be lost.
-IDLE_COMMIT_S = 3600.0
+# A broker forgets a producer after a week without a transaction (transactional.id.expiration.ms), and the next rows
+# would be lost with it. A commit in each hour without a row would be no way out: in an outage it would fail.
+_RESTED_S = 3600.0
 
 
 class StreamReader:
-    """The source of a stream, committed as it comes."""
+    """The source of a stream, committed as it comes, by producers that `producers` closes."""
 
-    def __init__(self, place: StreamPlace, source: Source, transactions: Transactions) -> None:
+    transactions: Transactions
+
+    def __init__(self, place: StreamPlace, source: Source, producers: AsyncExitStack) -> None:
         self.source = source
-        self.transactions = transactions
         self._place = place
+        self._producers = producers
         self._committed_at = time.monotonic()
 
     async def begin(self, stop: asyncio.Event) -> None:
         """Commit progress before any row: rows without progress would mean that progress was lost."""
-        # A session before this one may have begun the same commit.
-        await unless_stopped(stop, self.transactions.take_over())
+        await self._open(stop)
         await self.commit(self.transactions.outbox())
         await self.transactions.settle()
 
@@ -56,12 +61,33 @@ class StreamReader:
     async def commit(self, outbox: Outbox) -> None:
         """Begin to commit the outbox with the source's progress."""
         self._place.put(outbox, self.source.progress)
+        await self.transactions.settle()
+        if time.monotonic() - self._committed_at >= _RESTED_S:
+            await self._replace_producer()
         await self.transactions.commit(outbox)
         self._committed_at = time.monotonic()
 
-    async def keep(self) -> None:
-        """Raise the error of a commit that has failed, though no row comes; after an hour without one, commit again."""
+    async def check(self) -> None:
+        """Raise the error of a commit that has failed, though no row comes."""
         if not self.transactions.busy:
             await self.transactions.settle()
-        if time.monotonic() - self._committed_at >= IDLE_COMMIT_S:
-            await self.commit(self.transactions.outbox())
+
+    async def _replace_producer(self) -> None:
+        """Open another producer, for as long as no broker answers: nothing is under way that could be lost."""
+        context = self._place.context
+
+        async def session(readiness: Readiness, stop: asyncio.Event) -> None:
+            await self._open(stop)
+            if context.counts.not_ready:
+                readiness.set_ready(())
+
+        await run_sessions(context.settings, session, asyncio.Event(), context.counts)
+
+    async def _open(self, stop: asyncio.Event) -> None:
+        # Both have the same id.
+        await self._producers.aclose()
+        opening = open_producer(self._place.context.settings, self._place.transactional_id, stop)
+        self.transactions = self._place.transactions(await self._producers.enter_async_context(opening))
+        self._producers.callback(self.transactions.give_up)
+        # A session before this one may have begun the first commit.
+        await unless_stopped(stop, self.transactions.take_over())

@@ -80,8 +80,8 @@ def _commit_is_forgotten() -> None:
 
 
 def _pauses_are_long() -> None:
-    """Let a second count as an hour."""
-    _stream_reader.IDLE_COMMIT_S /= 3600
+    """Let any pause count as an hour."""
+    _stream_reader._RESTED_S = 0.0  # noqa: SLF001 - it is no setting
 
 
 FAULTS: Mapping[str, Callable[[], None]] = {

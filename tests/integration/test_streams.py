@@ -13,6 +13,7 @@ from typing import IO, NamedTuple
 import pytest
 
 from ops.kafka.local import LocalKafka
+from tests.harness.observer import Observer
 from tests.harness.pipeline import Pipeline, Service
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("streams")]
@@ -217,13 +218,30 @@ def test_a_signal_beside_a_broker_that_is_away_unnoticed_ends_a_stream_in_time(
     assert "stays open" in line["reason"]
 
 
-def test_a_producer_of_a_stream_that_rests_is_not_forgotten(make_pipeline: Callable[[str], Pipeline]) -> None:
-    forgotten_after_s = 5
-    expires = str(1000 * forgotten_after_s)
+def test_a_stream_that_rests_outlasts_an_outage_and_so_do_the_rows_that_come_in_it(
+    own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline]
+) -> None:
+    pipeline = make_pipeline(own_kafka.bootstrap)
+    with streaming(pipeline, "pauses are long", TRANSACTION_TIMEOUT_S="2") as stream:
+        ingest, *_ = pipeline.services
+        stream.pipe.write(FIRST)
+        pipeline.wait_for_files({"all.csv": FIRST})
+        own_kafka.stop()
+        stream.pipe.write(SECOND)
+        pipeline.wait_for_event(ingest, "not ready")
+        own_kafka.start()
+        pipeline.wait_for_files({"all.csv": FIRST + SECOND})
+        pipeline.wait_until(lambda: len(ingest.events("ready")) > 1, "it says that it is at work again")
+        stream.pipe.close()
+        pipeline.finish(*pipeline.services)
+    pipeline.check_files({"all.csv": FIRST + SECOND})
+
+
+def test_a_producer_of_a_stream_that_rests_may_be_forgotten(make_pipeline: Callable[[str], Pipeline]) -> None:
     config = {
-        "transactional.id.expiration.ms": expires,
+        "transactional.id.expiration.ms": "1000",
         "transaction.remove.expired.transaction.cleanup.interval.ms": "500",
-        "producer.id.expiration.ms": expires,
+        "producer.id.expiration.ms": "1000",
         "producer.id.expiration.check.interval.ms": "500",
     }
     with LocalKafka(config=config) as kafka:
@@ -231,12 +249,15 @@ def test_a_producer_of_a_stream_that_rests_is_not_forgotten(make_pipeline: Calla
         with streaming(pipeline, "pauses are long") as stream:
             stream.pipe.write(FIRST)
             pipeline.wait_for_files({"all.csv": FIRST})
+            transactions = Observer(kafka.bootstrap, "")
 
-            def has_rested() -> bool:
-                times = [record.time_ms for record in pipeline.observer.records("progress")]
-                return max(times) - min(times) > 3 * 1000 * forgotten_after_s
+            def is_forgotten() -> bool:
+                # A forgotten producer leaves an empty value.
+                latest = {record.key: record.value for record in transactions.records("__transaction_state")}
+                [value] = [value for key, value in latest.items() if b"ingest-" in (key or b"")]
+                return not value
 
-            pipeline.wait_until(has_rested, "its progress was committed again and again", 120)
+            pipeline.wait_until(is_forgotten, "the broker has forgotten the producer of the stream")
             stream.pipe.write(SECOND)
             stream.pipe.close()
             pipeline.finish(*pipeline.services)

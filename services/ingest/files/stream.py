@@ -53,7 +53,7 @@ def _chunks(given: str) -> Iterator[bytes | OSError]:
 async def next_chunk(
     chunks: "asyncio.Queue[bytes | OSError]",
     stop: asyncio.Event,
-    timeout_s: float,
+    timeout_s: float | None,
     sooner: "asyncio.Future[None] | None",
 ) -> bytes | None:
     """The next chunk; None once `stop` is set or `sooner` is done, or if none comes in time.

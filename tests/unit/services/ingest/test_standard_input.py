@@ -120,7 +120,7 @@ class Reader:
         self.source.progress = read_to(0, ended=expected is Expected.NOTHING)
         return data[data.rfind(b"\n") + 1 :]
 
-    async def keep(self) -> None:
+    async def check(self) -> None:
         """Nothing is under way."""
 
 
