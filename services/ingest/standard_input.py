@@ -122,6 +122,8 @@ def _find_loss(
 ) -> ServiceError | None:
     """What to report after a failed stream is settled; without a `failure` it failed only at its end.
 
+    Behind a signal every failure is one at its end.
+
     None if all of it is committed all the same.
     """
     cause = failure or unsettled

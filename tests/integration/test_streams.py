@@ -199,17 +199,17 @@ def is_empty(pipe: IO[bytes]) -> bool:
     return not unread
 
 
-@pytest.mark.parametrize("takes", ["rows", "nothing"])
+@pytest.mark.parametrize("takes", ["rows", "rows after a pause", "nothing"])
 def test_a_signal_beside_a_broker_that_is_away_unnoticed_ends_a_stream_in_time(
     own_kafka: LocalKafka, make_pipeline: Callable[[str], Pipeline], takes: str
 ) -> None:
     pipeline = make_pipeline(own_kafka.bootstrap)
-    with streaming(pipeline) as stream:
+    with streaming(pipeline, "pauses are long" if takes.endswith("pause") else "none") as stream:
         ingest, *_ = pipeline.services
         stream.pipe.write(FIRST)
         pipeline.wait_for_files({"all.csv": FIRST})
         own_kafka.stop()
-        if takes == "rows":
+        if takes != "nothing":
             stream.pipe.write(SECOND)
             pipeline.wait_until(lambda: is_empty(stream.pipe), "the rows are read")
         # Not 75, which says that nothing is lost.
