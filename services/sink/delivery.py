@@ -121,7 +121,10 @@ class Delivery:
         return open_reader(self._settings, client_id, max_wait_ms=_MAX_WAIT_MS)
 
     async def all_issued(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
-        """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`."""
+        """Wait until every share that is there now is joined, as long as that is this sink's work; or until `stop`.
+
+        A source that waited for a split alone has its receipt then, if that split rests by now.
+        """
         if self._rejected is None:
             return
         partition = TopicPartition(self._topics.shares, 0)
@@ -130,6 +133,10 @@ class Delivery:
         while (
             not stop.is_set() and self._rejected is not None and (self._issuing is None or self._issuing.position < end)
         ):
+            await pause(stop, _LOOK_INTERVAL_S)
+        if self._issuing is not None:
+            await self._issuing.refresh()
+        while not stop.is_set() and self._issuing is not None and self._issuing.is_outdated:
             await pause(stop, _LOOK_INTERVAL_S)
 
     async def all_posted(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
@@ -155,8 +162,6 @@ class Delivery:
         while self._issuing is None and not stop.is_set():
             await pause(stop, _LOOK_INTERVAL_S)
         await self.all_issued(consumer, stop)
-        if self._issuing is not None:
-            await self._issuing.refresh()
         found = Undelivered()
         for at, (source, number) in enumerate(ends.items()):
             if at % _AT_ONCE == 0:

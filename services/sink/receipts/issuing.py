@@ -63,8 +63,11 @@ class Issuing:
         self._joined = dict(joined)
         self._find_resting = find_resting
         self._resting: Collection[str] = ()
+        self._asking = asyncio.Lock()
         # By source, the offset of the latest share of those that were joined, and lack something.
         self._lacking: dict[str, int] = {}
+        # The splits that rested when all of these were last found to lack something.
+        self._judged_with: Collection[str] = ()
         self._shares = Shares(root)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="receipts")
         self._shares_partition = TopicPartition(topics.shares, 0)
@@ -83,9 +86,11 @@ class Issuing:
                 fetching = read_on(self._consumer, self._shares_partition, _TIMEOUT_MS)
                 batches = await until_stopped(stop, fetching) or []
                 changed = self._take(batches)
-                if not batches and self._lacking and await self.refresh():
-                    changed = self._lacking
-                await self._issue(changed)
+                if changed or self._lacking:
+                    # Asked after the shares are there. Split commits that a split is back before it puts any end that
+                    # names it, so an answer from before could have that split still at rest, and these ends without it.
+                    await self.refresh()
+                await self._issue({**self._lacking, **changed} if self.is_outdated else changed)
                 self.position = await self._consumer.position(self._shares_partition)
         finally:
             self._shares.close()
@@ -97,13 +102,21 @@ class Issuing:
         with self._named():
             return self._shares.take(one_by_one(runs_of(batches)), self._joined, self._makers.folder)
 
-    async def refresh(self) -> bool:
-        """Find out anew which splits rest; True if others do than before. KafkaError."""
-        before, self._resting = self._resting, await self._find_resting()
-        return self._resting != before
+    async def refresh(self) -> None:
+        """Find out anew which splits rest. KafkaError."""
+        # One question at a time: an earlier answer must not replace a later one.
+        async with self._asking:
+            self._resting = await self._find_resting()
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether sources lacked something that may rest by now: `run` joins them again within a few seconds."""
+        return bool(self._lacking) and self._resting != self._judged_with
 
     async def _issue(self, sources: Mapping[str, int]) -> None:
         """Write and send the receipts of these sources, as far as they are delivered; with their shares' offsets."""
+        # As they are now: if others rest before this ends, all that lack something are joined once more.
+        self._judged_with = self._resting
         found: list[tuple[str, bytes, Joined]] = []
         for number, (source, offset) in enumerate(list(sources.items())):
             if number % AT_ONCE == 0:
