@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -130,7 +129,7 @@ class PartitionFiles:
                     self._tallying.add_rows(stretch, split, entry.final or entry.path, rows)
         state = CategoryState(entry.grown(rendered.data, rendered.rows, rendered.open_line, now), append.layout)
         if not entry.length:
-            self._finisher.note_begun(entry.began_at)
+            self._finisher.note_begun(entry)
         if append.full:
             self._finish(state)
         else:
@@ -204,8 +203,8 @@ class PartitionFiles:
 
     async def finish_due(self) -> None:
         """Finish the files that are due; they get their final names after the next checkpoint."""
-        look_up = partial(self._categories.find_due, limit=self._due_at_once)
-        for state in await self._finisher.find_due(look_up, self._categories.current):
+        look_up, current = self._categories.find_due, self._categories.current
+        for state in await self._finisher.find_due(look_up, current, self._due_at_once):
             self._finish(state)
 
     async def begin_checkpoint(self, next_offset: int) -> None:

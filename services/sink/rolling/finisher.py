@@ -48,6 +48,10 @@ class Finisher:
         self._source_ended_at = NEVER
         # The latest time at which a file was begun, which is ahead of a clock that was set back.
         self._begun_at = NEVER
+        # Files that such a clock has begun since the end, at times before it. Were they due by it, the next ones would
+        # be as well, a file for each batch of rows, until the clock catches up. A start knows no such files: what the
+        # ledger has is due, and its categories go on in new files once.
+        self._begun_since = set[str]()
         self._looked_at = NEVER
         self._ending = False
         self._is_last_end = False
@@ -84,9 +88,11 @@ class Finisher:
             if is_last:
                 self._end_source(max(self._clock(), self._begun_at))
 
-    def note_begun(self, at: float) -> None:
-        """Note that a file was begun at this time."""
-        self._begun_at = max(self._begun_at, at)
+    def note_begun(self, entry: Entry) -> None:
+        """Note that this file was begun."""
+        self._begun_at = max(self._begun_at, entry.began_at)
+        if self._ending and entry.began_at <= self._ended_at < math.inf:
+            self._begun_since.add(entry.path)
 
     def end(self) -> None:
         """Finish every file, because no more rows will come. Only the first call counts."""
@@ -100,12 +106,16 @@ class Finisher:
 
     def _end(self, at: float) -> None:
         self._ended_at = at
+        self._begun_since.clear()
         self._looked_at, self._ending = NEVER, self._rolling.rule.rolls
 
     async def find_due(
-        self, look_up: Callable[[Due], Awaitable[Sequence[Entry]]], current: Callable[[Entry], CategoryState]
+        self,
+        look_up: Callable[[Due, int], Awaitable[Sequence[Entry]]],
+        current: Callable[[Entry], CategoryState],
+        at_once: int,
     ) -> list[CategoryState]:
-        """The states of the open files that are due; no row has to come for that.
+        """The states of at most `at_once` open files that are due; no row has to come for that.
 
         `look_up` asks the ledger, whose entries may be older than what `current` gives for them. Raises what failed
         while earlier files got their final names.
@@ -116,16 +126,23 @@ class Finisher:
         if not self._rolling.rule.rolls or abs(at - self._looked_at) < _DUE_INTERVAL_S:
             return []
         self._looked_at = at
-        due = self._rolling.limits.due(at, self._ended_at)
-        found = await look_up(due)
+        due, by_clock = self._rolling.limits.due(at, self._ended_at), self._rolling.limits.due(at, NEVER)
+
+        def is_due(entry: Entry) -> bool:
+            return (by_clock if entry.path in self._begun_since else due).has(entry)
+
+        # The ledger finds those that were begun since the end as well: they must not take the place of others.
+        looked_up = await look_up(due, at_once + len(self._begun_since))
+        found = [known for known in looked_up if is_due(known)][:at_once]
         if self._ending:
             # Look again: there may be more, and these are in the ledger until the next checkpoint.
             self._ending, self._looked_at = bool(found), NEVER
             if not self._ending:
                 # All of them are found. Files begun from now on are not among them, whatever the clock says.
                 self._ended_at = self._source_ended_at = NEVER
+                self._begun_since.clear()
         states = [(known, current(known)) for known in found]
-        return [state for known, state in states if state.entry.path == known.path and due.has(state.entry)]
+        return [state for known, state in states if state.entry.path == known.path and is_due(state.entry)]
 
     async def has_room(self) -> None:
         """Wait until few enough checkpoints' files wait for their final names. Raises what failed with them."""

@@ -214,6 +214,74 @@ async def test_an_end_finishes_more_files_than_are_finished_at_once_also_where_t
     assert set(files(root)) - {f"{name}-000001.csv" for name in names} == {"A-000002.csv.open"}
 
 
+async def test_an_end_finishes_nothing_that_is_begun_after_it_while_the_clock_is_set_back(
+    root: Path, clock: Clock
+) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    clock.now -= 3600
+    await partition.add(rows("F", 1) + end_of("/a.csv", 1))
+    # Rows keep coming: there is always a file that was begun by the time of the end, as the clock has it.
+    for number in range(20):
+        await add_and_checkpoint(partition, "M", number)
+    assert set(files(root)) == {"F-000001.csv", "M-000001.csv", "M-000002.csv.open"}
+    # Those are for the next end.
+    await partition.add(end_of("/b.csv", 1))
+    await partition.finish_due()
+    await checkpoint(partition)
+    partition.close()
+    assert set(files(root)) == {"F-000001.csv", "M-000001.csv", "M-000002.csv"}
+
+
+async def test_nor_does_an_end_that_was_left_to_the_next_start(root: Path, clock: Clock) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    await partition.add(rows("M", 1))
+    await checkpoint(partition)
+    clock.now -= 3600
+    await partition.add(end_of("/a.csv", 1))
+    await partition.begin_checkpoint(2)
+    await partition.settle()
+    # Killed before it looked for the files that the end has left to be finished.
+    partition.close()
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock)
+    await partition.open(Origin("cluster"))
+    for number in range(20):
+        await add_and_checkpoint(partition, "M", number)
+    partition.close()
+    assert set(files(root)) == {"M-000001.csv", "M-000002.csv.open"}
+
+
+async def test_an_end_is_over_although_more_files_are_begun_meanwhile_than_are_finished_at_once(
+    root: Path, clock: Clock
+) -> None:
+    partition = PartitionFiles(root, LEDGER, Schemas(), rolling(at_end=True), clock, due_at_once=2)
+    await partition.open(Origin("cluster"))
+    names = [f"A{number}" for number in range(5)]
+    await partition.add([each for name in names for each in rows(name, 1)])
+    await checkpoint(partition)
+    clock.now -= 3600
+    await partition.add(end_of("/a.csv", 1))
+    later = [f"0{number}" for number in range(5)]
+    await partition.add([each for name in later for each in rows(name, 1)])
+    while not partition.at_rest:
+        await partition.finish_due()
+        await partition.begin_checkpoint(2)
+        await partition.settle()
+    partition.close()
+    assert set(files(root)) == {f"{name}-000001.csv" for name in names} | {f"{name}-000001.csv.open" for name in later}
+
+
+async def add_and_checkpoint(partition: PartitionFiles, name: str, number: int) -> None:
+    """One round of a sink under load: rows come, files that are due are looked for, a checkpoint ends."""
+    await partition.add(rows(name, number))
+    await partition.finish_due()
+    await partition.begin_checkpoint(number)
+    await partition.settle()
+
+
 @pytest.mark.parametrize(
     ("suffix", "unpack"),
     [(".gz", gzip.decompress), (".zst", lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data))],
