@@ -28,6 +28,8 @@ from ops.command_line import keep_clients_quiet, write_out
 from services.ingest.files.finding import source_name
 from services.sink.disk.errors import DiskError
 from services.sink.ledger.database import Ledger
+from services.sink.ledger.errors import clear_errors
+from services.sink.ledger.inventory import keeps_tallies
 from services.sink.paths.receipts import receipt_path
 from services.sink.receipts.sharing import KeyedRecord, Sender
 
@@ -82,7 +84,11 @@ def _forget(settings: ServiceSettings, root: Path, sources: Sequence[str]) -> se
     with ExitStack() as held:
         for path in paths:
             held.enter_context(_lock(path.with_suffix(".lock")))
-        ledgers = [held.enter_context(closing(Ledger(path))) for path in paths]
+        # To open one of format 1 upgrades it, and the sinks of a pipeline of that format refuse it then.
+        kept = [path for path in paths if _keeps_tallies(path)]
+        if not kept:
+            raise ConfigurationError(f"{root}: format 1 keeps nothing of sources, so there is nothing to forget")
+        ledgers = [held.enter_context(closing(Ledger(path))) for path in kept]
         asyncio.run(_forget_records(settings, root, sources))
         for ledger in ledgers:
             known |= ledger.forget(sources)
@@ -92,6 +98,11 @@ def _forget(settings: ServiceSettings, root: Path, sources: Sequence[str]) -> se
                 known.add(source)
                 receipt.unlink()
     return known
+
+
+def _keeps_tallies(path: Path) -> bool:
+    with clear_errors(path):
+        return keeps_tallies(path)
 
 
 @contextmanager

@@ -60,8 +60,17 @@ def sum_tallies(ledger: Path) -> list[tuple[str, str, str, int]]:
     return read_safely(ledger, _sum_tallies)
 
 
+def keeps_tallies(ledger: Path) -> bool:
+    """Whether a ledger keeps the rows of each source: not in format 1, and not while a sink is just creating it."""
+    return read_safely(ledger, _has_tallies)
+
+
+def _has_tallies(database: sqlite3.Connection) -> bool:
+    return database.execute(sql.HAS_TALLIES).fetchone() is not None
+
+
 def _sum_tallies(database: sqlite3.Connection) -> list[tuple[str, str, str, int]]:
-    if not database.execute(sql.HAS_TALLIES).fetchone():
+    if not _has_tallies(database):
         return []
     # Added here: SQLite would sort the tallies of all sources.
     sums: Counter[tuple[str, str, str]] = Counter()
