@@ -35,14 +35,16 @@ def split_up(sums: Iterable[Sum], rejected: int | None) -> SafeRows:
 def read_of(known: Known, found: Balance) -> Mapping[str, int]:
     """How many rows are known to have been read from a source, for each split in use.
 
-    Those are the splits that its latest end names; before its first end the rows that are safe are all that is known.
+    Those are the splits that its latest end names; before its first end the rows that are safe are all that is known,
+    and for a split that was removed before it was filled, they are all that comes.
     """
     if found.ended is None:
         splits = {key.split for tallies in known.tallies.values() for key in tallies} - {EVERY_SPLIT}
         return {split: _safe(known, split) for split in splits}
     at_end = [each.ended for each in known.passed if each.ended.number == found.ended.number]
     splits = {split for ended in at_end for split in ended.split_by}
-    return {split: max(found.ended.tally.rows, _safe(known, split)) for split in splits}
+    rows = {split: max(found.ended.tally.rows, _safe(known, split)) for split in splits - set(found.left_out)}
+    return rows | {split: safe for split in found.left_out if (safe := _safe(known, split))}
 
 
 def sum_read(sources: Iterable[Mapping[str, int]], forgotten: Known) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from common.protocol.messages import Ended
+from common.protocol.receipts import Receipt
 from common.protocol.shares import EVERY_SPLIT, CountKind, Tallies, total
 from common.rows.tally import NOTHING, Tally
 
@@ -60,7 +61,7 @@ class Balance(Struct, frozen=True):
 
     `ended` is its latest end that any ledger knows. By split, `safe` is what has come whole, `missing` how many rows of
     those that were read are not safe yet. `since_ms` is when the oldest of them was read, at the latest; `latest_ms` is
-    when the last row became safe.
+    when the last row became safe. Of the splits that are `left_out`, no more comes.
     """
 
     source: str
@@ -71,21 +72,27 @@ class Balance(Struct, frozen=True):
     missing: int = 0
     since_ms: int = 0
     latest_ms: int = 0
+    left_out: Collection[str] = ()
 
     def safe_bytes(self, split: str) -> int:
         """Up to which offset of the source its rows have to be there for this split."""
         return self.safe[split].ended.size if split in self.safe else 0
 
 
-def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Balance:
-    """Balance one source over all ledgers, of which `rejected` is that of rejected rows, None if it is not there."""
+def balance(known: Known, ledgers: Collection[int], rejected: int | None, receipt: Receipt | None = None) -> Balance:
+    """Balance one source over all ledgers, of which `rejected` is that of rejected rows, None if it is not there.
+
+    Its `receipt` tells which of the splits that its latest end names were removed before they were filled.
+    """
     latest_ms = max(known.safe_ms.values(), default=0)
     ended = max((each.ended for each in known.passed), key=lambda each: each.number, default=None)
     if ended is None:
         rows = max((_read(known, split) for split in _splits(known)), default=0)
         reason = f"its end has not come; {rows:,} rows are safe"
         return Balance(known.source, Standing.UNDER_WAY, reason, since_ms=latest_ms, latest_ms=latest_ms)
-    wanted = {each: None for one in known.passed if one.ended.number == ended.number for each in one.ended.split_by}
+    left_out = frozenset[str]() if receipt is None else _left_out(known, ended, receipt)
+    named = (each for one in known.passed if one.ended.number == ended.number for each in one.ended.split_by)
+    wanted = {each: None for each in named if each not in left_out}
     safe = {
         split: found
         for split in dict.fromkeys((*wanted, *(each.split for each in known.passed)))
@@ -114,7 +121,22 @@ def balance(known: Known, ledgers: Collection[int], rejected: int | None) -> Bal
     else:
         standing = Standing.DELIVERED
     since_ms = min(known.safe_ms[each.ledger] for each in known.passed if each.ended.number == ended.number)
-    return Balance(known.source, standing, reason, ended, safe, sum(missing.values()), since_ms, latest_ms)
+    return Balance(known.source, standing, reason, ended, safe, sum(missing.values()), since_ms, latest_ms, left_out)
+
+
+def _left_out(known: Known, ended: Ended, receipt: Receipt) -> frozenset[str]:
+    """The splits that this end named as it came, and that its receipt is without: they were removed from SPLIT_BY.
+
+    A split that was added since the receipt is named as well, by the copies of the end that fill it, or another such
+    one. So only a ledger counts where all splits that have passed the end are in the receipt.
+    """
+    found: set[str] = set()
+    if (receipt.number, receipt.size, receipt.tally) == (ended.number, ended.size, ended.tally):
+        for ledger in known.safe_ms:
+            at = [each for each in known.passed if each.ledger == ledger and each.ended.number == ended.number]
+            if {each.split for each in at} - {EVERY_SPLIT} <= receipt.splits.keys():
+                found.update(split for each in at for split in each.ended.split_by)
+    return frozenset(found - receipt.splits.keys())
 
 
 def _splits(known: Known) -> set[str]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from common.protocol.shares import CountKind
-from ops.verify.balance import Balance, Known, Standing, balance
+from ops.verify.balance import Balance, Known, Standing
 from ops.verify.entries import File
 from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import balance_of
 from ops.verify.report import Report, ReportedFinding
 from ops.verify.rows.names import NamedCategory, numbers_in
 
@@ -62,7 +63,7 @@ def check_sources(ledgers: Ledgers, report: Report) -> Iterator[tuple[Known, Bal
     older = 0
     for source in ledgers.sources():
         known = ledgers.known(source)
-        found = balance(known, ledgers.numbers, ledgers.rejected)
+        found = balance_of(ledgers, known)
         match found.standing:
             case Standing.DELIVERED:
                 report.count("sources_delivered")

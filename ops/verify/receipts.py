@@ -9,6 +9,18 @@ from common.protocol.shares import EVERY_SPLIT, CountKind, total
 from ops.verify.balance import Balance, Known, Safe, Standing, balance
 from ops.verify.ledgers import Ledgers
 from ops.verify.report import Report, ReportedFinding
+from services.sink.paths.receipts import receipt_path
+
+
+def balance_of(ledgers: Ledgers, known: Known) -> Balance:
+    """How a source stands by the ledgers, and by its receipt if something of it is under way."""
+    found = balance(known, ledgers.numbers, ledgers.rejected)
+    if found.standing is not Standing.UNDER_WAY or found.ended is None:
+        return found
+    receipt = _read(ledgers.root / receipt_path(known.source))
+    if not isinstance(receipt, Receipt) or receipt.source != known.source:
+        return found
+    return balance(known, ledgers.numbers, ledgers.rejected, receipt)
 
 
 def check_receipts(ledgers: Ledgers, report: Report) -> None:
@@ -20,7 +32,7 @@ def check_receipts(ledgers: Ledgers, report: Report) -> None:
         if isinstance(found, Receipt):
             report.count("receipts")
             known = ledgers.known(found.source)
-            how = balance(known, ledgers.numbers, ledgers.rejected)
+            how = balance_of(ledgers, known)
             if how.standing is Standing.DELIVERED:
                 proven.add(found.source)
             if not any(_contradictions(found, known, how)):
@@ -43,7 +55,7 @@ def _report_contradictions(root: Path, doubtful: Iterable[Path], report: Report)
             name = str(path.relative_to(root))
             if isinstance(receipt, Receipt):
                 known = ledgers.known(receipt.source)
-                how = balance(known, ledgers.numbers, ledgers.rejected)
+                how = balance_of(ledgers, known)
                 for text in _contradictions(receipt, known, how):
                     report.differs.add(ReportedFinding("receipt", f"{name}: {text}", name, source=receipt.source))
             elif not isinstance(receipt, FileNotFoundError):

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from common.errors import ConfigurationError
 from ops.command_line import discard_output
-from ops.verify.balance import Balance, Standing, balance
+from ops.verify.balance import Balance, Standing
 from ops.verify.ledgers import Ledgers
+from ops.verify.receipts import balance_of
 from ops.verify.report import DIFFERS, NOT_YET, WELL
 from ops.verify.rows.source_names import match_names, newest
 from ops.verify.unpacking import Packing, packing_by_content
@@ -79,7 +80,7 @@ def survey(ledgers: Ledgers, files: Mapping[str, Path], now_ms: int, stuck_s: fl
     found.unknown = [name for name in files if name not in names]
     paths = {source: files[name] for name, source in names.items()}
     for source in sorted(paths) if files else ledgers.sources():
-        each = balance(ledgers.known(source), ledgers.numbers, ledgers.rejected)
+        each = balance_of(ledgers, ledgers.known(source))
         if source in paths:
             each = _grown(each, paths[source])
         found.missing += each.missing

@@ -113,3 +113,9 @@ def test_forgotten_sources_count_in_the_splits_that_are_in_use() -> None:
 
 def test_latencies_of_all_sources_add_up() -> None:
     assert sum_latencies([{3: 1, 1: 2}, {}, {3: 4}]) == {1: 2, 3: 5}
+
+
+def test_of_a_split_that_was_removed_before_it_was_filled_what_is_safe_was_read() -> None:
+    found = Balance("/a", Standing.DELIVERED, ended=ended(5, "S", "T", "U"), left_out=frozenset("TU"))
+    of_source = known([in_files("S", 5), in_files("T", 2)], ended(5, "S", "T", "U"))
+    assert read_of(of_source, found) == {"S": 5, "T": 2}

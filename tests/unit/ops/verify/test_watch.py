@@ -157,3 +157,23 @@ def test_sources_that_were_begun_in_format_1_do_not_hold_it_up(
     older = "UPDATE ends SET ended = json_set(ended, '$.is_older', json('true')) WHERE source LIKE '%/a.csv'"
     change_ledgers(tmp_path, older)
     assert watched(tmp_path, capsys) == (0, ["1 delivered, 0 under way, 0 stuck, 1 begun in format 1"])
+
+
+@pytest.mark.usefixtures("one_look")
+def test_a_split_that_was_removed_before_it_was_filled_does_not_hold_it_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    delivered(tmp_path, SPLITS, {"a.csv": HEADER + b"M,1\nF,2\n"})
+    # As if split had passed that end on while it was to fill this split, too. The receipt is without it: it rests.
+    change_ledgers(tmp_path, """UPDATE ends SET ended = json_set(ended, '$.split_by', json('["all","Sex","Rings"]'))""")
+    assert watched(tmp_path, capsys) == (0, ["1 delivered, 0 under way, 0 stuck"])
+    assert main([str(tmp_path / "out")]) == 0
+    # Without a receipt nothing shows that no more comes.
+    [receipt] = (tmp_path / "out" / "_receipts").rglob("*.json")
+    text = receipt.read_bytes()
+    receipt.unlink()
+    assert watched(tmp_path, capsys)[0] == 75
+    # Neither does one of another end, nor of other rows.
+    for field in (b'"end": 1', b'"rows": 2'):
+        receipt.write_bytes(text.replace(field, field[:-1] + b"3", 1))
+        assert watched(tmp_path, capsys)[0] == 75
