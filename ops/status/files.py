@@ -13,6 +13,7 @@ from ops.status.verdict import PATIENCE_S
 from ops.verify.unpacking import Packing, packing_by_content
 from services.ingest.files.finding import file_of, path_of
 from services.ingest.naming.locations import SourceLocation
+from services.sink.ledger.database import NEXT_OFFSET
 from services.sink.ledger.inventory import count_rows, facts_of
 
 # A longer rest is no half row, or ingest rejects it.
@@ -56,6 +57,23 @@ def _look_at(path: Path, file: str, progress: Progress, rested_at_s: float) -> S
             return SeenFile(size, left)
     except OSError:
         return None
+
+
+def is_behind(root: Path, committed: Mapping[str, int]) -> bool:
+    """Whether these ledgers are behind what sink has committed: it fills another folder, or this is an old copy.
+
+    `committed` are its offsets by the paths of the ledgers, and were asked for before: a sink commits to the ledger
+    first. False where no ledger is at hand, or one cannot be read.
+    """
+    paths = {path for path in committed if (root / path).exists()}
+    if not paths:
+        return False
+    try:
+        return paths != committed.keys() or any(
+            int(facts_of(root / path).get(NEXT_OFFSET, -1)) < offset for path, offset in committed.items()
+        )
+    except (OSError, sqlite3.Error):
+        return False
 
 
 def count_written(root: Path, prefix: str, topic_ids: Mapping[str, str]) -> tuple[int, int] | None:

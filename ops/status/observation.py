@@ -68,7 +68,7 @@ class Observation(Struct, frozen=True):
     digests of the splits in use. `split_rows` and `split_rejected` are what split has processed and rejected in all its
     partitions; while it `is_filling`, a split is behind what `split_rows` counts. Of the offsets that split and sink
     pass, `split_row_share` and `row_share` are rows, as far as is known. `rows_in_files` and `rows_rejected` are what
-    sink's ledgers have, None where they are not at hand; `ledgers_trouble` says why a disk has not given them in time.
+    sink's ledgers have, None where they are not at hand; `ledgers_trouble` says why, if it is known.
     """
 
     at_s: float

@@ -28,6 +28,7 @@ from common.kafka.topic_metadata import Topic, describe_topics
 from common.pipeline.partitions import partitions_of
 from common.pipeline.topics import Groups, Topics
 from common.protocol.identity import NEWEST
+from common.protocol.output_folder import ledger_path
 from common.protocol.position import Position, PositionError, SplitGroup, decode_position
 from common.protocol.progress import Progress, Run, decode_progress
 from common.protocol.receipts import decode_receipt
@@ -35,10 +36,11 @@ from common.settings import ServiceSettings
 from ops.groups import describe_group
 from ops.status.counting import RowCount, RowCounter
 from ops.status.disk import DiskReads
-from ops.status.files import count_written, look_at_files
+from ops.status.files import count_written, is_behind, look_at_files
 from ops.status.latest import LatestValues
 from ops.status.observation import SINK, SPLIT, STAGES, Observation, Replica, SeenFile, SeenPartition, SeenReceipt
 from services.ingest.naming.locations import SourceLocation, decode_location
+from services.sink.disk.folder import decode_folder
 
 
 class NotBegunError(ConfigurationError):
@@ -86,7 +88,7 @@ class Observer:
         self._known = _Known(self._topics, {})
         self._clients: _Clients | None = None
         self._files = DiskReads[dict[str, SeenFile]]("files")
-        self._ledgers = DiskReads[tuple[int, int] | None]("ledgers")
+        self._ledgers = DiskReads[tuple[tuple[int, int] | None, str]]("ledgers")
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -101,12 +103,15 @@ class Observer:
         admin, reader = self._clients.admin, self._clients.reader
         existing = await self._find_topics(admin)
         ids = {name: topic.id for name, topic in existing.items()}
+        to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
+        to_sink = (
+            *partitions_of(self._topics.categorized, existing[self._topics.categorized].partitions),
+            *partitions_of(self._topics.rejected, existing[self._topics.rejected].partitions),
+        )
+        safe = _safe_offsets(await committed_offsets(admin, self._groups.sink, to_sink))
         # First, so that the rows read are never fewer than those safe, however long the disk takes. Paces divide by the
         # time between two looks, so everything that they measure is read right next to the look's own time.
-        written = await self._ledgers.read(
-            lambda: self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), None
-        )
-        ledgers_trouble = self._ledgers.trouble
+        written, trouble = await self._ledgers.read(lambda: self._read_folder(ids, safe), (None, ""))
         rows_in_files, rows_rejected = (None, None) if written is None else written
         known = self._known
         for values, topic in (
@@ -119,11 +124,6 @@ class Observer:
                 await values.read(reader, partitions_of(topic, existing[topic].partitions))
         sources, runs = self._sources()
         at_s, at_ms = time.monotonic(), round(time.time() * 1000)
-        to_split = partitions_of(self._topics.rows, existing[self._topics.rows].partitions)
-        to_sink = (
-            *partitions_of(self._topics.categorized, existing[self._topics.categorized].partitions),
-            *partitions_of(self._topics.rejected, existing[self._topics.rejected].partitions),
-        )
         at_split = await committed_offsets(admin, self._groups.split, to_split)
         at_sink = await committed_offsets(admin, self._groups.sink, to_sink)
         positions = {partition: _position_of(point) for partition, point in at_split.items()}
@@ -154,8 +154,14 @@ class Observer:
             rows_in_files,
             rows_rejected,
             frozenset(held.name for each in positions.values() for group in _in_use(each) for held in group.splits),
-            ledgers_trouble,
+            self._ledgers.trouble or trouble,
         )
+
+    def _read_folder(self, ids: Mapping[str, str], safe: Mapping[str, int]) -> tuple[tuple[int, int] | None, str]:
+        """What the ledgers have, None and why if they are not those that sink fills."""
+        if is_behind(self._output_dir, safe):
+            return None, "sink fills another OUTPUT_DIR, or this is an old copy of it"
+        return self._read_ledgers(self._output_dir, self._settings.topic_prefix, ids), ""
 
     async def _find_topics(self, admin: AIOKafkaAdminClient) -> dict[str, Topic]:
         _, existing = await describe_topics(admin, self._topics.names)
@@ -219,6 +225,11 @@ def _receipt_of(value: bytes) -> SeenReceipt:
     receipt = decode_receipt(value)
     rejected = receipt.rejected.rows + sum(each.rejected.rows for each in receipt.splits.values())
     return SeenReceipt(receipt.number, receipt.tally.rows, rejected, receipt.safe_ms, receipt.p50_ms, receipt.p99_ms)
+
+
+def _safe_offsets(at_sink: Mapping[TopicPartition, OffsetAndMetadata]) -> dict[str, int]:
+    """What a sink itself has committed, by the paths of the ledgers."""
+    return {ledger_path(*each): point.offset for each, point in at_sink.items() if decode_folder(point.metadata)}
 
 
 def _position_of(point: OffsetAndMetadata) -> Position:

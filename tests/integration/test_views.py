@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import time
 from contextlib import aclosing
 from pathlib import Path
@@ -63,6 +64,37 @@ def test_at_rest_a_view_is_what_ledgers_and_receipts_say(pipeline: Pipeline, tmp
     elsewhere = asyncio.run(first_view(pipeline, tmp_path))
     assert (elsewhere.safe_rows, elsewhere.category_count, elsewhere.balance) == (None, None, ())
     assert elsewhere.receipts == view.receipts
+
+
+async def later_view(pipeline: Pipeline, output: Path) -> View:
+    """A view that knows whether anything has moved since an earlier look."""
+    async with aclosing(views(settings_of(pipeline), LookOptions(output, interval_s=0.1))) as found:
+        async for each in found:
+            assert isinstance(each, View), each
+            if each.figures.over_s:
+                return each
+    raise AssertionError("views never end")
+
+
+def test_no_row_is_lost_by_a_former_output_folder_or_an_old_copy(pipeline: Pipeline, tmp_path: Path) -> None:
+    source, copy, other = tmp_path / "in.csv", tmp_path / "copy", tmp_path / "other"
+    source.write_bytes(HEADER + b"M,1\nF,2\n")
+    pipeline.run(source, "Sex")
+    # As a backup that is mounted, or a snapshot.
+    shutil.copytree(pipeline.output, copy)
+    source.write_bytes(HEADER + b"M,1\nF,2\nM,3\n")
+    pipeline.run(source, "Sex")
+    found = asyncio.run(later_view(pipeline, pipeline.output))
+    assert (found.safe_rows, [each.lost for each in found.balance], found.ledgers_trouble) == (3, [0], "")
+    unknown: object = (None, [], "sink fills another OUTPUT_DIR, or this is an old copy of it")
+    found = asyncio.run(later_view(pipeline, copy))
+    assert (found.safe_rows, [each.lost for each in found.balance], found.ledgers_trouble) == unknown
+    source.write_bytes(HEADER + b"M,1\nF,2\nM,3\nI,4\n")
+    pipeline.run(source, "Sex", OUTPUT_DIR=str(other))
+    found = asyncio.run(later_view(pipeline, pipeline.output))
+    assert (found.safe_rows, [each.lost for each in found.balance], found.ledgers_trouble) == unknown
+    found = asyncio.run(later_view(pipeline, other))
+    assert (found.safe_rows, [each.lost for each in found.balance], found.ledgers_trouble) == (4, [0], "")
 
 
 def test_the_oldest_row_that_is_not_safe_ages_from_when_it_was_read(pipeline: Pipeline, tmp_path: Path) -> None:

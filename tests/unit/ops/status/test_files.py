@@ -2,15 +2,18 @@
 
 import gzip
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from common.protocol.progress import Progress
-from ops.status.files import count_written, look_at_files
+from ops.status.files import count_written, is_behind, look_at_files
 from ops.status.observation import SeenFile
 from services.ingest.files.finding import file_of, source_name
 from services.ingest.naming.locations import SourceLocation
+from services.sink.ledger.database import Ledger
+from services.sink.ledger.entries import Changes
 from tests.harness.delivered import change_ledgers, delivered
 
 ROWS = b"Sex,Rings\nM,1\nF,2\n"
@@ -91,3 +94,28 @@ def test_rows_are_counted_by_the_ledgers_of_these_topics(tmp_path: Path, monkeyp
     change_ledgers(tmp_path, "INSERT OR REPLACE INTO partition VALUES ('topic_id', 'one')")
     assert count_written(tmp_path / "out", prefix, {topic: "one", f"{prefix}rejected": "one"}) == (4, rejected)
     assert count_written(tmp_path / "out", prefix, {topic: "another"}) is None
+
+
+def test_a_folder_whose_ledgers_are_behind_what_sink_has_committed_is_not_the_one_that_it_fills(tmp_path: Path) -> None:
+    for name in ("a-0", "a-1"):
+        make_ledger(tmp_path, name, "7")
+    first, second, third = (f".nacre/{name}.ledger" for name in ("a-0", "a-1", "a-2"))
+    assert not is_behind(tmp_path, {first: 7, second: 6})
+    assert is_behind(tmp_path, {first: 7, second: 8})
+    # Of another partition nothing is committed yet.
+    assert not is_behind(tmp_path, {first: 7})
+    # A sink has filled a partition that this folder has nothing of, or whose ledger is only just begun.
+    assert is_behind(tmp_path, {first: 7, third: 1})
+    make_ledger(tmp_path, "a-2")
+    assert is_behind(tmp_path, {first: 7, third: 1})
+    # Without any ledger there is nothing at hand, and one that cannot be read says so itself.
+    assert not is_behind(tmp_path / "none", {first: 7})
+    (tmp_path / first).write_bytes(b"no database" * 100)
+    assert not is_behind(tmp_path, {first: 8})
+
+
+def make_ledger(root: Path, name: str, next_offset: str = "") -> None:
+    path = root / ".nacre" / f"{name}.ledger"
+    path.parent.mkdir(exist_ok=True)
+    with closing(Ledger(path)) as ledger:
+        ledger.commit({"next_offset": next_offset} if next_offset else {}, Changes([]))
