@@ -43,6 +43,9 @@ _OUTCOME = pytest.StashKey[pytest.TestReport]()
 _BROKER_LOG_LINES = 20
 _BRIEF_LINES = 12
 
+# What takes a worker seconds to start, for several tests: most of them brokers of a special kind.
+_STARTED_ONCE = {"behind", "browser", "done", "lax_bootstrap", "listeners", "lone", "secured", "strict"}
+
 _WORKERS_PER_CORE = 2
 _MOST_WORKERS = 8
 
@@ -51,6 +54,15 @@ _MOST_WORKERS = 8
 def pytest_xdist_auto_num_workers() -> int:
     """How many tests run side by side: they wait more than they work, and each worker has a broker of its own."""
     return min(_WORKERS_PER_CORE * (os.cpu_count() or 1), _MOST_WORKERS)
+
+
+# Before xdist looks which tests belong together.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that share what is costly to start run on one worker: each of the others would start its own."""
+    for item in items:
+        for name in _STARTED_ONCE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -24,7 +24,8 @@ from tests.harness.kafka_acls import write_kafka_acls
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service, wait_until
 from tests.harness.secured import SecuredKafka
 
-pytestmark = pytest.mark.long
+# Apart from others that share the secured broker: these alone have it at work for minutes.
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("acls")]
 
 
 USER = "denied"

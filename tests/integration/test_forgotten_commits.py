@@ -1,6 +1,6 @@
 """Commits that the broker has answered and forgotten to carry out: noticed, and completed by who comes next."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -18,20 +18,11 @@ from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
 from common.settings_reader import make_settings
-from ops.kafka.local import LocalKafka
 from tests.harness.pipeline import ABALONE_FILE, Pipeline
 
-# Together on one worker, because they share a broker.
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("forgotten commits")]
+pytestmark = pytest.mark.long
 
 _ROUNDS = 30
-
-
-@pytest.fixture(scope="module")
-def lax_bootstrap() -> Iterator[str]:
-    """A broker that lets records into a transaction that its coordinator does not know of."""
-    with LocalKafka(config={"transaction.partition.verification.enable": "false"}) as kafka:
-        yield kafka.bootstrap
 
 
 @asynccontextmanager

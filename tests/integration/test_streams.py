@@ -16,19 +16,12 @@ from ops.kafka.local import LocalKafka
 from tests.harness.observer import Observer
 from tests.harness.pipeline import Pipeline, Service
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("streams")]
+pytestmark = pytest.mark.long
 
 FAILS = "a stream fails, what was read is being settled"
 HEADER = b"Sex,Rings\n"
 FIRST = HEADER + b"M,1\nF,2\n" * 100
 SECOND = b"M,3\nF,4\n" * 100
-
-
-@pytest.fixture(scope="module")
-def lax_bootstrap() -> Iterator[str]:
-    """A broker that lets records into a transaction that its coordinator does not know of."""
-    with LocalKafka(config={"transaction.partition.verification.enable": "false"}) as kafka:
-        yield kafka.bootstrap
 
 
 @pytest.fixture
