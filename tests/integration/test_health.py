@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.kafka.local import LocalKafka
-from tests.harness.broker import free_port, hanging
+from tests.harness.broker import free_port
 from tests.harness.chaos.proxy import ProxiedKafka, proxied_kafka
 from tests.harness.chaos.receipts import receipt_path
 from tests.harness.expectation import ABALONE, expected_files
@@ -40,58 +39,56 @@ def settings_of(name: str, source: Path) -> dict[str, str]:
     return {"ingest": {"INPUT": str(source), "SETTLE_S": "0"}, "split": {"SPLIT_BY": "Sex,Rings:int"}, "sink": {}}[name]
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_service_says_what_becomes_of_it_from_its_start_to_its_end(
-    proxied: ProxiedKafka, make_pipeline: MakePipeline, name: str, record_property: RecordProperty
+def test_services_say_what_becomes_of_them_from_their_start_to_their_end(
+    proxied: ProxiedKafka, make_pipeline: MakePipeline, record_property: RecordProperty
 ) -> None:
-    pipeline, health = make_pipeline(proxied.bootstrap), Health()
+    pipeline, health = make_pipeline(proxied.bootstrap), {name: Health() for name in SERVICES}
+
+    def wait_for_all(condition: Callable[[str], bool], what: str, deadline_s: float = SEEN_WITHIN_S) -> float:
+        return pipeline.wait_until(lambda: all(map(condition, SERVICES)), what, deadline_s)
+
     with proxied.proxy.refuse():
-        service = pipeline.start(name, **settings_of(name, ABALONE_FILE), **health.settings)
-        pipeline.wait_until(lambda: health.is_live, "it lives before it has reached any broker")
-        assert not health.is_ready
-        pipeline.wait_until(lambda: "cannot connect to" in health.reason, "it says what it waits for", SEEN_WITHIN_S)
-    pipeline.wait_until(lambda: health.is_ready, "it is ready", SEEN_WITHIN_S)
-    told = health.ready()
-    assert told["service"] == name
-    assert told["reason"] == ""
-    # The rejected rows have one partition, the others six.
-    assert len(told["partitions"]) == (7 if name == "sink" else 6)
-    assert health.value("ready") == 1
-    assert health.value("rebalances_total") >= 1
+        services = {
+            name: pipeline.start(name, **settings_of(name, ABALONE_FILE), **health[name].settings) for name in SERVICES
+        }
+        wait_for_all(lambda name: health[name].is_live, "they live before they have reached any broker", 60)
+        assert not any(each.is_ready for each in health.values())
+        wait_for_all(lambda name: "cannot connect to" in health[name].reason, "they say what they wait for")
+    wait_for_all(lambda name: health[name].is_ready, "they are ready")
+    for name, each in health.items():
+        told = each.ready()
+        assert told["service"] == name
+        assert told["reason"] == ""
+        # The rejected rows have one partition, the others six.
+        assert len(told["partitions"]) == (7 if name == "sink" else 6)
+        assert each.value("ready") == 1
+        assert each.value("rebalances_total") >= 1
 
     with proxied.proxy.refuse():
         record_property(
-            f"seconds until {name} says that its broker is gone",
-            pipeline.wait_until(lambda: not health.is_ready, "it notices", SEEN_WITHIN_S),
+            "seconds until all services say that their broker is gone",
+            wait_for_all(lambda name: not health[name].is_ready, "they notice"),
         )
         # A cause that returns is not logged again.
-        pipeline.wait_until(
-            lambda: health.reason in {each["reason"] for each in service.events("not ready")},
+        wait_for_all(
+            lambda name: health[name].reason in {each["reason"] for each in services[name].events("not ready")},
             "the reason is the log's",
-            SEEN_WITHIN_S,
         )
-        assert health.is_live
-        assert health.value("ready") == 0
-    pipeline.wait_until(lambda: health.is_ready, "it is ready again", SEEN_WITHIN_S)
+        for each in health.values():
+            assert each.is_live
+            assert each.value("ready") == 0
+    wait_for_all(lambda name: health[name].is_ready, "they are ready again")
 
     # Leaving the group takes some time when nothing answers.
     with proxied.proxy.stall():
-        service.send(signal.SIGTERM)
-        pipeline.wait_until(lambda: health.reason == "draining", "it says that it drains")
-        assert health.is_live
-        assert service.exit_code is None
-    assert service.wait_for_exit() == 0
-    assert health.ask("/livez")[0] == 0
-
-
-def test_a_broker_that_hangs_is_no_reason_to_be_restarted(own_kafka: LocalKafka, make_pipeline: MakePipeline) -> None:
-    pipeline, health = make_pipeline(own_kafka.bootstrap), Health()
-    pipeline.start("sink", **health.settings)
-    pipeline.wait_until(lambda: health.is_ready, "it is ready")
-    with hanging(own_kafka):
-        pipeline.wait_until(lambda: not health.is_ready, "it is not ready", 60)
-        assert health.is_live
-    pipeline.wait_until(lambda: health.is_ready, "it is ready again", 60)
+        for service in services.values():
+            service.send(signal.SIGTERM)
+        wait_for_all(lambda name: health[name].reason == "draining", "they say that they drain", 60)
+        assert all(each.is_live for each in health.values())
+        assert all(service.exit_code is None for service in services.values())
+    for name, service in services.items():
+        assert service.wait_for_exit() == 0
+        assert health[name].ask("/livez")[0] == 0
 
 
 def test_a_replica_without_partitions_is_ready_and_one_that_stands_by_is_not(pipeline: Pipeline) -> None:
