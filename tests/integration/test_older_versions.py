@@ -1,10 +1,12 @@
 """What an older version left in mid-file, its topics and its output folder, is gone on with byte for byte."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,34 @@ def check(found: Restored, variety: Variety) -> None:
     assert verified.returncode == 0, verified
 
 
+def check_tapped(found: Restored, variety: Variety, format_name: str) -> None:
+    """`nacre tap` shows every row with the place that its line has in its source."""
+    read = partial(command, found, variety, "tap")
+    for row in (rows := objects(read("-n", "100000", "--json").stdout)):
+        content = (found.folder / "in" / Path(row["source"]).name).read_bytes()
+        assert row["line"] == content[: row["offset"]].count(b"\n") + 1
+        text = row["row"]
+        if variety.settings.get("ROW_FORMAT") == "json":
+            fields = [str(value) for value in json.loads(text).values()]
+            assert content[row["offset"] :].startswith(",".join(fields[:2]).encode())
+        else:
+            assert content[row["offset"] :].startswith(text.encode())
+    assert len(rows) == found.rows(variety, "rows") > 1_000
+    sources = {row["source"] for row in rows}
+    assert sources == {f"{formats.INPUT}/{source}" for source in formats.HEADERS}
+    categorized = objects(read("categorized", "--split", "Sex", "--category", "M", "-n", "10", "--json").stdout)
+    assert {row["key"] for row in categorized} == {"Sex=M"}
+    assert {row["source"] for row in categorized} <= ({None} if format_name == "1" else sources)
+    rejected = objects(read("rejected", "--json").stdout)
+    assert {row["row"].startswith("one,field,too,many") for row in rejected} == {True}
+    by_source = read("categorized", "--source", "a.csv", "--json")
+    assert (by_source.returncode, bool(by_source.stdout)) == ((78, False) if format_name == "1" else (0, True))
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
 def whole_files(folder: Path) -> dict[str, list[bytes]]:
     """The pieces of each file, rolled or not, by its path without rolling; the header once."""
     files: dict[str, list[bytes]] = {}
@@ -59,8 +89,10 @@ def check_rejected(pieces: Sequence[bytes]) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", formats.names())
-def test_what_an_older_version_left_in_mid_file_is_gone_on_with(name: str, tmp_path: Path) -> None:
+def test_what_an_older_version_left_in_mid_file_is_shown_by_tap_and_gone_on_with(name: str, tmp_path: Path) -> None:
     with restored(name, tmp_path) as found:
+        for variety in VARIETIES:
+            check_tapped(found, variety, name)
         found.write(_PARTS)
         for variety in VARIETIES:
             finish(found, variety, PROJECT)
@@ -80,15 +112,14 @@ def test_replicas_of_an_older_version_and_of_this_one_share_the_work(name: str, 
             check(found, variety)
 
 
-def test_the_first_format_refuses_a_pipeline_that_was_begun_in_a_later_one(tmp_path: Path) -> None:
-    with restored("1", tmp_path) as found:
-        begun = Variety("begun", {})
-        assert found.start(begun, "ingest", ONCE="true").wait(60) == 0
-        for service in SERVICES:
-            process = found.start(begun, service, found.folder / "code")
-            assert process.wait(60) == 1
-            log = (found.folder / f"begun-{service}.log").read_text()
-            assert "of format 2, and this version reads format 1: run the version that wrote it" in log
+def check_that_what_a_later_version_began_is_refused(found: Restored) -> None:
+    begun = Variety("begun", {})
+    assert found.start(begun, "ingest", ONCE="true").wait(60) == 0
+    for service in SERVICES:
+        process = found.start(begun, service, found.folder / "code")
+        assert process.wait(60) == 1
+        log = (found.folder / f"begun-{service}.log").read_text()
+        assert "of format 2, and this version reads format 1: run the version that wrote it" in log
 
 
 def command(found: Restored, variety: Variety, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -118,8 +149,11 @@ def is_refused(found: Restored, variety: Variety, why: str) -> bool:
 
 
 @pytest.mark.timeout(300)
-def test_a_pipeline_of_the_first_format_goes_on_in_the_newest_once_it_is_upgraded(tmp_path: Path) -> None:
+def test_the_first_format_refuses_what_began_in_a_later_one_and_goes_on_in_it_once_it_is_upgraded(
+    tmp_path: Path,
+) -> None:
     with restored("1", tmp_path) as found:
+        check_that_what_a_later_version_began_is_refused(found)
         found.write(_PARTS)
         for variety in VARIETIES:
             sink = found.start(variety, "sink")

@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,7 @@ import pytest
 from confluent_kafka import Producer
 
 from ops.kafka.local import LocalKafka
-from tests.harness import formats
 from tests.harness.broker import free_port
-from tests.harness.formats import VARIETIES, restored
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline, wait_until
 
 COMMAND = [sys.executable, "-m", "ops", "tap"]
@@ -463,33 +460,6 @@ def test_it_waits_for_a_broker_that_is_away_and_goes_on_where_it_was(
     assert follower.notes.count("waiting for the broker") == 1
     assert f"following {pipeline.prefix}rows again, from where it was" in follower.notes
     assert follower.end() == 0
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", formats.names())
-def test_rows_of_every_format_are_found_at_their_places(name: str, tmp_path: Path) -> None:
-    with restored(name, tmp_path) as found:
-        for variety in VARIETIES:
-            read = partial(run_tap, found.environment(variety))
-            for row in (rows := objects(read("-n", "100000", "--json").stdout)):
-                content = (found.folder / "in" / Path(row["source"]).name).read_bytes()
-                assert row["line"] == content[: row["offset"]].count(b"\n") + 1
-                text = row["row"]
-                if variety.settings.get("ROW_FORMAT") == "json":
-                    fields = [str(value) for value in json.loads(text).values()]
-                    assert content[row["offset"] :].startswith(",".join(fields[:2]).encode())
-                else:
-                    assert content[row["offset"] :].startswith(text.encode())
-            assert len(rows) == found.rows(variety, "rows") > 1_000
-            sources = {row["source"] for row in rows}
-            assert sources == {f"{formats.INPUT}/{source}" for source in formats.HEADERS}
-            categorized = objects(read("categorized", "--split", "Sex", "--category", "M", "-n", "10", "--json").stdout)
-            assert {row["key"] for row in categorized} == {"Sex=M"}
-            assert {row["source"] for row in categorized} <= ({None} if name == "1" else sources)
-            rejected = objects(read("rejected", "--json").stdout)
-            assert {row["row"].startswith("one,field,too,many") for row in rejected} == {True}
-            by_source = read("categorized", "--source", "a.csv", "--json")
-            assert (by_source.returncode, bool(by_source.stdout)) == ((78, False) if name == "1" else (0, True))
 
 
 def test_it_ends_when_its_reader_leaves_while_no_broker_can_be_reached(tmp_path: Path) -> None:
