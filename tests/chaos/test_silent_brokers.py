@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from ops.kafka.local import LocalKafka
+from ops.kafka.settings import PREFERENCES
 from tests.harness.broker import hanging
 from tests.harness.chaos.proxy import ProxiedKafka, proxied_kafka
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.health import Health
 from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline
+from tests.harness.running_brokers import running_kafka
 
 MakePipeline = Callable[[str], Pipeline]
 RecordProperty = Callable[[str, object], None]
@@ -21,6 +23,13 @@ SILENT = "has not answered for"
 # Longer than a request may take.
 SILENT_S = 12.0
 HEADER, *ROWS = ABALONE_FILE.read_bytes().splitlines(keepends=True)
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Iterator[LocalKafka]:
+    """A broker that each test freezes for a while, and leaves at work."""
+    with running_kafka(PREFERENCES) as kafka:
+        yield kafka
 
 
 @pytest.fixture
@@ -72,10 +81,10 @@ class Watched:
 @pytest.mark.alone
 @pytest.mark.parametrize("settings", [{}, {"SESSION_TIMEOUT_S": "60"}], ids=["default", "session of a minute"])
 def test_a_broker_that_is_frozen_is_noticed_and_so_is_its_return(
-    own_kafka: LocalKafka, make_pipeline: MakePipeline, settings: Mapping[str, str], record_property: RecordProperty
+    frozen: LocalKafka, make_pipeline: MakePipeline, settings: Mapping[str, str], record_property: RecordProperty
 ) -> None:
-    watched = Watched(make_pipeline(own_kafka.bootstrap), **settings)
-    with hanging(own_kafka):
+    watched = Watched(make_pipeline(frozen.bootstrap), **settings)
+    with hanging(frozen):
         frozen_at = time.monotonic()
         record_property("seconds until all say that their broker is frozen", watched.wait_until_seen())
         assert [health.value("ready") for health in watched.health.values()] == [0, 0, 0]
@@ -104,17 +113,15 @@ def test_a_network_that_drops_everything_is_noticed(
 
 
 @pytest.mark.alone
-def test_a_standard_input_that_waits_for_rows_notices_it_too(
-    own_kafka: LocalKafka, make_pipeline: MakePipeline
-) -> None:
-    pipeline, health = make_pipeline(own_kafka.bootstrap), Health()
+def test_a_standard_input_that_waits_for_rows_notices_it_too(frozen: LocalKafka, make_pipeline: MakePipeline) -> None:
+    pipeline, health = make_pipeline(frozen.bootstrap), Health()
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as standard_input, os.fdopen(writing, "wb") as rows:
         ingest = pipeline.start_ingest_of(standard_input, **health.settings)
         rows.write(HEADER)
         rows.flush()
         pipeline.wait_until(lambda: health.is_ready, "it is ready")
-        with hanging(own_kafka):
+        with hanging(frozen):
             pipeline.wait_until(lambda: SILENT in health.reason, "it says so", SEEN_WITHIN_S)
         pipeline.wait_until(lambda: health.is_ready, "it is ready again", SEEN_WITHIN_S)
         rows.writelines(ROWS)
