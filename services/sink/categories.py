@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ from common.pipeline.schema_numbers import Schemas
 from common.protocol.category_keys import parse_file_key
 from common.protocol.output_folder import REJECTED_PATH
 from services.sink.disk.open_files import check_free
-from services.sink.disk.output_root import OutputRoot
+from services.sink.disk.output_root import Identity, OutputRoot
 from services.sink.grouping import CsvRun, ValueRun
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import REJECTED_KEY, Changes, Entry
@@ -34,12 +33,12 @@ class PendingAppend(Struct, frozen=True):
 class Categories:
     """The entries and layouts of a partition's keys. The ledger is queried in `thread`.
 
-    `begun` is the format in which the pipeline was begun.
+    `identity` is that of the folder that has the ledger. `begun` is the format in which the pipeline was begun.
     """
 
     def __init__(
         self,
-        root: Path,
+        identity: Identity,
         ledger: Ledger,
         thread: ThreadPoolExecutor,
         schemas: Schemas,
@@ -47,7 +46,7 @@ class Categories:
         memory: Memory,
         begun: int,
     ) -> None:
-        self._root = root
+        self._identity = identity
         self._ledger = ledger
         self._thread = thread
         self._schemas = schemas
@@ -76,8 +75,11 @@ class Categories:
             self._layouts[schema] = layout
         return layout
 
-    async def claim(self, appends: list[PendingAppend], now: float) -> list[PendingAppend]:
-        """Name new files, and enter them in the ledger before they exist: sink never touches a file of no ledger."""
+    async def claim(self, appends: list[PendingAppend], now: float, output: OutputRoot) -> list[PendingAppend]:
+        """Name new files, and enter them in the ledger before they exist: sink never touches a file of no ledger.
+
+        Create them through `output`. FolderReplacedError if it is not the folder that has the ledger.
+        """
         new: list[Entry] = []
         claimed: list[PendingAppend] = []
         for append in appends:
@@ -87,7 +89,7 @@ class Categories:
                 new.append(await self._named(append.entry, now))
                 claimed.append(replace(append, entry=new[-1]))
         if new:
-            await self._enter(new)
+            await self._enter(new, output)
         return claimed
 
     async def _named(self, entry: Entry, now: float) -> Entry:
@@ -100,12 +102,13 @@ class Categories:
         place = self._rolling.rule.place(split, category, number, entry.part, date)
         return replace(entry, path=place.path, final=place.final, began_at=now, changed_at=now)
 
-    async def _enter(self, entries: Sequence[Entry]) -> None:
-        with OutputRoot(self._root) as output:
-            for entry in entries:
-                check_free(output, entry.path)
-                if entry.final:
-                    check_free(output, entry.final)
+    async def _enter(self, entries: Sequence[Entry], output: OutputRoot) -> None:
+        # In another folder that has the path now, the files would be of no ledger: no session could ever go on there.
+        output.check_is(self._identity)
+        for entry in entries:
+            check_free(output, entry.path)
+            if entry.final:
+                check_free(output, entry.final)
         await in_thread(self._thread, self._ledger.commit, {}, Changes(entries))
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:

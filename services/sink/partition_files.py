@@ -13,7 +13,7 @@ from common.protocol.shares import Share
 from services.sink.categories import Categories, PendingAppend, portioned
 from services.sink.checkpoint import Checkpoint
 from services.sink.disk.open_files import OpenFiles
-from services.sink.disk.output_root import OutputRoot
+from services.sink.disk.output_root import OutputRoot, identity_of
 from services.sink.folder_proofs.seal import Seal
 from services.sink.grouping import Grouping, group_by_key
 from services.sink.ledger.database import APPENDED_TO, FILES, LIKE_LEDGER, NEXT_OFFSET
@@ -59,6 +59,8 @@ class PartitionFiles:
         self._clock = clock
         self._group = group
         self._due_at_once = due_at_once
+        # Before the ledger is opened: if the folder is replaced in between, the ledger gets no files.
+        identity = identity_of(root)
         self._ledger = open_ledger(root, ledger_path, formats.now, is_rejected=group is not group_by_key)
         # Look-ups have a thread apart from the checkpoint's, so that they do not wait for its fsyncs. A cancelled task
         # leaves its call running, so `close` waits for the threads: the partition's lock is released after that.
@@ -71,7 +73,9 @@ class PartitionFiles:
         self.seal = Seal(root, self._ledger, self._looking, rolls=rolling.rule.rolls, is_kept=formats.now > 1)
         self._files = OpenFiles()
         self._memory = Memory(memory_limits)
-        self._categories = Categories(root, self._ledger, self._looking, schemas, rolling, self._memory, formats.begun)
+        self._categories = Categories(
+            identity, self._ledger, self._looking, schemas, rolling, self._memory, formats.begun
+        )
         # None in format 1, where rows do not say which source they are of.
         self._tallying = Tallying() if formats.now > 1 else None
         # Of the checkpoints that have ended: the sources whose shares are to be issued.
@@ -106,9 +110,8 @@ class PartitionFiles:
         for key in list(piles):
             # Pop each pile, so that its values are freed once they are CSV rows, at the latest with their batch's last.
             appends += portioned(*known[key], piles.pop(key), self._rolling.limits)
-        appends = await self._categories.claim(appends, now)
         with OutputRoot(self._root) as output:
-            for append in appends:
+            for append in await self._categories.claim(appends, now, output):
                 self._write(output, append, now)
         if self._tallying is not None:
             self._tallying.add_ends(grouped.ends)

@@ -182,6 +182,23 @@ def test_a_folder_that_is_replaced_while_nothing_comes_is_filled_under_an_id_of_
         assert sink.stop()[0] == 0
 
 
+def test_a_folder_that_is_replaced_while_rows_come_gets_no_file_of_the_former_one(pipeline: Pipeline) -> None:
+    first, second = (pipeline.folder / f"{name}.csv" for name in ("first", "second"))
+    first.write_bytes(b"Sex,Rings\nM,1\n")
+    second.write_bytes(b"Sex,Rings\nF,2\n")
+    sink = pipeline.start("sink", PROOFS="receipts")
+    split = pipeline.start("split", SPLIT_BY="Sex")
+    pipeline.finish(pipeline.start("ingest", "--once", first))
+    pipeline.wait_for_event(sink, "delivered")
+    pipeline.output.rename(pipeline.folder / "before")
+    pipeline.output.mkdir()
+    # Its row goes into a new file, so nothing that is gone is needed for it.
+    pipeline.finish(pipeline.start("ingest", "--once", second))
+    pipeline.wait_for_files({"Sex/M.csv": first.read_bytes(), "Sex/F.csv": second.read_bytes()})
+    for service in (split, sink):
+        assert service.stop()[0] == 0
+
+
 def is_at_work(sink: Service) -> bool:
     """Whether it was ready after the last time at which it was not."""
     said = [line["event"] for line in map(json.loads, sink.log().splitlines()) if "ready" in line["event"]]

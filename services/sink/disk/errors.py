@@ -25,6 +25,13 @@ class DiskError(OSError):
         return str(self.strerror)
 
 
+class FolderReplacedError(OSError):
+    """OUTPUT_DIR is another folder than the one that the session began with: the next session begins with it."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(f"OUTPUT_DIR={root} was replaced by another folder: sink goes on with that one")
+
+
 def disk_error(path: Path, error: OSError) -> DiskError:
     """The error with its path, which an OSError of a descriptor lacks."""
     return DiskError(error.errno or errno.EIO, f"cannot write {path}: {error.strerror}")

@@ -10,7 +10,7 @@ import orjson
 
 from common.errors import ConfigurationError
 from common.protocol.output_folder import FOLDER_LOCK, HIDDEN, prefix_of
-from services.sink.disk.errors import naming
+from services.sink.disk.errors import FolderReplacedError, naming
 from services.sink.disk.output_root import OutputRoot, make_root
 
 _SIZE = 64
@@ -59,14 +59,10 @@ def folder_id(root: Path) -> str:
     return known
 
 
-class FolderReplacedError(OSError):
-    """OUTPUT_DIR is another folder than the one that the session began with: the next session begins with it."""
-
-
 def check_folder(root: Path, known: str) -> None:
     """FolderReplacedError unless OUTPUT_DIR is the folder of this id. Raises DiskError."""
     if folder_id(root) != known:
-        raise FolderReplacedError(f"OUTPUT_DIR={root} was replaced by another folder: sink goes on with that one")
+        raise FolderReplacedError(root)
 
 
 def read_folder_id(root: Path) -> str:

@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Self
 
 from common.errors import ConfigurationError, ServiceError
-from services.sink.disk.errors import disk_error, naming
+from services.sink.disk.errors import FolderReplacedError, disk_error, naming
 
+# The device and the number of a folder.
+Identity = tuple[int, int]
 _MAX_OPEN_FOLDERS = 16
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a pipe that was planted in place of a file would wait for ever. Files ignore it.
@@ -24,8 +26,8 @@ class OutputRoot:
     """Opens what lies below `root`, which may itself be a link, because the operator chose it.
 
     Paths are relative to `root`, with `/`. The folders on the way stay open until this is closed, so use each instance
-    in one thread for one batch of files: only the next one sees what was moved or mounted meanwhile. Every error names
-    its path: ServiceError for a symbolic link, DiskError for anything else.
+    in one thread for one batch of files: only the next one sees what was moved or mounted meanwhile. `root` itself is
+    opened once. Every error names its path: ServiceError for a symbolic link, DiskError for anything else.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,6 +40,13 @@ class OutputRoot:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         while self._folders:
             os.close(self._folders.popitem()[1])
+
+    def check_is(self, known: Identity) -> None:
+        """FolderReplacedError if the root is another folder, also for all that is opened through this from now on."""
+        with naming(self.root):
+            found = os.fstat(self._folder("", make=False))
+        if (found.st_dev, found.st_ino) != known:
+            raise FolderReplacedError(self.root)
 
     def open(self, path: str, flags: int, *, make_folders: bool = False) -> int:
         """Open a file or folder, "" for the root, and return its descriptor, which the caller closes."""
@@ -92,6 +101,8 @@ class OutputRoot:
             return descriptor
         descriptor = self._opened_folder(path, make=make) if path else os.open(self.root, _FOLDER)
         if len(self._folders) >= _MAX_OPEN_FOLDERS:
+            # The root stays: by its path it may be another folder meanwhile.
+            self._folders.move_to_end("")
             os.close(self._folders.popitem(last=False)[1])
         self._folders[path] = descriptor
         return descriptor
@@ -117,6 +128,13 @@ class OutputRoot:
                 if step.is_symlink():
                     return _refusal(step)
         return disk_error(self.root / path, error)
+
+
+def identity_of(root: Path) -> Identity:
+    """Which folder OUTPUT_DIR is now, whatever its path leads to later. Raises DiskError."""
+    with naming(root):
+        found = root.stat()
+    return found.st_dev, found.st_ino
 
 
 def check_root(root: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from common.batches.record_runs import RecordRun
 from common.errors import ServiceError
 from common.protocol.category_keys import file_key
-from services.sink.disk.errors import DiskError
+from services.sink.disk.errors import DiskError, FolderReplacedError
 from services.sink.disk.open_files import MAX_OPEN_FILES
 from services.sink.ledger.database import Ledger
 from services.sink.ledger.entries import Changes, Entry
@@ -222,3 +223,43 @@ async def test_the_ledger_says_as_long_as_files_may_be_longer_than_it_knows(root
         await partition.add(rows(range(3), b"2"))
         assert how() == "appended to"
     assert how() == "appended to"
+
+
+@pytest.mark.parametrize("files", [1, 40])
+async def test_a_folder_that_replaces_the_output_folder_gets_no_files_of_its_ledger(root: Path, files: int) -> None:
+    out = root / "out"
+    out.joinpath(".nacre").mkdir(parents=True)
+    with open_partition(out) as partition:
+        await partition.open(Origin("cluster"))
+        await partition.add(rows(range(files), b"x"))
+        out.rename(root / "before")
+        out.mkdir()
+        # The session ends, and the next one begins in the new folder. It would refuse a file that no ledger there has.
+        with pytest.raises(FolderReplacedError, match=r"OUTPUT_DIR=.*out was replaced by another folder"):
+            await partition.add(rows(range(files, 2 * files), b"x"))
+    assert not list(out.iterdir())
+    assert len(contents(root / "before")) == files
+
+
+async def test_nor_if_it_is_replaced_while_new_files_are_entered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = root / "out"
+    out.joinpath(".nacre").mkdir(parents=True)
+    with open_partition(out) as partition:
+        await partition.open(Origin("cluster"))
+        commit = Ledger.commit
+
+        def commit_and_replace(*arguments: Any) -> object:
+            committed = commit(*arguments)
+            if not root.joinpath("before").exists():
+                out.rename(root / "before")
+                out.mkdir()
+            return committed
+
+        await partition.add(rows([0], b"x"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Ledger, "commit", commit_and_replace)
+            # More folders than are kept open.
+            keys = [file_key(SCHEMA.id, f"split {number}", ("M",)) for number in range(ROOM)]
+            await partition.add([row(key, b"1,x") for key in keys])
+    assert not list(out.iterdir())
+    assert len(list(root.joinpath("before").rglob("*.csv"))) == ROOM + 1
