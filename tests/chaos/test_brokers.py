@@ -83,3 +83,4 @@ def test_each_of_three_brokers_killed_in_turn_under_load(make_flow: MakeFlow, re
             cluster.wait_until_healthy()
         check_states(flow, 3)
         record_property("rows, three brokers killed in turn", flow.finish().rows)
+    assert not any(broker.data_dir.exists() for broker in cluster.brokers)

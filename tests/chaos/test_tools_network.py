@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.harness.chaos import extent
 from tests.harness.chaos.cluster import Cluster
 from tests.harness.chaos.proxy import HOST, ProxiedKafka, Proxy, proxied_kafka
 
@@ -344,6 +345,7 @@ def test_a_proxied_kafka_keeps_its_addresses_when_it_starts_again(behind: Proxie
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.skipif(not extent.MINUTES, reason="test_brokers.py kills one of three under load, and it comes back")
 def test_a_cluster_works_without_one_broker_and_heals_when_it_is_back() -> None:
     with Cluster() as cluster:
         make_topic(cluster.bootstrap)
@@ -358,4 +360,3 @@ def test_a_cluster_works_without_one_broker_and_heals_when_it_is_back() -> None:
         produce(producer, b"one stopped")
         with closing(new_consumer(cluster.bootstrap, "readers")) as consumer:
             assert consume(consumer, 3) == [b"all three", b"one killed", b"one stopped"]
-    assert not any(broker.data_dir.exists() for broker in cluster.brokers)
