@@ -14,6 +14,8 @@ _PULL_DEADLINE_S = 120
 _OUTCOME = pytest.StashKey[pytest.TestReport]()
 
 
+# Before xdist looks which tests belong together.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the containers' tests run one after the other, beside others: the images are built once."""
     for item in items:
