@@ -65,10 +65,10 @@ def is_behind(root: Path, committed: Mapping[str, int]) -> bool:
     `committed` are its offsets by the paths of the ledgers, and were asked for before: a sink commits to the ledger
     first. False where no ledger is at hand, or one cannot be read.
     """
-    paths = {path for path in committed if (root / path).exists()}
-    if not paths:
-        return False
     try:
+        paths = {path for path in committed if (root / path).exists()}
+        if not paths:
+            return False
         return paths != committed.keys() or any(
             int(facts_of(root / path).get(NEXT_OFFSET, -1)) < offset for path, offset in committed.items()
         )

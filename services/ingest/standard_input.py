@@ -153,6 +153,9 @@ async def _take_all(reader: StreamReader, chunks: "asyncio.Queue[bytes | OSError
             continue
         for piece in _unpack(stream, chunk):
             await held.add(piece)
+            if chunk and stop.is_set():
+                # What is left of a compressed chunk may be many commits, for which a signal leaves no time.
+                break
         while not chunk and not source.progress.ended:
             await held.take(Expected.NOTHING)
     if held.data:

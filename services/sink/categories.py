@@ -109,6 +109,7 @@ class Categories:
             check_free(output, entry.path)
             if entry.final:
                 check_free(output, entry.final)
+        output.close_folders()
         await in_thread(self._thread, self._ledger.commit, {}, Changes(entries))
 
     async def find_due(self, due: Due, limit: int) -> Sequence[Entry]:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from aiokafka import TopicPartition
+from aiokafka.errors import CoordinatorNotAvailableError
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # it is in their manual
 
 from common.kafka.clients import open_reader
@@ -42,12 +43,16 @@ class World:
         self.sender = sender
         self.resting: frozenset[str] = NONE
         self.questions = 0
+        self.errors_left = 0
         self.offset = 0
         self.issuing: Issuing
 
     async def find_resting(self) -> frozenset[str]:
         """Which splits rest now."""
         self.questions += 1
+        if self.errors_left:
+            self.errors_left -= 1
+            raise CoordinatorNotAvailableError
         return self.resting
 
     async def share(self, source: str, splits: tuple[str, ...], split_by: tuple[str, ...] = BOTH) -> None:
@@ -141,3 +146,13 @@ async def test_receipts_are_issued_also_if_something_else_finds_first_that_a_spl
         await world.issuing.refresh()
         assert world.issuing.lack_of("/in.csv", 1) == ""
         await wait_until(lambda: world.splits("/in.csv") == ["Sex"])
+
+
+async def test_a_coordinator_that_is_away_for_a_moment_ends_no_session(bootstrap: str, tmp_path: Path) -> None:
+    async with issuing(bootstrap, tmp_path, NONE) as world:
+        await wait_until(lambda: world.questions == 1)
+        world.errors_left = 2
+        await world.share("/in.csv", BOTH)
+        await world.joined()
+        assert world.splits("/in.csv") == ["Rings", "Sex"]
+        assert not world.errors_left

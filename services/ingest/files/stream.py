@@ -5,6 +5,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 
 from common.waiting import until_stopped
 from services.ingest.files.finding import descriptor_of
@@ -25,8 +26,8 @@ def read_in_background(given: str) -> "asyncio.Queue[bytes | OSError]":
         try:
             for chunk in _chunks(given):
                 asyncio.run_coroutine_threadsafe(chunks.put(chunk), loop).result()
-        except RuntimeError:
-            return  # the loop has ended
+        except (RuntimeError, CancelledError):
+            return  # the loop has ended, or ends
 
     threading.Thread(target=read, name="standard input", daemon=True).start()
     return chunks

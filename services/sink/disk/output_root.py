@@ -48,6 +48,11 @@ class OutputRoot:
         if (found.st_dev, found.st_ino) != known:
             raise FolderReplacedError(self.root)
 
+    def close_folders(self) -> None:
+        """Close all but the root, before a wait in which others need descriptors too."""
+        for path in [path for path in self._folders if path]:
+            os.close(self._folders.pop(path))
+
     def open(self, path: str, flags: int, *, make_folders: bool = False) -> int:
         """Open a file or folder, "" for the root, and return its descriptor, which the caller closes."""
         try:

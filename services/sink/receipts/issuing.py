@@ -6,6 +6,7 @@ joined again. A receipt that says the same as the one already issued is not issu
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from common.aiokafka_internals.fetched_batches import RecordBatch, read_on, runs_of
 from common.batches.record_runs import Record, is_deletion, key_of, one_by_one
@@ -20,7 +22,7 @@ from common.errors import ServiceError
 from common.pipeline.topics import Topics
 from common.protocol.receipts import Receipt, encode_receipt, fingerprint
 from common.protocol.shares import Share, decode_share
-from common.waiting import until_stopped
+from common.waiting import pause, until_stopped
 from services.sink.disk.temporary import open_temporary, temporary_errors
 from services.sink.disk.writing import write_whole
 from services.sink.paths.receipts import receipt_path
@@ -33,6 +35,9 @@ log = structlog.get_logger()
 
 # Shares wake it; only a stop ends the wait sooner.
 _TIMEOUT_MS = 5_000
+# As long as it takes until a broker that is killed is missed by the others (broker.session.timeout.ms), and more.
+_PATIENCE_S = 15.0
+_RETRY_INTERVAL_S = 0.5
 
 
 class Issuing:
@@ -89,7 +94,9 @@ class Issuing:
                 if changed or self._lacking:
                     # Asked after the shares are there. Split commits that a split is back before it puts any end that
                     # names it, so an answer from before could have that split still at rest, and these ends without it.
-                    await self.refresh()
+                    await self._refresh_patiently(stop)
+                if stop.is_set():
+                    break
                 await self._issue({**self._lacking, **changed} if self.is_outdated else changed)
                 self.position = await self._consumer.position(self._shares_partition)
         finally:
@@ -107,6 +114,20 @@ class Issuing:
         # One question at a time: an earlier answer must not replace a later one.
         async with self._asking:
             self._resting = await self._find_resting()
+
+    async def _refresh_patiently(self, stop: asyncio.Event) -> None:
+        """Find out anew which splits rest, for a while also where a broker goes, or until `stop`. KafkaError."""
+        began = time.monotonic()
+        while not stop.is_set():
+            try:
+                await self.refresh()
+            except KafkaError:
+                # A question goes to any broker, also to one that is about to be missed, and is not asked again.
+                if time.monotonic() - began > _PATIENCE_S:
+                    raise
+                await pause(stop, _RETRY_INTERVAL_S)
+            else:
+                break
 
     @property
     def is_outdated(self) -> bool:

@@ -112,6 +112,8 @@ def test_a_folder_whose_ledgers_are_behind_what_sink_has_committed_is_not_the_on
     assert not is_behind(tmp_path / "none", {first: 7})
     (tmp_path / first).write_bytes(b"no database" * 100)
     assert not is_behind(tmp_path, {first: 8})
+    # As where the folder may not be searched, or its mount is stale.
+    assert not is_behind(tmp_path / ("n" * 300), {first: 8})
 
 
 def make_ledger(root: Path, name: str, next_offset: str = "") -> None:
