@@ -9,7 +9,7 @@ import pytest
 from ops.kafka.local import LocalKafka
 from tests.chaos.conftest import MakeFlow
 from tests.harness.chaos import extent
-from tests.harness.pipeline import SERVICES
+from tests.harness.pipeline import SERVICES, Service
 
 RecordProperty = Callable[[str, object], None]
 
@@ -28,6 +28,12 @@ def cpu_s(process_id: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def is_ready(service: Service) -> bool:
+    """Whether this is the last that a service has said of it."""
+    log = service.log()
+    return log.rfind('"event":"ready"') > log.rfind('"event":"not ready"')
+
+
 @pytest.mark.timeout(180 + 40 * (STOPS + KILLS))
 def test_a_broker_that_is_away_costs_each_service_less_than_a_twentieth_of_a_core(
     own_kafka: LocalKafka, make_flow: MakeFlow, record_property: RecordProperty
@@ -37,8 +43,11 @@ def test_a_broker_that_is_away_costs_each_service_less_than_a_twentieth_of_a_cor
         flow.start(name)
     flow.wait_for_more(120)
     for end in [LocalKafka.stop] * STOPS + [LocalKafka.kill] * KILLS:
+        # All at work: what is left of an outage before would be counted as one of this.
+        flow.pipeline.wait_until(lambda: all(map(is_ready, flow.every())), "all are ready", 120)
         flow.pipeline.wait_until(lambda: flow.feeder.pending_bytes > 0, "rows are under way", 60)
         end(own_kafka)
+        flow.pipeline.wait_until(lambda: not any(map(is_ready, flow.every())), "all say that the broker is away", 60)
         flow.pause(ENDING_S)
         before = [cpu_s(service.process_id) for service in flow.every()]
         flow.pause(OUTAGE_S)
