@@ -101,10 +101,11 @@ def draw_rates(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     stages = list(next(iter(rates.values())))
     figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3.4), layout="constrained", sharey=True)
     for stage, axis in zip(stages, axes, strict=True):
-        medians = [statistics.median(rates[name][stage]) for name in names]
+        # Without a bar where a rate is lost in the noise.
+        medians = [statistics.median(rates[name][stage] or [0]) for name in names]
         colours = ["tab:blue" if name.startswith("nacre") else "tab:gray" for name in names]
         bars = axis.barh(names, medians, color=colours)
-        axis.bar_label(bars, [f"{median:,.0f}" for median in medians], padding=2, fontsize="small")
+        axis.bar_label(bars, [f"{median:,.0f}" if median else "" for median in medians], padding=2, fontsize="small")
         axis.set(title=stage, xlabel="rows/s", xlim=(0, 1.35 * max(medians)))
         axis.xaxis.set_major_locator(MaxNLocator(3))
     figure.savefig(_PLOTS / "throughput.svg", metadata={"Date": None})

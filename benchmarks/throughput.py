@@ -198,7 +198,10 @@ def main() -> int:
     if asked.only:
         # The plots show all contenders, so the results of a few are not written.
         return 0
-    rates = {name: {what: rates_of(each) for what, each in found.items()} for name, found in results.items()}
+    rates = {
+        name: {what: [] if is_lost_in_noise(each) else rates_of(each) for what, each in found.items()}
+        for name, found in results.items()
+    }
     keep("throughput", {"rows": asked.rows, "rates": rates, "spent": results})
     return 0
 
