@@ -54,7 +54,7 @@ def answered(log: str) -> Iterator[tuple[str, float, float]]:
 
 
 def asked(contender: Contender, kafka: LocalKafka, folder: Path, rows: int) -> dict[str, Counter[str]]:
-    """What a broker was asked while a contender did so many rows, by kind: the sums of `Requests`."""
+    """Count what a broker was asked while a contender did this many rows, by kind: the sums of `Requests`."""
     log = kafka.data_dir / "broker.log"
     began = log.stat().st_size
     prefix = f"{CONTENDERS.index(contender)}-{rows}"

@@ -20,7 +20,7 @@ _BLOCK_ROWS = 100 * CATEGORIES
 
 
 def write_rows(path: Path, rows: int) -> int:
-    """Write so many abalone rows, a few at a time; return the bytes of their category files, each with a header."""
+    """Write this many abalone rows, a few at a time; return the bytes of their category files, each with a header."""
     header, *lines = ABALONE.read_bytes().splitlines(keepends=True)
     endless = cycle(lines)
     with path.open("wb") as file:
@@ -31,7 +31,7 @@ def write_rows(path: Path, rows: int) -> int:
 
 
 def write_files(folder: Path, rows: int, home: Path | None = None) -> int:
-    """Write so many rows of all categories to files, as many of them for each partition; return as `write_rows` does.
+    """Write this many rows of all categories to files, the same number for each partition; return as `write_rows` does.
 
     Their partitions are those of the same names in `home`, for files that are put there later.
     """

@@ -134,7 +134,7 @@ def _image(stage: str) -> str:
 
 
 def measure(kafka: LocalKafka, stage: str, count: int, root: Path, files: Input) -> Rate:
-    """Return what so many replicas do per second: rows that are committed, or bytes that are written."""
+    """Return what this many replicas do per second: rows that are committed, or bytes that are written."""
     prefix = f"replicas-{uuid.uuid4().hex[:8]}."
     with TemporaryDirectory(dir=root) as output, ExitStack() as stack:
         stack.callback(files.remove)
@@ -182,7 +182,7 @@ def _rate(done: Callable[[], int], whole: int, begin: Callable[[], None]) -> Rat
 
 
 def shown(found: Mapping[str, Sequence[Rate]]) -> str:
-    """The table: what so many replicas do as many times as one."""
+    """The table: how many times as fast as one replica each number of replicas is."""
     rows = ((stage, *(f"{rate.per_s / rates[0].per_s:.2f}" for rate in rates)) for stage, rates in found.items())
     return table("times one replica", [*map(str, _REPLICAS)], rows)
 

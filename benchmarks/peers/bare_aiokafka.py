@@ -1,9 +1,7 @@
 """Bare aiokafka: loops that only move the bytes, to show what Nacre adds to it. The same transactions and batches.
 
 `ingest` sends lines as they are read, `split` sends each record's value on under one key, `sink` writes what it fetches
-into one file. So none of them looks into a row, nothing is rejected, and there is no schema, checksum or ledger. Split
-and sink are told how many rows there are, and end after so many. None goes on after a kill: each begins with the first
-row again.
+into one file. No stage looks into a row. After a kill, each stage starts again from the first row.
 """
 
 import os

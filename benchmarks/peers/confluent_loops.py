@@ -1,10 +1,8 @@
 """confluent-kafka (librdkafka): a loop for each stage, with transactions.
 
-It does less than Nacre. A row is a line, without a schema: its category is what stands before its first comma, or the
-Sex of a JSON object. Nothing is rejected; no file has a checksum or a ledger. Each stage is told how many rows there
-are, and ends after so many of its own. What it does after a kill is untested: ingest writes how far it is, as Nacre
-does, but never reads it and begins with the first row again; split and sink begin where they were, but wait for as many
-rows as if they had none.
+A row of JSON has the value of Sex as its category. Recovery after a kill is untested: `ingest` records its position, as
+Nacre does, but never reads it, so it starts again from the first row; `split` and `sink` resume at their offsets, but
+still wait for the full number of rows.
 """
 
 import sys
@@ -89,7 +87,7 @@ def produce(producer: Producer, topic: str, value: bytes, key: bytes | None, par
 
 
 def ingest(arguments: Arguments) -> None:
-    """The rows of a file into `rows`, and how far it is read into `progress`, which nobody reads, in transactions."""
+    """Send a file's rows to `rows`, and the position, which is never read, to `progress`, in transactions."""
     producer = new_producer(arguments, "ingest")
     rows, progress = f"{arguments.prefix}rows", f"{arguments.prefix}progress"
     with arguments.input.open("rb") as file:

@@ -1,12 +1,8 @@
-"""FastStream: batches in, batches out. It offers no transactions across the two: no stage is exactly once.
+"""FastStream: batches in, batches out. It has no transactions across the two, so no stage is exactly once.
 
-Ingest is at least once: a batch whose answer is lost is sent again, and after a kill it begins with the first row.
-Split and sink commit offsets as FastStream does if nobody says otherwise: each 5 s, of what has been fetched, whether
-or not it has been sent on or is safe in a file. So a kill may repeat rows of split, and either may lose some.
-
-Else, too, it does less than Nacre. A row is a line, without a schema, and its category is what stands before its first
-comma; nothing is rejected; no file has a checksum or a ledger. Split and sink are told how many rows there are, and end
-after so many of their own.
+`ingest` is at least once: it sends a batch again if the acknowledgement is lost, and starts again from the first row
+after a kill. `split` and `sink` keep FastStream's default: every 5 s it commits the offsets of all fetched records,
+whether or not they have been sent on or written. So a kill may lose rows in both, and repeat rows in `split`.
 """
 
 import asyncio

@@ -1,9 +1,7 @@
 """faust-streaming: agents, with exactly-once processing.
 
-It does less than Nacre. A row is a line, without a schema, and its category is what stands before its first comma;
-nothing is rejected; no file has a checksum or a ledger. Split and sink are told how many rows there are, and end after
-so many of their own. What it does after a kill is untested: ingest notes no position and begins with the first row
-again; sink may lose rows, as Faust commits its offsets ten times a second and its files are safe each second.
+Recovery after a kill is untested: `ingest` records no position, so it starts again from the first row; `sink` may lose
+rows, because Faust commits offsets ten times a second, and the files are synced once a second.
 """
 
 import signal

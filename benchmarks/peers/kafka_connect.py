@@ -1,9 +1,8 @@
 """Kafka Connect: `ingest`, its file source, exactly once; `sink`, its file sink, which writes one file for all.
 
-A worker for each, which is stopped when all has come: the file's header is one more row, and the sink's file is as long
-as the source's, as no line of it is changed. It does less than Nacre: a row is a line, without a schema, nothing is
-rejected, there is no file for each category, and none has a checksum or a ledger. After a kill the source goes on where
-it was; the sink is at least once, as it may write lines again that it has written. Connect has no better one for files.
+Each has a worker, which is stopped once everything has come: the file's header is one more row, and the sink's file is
+as long as the source's, because no line is changed. After a kill the source resumes where it was. The sink is at least
+once and may write lines again. Connect has no better sink for files.
 """
 
 import json

@@ -1,9 +1,6 @@
 """Quix Streams: an application with exactly-once processing for split, a batching sink for the files.
 
-It does less than Nacre. A row is a line, without a schema, and its category is what stands before its first comma;
-nothing is rejected; no file has a checksum or a ledger. Split and sink are told how many rows there are, and end after
-so many of their own. What it does after a kill is untested: ingest notes no position and begins with the first row
-again.
+Recovery after a kill is untested: `ingest` records no position, so it starts again from the first row.
 """
 
 import sys

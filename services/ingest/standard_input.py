@@ -104,7 +104,7 @@ async def _read(reader: StreamReader, given: str, clock: DrainClock) -> tuple[Ex
     failure = await _failure_of(clock.cut(_SHARE_OF_DRAIN, taking))
     if failure is None or isinstance(failure, _OF_SOURCE):
         return failure, await _failure_of(clock.cut(_SHARE_OF_DRAIN, reader.leave()))
-    # Behind a signal nothing more would have been read.
+    # After a signal nothing more would have been read.
     return None if clock.stop.is_set() else failure, failure
 
 
@@ -122,7 +122,7 @@ def _find_loss(
 ) -> ServiceError | None:
     """What to report after a failed stream is settled; without a `failure` it failed only at its end.
 
-    Behind a signal every failure is one at its end.
+    After a signal, every failure counts as one at its end.
 
     None if all of it is committed all the same.
     """

@@ -248,7 +248,7 @@ def told_rejections(pipeline: Pipeline) -> Counter[Rejected]:
 
 
 def check_in_the_end(pipeline: Pipeline, feed: Feed, services: Sequence[Service]) -> None:
-    """Every file is a filter over the input, every rejected row is told once; rows in are rows out plus rejected."""
+    """Every file is a filter over the input, each rejected row is there once, and no row is missing."""
     pipeline.wait_until(lambda: len(schema_numbers(pipeline)) == len(feed.sources), "all schemas are registered")
     numbers = schema_numbers(pipeline)
     expected: dict[str, bytes] = {}

@@ -13,9 +13,9 @@ from tests.harness.pipeline import PROJECT, Pipeline
 _DEADLINE_S = 180
 
 
-def nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> bytes:
-    """What a command prints, with this as its standard input. AssertionError, with its errors, if it fails."""
-    done = subprocess.run(
+def run_nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, with this as its standard input."""
+    return subprocess.run(
         [sys.executable, "-m", "ops", *arguments],
         cwd=PROJECT,
         env=pipeline.environment,
@@ -24,6 +24,17 @@ def nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> byt
         check=False,
         timeout=_DEADLINE_S,
     )
+
+
+def run_nacre_as_text(pipeline: Pipeline, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its output is text."""
+    done = run_nacre(pipeline, *arguments)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def nacre(pipeline: Pipeline, *arguments: str | Path, given: bytes = b"") -> bytes:
+    """What a command prints. AssertionError, with its errors, if it fails."""
+    done = run_nacre(pipeline, *arguments, given=given)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

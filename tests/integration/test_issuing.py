@@ -122,14 +122,19 @@ async def test_a_receipt_waits_for_a_split_that_is_back(bootstrap: str, tmp_path
         assert world.splits("/early.csv") == ["Sex"]
 
 
+async def lack_rings(world: World) -> None:
+    """Share a source that has no receipt, because it has not come to Rings; then Rings is gone."""
+    await world.share("/in.csv", ("Sex",))
+    await world.joined()
+    assert world.splits("/in.csv") is None
+    world.resting = RINGS
+
+
 async def test_a_receipt_waits_no_more_for_a_split_that_is_gone_while_shares_keep_coming(
     bootstrap: str, tmp_path: Path
 ) -> None:
     async with issuing(bootstrap, tmp_path, NONE) as world:
-        await world.share("/in.csv", ("Sex",))
-        await world.joined()
-        assert world.splits("/in.csv") is None
-        world.resting = RINGS
+        await lack_rings(world)
         await world.share("/other.csv", ("Sex",), ("Sex",))
         await world.joined()
         assert world.splits("/in.csv") == ["Sex"]
@@ -139,9 +144,7 @@ async def test_receipts_are_issued_also_if_something_else_finds_first_that_a_spl
     bootstrap: str, tmp_path: Path
 ) -> None:
     async with issuing(bootstrap, tmp_path, NONE) as world:
-        await world.share("/in.csv", ("Sex",))
-        await world.joined()
-        world.resting = RINGS
+        await lack_rings(world)
         # As the end of a finite run does.
         await world.issuing.refresh()
         assert world.issuing.lack_of("/in.csv", 1) == ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
+from tests.harness.commands import run_nacre
 from tests.harness.expectation import rejections
 from tests.harness.pipeline import PROJECT, Pipeline, wait_until
 
@@ -22,16 +23,8 @@ SPLITS = "*,Sex,Rings:int"
 PERMITTED = {"MAX_REJECTED": "100%"}
 
 
-def nacre(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "ops", "rejected", *arguments],
-        cwd=PROJECT,
-        env=environment(pipeline),
-        input=given,
-        capture_output=True,
-        check=False,
-        timeout=180,
-    )
+def run_rejected(pipeline: Pipeline, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return run_nacre(pipeline, "rejected", *arguments, given=given)
 
 
 def environment(pipeline: Pipeline) -> dict[str, str]:
@@ -55,7 +48,7 @@ def notes(pipeline: Pipeline) -> Counter[bytes]:
 
 
 def show(pipeline: Pipeline, *filters: str) -> list[dict[str, str]]:
-    shown = nacre(pipeline, "show", *filters)
+    shown = run_rejected(pipeline, "show", *filters)
     assert shown.returncode == 0, shown.stderr
     return rejections(shown.stdout)
 
@@ -87,18 +80,18 @@ def write(tmp_path: Path, *rows: bytes) -> Path:
 def test_mended_rows_come_to_the_splits_that_lack_them(pipeline: Pipeline, tmp_path: Path, row_format: str) -> None:
     pipeline.run(write(tmp_path, b"M,1", b"F,x", b"I", b"M,2"), SPLITS, ROW_FORMAT=row_format)
     before = pipeline.output_files()
-    listed = [json.loads(line) for line in nacre(pipeline, "list", "--json").stdout.splitlines()]
+    listed = [json.loads(line) for line in run_rejected(pipeline, "list", "--json").stdout.splitlines()]
     assert [(group["split"], group["rows"], group["replayed"]) for group in listed] == [("", 1, 0), ("Rings", 1, 0)]
     rows = show(pipeline)
     mended = [row | {"row": {"I": "I,3", "F,x": "F,4"}[row["row"]]} for row in rows]
 
     ends = pipeline.observer.ends("rows"), pipeline.observer.ends("rejected")
-    dry = nacre(pipeline, "replay", "--from", "-", given=as_file(mended))
+    dry = run_rejected(pipeline, "replay", "--from", "-", given=as_file(mended))
     assert (dry.returncode, b"--yes" in dry.stdout) == (0, True), dry.stderr
     assert (pipeline.observer.ends("rows"), pipeline.observer.ends("rejected")) == ends
 
     for attempt in range(2):
-        sent = nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended))
+        sent = run_rejected(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended))
         assert sent.returncode == 0, sent.stderr
         assert (b"2 rows were replayed before" in sent.stdout) == (attempt == 1)
     assert show(pipeline) == []
@@ -110,14 +103,14 @@ def test_mended_rows_come_to_the_splits_that_lack_them(pipeline: Pipeline, tmp_p
         "Rings/4.csv": HEADER + b"F,4\n",
     }
     assert carry_on(pipeline) == expected
-    listed = [json.loads(line) for line in nacre(pipeline, "list", "--json").stdout.splitlines()]
+    listed = [json.loads(line) for line in run_rejected(pipeline, "list", "--json").stdout.splitlines()]
     assert [(group["rows"], group["replayed"]) for group in listed] == [(1, 1), (1, 1)]
 
 
 def test_what_is_rejected_again_is_a_new_record_and_waits(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS, **PERMITTED)
     [first] = show(pipeline)
-    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    assert run_rejected(pipeline, "replay", "--yes").returncode == 0
     files = carry_on(pipeline)
     assert len(rejections(files["rejected.csv"])) == 2
     [again] = show(pipeline)
@@ -134,7 +127,7 @@ def test_what_is_rejected_again_is_a_new_record_and_waits(pipeline: Pipeline, tm
 
 def test_a_split_that_is_no_more_rejects_again(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.run(write(tmp_path, b"F,x"), SPLITS, **PERMITTED)
-    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    assert run_rejected(pipeline, "replay", "--yes").returncode == 0
     carry_on(pipeline, "*,Sex")
     [again] = show(pipeline)
     assert (again["split"], again["row"]) == ("Rings", "F,x")
@@ -143,18 +136,18 @@ def test_a_split_that_is_no_more_rejects_again(pipeline: Pipeline, tmp_path: Pat
 
 def test_rows_that_cannot_go_are_told_and_the_others_go(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.run(write(tmp_path, b"I", b"F,x"), SPLITS, **PERMITTED)
-    told = nacre(pipeline, "replay", "--yes")
+    told = run_rejected(pipeline, "replay", "--yes")
     assert told.returncode == 1
     assert b"mend them first" in told.stderr
     assert [row["row"] for row in show(pipeline)] == ["I"]
     [row] = show(pipeline)
     for changes in ({"row": "I,1,2"}, {"row": "I,1\nF,2"}, {"row": "I,1", "line": "77"}, {"row": "I,1", "id": "999"}):
         ends = pipeline.observer.ends("rows")
-        told = nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file([row | changes]))
+        told = run_rejected(pipeline, "replay", "--from", "-", "--yes", given=as_file([row | changes]))
         assert (told.returncode, len(told.stderr.splitlines())) == (1, 1)
         assert pipeline.observer.ends("rows") == ends
-    assert nacre(pipeline, "replay", "--from", str(tmp_path / "none.csv")).returncode == 78
-    assert nacre(pipeline, "list", "--what").returncode == 78
+    assert run_rejected(pipeline, "replay", "--from", str(tmp_path / "none.csv")).returncode == 78
+    assert run_rejected(pipeline, "list", "--what").returncode == 78
 
 
 def check_rejected_once_more(pipeline: Pipeline, rows: int) -> None:
@@ -185,7 +178,7 @@ def test_a_replay_that_is_killed_is_gone_on_with(pipeline: Pipeline, tmp_path: P
         process.kill()
         process.communicate()
     assert kills
-    finished = nacre(pipeline, "replay", "--yes")
+    finished = run_rejected(pipeline, "replay", "--yes")
     assert finished.returncode == 0, finished.stderr
     noted = notes(pipeline)
     assert len(noted) == rows
@@ -245,7 +238,7 @@ def test_rows_of_a_source_that_is_spread_over_all_partitions_are_replayed_once(
     pipeline.run(write(tmp_path, *rows), "*,Rings:int", **settings)
     assert all(pipeline.observer.ends("rows"))
     for attempt in range(2):
-        sent = nacre(pipeline, "replay", "--yes")
+        sent = run_rejected(pipeline, "replay", "--yes")
         assert sent.returncode == 0, sent.stderr
         assert (b"500 rows were replayed before" in sent.stdout) == (attempt == 1)
     assert set(notes(pipeline).values()) == {1}
@@ -259,7 +252,7 @@ def test_rows_of_a_source_that_is_spread_over_all_partitions_are_replayed_once(
 def test_notes_of_a_replay_may_expire_once_sink_has_passed_them(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.run(write(tmp_path, b"M,1", b"F,x"), SPLITS, **PERMITTED)
     mended = [row | {"row": "F,4"} for row in show(pipeline)]
-    assert nacre(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended)).returncode == 0
+    assert run_rejected(pipeline, "replay", "--from", "-", "--yes", given=as_file(mended)).returncode == 0
     files = carry_on(pipeline)
     end = pipeline.observer.ends("rejected", committed=True)[0]
     [expired] = pipeline.observer.admin.delete_records([TopicPartition(f"{pipeline.prefix}rejected", 0, end)]).values()

@@ -13,7 +13,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from tests.harness.committed import Point, commit, committed
 from tests.harness.expectation import ABALONE, expected_files, rejections
 from tests.harness.pipeline import ABALONE_FILE, Pipeline, Service
-from tests.integration.test_replay import nacre, show
+from tests.integration.test_replay import run_rejected, show
 
 pytestmark = pytest.mark.long
 
@@ -106,7 +106,7 @@ def test_a_row_whose_replay_a_split_missed_does_not_come_to_it_again_when_it_is_
     source = tmp_path / "source.csv"
     source.write_bytes(b"Sex,Rings\nM,1\nF,x\n")
     pipeline.run(source, "*,Rings:int")
-    assert nacre(pipeline, "replay", "--yes").returncode == 0
+    assert run_rejected(pipeline, "replay", "--yes").returncode == 0
     carry_on(pipeline, "*")
     assert [row["split"] for row in show(pipeline)] == ["Rings"]
     split = carry_on(pipeline, "*,Rings:int")

@@ -22,6 +22,7 @@ from ops.kafka.local import LocalKafka
 from ops.status.figures import Figures, figures
 from ops.status.observing import Observer
 from ops.status.verdict import Verdict
+from tests.harness.commands import run_nacre_as_text
 from tests.harness.committed import commit, committed
 from tests.harness.pipeline import ABALONE_FILE, PROJECT, Pipeline, Service
 
@@ -33,15 +34,8 @@ HEADER = b"Sex,Rings\n"
 Fields = dict[str, Any]
 
 
-def nacre(pipeline: Pipeline, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ops", *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=PROJECT, env=pipeline.environment, check=False, capture_output=True, text=True, timeout=120
-    )
-
-
 def status(pipeline: Pipeline, *arguments: str | Path) -> tuple[int, Fields]:
-    done = nacre(pipeline, "status", "--json", *arguments)
+    done = run_nacre_as_text(pipeline, "status", "--json", *arguments)
     assert not done.stderr
     fields: Fields = json.loads(done.stdout)
     return done.returncode, fields
@@ -82,8 +76,8 @@ def test_at_rest_its_figures_are_those_of_the_ledgers_and_nothing_is_changed(
     assert (code, fields["verdict"], fields["note"]) == (0, "ok", "")
     assert (ends(pipeline), groups(pipeline)) == before
 
-    verified = json.loads(nacre(pipeline, "verify", pipeline.output, "--json").stdout)
-    index = [json.loads(line) for line in nacre(pipeline, "index", pipeline.output).stdout.splitlines()]
+    verified = json.loads(run_nacre_as_text(pipeline, "verify", pipeline.output, "--json").stdout)
+    index = [json.loads(line) for line in run_nacre_as_text(pipeline, "index", pipeline.output).stdout.splitlines()]
     assert verified["result"] == "well"
     ingest, split, sink = (stage(fields, name) for name in ("ingest", "split", "sink"))
     of_sources = fields["sources"]
@@ -107,7 +101,7 @@ def test_at_rest_its_figures_are_those_of_the_ledgers_and_nothing_is_changed(
     _, elsewhere = status(pipeline, "--output-dir", tmp_path)
     assert (stage(elsewhere, "sink")["rows"], elsewhere["sources"]) == (None, of_sources)
 
-    text = nacre(pipeline, "status").stdout
+    text = run_nacre_as_text(pipeline, "status").stdout
     assert text.splitlines()[0] == f"{pipeline.prefix}* at {pipeline.bootstrap}: ok"
     assert "3 sources: 2 delivered, 1 rejected whole; 4,179 rows read, 2 rejected by ingest, 1 by splits" in text
 
@@ -221,7 +215,7 @@ def test_an_ingest_that_is_gone_leaves_a_file_that_waits(pipeline: Pipeline, tmp
 
 
 def test_a_pipeline_that_is_not_begun_is_one_line_and_stays_so(pipeline: Pipeline) -> None:
-    done = nacre(pipeline, "status", "--json")
+    done = run_nacre_as_text(pipeline, "status", "--json")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == f"nacre status: nothing is begun under TOPIC_PREFIX={pipeline.prefix}: is it right?\n"
     assert [topic for topic in TOPICS if pipeline.observer.partitions(topic)] == []
@@ -229,7 +223,7 @@ def test_a_pipeline_that_is_not_begun_is_one_line_and_stays_so(pipeline: Pipelin
 
 
 def test_without_a_broker_it_says_so(make_pipeline: Callable[[str], Pipeline]) -> None:
-    done = nacre(make_pipeline("127.0.0.1:1"), "status")
+    done = run_nacre_as_text(make_pipeline("127.0.0.1:1"), "status")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("nacre status: cannot connect to 127.0.0.1:1: ")
     assert done.stderr.count("\n") == 1

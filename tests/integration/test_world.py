@@ -2,8 +2,6 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -21,9 +19,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are in
 
 from common.protocol.output_folder import ledger_path
 from common.protocol.progress import RUN_KEY
+from tests.harness.commands import run_nacre_as_text
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.observer import Record
-from tests.harness.pipeline import ABALONE_FILE, PROJECT, SERVICES, Pipeline, Service
+from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline, Service
 
 pytestmark = pytest.mark.long
 
@@ -95,17 +94,6 @@ def append_version_of(pipeline: Pipeline, topic: str, last: Record, version: int
     producer = Producer({"bootstrap.servers": pipeline.bootstrap, "log_level": 0})
     producer.produce(pipeline.prefix + topic, json.dumps(fields).encode(), last.key, last.partition)
     assert producer.flush(10) == 0
-
-
-def nacre(pipeline: Pipeline, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments],
-        cwd=PROJECT,
-        env=pipeline.environment,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
 
 
 # Topics deleted, and created again
@@ -206,14 +194,14 @@ def test_rows_that_expired_before_split_began_are_told_and_accepted_once(pipelin
     assert f"topic {pipeline.prefix}rows, partition {partition} begins at offset {first}: {first} offsets" in reason
     assert "nacre begin split" in reason
 
-    listed = nacre(pipeline, "begin", "split")
+    listed = run_nacre_as_text(pipeline, "begin", "split")
     place = f"{pipeline.prefix}rows:{partition}:{first}"
     assert (listed.returncode, listed.stderr) == (1, "")
     assert f"nacre begin split {place}\n" in listed.stdout
-    wrong = nacre(pipeline, "begin", "split", f"{pipeline.prefix}rows:{partition}:{first - 1}")
+    wrong = run_nacre_as_text(pipeline, "begin", "split", f"{pipeline.prefix}rows:{partition}:{first - 1}")
     assert (wrong.returncode, wrong.stdout) == (78, "")
     assert f"begins at offset {first}, not {first - 1}" in wrong.stderr
-    assert nacre(pipeline, "begin", "split", place).returncode == 0
+    assert run_nacre_as_text(pipeline, "begin", "split", place).returncode == 0
     split, sink = start_each(pipeline, ["split", "sink"])
     pipeline.finish(split, sink)
     assert pipeline.output_files() == {}
@@ -233,7 +221,7 @@ def test_rows_that_expired_before_an_output_folder_was_filled_are_told_and_accep
     assert pipeline.start("sink", **ALL).wait_for_exit() == 0
     pipeline.check_files(EXPECTED)
     places = [f"{pipeline.prefix}categorized:{number}:{first}" for number, first in gone.items()]
-    accepted = nacre(pipeline, "begin", "sink", *places)
+    accepted = run_nacre_as_text(pipeline, "begin", "sink", *places)
     assert accepted.returncode == 0, accepted.stderr
     assert pipeline.start("sink", **anew).wait_for_exit() == 0
     # It was for once.
@@ -298,7 +286,7 @@ def test_nothing_is_accepted_while_the_service_runs(pipeline: Pipeline) -> None:
     [number, *_] = gone
     sink = pipeline.start("sink", **(ALL | {"EXIT_WHEN_DONE": "false"}))
     pipeline.wait_for_event(sink, "ready")
-    answer = nacre(pipeline, "begin", "sink", f"{pipeline.prefix}categorized:{number}:{gone[number]}")
+    answer = run_nacre_as_text(pipeline, "begin", "sink", f"{pipeline.prefix}categorized:{number}:{gone[number]}")
     assert (answer.returncode, answer.stdout) == (1, "")
     assert f"group {pipeline.prefix}sink has members" in answer.stderr
 
@@ -527,7 +515,7 @@ def test_a_partition_that_is_added_while_the_services_run_is_refused(pipeline: P
 
 
 def test_no_service_and_no_command_creates_a_topic_by_asking_about_it(pipeline: Pipeline) -> None:
-    nacre(pipeline, "validate", str(ABALONE_FILE))
-    nacre(pipeline, "rejected", "list")
-    nacre(pipeline, "begin", "sink")
+    run_nacre_as_text(pipeline, "validate", str(ABALONE_FILE))
+    run_nacre_as_text(pipeline, "rejected", "list")
+    run_nacre_as_text(pipeline, "begin", "sink")
     assert not [topic for topic in TOPICS if pipeline.observer.partitions(topic)]

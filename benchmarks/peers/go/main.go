@@ -3,10 +3,9 @@
 // STAGE: ingest, split, sink (see those files). For sink the fourth argument is OUTPUT:INPUT, as the header of the files
 // is the input's.
 //
-// It does less than Nacre. A row is a line, without a schema, and its category is its first column; nothing is
-// rejected; no file has a checksum or a ledger. Each stage is told how many rows there are, and ends after so many of
-// its own. What it does after a kill is untested: ingest writes how far it is, as Nacre does, but never reads it and
-// begins with the first row again; split and sink begin where they were, but wait for as many rows as if they had none.
+// It does less than Nacre, as benchmarks/peers/__init__.py says. Recovery after a kill is untested: ingest records its
+// position, as Nacre does, but never reads it, so it starts again from the first row; split and sink resume at their
+// offsets, but still wait for the full number of rows.
 package main
 
 import (

@@ -14,11 +14,10 @@ import org.apache.kafka.streams.kstream.Produced;
 
 /**
  * Kafka Streams: rows to their category's key, with exactly-once processing. It prints the rate of its own rows, and
- * ends when so many are committed. Arguments: bootstrap, prefix, rows, state folder.
+ * ends when that many are committed. Arguments: bootstrap, prefix, rows, state folder.
  *
- * <p>It does less than Nacre. A row is a line, without a schema, and its category is what stands before its first
- * comma; nothing is rejected. What it does after a kill is untested: it begins where it was, but waits for as many rows
- * as if it had none.
+ * <p>It does less than Nacre, as benchmarks/peers/__init__.py says. Recovery after a kill is untested: it resumes at its
+ * offsets, but still waits for the full number of rows.
  */
 public final class Split {
     private final long rows;
