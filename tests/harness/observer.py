@@ -9,10 +9,15 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
 
 _TIMEOUT_S = 30.0
-# Kafka counts these as retriable, librdkafka does not. A topic that has just been created answers with them: clients
-# learn of its partitions before the broker leads them (the first), and a partition leads some microseconds before it
-# knows its own epoch (the second).
-_UNSETTLED = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_LEADER_EPOCH)
+# Kafka counts these as retriable, librdkafka does not. Leaders are not settled where a topic has just been created
+# (clients learn of its partitions before the broker leads them, and a partition leads some microseconds before it knows
+# its own epoch), and where the broker has hung for so long that its partitions lost their leader and find it again.
+_UNSETTLED = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError._NOENT,  # noqa: SLF001 - its name; none of the partitions asked about has a leader
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Observer:
     def ends(self, topic: str, *, committed: bool = False) -> list[int]:
         """The end of each partition; with `committed`, the end of what a read_committed reader sees.
 
-        Empty while the topic does not exist, or has just been created and its leaders are not settled.
+        Empty while the topic does not exist, or its leaders are not settled.
         """
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
