@@ -115,7 +115,7 @@ def main() -> int:
     """Measure each way in each round."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     spent: dict[str, list[Spent]] = {way: [] for way in _WAYS}
     with LocalKafka() as kafka, TemporaryDirectory() as root:
