@@ -38,9 +38,11 @@ _MAX_REQUEST_BYTES = 100 * 2**20
 # A sender has one batch of a partition under way at a time. With aiokafka's 16 KiB, what many small sources bring would
 # take thousands of requests, one after the other.
 _SENT_BYTES = 2**18
-# For all partitions together; a larger batch comes alone. Several copies are in memory at once, and larger fetches are
-# no faster.
+# For all partitions together; a larger batch comes alone. Several copies are in memory at once, and a transaction has
+# at least what was fetched at once, which a slow network has to carry in time.
 _FETCH_BYTES = 2**20
+# For a consumer without transactions, which so asks half as often.
+LARGE_FETCH_BYTES = 2 * 2**20
 # By then a member has ended what it had under way. Shorter than a request's timeout, because a join is a request that
 # waits for the others.
 _REBALANCE_TIMEOUT_MS = 6_000
@@ -64,6 +66,7 @@ def new_consumer(
     assignor: AbstractPartitionAssignor | type[AbstractPartitionAssignor] = RoundRobinPartitionAssignor,
     max_wait_ms: int = 100,
     retry_ms: int = _RETRY_MS,
+    fetch_bytes: int = _FETCH_BYTES,
 ) -> AIOKafkaConsumer:
     """A consumer that never commits or resets an offset by itself, and by default sees only committed records.
 
@@ -80,7 +83,8 @@ def new_consumer(
         value_deserializer=in_batches,
         partition_assignment_strategy=(assignor,),
         fetch_max_wait_ms=max_wait_ms,
-        fetch_max_bytes=_FETCH_BYTES,
+        fetch_max_bytes=fetch_bytes,
+        max_partition_fetch_bytes=fetch_bytes,
         retry_backoff_ms=retry_ms,
         session_timeout_ms=session_timeout_ms,
         heartbeat_interval_ms=min(session_timeout_ms, _REBALANCE_TIMEOUT_MS) // _HEARTBEATS,

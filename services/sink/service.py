@@ -16,7 +16,7 @@ from common.aiokafka_internals.fetched_batches import RecordBatch
 from common.counts import Counts
 from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
-from common.kafka.clients import new_consumer, open_admin
+from common.kafka.clients import LARGE_FETCH_BYTES, new_consumer, open_admin
 from common.kafka.offsets import records_behind
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.pipeline.authorization import open_allowed_pipeline
@@ -215,7 +215,7 @@ async def _session(
         folder = folder_id(settings.output_dir)
         delivery = await opened.enter_async_context(open_delivery(settings, pipeline, folder, admin))
         assignor = KindAssignor(folder, "OUTPUT_DIR", str(settings.output_dir), started_at)
-        consumer = new_consumer(settings, slot.client_id, group, assignor=assignor)
+        consumer = new_consumer(settings, slot.client_id, group, assignor=assignor, fetch_bytes=LARGE_FETCH_BYTES)
         proofs = FolderProofs(settings, pipeline, folder, partial(delivery.find_undelivered, consumer))
         await proofs.begin()
         sink = Sink(settings, pipeline, admin, consumer, folder, delivery, proofs, readiness.counts)
