@@ -27,7 +27,7 @@ from ops.kafka.local import LocalKafka
 _COUNTS = (10, 1_000, 10_000)
 _ROWS = 100
 _HEADER = b"Sex,Number\n"
-# As far apart as the looks at what has not changed are, so there is one of them in it.
+# ingest looks at unchanged files every 30 s, so exactly one look falls into this time.
 _IDLE_S = 30.0
 _RESTING_S = 0.5
 _APPENDS = 20

@@ -41,7 +41,7 @@ _SENT_BYTES = 2**18
 # For all partitions together; a larger batch comes alone. Several copies are in memory at once, and a transaction has
 # at least what was fetched at once, which a slow network has to carry in time.
 _FETCH_BYTES = 2**20
-# For a consumer without transactions, which so asks half as often.
+# Only for a consumer without transactions.
 LARGE_FETCH_BYTES = 2 * 2**20
 # By then a member has ended what it had under way. Shorter than a request's timeout, because a join is a request that
 # waits for the others.

@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # it is in their manual
 
 _TIMEOUT_S = 30.0
-# Kafka counts these as retriable, librdkafka does not. Leaders are not settled where a topic has just been created
-# (clients learn of its partitions before the broker leads them, and a partition leads some microseconds before it knows
-# its own epoch), and where the broker has hung for so long that its partitions lost their leader and find it again.
+# Kafka counts these as retriable, librdkafka does not. A broker gives these answers for a moment after a topic has been
+# created: clients learn of partitions before the broker leads them, and a partition leads some microseconds before it
+# knows its own epoch. It also gives them after it has hung for so long that its partitions lost their leader.
 _UNSETTLED = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.UNKNOWN_LEADER_EPOCH,
