@@ -122,6 +122,17 @@ async def test_a_receipt_waits_for_a_split_that_is_back(bootstrap: str, tmp_path
         assert world.splits("/early.csv") == ["Sex"]
 
 
+async def test_a_receipt_that_is_joined_again_while_a_split_rests_keeps_it(bootstrap: str, tmp_path: Path) -> None:
+    async with issuing(bootstrap, tmp_path, NONE) as world:
+        await world.share("/in.csv", BOTH)
+        await world.joined()
+        world.resting = RINGS
+        # As a sink does at its start with what it has not noted as shared.
+        await world.share("/in.csv", BOTH)
+        await world.joined()
+        assert world.splits("/in.csv") == sorted(BOTH)
+
+
 async def lack_rings(world: World) -> None:
     """Share a source that has no receipt, because it has not come to Rings; then Rings is gone."""
     await world.share("/in.csv", ("Sex",))

@@ -33,9 +33,13 @@ class Makers(Struct, frozen=True):
 
 
 class _AtEnd(Struct, frozen=True):
-    """What the partitions have safe at one end: in files, rejected, and what came later from replays."""
+    """What the partitions have safe at one end: in files, rejected, and what came later from replays.
+
+    Every partition has passed it with the splits of `ended.split_by`. A receipt waits for those of `waited_for`.
+    """
 
     ended: Ended
+    waited_for: Sequence[str]
     files: Tallies
     rejected: Tallies
     replays_in_files: Tallies
@@ -46,19 +50,20 @@ class _AtEnd(Struct, frozen=True):
 def join(shares: Sequence[Share], makers: Makers, resting: Collection[str] = ()) -> Receipt | None:
     """The receipt of the latest end that is delivered, None if there is none. Each partition has one share at most.
 
-    `resting` are the digests of the splits that SPLIT_BY no longer names: nothing more comes for them.
+    `resting` are the digests of the splits that SPLIT_BY no longer names: nothing more comes for them, so the receipt
+    names those that are whole and leaves out the others.
     """
     if {share.partition for share in shares} != set(makers.partitions):
         return None
     for at_end in _ends(shares, makers.rejected, resting):
         if _is_older(at_end.ended):
             continue
-        splits = {split: _delivered(split, at_end, shares) for split in at_end.ended.split_by}
+        found = ((split, _delivered(split, at_end, shares)) for split in at_end.ended.split_by)
+        delivered = {split: each for split, each in found if each is not None}
         by_ingest = _outstanding(EVERY_SPLIT, at_end)
         counted = total(at_end.rejected, EVERY_SPLIT, CountKind.READ).rows
-        if by_ingest is None or counted != at_end.ended.rejected or None in splits.values():
+        if by_ingest is None or counted != at_end.ended.rejected or not delivered.keys() >= set(at_end.waited_for):
             continue
-        delivered = {split: each for split, each in splits.items() if each is not None}
         return _receipt(at_end, by_ingest, delivered, makers)
     return None
 
@@ -77,7 +82,7 @@ def find_lack(shares: Sequence[Share], makers: Makers, number: int, resting: Col
             continue
         if _is_older(at_end.ended):
             return "it was begun in format 1, which has no receipts"
-        for split in at_end.ended.split_by:
+        for split in at_end.waited_for:
             safe = total(at_end.files, split, CountKind.READ) + total(at_end.rejected, split, CountKind.READ)
             if safe != at_end.ended.tally:
                 return f"split {split} has {safe.rows} rows safe of {at_end.ended.tally.rows}, or others than were read"
@@ -110,7 +115,7 @@ def _receipt(at_end: _AtEnd, by_ingest: Rejections, splits: Mapping[str, Deliver
 
 
 def _ends(shares: Sequence[Share], rejected: str, resting: Collection[str]) -> Iterator[_AtEnd]:
-    """Each end at which every partition has a snapshot of every split, the latest first."""
+    """Each end at which every partition has a snapshot of every split that does not rest, the latest first."""
     replays = _sum(share.tallies for share in shares)
     in_files = _sum(share.tallies for share in shares if share.partition != rejected)
     for number in sorted({each.ended.number for share in shares for each in share.snapshots}, reverse=True):
@@ -122,14 +127,15 @@ def _ends(shares: Sequence[Share], rejected: str, resting: Collection[str]) -> I
         }
         # A split that was added later has passed the end later, and not in all partitions at once.
         named = dict.fromkeys(split for each in found.values() for split in each.ended.split_by)
-        split_by = [split for split in named if digest(split) not in resting]
-        if not split_by:
+        waited_for = [split for split in named if digest(split) not in resting]
+        if not waited_for:
             continue
-        if len(found) == len(shares) and all(set(split_by) <= set(each.ended.splits) for each in found.values()):
+        passed = set.intersection(*(set(each.ended.splits) for each in found.values()))
+        if len(found) == len(shares) and passed.issuperset(waited_for):
             files = _sum(each.tallies for name, each in found.items() if name != rejected)
-            ended = replace(found[rejected].ended, split_by=tuple(split_by))
+            ended = replace(found[rejected].ended, split_by=tuple(split for split in named if split in passed))
             times = [each.times for each in found.values()]
-            yield _AtEnd(ended, files, found[rejected].tallies, in_files, replays, times)
+            yield _AtEnd(ended, waited_for, files, found[rejected].tallies, in_files, replays, times)
 
 
 def _delivered(split: str, at_end: _AtEnd, shares: Iterable[Share]) -> Delivered | None:

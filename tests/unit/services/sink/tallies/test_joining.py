@@ -480,6 +480,18 @@ def test_nothing_is_waited_for_of_a_split_that_rests() -> None:
         assert (list(receipt.splits), receipt.rejected) == (["Sex"], Rejections({}, 1))
 
 
+def test_a_split_that_rests_stays_in_a_receipt_as_long_as_it_has_every_row() -> None:
+    world = World()
+    world.row(b"M,1", (0, 1))
+    world.reject(b"M")
+    world.end()
+    with partitions() as found:
+        before = consume_all(world, found)
+        assert before is not None
+        assert list(before.splits) == list(SPLITS)
+        assert receipt_of(found, RINGS_REST) == before
+
+
 def test_a_split_that_rests_before_it_is_filled_is_not_waited_for() -> None:
     ended = Ended(SOURCE, tally([b"M,1"]), 0, 1, 1, 9, "csv", ("Sex",), SPLITS)
     with partitions() as found:
