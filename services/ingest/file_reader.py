@@ -16,7 +16,7 @@ from common.protocol.progress import Departure, Progress
 from services.ingest.context import IngestContext
 from services.ingest.files.content import Content, content_of, is_misnamed
 from services.ingest.files.finding import file_of, source_name
-from services.ingest.files.reading import CHUNK_BYTES, MovedError, ask_file, fit_chunk
+from services.ingest.files.reading import CHUNK_BYTES, ask_file, fit_chunk, stat_file
 from services.ingest.look import EndRules, Look, ReadStep, Stamp
 from services.ingest.parsing.expected import Expected
 from services.ingest.resuming import resume_source
@@ -118,9 +118,7 @@ class FileReader:
 
     async def read(self, outbox: Outbox, now: float) -> TurnResult:
         """Look at the file, and put what it has into the outbox. OSError, SourceError if it cannot be read."""
-        stat = await ask_file(self.path.stat)
-        if self.expected not in {"", file_of(stat)}:
-            raise MovedError
+        stat = await ask_file(stat_file, self.path, self.expected)
         stamp, was_packed = _stamp_of(stat), self.is_packed
         content = await self._open(stamp)
         if content.whole_only and not was_packed:

@@ -1,6 +1,7 @@
 """Finding a source's file again once it has left its location: what the disk is asked."""
 
 import asyncio
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -80,7 +81,7 @@ class Locator:
 async def _is_this(found: FoundFile, progress: Progress) -> bool | None:
     """Whether this file, with the same inode, is the source's; None if it was renamed again: the next look finds it."""
     try:
-        return await asyncio.to_thread(is_source_file, found, progress)
+        return await asyncio.to_thread(is_source_file, Path(found.path), found.file, progress)
     except (FileNotFoundError, MovedError):
         return None
     except OSError:

@@ -8,8 +8,7 @@ from msgspec import Struct
 from common.errors import SourceError
 from common.protocol.progress import Progress
 from services.ingest.files.finding import source_name
-from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk
-from services.ingest.naming.locations import FoundFile
+from services.ingest.files.reading import open_file, read_fingerprint, read_plain_chunk, stat_file
 from services.ingest.parsing.fingerprint import Fingerprint
 from services.ingest.parsing.signatures import MAGIC_BYTES, find_packed
 from services.ingest.parsing.unpacking import SLICE_BYTES, Unpacker
@@ -181,21 +180,30 @@ def is_misnamed(content: Content) -> bool:
     return content.path.suffix.lower() in _PACKED_SUFFIXES and not content.whole_only
 
 
-def is_source_file(found: FoundFile, progress: Progress) -> bool:
-    """Whether a file with the inode of the source's is the source's, that is, holds what was read.
+def is_source_file(path: Path, file: str, progress: Progress) -> bool:
+    """Whether the file at this path, with the inode of the source's, is the source's, that is, holds what was read.
 
     OSError; MovedError if another file has its name by now.
     """
-    # A file written again with the inode of a deleted one may have the same bytes, but has another time.
-    unchanged = progress.ended and found.size == progress.size
-    if unchanged and progress.changed_at_ns and found.changed_at_ns != progress.changed_at_ns:
-        return False
-    content = content_of(Path(found.path), found.file)
-    if unchanged and progress.changed_at_ns and content.whole_only:
+    content = content_of(path, file)
+    is_of_its_end = _is_of_its_end(path, file, progress)
+    if is_of_its_end is False or (is_of_its_end and content.whole_only):
         # Unpacking all of it again takes long.
-        return True
+        return is_of_its_end
     try:
         content.fingerprint(progress)
     except SourceError:
         return False
-    return True
+    # Ask for the time behind the content: before it, the file may have been made and not been written yet.
+    return _is_of_its_end(path, file, progress) is not False
+
+
+def _is_of_its_end(path: Path, file: str, progress: Progress) -> bool | None:
+    """Whether a file has the time that the source's had at its end; None if it has another size, or none is known.
+
+    A file written again with the inode of a deleted one may have the same bytes, but has another time.
+    """
+    found = stat_file(path, file)
+    if not progress.ended or not progress.changed_at_ns or found.st_size != progress.size:
+        return None
+    return found.st_mtime_ns == progress.changed_at_ns

@@ -92,7 +92,7 @@ def judge_file(progress: Progress, found: FoundFile, root: Path, folder: Path | 
         return Judgement(Choice.STAYS, "a symbolic link leads to its folder")
     if folder is not None and device_of(folder) != device_of(path):
         return Judgement(Choice.STAYS, f"it is on another file system than {folder}")
-    if not is_source_file(FoundFile(found.path, facts.file, facts.size, facts.changed_at_ns), progress):
+    if not is_source_file(path, facts.file, progress):
         return CHANGED
     return judge_content(progress, facts.size, is_packed=content_of(path, facts.file).whole_only)
 
@@ -132,7 +132,7 @@ def _holds(path: Path, file: str, progress: Progress, *, may_have_grown: bool = 
     if not may_have_grown and facts.size != progress.size:
         return False
     try:
-        return is_source_file(FoundFile(os.fspath(path), facts.file, facts.size, facts.changed_at_ns), progress)
+        return is_source_file(path, facts.file, progress)
     except OSError:
         return False
 

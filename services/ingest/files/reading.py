@@ -50,7 +50,19 @@ def open_file(path: Path, expected: str = "") -> BinaryIO:
     file.close()
     if special is not None:
         raise OSError(errno.EINVAL, f"it is {special}, not a file", os.fspath(path))
-    raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+    raise _moved(path)
+
+
+def stat_file(path: Path, expected: str = "") -> os.stat_result:
+    """The file's status. MovedError if it is not the expected one ("" for any)."""
+    found = path.stat()
+    if expected not in {"", file_of(found)}:
+        raise _moved(path)
+    return found
+
+
+def _moved(path: Path) -> MovedError:
+    return MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -65,6 +66,24 @@ async def test_an_unreadable_renamed_file_is_followed_and_fails_no_other(
     monkeypatch.setattr(locating, "is_source_file", refuse)
     await replica.look(2)
     assert replica.paths == {"a.csv": "b.csv"}
+
+
+async def test_a_new_file_with_the_inode_and_bytes_of_a_deleted_one_is_a_source_also_if_it_is_seen_empty(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = Replica(folder, read(write(folder / "a.csv")))
+    await replica.look()
+    # What a file system does that gives an inode again at once, and a look between the new file and its bytes.
+    write(folder / "a.csv", b"")
+    (folder / "a.csv").rename(folder / "b.csv")
+
+    def ask(*of: Any) -> bool:
+        write(folder / "b.csv")
+        return is_source_file(*of)
+
+    monkeypatch.setattr(locating, "is_source_file", ask)
+    await replica.look(2)
+    assert replica.paths == {"a.csv": "", "b.csv": "b.csv"}
 
 
 async def test_a_file_renamed_between_listing_and_asking_is_no_input_of_that_look(folder: Path) -> None:
@@ -168,10 +187,10 @@ async def test_what_took_the_name_of_a_file_is_not_read_before_it_even_if_that_i
     replica = Replica(folder, {}, once=once)
     misses = [FileNotFoundError, MovedError]
 
-    def ask(found: FoundFile, progress: Progress) -> bool:
+    def ask(path: Path, file: str, progress: Progress) -> bool:
         if misses:
             raise misses.pop()
-        return is_source_file(found, progress)
+        return is_source_file(path, file, progress)
 
     monkeypatch.setattr(locating, "is_source_file", ask)
     for _ in range(4):

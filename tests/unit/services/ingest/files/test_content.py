@@ -195,18 +195,18 @@ def source_file(tmp_path: Path) -> Path:
 def test_a_renamed_file_is_still_its_source_s_also_once_it_has_grown(source_file: Path) -> None:
     progress = read_to_its_end(source_file)
     renamed = source_file.rename(source_file.with_name("b.csv.1"))
-    assert is_source_file(look(renamed), progress)
+    assert is_source_file(renamed, look(renamed).file, progress)
     with renamed.open("ab") as file:
         file.write(b"M,3\n")
-    assert is_source_file(look(renamed), progress)
+    assert is_source_file(renamed, look(renamed).file, progress)
 
 
 def test_a_file_with_the_same_inode_and_other_content_is_another_source_s(source_file: Path) -> None:
     progress = read_to_its_end(source_file)
     source_file.write_bytes(ROWS.replace(b"M", b"I"))
-    assert not is_source_file(look(source_file), progress)
+    assert not is_source_file(source_file, look(source_file).file, progress)
     source_file.write_bytes(ROWS[:-1])
-    assert not is_source_file(look(source_file), progress)
+    assert not is_source_file(source_file, look(source_file).file, progress)
 
 
 def test_a_file_written_again_with_the_same_bytes_and_inode_is_another_source_s(source_file: Path) -> None:
@@ -217,4 +217,4 @@ def test_a_file_written_again_with_the_same_bytes_and_inode_is_another_source_s(
     file = look(source_file).file
     renamed = source_file.rename(source_file.with_name("b.csv"))
     assert look(renamed).file == file
-    assert not is_source_file(look(renamed), progress)
+    assert not is_source_file(renamed, look(renamed).file, progress)
