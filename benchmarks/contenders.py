@@ -1,7 +1,7 @@
 """The contenders of `benchmarks.throughput`: Nacre in several configurations, and the peers."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from benchmarks.peers import compiled, jars
 
 STAGES = ("ingest", "split", "sink")
 ALL = "all three"
+# What a round measures, and each way by topics of its own: the stages one after the other, or at once.
+WAYS: Mapping[str, tuple[str, ...]] = {"alone": STAGES, "together": (ALL,)}
 ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
 _PARTITIONS = 6
 
@@ -55,8 +57,9 @@ class Contender:
     `topics` have to exist beforehand, with these numbers of partitions; `files` is where it puts the category files. It
     gets a `share` of the rows: fewer if it is slow, more if it is slow at first, or so fast that the noise of a start
     would show. The time for all its rows is compared with the time for a `part` of them: a larger part if it is slow at
-    first, and 0, the fewest rows, if it is so slow that its start costs more than its rows. `is_brief`: one round shows
-    enough. `starts`: its start is measured by itself, unless it is the same as another's, or takes long.
+    first, and 0, the fewest rows, if it is so slow that its start costs more than its rows. The first round measures it
+    in all WAYS, the others in those of `later`: in none if one round shows enough. `starts`: its start is measured by
+    itself, unless it is the same as another's, or takes long.
     """
 
     name: str
@@ -66,7 +69,7 @@ class Contender:
     share: float = 1.0
     part: float = 1 / 6
     is_checked: bool = True
-    is_brief: bool = False
+    later: Collection[str] = ()
     starts: bool = True
     language: compiled.Language | None = None
 
@@ -131,34 +134,46 @@ def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]
 _PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
 _TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
 CONTENDERS = (
-    Contender("nacre", nacre(), files="Sex", share=4.2),
-    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=4.2, language=compiled.GO),
+    Contender("nacre", nacre(), files="Sex", share=4.2, later=tuple(WAYS)),
+    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=4.2, later=tuple(WAYS), language=compiled.GO),
     Contender(
         "go, commits of 20 ms",
         by_hand(compiled.GO, PEER_COMMIT_MS="20"),
         _TOPICS,
         share=4.2,
+        later=("together",),
+        starts=False,
         language=compiled.GO,
     ),
-    Contender("rust (librdkafka)", by_hand(compiled.RUST), _TOPICS, share=4.2, language=compiled.RUST),
-    Contender("nacre, lz4", nacre(compression="lz4"), files="Sex", share=4.2, is_brief=True, starts=False),
+    Contender(
+        "rust (librdkafka)",
+        by_hand(compiled.RUST),
+        _TOPICS,
+        share=4.2,
+        later=("together",),
+        language=compiled.RUST,
+    ),
     Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=4.2, starts=False),
-    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.85),
+    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.72, later=("together",)),
     Contender(
         "confluent-kafka, zstd",
         peer("confluent_loops", "--compression", "zstd"),
         _TOPICS,
         share=0.6,
-        is_brief=True,
         starts=False,
     ),
-    Contender("nacre, json", nacre("json"), files="Sex", share=1.5, starts=False),
+    Contender("nacre, json", nacre("json"), files="Sex", share=1.2, later=("together",), starts=False),
     Contender(
-        "confluent-kafka, orjson", peer("confluent_loops", "--row-format", "json"), _TOPICS, share=0.48, starts=False
+        "confluent-kafka, orjson",
+        peer("confluent_loops", "--row-format", "json"),
+        _TOPICS,
+        share=0.36,
+        later=("together",),
+        starts=False,
     ),
-    Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.1, part=0, is_brief=True),
-    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.02, part=0, is_brief=True),
-    Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.006, part=0, is_brief=True),
+    Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.1, part=0),
+    Contender("faststream", peer("fast_stream", python=_PEERS), _TOPICS, share=0.02, part=0),
+    Contender("faust-streaming", peer("faust_app", python=_PEERS), _TOPICS, share=0.006, part=0),
     Contender(
         "Kafka Connect and Streams",
         connect_and_streams,
@@ -168,9 +183,8 @@ CONTENDERS = (
         # The JVM is slow at first.
         part=1 / 3,
         is_checked=False,
-        is_brief=True,
         starts=False,
         language=compiled.JAVA,
     ),
-    Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, share=0.6, part=0, is_checked=False, is_brief=True),
+    Contender("bare aiokafka", peer("bare_aiokafka"), _TOPICS, share=0.6, part=0, is_checked=False),
 )

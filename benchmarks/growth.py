@@ -61,12 +61,11 @@ def write_input(folder: Path, work: Work) -> int:
     return work.rows * work.row_bytes + len(_CATEGORIES) * len(_HEADER)
 
 
-def run(kafka: LocalKafka, work: Work) -> float:
+def run(kafka: LocalKafka, work: Work, source: Path, expected_bytes: int) -> float:
     """Return the seconds from the first start to the last exit."""
     prefix, partitions = "growth.", str(work.partitions)
     with TemporaryDirectory() as root:
-        source, output = Path(root) / "in", Path(root) / "out"
-        expected_bytes = write_input(source, work)
+        output = Path(root)
         began = time.perf_counter()
         with running(
             kafka, prefix, source, output, finite=True, PARTITIONS=partitions, LOG_LEVEL="warning"
@@ -81,6 +80,14 @@ def run(kafka: LocalKafka, work: Work) -> float:
     return took_s
 
 
+def median_s(kafka: LocalKafka, work: Work, times: int = _TIMES) -> float:
+    """Return the median of so many runs over the same files."""
+    with TemporaryDirectory() as root:
+        source = Path(root) / "in"
+        expected_bytes = write_input(source, work)
+        return statistics.median(run(kafka, work, source, expected_bytes) for _ in range(times))
+
+
 def main() -> int:
     """Measure each work of each curve."""
     parser = argparse.ArgumentParser()
@@ -90,13 +97,10 @@ def main() -> int:
     sys.stdout.write(heading("", ("rows", "rows/s", "µs per row", "MB/s", "few rows, s")))
     with LocalKafka() as kafka:
         # The first rows of all find a broker that has not warmed up.
-        run(kafka, Work())
+        median_s(kafka, Work(), times=1)
         for name in asked.only:
             for work in _CURVES[name]:
-                few_s, rows_s = (
-                    statistics.median(run(kafka, each) for _ in range(_TIMES))
-                    for each in (replace(work, rows=_FEW_ROWS), work)
-                )
+                few_s, rows_s = (median_s(kafka, each) for each in (replace(work, rows=_FEW_ROWS), work))
                 row_s = (rows_s - few_s) / (work.rows - _FEW_ROWS)
                 grown = getattr(work, name)
                 cells = ["lost in the noise", "", ""]

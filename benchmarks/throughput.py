@@ -6,9 +6,9 @@ then all three at once, by processes that end when all is done. The output is co
 They take turns. Each does a part of the rows and all of them, and its rate is the rows that all are more by the time
 that they take longer (`benchmarks/rates.py`): what a process needs to start and to end does not count, also where
 stages start at once and the first is at work while another waits. How many rows of N a contender does, and which part,
-is in `benchmarks/contenders.py`. The table says the median of the rounds, the slowest and the fastest; those that are
-brief have one round. Others say processor time, the broker's beside their own, memory, and what a start takes. All of
-it is also written to benchmarks/results/throughput.json, with what each run took. A name is a contender's, or how it
+is in `benchmarks/contenders.py`, and what is measured in each round. The table says the median of the rounds, the
+slowest and the fastest. Others say processor time, the broker's beside their own, memory, and what a start takes. All
+of it is also written to benchmarks/results/throughput.json, with what each run took. A name is a contender's, or how it
 begins.
 """
 
@@ -18,7 +18,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from benchmarks.contenders import ALL, CONTENDERS, STAGES, Contender, Run, Work, make_work
+from benchmarks.contenders import ALL, CONTENDERS, STAGES, WAYS, Contender, Run, Work, make_work
 from benchmarks.kept import keep
 from benchmarks.peers import compiled
 from benchmarks.rates import Rounds, cost_of, is_lost_in_noise, rates_of
@@ -61,16 +61,17 @@ def check(contender: Contender, run: Run) -> None:
                 sys.exit(f"{contender.name}: {path} is not what it has to be")
 
 
-def measure(contender: Contender, kafka: LocalKafka, folder: Path, work: Work, label: str) -> dict[str, Spent]:
+def measure(
+    contender: Contender, kafka: LocalKafka, folder: Path, work: Work, label: str, ways: Collection[str] = tuple(WAYS)
+) -> dict[str, Spent]:
     """What each stage alone takes, and all three at once, each way with topics and files of its own."""
     broker, found = Broker(kafka), dict[str, Spent]()
-    for way in ((STAGES, "alone"), ((ALL,), "together")):
-        stages, name = way
+    for name in ways:
         run = Run(kafka.bootstrap, f"{label}-{name}.", work, folder / f"{label}-{name}")
         # Otherwise what was written before would be written back at the cost of this run.
         os.sync()
         make_topics(kafka, {run.prefix + topic: partitions for topic, partitions in contender.topics.items()})
-        for stage in stages:
+        for stage in WAYS[name]:
             before_s = broker.cpu_s()
             spent = run_all(contender, run) if stage == ALL else run_stage(contender, stage, run)
             found[stage] = spent._replace(broker_s=broker.cpu_s() - before_s)
@@ -186,11 +187,10 @@ def main() -> int:
         for turn in range(asked.rounds):
             # Every second round goes the other way, so that a contender does not always follow the same one.
             for number, contender in enumerate(contenders[:: -1 if turn % 2 else 1]):
-                if turn and contender.is_brief:
-                    continue
-                starts = {_FEW_ROWS} if contender.starts else set()
-                for rows in sorted(starts | set(sizes[contender.name])):
-                    measured = measure(contender, kafka, folder, works[rows], f"{turn}-{number}-{rows}")
+                ways = contender.later if turn else tuple(WAYS)
+                starts = {_FEW_ROWS} if contender.starts and not turn else set()
+                for rows in sorted(starts | set(sizes[contender.name])) if ways else ():
+                    measured = measure(contender, kafka, folder, works[rows], f"{turn}-{number}-{rows}", ways)
                     for what, spent in measured.items():
                         results[contender.name].setdefault(what, {}).setdefault(rows, []).append(spent)
                         sys.stderr.write(f"{contender.name}, {what}: {rows:,} rows in {spent.took_s:.2f} s\n")
