@@ -185,11 +185,13 @@ def is_source_file(path: Path, file: str, progress: Progress) -> bool:
 
     OSError; MovedError if another file has its name by now.
     """
-    content = content_of(path, file)
     is_of_its_end = _is_of_its_end(path, file, progress)
-    if is_of_its_end is False or (is_of_its_end and content.whole_only):
+    if is_of_its_end is False:
+        return False
+    content = content_of(path, file)
+    if is_of_its_end and content.whole_only:
         # Unpacking all of it again takes long.
-        return is_of_its_end
+        return True
     try:
         content.fingerprint(progress)
     except SourceError:
