@@ -1,7 +1,7 @@
 """The contenders of `benchmarks.throughput`: Nacre in several configurations, and the peers."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,11 @@ STAGES = ("ingest", "split", "sink")
 ALL = "all three"
 # What a round measures, and each way by topics of its own: the stages one after the other, or at once.
 WAYS: Mapping[str, tuple[str, ...]] = {"alone": STAGES, "together": (ALL,)}
+# The ways of each round.
+Schedule = Sequence[Sequence[str]]
+# Three rounds of all; three of all three stages at once, and one of each alone.
+_THRICE: Schedule = (tuple(WAYS),) * 3
+_TOGETHER_THRICE: Schedule = (tuple(WAYS), ("together",), ("together",))
 ABALONE = Path(__file__).parents[1] / "data" / "abalone_full.csv"
 _PARTITIONS = 6
 
@@ -57,9 +62,9 @@ class Contender:
     `topics` have to exist beforehand, with these numbers of partitions; `files` is where it puts the category files. It
     gets a `share` of the rows: fewer if it is slow, more if it is slow at first, or so fast that the noise of a start
     would show. The time for all its rows is compared with the time for a `part` of them: a larger part if it is slow at
-    first, and 0, the fewest rows, if it is so slow that its start costs more than its rows. The first round measures it
-    in all WAYS, the others in those of `later`: in none if one round shows enough. `starts`: its start is measured by
-    itself, unless it is the same as another's, or takes long.
+    first, and 0, the fewest rows, if it is so slow that its start costs more than its rows. `rounds` has the WAYS of
+    each round that it takes part in. `starts`: its start is measured by itself, in the first round, unless it is the
+    same as another's, or takes long.
     """
 
     name: str
@@ -69,7 +74,7 @@ class Contender:
     share: float = 1.0
     part: float = 1 / 6
     is_checked: bool = True
-    later: Collection[str] = ()
+    rounds: Schedule = (tuple(WAYS),)
     starts: bool = True
     language: compiled.Language | None = None
 
@@ -134,14 +139,14 @@ def connect_and_streams(stage: str, run: Run) -> tuple[list[str], dict[str, str]
 _PEERS = str(Path(__file__).parents[1] / ".venv-bench" / "bin" / "python")
 _TOPICS = dict.fromkeys(("rows", "categorized", "progress"), _PARTITIONS)
 CONTENDERS = (
-    Contender("nacre", nacre(), files="Sex", share=4.2, later=tuple(WAYS)),
-    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=4.2, later=tuple(WAYS), language=compiled.GO),
+    Contender("nacre", nacre(), files="Sex", share=4.2, rounds=_THRICE),
+    Contender("go (franz-go)", by_hand(compiled.GO), _TOPICS, share=4.2, rounds=_THRICE, language=compiled.GO),
     Contender(
         "go, commits of 20 ms",
         by_hand(compiled.GO, PEER_COMMIT_MS="20"),
         _TOPICS,
         share=4.2,
-        later=("together",),
+        rounds=_TOGETHER_THRICE,
         starts=False,
         language=compiled.GO,
     ),
@@ -150,11 +155,11 @@ CONTENDERS = (
         by_hand(compiled.RUST),
         _TOPICS,
         share=4.2,
-        later=("together",),
+        rounds=_TOGETHER_THRICE,
         language=compiled.RUST,
     ),
     Contender("nacre, zstd", nacre(compression="zstd"), files="Sex", share=4.2, starts=False),
-    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.72, later=("together",)),
+    Contender("confluent-kafka", peer("confluent_loops"), _TOPICS, share=0.72, rounds=_TOGETHER_THRICE),
     Contender(
         "confluent-kafka, zstd",
         peer("confluent_loops", "--compression", "zstd"),
@@ -162,13 +167,13 @@ CONTENDERS = (
         share=0.6,
         starts=False,
     ),
-    Contender("nacre, json", nacre("json"), files="Sex", share=1.2, later=("together",), starts=False),
+    Contender("nacre, json", nacre("json"), files="Sex", share=1.2, rounds=_TOGETHER_THRICE, starts=False),
     Contender(
         "confluent-kafka, orjson",
         peer("confluent_loops", "--row-format", "json"),
         _TOPICS,
         share=0.36,
-        later=("together",),
+        rounds=_TOGETHER_THRICE,
         starts=False,
     ),
     Contender("quixstreams", peer("quix", python=_PEERS), _TOPICS, share=0.1, part=0),
@@ -180,7 +185,9 @@ CONTENDERS = (
         # Connect's source cannot say which partition, and the rows of a file have an order.
         {"rows": 1, "categorized": _PARTITIONS},
         share=3.0,
-        # The JVM is slow at first.
+        # Each start of a JVM takes as long as a million rows.
+        rounds=(("together",),),
+        # It is slow at first.
         part=1 / 3,
         is_checked=False,
         starts=False,

@@ -23,7 +23,7 @@ from ops.kafka.local import LocalKafka
 
 _FEW_ROWS = 100
 _TIMES = 3
-_BYTES = 200_000_000
+_BYTES = 100_000_000
 _CATEGORIES = b"MFI"
 _HEADER = b"Sex,Number\n"
 

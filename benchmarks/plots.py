@@ -102,7 +102,7 @@ def draw_rates(rates: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
     figure, axes = plt.subplots(1, len(stages), figsize=(4 * len(stages), 3.4), layout="constrained", sharey=True)
     for stage, axis in zip(stages, axes, strict=True):
         # Without a bar where a rate is lost in the noise.
-        medians = [statistics.median(rates[name][stage] or [0]) for name in names]
+        medians = [statistics.median(rates[name].get(stage) or [0]) for name in names]
         colours = ["tab:blue" if name.startswith("nacre") else "tab:gray" for name in names]
         bars = axis.barh(names, medians, color=colours)
         axis.bar_label(bars, [f"{median:,.0f}" if median else "" for median in medians], padding=2, fontsize="small")

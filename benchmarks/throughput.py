@@ -1,4 +1,4 @@
-"""`python -m benchmarks.throughput [--rows N] [--rounds N] [--only NAME...]`: Nacre and others at the same work.
+"""`python -m benchmarks.throughput [--rows N] [--only NAME...]`: Nacre and others at the same work.
 
 The work: N abalone rows, one CSV file → Kafka → split by Sex → a CSV file for each, exactly once. Each stage alone,
 then all three at once, by processes that end when all is done. The output is compared with a filter over the input.
@@ -18,7 +18,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,9 +62,9 @@ def check(contender: Contender, run: Run) -> None:
 
 
 def measure(
-    contender: Contender, kafka: LocalKafka, folder: Path, work: Work, label: str, ways: Collection[str] = tuple(WAYS)
+    contender: Contender, kafka: LocalKafka, folder: Path, work: Work, label: str, ways: Sequence[str]
 ) -> dict[str, Spent]:
-    """What each stage alone takes, and all three at once, each way with topics and files of its own."""
+    """What each stage alone takes, or all three at once, each way with topics and files of its own."""
     broker, found = Broker(kafka), dict[str, Spent]()
     for name in ways:
         run = Run(kafka.bootstrap, f"{label}-{name}.", work, folder / f"{label}-{name}")
@@ -107,10 +107,11 @@ def remove_topics(kafka: LocalKafka, label: str) -> None:
 Found = Mapping[str, Rounds]
 
 
-def staged(title: str, names: Iterable[str], cell: Callable[[str, str], str]) -> str:
-    """A table with a line for each name and a column for each stage."""
+def staged(title: str, results: Mapping[str, Found], names: Iterable[str], cell: Callable[[str, str], str]) -> str:
+    """A table with a line for each name and a column for each stage: `-` where it is not measured."""
     columns = (*STAGES, ALL)
-    return table(title, columns, ((name, *(cell(name, column) for column in columns)) for name in names))
+    lines = [(name, *(cell(name, each) if each in results[name] else "-" for each in columns)) for name in names]
+    return table(title, columns, lines)
 
 
 def shown(results: Mapping[str, Found]) -> str:
@@ -149,11 +150,11 @@ def shown(results: Mapping[str, Found]) -> str:
     started = [name for name, found in results.items() if _FEW_ROWS in found[ALL]]
     return "\n".join(
         (
-            staged("Nacre is faster by", others, ratio),
-            staged("rows/s, median (slowest to fastest)", results, rate),
-            staged("a core's seconds per million rows: its own + the broker's", results, cost),
-            staged("MiB of its own, at most (all three: their sum)", results, memory),
-            staged(f"start to end of {_FEW_ROWS:,} rows, s", started, start),
+            staged("Nacre is faster by", results, others, ratio),
+            staged("rows/s, median (slowest to fastest)", results, results, rate),
+            staged("a core's seconds per million rows: its own + the broker's", results, results, cost),
+            staged("MiB of its own, at most (all three: their sum)", results, results, memory),
+            staged(f"start to end of {_FEW_ROWS:,} rows, s", results, started, start),
         )
     )
 
@@ -162,7 +163,6 @@ def main() -> int:
     """Measure every contender in every round."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="contenders, by name or by how it begins")
     asked = parser.parse_args()
     contenders = [each for each in CONTENDERS if _is_asked_for(each, asked.only)]
@@ -183,14 +183,16 @@ def main() -> int:
             rows: make_work(folder, rows) for rows in {_FEW_ROWS, *(rows for each in sizes.values() for rows in each)}
         }
         # A broker's first million rows cost more than all later ones.
-        measure(contenders[0], kafka, folder, works[sizes[contenders[0].name][0]], "warm")
-        for turn in range(asked.rounds):
+        measure(contenders[0], kafka, folder, works[sizes[contenders[0].name][0]], "warm", tuple(WAYS))
+        for turn in range(max(len(each.rounds) for each in contenders)):
             # Every second round goes the other way, so that a contender does not always follow the same one.
             for number, contender in enumerate(contenders[:: -1 if turn % 2 else 1]):
-                ways = contender.later if turn else tuple(WAYS)
+                if turn >= len(contender.rounds):
+                    continue
                 starts = {_FEW_ROWS} if contender.starts and not turn else set()
-                for rows in sorted(starts | set(sizes[contender.name])) if ways else ():
-                    measured = measure(contender, kafka, folder, works[rows], f"{turn}-{number}-{rows}", ways)
+                for rows in sorted(starts | set(sizes[contender.name])):
+                    label, ways = f"{turn}-{number}-{rows}", contender.rounds[turn]
+                    measured = measure(contender, kafka, folder, works[rows], label, ways)
                     for what, spent in measured.items():
                         results[contender.name].setdefault(what, {}).setdefault(rows, []).append(spent)
                         sys.stderr.write(f"{contender.name}, {what}: {rows:,} rows in {spent.took_s:.2f} s\n")
