@@ -148,7 +148,7 @@ def test_more_clients_than_there_is_room_for_are_turned_away_until_others_have_g
 def test_a_client_that_goes_before_its_answer_writes_nothing_to_the_terminal(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    began, goes_on = threading.Event(), threading.Event()
+    began, goes_on, before = threading.Event(), threading.Event(), threading.active_count()
 
     def wait() -> server_module.Answer:
         began.set()
@@ -160,6 +160,8 @@ def test_a_client_that_goes_before_its_answer_writes_nothing_to_the_terminal(
             gone.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             began.wait(10)
         goes_on.set()
+    # Its thread writes once the test's terminal is closed, if it is still there.
+    wait_until(lambda: threading.active_count() <= before, "no thread is left", 10)
     assert "Traceback" not in capfd.readouterr().err
 
 
