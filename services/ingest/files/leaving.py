@@ -23,7 +23,7 @@ from services.ingest.delivered.decisions import (
 from services.ingest.delivered.names import first_free, numbered
 from services.ingest.files.content import content_of, is_source_file
 from services.ingest.files.finding import file_of, path_of
-from services.ingest.files.reading import MovedError
+from services.ingest.files.reading import MovedError, moved
 from services.ingest.files.renaming import rename_aside, rename_to_free
 from services.ingest.naming.locations import FoundFile
 
@@ -144,12 +144,12 @@ def set_aside(departure: Departure) -> None:
         # A replica that was late was quicker.
         return
     if not _is_file(path, departure.file):
-        raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+        raise moved(path)
     rename_aside(path, aside)
     if not _is_file(aside, departure.file):
         # It was replaced a moment ago.
         give_name(aside, path)
-        raise MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+        raise moved(path)
 
 
 def put_back(departure: Departure) -> Path:

@@ -25,6 +25,11 @@ class MovedError(OSError):
     """Another file is at this path now."""
 
 
+def moved(path: Path) -> MovedError:
+    """The error for a path at which another file is now."""
+    return MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
+
+
 class UnreachableError(OSError):
     """A file's disk does not answer. No subclass of the errors that a connection to Kafka raises."""
 
@@ -50,19 +55,15 @@ def open_file(path: Path, expected: str = "") -> BinaryIO:
     file.close()
     if special is not None:
         raise OSError(errno.EINVAL, f"it is {special}, not a file", os.fspath(path))
-    raise _moved(path)
+    raise moved(path)
 
 
 def stat_file(path: Path, expected: str = "") -> os.stat_result:
     """The file's status. MovedError if it is not the expected one ("" for any)."""
     found = path.stat()
     if expected not in {"", file_of(found)}:
-        raise _moved(path)
+        raise moved(path)
     return found
-
-
-def _moved(path: Path) -> MovedError:
-    return MovedError(errno.ESTALE, "another file has its name now", os.fspath(path))
 
 
 def _open_at_once(path: str, flags: int) -> int:
