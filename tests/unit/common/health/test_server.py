@@ -160,7 +160,7 @@ def test_a_client_that_goes_before_its_answer_writes_nothing_to_the_terminal(
             gone.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             began.wait(10)
         goes_on.set()
-    # Its thread writes once the test's terminal is closed, if it is still there.
+    # A thread that outlives the test would log to a terminal that is closed by then.
     wait_until(lambda: threading.active_count() <= before, "no thread is left", 10)
     assert "Traceback" not in capfd.readouterr().err
 

@@ -372,11 +372,17 @@ def test_what_is_not_shared_yet_still_is_where_rows_come_behind_it() -> None:
         assert partition.ledger.unshared() == []
 
 
-def test_a_replay_adds_to_the_times_of_an_end_and_rows_behind_it_do_not() -> None:
+def accept_and_reject_one() -> World:
+    """A source that has ended: one row went to both splits, and ingest rejected the other."""
     world = World()
     world.row(b"M,1", (0, 1))
     world.reject(b"M")
     world.end()
+    return world
+
+
+def test_a_replay_adds_to_the_times_of_an_end_and_rows_behind_it_do_not() -> None:
+    world = accept_and_reject_one()
     with partitions() as found:
         consume_at(world, found, 10, 100)
         world.place(b"F,9", "Sex", 0)
@@ -465,10 +471,7 @@ RINGS_REST = [digest("Rings")]
 
 
 def test_nothing_is_waited_for_of_a_split_that_rests() -> None:
-    world = World()
-    world.row(b"M,1", (0, 1))
-    world.reject(b"M")
-    world.end()
+    world = accept_and_reject_one()
     with partitions() as found:
         assert consume_all(world, found) is not None
         # SPLIT_BY has lost a split; a row that ingest rejected is sent again, to the splits that are left.
@@ -481,10 +484,7 @@ def test_nothing_is_waited_for_of_a_split_that_rests() -> None:
 
 
 def test_a_split_that_rests_stays_in_a_receipt_as_long_as_it_has_every_row() -> None:
-    world = World()
-    world.row(b"M,1", (0, 1))
-    world.reject(b"M")
-    world.end()
+    world = accept_and_reject_one()
     with partitions() as found:
         before = consume_all(world, found)
         assert before is not None
