@@ -8,9 +8,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from common.aiokafka_internals.consumer_state import know_topics
+from common.aiokafka_internals.offset_requests import find_written_end
 from common.batches.record_runs import Record
 from common.kafka.clients import open_producer, open_reader
-from common.kafka.reading import read_to_end
+from common.kafka.reading import find_end, read_to_end
 from common.kafka.transaction import Transactions
 from common.settings import ServiceSettings
 
@@ -68,6 +70,9 @@ class FencedTopic:
         ):
             transactions = Transactions(producer, [self._partition])
             await transactions.take_over()
+            await know_topics(consumer, [self._partition.topic])
+            # A commit that was completed just now is read once the replicas have its marker.
+            await find_end(consumer, self._partition, await find_written_end(consumer, self._partition))
             await self._read_with(consumer)
             entries = decide()
             if entries:
@@ -75,8 +80,10 @@ class FencedTopic:
                 for key, value in entries:
                     outbox.put(self._partition.topic, 0, key, value)
                 await transactions.commit(outbox)
-                # The caller next writes what depends on these entries, and its readers have to find them.
+                # The caller next writes what depends on these entries, and its readers have to find them: the replicas
+                # may get the marker later than the leader, which says that it is there.
                 await transactions.settle()
+                await find_end(consumer, self._partition, self._next_offset + len(entries))
             return entries
 
     async def _read_with(self, consumer: AIOKafkaConsumer) -> None:

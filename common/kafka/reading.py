@@ -11,7 +11,7 @@ from common.aiokafka_internals.offset_requests import find_written_end
 from common.batches.record_runs import Record, one_by_one
 
 _TIMEOUT_MS = 200
-# A new leader's end may lag for a moment.
+# A new leader's end may lag for a moment, and so may the end of what is committed: until the replicas have the marker.
 _END_PATIENCE_S = 10.0
 _END_INTERVAL_S = 0.5
 

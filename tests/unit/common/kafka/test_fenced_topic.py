@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiokafka import TopicPartition
@@ -54,11 +55,21 @@ class Log:
         monkeypatch.setattr(module, "open_producer", self._open)
         monkeypatch.setattr(module, "open_reader", self._open)
         monkeypatch.setattr(module, "read_to_end", self._read_to_end)
+        monkeypatch.setattr(module, "know_topics", AsyncMock())
+        monkeypatch.setattr(module, "find_written_end", self._find_written_end)
+        monkeypatch.setattr(module, "find_end", self._find_end)
         monkeypatch.setattr(module, "_FIRST_BACK_OFF_S", 0.0)
 
     @asynccontextmanager
     async def _open(self, *_: object) -> AsyncIterator[Any]:
         yield Consumer()
+
+    async def _find_written_end(self, _consumer: "Consumer", _partition: TopicPartition) -> int:
+        return len(self.entries)
+
+    async def _find_end(self, _consumer: "Consumer", _partition: TopicPartition, expected: int) -> int:
+        self.steps.append(f"wait for {expected}")
+        return expected
 
     async def _read_to_end(self, consumer: "Consumer", _partition: TopicPartition) -> AsyncIterator[Record]:
         self.steps.append("read")
@@ -100,8 +111,8 @@ async def test_what_is_decided_is_decided_with_all_of_it_known(monkeypatch: pyte
     topic, taken = open_topic()
     assert await topic.append(say(taken, b"own")) == [(b"own", b"own behind 2")]
     assert log.entries[2:] == [(b"own", b"own behind 2")]
-    # Its predecessor's transaction is settled before it reads, and its own before it returns.
-    assert log.steps == ["take over", "read", "settle"]
+    # Its predecessor's transaction is settled and can be read before it reads, and its own before it returns.
+    assert log.steps == ["take over", "wait for 2", "read", "settle", "wait for 3"]
 
 
 async def test_each_record_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
