@@ -139,9 +139,9 @@ def test_a_sink_that_is_killed_and_started_again_with_other_settings_repeats_and
         rows = sum(len(content.splitlines()) - 1 for content in contents(pipeline) if content)
         return rows == 12 * _ROWS_A_RUN
 
-    pipeline.wait_until(all_there, "every row is in a file")
-    # The killed ones may have left it nothing to do: a signal would come before it takes signals.
+    # What the killed ones had not made durable is in the files until this one cuts it away, to write it again.
     pipeline.wait_for_event(sink, "ready")
+    pipeline.wait_until(all_there, "every row is in a file")
     assert sink.stop()[0] == 0
     check_rows(pipeline.output_files(), 12 * _ROWS_A_RUN)
 
