@@ -8,16 +8,18 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from common.broker_errors.missing_permissions import asking_about
+from common.counts import PartitionCounts
 
 NOTHING_COMMITTED = -1
 
 
-def records_behind(consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> int:
-    """How many records lie behind the position of an assigned partition, as its latest fetch has shown.
+def update_lag(counts: PartitionCounts, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> None:
+    """Count the records behind the position, as far as the consumer's latest fetch has shown; else keep what is known.
 
     0 once the position is behind the marker of the last transaction, which counts as a record until then.
     """
-    return max(0, (consumer.highwater(partition) or 0) - position)
+    if partition in consumer.assignment() and (end := consumer.highwater(partition)) is not None:
+        counts.lag_rows = max(0, end - position)
 
 
 async def committed_offsets(

@@ -1,17 +1,20 @@
 """Where a partition's files go on: the ledger's next offset, or the first for a new ledger, checked against Kafka."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
-from common.counts import Counts
+from common.counts import Counts, PartitionCounts
 from common.errors import ConfigurationError, LostRecordsError, MissingRecordsError, ServiceError
 from common.kafka.assignors import KindAssignor
-from common.kafka.offsets import committed_offsets
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
 from common.kafka.reading import find_end
 from common.pipeline.partitions import Partitions
 from common.pipeline.start import Pipeline
@@ -20,6 +23,7 @@ from common.pipeline.topics import Groups
 from common.protocol.acceptance import decode_acceptance
 from common.protocol.output_folder import ledger_path
 from common.waiting import Shared, unless_stopped
+from services.sink.disk.errors import DiskError
 from services.sink.disk.folder import decode_folder, folder_id
 from services.sink.disk.lock import Lock
 from services.sink.grouping import group_by_key, rejection_grouping
@@ -33,6 +37,7 @@ log = structlog.get_logger()
 
 _LOOK_INTERVAL_S = 0.2
 _FOLDER_PATIENCE_S = 2.0
+_COUNTING_S = 1.0
 
 
 async def files_of(
@@ -69,6 +74,7 @@ class StartingOffsets:
         group, partitions = Groups.under(settings.topic_prefix).sink, Partitions.of(settings).categorized_and_rejected
         self._committed = Shared(partial(committed_offsets, admin, group, partitions))
         self._beginnings = Shared(partial(consumer.beginning_offsets, partitions))
+        self._ends = Shared(partial(consumer.end_offsets, partitions))
         self._confirmed = Shared(partial(confirm_topics, admin, pipeline.identity))
 
     async def open(self, partition: TopicPartition, files: PartitionFiles, lock: Lock, stop: asyncio.Event) -> int:
@@ -90,6 +96,22 @@ class StartingOffsets:
             # Before the first commit of this folder, so that a death in between repeats it.
             await files.share_all()
         return next_offset
+
+    @asynccontextmanager
+    async def counting_lag(self, partition: TopicPartition, counts: PartitionCounts) -> AsyncIterator[None]:
+        """Where the disk fails, count the records that wait: more come, and nothing fetches them."""
+        try:
+            yield
+        except DiskError:
+            await self._count_lag(partition, counts)
+            raise
+
+    async def _count_lag(self, partition: TopicPartition, counts: PartitionCounts) -> None:
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_COUNTING_S):
+                committed = (await self._committed.answer())[partition].offset
+                done = (await self._beginnings.answer())[partition] if committed == NOTHING_COMMITTED else committed
+                counts.lag_rows = max(0, (await self._ends.answer())[partition] - done)
 
     async def _is_elsewhere(self, partition: TopicPartition) -> bool:
         """Whether this folder is another one than that of the latest commit: then its shares are not in Kafka.

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -12,12 +11,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.aiokafka_internals.fetched_batches import RecordBatch
 from common.counts import Counts
-from common.errors import ServiceError
 from common.kafka.assignors import KindAssignor
 from common.kafka.clients import LARGE_FETCH_BYTES, new_consumer, open_admin
-from common.kafka.offsets import records_behind
+from common.kafka.offsets import update_lag
+from common.kafka.partition_names import naming
 from common.kafka.predecessor import Slot, remove_predecessor
 from common.pipeline.authorization import open_allowed_pipeline
 from common.pipeline.completion import stages, wait_until_done
@@ -83,16 +81,18 @@ class Sink:
         committed = position if await self._commit(partition, position) else -1
         self.taken_up.add(partition)
         # An earlier session may have left a time here: the rows that it had not made safe come again.
-        self._counts.of(partition).unsafe_since_ms = 0
+        counts = self._counts.of(partition)
+        counts.unsafe_since_ms = 0
         clock = asyncio.get_running_loop().time
         checkpointed_at, begun = clock(), position
         while not stop.is_set():
             sooner = files.checkpoint.under_way or (None if self._all_is_done.done() else self._all_is_done)
             batches = await fetch(self._consumer, partition, stop, _FETCH_TIMEOUT_MS, sooner)
             self.has_worked = self.has_worked or bool(batches)
-            ended = bool(batches) and await _add(partition, files, batches)
+            with naming(partition):
+                ended = bool(batches) and await files.add(marked(batches))
             position = await self._consumer.position(partition)
-            self._counts.of(partition).lag_rows = records_behind(self._consumer, partition, position)
+            update_lag(counts, self._consumer, partition, position)
             await self._finish(partition, files)
             situation = Situation(
                 ended, files.checkpoint.busy, files.dirty, files.full, checkpointed_at, position, committed
@@ -156,29 +156,32 @@ class Sink:
     async def run(self, partition: TopicPartition, stop: asyncio.Event) -> None:
         """Hold the partition's lock, recover its files, and fill them until `stop`."""
         check_partition(partition.topic, partition.partition, self._settings)
-        root = self._settings.output_dir
-        make_root(root)
-        lock = Lock(root, lock_path(partition.topic, partition.partition))
-        try:
-            if not await lock.take(stop):
-                return
-            # Under the lock: ledger and files change as long as another sink holds it.
-            files = await files_of(self._settings, self._pipeline, partition, self._counts)
+        async with self._starting_offsets.counting_lag(partition, self._counts.of(partition)):
+            root = self._settings.output_dir
+            make_root(root)
+            lock = Lock(root, lock_path(partition.topic, partition.partition))
             try:
-                # Once the ledger is open: shares of one folder must not vouch for rows in the ledger of another.
-                check_folder(root, self._folder)
-                self._at_rest.discard(partition)
-                position = await self._starting_offsets.open(partition, files, lock, stop)
-                await files.seal.take_up(is_finite=self._settings.exit_when_done)
-                await unless_stopped(stop, self._starting_offsets.seek(partition, position))
-                filling = self._fill(partition, files, position, stop)
-                await wait_for_all(
-                    filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
-                )
+                if await lock.take(stop):
+                    await self._fill_under(lock, partition, stop)
             finally:
-                files.close()
+                lock.release()
+
+    async def _fill_under(self, lock: Lock, partition: TopicPartition, stop: asyncio.Event) -> None:
+        # Not before the lock is held: ledger and files change as long as another sink holds it.
+        files = await files_of(self._settings, self._pipeline, partition, self._counts)
+        try:
+            # Once the ledger is open: shares of one folder must not vouch for rows in the ledger of another.
+            check_folder(self._settings.output_dir, self._folder)
+            self._at_rest.discard(partition)
+            position = await self._starting_offsets.open(partition, files, lock, stop)
+            await files.seal.take_up(is_finite=self._settings.exit_when_done)
+            await unless_stopped(stop, self._starting_offsets.seek(partition, position))
+            filling = self._fill(partition, files, position, stop)
+            await wait_for_all(
+                filling, self._delivery.issue(partition, files, stop), self._proofs.keep(partition, stop)
+            )
         finally:
-            lock.release()
+            files.close()
 
     async def finish_files(self, stop: asyncio.Event) -> None:
         """Finish every open file, if files are finished at all, because no more rows will come; wait for it."""
@@ -188,14 +191,6 @@ class Sink:
     async def all_taken_up(self, stop: asyncio.Event) -> None:
         """Wait until Kafka has the offsets in the ledgers of this replica's partitions."""
         await all_arrived(self._consumer, self.taken_up, stop)
-
-
-async def _add(partition: TopicPartition, files: PartitionFiles, batches: Sequence[RecordBatch]) -> bool:
-    """Append the rows of these batches; True when a source's end came with them."""
-    try:
-        return await files.add(marked(batches))
-    except ValueError as error:
-        raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
 
 
 async def serve(settings: SinkSettings, slot: Slot, counts: Counts, stop: asyncio.Event) -> None:

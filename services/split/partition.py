@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from common.aiokafka_internals.fetched_batches import whole_runs_of
 from common.counts import PartitionCounts
-from common.errors import ServiceError
-from common.kafka.offsets import records_behind
+from common.kafka.offsets import update_lag
+from common.kafka.partition_names import naming
 from common.kafka.transaction import Offsets, Outbox
 from common.protocol.position import Position, SplitGroup, encode_position
 from common.sessions.partition_tasks import fetch
@@ -57,7 +57,7 @@ class RowsPartition:
     ) -> bool:
         """Fetch and categorize the next rows, also for splits being filled; return whether there were any."""
         longest_ms = math.ceil(1000 * min(max(patience_s, 0.0), _FETCH_TIMEOUT_S))
-        try:
+        with naming(self._partition):
             # Do not wait for rows while there is something to fill.
             patience_ms = 0 if self.filling else longest_ms
             batches = await fetch(self._consumer, self._partition, stop, patience_ms, sooner)
@@ -66,15 +66,12 @@ class RowsPartition:
             self.position = max(self.position, await self._consumer.position(self._partition))
             # The split that is furthest behind decides.
             furthest = min([self.position, *(group.offset for group in self.filling.groups)])
-            self._counts.lag_rows = records_behind(self._consumer, self._partition, furthest)
+            update_lag(self._counts, self._consumer, self._partition, furthest)
             if not self.filling:
                 return bool(batches)
             patience_ms = 0 if batches else longest_ms
             moved = await self.filling.process(self.position, outbox, stop, patience_ms, sooner)
             await self._join()
-        except ValueError as error:
-            partition = self._partition
-            raise ServiceError(f"topic {partition.topic}, partition {partition.partition}: {error}") from error
         return moved or bool(batches)
 
     @property

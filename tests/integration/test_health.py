@@ -18,6 +18,7 @@ from tests.harness.chaos.receipts import receipt_path
 from tests.harness.expectation import ABALONE, expected_files
 from tests.harness.health import Health
 from tests.harness.pipeline import ABALONE_FILE, SERVICES, Pipeline
+from tests.harness.small_disk import Disk
 
 MakePipeline = Callable[[str], Pipeline]
 RecordProperty = Callable[[str, object], None]
@@ -244,3 +245,30 @@ def test_clients_that_say_nothing_hold_up_neither_others_nor_the_end(pipeline: P
         code, exit_s = service.stop()
     assert code == 0
     assert exit_s < 4
+
+
+def test_rows_that_a_full_disk_keeps_out_of_the_files_count_as_lag(pipeline: Pipeline, tmp_path: Path) -> None:
+    source, rows, health = tmp_path / "rows.csv", 1_000, {name: Health() for name in SERVICES}
+    source.write_bytes(b"Sex,Rings\nM,1\n")
+    pipeline.output.mkdir()
+    disk = Disk(pipeline.output, 64)
+    try:
+        for name in SERVICES:
+            pipeline.start(name, **settings_of(name, source), **health[name].settings)
+        pipeline.wait_for_size(2 * len(b"Sex,Rings\nM,1\n"))
+        pipeline.wait_until(lambda: health["sink"].value("lag_rows") == 0, "sink is not behind", 30)
+        disk.fill()
+        with source.open("ab") as file:
+            file.write(b"F,2\n" * rows)
+        pipeline.wait_until(lambda: "No space left" in health["sink"].reason, "the disk is full", 60)
+        # A row of each split, and the marks that come with them.
+        lag = 2 * rows + 100
+        pipeline.wait_until(lambda: lag - 100 <= health["sink"].value("lag_rows") <= lag, "they wait", 30)
+        with source.open("ab") as file:
+            file.write(b"F,2\n" * rows)
+        # Nothing fetches these.
+        pipeline.wait_until(lambda: health["sink"].value("lag_rows") >= 4 * rows, "more rows wait", 30)
+        disk.empty()
+        pipeline.wait_until(lambda: health["sink"].value("lag_rows") == 0, "all is written", 60)
+    finally:
+        disk.close()

@@ -7,7 +7,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets
+from common.counts import PartitionCounts
+from common.kafka.offsets import NOTHING_COMMITTED, committed_offsets, update_lag
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -28,3 +29,32 @@ def test_a_group_that_has_committed_nothing_is_told_so() -> None:
 def test_an_answer_without_the_partitions_is_an_error_and_not_taken_for_nothing_committed() -> None:
     with pytest.raises(KafkaError, match="does not say"):
         asyncio.run(committed_offsets(admin_that_answers({A: OffsetAndMetadata(7, "m")}), "g", [A, B]))
+
+
+class Fetched:
+    """A consumer of partition A whose latest fetch has shown this end; None if it has fetched nothing."""
+
+    def __init__(self, end: int | None) -> None:
+        self.end = end
+
+    def assignment(self) -> set[TopicPartition]:
+        """Its partitions."""
+        return {A}
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        """The end that is known of the partition, which has to be its own."""
+        assert partition == A
+        return self.end
+
+
+@pytest.mark.parametrize(
+    ("partition", "end", "position", "lag"),
+    [(A, 9, 4, 5), (A, 9, 9, 0), (A, 9, 12, 0), (A, None, 4, 77), (B, 9, 4, 77)],
+)
+def test_the_lag_is_what_a_fetch_has_shown_and_stays_until_one_has(
+    partition: TopicPartition, end: int | None, position: int, lag: int
+) -> None:
+    counts = PartitionCounts(lag_rows=77)
+    consumer: Any = Fetched(end)
+    update_lag(counts, consumer, partition, position)
+    assert counts.lag_rows == lag
