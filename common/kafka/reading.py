@@ -13,7 +13,7 @@ from common.batches.record_runs import Record, one_by_one
 _TIMEOUT_MS = 200
 # A new leader's end may lag for a moment, and so may the end of what is committed: until the replicas have the marker.
 _END_PATIENCE_S = 10.0
-_END_INTERVAL_S = 0.5
+_END_INTERVAL_S = 0.1
 
 
 async def find_end(consumer: AIOKafkaConsumer, partition: TopicPartition, expected: int) -> int:
