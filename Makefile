@@ -8,7 +8,8 @@ VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-COMPILED := $(VENV)/.compiled
+# Not in .venv: what cleans the loops away cleans this away too.
+COMPILED := build/.compiled
 PYX := common/batches/compiled.pyx common/rows/compiled.pyx
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait more than they work, so several run side by side. Those that measure seconds run first, one by one.
@@ -40,7 +41,7 @@ $(READY): requirements-dev.txt pyproject.toml
 # Compiled once per change of a source. Where there is no compiler, each command tries again.
 $(COMPILED): $(PYX) $(READY)
 	@$(BIN)/python -W ignore -c 'from setuptools import setup; setup()' --quiet build_ext --inplace >/dev/null 2>$(VENV)/compiling.log || { cat $(VENV)/compiling.log >&2; exit 1; }
-	@if $(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null; then touch $@; \
+	@if $(BIN)/python -c 'import common.batches.compiled, common.rows.compiled' 2>/dev/null; then mkdir -p $(@D) && touch $@; \
 	else echo "no C compiler ($(VENV)/compiling.log): the services do all, more slowly; with gcc, \`make ext\` compiles the loops" >&2; fi
 
 ext: ## compile the loops over record batches and rows, nothing else
