@@ -10,7 +10,7 @@ _REQUEST_TIMEOUT_MS = 10_000
 
 
 def connection(settings: ServiceSettings) -> dict[str, Any]:
-    """The arguments that every client takes. Raises ConfigurationError where a file that they need cannot be used."""
+    """The arguments that every client takes. ConfigurationError where a file that they need could never be used."""
     arguments: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         "request_timeout_ms": _REQUEST_TIMEOUT_MS,
@@ -23,7 +23,7 @@ def connection(settings: ServiceSettings) -> dict[str, Any]:
         arguments |= {
             "sasl_mechanism": settings.kafka_sasl_mechanism,
             "sasl_plain_username": settings.kafka_sasl_username,
-            "sasl_plain_password": credentials.password(),
+            "sasl_plain_password": credentials.last_password(),
             # Not only for OAUTHBEARER: each connection asks this object for the current password.
             "sasl_oauth_token_provider": credentials,
         }

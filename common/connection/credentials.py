@@ -1,12 +1,15 @@
 """The password or token that authenticates the user, read for each connection: passwords change, tokens end."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
-from common.connection.secret_files import read_secret
+from common.connection.secret_files import read_or_last, read_secret
 from common.errors import ConfigurationError
+from common.setting import Secret
 from common.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
-    """The user's password or token. Raises ConfigurationError at once where a file that holds it cannot be read."""
+    """The user's password or token. Raises ConfigurationError where a file that holds it could never be read."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
@@ -29,14 +32,17 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
                 pairs = settings.kafka_oauth_extensions.split(",")
                 self._extensions = dict(pair.split("=", 1) for pair in pairs)
         else:
-            self.password()
+            self.last_password()
 
-    def password(self) -> str | None:
-        """The password, None where tokens are used. Raises ConfigurationError where its file cannot be read."""
+    def last_password(self) -> str | None:
+        """The password, as its file had it last; None where tokens are used."""
+        return self._password(read_or_last)
+
+    def _password(self, read: Callable[[str, Secret | None, Path | None], str | None]) -> str | None:
         if self._tokens is not None:
             return None
         settings = self._settings
-        return read_secret("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
+        return read("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
 
     async def prepare(self, beyond: float = 0.0) -> str | None:
         """Return the password, or fetch a token and return None. Raises KafkaError where there is none now.
@@ -46,7 +52,7 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         if self._tokens is not None:
             await self._tokens.token(beyond)
         try:
-            return self.password()
+            return self._password(read_secret)
         except ConfigurationError as error:
             # An outage, not a refusal: a file may be missing for an instant while it is replaced.
             raise KafkaConnectionError(str(error)) from None

@@ -107,7 +107,7 @@ class Tokens:
 
 
 def tokens_for(settings: ServiceSettings) -> Tokens:
-    """The tokens of these settings, shared. ConfigurationError where a file that they name cannot be read."""
+    """The tokens of these settings, shared. ConfigurationError where a file that they name could never be read."""
     endpoint, client_id = settings.kafka_oauth_token_endpoint, settings.kafka_oauth_client_id
     assert endpoint is not None and client_id is not None  # noqa: S101, PT018 - the settings' own check requires both
     request = TokenRequest(
@@ -118,13 +118,14 @@ def tokens_for(settings: ServiceSettings) -> Tokens:
         settings.kafka_oauth_scope,
         settings.kafka_oauth_ca_location,
     )
-    _read_secret(request)
-    _context(request)
     return _tokens(request)
 
 
 @cache
 def _tokens(request: TokenRequest) -> Tokens:
+    # Once: later, a file may be missing for an instant while it is replaced.
+    _read_secret(request)
+    _context(request)
     return Tokens(request)
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 from common.errors import ConfigurationError
 from common.setting import Secret
 
+# What each file held when it was last read.
+_last: dict[Path, str] = {}
+
 
 def read_secret(setting: str, value: Secret | None, path: Path | None) -> str | None:
     """The secret as it is now; None where neither is set.
@@ -21,6 +24,22 @@ def read_secret(setting: str, value: Secret | None, path: Path | None) -> str | 
         raise ConfigurationError(f"{setting}_FILE {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{setting}_FILE {path}: not UTF-8") from None
+    return secret
+
+
+def read_or_last(setting: str, value: Secret | None, path: Path | None) -> str | None:
+    """The secret as it is now, or as its file had it last: that may be missing for an instant while it is replaced.
+
+    ConfigurationError, which never holds the secret, where it could never be read.
+    """
+    try:
+        secret = read_secret(setting, value, path)
+    except ConfigurationError:
+        if path is None or path not in _last:
+            raise
+        return _last[path]
+    if path is not None and secret is not None:
+        _last[path] = secret
     return secret
 
 

@@ -1,7 +1,7 @@
 """TLS contexts that read their files again when they change: certificates are renewed while a service runs."""
 
 import ssl
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,8 +63,13 @@ class _RenewedContext(ssl.SSLContext):
         return tuple(_stat(path) for path in self._paths if path is not None)
 
 
+@cache
 def client_context(settings: ServiceSettings) -> ssl.SSLContext:
-    """The context for a client's connections. Raises ConfigurationError where its files cannot be used."""
+    """The context for the connections of all clients with these settings.
+
+    Raises ConfigurationError where its files cannot be used, as long as they never could: a client that begins while
+    they are being replaced goes on with the former ones.
+    """
     return _RenewedContext(settings)
 
 

@@ -1,7 +1,9 @@
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from common.connection.arguments import connection
 from common.errors import ConfigurationError
@@ -131,6 +133,24 @@ def test_a_password_file_that_is_not_there_is_an_error_that_names_it(tmp_path: P
     settings = ingest("a", *user, "--kafka-sasl-password-file", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match=r"KAFKA_SASL_PASSWORD_FILE .*none"):
         connection(settings)
+
+
+@pytest.mark.parametrize("name", ["kafka-sasl-password", "kafka-oauth-client-secret"])
+def test_a_secret_whose_file_is_missing_for_an_instant_refuses_no_client_that_begins_then(
+    tmp_path: Path, name: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    user = ("--kafka-security-protocol", "SASL_PLAINTEXT", "--kafka-sasl-username", "u")
+    client = (*OAUTH[1:], "--kafka-oauth-client-id", "u", "--kafka-oauth-token-endpoint", "http://127.0.0.1:1/t")
+    settings = ingest("a", *(user if name == "kafka-sasl-password" else client), f"--{name}-file", str(secret))
+    before = connection(settings)
+    secret.unlink()
+    arguments = connection(settings)
+    assert arguments["sasl_plain_password"] == before["sasl_plain_password"]
+    # A connection does not get that far: an outage, not a refusal.
+    with pytest.raises(KafkaConnectionError, match=f"{secret}: No such file"):
+        asyncio.run(arguments["sasl_oauth_token_provider"].prepare())
 
 
 def test_a_password_in_the_token_endpoint_is_refused_and_not_shown() -> None:

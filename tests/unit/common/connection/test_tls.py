@@ -102,6 +102,21 @@ def test_an_encrypted_key_is_opened_by_its_password_which_may_stand_in_a_file(tm
     assert asyncio.run(seen_by(server_context(tmp_path, authority), client)) == "one"
 
 
+def test_a_client_that_begins_while_files_are_replaced_goes_on_with_the_former_ones(tmp_path: Path) -> None:
+    authority = Authority()
+    authority.write(tmp_path)
+    authority.issue("one").write(tmp_path, "client")
+    server, used = server_context(tmp_path, authority), settings(tmp_path)
+    client_context(used)
+    two = authority.issue("two")
+    (tmp_path / "client.pem").write_text(two.chain)
+    assert asyncio.run(seen_by(server, client_context(used))) == "one"
+    (tmp_path / "client.key").unlink()
+    assert asyncio.run(seen_by(server, client_context(used))) == "one"
+    (tmp_path / "client.key").write_text(two.key)
+    assert asyncio.run(seen_by(server, client_context(used))) == "two"
+
+
 def test_certificate_and_key_may_stand_in_one_file(tmp_path: Path) -> None:
     authority = Authority()
     authority.write(tmp_path)
