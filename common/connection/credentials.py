@@ -1,7 +1,5 @@
 """The password or token that authenticates the user, read for each connection: passwords change, tokens end."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiokafka.abc import AbstractTokenProvider
@@ -9,7 +7,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from common.connection.secret_files import read_or_last, read_secret
 from common.errors import ConfigurationError
-from common.setting import Secret
 from common.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -20,7 +17,6 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
     """The user's password or token. Raises ConfigurationError where a file that holds it could never be read."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        self._settings = settings
         self._tokens: Tokens | None = None
         self._extensions: dict[str, str] = {}
         if settings.kafka_sasl_mechanism == "OAUTHBEARER":
@@ -31,18 +27,11 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
             if settings.kafka_oauth_extensions is not None:
                 pairs = settings.kafka_oauth_extensions.split(",")
                 self._extensions = dict(pair.split("=", 1) for pair in pairs)
-        else:
-            self.last_password()
+        self._password = "KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file
 
     def last_password(self) -> str | None:
-        """The password, as its file had it last; None where tokens are used."""
-        return self._password(read_or_last)
-
-    def _password(self, read: Callable[[str, Secret | None, Path | None], str | None]) -> str | None:
-        if self._tokens is not None:
-            return None
-        settings = self._settings
-        return read("KAFKA_SASL_PASSWORD", settings.kafka_sasl_password, settings.kafka_sasl_password_file)
+        """The password as it was last read, None where tokens are used."""
+        return None if self._tokens is not None else read_or_last(*self._password)
 
     async def prepare(self, beyond: float = 0.0) -> str | None:
         """Return the password, or fetch a token and return None. Raises KafkaError where there is none now.
@@ -51,8 +40,9 @@ class Credentials(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has 
         """
         if self._tokens is not None:
             await self._tokens.token(beyond)
+            return None
         try:
-            return self._password(read_secret)
+            return read_secret(*self._password)
         except ConfigurationError as error:
             # An outage, not a refusal: a file may be missing for an instant while it is replaced.
             raise KafkaConnectionError(str(error)) from None

@@ -14,11 +14,11 @@ NOTHING_COMMITTED = -1
 
 
 def update_lag(counts: PartitionCounts, consumer: AIOKafkaConsumer, partition: TopicPartition, position: int) -> None:
-    """Count the records behind the position, as far as the consumer's latest fetch has shown; else keep what is known.
+    """Count the records behind the position that the latest fetch has shown; keep the former count before the first.
 
     0 once the position is behind the marker of the last transaction, which counts as a record until then.
     """
-    if partition in consumer.assignment() and (end := consumer.highwater(partition)) is not None:
+    if (end := consumer.highwater(partition)) is not None:
         counts.lag_rows = max(0, end - position)
 
 
