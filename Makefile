@@ -8,7 +8,7 @@ VENV := .venv
 BENCH := .venv-bench
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Not in .venv: what cleans the loops away cleans this away too.
+# This is outside .venv, so that whatever removes the loops removes it too.
 COMPILED := build/.compiled
 PYX := common/batches/compiled.pyx common/rows/compiled.pyx
 PYTEST := $(BIN)/python -m pytest

@@ -123,7 +123,7 @@ def tokens_for(settings: ServiceSettings) -> Tokens:
 
 @cache
 def _tokens(request: TokenRequest) -> Tokens:
-    # Once: later, a file may be missing for an instant while it is replaced.
+    # The files are checked once: later, one may be missing for a moment while it is replaced.
     _read_secret(request)
     _context(request)
     return Tokens(request)

@@ -28,7 +28,7 @@ def read_secret(setting: str, value: Secret | None, path: Path | None) -> str | 
 
 
 def read_or_last(setting: str, value: Secret | None, path: Path | None) -> str | None:
-    """The secret as it is now, or as its file had it last: that may be missing for an instant while it is replaced.
+    """The secret as it is now, or as it was last read if its file is missing, as files are while they are replaced.
 
     ConfigurationError, which never holds the secret, where it could never be read.
     """

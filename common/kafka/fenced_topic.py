@@ -71,7 +71,7 @@ class FencedTopic:
             transactions = Transactions(producer, [self._partition])
             await transactions.take_over()
             await know_topics(consumer, [self._partition.topic])
-            # A commit that was completed just now is read once the replicas have its marker.
+            # Readers find a commit that has just been completed only once the replicas have its marker.
             await find_end(consumer, self._partition, await find_written_end(consumer, self._partition))
             await self._read_with(consumer)
             entries = decide()

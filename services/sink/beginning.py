@@ -99,7 +99,7 @@ class StartingOffsets:
 
     @asynccontextmanager
     async def counting_lag(self, partition: TopicPartition, counts: PartitionCounts) -> AsyncIterator[None]:
-        """Where the disk fails, count the records that wait: more come, and nothing fetches them."""
+        """Count the records that wait as the lag when the disk fails: more arrive, and nothing fetches them."""
         try:
             yield
         except DiskError:

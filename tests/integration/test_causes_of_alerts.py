@@ -121,7 +121,7 @@ def test_the_disk_is_full_while_rows_wait(pipeline: Pipeline, watch: MakeWatched
         watched = watch(pipeline)
         watched.append(b"M,1\n")
         pipeline.wait_until(lambda: watched.health["sink"].value("rows_sent_total") == 2, "the files are there", 60)
-        # Before, an offset that it commits might be what does not fit, and no row would be known to wait.
+        # Otherwise the first write that fails may be that of an offset, and sink would know of no waiting row.
         pipeline.wait_until(lambda: is_committed(pipeline), "sink is at rest", 60)
         disk.fill()
         watched.append(b"M,1\n" * 200_000)

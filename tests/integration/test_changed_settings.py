@@ -139,7 +139,7 @@ def test_a_sink_that_is_killed_and_started_again_with_other_settings_repeats_and
         rows = sum(len(content.splitlines()) - 1 for content in contents(pipeline) if content)
         return rows == 12 * _ROWS_A_RUN
 
-    # What the killed ones had not made durable is in the files until this one cuts it away, to write it again.
+    # The files still hold rows that the killed sinks had not made durable. This sink cuts them off and rewrites them.
     pipeline.wait_for_event(sink, "ready")
     pipeline.wait_until(all_there, "every row is in a file")
     assert sink.stop()[0] == 0

@@ -1,4 +1,4 @@
-"""Topics that many replicas write to: what is appended is read by whoever looks next."""
+"""Readers find what a replica has appended to a shared topic as soon as the append returns."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ async def test_what_is_appended_can_be_read_even_if_the_end_of_what_is_committed
     pipeline.run(ABALONE_FILE, "Sex")
     settings = make_settings(ServiceSettings, {"kafka_bootstrap_servers": pipeline.bootstrap})
     name = f"{pipeline.prefix}schemas"
-    # A transaction that is open holds that end back, as replicas do that are late to get a marker.
+    # An open transaction holds that end back, just as a replica does that is slow to get a marker.
     holding = Producer({"bootstrap.servers": pipeline.bootstrap, "transactional.id": f"{pipeline.prefix}holding"})
     holding.init_transactions()
     ends = threading.Timer(_HELD_S, holding.abort_transaction)

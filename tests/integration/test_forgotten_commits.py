@@ -171,6 +171,6 @@ async def test_what_is_settled_has_all_its_markers_and_can_be_read(pipeline: Pip
             await transactions.commit(outbox)
             await transactions.settle()
             assert not await markers.find_missing([partition])
-            # Not only to the end of what is committed: it moves once the replicas have the marker, also where the only
-            # one is the leader.
+            # The end of the committed records may lag: it moves only once all replicas have the marker, even if the
+            # leader is the only one.
             assert [record.value async for record in read_all_written(reader, partition)] == [value]

@@ -148,7 +148,7 @@ def test_a_secret_whose_file_is_missing_for_an_instant_refuses_no_client_that_be
     secret.unlink()
     arguments = connection(settings)
     assert arguments["sasl_plain_password"] == before["sasl_plain_password"]
-    # A connection does not get that far: an outage, not a refusal.
+    # A connection reports an outage, not a refusal.
     with pytest.raises(KafkaConnectionError, match=f"{secret}: No such file"):
         asyncio.run(arguments["sasl_oauth_token_provider"].prepare())
 
